@@ -1,0 +1,1 @@
+DROP TABLE driver_notifications, live_session, ingest_batches, telemetry, sessions;

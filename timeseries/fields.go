@@ -1,0 +1,140 @@
+package timeseries
+
+// Type is how a field is stored and sent.
+type Type int
+
+// The types of fields.
+const (
+	Float Type = iota // float8; a JSON number
+	Int               // int8; a JSON number without a fraction, 1.0 included
+	Text              // text; a JSON string
+	JSON              // jsonb; any JSON value
+)
+
+// SQL gives the PostgreSQL type of a column of type t.
+func (t Type) SQL() string {
+	switch t {
+	case Float:
+		return "double precision"
+	case Int:
+		return "bigint"
+	case JSON:
+		return "jsonb"
+	default:
+		return "text"
+	}
+}
+
+// String gives the name that documentation and errors use.
+func (t Type) String() string {
+	return [...]string{"number", "integer", "text", "JSON value"}[t]
+}
+
+// Field is one known member of a telemetry record. Its JSON name is also its
+// column's name in the telemetry hypertable.
+type Field struct {
+	Name    string
+	Type    Type
+	Unit    string // "" where there is none
+	Meaning string
+	Charted bool // has minimum, maximum, sum and count in the rollups
+}
+
+// Fields lists every known field of a record but session_id and timestamp, in
+// the order of export columns. Names, units and meanings follow the function
+// contract's record; COPY, validation, rollups, OpenAPI and column comments all
+// derive from this list.
+var Fields = []Field{
+	{"session_name", Text, "", "Name the operator gave the run", false},
+	{"speed_ms", Float, "m/s", "Ground speed", true},
+	{"voltage_v", Float, "V", "Pack voltage", true},
+	{"current_a", Float, "A", "Pack current; negative while regenerating", true},
+	{"power_w", Float, "W", "Electrical power", true},
+	{"avg_power_w", Float, "W", "Mean power over the firmware's window", true},
+	{"energy_j", Float, "J", "Energy used since the start", true},
+	{"distance_m", Float, "m", "Distance since the start", true},
+	{"latitude", Float, "deg", "WGS84 latitude; 0 with longitude 0 means no fix", true},
+	{"longitude", Float, "deg", "WGS84 longitude; 0 with latitude 0 means no fix", true},
+	{"altitude_m", Float, "m", "Height above sea level", true},
+	{"gyro_x", Float, "deg/s", "Roll rate", true},
+	{"gyro_y", Float, "deg/s", "Pitch rate", true},
+	{"gyro_z", Float, "deg/s", "Yaw rate", true},
+	{"steering_gyro_x", Float, "deg/s", "Roll rate at the steering wheel", true},
+	{"steering_gyro_y", Float, "deg/s", "Pitch rate at the steering wheel", true},
+	{"steering_gyro_z", Float, "deg/s", "Yaw rate at the steering wheel", true},
+	{"accel_x", Float, "m/s2", "Forward acceleration", true},
+	{"accel_y", Float, "m/s2", "Lateral acceleration", true},
+	{"accel_z", Float, "m/s2", "Vertical acceleration, gravity included", true},
+	{"steering_accel_x", Float, "m/s2", "Forward acceleration at the steering wheel", true},
+	{"steering_accel_y", Float, "m/s2", "Lateral acceleration at the steering wheel", true},
+	{"steering_accel_z", Float, "m/s2", "Vertical acceleration at the steering wheel", true},
+	{"total_acceleration", Float, "m/s2", "Magnitude of the acceleration vector", true},
+	{"vehicle_heading", Float, "deg", "Heading", true},
+	{"message_id", Int, "count", "The vehicle's message counter; restarts with the vehicle, 0 when unknown", false},
+	{"uptime_seconds", Float, "s", "Time since the vehicle booted", true},
+	{"throttle_pct", Float, "%", "Throttle position, 0 to 100", true},
+	{"brake_pct", Float, "%", "Brake position, 0 to 100", true},
+	{"brake2_pct", Float, "%", "Second brake's position, 0 to 100", true},
+	{"throttle", Float, "ratio", "Throttle position, 0 to 1", true},
+	{"brake", Float, "ratio", "Brake position, 0 to 1", true},
+	{"brake2", Float, "ratio", "Second brake's position, 0 to 1", true},
+	{"motor_voltage_v", Float, "V", "Motor voltage; mirrors vesc_voltage_v", true},
+	{"motor_current_a", Float, "A", "Motor current; mirrors vesc_current_a", true},
+	{"vesc_voltage_v", Float, "V", "Motor controller's input voltage", true},
+	{"vesc_current_a", Float, "A", "Motor controller's input current", true},
+	{"motor_rpm", Float, "rpm", "Motor speed", true},
+	{"motor_temp_c", Float, "degC", "Motor temperature", true},
+	{"motor_phase_1_current_a", Float, "A", "Current of motor phase 1", true},
+	{"motor_phase_2_current_a", Float, "A", "Current of motor phase 2", true},
+	{"motor_phase_3_current_a", Float, "A", "Current of motor phase 3", true},
+	{"motor_phase_current_a", Float, "A", "Mean of the phase currents sent", true},
+	{"data_source", Text, "", "Where the record came from, such as ESP32_LIVE or csv_import", false},
+	{"outliers", JSON, "", "Which fields the bridge flagged, with confidence, reason and severity", false},
+	{"outlier_severity", Text, "", "Severity of the outliers: info, warning or critical", false},
+	{"inst_eff_km_kwh", Float, "km/kWh", "Efficiency at this instant; negative while regenerating", true},
+	{"acc_eff_km_kwh", Float, "km/kWh", "Efficiency since the start", true},
+	{"current_efficiency_km_kwh", Float, "km/kWh", "Older bridges' efficiency estimate", true},
+	{"cumulative_energy_kwh", Float, "kWh", "Power integrated since the start", true},
+	{"route_distance_km", Float, "km", "Length of the GPS path since the start", true},
+	{"avg_speed_kmh", Float, "km/h", "Rolling mean of speed over 36 samples", true},
+	{"max_speed_kmh", Float, "km/h", "Highest speed of the run so far", true},
+	{"avg_power", Float, "W", "Rolling mean of power over 36 samples", true},
+	{"avg_voltage", Float, "V", "Rolling mean of voltage over 36 samples", true},
+	{"avg_current", Float, "A", "Rolling mean of current over 36 samples", true},
+	{"max_power_w", Float, "W", "Highest power of the run so far", true},
+	{"max_current_a", Float, "A", "Highest current of the run so far", true},
+	{"optimal_speed_kmh", Float, "km/h", "Estimated best cruising speed", true},
+	{"optimal_speed_ms", Float, "m/s", "Estimated best cruising speed", true},
+	{"optimal_efficiency_km_kwh", Float, "km/kWh", "Efficiency at the best cruising speed", true},
+	{"optimal_speed_confidence", Float, "ratio", "Confidence in the best cruising speed, 0 to 1", true},
+	{"optimal_speed_data_points", Int, "count", "Samples behind the best cruising speed", false},
+	{"optimal_speed_range", JSON, "km/h, km/kWh", "Range around the best cruising speed, and its efficiency", false},
+	{"motion_state", Text, "", "stationary, cruising, accelerating, braking or turning", false},
+	{"driver_mode", Text, "", "eco, normal, aggressive, coasting or braking; older: accelerating, mixed", false},
+	{"throttle_intensity", Text, "", "idle, light, moderate or heavy; older: none", false},
+	{"brake_intensity", Text, "", "idle, light, moderate or heavy; older: none", false},
+	{"current_g_force", Float, "g", "Planar acceleration", true},
+	{"max_g_force", Float, "g", "Highest planar acceleration of the run so far", true},
+	{"accel_magnitude", Float, "m/s2", "Magnitude of horizontal acceleration", true},
+	{"avg_acceleration", Float, "m/s2", "Rolling mean of horizontal acceleration", true},
+	{"elevation_gain_m", Float, "m", "Climb since the start; steps of 50 m or more ignored", true},
+	{"quality_score", Float, "score", "Data quality", true},
+}
+
+// fieldIndex finds a field by its JSON name.
+var fieldIndex = func() map[string]int {
+	index := make(map[string]int, len(Fields))
+	for i, f := range Fields {
+		index[f.Name] = i
+	}
+	return index
+}()
+
+// FieldByName gives the known field of that JSON name.
+func FieldByName(name string) (Field, bool) {
+	i, ok := fieldIndex[name]
+	if !ok {
+		return Field{}, false
+	}
+	return Fields[i], true
+}
