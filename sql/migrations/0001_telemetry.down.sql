@@ -1,1 +1,2 @@
-DROP TABLE driver_notifications, live_session, ingest_batches, telemetry, sessions;
+DROP TABLE telemetry;
+DROP TABLE driver_notifications, live_session, ingest_batches, sessions;
