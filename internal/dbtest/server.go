@@ -1,0 +1,88 @@
+package dbtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// URLVariable names the environment variable that says which server to test
+// against.
+const URLVariable = "TELEMETRYD_TEST_DATABASE_URL"
+
+var errNoServer = errors.New("no database to test against: run `make test`, or set " + URLVariable)
+
+// Classes of the advisory locks, the first of their two keys. Any value does
+// that nobody else uses on a test server.
+const (
+	lockTemplate = 0x7464_0001 // second key 0: held while the template is made
+	lockProcess  = 0x7464_0002 // second key: the process; held as long as it lives
+)
+
+// server is this process's hold on the test server. One connection serves to
+// make and drop databases; it lives as long as the process, and with it the
+// lock that tells other processes that our clones are in use.
+type server struct {
+	base          string // URL as given; its database is where admin connects
+	singleBackend bool
+	process       int32 // our key of lockProcess, part of our clones' names
+
+	mu       sync.Mutex // guards what follows
+	admin    *pgx.Conn
+	template string // ready to be cloned, or empty
+	serial   int    // of the next clone
+}
+
+var (
+	shared     *server
+	sharedErr  error
+	sharedOnce sync.Once
+)
+
+// connect gives the process's server, or fails the test.
+func connect(t testing.TB) *server {
+	t.Helper()
+	sharedOnce.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		shared, sharedErr = newServer(ctx)
+	})
+	if sharedErr != nil {
+		t.Fatalf("dbtest: %v", sharedErr)
+	}
+	return shared
+}
+
+func newServer(ctx context.Context) (*server, error) {
+	base := os.Getenv(URLVariable)
+	if base == "" {
+		return nil, errNoServer
+	}
+	// The pool's parser, so that pool_* settings in the URL are understood.
+	config, err := pgxpool.ParseConfig(base)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", URLVariable, err)
+	}
+	admin, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	if err != nil {
+		return nil, fmt.Errorf("the server of %s does not answer: %w", URLVariable, err)
+	}
+	s := &server{
+		base:          base,
+		singleBackend: admin.PgConn().ParameterStatus("telemetryd.single_backend") == "on",
+		process:       rand.Int32(),
+		admin:         admin,
+	}
+	if _, err := admin.Exec(ctx, "SELECT pg_advisory_lock($1, $2)", lockProcess, s.process); err != nil {
+		return nil, fmt.Errorf("mark this test process: %w", err)
+	}
+	return s, nil
+}
