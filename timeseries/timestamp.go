@@ -1,0 +1,161 @@
+package timeseries
+
+import (
+	"errors"
+	"time"
+)
+
+// Times are kept as microseconds since the Unix epoch, the resolution of
+// PostgreSQL's timestamptz.
+
+// earliest is the first time that a record may have. Vehicles with no clock
+// send 1970; nothing before the team's own records can be meant.
+var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+
+// maxAhead is how far in the future a record's time may lie.
+const maxAhead = 24 * time.Hour
+
+var errTimestamp = errors.New("not an ISO 8601 time such as 2026-03-21T21:41:10.272851+00:00")
+
+// parseTimestamp reads an ISO 8601 date and time: "T" or a space between them,
+// up to nine fraction digits (microseconds are kept), and "Z", an offset, or
+// nothing, which means UTC. It reports whether text is the form that
+// appendTimestamp writes.
+func parseTimestamp(text []byte) (micros int64, usual bool, err error) {
+	if len(text) < 19 || len(text) > 40 {
+		return 0, false, errTimestamp
+	}
+	year, ok1 := digits(text[0:4])
+	month, ok2 := digits(text[5:7])
+	day, ok3 := digits(text[8:10])
+	hour, ok4 := digits(text[11:13])
+	minute, ok5 := digits(text[14:16])
+	second, ok6 := digits(text[17:19])
+	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6) ||
+		text[4] != '-' || text[7] != '-' || text[13] != ':' || text[16] != ':' ||
+		(text[10] != 'T' && text[10] != 't' && text[10] != ' ') ||
+		month < 1 || month > 12 || day < 1 || day > daysIn(year, month) ||
+		hour > 23 || minute > 59 || second > 59 {
+		return 0, false, errTimestamp
+	}
+	rest := text[19:]
+	fraction, digitsRead := 0, 0
+	if len(rest) > 0 && (rest[0] == '.' || rest[0] == ',') {
+		rest = rest[1:]
+		for len(rest) > 0 && rest[0] >= '0' && rest[0] <= '9' {
+			if digitsRead < 6 {
+				fraction = fraction*10 + int(rest[0]-'0')
+			}
+			digitsRead++
+			rest = rest[1:]
+		}
+		if digitsRead == 0 || digitsRead > 9 {
+			return 0, false, errTimestamp
+		}
+		for i := digitsRead; i < 6; i++ {
+			fraction *= 10
+		}
+	}
+	offset, ok := parseOffset(rest)
+	if !ok {
+		return 0, false, errTimestamp
+	}
+	days := daysFromCivil(year, month, day)
+	seconds := int64(days)*86400 + int64(hour)*3600 + int64(minute)*60 + int64(second) - int64(offset)*60
+	usual = text[10] == 'T' && string(rest) == "+00:00" &&
+		(digitsRead == 6 && fraction != 0 || digitsRead == 0) && (digitsRead == 0 || text[19] == '.')
+	return seconds*1e6 + int64(fraction), usual, nil
+}
+
+// parseOffset reads "", "Z", "+hh", "+hhmm" or "+hh:mm" into minutes east.
+func parseOffset(text []byte) (minutes int, ok bool) {
+	if len(text) == 0 || len(text) == 1 && (text[0] == 'Z' || text[0] == 'z') {
+		return 0, true
+	}
+	sign := 1
+	switch text[0] {
+	case '+':
+	case '-':
+		sign = -1
+	default:
+		return 0, false
+	}
+	text = text[1:]
+	h, m := 0, 0
+	switch {
+	case len(text) == 2:
+		h, ok = digits(text)
+	case len(text) == 4:
+		h, ok = digits(text[:2])
+		if ok {
+			m, ok = digits(text[2:])
+		}
+	case len(text) == 5 && text[2] == ':':
+		h, ok = digits(text[:2])
+		if ok {
+			m, ok = digits(text[3:])
+		}
+	}
+	if !ok || h > 23 || m > 59 {
+		return 0, false
+	}
+	return sign * (h*60 + m), true
+}
+
+func digits(text []byte) (n int, ok bool) {
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, true
+}
+
+func daysIn(year, month int) int {
+	switch month {
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	case 4, 6, 9, 11:
+		return 30
+	}
+	return 31
+}
+
+// daysFromCivil counts days from 1970-01-01 in the Gregorian calendar. It
+// counts years from March, so that the leap day comes last.
+func daysFromCivil(year, month, day int) int {
+	if month <= 2 {
+		year--
+	}
+	era := year / 400
+	yearOfEra := year - era*400
+	dayOfYear := (153*((month+9)%12)+2)/5 + day - 1
+	dayOfEra := yearOfEra*365 + yearOfEra/4 - yearOfEra/100 + dayOfYear
+	return era*146097 + dayOfEra - 719468
+}
+
+// appendTimestamp writes the usual form: Python's isoformat in UTC, with six
+// fraction digits, or none when the time is a whole second.
+func appendTimestamp(dst []byte, micros int64) []byte {
+	t := time.UnixMicro(micros).UTC()
+	if micros%1e6 == 0 {
+		return t.AppendFormat(dst, "2006-01-02T15:04:05+00:00")
+	}
+	return t.AppendFormat(dst, "2006-01-02T15:04:05.000000+00:00")
+}
+
+// FormatTime writes t in the usual form of a record's timestamp.
+func FormatTime(t time.Time) string { return string(appendTimestamp(nil, t.UnixMicro())) }
+
+// ParseTime reads a time as records carry it; see the package's ingest rules.
+func ParseTime(text string) (time.Time, error) {
+	micros, _, err := parseTimestamp([]byte(text))
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.UnixMicro(micros).UTC(), nil
+}
