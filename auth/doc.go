@@ -1,1 +1,11 @@
+// Package auth knows who may do what: accounts and their passwords, bearer
+// sessions, deploy keys, roles, attempt limits and the audit log.
+//
+// A request is first turned into a Principal (Service.Resolve) and then
+// weighed by Allow, which is the only place that decides access. Nothing about
+// a principal is cached, so that every instance sees a ban, a sign-out or a
+// revoked key with its next request.
+//
+// Service is safe for concurrent use. All state is in the database, except for
+// the gate that bounds how many passwords are hashed at once in this process.
 package auth
