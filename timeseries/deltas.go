@@ -1,0 +1,74 @@
+package timeseries
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	schema "github.com/ecovolt/telemetryd/sql"
+)
+
+// Deltas reads what changed: the versions that a watcher polls, and the
+// records that came after a known batch.
+type Deltas struct {
+	pool *pgxpool.Pool
+}
+
+// NewDeltas makes the reader.
+func NewDeltas(pool *pgxpool.Pool) *Deltas { return &Deltas{pool: pool} }
+
+// The version of a session is session.batch.revision, so a session that was
+// deleted and begun again under the same id never looks unchanged. The version
+// of the list of sessions changes with every visible change: the newest key
+// grows when a session appears, the count falls when one goes, and the sums
+// grow while the set stays the same.
+const versionsQuery = `
+SELECT 'session:' || id, session || '.' || batch || '.' || revision
+FROM sessions
+WHERE id = ANY ($1::text[]) AND deleted_at IS NULL
+UNION ALL
+SELECT topic, version::text
+FROM changes
+WHERE topic = ANY ($2::text[])
+UNION ALL
+SELECT 'sessions', concat_ws('.', max(session), count(*), sum(batch::bigint), sum(revision::bigint))
+FROM sessions
+WHERE $3 AND deleted_at IS NULL
+HAVING $3`
+
+// Versions gives the version of each topic (schema.Topic...) in one query.
+// Topics without one are absent: nothing was ever announced there, or the
+// session does not exist.
+func (d *Deltas) Versions(ctx context.Context, topics []string) (map[string]string, error) {
+	ids, others, all := []string{}, []string{}, false
+	for _, topic := range topics {
+		if strings.ContainsRune(topic, 0) || !utf8.ValidString(topic) {
+			continue // no such text can be stored, and asking would fail for everybody
+		}
+		if topic == schema.TopicSessions {
+			all = true
+		} else if id, ok := strings.CutPrefix(topic, schema.TopicSession("")); ok {
+			ids = append(ids, id)
+		} else {
+			others = append(others, topic)
+		}
+	}
+	rows, err := d.pool.Query(ctx, versionsQuery, ids, others, all)
+	if err != nil {
+		return nil, fmt.Errorf("read versions: %w", err)
+	}
+	versions := make(map[string]string, len(topics))
+	var topic, version string
+	_, err = pgx.ForEachRow(rows, []any{&topic, &version}, func() error {
+		versions[topic] = version
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read versions: %w", err)
+	}
+	return versions, nil
+}
