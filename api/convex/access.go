@@ -1,0 +1,7 @@
+package convex
+
+// Rule names what a caller must be allowed to do to run a function.
+type Rule = string
+
+// Principal is who calls.
+type Principal = any
