@@ -40,8 +40,9 @@ type Function struct {
 	Kind Kind
 	// Args is checked before Run. Nil stands for no arguments at all.
 	Args *ObjectValidator
-	// Access is the rule that the caller must satisfy; the zero value asks for
-	// nothing, and leaves it to Run.
+	// Access is the rule that the caller must satisfy before Run. Leave it empty
+	// where the rule depends on the session or where a refusal is answered with
+	// an empty result: then Run asks auth.Allow itself.
 	Access Rule
 	// Run does the work and returns the result, in the forms that AppendValue
 	// knows; nil is null. A *fault.Error is shown to the caller, any other
