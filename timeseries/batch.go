@@ -1,0 +1,328 @@
+package timeseries
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// Limits on what a record may hold. They bound the work and memory that one
+// record can cost; the real clients stay far below all of them.
+const (
+	MaxRecordBytes   = 1 << 20 // length of one encoded record
+	maxSessionID     = 256     // bytes of a session id
+	maxTextBytes     = 64 << 10
+	maxUnknownFields = 256 // members without a column of their own
+	maxNesting       = 32  // depth of a JSON value inside a record
+	maxProblems      = 100 // problems listed; further ones are only counted
+)
+
+// fieldMask has one bit for each of Fields.
+type fieldMask [2]uint64
+
+func (m *fieldMask) set(i int)      { m[i>>6] |= 1 << (i & 63) }
+func (m *fieldMask) clear(i int)    { m[i>>6] &^= 1 << (i & 63) }
+func (m *fieldMask) has(i int) bool { return m[i>>6]>>(i&63)&1 != 0 }
+func (m *fieldMask) add(o fieldMask) {
+	m[0] |= o[0]
+	m[1] |= o[1]
+}
+
+// span is a piece of a Batch's text.
+type span struct{ off, len uint32 }
+
+func (s span) pack() uint64       { return uint64(s.off)<<32 | uint64(s.len) }
+func unpackSpan(v uint64) span    { return span{uint32(v >> 32), uint32(v)} }
+func (s span) of(b []byte) []byte { return b[s.off : s.off+s.len] }
+
+// row is one decoded record. Its field values stand in Batch.values.
+type row struct {
+	micros   int64 // microseconds since the Unix epoch
+	session  int32 // index into Batch.sessions
+	index    int32 // place in the caller's input
+	present  fieldMask
+	timeText span // empty when the timestamp was in the usual form
+	extra    span // a JSON object, or empty
+}
+
+// Batch holds decoded and validated records until they are stored. Values lie
+// in flat arrays, so that a batch of thousands costs a handful of allocations.
+// It is not safe for concurrent use.
+type Batch struct {
+	sessions []string
+	rows     []row
+	values   []uint64 // len(Fields) for each row: float bits, integer, or span
+	text     []byte
+
+	problems    []fault.Problem
+	rejected    int // records with problems
+	sawEmptyTop bool
+	lastSession int32
+}
+
+var batchPool = sync.Pool{New: func() any { return new(Batch) }}
+
+// NewBatch gives an empty batch. Release returns its memory for another use.
+func NewBatch() *Batch {
+	b := batchPool.Get().(*Batch)
+	b.Reset()
+	return b
+}
+
+// Release gives the batch's memory back. The batch must not be used afterwards.
+func (b *Batch) Release() {
+	const keep = 64 << 20 // do not hoard what one huge batch needed
+	if cap(b.values)*8+cap(b.text) < keep {
+		batchPool.Put(b)
+	}
+}
+
+// Reset empties the batch and keeps its memory.
+func (b *Batch) Reset() {
+	*b = Batch{
+		sessions: b.sessions[:0], rows: b.rows[:0], values: b.values[:0], text: b.text[:0],
+		lastSession: -1,
+	}
+}
+
+// Len is the number of good records.
+func (b *Batch) Len() int { return len(b.rows) }
+
+// Rejected is the number of records left out because something is wrong with them.
+func (b *Batch) Rejected() int { return b.rejected }
+
+// Problems lists what is wrong with the input, up to 100 problems.
+func (b *Batch) Problems() []fault.Problem { return b.problems }
+
+// Err gives an Invalid error listing the batch's problems, or nil.
+func (b *Batch) Err() error {
+	if b.rejected == 0 {
+		return nil
+	}
+	return &fault.Error{
+		Kind:     fault.Invalid,
+		Message:  fmt.Sprintf("%d of %d records are not acceptable; nothing was stored", b.rejected, b.rejected+len(b.rows)),
+		Problems: b.problems,
+	}
+}
+
+// memory estimates the bytes that the batch holds.
+func (b *Batch) memory() int { return len(b.values)*8 + len(b.text) + len(b.rows)*64 }
+
+// sessionNumber gives the index of a session id, adding it if it is new.
+func (b *Batch) sessionNumber(id []byte) int32 {
+	if b.lastSession >= 0 && b.sessions[b.lastSession] == string(id) {
+		return b.lastSession
+	}
+	i := slices.Index(b.sessions, string(id))
+	if i < 0 {
+		i = len(b.sessions)
+		b.sessions = append(b.sessions, string(id))
+	}
+	b.lastSession = int32(i)
+	return int32(i)
+}
+
+// rowBuilder fills one row at the end of a batch, then keeps or drops it.
+type rowBuilder struct {
+	batch      *Batch
+	row        row
+	values     []uint64
+	textMark   int
+	extra      []byte
+	unknown    int
+	hasSession bool
+	hasTime    bool
+	problems   int
+	latest     int64 // micros; no record may be later
+	index      int
+}
+
+// begin starts a row. now is the clock for "too far ahead".
+func (rb *rowBuilder) begin(b *Batch, index int, now time.Time) {
+	n := len(b.values)
+	b.values = slices.Grow(b.values, len(Fields))[:n+len(Fields)]
+	*rb = rowBuilder{
+		batch: b, values: b.values[n:], textMark: len(b.text), extra: rb.extra[:0],
+		latest: now.Add(maxAhead).UnixMicro(), index: index, row: row{index: int32(index)},
+	}
+}
+
+// problem notes what is wrong with the row; the row will not be kept.
+func (rb *rowBuilder) problem(field, format string, args ...any) {
+	rb.problems++
+	b := rb.batch
+	if len(b.problems) < maxProblems {
+		index := rb.index
+		b.problems = append(b.problems, fault.Problem{Index: &index, Field: clip(field), Reason: fmt.Sprintf(format, args...)})
+	}
+}
+
+// end keeps the row, or drops it when something is wrong with it.
+func (rb *rowBuilder) end() {
+	b := rb.batch
+	if rb.problems == 0 && !rb.hasSession {
+		rb.problem("session_id", "is missing")
+	}
+	if rb.problems == 0 && !rb.hasTime {
+		rb.problem("timestamp", "is missing")
+	}
+	if rb.problems > 0 {
+		b.values = b.values[:len(b.values)-len(Fields)]
+		b.text = b.text[:rb.textMark]
+		b.rejected++
+		return
+	}
+	if len(rb.extra) > 0 {
+		rb.extra = append(rb.extra, '}')
+		rb.row.extra = rb.store(rb.extra)
+	}
+	b.rows = append(b.rows, rb.row)
+}
+
+func (rb *rowBuilder) store(text []byte) span {
+	b := rb.batch
+	s := span{uint32(len(b.text)), uint32(len(text))}
+	b.text = append(b.text, text...)
+	return s
+}
+
+func (rb *rowBuilder) setSession(id []byte) {
+	switch {
+	case len(id) > maxSessionID:
+		rb.problem("session_id", "is %d bytes long; at most %d are allowed", len(id), maxSessionID)
+	case !rb.checkText("session_id", id):
+	case hasControl(id):
+		rb.problem("session_id", "holds a control character")
+	default:
+		rb.row.session = rb.batch.sessionNumber(id)
+		rb.hasSession = true
+	}
+}
+
+func (rb *rowBuilder) setTime(text []byte) {
+	micros, usual, err := parseTimestamp(text)
+	switch {
+	case err != nil:
+		rb.problem("timestamp", "%q is %v", clip(string(text)), err)
+	case micros < earliest:
+		rb.problem("timestamp", "%s is before the year 2000", text)
+	case micros > rb.latest:
+		rb.problem("timestamp", "%s is more than a day ahead of the server's clock", text)
+	default:
+		rb.row.micros, rb.hasTime = micros, true
+		rb.row.timeText = span{}
+		if !usual {
+			rb.row.timeText = rb.store(text)
+		}
+	}
+}
+
+func (rb *rowBuilder) setFloat(i int, v float64) {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		rb.problem(Fields[i].Name, "is not a finite number")
+		return
+	}
+	rb.values[i] = math.Float64bits(v)
+	rb.row.present.set(i)
+}
+
+// setInt takes a number for an integer field. Importers send 1.0 for 1.
+func (rb *rowBuilder) setInt(i int, v float64) {
+	if v != math.Trunc(v) || math.Abs(v) > 1<<53 {
+		rb.problem(Fields[i].Name, "is not a whole number of at most 2^53")
+		return
+	}
+	rb.values[i] = uint64(int64(v))
+	rb.row.present.set(i)
+}
+
+func (rb *rowBuilder) setText(i int, text []byte) {
+	if len(text) > maxTextBytes {
+		rb.problem(Fields[i].Name, "is %d bytes long; at most %d are allowed", len(text), maxTextBytes)
+		return
+	}
+	if rb.checkText(Fields[i].Name, text) {
+		rb.values[i] = rb.store(text).pack()
+		rb.row.present.set(i)
+	}
+}
+
+// setJSON takes a value that was already checked.
+func (rb *rowBuilder) setJSON(i int, raw []byte) {
+	rb.values[i] = rb.store(raw).pack()
+	rb.row.present.set(i)
+}
+
+// addExtra keeps a member that has no column. name must be valid text and raw
+// checked JSON.
+func (rb *rowBuilder) addExtra(name, raw []byte) {
+	rb.unknown++
+	if rb.unknown > maxUnknownFields {
+		if rb.unknown == maxUnknownFields+1 {
+			rb.problem(string(name), "is one unknown field too many; at most %d are kept", maxUnknownFields)
+		}
+		return
+	}
+	if len(rb.extra) == 0 {
+		rb.extra = append(rb.extra, '{')
+	} else {
+		rb.extra = append(rb.extra, ',')
+	}
+	rb.extra = appendJSONString(rb.extra, name)
+	rb.extra = append(rb.extra, ':')
+	rb.extra = append(rb.extra, raw...)
+}
+
+// checkText reports whether PostgreSQL can hold the text.
+func (rb *rowBuilder) checkText(field string, text []byte) bool {
+	reason := textProblem(text)
+	if reason != "" {
+		rb.problem(field, "%s", reason)
+	}
+	return reason == ""
+}
+
+func textProblem(text []byte) string {
+	ascii := true
+	for _, c := range text {
+		if c == 0 {
+			return "holds a NUL character, which cannot be stored"
+		}
+		ascii = ascii && c < utf8.RuneSelf
+	}
+	if !ascii && !utf8.Valid(text) {
+		return "is not valid UTF-8"
+	}
+	return ""
+}
+
+func hasControl(text []byte) bool {
+	for _, c := range text {
+		if c < 0x20 || c == 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+// clip shortens a text that comes from the input for use in an error.
+func clip(s string) string {
+	const most = 80
+	if !utf8.ValidString(s) {
+		s = fmt.Sprintf("%q", s)
+	}
+	if len(s) <= most {
+		return s
+	}
+	cut := most
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "..."
+}

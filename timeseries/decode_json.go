@@ -1,0 +1,494 @@
+package timeseries
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// jsonDecoder reads records from JSON text into a Batch.
+type jsonDecoder struct {
+	scan scanner
+	rb   rowBuilder
+	now  time.Time
+	// hints[i] is the field that stood at place i of the record before. Records
+	// of one sender list the same members in the same order, so that comparing
+	// one name nearly always replaces a search.
+	hints []hint
+	// idOverride, when not empty, is the session of every record.
+	idOverride []byte
+	count      int // records seen, good or bad
+}
+
+type hint struct {
+	name string
+	slot int
+}
+
+// What a name stands for, when it is not an index into Fields.
+const (
+	slotUnknown = -1 - iota
+	slotSession
+	slotTime
+	slotAltitude
+	slotIgnored
+)
+
+func slotOf(name []byte) int {
+	if i, ok := fieldIndex[string(name)]; ok {
+		return i
+	}
+	switch string(name) {
+	case "session_id":
+		return slotSession
+	case "timestamp":
+		return slotTime
+	case "altitude": // the vehicle's own name for altitude_m
+		return slotAltitude
+	case "_id", "_creationTime": // our own answers, sent back to us
+		return slotIgnored
+	}
+	return slotUnknown
+}
+
+func (d *jsonDecoder) slot(place int, name []byte) int {
+	if place < len(d.hints) {
+		if h := &d.hints[place]; h.name == string(name) {
+			return h.slot
+		}
+		slot := slotOf(name)
+		d.hints[place] = hint{string(name), slot}
+		return slot
+	}
+	slot := slotOf(name)
+	if place < 2*len(Fields) {
+		d.hints = append(d.hints, hint{string(name), slot})
+	}
+	return slot
+}
+
+var altitudeField = fieldIndex["altitude_m"]
+
+// record reads one record. A returned error means that the text cannot be read
+// on; what is wrong with the record alone is noted in the batch.
+func (d *jsonDecoder) record(b *Batch) error {
+	s, rb := &d.scan, &d.rb
+	start := s.pos
+	marks := batchMarks(b)
+	rb.begin(b, d.count, d.now)
+	if len(d.idOverride) > 0 {
+		rb.setSession(d.idOverride)
+	}
+	err := d.members(s, rb)
+	if err != nil { // after errShort the rest may still arrive: forget the attempt
+		marks.restore(b)
+		return err
+	}
+	if s.pos-start > MaxRecordBytes {
+		rb.problem("", "is %d bytes long; at most %d are allowed", s.pos-start, MaxRecordBytes)
+	}
+	d.count++
+	rb.end()
+	return nil
+}
+
+// marks remembers where a batch ended.
+type marks struct{ values, text, sessions, problems, rejected int }
+
+func batchMarks(b *Batch) marks {
+	return marks{len(b.values), len(b.text), len(b.sessions), len(b.problems), b.rejected}
+}
+
+func (m marks) restore(b *Batch) {
+	b.values, b.text, b.sessions = b.values[:m.values], b.text[:m.text], b.sessions[:m.sessions]
+	b.problems, b.rejected = b.problems[:m.problems], m.rejected
+	b.lastSession = -1
+}
+
+func (d *jsonDecoder) members(s *scanner, rb *rowBuilder) error {
+	if c := s.space(); c != '{' {
+		if s.pos >= len(s.buf) {
+			return errShort
+		}
+		raw, _, err := s.value()
+		if err != nil {
+			return err
+		}
+		rb.problem("", "is %s, not an object", kindOf(raw[0]))
+		return nil
+	}
+	s.pos++
+	if s.space() == '}' {
+		s.pos++
+		return nil
+	}
+	for place := 0; ; place++ {
+		name, err := s.str()
+		if err != nil {
+			return err
+		}
+		slot := d.slot(place, name)
+		var unknown []byte
+		if slot == slotUnknown {
+			if reason := textProblem(name); reason != "" {
+				rb.problem(string(name), "the name %s", reason)
+			} else if len(name) > maxSessionID {
+				rb.problem(string(name), "the name is %d bytes long; at most %d are allowed", len(name), maxSessionID)
+			}
+			unknown = append(unknown, name...)
+		}
+		if err := s.expect(':'); err != nil {
+			return err
+		}
+		if err := d.member(s, rb, slot, unknown); err != nil {
+			return err
+		}
+		more, err := s.more('}')
+		if err != nil {
+			return err
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+func (d *jsonDecoder) member(s *scanner, rb *rowBuilder, slot int, unknown []byte) error {
+	c := s.space()
+	if s.pos >= len(s.buf) {
+		return errShort
+	}
+	if c == 'n' { // null: the same as absent
+		_, err := s.literal()
+		if err == nil && slot >= 0 {
+			rb.row.present.clear(slot)
+		}
+		return err
+	}
+	fallback := false
+	if slot == slotAltitude {
+		slot, fallback = altitudeField, true
+	}
+	switch {
+	case slot == slotSession || slot == slotTime:
+		if c != '"' {
+			name := "timestamp"
+			if slot == slotSession {
+				name = "session_id"
+			}
+			return d.wrongType(s, rb, name, "text")
+		}
+		text, err := s.str()
+		if err != nil {
+			return err
+		}
+		if slot == slotTime {
+			rb.setTime(text)
+		} else if len(d.idOverride) == 0 {
+			rb.setSession(text)
+		}
+		return nil
+	case slot == slotIgnored:
+		_, _, err := s.value()
+		return err
+	case slot == slotUnknown:
+		raw, reason, err := s.value()
+		if err != nil {
+			return err
+		}
+		if reason != "" {
+			rb.problem(string(unknown), "%s", reason)
+			return nil
+		}
+		rb.addExtra(unknown, raw)
+		return nil
+	}
+	switch f := &Fields[slot]; f.Type {
+	case Float, Int:
+		return d.numberMember(s, rb, slot, c, fallback)
+	case Text:
+		if c != '"' {
+			return d.wrongType(s, rb, f.Name, "text")
+		}
+		text, err := s.str()
+		if err != nil {
+			return err
+		}
+		rb.setText(slot, text)
+		return nil
+	default:
+		raw, reason, err := s.value()
+		if err != nil {
+			return err
+		}
+		if reason != "" {
+			rb.problem(f.Name, "%s", reason)
+			return nil
+		}
+		rb.setJSON(slot, raw)
+		return nil
+	}
+}
+
+func (d *jsonDecoder) numberMember(s *scanner, rb *rowBuilder, slot int, c byte, fallback bool) error {
+	f := &Fields[slot]
+	var v float64
+	switch {
+	case c == '-' || c == 'N' || c == 'I' || c-'0' <= 9:
+		number, ok, err := s.number()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			rb.problem(f.Name, "is not a finite number")
+			return nil
+		}
+		v = number
+	case c == '{':
+		raw, _, err := s.value()
+		if err != nil {
+			return err
+		}
+		number, ok := tagged(raw)
+		if !ok {
+			rb.problem(f.Name, "is an object, not %s", article(f.Type))
+			return nil
+		}
+		v = number
+	default:
+		return d.wrongType(s, rb, f.Name, article(f.Type))
+	}
+	if fallback && rb.row.present.has(slot) {
+		return nil // altitude_m itself wins over its other name
+	}
+	if f.Type == Int {
+		rb.setInt(slot, v)
+	} else {
+		rb.setFloat(slot, v)
+	}
+	return nil
+}
+
+func article(t Type) string {
+	if t == Int {
+		return "an integer"
+	}
+	return "a " + t.String()
+}
+
+// wrongType skips the value and notes that it is of another type.
+func (d *jsonDecoder) wrongType(s *scanner, rb *rowBuilder, field, want string) error {
+	raw, _, err := s.value()
+	if err != nil {
+		return err
+	}
+	rb.problem(field, "is %s, not %s", kindOf(raw[0]), want)
+	return nil
+}
+
+func kindOf(first byte) string {
+	switch first {
+	case '"':
+		return "text"
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+// DecodeRecords reads the JSON text of an array of records, as the function
+// contract's insertTelemetryBatch takes it. Syntax errors are returned; what is
+// wrong with single records is noted in the batch.
+func DecodeRecords(text []byte, b *Batch, now time.Time) error {
+	d := jsonDecoder{scan: scanner{buf: text}, now: now}
+	s := &d.scan
+	if err := s.expect('['); err != nil {
+		return syntaxFault("records", err)
+	}
+	if s.space() == ']' {
+		s.pos++
+	} else {
+		for {
+			if err := d.record(b); err != nil {
+				return d.fault(err)
+			}
+			more, err := s.more(']')
+			if err != nil {
+				return d.fault(err)
+			}
+			if !more {
+				break
+			}
+		}
+	}
+	if s.space(); s.pos < len(s.buf) {
+		return syntaxFault("records", s.syntax("more text after the array"))
+	}
+	return nil
+}
+
+func (d *jsonDecoder) fault(err error) error {
+	index := d.count
+	return &fault.Error{
+		Kind: fault.Invalid, Message: "the body cannot be read", Err: err,
+		Problems: []fault.Problem{{Index: &index, Reason: err.Error()}},
+	}
+}
+
+func syntaxFault(field string, err error) error {
+	return &fault.Error{
+		Kind: fault.Invalid, Message: "the body cannot be read", Err: err,
+		Problems: []fault.Problem{{Field: field, Reason: err.Error()}},
+	}
+}
+
+// jsonStream decodes a stream of JSON: either one array of records, or records
+// one after another with white space between them (NDJSON).
+type jsonStream struct {
+	jsonDecoder
+	src       io.Reader
+	skipBad   bool // go on at the next line after a line that cannot be read
+	array     bool
+	started   bool
+	needComma bool
+	ended     bool
+	atEOF     bool
+}
+
+// next adds up to most records to the batch, bad ones counted. It returns
+// io.EOF when there are no more.
+func (d *jsonStream) next(b *Batch, most int) error {
+	for b.Len()+b.Rejected() < most {
+		if d.ended {
+			return io.EOF
+		}
+		mark := d.scan.pos
+		err := d.one(b)
+		switch {
+		case err == nil:
+		case errors.Is(err, errShort) && !d.atEOF:
+			d.scan.pos = mark
+			if len(d.scan.buf)-mark > 2*MaxRecordBytes {
+				return d.fault(fmt.Errorf("the record is longer than %d bytes", MaxRecordBytes))
+			}
+			if err := d.fill(); err != nil {
+				return err
+			}
+		case d.skipBad && !d.array && d.nextLine(mark):
+			d.rb.begin(b, d.count, d.now)
+			d.rb.problem("", "%v", err)
+			d.rb.end()
+			d.count++
+		default:
+			return d.fault(err)
+		}
+	}
+	return nil
+}
+
+// one reads a record, or the end of the stream.
+func (d *jsonStream) one(b *Batch) error {
+	s := &d.scan
+	c := s.space()
+	if s.pos >= len(s.buf) {
+		if d.atEOF && !d.array {
+			d.ended = true
+			return nil
+		}
+		return errShort
+	}
+	if !d.started {
+		d.started = true
+		if d.array = c == '['; d.array {
+			s.pos++
+			return nil
+		}
+	}
+	if !d.array {
+		return d.record(b)
+	}
+	if c == ']' {
+		s.pos++
+		if s.space(); s.pos < len(s.buf) {
+			return s.syntax("more text after the array")
+		}
+		d.ended = true
+		return nil
+	}
+	if d.needComma {
+		if err := s.expect(','); err != nil {
+			return err
+		}
+	}
+	if err := d.record(b); err != nil {
+		return err
+	}
+	d.needComma = true
+	return nil
+}
+
+// nextLine moves to the line after the one that holds position from.
+func (d *jsonStream) nextLine(from int) bool {
+	for from < len(d.scan.buf) && isSpace(d.scan.buf[from]) {
+		from++
+	}
+	for {
+		if i := bytes.IndexByte(d.scan.buf[from:], '\n'); i >= 0 {
+			d.scan.pos = from + i + 1
+			return true
+		}
+		if d.atEOF {
+			d.scan.pos = len(d.scan.buf)
+			return true
+		}
+		d.scan.pos = from
+		if len(d.scan.buf)-from > 2*MaxRecordBytes || d.fill() != nil {
+			return false
+		}
+		from = 0
+	}
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
+// fill drops what was read and reads more.
+func (d *jsonStream) fill() error {
+	s := &d.scan
+	rest := copy(s.buf, s.buf[s.pos:])
+	s.buf, s.pos = s.buf[:rest], 0
+	s.buf = slices.Grow(s.buf, readSize)
+	n, err := io.ReadFull(d.src, s.buf[rest:rest+readSize])
+	s.buf = s.buf[:rest+n]
+	switch {
+	case err == io.EOF || err == io.ErrUnexpectedEOF:
+		d.atEOF = true
+		return nil
+	case err != nil:
+		return readFault(err)
+	}
+	return nil
+}
+
+// readSize is how much is asked of the source at once.
+const readSize = 128 << 10
+
+// readFault keeps the errors of decompressors and limits that already say what
+// is wrong, and blames the body for others.
+func readFault(err error) error {
+	if fault.As(err) != nil {
+		return err
+	}
+	return &fault.Error{Kind: fault.Invalid, Message: "the body cannot be read", Err: err,
+		Problems: []fault.Problem{{Reason: err.Error()}}}
+}

@@ -1,0 +1,366 @@
+package timeseries
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
+)
+
+// ChunkRecords is how many records of a stream are decoded and copied at once.
+// Larger chunks gain nothing measurable; smaller ones pay more round trips.
+// It must not change: the digests that recognise a repeated upload depend on
+// where its chunks begin.
+const ChunkRecords = 10_000
+
+// IngestOptions say where a batch comes from and what to do with bad records.
+type IngestOptions struct {
+	// Source is the way in, for the commit log: function, rest, import, ...
+	Source string
+	// IdempotencyKey is the caller's own name for the batch, or "". The same
+	// key with other records is a Conflict.
+	IdempotencyKey string
+	// SkipBad stores the good records of a batch with bad ones. Otherwise one
+	// bad record rejects all.
+	SkipBad bool
+	// Filter, when not nil, may drop records of a batch inside the transaction,
+	// after its session was locked.
+	filter func(ctx context.Context, tx pgx.Tx, session int32, b *Batch, sessionIndex int32) error
+}
+
+// IngestResult says what became of a batch or a stream of batches.
+type IngestResult struct {
+	Inserted      int // records stored now
+	AlreadyStored int // records of batches that were stored before
+	Rejected      int // bad records left out; only with SkipBad
+	Problems      []fault.Problem
+	Sessions      []SessionResult
+}
+
+// SessionResult is the part of an IngestResult that belongs to one session.
+type SessionResult struct {
+	ID            string `json:"session_id"`
+	Inserted      int    `json:"inserted"`
+	AlreadyStored int    `json:"already_stored"`
+	Batch         int32  `json:"batch"` // watermark after the newest batch
+}
+
+func (r *IngestResult) add(id string, inserted, already int, batch int32) {
+	r.Inserted += inserted
+	r.AlreadyStored += already
+	i := slices.IndexFunc(r.Sessions, func(s SessionResult) bool { return s.ID == id })
+	if i < 0 {
+		i = len(r.Sessions)
+		r.Sessions = append(r.Sessions, SessionResult{ID: id})
+	}
+	r.Sessions[i].Inserted += inserted
+	r.Sessions[i].AlreadyStored += already
+	r.Sessions[i].Batch = max(r.Sessions[i].Batch, batch)
+}
+
+func (r *IngestResult) ids() []string {
+	ids := make([]string, len(r.Sessions))
+	for i, s := range r.Sessions {
+		ids[i] = s.ID
+	}
+	return ids
+}
+
+// Ingest stores a batch in one transaction and returns after its commit. The
+// batch is recognised when it comes again, by the digest of each session's
+// records or by the idempotency key, and then counted as already stored.
+func (s *Store) Ingest(ctx context.Context, b *Batch, opt IngestOptions) (IngestResult, error) {
+	in := newIngest(opt)
+	var err error
+	for range 3 {
+		in.reset()
+		err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+			return in.store(ctx, tx, b)
+		})
+		if !deadlock(err) {
+			break
+		}
+	}
+	if err != nil {
+		return IngestResult{}, ingestError(err)
+	}
+	s.onCommit(in.result.ids()...)
+	return in.result, nil
+}
+
+// IngestStream stores all records of a stream in one transaction, in bounded
+// memory: while a chunk is copied, the next one is decoded. Nothing is stored
+// when the stream ends in an error.
+func (s *Store) IngestStream(ctx context.Context, dec *Decoder, opt IngestOptions) (IngestResult, error) {
+	first := NewBatch()
+	defer first.Release()
+	err := dec.Next(first, ChunkRecords)
+	if err == io.EOF {
+		return s.Ingest(ctx, first, opt)
+	}
+	if err != nil {
+		return IngestResult{}, withProblems(err, first)
+	}
+	in := newIngest(opt)
+	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		return in.stream(ctx, tx, first, dec)
+	})
+	if err != nil {
+		return IngestResult{}, ingestError(err)
+	}
+	s.onCommit(in.result.ids()...)
+	return in.result, nil
+}
+
+// ingest is one upload on its way into the database.
+type ingest struct {
+	opt    IngestOptions
+	result IngestResult
+	chunk  int
+	// chains makes the digest of a later chunk depend on all before it, so that
+	// a file that repeats itself is stored whole, while a repeated file is not.
+	chains map[string][sha256.Size]byte
+}
+
+func newIngest(opt IngestOptions) *ingest {
+	return &ingest{opt: opt, chains: map[string][sha256.Size]byte{}}
+}
+
+func (in *ingest) reset() { *in = *newIngest(in.opt) }
+
+type decoded struct {
+	batch *Batch
+	err   error
+}
+
+func (in *ingest) stream(ctx context.Context, tx pgx.Tx, first *Batch, dec *Decoder) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	chunks := make(chan decoded)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer close(chunks)
+		for {
+			b := NewBatch()
+			err := dec.Next(b, ChunkRecords)
+			select {
+			case chunks <- decoded{b, err}:
+			case <-ctx.Done():
+				b.Release()
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	// The decoder reads the caller's body: it must be at rest before we return.
+	defer func() { cancel(); <-done }()
+
+	if err := in.store(ctx, tx, first); err != nil {
+		return err
+	}
+	for c := range chunks {
+		var err error
+		if c.err != nil && c.err != io.EOF {
+			err = withProblems(c.err, c.batch)
+		} else {
+			err = in.store(ctx, tx, c.batch)
+		}
+		c.batch.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// store writes one decoded batch.
+func (in *ingest) store(ctx context.Context, tx pgx.Tx, b *Batch) error {
+	if b.Rejected() > 0 {
+		if !in.opt.SkipBad {
+			return b.Err()
+		}
+		in.result.Rejected += b.Rejected()
+		room := max(0, maxProblems-len(in.result.Problems))
+		in.result.Problems = append(in.result.Problems, b.problems[:min(room, len(b.problems))]...)
+	}
+	groups := b.groups()
+	// All writers lock sessions in one order, so that they cannot deadlock.
+	slices.SortFunc(groups, func(x, y *group) int { return strings.Compare(x.sessionID, y.sessionID) })
+	key := in.opt.IdempotencyKey
+	if key != "" && in.chunk > 0 {
+		key = fmt.Sprintf("%s#%d", key, in.chunk)
+	}
+	for _, g := range groups {
+		if chain, ok := in.chains[g.sessionID]; ok {
+			g.digest = sha256.Sum256(append(chain[:], g.digest[:]...))
+		}
+		in.chains[g.sessionID] = g.digest
+		if err := in.storeGroup(ctx, tx, g, key); err != nil {
+			return fmt.Errorf("store batch of session %q: %w", g.sessionID, err)
+		}
+	}
+	in.chunk++
+	return nil
+}
+
+const (
+	lockSessionSQL = `
+		SELECT session, batch
+		FROM sessions
+		WHERE id = $1 AND deleted_at IS NULL
+		FOR UPDATE`
+
+	// This runs after the lock was won, as a statement of its own: its snapshot
+	// then sees what the lock's last holder committed.
+	findBatchSQL = `
+		SELECT b.batch, b.records, b.digest = $2
+		FROM sessions s
+		JOIN ingest_batches b ON b.session = s.session AND b.digest = $2
+		WHERE s.id = $1 AND s.deleted_at IS NULL
+		UNION ALL
+		SELECT b.batch, b.records, b.digest = $2
+		FROM sessions s
+		JOIN ingest_batches b ON b.session = s.session AND b.idempotency_key = $3
+		WHERE s.id = $1 AND s.deleted_at IS NULL
+		LIMIT 1`
+
+	newSessionSQL = `
+		INSERT INTO sessions (id)
+		VALUES ($1)
+		ON CONFLICT (id) WHERE deleted_at IS NULL DO NOTHING`
+
+	advanceSessionSQL = `
+		UPDATE sessions
+		SET batch      = $2,
+		    records    = records + $3,
+		    name       = coalesce($4, name),
+		    first_text = CASE WHEN first_time IS NULL OR $5 < first_time THEN $6 ELSE first_text END,
+		    first_time = least(first_time, $5),
+		    last_text  = CASE WHEN last_time IS NULL OR $7 >= last_time THEN $8 ELSE last_text END,
+		    last_time  = greatest(last_time, $7),
+		    updated_at = clock_timestamp()
+		WHERE session = $1`
+
+	logBatchSQL = `
+		INSERT INTO ingest_batches (session, batch, digest, idempotency_key, min_time, max_time, records, source)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+)
+
+func (in *ingest) storeGroup(ctx context.Context, tx pgx.Tx, g *group, key string) error {
+	session, watermark, known, err := lockSession(ctx, tx, g, key)
+	if err != nil {
+		return err
+	}
+	if known != nil {
+		if !known.same {
+			return fault.New(fault.Conflict, "the idempotency key %q was used for other records", clip(key))
+		}
+		in.result.add(g.sessionID, 0, known.records, known.batch)
+		return nil
+	}
+	batch := watermark + 1
+	g.stamp(session, batch)
+	tag, err := tx.Conn().PgConn().CopyFrom(ctx, g.copyReader(), g.copySQL())
+	if err != nil {
+		return fmt.Errorf("copy: %w", err)
+	}
+	if tag.RowsAffected() != int64(g.records) {
+		return fmt.Errorf("copy: stored %d of %d records", tag.RowsAffected(), g.records)
+	}
+	oldest, newest := time.UnixMicro(g.minMicros), time.UnixMicro(g.maxMicros)
+	var last pgx.Batch
+	last.Queue(advanceSessionSQL, session, batch, g.records, optional(g.name), oldest, optional(g.minText), newest, optional(g.maxText))
+	last.Queue(logBatchSQL, session, batch, g.digest[:], optional([]byte(key)), oldest, newest, g.records, in.opt.Source)
+	if err := tx.SendBatch(ctx, &last).Close(); err != nil {
+		return fmt.Errorf("log batch: %w", err)
+	}
+	in.result.add(g.sessionID, g.records, 0, batch)
+	return nil
+}
+
+type knownBatch struct {
+	batch   int32
+	records int
+	same    bool
+}
+
+// lockSession locks the session's row, making it if need be, and looks the
+// batch up in the commit log.
+func lockSession(ctx context.Context, tx pgx.Tx, g *group, key string) (session, watermark int32, known *knownBatch, err error) {
+	for {
+		var batch pgx.Batch
+		found := false
+		batch.Queue(lockSessionSQL, g.sessionID).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				found = true
+				if err := rows.Scan(&session, &watermark); err != nil {
+					return err
+				}
+			}
+			return rows.Err()
+		})
+		batch.Queue(findBatchSQL, g.sessionID, g.digest[:], optional([]byte(key))).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				known = new(knownBatch)
+				if err := rows.Scan(&known.batch, &known.records, &known.same); err != nil {
+					return err
+				}
+			}
+			return rows.Err()
+		})
+		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+			return 0, 0, nil, fmt.Errorf("lock session: %w", err)
+		}
+		if found {
+			return session, watermark, known, nil
+		}
+		if _, err := tx.Exec(ctx, newSessionSQL, g.sessionID); err != nil {
+			return 0, 0, nil, fmt.Errorf("new session: %w", err)
+		}
+	}
+}
+
+// optional gives nil, SQL's NULL, for an empty text.
+func optional(text []byte) *string {
+	if len(text) == 0 {
+		return nil
+	}
+	s := string(text)
+	return &s
+}
+
+// withProblems adds what the batch noted before the stream became unreadable.
+func withProblems(err error, b *Batch) error {
+	if f := fault.As(err); f != nil && len(b.problems) > 0 {
+		f.Problems = append(slices.Clone(b.problems), f.Problems...)
+	}
+	return err
+}
+
+func deadlock(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
+}
+
+// ingestError turns the database's refusal of a value (SQLSTATE class 22) into
+// an Invalid fault. Validation should have found it first.
+func ingestError(err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && strings.HasPrefix(pg.Code, "22") {
+		return &fault.Error{Kind: fault.Invalid, Message: "a value cannot be stored: " + pg.Message, Err: err}
+	}
+	return err
+}
