@@ -1,0 +1,337 @@
+package timeseries
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// RecordQuery names records of one session.
+type RecordQuery struct {
+	SessionID string
+	// From and To bound the time, [From, To). A zero time is no bound.
+	From, To time.Time
+	// After starts behind that record. With Newest it is ignored.
+	After *Cursor
+	// Limit is the most records to give; 0 is no limit.
+	Limit int
+	// Newest takes the newest Limit records. They are still given oldest first.
+	Newest bool
+	// Fields are the names of the fields to read; none means all, and then also
+	// members that have no field.
+	Fields []string
+	// Stored also reads when each record was stored, for _id and _creationTime.
+	Stored bool
+}
+
+// RecordStream reads records one by one, in constant memory.
+type RecordStream struct {
+	sel    selection
+	record Record
+	rows   pgx.Rows
+	conn   *pgxpool.Conn
+}
+
+// Records opens a stream of records, oldest first. An unknown session gives an
+// empty stream. The caller must close it. It holds a database connection until then.
+func (s *Store) Records(ctx context.Context, q RecordQuery) (*RecordStream, error) {
+	sel, err := selectFields(q.Fields)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read records: %w", err)
+	}
+	stream := &RecordStream{sel: sel, conn: conn}
+	if err := stream.open(ctx, q); err != nil {
+		conn.Release()
+		return nil, fmt.Errorf("read records: %w", err)
+	}
+	return stream, nil
+}
+
+func (rs *RecordStream) open(ctx context.Context, q RecordQuery) error {
+	bounds, err := sessionBounds(ctx, rs.conn, q.SessionID)
+	if err != nil {
+		return err
+	}
+	rs.record = Record{sessionID: q.SessionID, session: bounds.session, sel: &rs.sel, created: q.Stored}
+	if !bounds.found || bounds.first.IsZero() {
+		return nil
+	}
+	from, to := clamp(bounds, q.From, q.To)
+	if q.After != nil && q.After.Time().After(from) {
+		from = q.After.Time()
+	}
+	if q.Newest && q.Limit > 0 {
+		from, err = newestFrom(ctx, rs.conn, bounds, from, to, q.Limit)
+		if err != nil {
+			return err
+		}
+	}
+	sql, args := recordsSQL(rs.sel, q, bounds.session, from, to)
+	// Binary results are read without decoding; jsonb has the same text in both forms.
+	rs.rows, err = rs.conn.Query(ctx, sql, append([]any{pgx.QueryResultFormats{pgx.BinaryFormatCode}}, args...)...)
+	return err
+}
+
+// recordsSQL writes the query. Its time bounds let the planner leave out
+// chunks, and its order is the index's (session, time) with a small sort of
+// equal times, so that the first row comes at once whatever the session's size.
+func recordsSQL(sel selection, q RecordQuery, session int32, from, to time.Time) (string, []any) {
+	var sql strings.Builder
+	args := []any{session, from, to}
+	sql.WriteString("SELECT ")
+	sql.WriteString(sel.columns())
+	if q.Stored {
+		sql.WriteString(", (SELECT b.received_at FROM ingest_batches b WHERE b.session = t.session AND b.batch = t.batch)")
+	}
+	sql.WriteString(" FROM telemetry t WHERE t.session = $1 AND t.time >= $2 AND t.time < $3")
+	newest := q.Newest && q.Limit > 0
+	if q.After != nil && !newest {
+		args = append(args, q.After.Time(), q.After.Batch, q.After.Ord)
+		sql.WriteString(" AND (t.time, t.batch, t.ord) > ($4, $5, $6)")
+	}
+	if newest {
+		sql.WriteString(" ORDER BY t.time DESC, t.batch DESC, t.ord DESC")
+	} else {
+		sql.WriteString(" ORDER BY t.time, t.batch, t.ord")
+	}
+	if q.Limit > 0 {
+		args = append(args, q.Limit)
+		fmt.Fprintf(&sql, " LIMIT $%d", len(args))
+	}
+	if newest {
+		return "SELECT * FROM (" + sql.String() + ") newest ORDER BY time, batch, ord", args
+	}
+	return sql.String(), args
+}
+
+// bounds is what the sessions table knows of where a session's records lie.
+type bounds struct {
+	found       bool
+	session     int32
+	first, last time.Time
+	records     int64
+}
+
+func sessionBounds(ctx context.Context, db querier, id string) (bounds, error) {
+	b := bounds{found: true}
+	var first, last *time.Time
+	err := db.QueryRow(ctx, `
+		SELECT session, first_time, last_time, records
+		FROM sessions
+		WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&b.session, &first, &last, &b.records)
+	if err == pgx.ErrNoRows {
+		return bounds{}, nil
+	}
+	if err != nil {
+		return bounds{}, fmt.Errorf("find session: %w", err)
+	}
+	if first != nil && last != nil {
+		b.first, b.last = *first, *last
+	}
+	return b, nil
+}
+
+// querier is a pool, a connection or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// clamp narrows a window to where the session has records.
+func clamp(b bounds, from, to time.Time) (time.Time, time.Time) {
+	if from.Before(b.first) {
+		from = b.first
+	}
+	if end := b.last.Add(time.Microsecond); to.IsZero() || to.After(end) {
+		to = end
+	}
+	return from, to
+}
+
+// newestFrom finds a time from which the session has at least limit records
+// before to. It looks back from the newest record in buckets of time that grow
+// until they hold enough, so that it never walks the session.
+func newestFrom(ctx context.Context, db querier, b bounds, from, to time.Time, limit int) (time.Time, error) {
+	span := b.last.Sub(b.first)
+	// What the session's mean rate needs, and half as much again.
+	width := time.Minute
+	if b.records > 0 {
+		width = max(time.Second, time.Duration(1.5*float64(span)*float64(limit)/float64(b.records)))
+	}
+	for {
+		start := to.Add(-width)
+		if !start.After(from) {
+			return from, nil
+		}
+		var enough bool
+		err := db.QueryRow(ctx, `
+			SELECT count(*) >= $4
+			FROM (
+				SELECT
+				FROM telemetry
+				WHERE session = $1 AND time >= $2 AND time < $3
+				LIMIT $4
+			) bucket`, b.session, start, to, limit).Scan(&enough)
+		if err != nil {
+			return time.Time{}, fmt.Errorf("find newest bucket: %w", err)
+		}
+		if enough {
+			return start, nil
+		}
+		width *= 4
+	}
+}
+
+// Next reads the next record; false at the end or on an error, see Err.
+func (rs *RecordStream) Next() bool {
+	if rs.rows == nil || !rs.rows.Next() {
+		return false
+	}
+	rs.record.raw = rs.rows.RawValues()
+	return true
+}
+
+// Record is the record read last. It is valid until Next is called again.
+func (rs *RecordStream) Record() *Record { return &rs.record }
+
+// Err is what ended the stream early, or nil.
+func (rs *RecordStream) Err() error {
+	if rs.rows == nil || rs.rows.Err() == nil {
+		return nil
+	}
+	return fmt.Errorf("read records: %w", rs.rows.Err())
+}
+
+// Close ends the stream and gives its connection back.
+func (rs *RecordStream) Close() {
+	if rs.rows != nil {
+		rs.rows.Close()
+	}
+	rs.conn.Release()
+}
+
+// CSVHeader is the header line for AppendCSV of the stream's records.
+func (rs *RecordStream) CSVHeader() []byte { return rs.sel.csvHeader() }
+
+// AllRecords reads a bounded number of records into one JSON array. More than
+// most records is an Invalid fault that says how to read them instead.
+func (s *Store) AllRecords(ctx context.Context, q RecordQuery, most int) ([]byte, int, error) {
+	if q.Limit == 0 || q.Limit > most {
+		q.Limit = most + 1
+	}
+	rs, err := s.Records(ctx, q)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rs.Close()
+	out, n := []byte{'['}, 0
+	for rs.Next() {
+		if n == most {
+			return nil, 0, fault.New(fault.TooLarge, "the session has more than %d records; read it by pages (telemetry:getSessionRecordsPage, or /api/v1/sessions/{id}/records)", most)
+		}
+		if n > 0 {
+			out = append(out, ',')
+		}
+		out = rs.Record().AppendJSON(out)
+		n++
+	}
+	if err := rs.Err(); err != nil {
+		return nil, 0, err
+	}
+	return append(out, ']'), n, nil
+}
+
+// BucketedRecords gives one record for each bucket of the newest limit buckets
+// that hold any: the mean of each number, the newest text, and the bucket's
+// start as timestamp. It answers with a JSON array, oldest first.
+func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width time.Duration, limit int) ([]byte, error) {
+	if width < time.Millisecond || width > 24*time.Hour {
+		return nil, fault.Field("bucketMs", "must be from 1 ms to 24 h")
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read buckets: %w", err)
+	}
+	defer conn.Release()
+	b, err := sessionBounds(ctx, conn, sessionID)
+	if err != nil {
+		return nil, err
+	}
+	if !b.found || b.first.IsZero() {
+		return []byte("[]"), nil
+	}
+	// Only as many buckets back as were asked for: the scan is bounded by time.
+	to := b.last.Add(time.Microsecond)
+	from := b.last.Truncate(width).Add(-time.Duration(limit-1) * width)
+	if time.Duration(limit) > 100*365*24*time.Hour/width || from.Before(b.first) {
+		from = b.first
+	}
+	rows, err := conn.Query(ctx, bucketedSQL, pgx.QueryResultFormats{pgx.BinaryFormatCode},
+		pgtype.Interval{Microseconds: width.Microseconds(), Valid: true}, b.session, from.Truncate(width), to, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read buckets: %w", err)
+	}
+	defer rows.Close()
+	record := Record{sessionID: sessionID, session: b.session, sel: &bucketed}
+	out := []byte{'['}
+	for rows.Next() {
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		record.raw = rows.RawValues()
+		out = record.AppendJSON(out)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read buckets: %w", err)
+	}
+	return append(out, ']'), nil
+}
+
+// bucketed is every field but those whose mean means nothing.
+var bucketed = func() selection {
+	var sel selection
+	for i, f := range Fields {
+		if f.Type != JSON {
+			sel.fields = append(sel.fields, i)
+		}
+	}
+	return sel
+}()
+
+var bucketedSQL = func() string {
+	var sql strings.Builder
+	sql.WriteString(`
+		SELECT *
+		FROM (
+			SELECT time_bucket($1, time) AS bucket, 0 AS batch, 0 AS ord, NULL::text`)
+	for _, i := range bucketed.fields {
+		switch f := Fields[i]; f.Type {
+		case Float:
+			fmt.Fprintf(&sql, ", avg(%s)", f.Name)
+		case Int:
+			fmt.Fprintf(&sql, ", max(%s)", f.Name)
+		default:
+			fmt.Fprintf(&sql, ", last(%[1]s, time) FILTER (WHERE %[1]s IS NOT NULL)", f.Name)
+		}
+	}
+	sql.WriteString(`
+			FROM telemetry
+			WHERE session = $2 AND time >= $3 AND time < $4
+			GROUP BY 1
+			ORDER BY 1 DESC
+			LIMIT $5
+		) newest
+		ORDER BY 1`)
+	return sql.String()
+}()

@@ -1,0 +1,240 @@
+package timeseries
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
+)
+
+// Session is what the sessions table knows of one run.
+type Session struct {
+	ID        string
+	Name      *string
+	Start     time.Time // time of the oldest record; zero when none is stored
+	End       time.Time // time of the newest record; zero when none is stored
+	StartText string    // Start as received, or ""
+	EndText   string    // End as received, or ""
+	Records   int64
+	Batch     int32      // watermark: number of the newest batch
+	EndedAt   *time.Time // when the bridge reported the end
+	CreatedAt time.Time  // server time of the first batch
+	UpdatedAt time.Time  // server time of the newest batch
+	Revision  int32
+}
+
+// Version changes whenever the session's records or metadata do.
+func (s *Session) Version() string { return fmt.Sprintf("%d.%d", s.Batch, s.Revision) }
+
+const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, batch, ended_at, created_at, updated_at, revision`
+
+func scanSession(row pgx.CollectableRow) (Session, error) {
+	var s Session
+	var first, last *time.Time
+	var firstText, lastText *string
+	err := row.Scan(&s.ID, &s.Name, &first, &last, &firstText, &lastText, &s.Records, &s.Batch, &s.EndedAt, &s.CreatedAt, &s.UpdatedAt, &s.Revision)
+	if err != nil {
+		return Session{}, err
+	}
+	s.Start, s.StartText = timeAndText(first, firstText)
+	s.End, s.EndText = timeAndText(last, lastText)
+	return s, nil
+}
+
+func timeAndText(t *time.Time, text *string) (time.Time, string) {
+	switch {
+	case t == nil:
+		return time.Time{}, ""
+	case text != nil:
+		return t.UTC(), *text
+	}
+	return t.UTC(), FormatTime(*t)
+}
+
+// SessionFilter narrows and pages a list of sessions.
+type SessionFilter struct {
+	// StartedAfter keeps sessions whose oldest record is not before it. Zero keeps all.
+	StartedAfter time.Time
+	// Before continues behind the session of that start and id, in list order.
+	BeforeStart time.Time
+	BeforeID    string
+	Limit       int // 0 is no limit
+}
+
+// Sessions lists runs, newest start first. It reads no telemetry. Records
+// stored without a session id make no session, as the function contract has it.
+func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error) {
+	var after, before *time.Time
+	if !f.StartedAfter.IsZero() {
+		after = &f.StartedAfter
+	}
+	if !f.BeforeStart.IsZero() {
+		before = &f.BeforeStart
+	}
+	var limit *int
+	if f.Limit > 0 {
+		limit = &f.Limit
+	}
+	rows, err := s.pool.Query(ctx, `
+		SELECT `+sessionColumns+`
+		FROM sessions
+		WHERE deleted_at IS NULL
+		  AND id <> ''
+		  AND first_time IS NOT NULL
+		  AND ($1::timestamptz IS NULL OR first_time >= $1)
+		  AND ($2::timestamptz IS NULL OR (first_time, id) < ($2, $3))
+		ORDER BY first_time DESC, id DESC
+		LIMIT $4`, after, before, f.BeforeID, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	sessions, err := pgx.CollectRows(rows, scanSession)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	return sessions, nil
+}
+
+// Session gives one run; nil when there is none of that id.
+func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT `+sessionColumns+`
+		FROM sessions
+		WHERE id = $1 AND deleted_at IS NULL`, id)
+	if err != nil {
+		return nil, fmt.Errorf("read session: %w", err)
+	}
+	session, err := pgx.CollectExactlyOneRow(rows, scanSession)
+	if err == pgx.ErrNoRows {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read session: %w", err)
+	}
+	return &session, nil
+}
+
+// NoSession is the error for a session that does not exist.
+func NoSession(id string) error {
+	return fault.New(fault.NotFound, "there is no session %q", clip(id))
+}
+
+// Latest is what the importer asks before and after it uploads.
+type Latest struct {
+	Timestamp       *string // of the newest record, as received
+	Records         int64   // the session's counter
+	LatestMessageID *int64  // of the newest record
+}
+
+// Latest describes the newest record of a session, by time of measurement.
+func (s *Store) Latest(ctx context.Context, id string) (Latest, error) {
+	session, err := s.Session(ctx, id)
+	if err != nil || session == nil {
+		return Latest{}, err
+	}
+	latest := Latest{Records: session.Records}
+	if session.EndText != "" {
+		latest.Timestamp = &session.EndText
+	}
+	err = s.pool.QueryRow(ctx, `
+		SELECT t.message_id
+		FROM telemetry t
+		JOIN sessions s ON s.session = t.session
+		WHERE s.id = $1 AND s.deleted_at IS NULL AND t.time = $2
+		ORDER BY t.batch DESC, t.ord DESC
+		LIMIT 1`, id, session.End).Scan(&latest.LatestMessageID)
+	if err != nil && err != pgx.ErrNoRows {
+		return Latest{}, fmt.Errorf("read newest record: %w", err)
+	}
+	return latest, nil
+}
+
+// DeleteSession removes a run from every list at once and gives the number of
+// records it had, or NotFound. Its id may be used anew from then on. The
+// records themselves go in the background, see PurgeDeleted.
+func (s *Store) DeleteSession(ctx context.Context, id string) (records int64, err error) {
+	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, `
+			UPDATE sessions
+			SET deleted_at = clock_timestamp(), revision = revision + 1
+			WHERE id = $1 AND deleted_at IS NULL
+			RETURNING records`, id).Scan(&records)
+		if err == pgx.ErrNoRows {
+			return NoSession(id)
+		}
+		if err != nil {
+			return fmt.Errorf("delete session: %w", err)
+		}
+		return schema.Touch(ctx, tx, schema.TopicSession(id))
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.onCommit(id)
+	return records, nil
+}
+
+// purgeLock is the advisory lock of the instance that purges.
+const purgeLock = 0x74656c656d5f7067
+
+// PurgeDeleted removes the records, batches and notifications of deleted
+// sessions, one session in a transaction, and gives how many sessions it
+// removed. It is safe to stop at any moment and to run in several instances:
+// one works, the others return at once.
+func (s *Store) PurgeDeleted(ctx context.Context) (sessions int, err error) {
+	for {
+		done := true
+		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			var mine bool
+			if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, int64(purgeLock)).Scan(&mine); err != nil || !mine {
+				return err
+			}
+			var session int32
+			err := tx.QueryRow(ctx, `
+				SELECT session
+				FROM sessions
+				WHERE deleted_at IS NOT NULL
+				ORDER BY session
+				LIMIT 1`).Scan(&session)
+			if err == pgx.ErrNoRows {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			done = false
+			return purge(ctx, tx, session)
+		})
+		if err != nil {
+			return sessions, fmt.Errorf("purge deleted sessions: %w", err)
+		}
+		if done {
+			return sessions, nil
+		}
+		sessions++
+	}
+}
+
+// purge removes what belongs to one deleted session. The time bounds let the
+// planner touch only the chunks that hold its records.
+func purge(ctx context.Context, tx pgx.Tx, session int32) error {
+	_, err := tx.Exec(ctx, `
+		DELETE FROM telemetry t
+		WHERE t.session = $1
+		  AND t.time >= (SELECT first_time FROM sessions WHERE session = $1)
+		  AND t.time <= (SELECT last_time FROM sessions WHERE session = $1)`, session)
+	if err != nil {
+		return fmt.Errorf("delete records: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM ingest_batches WHERE session = $1`, session); err != nil {
+		return fmt.Errorf("delete batches: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM sessions WHERE session = $1`, session); err != nil {
+		return fmt.Errorf("delete session: %w", err)
+	}
+	return nil
+}
