@@ -25,6 +25,11 @@ func setup(t *testing.T) (*dashboard.Service, *pgxpool.Pool) {
 	t.Helper()
 	t.Parallel()
 	pool := dbtest.New(t)
+	_, err := pool.Exec(t.Context(), `
+		INSERT INTO users (id, email, password_hash) VALUES ($1, 'ada@example.com', ''), ('grace', 'grace@example.com', '')`, owner)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return dashboard.New(pool), pool
 }
 
@@ -532,6 +537,30 @@ func TestAcknowledgements(t *testing.T) {
 	}
 	if n := must[int](t)(s.ClearAcknowledged(ctx, owner)); n != 3 {
 		t.Errorf("cleared %d more, want 3", n)
+	}
+}
+
+func TestDashboardsGoWithTheirAccount(t *testing.T) {
+	s, pool := setup(t)
+	ctx := t.Context()
+	v := view(t, s, "view")
+	must[int](t)(s.ReplaceLayout(ctx, owner, v.ID, []dashboard.WidgetInput{widget("one")}, nil))
+	if err := s.SetDefaultView(ctx, owner, "view"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetAcknowledged(ctx, owner, "event", true, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(ctx, "DELETE FROM users WHERE id = $1", owner); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.CreateView(ctx, owner, dashboard.NewView{ViewKey: "late", Name: "x", Kind: dashboard.KindCustom})
+	wantCode(t, err, "UNAUTHENTICATED")
+	for _, table := range []string{"preferences", "views", "widgets", "acknowledgements"} {
+		var n int
+		if err := pool.QueryRow(ctx, "SELECT count(*) FROM dashboard_"+table).Scan(&n); err != nil || n != 0 {
+			t.Errorf("%s: %d rows are left, error %v", table, n, err)
+		}
 	}
 }
 

@@ -3,12 +3,15 @@ package dashboard
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
@@ -23,7 +26,7 @@ func New(pool *pgxpool.Pool) *Service { return &Service{pool: pool} }
 // change runs work as the only writer of the owner's rows. work reports
 // whether it changed any; watchers are told only then.
 func (s *Service) change(ctx context.Context, owner string, work func(context.Context, pgx.Tx) (bool, error)) error {
-	return schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+	err := schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		topic := schema.TopicDashboard(owner)
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", topic); err != nil {
 			return fmt.Errorf("lock dashboards: %w", err)
@@ -34,6 +37,12 @@ func (s *Service) change(ctx context.Context, owner string, work func(context.Co
 		}
 		return schema.Touch(ctx, tx, topic)
 	})
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == "23503" /* foreign_key_violation */ {
+		// The account was deleted after its token had been looked up.
+		return fault.Coded(fault.Unauthenticated, "UNAUTHENTICATED", "Sign in to continue.")
+	}
+	return err
 }
 
 // newID makes an opaque id.

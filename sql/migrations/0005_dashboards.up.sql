@@ -1,7 +1,8 @@
 -- What an account keeps about its dashboards: settings, views, widgets, read alerts.
+-- They go with the account.
 CREATE TABLE dashboard_preferences (
     id                    text             PRIMARY KEY,
-    owner                 text             NOT NULL UNIQUE,
+    owner                 text             NOT NULL UNIQUE REFERENCES users (id) ON DELETE CASCADE,
     theme                 text             NOT NULL CHECK (theme IN ('circuit', 'technical-light')),
     default_view_key      text,
     last_view_key         text,
@@ -23,7 +24,7 @@ COMMENT ON COLUMN dashboard_preferences.updated_at IS 'Server time of the newest
 
 CREATE TABLE dashboard_views (
     id             text        PRIMARY KEY,
-    owner          text        NOT NULL,
+    owner          text        NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     view_key       text        NOT NULL,
     name           text        NOT NULL,
     kind           text        NOT NULL CHECK (kind IN ('system-override', 'custom')),
@@ -82,7 +83,7 @@ COMMENT ON COLUMN dashboard_widgets.updated_at IS 'Server time of the newest cha
 
 CREATE TABLE dashboard_acknowledgements (
     id              text        PRIMARY KEY,
-    owner           text        NOT NULL,
+    owner           text        NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     event_key       text        COLLATE "C" NOT NULL,
     session_id      text,
     created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
