@@ -3,9 +3,11 @@ module github.com/ecovolt/telemetryd
 go 1.26.0
 
 require (
+	github.com/alexedwards/argon2id v1.0.0
 	github.com/golang-migrate/migrate/v4 v4.20.1
 	github.com/google/go-cmp v0.7.0
 	github.com/jackc/pgx/v5 v5.12.0
+	golang.org/x/crypto v0.53.0
 	golang.org/x/text v0.43.0
 )
 

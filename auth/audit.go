@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
 // The events of the audit log.
@@ -73,4 +75,42 @@ func record(ctx context.Context, tx pgx.Tx, e Event) error {
 		return fmt.Errorf("audit %s: %w", e.Name, err)
 	}
 	return nil
+}
+
+// AuditQuery selects entries of the audit log. The zero value is the newest 100.
+type AuditQuery struct {
+	Before int64  // only entries with a lower id, for the next page; zero: from the newest
+	UserID string // only entries about the account; "" is all
+	Name   string // only this event; "" is all
+	Limit  int    // 1 to 1000; zero means 100
+}
+
+// Audit gives entries of the audit log, newest first. Admins only.
+func (s *Service) Audit(ctx context.Context, by Principal, q AuditQuery) ([]Event, error) {
+	if d := Allow(by, ReadAudit, SessionAge{}); !d.Allowed {
+		return nil, d.Err
+	}
+	if q.Limit == 0 {
+		q.Limit = 100
+	}
+	if q.Limit < 1 || q.Limit > 1000 {
+		return nil, fault.Field("limit", "must be 1 to 1000")
+	}
+	if storable(q.UserID) != q.UserID || storable(q.Name) != q.Name {
+		return []Event{}, nil // nothing is stored under such a text
+	}
+	rows, err := s.pool.Query(ctx, `
+		SELECT id, at, event, coalesce(user_id, ''), coalesce(actor_user_id, ''), coalesce(email_hash, ''),
+		       coalesce(client_address, ''), detail
+		FROM auth_audit
+		WHERE ($1 = 0 OR id < $1) AND ($2 = '' OR user_id = $2) AND ($3 = '' OR event = $3)
+		ORDER BY id DESC LIMIT $4`, q.Before, q.UserID, q.Name, q.Limit)
+	if err != nil {
+		return nil, fmt.Errorf("read audit log: %w", err)
+	}
+	events, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Event])
+	if err != nil {
+		return nil, fmt.Errorf("read audit log: %w", err)
+	}
+	return events, nil
 }

@@ -94,10 +94,10 @@ func (s *Service) AuthenticateKey(ctx context.Context, key string) (Principal, e
 	)
 	err := s.pool.QueryRow(ctx, `
 		SELECT id, name, scope, expires_at,
-		       last_used_at IS NULL OR last_used_at < clock_timestamp() - make_interval(secs => $2)
+		       last_used_at IS NULL OR last_used_at < clock_timestamp() - $2::interval
 		FROM deploy_keys
 		WHERE secret_hash = $1 AND revoked_at IS NULL
-		  AND (expires_at IS NULL OR expires_at > clock_timestamp())`, sum, lastUsedGrain.Seconds()).
+		  AND (expires_at IS NULL OR expires_at > clock_timestamp())`, sum, lastUsedGrain).
 		Scan(&identity.ID, &identity.Name, &identity.Scope, &expires, &stale)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Principal{}, errBadKey
@@ -150,7 +150,7 @@ func (s *Service) RotateKey(ctx context.Context, by Principal, id string, overla
 			UPDATE deploy_keys
 			SET expires_at = least(expires_at, clock_timestamp() + $2::interval)
 			WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
-			RETURNING name, scope`, id, overlap).Scan(&spec.Name, &spec.Scope)
+			RETURNING name, scope`, storable(id), overlap).Scan(&spec.Name, &spec.Scope)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fault.Coded(fault.NotFound, "NOT_FOUND", "No valid deploy key has this id.")
 		}
@@ -174,7 +174,7 @@ func (s *Service) RevokeKey(ctx context.Context, by Principal, id string) error 
 			WITH found AS (SELECT id, revoked_at FROM deploy_keys WHERE id = $1 FOR UPDATE)
 			UPDATE deploy_keys k SET revoked_at = coalesce(k.revoked_at, clock_timestamp())
 			FROM found WHERE k.id = found.id
-			RETURNING found.revoked_at IS NULL`, id).Scan(&first)
+			RETURNING found.revoked_at IS NULL`, storable(id)).Scan(&first)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fault.Coded(fault.NotFound, "NOT_FOUND", "No deploy key has this id.")
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,6 +17,33 @@ type Options struct {
 	// StaticKeys are deploy keys that come from the settings instead of the
 	// database, so that a team keeps the key that its bridge already has.
 	StaticKeys []StaticKey
+
+	// Hash are the costs of new password hashes; hashes of other costs are
+	// renewed at the next sign-in.
+	Hash HashParams
+	// Pepper is a secret that every new password hash depends on besides the
+	// password, kept out of the database. Empty is none. Losing it locks
+	// every account out.
+	Pepper string
+	// FormerPeppers still verify, until each account's next sign-in.
+	FormerPeppers []string
+	// ImportedPepper is the pepper of imported scrypt hashes; empty means Pepper.
+	ImportedPepper string
+	// HashSlots is how many passwords are checked at once; zero means half of
+	// the processors, at most 4. Each takes Hash.MemoryKiB, or 128 MiB for an
+	// imported scrypt hash.
+	HashSlots int
+	// HashQueue is how many may wait for a slot before the next one is turned
+	// away; zero means 64.
+	HashQueue int
+	// AddressBurst is how many attempts one client address may make at once,
+	// and AddressEvery how long until one more is allowed. Zero means 100 and
+	// two seconds.
+	AddressBurst int
+	AddressEvery time.Duration
+	// KeepAudit is how long audit entries are kept; zero is for ever.
+	KeepAudit time.Duration
+
 	// Log receives operational messages; never secrets or e-mails. Nil discards.
 	Log *slog.Logger
 }
@@ -26,11 +54,19 @@ type Service struct {
 	options Options
 	log     *slog.Logger
 	static  []staticKey
+	hasher  *hasher
+	gate    *gate
 }
 
 // New makes a service on the database. The caller keeps the pool.
 func New(pool *pgxpool.Pool, options Options) *Service {
-	s := &Service{pool: pool, options: options, log: options.Log}
+	options.AddressBurst = orDefault(options.AddressBurst, defaultAddressBurst)
+	options.AddressEvery = orDefault(options.AddressEvery, defaultAddressEvery)
+	s := &Service{
+		pool: pool, options: options, log: options.Log,
+		hasher: newHasher(options.Hash, options.Pepper, options.FormerPeppers, options.ImportedPepper),
+		gate:   newGate(options.HashSlots, options.HashQueue),
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -94,7 +94,7 @@ COMMENT ON COLUMN auth_attempts.last_used_at IS 'Server time of the newest attem
 CREATE TABLE auth_addresses (
     address      text        PRIMARY KEY,
     free_at      timestamptz NOT NULL,
-    refused      boolean     NOT NULL DEFAULT false,
+    refusals     integer     NOT NULL DEFAULT 0,
     last_used_at timestamptz NOT NULL
 );
 CREATE INDEX auth_addresses_last_used ON auth_addresses (last_used_at);
@@ -102,7 +102,7 @@ CREATE INDEX auth_addresses_last_used ON auth_addresses (last_used_at);
 COMMENT ON TABLE auth_addresses IS 'Attempts of each client address, a leaking bucket shared by all instances';
 COMMENT ON COLUMN auth_addresses.address IS 'IPv4 address or IPv6 /64 network';
 COMMENT ON COLUMN auth_addresses.free_at IS 'When the bucket will have leaked empty';
-COMMENT ON COLUMN auth_addresses.refused IS 'Whether the newest attempt was refused';
+COMMENT ON COLUMN auth_addresses.refusals IS 'Attempts refused since the newest one let through, count';
 COMMENT ON COLUMN auth_addresses.last_used_at IS 'Server time of the newest attempt';
 
 CREATE TABLE auth_audit (

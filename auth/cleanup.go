@@ -1,0 +1,75 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	cleanupEvery = time.Minute
+	cleanupBatch = 500 // sessions in one transaction
+)
+
+// Run cleans up every minute until the context ends. Any number of instances
+// may run it on one database.
+func (s *Service) Run(ctx context.Context) {
+	ticker := time.NewTicker(cleanupEvery)
+	defer ticker.Stop()
+	for {
+		if err := s.Cleanup(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "could not clean up sessions", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Cleanup removes sessions past their time, telling the audit log and those
+// who watch, and limits that no longer matter. Expired sessions are refused
+// without it too: it only keeps the tables small.
+func (s *Service) Cleanup(ctx context.Context) error {
+	for {
+		removed := 0
+		err := s.tx(ctx, "remove expired sessions", func(ctx context.Context, tx pgx.Tx) error {
+			// Rows that another instance is removing are its business.
+			rows, err := tx.Query(ctx, `
+				WITH gone AS (
+					SELECT id FROM auth_sessions WHERE expires_at <= clock_timestamp()
+					ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+				DELETE FROM auth_sessions s USING gone WHERE s.id = gone.id
+				RETURNING s.id, s.user_id, true`, cleanupBatch)
+			if err != nil {
+				return err
+			}
+			err = noteClosed(ctx, tx, rows)
+			removed = int(rows.CommandTag().RowsAffected())
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if removed < cleanupBatch {
+			break
+		}
+	}
+	for _, statement := range []string{
+		`DELETE FROM auth_attempts WHERE last_used_at < clock_timestamp() - $1::interval`,
+		`DELETE FROM auth_addresses WHERE last_used_at < clock_timestamp() - $1::interval`,
+	} {
+		if _, err := s.pool.Exec(ctx, statement, attemptMemory); err != nil {
+			return fmt.Errorf("remove old limits: %w", err)
+		}
+	}
+	if s.options.KeepAudit > 0 {
+		if _, err := s.pool.Exec(ctx, `DELETE FROM auth_audit WHERE at < clock_timestamp() - $1::interval`, s.options.KeepAudit); err != nil {
+			return fmt.Errorf("remove old audit entries: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package auth
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// gate bounds the work of checking passwords, so that a flood of sign-ins can
+// exhaust neither memory nor processors nor database connections: at most
+// slots callers are inside, at most queue wait, and of those at most a quarter
+// from one client address. The rest is turned away at once.
+type gate struct {
+	slots chan struct{}
+	queue int
+
+	mu      sync.Mutex
+	waiting int
+	from    map[string]int // waiting, by client address
+}
+
+const (
+	maxGateWait = 10 * time.Second
+	gateRetry   = 2 * time.Second // what those turned away are told
+	// A scrypt check takes 128 MiB, so more slots than this cost too much
+	// memory whatever the number of processors.
+	maxDefaultSlots = 4
+	defaultQueue    = 64
+)
+
+func newGate(slots, queue int) *gate {
+	if slots <= 0 {
+		// Half of the processors stay free for ingest.
+		slots = min(maxDefaultSlots, max(1, runtime.GOMAXPROCS(0)/2))
+	}
+	if queue <= 0 {
+		queue = defaultQueue
+	}
+	return &gate{slots: make(chan struct{}, slots), queue: queue, from: map[string]int{}}
+}
+
+// enter waits for a slot. The caller must call leave when err is nil.
+func (g *gate) enter(ctx context.Context, address string) (leave func(), err error) {
+	leave = func() { <-g.slots }
+	select {
+	case g.slots <- struct{}{}:
+		return leave, nil
+	default:
+	}
+	if !g.line(address) {
+		return nil, errBusy()
+	}
+	defer g.unline(address)
+	patience := time.NewTimer(maxGateWait)
+	defer patience.Stop()
+	select {
+	case g.slots <- struct{}{}:
+		return leave, nil
+	case <-patience.C:
+		return nil, errBusy()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (g *gate) line(address string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.waiting >= g.queue || g.from[address] >= max(1, g.queue/4) {
+		return false
+	}
+	g.waiting++
+	g.from[address]++
+	return true
+}
+
+func (g *gate) unline(address string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting--
+	if g.from[address]--; g.from[address] <= 0 {
+		delete(g.from, address)
+	}
+}
+
+func errBusy() *fault.Error {
+	e := fault.New(fault.Unavailable, "Too many sign-ins at this moment. Please try again shortly.")
+	e.RetryAfter = gateRetry
+	return e
+}

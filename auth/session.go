@@ -1,0 +1,143 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	schema "github.com/ecovolt/telemetryd/sql"
+)
+
+// How long bearer sessions last, and how many one account may have.
+const (
+	SessionLife    = 12 * time.Hour
+	PersistentLife = 30 * 24 * time.Hour
+	MaxSessions    = 8
+)
+
+// Session is a bearer session, without its token.
+type Session struct {
+	ID         string
+	UserID     string
+	CreatedAt  time.Time
+	LastSeenAt time.Time // set at creation and not moved
+	ExpiresAt  time.Time
+	Persistent bool // lasts 30 days instead of 12 hours
+}
+
+// VerifySession gives the session behind a token, or nil when there is none.
+func (s *Service) VerifySession(ctx context.Context, token string) (*Session, error) {
+	if !WellFormedToken(token) {
+		return nil, nil
+	}
+	rows, err := s.pool.Query(ctx, `
+		SELECT id, user_id, created_at, last_seen_at, expires_at, persistent
+		FROM auth_sessions
+		WHERE token_hash = $1 AND expires_at > clock_timestamp()`, digest(token))
+	if err != nil {
+		return nil, fmt.Errorf("verify session: %w", err)
+	}
+	session, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[Session])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("verify session: %w", err)
+	}
+	return session, nil
+}
+
+// SignOut ends the session behind a token. Without one there is nothing to do,
+// which is no error.
+func (s *Service) SignOut(ctx context.Context, token, address string) error {
+	if !WellFormedToken(token) {
+		return nil
+	}
+	return s.tx(ctx, "sign out", func(ctx context.Context, tx pgx.Tx) error {
+		var user string
+		err := tx.QueryRow(ctx, `DELETE FROM auth_sessions WHERE token_hash = $1 RETURNING user_id`, digest(token)).Scan(&user)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := record(ctx, tx, Event{Name: SignedOut, UserID: user, Address: limitedAddress(address)}); err != nil {
+			return err
+		}
+		return schema.Touch(ctx, tx, schema.TopicUser(user))
+	})
+}
+
+// openSession makes a session for a user whose row the transaction holds
+// locked, and closes the oldest beyond MaxSessions.
+func openSession(ctx context.Context, tx pgx.Tx, user string, persistent bool) (token string, expires time.Time, err error) {
+	token = newToken()
+	life := SessionLife
+	if persistent {
+		life = PersistentLife
+	}
+	id := newID("as")
+	err = tx.QueryRow(ctx, `
+		INSERT INTO auth_sessions (id, user_id, token_hash, expires_at, persistent)
+		VALUES ($1, $2, $3, clock_timestamp() + $4::interval, $5)
+		RETURNING expires_at`, id, user, digest(token), life, persistent).Scan(&expires)
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("open session: %w", err)
+	}
+	rows, err := tx.Query(ctx, `
+		DELETE FROM auth_sessions
+		WHERE user_id = $1 AND id IN (
+			SELECT id FROM auth_sessions WHERE user_id = $1
+			ORDER BY expires_at > clock_timestamp() DESC, id = $2 DESC, created_at DESC, id
+			OFFSET $3)
+		RETURNING id, user_id, expires_at <= clock_timestamp()`, user, id, MaxSessions)
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("close oldest sessions: %w", err)
+	}
+	if err := noteClosed(ctx, tx, rows); err != nil {
+		return "", time.Time{}, err
+	}
+	return token, expires, nil
+}
+
+// closeSessions ends every session of a user, but not the one to keep.
+func closeSessions(ctx context.Context, tx pgx.Tx, user, keep string) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM auth_sessions WHERE user_id = $1 AND id <> $2`, user, keep); err != nil {
+		return fmt.Errorf("close sessions: %w", err)
+	}
+	return nil
+}
+
+// noteClosed records and announces sessions that nobody asked to close. The
+// rows are id, user_id and whether it had expired.
+func noteClosed(ctx context.Context, tx pgx.Tx, rows pgx.Rows) error {
+	type closed struct {
+		id, user string
+		expired  bool
+	}
+	gone, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c closed, err error) {
+		return c, row.Scan(&c.id, &c.user, &c.expired)
+	})
+	if err != nil {
+		return fmt.Errorf("close sessions: %w", err)
+	}
+	var topics []string
+	for _, c := range gone {
+		name := SessionEvicted
+		if c.expired {
+			name = SessionExpired
+		}
+		if err := record(ctx, tx, Event{Name: name, UserID: c.user}); err != nil {
+			return err
+		}
+		topics = append(topics, schema.TopicUser(c.user))
+	}
+	if len(topics) == 0 {
+		return nil
+	}
+	return schema.Touch(ctx, tx, topics...)
+}

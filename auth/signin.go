@@ -1,0 +1,298 @@
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	schema "github.com/ecovolt/telemetryd/sql"
+)
+
+// What users are told. Clients show these texts as they are.
+const (
+	textMissing     = "Email and password are required"
+	textBadSignIn   = "Invalid email or password"
+	textBlocked     = "Too many attempts. Please try again later."
+	textUnavailable = "This account is unavailable"
+	textTaken       = "Unable to create an account with those details"
+	textBadEmail    = "Enter a valid email address"
+	textBadName     = "Name may contain letters, numbers, spaces, apostrophes, periods, and hyphens"
+	textShort       = "Password must be at least 12 characters"
+	textLong        = "Password must be at most 128 characters"
+)
+
+// Limits of a new password, in UTF-16 units.
+const (
+	minPassword = 12
+	maxPassword = 128
+)
+
+// Result answers a sign-in or sign-up. User mistakes are results, not errors:
+// then Err is set and Token is empty.
+type Result struct {
+	Token      string // bearer token, 43 characters
+	UserID     string
+	ExpiresAt  time.Time
+	Err        string        // what to tell the user
+	RetryAfter time.Duration // with Err: how long to wait; zero where waiting does not help
+}
+
+// SignIn is a request to sign in.
+type SignIn struct {
+	Email    string
+	Password string
+	Remember bool   // 30 days instead of 12 hours
+	Address  string // client IP address, for its limit and the audit log; "" when not known
+}
+
+// SignUp is a request for an account.
+type SignUp struct {
+	Email         string
+	Password      string
+	Name          string // optional
+	RequestedRole Role   // Internal asks for approval; all else means External
+	Address       string // as in SignIn
+}
+
+// SignIn checks the password and opens a session. Equal work is done for
+// accounts that do not exist. It fails with fault.Unavailable when too many
+// wait for a check already.
+func (s *Service) SignIn(ctx context.Context, in SignIn) (Result, error) {
+	if in.Email == "" || in.Password == "" {
+		return Result{Err: textMissing}, nil
+	}
+	email, ok := NormalizeEmail(in.Email)
+	if !ok || utf16Length(in.Password) > maxPassword {
+		return Result{Err: textBadSignIn}, nil
+	}
+	address := limitedAddress(in.Address)
+	leave, err := s.gate.enter(ctx, address)
+	if err != nil {
+		return Result{}, err
+	}
+	defer leave()
+	event := Event{EmailHash: emailHash(email), Address: address}
+	if refused, err := s.limit(ctx, attemptKey("signin", email), event, SignInBlocked); err != nil || refused != nil {
+		return deref(refused), err
+	}
+
+	found, err := s.findForSignIn(ctx, email)
+	if err != nil {
+		return Result{}, err
+	}
+	event.UserID = found.id
+	match, stale := false, false
+	if found.id == "" {
+		s.hasher.pretend(found.decoy, in.Password)
+	} else {
+		match, stale = s.hasher.verify(found.hash, in.Password)
+	}
+	if !match {
+		return s.failSignIn(ctx, event, textBadSignIn)
+	}
+	renewed := found.hash
+	if stale {
+		if renewed, err = s.hasher.hash(in.Password); err != nil {
+			return Result{}, err
+		}
+	}
+
+	var result Result
+	err = s.tx(ctx, "sign in", func(ctx context.Context, tx pgx.Tx) error {
+		// Locked, so that a ban or a new password comes before or after, and
+		// sign-ins of one account count its sessions one at a time.
+		var role Role
+		var status Approval
+		err := tx.QueryRow(ctx, `
+			SELECT role, approval_status FROM users
+			WHERE id = $1 AND password_hash = $2 FOR UPDATE`, found.id, found.hash).Scan(&role, &status)
+		if errors.Is(err, pgx.ErrNoRows) {
+			result.Err = textBadSignIn
+			event.Name = SignInFailed
+			return record(ctx, tx, event)
+		}
+		if err != nil {
+			return err
+		}
+		if role == Guest && status == Rejected {
+			result.Err = textUnavailable
+			event.Name = SignInFailed
+			event.Detail = map[string]any{"reason": "rejected"}
+			return record(ctx, tx, event)
+		}
+		if stale {
+			if _, err := tx.Exec(ctx, `UPDATE users SET password_hash = $2 WHERE id = $1`, found.id, renewed); err != nil {
+				return fmt.Errorf("renew password hash: %w", err)
+			}
+		}
+		result.UserID = found.id
+		result.Token, result.ExpiresAt, err = openSession(ctx, tx, found.id, in.Remember)
+		if err != nil {
+			return err
+		}
+		if err := forgetAttempts(ctx, tx, attemptKey("signin", email)); err != nil {
+			return err
+		}
+		event.Name = SignInSucceeded
+		return record(ctx, tx, event)
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	return result, nil
+}
+
+// SignUp makes an account and opens its first session, which lasts 30 days.
+// Everybody starts as external; who asks for internal waits for approval.
+func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
+	email, ok := NormalizeEmail(in.Email)
+	if !ok {
+		return Result{Err: textBadEmail}, nil
+	}
+	name, ok := NormalizeName(in.Name)
+	if !ok {
+		return Result{Err: textBadName}, nil
+	}
+	if text := checkNewPassword(in.Password); text != "" {
+		return Result{Err: text}, nil
+	}
+	address := limitedAddress(in.Address)
+	leave, err := s.gate.enter(ctx, address)
+	if err != nil {
+		return Result{}, err
+	}
+	defer leave()
+	event := Event{EmailHash: emailHash(email), Address: address}
+	if refused, err := s.limit(ctx, attemptKey("signup", email), event, SignUpBlocked); err != nil || refused != nil {
+		return deref(refused), err
+	}
+	hash, err := s.hasher.hash(in.Password)
+	if err != nil {
+		return Result{}, err
+	}
+	account := account{email: email, name: name, role: External, status: Approved, hash: hash}
+	if in.RequestedRole == Internal {
+		account.requested, account.status = Internal, Pending
+	}
+
+	var result Result
+	err = s.tx(ctx, "sign up", func(ctx context.Context, tx pgx.Tx) error {
+		id, err := insertAccount(ctx, tx, account)
+		if err != nil {
+			return err
+		}
+		if id == "" {
+			result.Err = textTaken
+			event.Name = SignUpRejected
+			return record(ctx, tx, event)
+		}
+		result.UserID = id
+		result.Token, result.ExpiresAt, err = openSession(ctx, tx, id, true)
+		if err != nil {
+			return err
+		}
+		if err := forgetAttempts(ctx, tx, attemptKey("signup", email)); err != nil {
+			return err
+		}
+		event.Name, event.UserID = SignUpSucceeded, id
+		if err := record(ctx, tx, event); err != nil {
+			return err
+		}
+		return schema.Touch(ctx, tx, schema.TopicUsers, schema.TopicUser(id))
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	return result, nil
+}
+
+// limit counts the attempt and gives the refusal, or nil to go on.
+func (s *Service) limit(ctx context.Context, key string, event Event, name string) (*Result, error) {
+	v, err := s.countAddress(ctx, event.Address)
+	if err == nil && !v.blocked {
+		v, err = s.countAttempt(ctx, key)
+	}
+	if err != nil || !v.blocked {
+		return nil, err
+	}
+	// Only the attempt that brought the block about is recorded: a flood must
+	// not be able to fill the log.
+	if v.first {
+		event.Name = name
+		if err := s.note(ctx, event); err != nil {
+			return nil, err
+		}
+	}
+	return &Result{Err: textBlocked, RetryAfter: v.retryAfter}, nil
+}
+
+func (s *Service) failSignIn(ctx context.Context, event Event, text string) (Result, error) {
+	event.Name = SignInFailed
+	if err := s.note(ctx, event); err != nil {
+		return Result{}, err
+	}
+	return Result{Err: text}, nil
+}
+
+// note records an event that comes with no other change.
+func (s *Service) note(ctx context.Context, event Event) error {
+	return s.tx(ctx, "record event", func(ctx context.Context, tx pgx.Tx) error {
+		return record(ctx, tx, event)
+	})
+}
+
+type signInRow struct {
+	id, hash string // empty when there is no such account
+	decoy    work   // what to do then
+}
+
+// findForSignIn looks an account up in one statement, the same whether it
+// exists or not. While imported scrypt hashes remain, checks take two clearly
+// different times; so an unknown address is given one of them too, always the
+// same one, as often as the accounts have it.
+func (s *Service) findForSignIn(ctx context.Context, email string) (signInRow, error) {
+	var (
+		row             signInRow
+		imported, total float64
+		secret          []byte
+	)
+	err := s.pool.QueryRow(ctx, `
+		SELECT coalesce(u.id, ''), coalesce(u.password_hash, ''), c.imported, c.total, d.secret
+		FROM (SELECT count(*) FILTER (WHERE password_hash LIKE 'scrypt-%') AS imported, count(*) AS total FROM users) c
+		CROSS JOIN (SELECT secret FROM auth_secrets WHERE name = 'decoy') d
+		LEFT JOIN users u ON u.email = $1`, email).Scan(&row.id, &row.hash, &imported, &total, &secret)
+	if err != nil {
+		return signInRow{}, fmt.Errorf("look up account: %w", err)
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(email))
+	place := float64(binary.BigEndian.Uint64(mac.Sum(nil))) / math.MaxUint64
+	if total > 0 && place < imported/total {
+		row.decoy = workScrypt
+	}
+	return row, nil
+}
+
+func checkNewPassword(password string) string {
+	switch n := utf16Length(password); {
+	case n < minPassword:
+		return textShort
+	case n > maxPassword:
+		return textLong
+	}
+	return ""
+}
+
+func deref(r *Result) Result {
+	if r == nil {
+		return Result{}
+	}
+	return *r
+}
