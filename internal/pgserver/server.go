@@ -1,0 +1,346 @@
+// Package pgserver runs the embedded default: a private PostgreSQL with
+// TimescaleDB, kept in a folder of its own.
+//
+// The server programs are not part of the daemon; they are found on the
+// machine (see Find). The server listens on a unix socket that only its owner
+// can reach, where no password is asked, and on a loopback port with one.
+//
+// PostgreSQL is a process of its own session and outlives a killed daemon.
+// Whoever starts next on the same folder finds it by its pid file, takes it
+// over if it is as it should be, and otherwise restarts it. A lock that the
+// operating system frees with its process makes sure that there is one owner.
+//
+//	folder/lock          held by the daemon that owns the server
+//	folder/password      of the loopback port, readable by the owner only
+//	folder/port          the loopback port used last
+//	folder/postgres.log  what the server says
+//	folder/cluster/      PostgreSQL's data directory
+//	folder/run/          the unix socket
+package pgserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const (
+	// user owns the cluster; database is the one that URL names.
+	user     = "telemetryd"
+	database = "telemetryd"
+)
+
+// Options say where the server lives and what it is made of.
+type Options struct {
+	// DataDir is the folder; it is made, with mode 0700, when it is missing.
+	DataDir string
+	// BinDir holds the server programs. Empty: Find looks for them.
+	BinDir string
+	// Port on 127.0.0.1. Zero: the one used last, or else a free one.
+	Port int
+	// Settings of postgresql.conf that override those of this package.
+	Settings map[string]string
+	// Logger gets starts, stops and crashes of the server. Nil: none of it.
+	Logger *slog.Logger
+}
+
+// Server is a running PostgreSQL that this process owns.
+type Server struct {
+	cluster cluster
+	bin     Programs
+	port    int
+	lock    *lock
+	logger  *slog.Logger
+	adopted bool
+
+	life context.Context // ends when the server shall not be started again
+	end  context.CancelFunc
+	gone chan struct{} // closed when the supervisor has returned
+
+	mu      sync.Mutex
+	process *postmaster
+}
+
+// Start gives a server that accepts connections. It makes the cluster first
+// when there is none, and takes over a server that an earlier owner left
+// running. The context bounds the start only.
+func Start(ctx context.Context, options Options) (*Server, error) {
+	logger := options.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	dir, err := filepath.Abs(options.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	held, err := takeLock(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	life, end := context.WithCancel(context.Background())
+	s := &Server{
+		cluster: cluster{dir: dir},
+		lock:    held,
+		logger:  logger,
+		life:    life,
+		end:     end,
+		gone:    make(chan struct{}),
+	}
+	if err := s.start(ctx, options); err != nil {
+		end()
+		return nil, errors.Join(err, held.release())
+	}
+	go s.supervise()
+	return s, nil
+}
+
+// URL connects as the server's owner through the unix socket.
+func (s *Server) URL() string { return s.cluster.url(database, s.port) }
+
+// TCPURL connects as the server's owner through the loopback port. It holds
+// the password: never log it.
+func (s *Server) TCPURL() (string, error) { return s.cluster.tcpURL(database, s.port) }
+
+// Port on 127.0.0.1.
+func (s *Server) Port() int { return s.port }
+
+// Programs are the server programs in use.
+func (s *Server) Programs() Programs { return s.bin }
+
+// Adopted reports whether the server was running when Start was called.
+func (s *Server) Adopted() bool { return s.adopted }
+
+// PID is the process id of the server's main process.
+func (s *Server) PID() int { return s.current().pid }
+
+// Stop ends all sessions, writes everything out, and waits until the server is
+// gone. When the context ends first, the server is stopped at once and
+// recovers at its next start; nothing committed is lost either way.
+func (s *Server) Stop(ctx context.Context) error {
+	s.end()
+	<-s.gone
+	process := s.current()
+	if process.alive() {
+		process.shutdown(ctx)
+		s.logger.Info("database server stopped", "pid", process.pid)
+	}
+	return s.lock.release()
+}
+
+// Detach gives up the server and leaves it running for its next owner.
+func (s *Server) Detach() error {
+	s.end()
+	<-s.gone
+	return s.lock.release()
+}
+
+func (s *Server) current() *postmaster {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process
+}
+
+func (s *Server) setProcess(process *postmaster) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.process = process
+}
+
+func (s *Server) start(ctx context.Context, options Options) error {
+	version, err := s.cluster.version()
+	if err != nil {
+		return err
+	}
+	s.bin, err = Find(ctx, options.BinDir, version)
+	if err != nil {
+		return err
+	}
+	if version == 0 {
+		s.logger.Info("making a database cluster", "folder", s.cluster.dir, "programs", s.bin.Dir)
+		if err := s.cluster.init(ctx, s.bin); err != nil {
+			return err
+		}
+	}
+	running := s.cluster.running()
+	if s.port, err = s.cluster.choosePort(options.Port, running != nil); err != nil {
+		return err
+	}
+	changed, err := s.cluster.configure(defaults(s.bin), s.port, options.Settings)
+	if err != nil {
+		return err
+	}
+	if running == nil || !s.adopt(ctx, running, changed) {
+		if err := s.launch(ctx); err != nil {
+			return err
+		}
+	}
+	return s.ensureDatabase(ctx)
+}
+
+// adopt takes over a server that is running already. When it cannot be used as
+// it is, it is stopped and the answer is false.
+func (s *Server) adopt(ctx context.Context, running *postmaster, changed bool) bool {
+	if changed {
+		s.logger.Info("restarting the running database server: its settings changed", "pid", running.pid)
+	} else if err := s.ping(ctx); err != nil {
+		s.logger.Warn("restarting the running database server: it does not answer", "pid", running.pid, "error", err)
+	} else {
+		s.logger.Info("took over the running database server", "pid", running.pid, "port", s.port)
+		s.setProcess(running)
+		s.adopted = true
+		return true
+	}
+	running.shutdown(ctx)
+	return false
+}
+
+// launch starts the server and waits until it accepts connections, however
+// long it needs to recover.
+func (s *Server) launch(ctx context.Context) error {
+	// The children of a killed server need a moment to notice and go.
+	patience := time.Now().Add(20 * time.Second)
+	for {
+		process, err := s.cluster.launch(s.bin)
+		if err != nil {
+			return err
+		}
+		err = s.ready(ctx, process)
+		if err == nil {
+			s.setProcess(process)
+			s.logger.Info("database server started", "pid", process.pid, "port", s.port, "programs", s.bin.Dir)
+			return nil
+		}
+		process.shutdown(ctx)
+		if !errors.Is(err, errLeftovers) || time.Now().After(patience) {
+			return err
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Server) ready(ctx context.Context, process *postmaster) error {
+	for {
+		if process.alive() {
+			if s.cluster.reportsReady(process) && s.ping(ctx) == nil {
+				return nil
+			}
+		} else {
+			return s.cluster.explain()
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return fmt.Errorf("waiting for the database server: %w", err)
+		}
+	}
+}
+
+func (s *Server) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.cluster.url("postgres", s.port))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	return conn.Ping(ctx)
+}
+
+// ensureDatabase makes the daemon's database and its extension, or brings the
+// extension to the version of the server programs.
+func (s *Server) ensureDatabase(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, s.cluster.url("postgres", s.port))
+	if err != nil {
+		return fmt.Errorf("connect to the embedded database: %w", err)
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+database)
+	if err != nil && !hasCode(err, "42P04") { // it exists
+		return fmt.Errorf("make the database %s: %w", database, err)
+	}
+	own, err := pgx.Connect(ctx, s.cluster.url(database, s.port))
+	if err != nil {
+		return fmt.Errorf("connect to the database %s: %w", database, err)
+	}
+	defer own.Close(ctx)
+	// It must be the session's first statement, so it goes by the simple
+	// protocol: what loads one version of the library cannot change to another.
+	_, err = own.PgConn().Exec(ctx, "ALTER EXTENSION timescaledb UPDATE").ReadAll()
+	if hasCode(err, "42704") { // not there yet
+		_, err = own.PgConn().Exec(ctx, "CREATE EXTENSION timescaledb").ReadAll()
+	}
+	if err != nil {
+		return fmt.Errorf("install the timescaledb extension: %w", err)
+	}
+	return nil
+}
+
+// supervise starts the server again when it dies by itself, killed by the
+// system for its memory, say. It never gives up.
+func (s *Server) supervise() {
+	defer close(s.gone)
+	for {
+		select {
+		case <-s.life.Done():
+			return
+		case <-s.current().done():
+		}
+		if s.life.Err() != nil {
+			return
+		}
+		s.logger.Error("the database server died; starting it again", "pid", s.current().pid)
+		if s.relaunch() != nil {
+			return
+		}
+	}
+}
+
+// relaunch tries until the server runs, or until its owner gives it up.
+func (s *Server) relaunch() error {
+	const longest = 30 * time.Second
+	for wait := time.Second; ; wait = min(2*wait, longest) {
+		// A wrapper may die alone and leave the server behind.
+		if running := s.cluster.running(); running != nil && s.ping(s.life) == nil {
+			s.setProcess(running)
+			return nil
+		}
+		err := s.launch(s.life)
+		if err == nil {
+			return nil
+		}
+		if s.life.Err() != nil {
+			return s.life.Err()
+		}
+		s.logger.Error("the database server does not start", "error", err, "next_try_in", wait)
+		if err := pause(s.life, wait); err != nil {
+			return err
+		}
+	}
+}
+
+func hasCode(err error, code string) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == code
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
