@@ -254,8 +254,9 @@ func (s *Store) AllRecords(ctx context.Context, q RecordQuery, most int) ([]byte
 
 // BucketedRecords gives one record for each bucket of the newest limit buckets
 // that hold any: the mean of each number, the newest text, and the bucket's
-// start as timestamp. It answers with a JSON array, oldest first.
-func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width time.Duration, limit int) ([]byte, error) {
+// start as timestamp. Records before since are left out; a zero since leaves
+// none out. It answers with a JSON array, oldest first.
+func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width time.Duration, limit int, since time.Time) ([]byte, error) {
 	if width < time.Millisecond || width > 24*time.Hour {
 		return nil, fault.Field("bucketMs", "must be from 1 ms to 24 h")
 	}
@@ -278,7 +279,7 @@ func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width tim
 		from = b.first
 	}
 	rows, err := conn.Query(ctx, bucketedSQL, pgx.QueryResultFormats{pgx.BinaryFormatCode},
-		pgtype.Interval{Microseconds: width.Microseconds(), Valid: true}, b.session, from.Truncate(width), to, limit)
+		pgtype.Interval{Microseconds: width.Microseconds(), Valid: true}, b.session, latest(from.Truncate(width), since), to, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read buckets: %w", err)
 	}
@@ -296,6 +297,13 @@ func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width tim
 		return nil, fmt.Errorf("read buckets: %w", err)
 	}
 	return append(out, ']'), nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // bucketed is every field but those whose mean means nothing.

@@ -25,18 +25,19 @@ type Session struct {
 	CreatedAt time.Time  // server time of the first batch
 	UpdatedAt time.Time  // server time of the newest batch
 	Revision  int32
+	ReadAt    time.Time // server time when this was read
 }
 
 // Version changes whenever the session's records or metadata do.
 func (s *Session) Version() string { return fmt.Sprintf("%d.%d", s.Batch, s.Revision) }
 
-const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, batch, ended_at, created_at, updated_at, revision`
+const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, batch, ended_at, created_at, updated_at, revision, clock_timestamp()`
 
 func scanSession(row pgx.CollectableRow) (Session, error) {
 	var s Session
 	var first, last *time.Time
 	var firstText, lastText *string
-	err := row.Scan(&s.ID, &s.Name, &first, &last, &firstText, &lastText, &s.Records, &s.Batch, &s.EndedAt, &s.CreatedAt, &s.UpdatedAt, &s.Revision)
+	err := row.Scan(&s.ID, &s.Name, &first, &last, &firstText, &lastText, &s.Records, &s.Batch, &s.EndedAt, &s.CreatedAt, &s.UpdatedAt, &s.Revision, &s.ReadAt)
 	if err != nil {
 		return Session{}, err
 	}
@@ -153,28 +154,78 @@ func (s *Store) Latest(ctx context.Context, id string) (Latest, error) {
 	return latest, nil
 }
 
-// DeleteSession removes a run from every list at once and gives the number of
-// records it had, or NotFound. Its id may be used anew from then on. The
-// records themselves go in the background, see PurgeDeleted.
-func (s *Store) DeleteSession(ctx context.Context, id string) (records int64, err error) {
+// ArchiveStatus is the run's state in the words of the function contract:
+// complete once the bridge ended it or nothing arrived for half an hour, and
+// pending before.
+func (s *Session) ArchiveStatus() string {
+	if s.EndedAt != nil || s.ReadAt.Sub(s.UpdatedAt) > idleAfter {
+		return "complete"
+	}
+	return "pending"
+}
+
+// idleAfter is how long a run may be silent before it counts as finished, as in
+// the function contract's archive life cycle.
+const idleAfter = 30 * time.Minute
+
+// DeleteEndedSession is DeleteSession but for the run on the road, which is
+// refused with the code ACTIVE_SESSION. A live state that points at the deleted
+// run goes with it.
+func (s *Store) DeleteEndedSession(ctx context.Context, id string) (records int64, err error) {
 	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, `
-			UPDATE sessions
-			SET deleted_at = clock_timestamp(), revision = revision + 1
-			WHERE id = $1 AND deleted_at IS NULL
-			RETURNING records`, id).Scan(&records)
-		if err == pgx.ErrNoRows {
-			return NoSession(id)
+		var status string
+		err := tx.QueryRow(ctx, `SELECT status FROM live_session WHERE session_id = $1 FOR UPDATE`, id).Scan(&status)
+		switch {
+		case err == pgx.ErrNoRows:
+		case err != nil:
+			return fmt.Errorf("read live state: %w", err)
+		case status == "active":
+			return fault.Coded(fault.Conflict, "ACTIVE_SESSION", "The active run cannot be deleted.")
+		default:
+			if _, err := tx.Exec(ctx, `DELETE FROM live_session WHERE session_id = $1`, id); err != nil {
+				return fmt.Errorf("delete live state: %w", err)
+			}
+			if err := schema.Touch(ctx, tx, schema.TopicLive); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return fmt.Errorf("delete session: %w", err)
-		}
-		return schema.Touch(ctx, tx, schema.TopicSession(id))
+		records, err = deleteSession(ctx, tx, id)
+		return err
 	})
 	if err != nil {
 		return 0, err
 	}
 	s.onCommit(id)
+	return records, nil
+}
+
+// DeleteSession removes a run from every list at once and gives the number of
+// records it had, or NotFound. Its id may be used anew from then on. The
+// records themselves go in the background, see PurgeDeleted.
+func (s *Store) DeleteSession(ctx context.Context, id string) (records int64, err error) {
+	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		records, err = deleteSession(ctx, tx, id)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.onCommit(id)
+	return records, nil
+}
+
+func deleteSession(ctx context.Context, tx pgx.Tx, id string) (records int64, err error) {
+	err = tx.QueryRow(ctx, `
+		UPDATE sessions
+		SET deleted_at = clock_timestamp(), revision = revision + 1
+		WHERE id = $1 AND deleted_at IS NULL
+		RETURNING records`, id).Scan(&records)
+	if err == pgx.ErrNoRows {
+		return 0, NoSession(id)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("delete session: %w", err)
+	}
 	return records, nil
 }
 

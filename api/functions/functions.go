@@ -1,0 +1,82 @@
+// Package functions defines the named functions of the team's clients, module
+// by module: their arguments, who may call them and the shapes they answer
+// with. What they do is in the services; the REST handlers call the same.
+package functions
+
+import (
+	"context"
+	"time"
+
+	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// Deps are the services that the functions call.
+type Deps struct {
+	Store *timeseries.Store
+	Auth  *auth.Service
+}
+
+// Register adds every function to the registry.
+func Register(r *convex.Registry, d Deps) error {
+	for _, module := range [][]convex.Function{
+		telemetry(d),
+		sessions(d),
+	} {
+		if err := r.Add(module...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tokenArg is the optional argument that carries a bearer token.
+func tokenArg() convex.ObjectField { return convex.Optional("token", convex.String()) }
+
+// readable decides whether the caller may read a session. It makes the answer
+// run again when the session or the caller's account changes, or when time
+// alone changes the decision.
+func readable(ctx context.Context, c *convex.Call, d Deps, id string, action auth.Action) (bool, *timeseries.Session, error) {
+	c.Watch(schema.TopicSession(id))
+	watchCaller(c)
+	session, err := d.Store.Session(ctx, id)
+	if err != nil {
+		return false, nil, err
+	}
+	decision := auth.Allow(c.Principal, action, Age(session))
+	if !decision.Until.IsZero() {
+		c.ValidUntil(decision.Until)
+	}
+	return decision.Allowed, session, nil
+}
+
+// watchCaller makes a query run again when the caller's account changes or
+// their token expires.
+func watchCaller(c *convex.Call) {
+	if c.Principal.SignedIn() {
+		c.Watch(schema.TopicUser(c.Principal.UserID))
+	}
+	if !c.Principal.ExpiresAt.IsZero() {
+		c.ValidUntil(c.Principal.ExpiresAt)
+	}
+}
+
+// Age is what the access rules need to know of a session; nil is unknown.
+func Age(s *timeseries.Session) auth.SessionAge {
+	if s == nil {
+		return auth.SessionAge{}
+	}
+	return auth.SessionAge{Known: true, Start: s.Start, Newest: s.End, Now: s.ReadAt}
+}
+
+// timeArg reads an argument that holds a time as records carry it.
+func timeArg(c *convex.Call, name string) (time.Time, error) {
+	t, err := timeseries.ParseTime(c.Args.String(name))
+	if err != nil {
+		return time.Time{}, fault.Field(name, "%v", err)
+	}
+	return t, nil
+}

@@ -1,0 +1,73 @@
+package functions
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+func sessions(d Deps) []convex.Function {
+	return []convex.Function{
+		{
+			Name: "sessions:listSessions", Kind: convex.Query,
+			Args: convex.Object(tokenArg()),
+			Run:  d.listSessions,
+		},
+		{
+			Name: "sessions:deleteSession", Kind: convex.Mutation, Access: auth.DeleteSession,
+			Args: convex.Object(convex.Field("sessionId", convex.String()), tokenArg()),
+			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+				_, err := d.Store.DeleteEndedSession(ctx, c.Args.String("sessionId"))
+				if err != nil && !fault.Is(err, fault.NotFound) {
+					return nil, err
+				}
+				return map[string]any{"deleted": err == nil, "cleanupScheduled": true}, nil
+			},
+		},
+	}
+}
+
+// listSessions never throws: clients retry on a throw, and show error otherwise.
+func (d Deps) listSessions(ctx context.Context, c *convex.Call) (any, error) {
+	watchCaller(c)
+	decision := auth.Allow(c.Principal, auth.ListSessions, auth.SessionAge{})
+	if !decision.Allowed {
+		return map[string]any{"sessions": []any{}, "scanned_rows": 0, "source": "restricted"}, nil
+	}
+	c.Watch(schema.TopicSessions)
+	var filter timeseries.SessionFilter
+	if decision.Window > 0 {
+		filter.StartedAfter = time.Now().Add(-decision.Window)
+	}
+	list, err := d.Store.Sessions(ctx, filter)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return map[string]any{"sessions": []any{}, "scanned_rows": 0, "source": "sessions_table", "error": "The list of sessions cannot be read at the moment."}, nil
+	}
+	items := make([]any, len(list))
+	for i := range list {
+		if decision.Window > 0 {
+			c.ValidUntil(list[i].Start.Add(decision.Window))
+		}
+		items[i] = sessionItem(&list[i])
+	}
+	return map[string]any{"sessions": items, "scanned_rows": len(items), "source": "sessions_table"}, nil
+}
+
+func sessionItem(s *timeseries.Session) map[string]any {
+	return map[string]any{
+		"session_id": s.ID, "session_name": orNull(s.Name),
+		"start_time": s.StartText, "end_time": s.EndText,
+		"record_count": s.Records, "archive_status": s.ArchiveStatus(),
+		"distance_km": nil, "energy_wh": nil, "efficiency_km_kwh": nil, "avg_speed_kmh": nil, "quality_score": nil,
+		"duration_s": math.Round(s.End.Sub(s.Start).Seconds()),
+	}
+}

@@ -1,0 +1,311 @@
+package functions
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// Limits of one call, from the function contract where it names them.
+const (
+	maxInsert     = 20_000 // records of one insertTelemetryBatch
+	maxWhole      = 65_536 // records of one getSessionRecords
+	maxRecent     = 10_000
+	defaultRecent = 1_000
+	batchPage     = 3_000
+	maxPage       = 10_000
+)
+
+func telemetry(d Deps) []convex.Function {
+	session := convex.Field("sessionId", convex.String())
+	return []convex.Function{
+		{
+			Name: "telemetry:insertTelemetryBatch", Kind: convex.Mutation, Access: auth.Ingest,
+			Args: convex.Object(convex.Field("records", convex.Raw()), tokenArg()),
+			Run:  d.insertTelemetryBatch,
+		},
+		{
+			Name: "telemetry:getSessionRecords", Kind: convex.Query,
+			Args: convex.Object(session, tokenArg()),
+			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+				return d.records(ctx, c, timeseries.RecordQuery{}, maxWhole)
+			},
+		},
+		{
+			Name: "telemetry:getRecentRecords", Kind: convex.Query,
+			Args: convex.Object(session, convex.Optional("limit", convex.Number()), convex.Optional("sinceTimestamp", convex.String()),
+				convex.Optional("bucketMs", convex.Number()), tokenArg()),
+			Run: d.getRecentRecords,
+		},
+		{
+			Name: "telemetry:getRecordsAfterTimestamp", Kind: convex.Query,
+			Args: convex.Object(session, convex.Field("afterTimestamp", convex.String()), convex.Optional("limit", convex.Number()), tokenArg()),
+			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+				after, err := timeArg(c, "afterTimestamp")
+				if err != nil {
+					return nil, err
+				}
+				limit := c.Args.Clamp("limit", 1, batchPage, 500)
+				return d.records(ctx, c, timeseries.RecordQuery{From: after.Add(time.Microsecond), Limit: limit}, limit)
+			},
+		},
+		{
+			Name: "telemetry:getSessionRecordsBatch", Kind: convex.Query,
+			Args: convex.Object(session, convex.Optional("afterTimestamp", convex.String()), tokenArg()),
+			Run:  d.getSessionRecordsBatch,
+		},
+		{
+			Name: "telemetry:getSessionRecordsPage", Kind: convex.Query,
+			Args: convex.Object(session, convex.Field("paginationOpts", convex.Object(
+				convex.Field("numItems", convex.Number()),
+				convex.Field("cursor", convex.Nullable(convex.String())),
+				convex.Optional("endCursor", convex.Nullable(convex.String())),
+				convex.Optional("id", convex.Number()),
+				convex.Optional("maximumRowsRead", convex.Number()),
+				convex.Optional("maximumBytesRead", convex.Number()),
+			)), tokenArg()),
+			Run: d.getSessionRecordsPage,
+		},
+		{
+			Name: "telemetry:getSessionPreviewTail", Kind: convex.Query,
+			Args: convex.Object(session, convex.Optional("limit", convex.Number()), tokenArg()),
+			Run:  d.getSessionPreviewTail,
+		},
+		{
+			Name: "telemetry:getLatestRecord", Kind: convex.Query,
+			Args: convex.Object(session, tokenArg()),
+			Run:  d.getLatestRecord,
+		},
+		{
+			Name: "telemetry:getLatestSessionTimestamp", Kind: convex.Query,
+			Args: convex.Object(session, tokenArg()),
+			Run:  d.getLatestSessionTimestamp,
+		},
+		{
+			Name: "telemetry:deleteSession", Kind: convex.Mutation, Access: auth.DeleteSession,
+			Args: convex.Object(session, tokenArg()),
+			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+				deleted, err := d.Store.DeleteSession(ctx, c.Args.String("sessionId"))
+				if err != nil && !fault.Is(err, fault.NotFound) {
+					return nil, err
+				}
+				return map[string]any{"deleted": deleted}, nil
+			},
+		},
+	}
+}
+
+func (d Deps) insertTelemetryBatch(ctx context.Context, c *convex.Call) (any, error) {
+	b := timeseries.NewBatch()
+	defer b.Release()
+	if err := timeseries.DecodeRecords(c.Args.Raw("records"), b, time.Now()); err != nil {
+		return nil, err
+	}
+	if n := b.Len() + b.Rejected(); n > maxInsert {
+		return nil, fault.New(fault.TooLarge, "the batch has %d records; at most %d are allowed in one call", n, maxInsert)
+	}
+	result, err := d.Store.Ingest(ctx, b, timeseries.IngestOptions{Source: "function"})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"inserted": result.Inserted + result.AlreadyStored}, nil
+}
+
+// noRecords is what the contract answers to who may not read.
+var noRecords = json.RawMessage("[]")
+
+// records reads up to most records, or none when the caller may not.
+func (d Deps) records(ctx context.Context, c *convex.Call, q timeseries.RecordQuery, most int) (json.RawMessage, error) {
+	id := c.Args.String("sessionId")
+	ok, _, err := readable(ctx, c, d, id, auth.ReadRecords)
+	if err != nil || !ok {
+		return noRecords, err
+	}
+	q.SessionID, q.Stored = id, true
+	records, _, err := d.Store.AllRecords(ctx, q, most)
+	return records, err
+}
+
+func (d Deps) getRecentRecords(ctx context.Context, c *convex.Call) (any, error) {
+	limit := c.Args.Clamp("limit", 0, maxRecent, defaultRecent)
+	q := timeseries.RecordQuery{Newest: true, Limit: limit}
+	if c.Args.Has("sinceTimestamp") {
+		since, err := timeArg(c, "sinceTimestamp")
+		if err != nil {
+			return nil, err
+		}
+		// Strictly later at the precision of JavaScript's Date.
+		q.From = since.Truncate(time.Millisecond).Add(time.Millisecond)
+	}
+	if limit == 0 {
+		return noRecords, nil
+	}
+	if c.Args.Has("bucketMs") {
+		id := c.Args.String("sessionId")
+		ok, _, err := readable(ctx, c, d, id, auth.ReadRecords)
+		if err != nil || !ok {
+			return noRecords, err
+		}
+		width := time.Duration(c.Args.Number("bucketMs", 0) * float64(time.Millisecond))
+		records, err := d.Store.BucketedRecords(ctx, id, width, limit, q.From)
+		return json.RawMessage(records), err
+	}
+	return d.records(ctx, c, q, limit)
+}
+
+// getSessionRecordsBatch gives a page that never ends between records of equal
+// time: the next page begins strictly after the last timestamp.
+func (d Deps) getSessionRecordsBatch(ctx context.Context, c *convex.Call) (any, error) {
+	q := timeseries.RecordQuery{SessionID: c.Args.String("sessionId"), Stored: true, Limit: batchPage + 1}
+	if c.Args.Has("afterTimestamp") {
+		after, err := timeArg(c, "afterTimestamp")
+		if err != nil {
+			return nil, err
+		}
+		q.From = after.Add(time.Microsecond)
+	}
+	ok, _, err := readable(ctx, c, d, q.SessionID, auth.ReadRecords)
+	if err != nil {
+		return nil, err
+	}
+	page := page{array: []byte{'['}}
+	if ok {
+		if err := page.read(ctx, d.Store, q, batchPage); err != nil {
+			return nil, err
+		}
+	}
+	if page.more {
+		at := page.last.Time()
+		rest := timeseries.RecordQuery{SessionID: q.SessionID, Stored: true, From: at, To: at.Add(time.Microsecond), After: &page.last}
+		if err := page.read(ctx, d.Store, rest, maxWhole); err != nil {
+			return nil, err
+		}
+		_, further, err := d.Store.AllRecords(ctx, timeseries.RecordQuery{SessionID: q.SessionID, From: at.Add(time.Microsecond), Limit: 1, Fields: []string{"timestamp"}}, 1)
+		if err != nil {
+			return nil, err
+		}
+		page.more = further > 0
+	}
+	var last any
+	if page.n > 0 {
+		last = page.lastText
+	}
+	return map[string]any{"page": page.json(), "hasMore": page.more, "lastTimestamp": last}, nil
+}
+
+// page collects records into a JSON array.
+type page struct {
+	array    []byte
+	n        int
+	last     timeseries.Cursor
+	lastText string
+	more     bool // the query gave more than were wanted
+}
+
+func (p *page) read(ctx context.Context, store *timeseries.Store, q timeseries.RecordQuery, most int) error {
+	p.more = false
+	rs, err := store.Records(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer rs.Close()
+	for taken := 0; rs.Next(); taken++ {
+		if taken == most {
+			p.more = true
+			break
+		}
+		if p.n > 0 {
+			p.array = append(p.array, ',')
+		}
+		record := rs.Record()
+		p.array = record.AppendJSON(p.array)
+		p.last, p.lastText = record.Cursor(), record.Timestamp()
+		p.n++
+	}
+	return rs.Err()
+}
+
+func (p *page) json() json.RawMessage { return append(p.array, ']') }
+
+func (d Deps) getSessionRecordsPage(ctx context.Context, c *convex.Call) (any, error) {
+	opts := c.Args.Object("paginationOpts")
+	id := c.Args.String("sessionId")
+	most := opts.Clamp("numItems", 1, maxPage, maxPage)
+	q := timeseries.RecordQuery{SessionID: id, Stored: true, Limit: most + 1}
+	cursor := opts.String("cursor")
+	if cursor != "" {
+		after, err := timeseries.ParseCursor(cursor)
+		if err != nil {
+			return nil, err
+		}
+		q.After = &after
+	}
+	ok, _, err := readable(ctx, c, d, id, auth.ReadRecords)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return map[string]any{"page": noRecords, "isDone": true, "continueCursor": cursor}, nil
+	}
+	page := page{array: []byte{'['}}
+	if err := page.read(ctx, d.Store, q, most); err != nil {
+		return nil, err
+	}
+	if page.n > 0 {
+		cursor = page.last.String()
+	}
+	return map[string]any{"page": page.json(), "isDone": !page.more, "continueCursor": cursor}, nil
+}
+
+func (d Deps) getSessionPreviewTail(ctx context.Context, c *convex.Call) (any, error) {
+	id := c.Args.String("sessionId")
+	ok, session, err := readable(ctx, c, d, id, auth.ReadRecords)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || session == nil {
+		return map[string]any{"records": noRecords, "totalRecords": 0}, nil
+	}
+	limit := c.Args.Clamp("limit", 100, 1500, 1500)
+	records, _, err := d.Store.AllRecords(ctx, timeseries.RecordQuery{SessionID: id, Newest: true, Limit: limit, Stored: true}, limit)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"records": json.RawMessage(records), "totalRecords": session.Records}, nil
+}
+
+func (d Deps) getLatestRecord(ctx context.Context, c *convex.Call) (any, error) {
+	array, err := d.records(ctx, c, timeseries.RecordQuery{Newest: true, Limit: 1}, 1)
+	if err != nil || len(array) == len(noRecords) {
+		return nil, err
+	}
+	return array[1 : len(array)-1], nil
+}
+
+func (d Deps) getLatestSessionTimestamp(ctx context.Context, c *convex.Call) (any, error) {
+	id := c.Args.String("sessionId")
+	ok, _, err := readable(ctx, c, d, id, auth.ReadProgress)
+	if err != nil {
+		return nil, err
+	}
+	var latest timeseries.Latest
+	if ok {
+		if latest, err = d.Store.Latest(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return map[string]any{"timestamp": orNull(latest.Timestamp), "recordCount": latest.Records, "latestMessageId": orNull(latest.LatestMessageID)}, nil
+}
+
+// orNull turns an absent value into null.
+func orNull[T any](v *T) any {
+	if v == nil {
+		return nil
+	}
+	return *v
+}
