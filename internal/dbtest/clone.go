@@ -93,7 +93,7 @@ func database(t testing.TB, name string, k kind) string {
 func (s *server) create(ctx context.Context, k kind) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	source := "template1"
+	source := "template0"
 	if k == kindMigrated {
 		if err := s.ensureTemplate(ctx); err != nil {
 			return "", fmt.Errorf("prepare the template database: %w", err)
@@ -161,7 +161,7 @@ func (s *server) ensureTemplate(ctx context.Context) (err error) {
 func (s *server) makeTemplate(ctx context.Context, name string) error {
 	for _, sql := range []string{
 		"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)",
-		"CREATE DATABASE " + name + " TEMPLATE template1",
+		"CREATE DATABASE " + name + " TEMPLATE template0",
 	} {
 		if _, err := s.admin.Exec(ctx, sql); err != nil {
 			return err

@@ -8,8 +8,9 @@
 // clones that a killed process left behind are dropped by the next one.
 //
 // The server is the one that TELEMETRYD_TEST_DATABASE_URL names (its user must
-// be allowed to create databases and the extension). A test without a server
-// fails; it is never skipped.
+// be allowed to create databases and the extension), or else a private one of
+// the checkout, started by the first test that needs it. A test without a
+// server fails; it is never skipped.
 package dbtest
 
 import (

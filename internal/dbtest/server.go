@@ -2,7 +2,6 @@ package dbtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -17,8 +16,6 @@ import (
 // URLVariable names the environment variable that says which server to test
 // against.
 const URLVariable = "TELEMETRYD_TEST_DATABASE_URL"
-
-var errNoServer = errors.New("no database to test against: run `make test`, or set " + URLVariable)
 
 // Classes of the advisory locks, the first of their two keys. Any value does
 // that nobody else uses on a test server.
@@ -64,16 +61,19 @@ func connect(t testing.TB) *server {
 func newServer(ctx context.Context) (*server, error) {
 	base := os.Getenv(URLVariable)
 	if base == "" {
-		return nil, errNoServer
+		var err error
+		if base, err = embedded(ctx); err != nil {
+			return nil, fmt.Errorf("no database to test against (run `make db`, or set %s): %w", URLVariable, err)
+		}
 	}
 	// The pool's parser, so that pool_* settings in the URL are understood.
 	config, err := pgxpool.ParseConfig(base)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", URLVariable, err)
+		return nil, fmt.Errorf("URL of the test server: %w", err)
 	}
 	admin, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
-		return nil, fmt.Errorf("the server of %s does not answer: %w", URLVariable, err)
+		return nil, fmt.Errorf("the test server does not answer: %w", err)
 	}
 	s := &server{
 		base:          base,
