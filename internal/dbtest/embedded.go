@@ -30,13 +30,14 @@ func embedded(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	users, err := os.OpenFile(filepath.Join(dir, "users"), os.O_CREATE|os.O_RDONLY, 0o600)
+	// A plain descriptor, which nothing closes, and so unlocks, before the
+	// process ends.
+	users, err := syscall.Open(filepath.Join(dir, "users"), syscall.O_CREAT|syscall.O_RDONLY|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("open %s/users: %w", dir, err)
 	}
-	// The file stays open, and with it the lock, until the process ends.
-	if err := syscall.Flock(int(users.Fd()), syscall.LOCK_SH); err != nil {
-		return "", fmt.Errorf("lock %s: %w", users.Name(), err)
+	if err := syscall.Flock(users, syscall.LOCK_SH); err != nil {
+		return "", fmt.Errorf("lock %s/users: %w", dir, err)
 	}
 	programs := filepath.Join(root, ".cache", "pg", "bin")
 	if _, err := os.Stat(programs); err != nil || os.Getenv(pgserver.BinDirVariable) != "" {
@@ -64,12 +65,8 @@ func embedded(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	userLock = users
 	return server.URL(), server.Detach()
 }
-
-// userLock keeps the file from being collected, and so closed.
-var userLock *os.File
 
 // startShared waits for its turn: another test process may be starting the
 // server just now.

@@ -44,7 +44,7 @@ func takeLock(path string) (*lock, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the data directory: %w", err), file.Close())
 	}
-	if err := file.Truncate(0); err == nil {
+	if err = file.Truncate(0); err == nil {
 		_, err = file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	if err != nil {

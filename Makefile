@@ -1,0 +1,49 @@
+# telemetryd: what to do with a checkout. `make` lists it.
+# None of it needs anything but Go, Node with npm, and Debian's own tools.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# What telemetryd is started with by `make run`, such as ARGS="--listen :9000".
+ARGS ?=
+
+export TELEMETRYD_DATA_DIR ?= $(CURDIR)/data
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: db
+db: ## get a PostgreSQL with TimescaleDB for this checkout, once
+	@scripts/db.sh
+
+.PHONY: build
+build: ## build bin/telemetryd
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/telemetryd ./cmd/telemetryd
+
+.PHONY: run
+run: db build ## start telemetryd on its own database, kept in data/
+	@scripts/db.sh exec bin/telemetryd serve $(ARGS)
+
+.PHONY: test
+test: db ## check the code and run every test
+	@scripts/test.sh
+
+.PHONY: bench
+bench: db build ## measure ingest and reads against plain \copy
+	@scripts/db.sh exec bin/telemetryd bench $(ARGS)
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@scripts/test.sh lint
+
+.PHONY: fmt
+fmt: ## format the code
+	@gofmt -w $$(git ls-files '*.go')
+
+.PHONY: clean
+clean: ## remove what was built and fetched; your data stays in data/
+	@rm -rf bin .cache test/*/node_modules

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Checks the code and runs every test; installs what the tests need.
+#
+#   scripts/test.sh         everything
+#   scripts/test.sh lint    format, vet and staticcheck only
+#   scripts/test.sh go      the Go tests, on the server of .cache/db.env or
+#                           of TELEMETRYD_TEST_DATABASE_URL
+#   scripts/test.sh node    the tests that drive a daemon with other clients
+#   scripts/test.sh pglite  the Go tests once more, on the community edition
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cache=$PWD/.cache
+mkdir -p "$cache"
+
+step() { printf '\n== %s\n' "$*"; }
+
+# clients runs npm ci in a folder, unless what it installed is still right.
+clients() {
+	local stamp=$1/node_modules/.installed
+	if ! cmp --silent "$1/package-lock.json" "$stamp"; then
+		npm ci --prefix "$1" --no-audit --no-fund --loglevel=error
+		cp "$1/package-lock.json" "$stamp"
+	fi
+}
+
+lint() {
+	step "format"
+	local files
+	files=$(gofmt -l $(git ls-files '*.go'))
+	if [[ -n $files ]]; then
+		printf 'not formatted, run make fmt:\n%s\n' "$files" >&2
+		return 1
+	fi
+	step "vet"
+	go vet ./...
+	step "staticcheck"
+	go tool staticcheck ./...
+}
+
+# settings names the server to test against, unless the caller did.
+settings() {
+	if [[ -z ${TELEMETRYD_TEST_DATABASE_URL:-} && -f $cache/db.env ]]; then
+		set -a
+		. "$cache/db.env"
+		set +a
+	fi
+	# The daemon that tests start must not take the developer's own database.
+	unset TELEMETRYD_DATABASE_URL TELEMETRYD_DATA_DIR
+}
+
+go_tests() {
+	settings
+	local race=()
+	if command -v gcc >/dev/null; then
+		race=(-race)
+	else
+		echo "no gcc here: without the race detector"
+	fi
+	local server="the checkout's own server"
+	[[ -z ${TELEMETRYD_TEST_DATABASE_URL:-} ]] || server="the server of TELEMETRYD_TEST_DATABASE_URL"
+	step "go test ${race[*]}, on $server"
+	go test "${race[@]}" ./...
+}
+
+node_tests() {
+	[[ -f test/node/package.json ]] || return 0
+	settings
+	step "clients in test/node"
+	clients test/node
+	npm test --prefix test/node
+}
+
+pglite_tests() {
+	[[ -f test/pglite/package.json ]] || return 0
+	step "the community edition (PGlite)"
+	clients test/pglite
+	scripts/pglite.sh
+}
+
+case ${1:-all} in
+lint) lint ;;
+go) go_tests ;;
+node) node_tests ;;
+pglite) pglite_tests ;;
+all)
+	lint
+	go_tests
+	node_tests
+	pglite_tests
+	step "all passed"
+	;;
+*)
+	sed -n '2,9p' "${BASH_SOURCE[0]}"
+	exit 2
+	;;
+esac
