@@ -1,0 +1,95 @@
+package auth_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/ecovolt/telemetryd/auth"
+)
+
+// The contract's rule for addresses, written down a second time.
+var (
+	localForm  = regexp.MustCompile("^[a-z0-9!#$%&'*+/=?^_{|}~`-]+(\\.[a-z0-9!#$%&'*+/=?^_{|}~`-]+)*$")
+	domainForm = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`)
+)
+
+func wantEmail(text string) bool {
+	email := strings.ToLower(strings.TrimSpace(text))
+	local, domain, found := strings.Cut(email, "@")
+	return found && len(email) <= 254 && len(local) <= 64 && len(domain) <= 189 &&
+		localForm.MatchString(local) && domainForm.MatchString(domain)
+}
+
+func FuzzNormalizeEmail(f *testing.F) {
+	for _, seed := range []string{
+		"a@b.co", " A.B+c@X-1.Example ", "a@b", "@b.co", "a@", "a@@b.co", "a@b.c", "a@b.c0", "a..b@c.de", ".a@b.co", "a.@b.co",
+		"a@-b.co", "a@b-.co", "a@.co", "a@b.co.", "\x00@b.co", "é@b.co", "a@é.co", "a@b.co\n", "`{|}~@b.co", "\u212a@b.co",
+		strings.Repeat("a", 64) + "@b.co", strings.Repeat("a", 65) + "@b.co",
+		"a@" + strings.Repeat("b", 63) + ".co", "a@" + strings.Repeat("b", 64) + ".co",
+		"a@" + strings.Repeat("bcdefg.", 26) + "example", "a@" + strings.Repeat("bcdefg.", 27) + "example",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		email, ok := auth.NormalizeEmail(text)
+		if ok != wantEmail(text) {
+			t.Errorf("NormalizeEmail(%q) = %q, %v", text, email, ok)
+		}
+		if again, fine := auth.NormalizeEmail(email); ok && (!fine || again != email) {
+			t.Errorf("NormalizeEmail(%q) = %q, which becomes %q, %v", text, email, again, fine)
+		}
+	})
+}
+
+func FuzzNormalizeName(f *testing.F) {
+	for _, seed := range []string{"", " Ana  López ", "O'Neil-Smith Jr.", "李小龙", "a<b", "\u00a0x\u00a0", "\uFF21", "\x00", "\xff", strings.Repeat("\U00020000", 41), "e\u0301"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		name, ok := auth.NormalizeName(text)
+		if !ok {
+			return
+		}
+		if !utf8.ValidString(name) || strings.ContainsAny(name, "<>&\"\\/;\x00\n\t") || strings.Contains(name, "  ") || strings.TrimSpace(name) != name {
+			t.Errorf("NormalizeName(%q) = %q", text, name)
+		}
+		if again, fine := auth.NormalizeName(name); !fine || again != name {
+			t.Errorf("NormalizeName(%q) = %q, which becomes %q, %v", text, name, again, fine)
+		}
+	})
+}
+
+var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+
+func FuzzWellFormedToken(f *testing.F) {
+	for _, seed := range []string{"", strings.Repeat("a", 43), strings.Repeat("a", 42) + "\n", strings.Repeat("_", 43), strings.Repeat("=", 43), strings.Repeat("é", 43)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		// The regular expression's $ stands before no line end here, as in JavaScript.
+		if got := auth.WellFormedToken(text); got != tokenForm.MatchString(text) {
+			t.Errorf("WellFormedToken(%q) = %v", text, got)
+		}
+	})
+}
+
+// A stored hash is text that came from elsewhere: reading one, and checking a
+// password against it, must not panic, take all memory or let everybody in.
+func FuzzValidHash(f *testing.F) {
+	for _, seed := range []string{
+		"", scryptText(f, password, ""), legacyText(password), argonText(f, "p0", password), argonText(f, "pdeadbeef", password),
+		"p0$argon2id$v=19$m=64,t=1,p=1$$", "p0$argon2id$v=19$m=8,t=1,p=1$AAAA$AAAAAAAAAAAAAAAAAAAAAA",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if !auth.ValidHash(text) || strings.HasPrefix(text, "scrypt") {
+			return
+		}
+		if auth.MatchesForTest(text, "some password that was not hashed") {
+			t.Errorf("%q lets a wrong password in", text)
+		}
+	})
+}
