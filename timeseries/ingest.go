@@ -21,7 +21,7 @@ import (
 // Larger chunks gain nothing measurable; smaller ones pay more round trips.
 // It must not change: the digests that recognise a repeated upload depend on
 // where its chunks begin.
-const ChunkRecords = 10_000
+const ChunkRecords = 5_000
 
 // IngestOptions say where a batch comes from and what to do with bad records.
 type IngestOptions struct {

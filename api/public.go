@@ -1,0 +1,179 @@
+package api
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+)
+
+// publicRoutes are the endpoints that need no account: health and settings for
+// clients, Ably tokens, and the probes of whoever operates the daemon.
+func (s *server) publicRoutes(engine *gin.Engine) {
+	for path, handle := range map[string]gin.HandlerFunc{
+		"/health":           s.health,
+		"/ably/token":       s.ablyToken,
+		"/ably/esp32-token": s.ablyVehicleToken,
+		"/api/ably/token":   s.ablyToken, // the dashboards' older default
+	} {
+		engine.GET(path, s.webOrigin, handle)
+		engine.OPTIONS(path, s.webOrigin)
+	}
+	engine.GET("/api/config", s.webOrigin, s.publicConfig)
+	engine.GET("/livez", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
+	engine.GET("/readyz", s.readyz)
+	if s.Metrics != nil {
+		engine.GET("/metrics", gin.WrapH(s.Metrics))
+	}
+}
+
+// webOrigin applies ALLOWED_WEB_ORIGINS as the function contract's section on
+// CORS has it, and answers preflights.
+func (s *server) webOrigin(c *gin.Context) {
+	allow, ok := s.origins.Match(c.GetHeader("Origin"))
+	if !ok {
+		if c.Request.Method == http.MethodGet && strings.Contains(c.Request.URL.Path, "/ably/") {
+			c.AbortWithStatusJSON(http.StatusForbidden, gin.H{"error": "Origin not allowed"})
+			return
+		}
+		c.AbortWithStatus(http.StatusForbidden)
+		return
+	}
+	c.Header("Access-Control-Allow-Origin", allow)
+	c.Header("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+	c.Header("Access-Control-Allow-Headers", "Content-Type, Authorization")
+	c.Header("Access-Control-Max-Age", "86400")
+	c.Header("Cache-Control", "no-store")
+	c.Header("Vary", "Origin")
+	if c.Request.Method == http.MethodOptions {
+		c.AbortWithStatus(http.StatusNoContent)
+	}
+}
+
+func (s *server) health(c *gin.Context) {
+	c.JSON(http.StatusOK, gin.H{"ok": true, "time": time.Now().UTC().Format("2006-01-02T15:04:05.000Z")})
+}
+
+func (s *server) readyz(c *gin.Context) {
+	err := s.Store.Ping(c.Request.Context())
+	if err == nil && s.Ready != nil {
+		err = s.Ready()
+	}
+	if err != nil {
+		s.Log.Warn("not ready", "error", err)
+		c.String(http.StatusServiceUnavailable, "not ready: the database does not answer or is not migrated\n")
+		return
+	}
+	c.String(http.StatusOK, "ok\n")
+}
+
+// PublicConfig is what config:getPublicConfig answers.
+func (c Config) PublicConfig() map[string]any {
+	return map[string]any{"ABLY_CHANNEL_NAME": c.AblyChannel, "ABLY_AUTH_URL": "/api/ably/token", "CONVEX_URL": c.PublicURL}
+}
+
+// publicConfig is merged over a page's own settings; its ABLY_AUTH_URL is
+// absolute, so that a page of any origin finds the token route.
+func (s *server) publicConfig(c *gin.Context) {
+	base := strings.TrimSuffix(s.Config.PublicURL, "/")
+	if base == "" {
+		scheme := "http"
+		if c.Request.TLS != nil || c.GetHeader("X-Forwarded-Proto") == "https" {
+			scheme = "https"
+		}
+		base = scheme + "://" + c.Request.Host
+	}
+	c.JSON(http.StatusOK, gin.H{"ABLY_CHANNEL_NAME": s.Config.AblyChannel, "ABLY_AUTH_URL": base + "/ably/token", "CONVEX_URL": base})
+}
+
+func (s *server) ablyToken(c *gin.Context) {
+	s.writeAblyToken(c, ablyRequest{
+		key: s.Config.AblyKey, channel: s.Config.AblyChannel, operations: []string{"history", "subscribe"}, clientID: "dashboard-web",
+		missing: gin.H{"error": "Ably API key not configured", "help": "Set ABLY_API_KEY to the key of the dashboard's Ably app."},
+		failed:  gin.H{"error": "Failed to create Ably token request"},
+	})
+}
+
+func (s *server) ablyVehicleToken(c *gin.Context) {
+	s.writeAblyToken(c, ablyRequest{
+		key: s.Config.AblyVehicleKey, channel: s.Config.AblyVehicleChannel, operations: []string{"subscribe"}, clientID: "driver-web",
+		missing: gin.H{"error": "ESP32 Ably API key not configured"},
+		failed:  gin.H{"error": "Failed to create ESP32 Ably token request"},
+	})
+}
+
+type ablyRequest struct {
+	key, channel    string
+	operations      []string
+	clientID        string
+	missing, failed gin.H
+}
+
+var ablyClientID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func (s *server) writeAblyToken(c *gin.Context, r ablyRequest) {
+	key := strings.TrimSpace(r.key)
+	if key == "" {
+		c.JSON(http.StatusInternalServerError, r.missing)
+		return
+	}
+	if id := c.Query("clientId"); ablyClientID.MatchString(id) {
+		r.clientID = id
+	}
+	token, err := SignAblyToken(key, r.channel, r.operations, r.clientID, time.Now(), uuid.NewString())
+	if err != nil {
+		s.Log.Error("sign Ably token request", "error", err)
+		c.JSON(http.StatusInternalServerError, r.failed)
+		return
+	}
+	c.JSON(http.StatusOK, token)
+}
+
+// AblyTokenRequest is a signed request that an Ably client exchanges for a
+// token with Ably. Its members are those of Ably's own specification.
+type AblyTokenRequest struct {
+	KeyName    string `json:"keyName"`
+	Timestamp  int64  `json:"timestamp"` // ms since the Unix epoch
+	TTL        int64  `json:"ttl"`       // ms
+	Capability string `json:"capability"`
+	ClientID   string `json:"clientId"`
+	Nonce      string `json:"nonce"`
+	MAC        string `json:"mac"`
+}
+
+// ablyTTL is how long a token is good for.
+const ablyTTL = time.Hour
+
+// SignAblyToken makes a token request for one channel. key is "name:secret";
+// the secret never leaves the server: it keys the HMAC-SHA256 over the members,
+// each followed by a newline.
+func SignAblyToken(key, channel string, operations []string, clientID string, now time.Time, nonce string) (AblyTokenRequest, error) {
+	name, secret, ok := strings.Cut(key, ":")
+	if !ok || name == "" || secret == "" || strings.ContainsAny(key, " \t\r\n") || strings.Contains(secret, ":") {
+		return AblyTokenRequest{}, errors.New("the key is not of the form name:secret")
+	}
+	capability, err := json.Marshal(map[string][]string{channel: operations})
+	if err != nil {
+		return AblyTokenRequest{}, err
+	}
+	t := AblyTokenRequest{
+		KeyName: name, Timestamp: now.UnixMilli(), TTL: ablyTTL.Milliseconds(),
+		Capability: string(capability), ClientID: clientID, Nonce: nonce,
+	}
+	mac := hmac.New(sha256.New, []byte(secret))
+	for _, part := range []string{t.KeyName, strconv.FormatInt(t.TTL, 10), t.Capability, t.ClientID, strconv.FormatInt(t.Timestamp, 10), t.Nonce} {
+		mac.Write([]byte(part))
+		mac.Write([]byte{'\n'})
+	}
+	t.MAC = base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	return t, nil
+}

@@ -1,0 +1,294 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// retryAfterAway is how long clients are asked to wait for the database.
+const retryAfterAway = time.Second
+
+// Deps are what the API serves. Store, Auth and Log are needed.
+type Deps struct {
+	Store  *timeseries.Store
+	Auth   *auth.Service
+	Convex http.Handler // the Convex endpoints; see api/convex
+	Log    *slog.Logger
+	Config Config
+	// Ready reports why the daemon cannot work, such as a schema that is not
+	// migrated. Nil is always ready.
+	Ready func() error
+	// Metrics serves /metrics; nil serves none.
+	Metrics http.Handler
+	// Page serves the built-in page and everything else that no route claims.
+	Page http.Handler
+	// Observe is told of every answered request; nil tells nobody.
+	Observe func(method, route string, status int, took time.Duration)
+}
+
+// Config is what the API needs from the settings.
+type Config struct {
+	// AllowedOrigins are the web origins that may call; empty allows all. See Origins.
+	AllowedOrigins []string
+	// AblyKey and AblyVehicleKey are "name:secret" keys of the dashboard's and
+	// the vehicle's Ably app; empty means not configured.
+	AblyKey, AblyVehicleKey string
+	// AblyChannel and AblyVehicleChannel are the channels that tokens are for.
+	AblyChannel, AblyVehicleChannel string
+	// PublicURL is the base URL that clients use, or "".
+	PublicURL string
+	// MaxUpload bounds the decoded bytes of one upload. Default 4 GiB.
+	MaxUpload int64
+	// MaxIngests bounds the uploads that are stored at the same time. Default 8.
+	MaxIngests int
+	// TrustedProxies are the addresses or networks whose X-Forwarded-For counts.
+	TrustedProxies []string
+}
+
+// Route is one REST endpoint. The table of all routes is what the access test
+// and the API description walk.
+type Route struct {
+	Method string
+	Path   string // gin's form, such as /api/v1/sessions/:id
+	// Action is what the caller must be allowed to do. For an action that reads
+	// one session the path must have an :id: the session is looked up, the rule
+	// applied to it, and it is found in Request.Session.
+	Action auth.Action
+	Handle func(r *Request) error
+}
+
+// Request is a call of a route that the access rules let through.
+type Request struct {
+	*gin.Context
+	Principal auth.Principal
+	Session   *timeseries.Session // for routes about one session; never nil there
+	Decision  auth.Decision
+}
+
+type server struct {
+	Deps
+	origins Origins
+	ingests chan struct{}
+}
+
+// New makes the handler of everything the daemon serves.
+func New(d Deps) (http.Handler, error) {
+	if d.Config.MaxUpload == 0 {
+		d.Config.MaxUpload = 4 << 30
+	}
+	if d.Config.MaxIngests == 0 {
+		d.Config.MaxIngests = 8
+	}
+	s := &server{Deps: d, origins: NewOrigins(d.Config.AllowedOrigins), ingests: make(chan struct{}, d.Config.MaxIngests)}
+
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.RedirectTrailingSlash = false
+	engine.RedirectFixedPath = false
+	engine.HandleMethodNotAllowed = true
+	engine.UseRawPath = true // a session id may hold an encoded slash
+	engine.UnescapePathValues = true
+	if err := engine.SetTrustedProxies(d.Config.TrustedProxies); err != nil {
+		return nil, err
+	}
+	engine.Use(s.identify, s.recover, s.observe, s.headers)
+	for _, route := range s.Routes() {
+		engine.Handle(route.Method, route.Path, s.handle(route))
+	}
+	s.publicRoutes(engine)
+	engine.NoMethod(func(c *gin.Context) {
+		c.Header("Content-Type", "application/problem+json")
+		c.AbortWithStatusJSON(http.StatusMethodNotAllowed, problem{Type: "about:blank", Title: "Method Not Allowed", Status: http.StatusMethodNotAllowed})
+	})
+	engine.NoRoute(func(c *gin.Context) {
+		if s.Page != nil && !strings.HasPrefix(c.Request.URL.Path, "/api/") {
+			s.Page.ServeHTTP(c.Writer, c.Request)
+			return
+		}
+		writeError(c, s.Log, fault.New(fault.NotFound, "there is nothing at %s", c.Request.URL.Path))
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.Convex != nil && isConvexPath(r.URL.Path) {
+			s.Convex.ServeHTTP(w, r)
+			return
+		}
+		engine.ServeHTTP(w, r)
+	}), nil
+}
+
+// Routes lists every route that the access rules guard.
+func (s *server) Routes() []Route {
+	var all []Route
+	for _, routes := range [][]Route{
+		s.ingestRoutes(),
+		s.sessionRoutes(),
+	} {
+		all = append(all, routes...)
+	}
+	return all
+}
+
+// isConvexPath tells the endpoints of Convex clients, which may begin with
+// several slashes, from ours.
+func isConvexPath(path string) bool {
+	path = "/" + strings.TrimLeft(path, "/")
+	switch path {
+	case "/version", "/instance_version", "/instance_name":
+		return true
+	case "/api/config":
+		return false
+	}
+	rest, ok := strings.CutPrefix(path, "/api/")
+	return ok && !strings.HasPrefix(strings.TrimLeft(rest, "/"), "v1/")
+}
+
+// handle wraps a route with the access rules and error answers.
+func (s *server) handle(route Route) gin.HandlerFunc {
+	ofSession := route.Action == auth.ReadRecords || route.Action == auth.ReadSeries || route.Action == auth.ReadHistory
+	return func(c *gin.Context) {
+		r := &Request{Context: c}
+		if err := s.admit(r, route.Action, ofSession); err != nil {
+			writeError(c, s.Log, err)
+			return
+		}
+		if err := route.Handle(r); err != nil {
+			writeError(c, s.Log, err)
+		}
+	}
+}
+
+func (s *server) admit(r *Request, action auth.Action, ofSession bool) error {
+	ctx := r.Request.Context()
+	principal, err := s.Auth.Resolve(ctx, credentials(r.GetHeader("Authorization")))
+	if err != nil {
+		return err
+	}
+	r.Principal = principal
+	var age auth.SessionAge
+	if ofSession {
+		r.Session, err = s.Store.Session(ctx, r.Param("id"))
+		if err != nil {
+			return err
+		}
+		if r.Session != nil {
+			age = auth.SessionAge{Known: true, Start: r.Session.Start, Newest: r.Session.End, Now: r.Session.ReadAt}
+		}
+	}
+	r.Decision = auth.Allow(principal, action, age)
+	if !r.Decision.Allowed {
+		return r.Decision.Err
+	}
+	if ofSession && r.Session == nil {
+		return timeseries.NoSession(r.Param("id"))
+	}
+	return nil
+}
+
+// credentials reads the Authorization header: "Bearer" carries a session token
+// or a deploy key, "Convex" a deploy key, as Convex clients send it.
+func credentials(header string) auth.Credentials {
+	scheme, value, _ := strings.Cut(header, " ")
+	value = strings.TrimSpace(value)
+	switch strings.ToLower(scheme) {
+	case "bearer":
+		if auth.WellFormedToken(value) {
+			return auth.Credentials{Token: value}
+		}
+		return auth.Credentials{Key: value}
+	case "convex":
+		return auth.Credentials{Key: value}
+	}
+	return auth.Credentials{}
+}
+
+const requestIDKey = "request_id"
+
+// identify gives each request an id that its log lines and errors carry.
+func (s *server) identify(c *gin.Context) {
+	id := uuid.NewString()
+	c.Set(requestIDKey, id)
+	c.Header("X-Request-Id", id)
+}
+
+func requestID(c *gin.Context) string { return c.GetString(requestIDKey) }
+
+// recover answers a panic with a plain failure. http.ErrAbortHandler passes:
+// it cuts the connection on purpose.
+func (s *server) recover(c *gin.Context) {
+	defer func() {
+		if v := recover(); v != nil {
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			s.Log.Error("panic", "request_id", requestID(c), "panic", v)
+			if !c.Writer.Written() {
+				writeError(c, s.Log, errors.New("panic"))
+			}
+		}
+	}()
+	c.Next()
+}
+
+// observe logs and counts requests. The path's pattern, not the path, is
+// logged: the path may hold an id, and the query a credential.
+func (s *server) observe(c *gin.Context) {
+	start := time.Now()
+	defer func() {
+		took := time.Since(start)
+		route := c.FullPath()
+		if route == "" {
+			route = "other"
+		}
+		if s.Observe != nil {
+			s.Observe(c.Request.Method, route, c.Writer.Status(), took)
+		}
+		s.Log.Debug("request", "method", c.Request.Method, "route", route, "status", c.Writer.Status(),
+			"bytes", c.Writer.Size(), "ms", float64(took.Microseconds())/1e3, "request_id", requestID(c))
+	}()
+	c.Next()
+}
+
+// headers sets what protects browsers from the answers of an API.
+func (s *server) headers(c *gin.Context) {
+	c.Header("X-Content-Type-Options", "nosniff")
+	c.Header("Referrer-Policy", "no-referrer")
+	if !strings.HasPrefix(c.Request.URL.Path, "/api/v1/") {
+		return
+	}
+	// Browser pages of other origins may use the API where the settings allow it.
+	if origin := c.GetHeader("Origin"); origin != "" {
+		c.Header("Vary", "Origin")
+		allowed, ok := s.origins.Match(origin)
+		if !ok {
+			if c.Request.Method == http.MethodOptions {
+				c.AbortWithStatus(http.StatusForbidden)
+			}
+			return
+		}
+		c.Header("Access-Control-Allow-Origin", allowed)
+		c.Header("Access-Control-Expose-Headers", "ETag, Link, Retry-After, X-Request-Id")
+		if c.Request.Method == http.MethodOptions {
+			c.Header("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
+			c.Header("Access-Control-Allow-Headers", "Authorization, Content-Type, Content-Encoding, Idempotency-Key, If-None-Match")
+			c.Header("Access-Control-Max-Age", "86400")
+			c.AbortWithStatus(http.StatusNoContent)
+		}
+	}
+}
+
+func isClosedConnection(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+}
