@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries"
 )
 
 const (
@@ -171,7 +171,8 @@ func (s *server) makeTemplate(ctx context.Context, name string) error {
 	if err := createExtension(ctx, url); err != nil {
 		return err
 	}
-	if err := schema.Migrate(ctx, url); err != nil {
+	// No policies: a background worker would change the data under a test.
+	if err := timeseries.Migrate(ctx, url, timeseries.Policies{}); err != nil {
 		return err
 	}
 	comment := "made " + time.Now().UTC().Format(time.RFC3339)

@@ -17,6 +17,7 @@ import (
 var definesSchema = []string{
 	"sql",
 	"timeseries/field*.go", // rollups are made from the list of fields
+	"timeseries/rollup*.go",
 }
 
 // fingerprint gives a short name for this version of the schema.

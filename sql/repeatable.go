@@ -1,0 +1,111 @@
+package schema
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed repeatable/*.sql
+var repeatableFiles embed.FS
+
+// applyLock keeps two instances that start at once from making the same
+// repeatable objects twice. The number is arbitrary and used nowhere else.
+const applyLock = 0x74656c72
+
+// Repeatable is a group of database objects that is made anew, rather than
+// altered, when its definition changes.
+type Repeatable struct {
+	Name string
+	// Definition decides whether the objects are current: they are made again
+	// when it differs from the one they were made from.
+	Definition string
+	// Make removes what any earlier definition left and makes the objects. It
+	// runs in a transaction together with all the other groups.
+	Make func(ctx context.Context, tx pgx.Tx) error
+}
+
+// ApplyRepeatables brings the groups, and after them the files of
+// sql/repeatable, up to date. Groups build on earlier ones: when one is made
+// again, so are those that follow. Several instances may call it at once.
+func ApplyRepeatables(ctx context.Context, databaseURL string, groups ...Repeatable) error {
+	files, err := repeatablesOf(repeatableFiles, "repeatable")
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return fmt.Errorf("apply repeatable objects: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return applyRepeatables(ctx, conn, append(groups, files...))
+}
+
+func applyRepeatables(ctx context.Context, conn *pgx.Conn, groups []Repeatable) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", applyLock); err != nil {
+			return fmt.Errorf("lock repeatable objects: %w", err)
+		}
+		rows, err := tx.Query(ctx, "SELECT name, version FROM repeatable_objects")
+		if err != nil {
+			return fmt.Errorf("read versions of repeatable objects: %w", err)
+		}
+		applied := map[string]string{}
+		var name, version string
+		if _, err := pgx.ForEachRow(rows, []any{&name, &version}, func() error {
+			applied[name] = version
+			return nil
+		}); err != nil {
+			return fmt.Errorf("read versions of repeatable objects: %w", err)
+		}
+		// The running digest makes a group's version depend on all before it.
+		digest := sha256.New()
+		for _, group := range groups {
+			fmt.Fprintf(digest, "%s %d\n%s", group.Name, len(group.Definition), group.Definition)
+			version := hex.EncodeToString(digest.Sum(nil))
+			if applied[group.Name] == version {
+				continue
+			}
+			if err := group.Make(ctx, tx); err != nil {
+				return fmt.Errorf("make %s: %w", group.Name, err)
+			}
+			if _, err := tx.Exec(ctx, `
+				INSERT INTO repeatable_objects (name, version) VALUES ($1, $2)
+				ON CONFLICT (name) DO UPDATE SET version = $2, applied_at = clock_timestamp()`,
+				group.Name, version); err != nil {
+				return fmt.Errorf("record the version of %s: %w", group.Name, err)
+			}
+		}
+		return nil
+	})
+}
+
+// repeatablesOf reads a folder of SQL files in the order of their names. Each
+// must cope with what an earlier version of itself left behind.
+func repeatablesOf(files fs.FS, dir string) ([]Repeatable, error) {
+	entries, err := fs.ReadDir(files, dir)
+	if err != nil {
+		return nil, fmt.Errorf("read repeatable objects: %w", err)
+	}
+	var groups []Repeatable
+	for _, entry := range entries {
+		text, err := fs.ReadFile(files, dir+"/"+entry.Name())
+		if err != nil {
+			return nil, fmt.Errorf("read repeatable objects: %w", err)
+		}
+		groups = append(groups, Repeatable{
+			Name:       entry.Name(),
+			Definition: string(text),
+			Make: func(ctx context.Context, tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, string(text))
+				return err
+			},
+		})
+	}
+	return groups, nil
+}

@@ -1,0 +1,187 @@
+package timeseries_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+type column struct{ Name, Type string }
+
+func rollupColumns(t *testing.T, pool *pgxpool.Pool, relation string) []column {
+	t.Helper()
+	rows, err := pool.Query(t.Context(), `
+		SELECT column_name, data_type FROM information_schema.columns
+		WHERE table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position`, relation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns, err := pgx.CollectRows(rows, pgx.RowToStructByPos[column])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return columns
+}
+
+func TestRollupColumns(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	// The same on both editions, since it follows from the list of fields alone.
+	want := []column{
+		{"session", "integer"}, {"bucket", "timestamp with time zone"}, {"records", "bigint"},
+		{"first_time", "timestamp with time zone"}, {"last_time", "timestamp with time zone"},
+		{"motion_state", "text"}, {"driver_mode", "text"}, {"throttle_intensity", "text"}, {"brake_intensity", "text"},
+	}
+	for _, f := range timeseries.Fields {
+		if f.Charted {
+			for _, suffix := range []string{"_min", "_max", "_sum"} {
+				want = append(want, column{f.Name + suffix, "double precision"})
+			}
+			want = append(want, column{f.Name + "_count", "bigint"})
+		}
+	}
+	for _, level := range timeseries.Levels {
+		if diff := cmp.Diff(want, rollupColumns(t, pool, level.Relation)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", level.Relation, diff)
+		}
+		var comment string
+		err := pool.QueryRow(t.Context(), `
+			SELECT col_description(attrelid, attnum) FROM pg_attribute
+			WHERE attrelid = $1::regclass AND attname = 'speed_ms_max'`, level.Relation).Scan(&comment)
+		if err != nil || comment != "Ground speed: highest, m/s" {
+			t.Errorf("%s.speed_ms_max: comment %q, error %v", level.Relation, comment, err)
+		}
+	}
+}
+
+func TestLevelsNest(t *testing.T) {
+	t.Parallel()
+	for i, level := range timeseries.Levels {
+		if (24*time.Hour)%level.Width != 0 {
+			t.Errorf("%s does not divide a day", level.Name)
+		}
+		if i > 0 && level.Width%timeseries.Levels[i-1].Width != 0 {
+			t.Errorf("%s is not a multiple of the level before", level.Name)
+		}
+	}
+}
+
+// A rollup made from another definition is replaced, and what builds on it is
+// made again; one that is current stays.
+func TestRollupsAreRebuilt(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	url := dbtest.URL(t)
+	oids := func() []uint32 {
+		var list []uint32
+		for _, level := range timeseries.Levels {
+			var oid uint32
+			if err := pool.QueryRow(t.Context(), "SELECT $1::regclass::oid", level.Relation).Scan(&oid); err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, oid)
+		}
+		return list
+	}
+	before := oids()
+	if err := timeseries.ApplyRollups(t.Context(), url, timeseries.Policies{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := oids(); !slices.Equal(before, got) {
+		t.Error("rollups that were current were made again")
+	}
+	if _, err := pool.Exec(t.Context(), `
+		UPDATE repeatable_objects SET version = 'older' WHERE name = 'rollups';
+		INSERT INTO rollup_progress (session, batch) VALUES (1, 7)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := timeseries.ApplyRollups(t.Context(), url, timeseries.Policies{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, oid := range oids() {
+		if oid == before[i] {
+			t.Errorf("%s was not made again", timeseries.Levels[i].Name)
+		}
+	}
+	var refreshed int
+	if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM rollup_progress").Scan(&refreshed); err != nil {
+		t.Fatal(err)
+	}
+	if refreshed != 0 {
+		t.Error("the new rollups count as refreshed")
+	}
+}
+
+// A database that moves from the Apache edition to the community edition gets
+// continuous aggregates for its views.
+func TestRollupsFollowTheEdition(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	if dbtest.Edition(t, pool) == "apache" {
+		t.Skip("the Apache edition cannot make continuous aggregates")
+	}
+	var drop strings.Builder
+	for _, level := range slices.Backward(timeseries.Levels) {
+		drop.WriteString("DROP MATERIALIZED VIEW " + level.Relation + ";")
+	}
+	for _, level := range timeseries.Levels {
+		drop.WriteString("CREATE VIEW " + level.Relation + " AS SELECT session, time AS bucket FROM telemetry;")
+	}
+	if _, err := pool.Exec(t.Context(), drop.String()+"UPDATE repeatable_objects SET version = 'apache'"); err != nil {
+		t.Fatal(err)
+	}
+	if err := timeseries.ApplyRollups(t.Context(), dbtest.URL(t), timeseries.Policies{}); err != nil {
+		t.Fatal(err)
+	}
+	var continuous int
+	if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM timescaledb_information.continuous_aggregates WHERE NOT materialized_only").Scan(&continuous); err != nil {
+		t.Fatal(err)
+	}
+	if continuous != len(timeseries.Levels) {
+		t.Errorf("%d continuous aggregates, want %d", continuous, len(timeseries.Levels))
+	}
+}
+
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	apply := func(p timeseries.Policies) []string {
+		t.Helper()
+		if err := timeseries.ApplyRollups(t.Context(), dbtest.URL(t), p); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := pool.Query(t.Context(), `
+			SELECT proc_name || ' ' || hypertable_name FROM timescaledb_information.jobs
+			WHERE job_id >= 1000 AND proc_name LIKE 'policy%' AND hypertable_name IS NOT NULL ORDER BY 1`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return jobs
+	}
+	all := apply(timeseries.Policies{ColumnstoreAfter: time.Hour, KeepRecords: 90 * 24 * time.Hour, KeepRollups: 900 * 24 * time.Hour, RefreshEvery: time.Hour})
+	none := apply(timeseries.Policies{})
+	if len(none) != 0 {
+		t.Errorf("policies are left: %v", none)
+	}
+	if dbtest.Edition(t, pool) == "apache" {
+		if len(all) != 0 {
+			t.Errorf("policies on the Apache edition: %v", all)
+		}
+		return
+	}
+	if len(all) != 2+2*len(timeseries.Levels) {
+		t.Errorf("policies: %v", all)
+	}
+}
