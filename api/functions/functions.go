@@ -25,6 +25,8 @@ func Register(r *convex.Registry, d Deps) error {
 	for _, module := range [][]convex.Function{
 		telemetry(d),
 		sessions(d),
+		accounts(d),
+		users(d),
 	} {
 		if err := r.Add(module...); err != nil {
 			return err
