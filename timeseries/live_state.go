@@ -61,30 +61,25 @@ func (s *Store) ReportLive(ctx context.Context, r LiveReport) (*LiveState, error
 	var state *LiveState
 	ended := false
 	err := schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		// The session's row comes first, as for every writer that locks both.
-		session := 0
-		err := tx.QueryRow(ctx, "SELECT session FROM sessions WHERE id = $1 AND deleted_at IS NULL FOR UPDATE", r.SessionID).Scan(&session)
-		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return fmt.Errorf("lock session: %w", err)
-		}
 		if err := lockLive(ctx, tx); err != nil {
 			return err
 		}
+		var err error
 		if state, err = readLive(ctx, tx); err != nil || state != nil && r.late(*state) {
 			return err
 		}
-		if r.Status == LiveEnded && session != 0 {
+		if state, err = writeLive(ctx, tx, r); err != nil {
+			return err
+		}
+		if r.Status == LiveEnded {
 			at, err := ParseTime(deref(r.EndedAt))
 			tag, err := tx.Exec(ctx, `
 				UPDATE sessions SET ended_at = coalesce($2, clock_timestamp()), revision = revision + 1
-				WHERE session = $1 AND ended_at IS NULL`, session, nullTime(at, err))
+				WHERE id = $1 AND deleted_at IS NULL AND ended_at IS NULL`, r.SessionID, nullTime(at, err))
 			if err != nil {
 				return fmt.Errorf("mark the session as ended: %w", err)
 			}
 			ended = tag.RowsAffected() > 0
-		}
-		if state, err = writeLive(ctx, tx, r); err != nil {
-			return err
 		}
 		return schema.Touch(ctx, tx, schema.TopicLive)
 	})
@@ -126,28 +121,14 @@ func (r LiveReport) late(stored LiveState) bool {
 	return stored.SessionID == r.SessionID && stored.Status == LiveEnded
 }
 
-// lockLive makes the transaction the only writer of the live state. A writer
-// that also locks a sessions row locks that first.
+// lockLive makes the transaction the only writer of the live state, which also
+// works while there is no row to lock. A writer that locks a sessions row too
+// does so after this.
 func lockLive(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('live', 0))"); err != nil {
 		return fmt.Errorf("lock live state: %w", err)
 	}
 	return nil
-}
-
-// clearLive removes the live state if it is of that session.
-func clearLive(ctx context.Context, tx pgx.Tx, sessionID string) error {
-	if err := lockLive(ctx, tx); err != nil {
-		return err
-	}
-	tag, err := tx.Exec(ctx, "DELETE FROM live_session WHERE session_id = $1", sessionID)
-	if err != nil {
-		return fmt.Errorf("remove live state: %w", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return nil
-	}
-	return schema.Touch(ctx, tx, schema.TopicLive)
 }
 
 const liveColumns = `status, session_id, session_name, started_at, ended_at, reason, record_count,

@@ -284,6 +284,18 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM ingest_batches WHERE session = $1`, session); err != nil {
 		return fmt.Errorf("delete batches: %w", err)
 	}
+	for _, table := range []string{"archives", "archive_parts"} {
+		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE session = $1`, session); err != nil {
+			return fmt.Errorf("delete archive: %w", err)
+		}
+	}
+	_, err = tx.Exec(ctx, `
+		DELETE FROM driver_notifications n
+		USING sessions s
+		WHERE s.session = $1 AND n.session_id = s.id AND n.stored_at <= s.deleted_at`, session)
+	if err != nil {
+		return fmt.Errorf("delete notifications: %w", err)
+	}
 	if _, err := tx.Exec(ctx, `DELETE FROM sessions WHERE session = $1`, session); err != nil {
 		return fmt.Errorf("delete session: %w", err)
 	}

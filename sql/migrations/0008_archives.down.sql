@@ -1,0 +1,3 @@
+DROP TABLE archive_secret;
+DROP TABLE archive_parts;
+DROP TABLE archives;

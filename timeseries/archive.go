@@ -1,0 +1,357 @@
+package timeseries
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/singleflight"
+)
+
+// Sizes of the function contract's archive files.
+const (
+	ArchivePartRecords     = 3000 // records of a part
+	ArchivePreviewRecords  = 160  // records of a part's preview, evenly spaced
+	ArchiveOverviewRecords = 1500 // records of a session's overview, evenly spaced
+)
+
+// Archives gives sessions in the form of the function contract's archives: a
+// list of parts and an overview, each a gzip file with a name that a browser
+// can fetch without credentials.
+//
+// Nothing is moved or copied. A file's name says exactly which records it
+// holds (which stretch of the session, and none of batches later than one
+// named), so that it means the same for ever, and is signed, so that it cannot
+// be made up. When records arrive, only the parts that they fall into get new
+// names. Where parts begin is remembered in the database: finding it again
+// after a batch looks at the parts that the batch touched only.
+type Archives struct {
+	store   *Store
+	refresh singleflight.Group
+	slots   chan struct{} // files being made
+
+	secretMu sync.Mutex
+	secret   []byte
+}
+
+// NewArchives makes Archives of the store's sessions.
+func NewArchives(store *Store) *Archives {
+	return &Archives{store: store, slots: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
+}
+
+// Archive is the division of one session.
+type Archive struct {
+	Records int64 // in all parts
+	Parts   []ArchivePart
+}
+
+// ArchivePart is one stretch of a session.
+type ArchivePart struct {
+	Number      int
+	Records     int
+	First       time.Time // of the oldest record
+	Last        time.Time // of the newest record
+	Name        string    // of the file with all its records
+	PreviewName string    // of the file with 160 of them
+}
+
+// part is a row of archive_parts.
+type part struct {
+	number      int
+	batch       int32
+	first, last time.Time
+	skip        int
+	records     int
+}
+
+// archived is the session's row as far as archives need it.
+type archived struct {
+	session     int32
+	batch       int32
+	records     int64
+	first, last time.Time
+}
+
+// List divides a session into parts; nil when there is no such session.
+func (a *Archives) List(ctx context.Context, sessionID string) (*Archive, error) {
+	s, err := a.find(ctx, sessionID)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	index, err := readParts(ctx, a.store.pool, s.session)
+	if err != nil {
+		return nil, err
+	}
+	if index.batch != s.batch {
+		if index, err = a.refreshed(ctx, s.session); err != nil {
+			return nil, err
+		}
+	}
+	secret, err := a.key(ctx)
+	if err != nil {
+		return nil, err
+	}
+	archive := &Archive{Records: index.records}
+	for _, p := range index.parts {
+		file := archiveFile{
+			kind: archivePart, session: s.session, batch: p.batch,
+			first: p.first.UnixMicro(), last: p.last.UnixMicro(), skip: uint32(p.skip), records: uint64(p.records),
+		}
+		preview := file
+		preview.kind = archivePreview
+		archive.Parts = append(archive.Parts, ArchivePart{
+			Number: p.number, Records: p.records, First: p.first.UTC(), Last: p.last.UTC(),
+			Name: file.name(secret), PreviewName: preview.name(secret),
+		})
+	}
+	return archive, nil
+}
+
+// Overview names the file that shows a whole session, stats included, and says
+// how many records it holds. The name is empty when there is no such session
+// or it has no records.
+func (a *Archives) Overview(ctx context.Context, sessionID string, stats *ArchiveStats) (name string, points int, err error) {
+	s, err := a.find(ctx, sessionID)
+	if err != nil || s == nil || s.records == 0 {
+		return "", 0, err
+	}
+	secret, err := a.key(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	file := archiveFile{
+		kind: archiveOverview, session: s.session, batch: s.batch,
+		first: s.first.UnixMicro(), last: s.last.UnixMicro(), records: uint64(s.records), stats: stats,
+	}
+	return file.name(secret), int(min(s.records, ArchiveOverviewRecords)), nil
+}
+
+func (a *Archives) find(ctx context.Context, sessionID string) (*archived, error) {
+	var s archived
+	var first, last *time.Time
+	err := a.store.pool.QueryRow(ctx, `
+		SELECT session, batch, records, first_time, last_time
+		FROM sessions
+		WHERE id = $1 AND deleted_at IS NULL`, lookupText(sessionID)).Scan(&s.session, &s.batch, &s.records, &first, &last)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find session: %w", err)
+	}
+	if first != nil && last != nil {
+		s.first, s.last = *first, *last
+	}
+	return &s, nil
+}
+
+// key gives the secret that names are signed with.
+func (a *Archives) key(ctx context.Context) ([]byte, error) {
+	a.secretMu.Lock()
+	defer a.secretMu.Unlock()
+	if a.secret == nil {
+		if err := a.store.pool.QueryRow(ctx, "SELECT secret FROM archive_secret").Scan(&a.secret); err != nil {
+			return nil, fmt.Errorf("read archive secret: %w", err)
+		}
+	}
+	return a.secret, nil
+}
+
+// division is what archives and archive_parts hold of a session.
+type division struct {
+	batch   int32
+	records int64
+	parts   []part
+}
+
+func readParts(ctx context.Context, db querier, session int32) (division, error) {
+	// One statement, so that both tables are seen at the same moment.
+	rows, err := db.Query(ctx, `
+		SELECT a.batch, a.records, p.part, p.batch, p.first_time, p.skip, p.last_time, p.records
+		FROM archives a
+		LEFT JOIN archive_parts p ON p.session = a.session
+		WHERE a.session = $1
+		ORDER BY p.part`, session)
+	if err != nil {
+		return division{}, fmt.Errorf("read archive parts: %w", err)
+	}
+	defer rows.Close()
+	var d division
+	for rows.Next() {
+		var number, skip, records *int
+		var batch *int32
+		var first, last *time.Time
+		if err := rows.Scan(&d.batch, &d.records, &number, &batch, &first, &skip, &last, &records); err != nil {
+			return division{}, fmt.Errorf("read archive parts: %w", err)
+		}
+		if number != nil {
+			d.parts = append(d.parts, part{*number, *batch, *first, *last, *skip, *records})
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return division{}, fmt.Errorf("read archive parts: %w", err)
+	}
+	return d, nil
+}
+
+// refreshTimeout bounds one division of a session. It does not end with the
+// caller that began it, since others wait for it too.
+const refreshTimeout = 2 * time.Minute
+
+// refreshed brings the division up to date, once for all who ask meanwhile.
+func (a *Archives) refreshed(ctx context.Context, session int32) (division, error) {
+	result := a.refresh.DoChan(fmt.Sprint(session), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
+		defer cancel()
+		var d division
+		err := pgx.BeginFunc(ctx, a.store.pool, func(tx pgx.Tx) (err error) {
+			d, err = divide(ctx, tx, session)
+			return err
+		})
+		return d, err
+	})
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return division{}, fmt.Errorf("divide session into parts: %w", r.Err)
+		}
+		return r.Val.(division), nil
+	case <-ctx.Done():
+		return division{}, ctx.Err()
+	}
+}
+
+// divide finds the parts anew from the first one that batches since the last
+// division fell into.
+func divide(ctx context.Context, tx pgx.Tx, session int32) (division, error) {
+	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('archive:' || $1::int, 0))", session); err != nil {
+		return division{}, err
+	}
+	old, err := readParts(ctx, tx, session)
+	if err != nil {
+		return division{}, err
+	}
+	var batch int32
+	var touched, end *time.Time
+	err = tx.QueryRow(ctx, `
+		SELECT s.batch, s.last_time, (
+			SELECT min(b.min_time) FROM ingest_batches b
+			WHERE b.session = s.session AND b.batch > $2 AND b.batch <= s.batch)
+		FROM sessions s
+		WHERE s.session = $1`, session, old.batch).Scan(&batch, &end, &touched)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && touched == nil {
+		return old, nil // the session is gone, or another instance was faster
+	}
+	if err != nil {
+		return division{}, err
+	}
+	keep := keptParts(old.parts, *touched)
+	from := part{number: keep}
+	switch {
+	case keep < len(old.parts):
+		from = old.parts[keep]
+	case keep > 0: // divide the last part again, to find where it ends
+		keep--
+		from = old.parts[keep]
+	default:
+		from.first = *touched
+	}
+	if touched.Before(from.first) { // before the session, or into a gap in front of the part
+		from.first, from.skip = *touched, 0
+	}
+	found, err := scanParts(ctx, tx, session, from, batch, *end)
+	if err != nil {
+		return division{}, err
+	}
+	// A part that no new batch reached keeps its name, and so its place in
+	// browsers' caches.
+	for i := range found {
+		if n := found[i].number; n < len(old.parts) && old.parts[n].last.Before(*touched) && old.parts[n].records == found[i].records {
+			found[i].batch = old.parts[n].batch
+		}
+	}
+	fresh := division{batch: batch, parts: append(old.parts[:keep:keep], found...)}
+	for _, p := range fresh.parts {
+		fresh.records += int64(p.records)
+	}
+	return fresh, writeParts(ctx, tx, session, fresh, keep)
+}
+
+// keptParts counts the parts from the start that records from the time on
+// cannot change: whole ones that end before it.
+func keptParts(parts []part, touched time.Time) int {
+	for i, p := range parts {
+		if !p.last.Before(touched) || p.records < ArchivePartRecords {
+			return i
+		}
+	}
+	return len(parts)
+}
+
+// scanParts counts its way through the session from the beginning of a part.
+//
+// It looks at times only, which the index has. Records of the same time are
+// told apart by how many of them belong to the part before. The division must
+// be of the batches up to one known; when another has arrived meanwhile, its
+// records are left out, which the index alone cannot do.
+func scanParts(ctx context.Context, tx pgx.Tx, session int32, from part, batch int32, end time.Time) ([]part, error) {
+	args := []any{session, from.first, end, from.skip, ArchivePartRecords, from.number}
+	for filter := ""; ; filter = "AND batch <= $7" {
+		if filter != "" {
+			args = append(args, batch)
+		}
+		rows, err := tx.Query(ctx, `
+			SELECT $6 + (n - 1 - $4) / $5, min(time), max(time), count(*)::int,
+				min(n - r) FILTER (WHERE (n - 1 - $4) % $5 = 0)::int,
+				(SELECT s.batch FROM sessions s WHERE s.session = $1)
+			FROM (
+				SELECT time, row_number() OVER ordered AS n, rank() OVER ordered AS r
+				FROM telemetry
+				WHERE session = $1 AND time >= $2 AND time <= $3 `+filter+`
+				WINDOW ordered AS (ORDER BY time)
+			) ranked
+			WHERE n > $4
+			GROUP BY 1
+			ORDER BY 1`, args...)
+		if err != nil {
+			return nil, err
+		}
+		seen := batch
+		parts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (part, error) {
+			p := part{batch: batch}
+			err := row.Scan(&p.number, &p.first, &p.last, &p.records, &p.skip, &seen)
+			return p, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if seen == batch || filter != "" {
+			return parts, nil
+		}
+	}
+}
+
+// writeParts replaces the parts from number keep on.
+func writeParts(ctx context.Context, tx pgx.Tx, session int32, d division, keep int) error {
+	var batch pgx.Batch
+	batch.Queue("DELETE FROM archive_parts WHERE session = $1 AND part >= $2", session, keep)
+	var numbers, skips, records []int
+	var batches []int32
+	var firsts, lasts []time.Time
+	for _, p := range d.parts[keep:] {
+		numbers, skips, records = append(numbers, p.number), append(skips, p.skip), append(records, p.records)
+		batches, firsts, lasts = append(batches, p.batch), append(firsts, p.first), append(lasts, p.last)
+	}
+	batch.Queue(`
+		INSERT INTO archive_parts (session, part, batch, first_time, skip, last_time, records)
+		SELECT $1, * FROM unnest($2::int[], $3::int[], $4::timestamptz[], $5::int[], $6::timestamptz[], $7::int[])`,
+		session, numbers, batches, firsts, skips, lasts, records)
+	batch.Queue(`
+		INSERT INTO archives (session, batch, records) VALUES ($1, $2, $3)
+		ON CONFLICT (session) DO UPDATE SET batch = $2, records = $3`, session, d.batch, d.records)
+	return tx.SendBatch(ctx, &batch).Close()
+}

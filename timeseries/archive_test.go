@@ -1,0 +1,393 @@
+package timeseries_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+var raceStart = time.Date(2026, 3, 21, 10, 0, 0, 0, time.UTC)
+
+// sample is a record that a test can recognise.
+type sample struct {
+	at  time.Duration // after raceStart
+	num int           // in message_id
+}
+
+// storeSamples stores them as one batch.
+func storeSamples(t testing.TB, store *timeseries.Store, session string, samples []sample) {
+	t.Helper()
+	var text bytes.Buffer
+	for i, s := range samples {
+		text.WriteByte("[,"[min(i, 1)])
+		fmt.Fprintf(&text, `{"session_id":%q,"timestamp":%q,"message_id":%d,"speed_ms":%g}`,
+			session, timeseries.FormatTime(raceStart.Add(s.at)), s.num, float64(s.num%50)/4)
+	}
+	text.WriteByte(']')
+	b := timeseries.NewBatch()
+	defer b.Release()
+	if err := timeseries.DecodeRecords(text.Bytes(), b, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Ingest(t.Context(), b, timeseries.IngestOptions{Source: "test"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func gunzip(t testing.TB, file []byte) []byte {
+	t.Helper()
+	zip, err := gzip.NewReader(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(zip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func archiveFile(t testing.TB, a *timeseries.Archives, name string) []byte {
+	t.Helper()
+	file, err := a.File(t.Context(), name)
+	if err != nil {
+		t.Fatalf("file %s: %v", name, err)
+	}
+	return gunzip(t, file)
+}
+
+// numbers gives the message ids of a JSON array of records.
+func numbers(t testing.TB, text []byte) []int {
+	t.Helper()
+	var records []struct {
+		Number int `json:"message_id"`
+	}
+	if err := json.Unmarshal(text, &records); err != nil {
+		t.Fatalf("%v in %.200s", err, text)
+	}
+	list := make([]int, len(records))
+	for i, r := range records {
+		list[i] = r.Number
+	}
+	return list
+}
+
+func partList(t testing.TB, a *timeseries.Archives, session string) *timeseries.Archive {
+	t.Helper()
+	archive, err := a.List(t.Context(), session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return archive
+}
+
+// Whatever arrives in whatever order, the parts together are the session, each
+// is full but the last, and a file once named never changes.
+func TestArchiveOfRecordsInAnyOrder(t *testing.T) {
+	t.Parallel()
+	store := timeseries.New(dbtest.New(t), timeseries.Options{})
+	archives := timeseries.NewArchives(store)
+	rng := rand.New(rand.NewPCG(7, 11))
+	var all []sample // in order of storage
+	named := map[string][]byte{}
+	for round := range 8 {
+		var batch []sample
+		switch round {
+		case 4: // all at one moment, in the middle
+			for range 3500 {
+				batch = append(batch, sample{40 * time.Minute, len(all) + len(batch)})
+			}
+		case 5: // before everything
+			batch = append(batch, sample{-time.Hour, len(all)})
+		case 6: // behind everything
+			batch = append(batch, sample{9 * time.Hour, len(all)})
+		default:
+			for range 1500 + rng.IntN(1500) {
+				at := time.Duration(rng.IntN(100*60)) * time.Second // many coincide
+				batch = append(batch, sample{at, len(all) + len(batch)})
+			}
+		}
+		storeSamples(t, store, "run", batch)
+		all = append(all, batch...)
+
+		inOrder := slices.Clone(all)
+		slices.SortStableFunc(inOrder, func(a, b sample) int { return int(a.at - b.at) })
+		archive := partList(t, archives, "run")
+		if archive.Records != int64(len(all)) {
+			t.Fatalf("round %d: %d records, want %d", round, archive.Records, len(all))
+		}
+		place := 0
+		for i, p := range archive.Parts {
+			if p.Number != i || p.Records != timeseries.ArchivePartRecords && i < len(archive.Parts)-1 {
+				t.Errorf("round %d: part %d is number %d with %d records", round, i, p.Number, p.Records)
+			}
+			want := make([]int, p.Records)
+			for j := range want {
+				want[j] = inOrder[place+j].num
+			}
+			text := archiveFile(t, archives, p.Name)
+			if diff := cmp.Diff(want, numbers(t, text)); diff != "" {
+				t.Fatalf("round %d, part %d (-want +got):\n%s", round, i, diff)
+			}
+			first, last := raceStart.Add(inOrder[place].at), raceStart.Add(inOrder[place+p.Records-1].at)
+			if !p.First.Equal(first) || !p.Last.Equal(last) {
+				t.Errorf("round %d, part %d: from %v to %v, want %v to %v", round, i, p.First, p.Last, first, last)
+			}
+			place += p.Records
+			named[p.Name] = text
+		}
+		if place != len(all) {
+			t.Errorf("round %d: the parts hold %d of %d records", round, place, len(all))
+		}
+	}
+	for name, text := range named {
+		if !bytes.Equal(archiveFile(t, archives, name), text) {
+			t.Errorf("the file %s changed", name)
+		}
+	}
+}
+
+func TestPartsThatNothingReachedKeepTheirNames(t *testing.T) {
+	t.Parallel()
+	store := timeseries.New(dbtest.New(t), timeseries.Options{})
+	archives := timeseries.NewArchives(store)
+	storeRun := func(from, n int) {
+		var batch []sample
+		for i := range n {
+			batch = append(batch, sample{time.Duration(from+i) * time.Second, from + i})
+		}
+		storeSamples(t, store, "run", batch)
+	}
+	names := func() (list []string) {
+		for _, p := range partList(t, archives, "run").Parts {
+			list = append(list, p.Name)
+		}
+		return list
+	}
+	storeRun(0, 7000)
+	first := names()
+	if diff := cmp.Diff(first, names()); diff != "" {
+		t.Errorf("nothing arrived, but names changed:\n%s", diff)
+	}
+	storeRun(7000, 2500) // fills the third part and begins a fourth
+	second := names()
+	if len(second) != 4 || second[0] != first[0] || second[1] != first[1] || second[2] == first[2] {
+		t.Errorf("names before %v and after %v", first, second)
+	}
+	storeSamples(t, store, "run", []sample{{4500 * time.Second, -1}}) // into the second
+	third := names()
+	if third[0] != second[0] {
+		t.Error("a late record changed a part before it")
+	}
+	for i := 1; i < 4; i++ {
+		if third[i] == second[i] {
+			t.Errorf("a late record left part %d as it was", i)
+		}
+	}
+	storeRun(9500, 2499) // one more than fits into the fourth
+	if got := len(partList(t, archives, "run").Parts); got != 4 {
+		t.Errorf("%d parts for 12,000 records", got)
+	}
+	fourth := names()
+	storeSamples(t, store, "run", []sample{{20000 * time.Second, -2}})
+	fifth := names()
+	if diff := cmp.Diff(fourth, fifth[:4]); diff != "" || len(fifth) != 5 {
+		t.Errorf("a record behind full parts changed them:\n%s", diff)
+	}
+}
+
+func TestArchivePreviewAndOverview(t *testing.T) {
+	t.Parallel()
+	store := timeseries.New(dbtest.New(t), timeseries.Options{})
+	archives := timeseries.NewArchives(store)
+	for _, n := range []int{1, 2, 159, 160, 161, 1499, 1500, 1501, 3000, 7001} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			session := fmt.Sprint("run", n)
+			var batch []sample
+			for i := range n {
+				batch = append(batch, sample{time.Duration(i/3) * time.Second, i}) // three at a time
+			}
+			storeSamples(t, store, session, batch)
+
+			preview := numbers(t, archiveFile(t, archives, partList(t, archives, session).Parts[0].PreviewName))
+			checkSpacing(t, preview, min(n, 3000), 160)
+
+			stats := timeseries.ArchiveStats{Distance: 1.5, RecordCount: float64(n)}
+			name, points, err := archives.Overview(t.Context(), session, &stats)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var overview struct {
+				Version string
+				Records json.RawMessage
+				Stats   timeseries.ArchiveStats
+			}
+			if err := json.Unmarshal(archiveFile(t, archives, name), &overview); err != nil {
+				t.Fatal(err)
+			}
+			got := numbers(t, overview.Records)
+			checkSpacing(t, got, n, 1500)
+			if overview.Version != "overview-v1" || overview.Stats != stats || points != len(got) {
+				t.Errorf("version %q, stats %+v, %d points announced and %d given", overview.Version, overview.Stats, points, len(got))
+			}
+			// A record more, and the old name still shows the old session.
+			storeSamples(t, store, session, []sample{{-time.Hour, -1}})
+			if err := json.Unmarshal(archiveFile(t, archives, name), &overview); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(got, numbers(t, overview.Records)); diff != "" {
+				t.Errorf("the overview changed under its name:\n%s", diff)
+			}
+			if other, _, err := archives.Overview(t.Context(), session, &stats); err != nil || other == name {
+				t.Errorf("the same name for another content, error %v", err)
+			}
+		})
+	}
+}
+
+// checkSpacing wants most of the numbers 0 to n-1, evenly and both ends.
+func checkSpacing(t *testing.T, got []int, n, most int) {
+	t.Helper()
+	if len(got) != min(n, most) || got[0] != 0 || got[len(got)-1] != n-1 {
+		t.Fatalf("%d of %d records from %d to %d", len(got), n, got[0], got[len(got)-1])
+	}
+	if len(got) < 2 {
+		return
+	}
+	stride := float64(n-1) / float64(len(got)-1)
+	for i := 1; i < len(got); i++ {
+		if step := float64(got[i] - got[i-1]); step < stride-1 || step > stride+1 {
+			t.Fatalf("a step of %v where the stride is %v", step, stride)
+		}
+	}
+}
+
+func TestArchiveRecordsAreWhole(t *testing.T) {
+	t.Parallel()
+	store := timeseries.New(dbtest.New(t), timeseries.Options{})
+	archives := timeseries.NewArchives(store)
+	text := `[{"session_id":"run","session_name":"Ünïcode","timestamp":"2026-03-21T10:00:00.5Z","speed_ms":-0.25,"message_id":3,` +
+		`"outliers":{"severity":"info"},"data_source":"csv \"x\"","my_own":[1,null]}]`
+	b := timeseries.NewBatch()
+	defer b.Release()
+	if err := timeseries.DecodeRecords([]byte(text), b, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Ingest(t.Context(), b, timeseries.IngestOptions{Source: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	p := partList(t, archives, "run").Parts[0]
+	overview, _, err := archives.Overview(t.Context(), "run", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got any
+	if err := json.Unmarshal([]byte(text), &want); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{p.Name, p.PreviewName} {
+		if err := json.Unmarshal(archiveFile(t, archives, name), &got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("read back (-want +got):\n%s", diff)
+		}
+	}
+	if err := json.Unmarshal(archiveFile(t, archives, overview), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]any{"version": "overview-v1", "records": want, "stats": nil}, got); diff != "" {
+		t.Errorf("overview (-want +got):\n%s", diff)
+	}
+}
+
+func TestArchiveOfNoSession(t *testing.T) {
+	t.Parallel()
+	store := timeseries.New(dbtest.New(t), timeseries.Options{})
+	archives := timeseries.NewArchives(store)
+	for _, session := range []string{"none", "", "a\x00b"} {
+		if a, err := archives.List(t.Context(), session); a != nil || err != nil {
+			t.Errorf("%q: %+v, %v", session, a, err)
+		}
+		if name, points, err := archives.Overview(t.Context(), session, nil); name != "" || points != 0 || err != nil {
+			t.Errorf("%q: overview %q of %d, %v", session, name, points, err)
+		}
+	}
+	storeSamples(t, store, "run", []sample{{0, 1}})
+	name := partList(t, archives, "run").Parts[0].Name
+	if _, err := store.DeleteSession(t.Context(), "run"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := archives.File(t.Context(), name); !fault.Is(err, fault.NotFound) {
+		t.Errorf("a file of a deleted session: error %v", err)
+	}
+}
+
+func TestPurgeLeavesNothingOfASession(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	store := timeseries.New(pool, timeseries.Options{})
+	storeSamples(t, store, "run", []sample{{0, 1}})
+	partList(t, timeseries.NewArchives(store), "run")
+	if _, err := store.AddNotifications(t.Context(), []timeseries.NewNotification{notification("run", "old", "")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.DeleteSession(t.Context(), "run"); err != nil {
+		t.Fatal(err)
+	}
+	storeSamples(t, store, "run", []sample{{0, 2}}) // the id is used anew
+	if _, err := store.AddNotifications(t.Context(), []timeseries.NewNotification{notification("run", "new", "")}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := store.PurgeDeleted(t.Context()); n != 1 || err != nil {
+		t.Fatalf("purged %d, error %v", n, err)
+	}
+	for table, want := range map[string]int{"archives": 0, "archive_parts": 0, "telemetry": 1, "sessions": 1} {
+		var n int
+		if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&n); err != nil || n != want {
+			t.Errorf("%s: %d rows, error %v; want %d", table, n, err, want)
+		}
+	}
+	if list, err := store.Notifications(t.Context(), "run", 5, ""); err != nil || titles(list) != "new" {
+		t.Errorf("notifications %q, error %v", titles(list), err)
+	}
+}
+
+func TestArchiveNamesCannotBeMadeUp(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	store := timeseries.New(pool, timeseries.Options{})
+	archives := timeseries.NewArchives(store)
+	storeSamples(t, store, "run", []sample{{0, 1}})
+	name := partList(t, archives, "run").Parts[0].Name
+	bad := []string{"", "x", name[:len(name)-1], name + "A", strings.Repeat("A", 72), "../" + name, name[:70] + "=="}
+	for i := range name { // every character counts
+		c := byte('A')
+		if name[i] == c {
+			c = 'B'
+		}
+		bad = append(bad, name[:i]+string(c)+name[i+1:])
+	}
+	for _, name := range bad {
+		if _, err := archives.File(t.Context(), name); !fault.Is(err, fault.NotFound) {
+			t.Errorf("%q: error %v, want not found", name, err)
+		}
+	}
+	// Another instance on the same database knows the names.
+	if _, err := timeseries.NewArchives(timeseries.New(pool, timeseries.Options{})).File(t.Context(), name); err != nil {
+		t.Error(err)
+	}
+}
