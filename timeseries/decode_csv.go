@@ -438,3 +438,18 @@ func (d *csvStream) fault(err error) error {
 	return &fault.Error{Kind: fault.Invalid, Message: "the body cannot be read", Err: err,
 		Problems: []fault.Problem{{Index: &index, Reason: fmt.Sprintf("after line %d: %v", d.line, err)}}}
 }
+
+// HeaderHasSession reports whether a CSV header line names a session_id column.
+func HeaderHasSession(line string) bool {
+	d := csvStream{src: strings.NewReader(line + "\n")}
+	if d.readLine() != nil {
+		return false
+	}
+	for _, cell := range d.cells {
+		name := normalHeader(strings.TrimPrefix(string(cell), "\xef\xbb\xbf"))
+		if name == "session_id" || csvAliases[name] == "session_id" {
+			return true
+		}
+	}
+	return false
+}

@@ -33,9 +33,9 @@ type IngestOptions struct {
 	// SkipBad stores the good records of a batch with bad ones. Otherwise one
 	// bad record rejects all.
 	SkipBad bool
-	// Filter, when not nil, may drop records of a batch inside the transaction,
-	// after its session was locked.
-	filter func(ctx context.Context, tx pgx.Tx, session int32, b *Batch, sessionIndex int32) error
+	// SkipExisting leaves out records that the session already holds: those with
+	// the same time and the same value in every field that the new record has.
+	SkipExisting bool
 }
 
 // IngestResult says what became of a batch or a stream of batches.

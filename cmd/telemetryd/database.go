@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/doctor"
+	"github.com/ecovolt/telemetryd/internal/pgserver"
+	schema "github.com/ecovolt/telemetryd/sql"
+)
+
+// databaseFlags say where the database is.
+type databaseFlags struct {
+	DatabaseURL string `placeholder:"URL" help:"PostgreSQL with TimescaleDB to use. Without it, telemetryd runs one of its own."`
+	DataDir     string `default:"data" placeholder:"DIR" help:"Folder of the database that telemetryd runs itself."`
+	PGBindir    string `name:"pg-bindir" placeholder:"DIR" help:"Folder of the PostgreSQL programs for that database."`
+	PGPort      int    `name:"pg-port" placeholder:"PORT" help:"Loopback port of that database. Default: a free one, then the same again."`
+}
+
+// open gives a database URL and what to call when done with it. It starts the
+// embedded server unless a daemon already runs one on the same folder.
+func (f databaseFlags) open(ctx context.Context, log *slog.Logger) (url string, server *pgserver.Server, err error) {
+	if f.DatabaseURL != "" {
+		return f.DatabaseURL, nil, nil
+	}
+	server, err = pgserver.Start(ctx, pgserver.Options{DataDir: f.DataDir, BinDir: f.PGBindir, Port: f.PGPort, Logger: log})
+	if err != nil {
+		return "", nil, err
+	}
+	return server.URL(), server, nil
+}
+
+// beside is open for commands that may run while a daemon owns the server.
+func (f databaseFlags) beside(ctx context.Context, log *slog.Logger) (url string, server *pgserver.Server, err error) {
+	url, server, err = f.open(ctx, log)
+	var locked *pgserver.LockedError
+	if errors.As(err, &locked) {
+		url, err = pgserver.Locate(f.DataDir)
+	}
+	return url, server, err
+}
+
+// prepare checks the server and migrates the database.
+func prepare(ctx context.Context, url string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("connect to the database: %w", err)
+	}
+	err = doctor.Require(ctx, conn)
+	_ = conn.Close(ctx)
+	if err != nil {
+		return err
+	}
+	return schema.Migrate(ctx, url)
+}
+
+// pool opens a migrated database for a command and gives what closes it.
+func (f databaseFlags) pool(ctx context.Context, log *slog.Logger) (*pgxpool.Pool, func(), error) {
+	url, server, err := f.beside(ctx, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	stop := func() {
+		if server != nil {
+			_ = server.Stop(context.WithoutCancel(ctx))
+		}
+	}
+	if err := prepare(ctx, url); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		stop()
+		return nil, nil, fmt.Errorf("open the database: %w", err)
+	}
+	return pool, func() { pool.Close(); stop() }, nil
+}
+
+type migrateCmd struct {
+	databaseFlags
+}
+
+func (m migrateCmd) Run(ctx context.Context, log *slog.Logger) error {
+	_, done, err := m.pool(ctx, log)
+	if err != nil {
+		return err
+	}
+	done()
+	fmt.Println("The database is at this version's schema.")
+	return nil
+}

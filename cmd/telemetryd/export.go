@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+type exportCmd struct {
+	databaseFlags
+	Session string   `arg:"" help:"Id of the session."`
+	Output  string   `short:"o" default:"-" placeholder:"FILE" help:"File to write; '-' is standard output. A name ending in .gz or .zst is compressed."`
+	Format  string   `enum:",csv,ndjson,json" default:"" placeholder:"FORMAT" help:"csv, ndjson or json. Default: by the file's name, else csv."`
+	From    string   `placeholder:"TIME" help:"Records from this time on (ISO 8601)."`
+	To      string   `placeholder:"TIME" help:"Records before this time (ISO 8601)."`
+	Fields  []string `placeholder:"NAME" help:"Only these fields, by comma. Default: all."`
+}
+
+func (e exportCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
+	query := timeseries.RecordQuery{SessionID: e.Session, Fields: e.Fields}
+	if query.From, err = timeFlag("--from", e.From); err != nil {
+		return err
+	}
+	if query.To, err = timeFlag("--to", e.To); err != nil {
+		return err
+	}
+	pool, done, err := e.pool(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer done()
+	store := timeseries.New(pool, timeseries.Options{Logger: log})
+	session, err := store.Session(ctx, e.Session)
+	if err != nil {
+		return err
+	}
+	if session == nil {
+		return timeseries.NoSession(e.Session)
+	}
+	out, finish, err := e.create()
+	if err != nil {
+		return err
+	}
+	n, err := writeAll(ctx, store, query, e.format(), out)
+	if closeErr := finish(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "Wrote %d records of %s.\n", n, e.Session)
+	return nil
+}
+
+func timeFlag(name, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := timeseries.ParseTime(text)
+	if err != nil {
+		return t, fmt.Errorf("%s: %w", name, err)
+	}
+	return t, nil
+}
+
+func (e exportCmd) format() string {
+	if e.Format != "" {
+		return e.Format
+	}
+	name := strings.TrimSuffix(strings.TrimSuffix(e.Output, ".gz"), ".zst")
+	switch {
+	case strings.HasSuffix(name, ".ndjson"), strings.HasSuffix(name, ".jsonl"):
+		return "ndjson"
+	case strings.HasSuffix(name, ".json"):
+		return "json"
+	}
+	return "csv"
+}
+
+// create opens the output and gives what finishes it.
+func (e exportCmd) create() (io.Writer, func() error, error) {
+	file := os.Stdout
+	if e.Output != "-" {
+		var err error
+		if file, err = os.Create(e.Output); err != nil {
+			return nil, nil, err
+		}
+	}
+	buffer := bufio.NewWriterSize(file, 1<<20)
+	var out io.Writer = buffer
+	var compressor io.Closer
+	switch {
+	case strings.HasSuffix(e.Output, ".gz"):
+		z := gzip.NewWriter(buffer)
+		out, compressor = z, z
+	case strings.HasSuffix(e.Output, ".zst"):
+		z, err := zstd.NewWriter(buffer)
+		if err != nil {
+			return nil, nil, err
+		}
+		out, compressor = z, z
+	}
+	return out, func() error {
+		if compressor != nil {
+			if err := compressor.Close(); err != nil {
+				return err
+			}
+		}
+		if err := buffer.Flush(); err != nil {
+			return err
+		}
+		return file.Close()
+	}, nil
+}
+
+func writeAll(ctx context.Context, store *timeseries.Store, query timeseries.RecordQuery, format string, out io.Writer) (n int, err error) {
+	stream, err := store.Records(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	defer stream.Close()
+	line := []byte{}
+	switch format {
+	case "csv":
+		line = stream.CSVHeader()
+	case "json":
+		line = append(line, "[\n"...)
+	}
+	for ; stream.Next(); n++ {
+		record := stream.Record()
+		switch {
+		case format == "csv":
+			line = record.AppendCSV(line)
+		case format == "json" && n > 0:
+			line = record.AppendJSON(append(line, ",\n"...))
+		case format == "json":
+			line = record.AppendJSON(line)
+		default:
+			line = append(record.AppendJSON(line), '\n')
+		}
+		if _, err := out.Write(line); err != nil {
+			return n, err
+		}
+		line = line[:0]
+	}
+	if format == "json" {
+		line = append(line, "\n]\n"...)
+	}
+	if _, err := out.Write(line); err != nil {
+		return n, err
+	}
+	return n, stream.Err()
+}

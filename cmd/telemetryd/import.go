@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+type importCmd struct {
+	databaseFlags
+	Files        []string `arg:"" help:"CSV, NDJSON or JSON files, also .gz or .zst; '-' is standard input."`
+	Format       string   `enum:",csv,ndjson,json" default:"" placeholder:"FORMAT" help:"csv, ndjson or json. Default: by the content."`
+	SessionID    string   `placeholder:"ID" help:"Store all records in this session. Default: the file's session_id, or an id made from its name and content."`
+	SessionName  string   `placeholder:"NAME" help:"Name of the session, for CSV files."`
+	SkipExisting bool     `help:"Leave out records that are stored already, comparing row by row. For files that overlap with what was ingested."`
+	OnError      string   `enum:"abort,skip" default:"abort" help:"What a bad record does: abort stores nothing of its file, skip leaves it out."`
+	DryRun       bool     `help:"Read and check everything, store nothing."`
+	Quiet        bool     `short:"q" help:"No progress bar."`
+}
+
+func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
+	var store *timeseries.Store
+	if !i.DryRun {
+		pool, done, err := i.pool(ctx, log)
+		if err != nil {
+			return err
+		}
+		defer done()
+		store = timeseries.New(pool, timeseries.Options{Logger: log})
+	}
+	var failed error
+	for _, name := range i.Files {
+		if err := i.file(ctx, store, name); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			describe(os.Stderr, name, err)
+			failed = errors.Join(failed, fmt.Errorf("%s: not imported", name))
+		}
+	}
+	return failed
+}
+
+func (i importCmd) file(ctx context.Context, store *timeseries.Store, name string) error {
+	in, err := openInput(name, i.Format, !i.Quiet)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	options := timeseries.DecodeOptions{
+		Format: in.format, SkipBad: i.OnError == "skip", SessionID: i.SessionID, SessionName: i.SessionName,
+	}
+	if options.SessionID == "" && in.format == timeseries.FormatCSV && !timeseries.HeaderHasSession(in.firstLine()) {
+		if options.SessionID, err = in.derivedID(i.SessionName); err != nil {
+			return err
+		}
+	}
+	decoder := timeseries.NewDecoder(in, options)
+	start := time.Now()
+	if i.DryRun {
+		return check(os.Stdout, name, decoder, options.SkipBad)
+	}
+	result, err := store.IngestStream(ctx, decoder, timeseries.IngestOptions{
+		Source: "import", SkipBad: options.SkipBad, SkipExisting: i.SkipExisting,
+	})
+	if err != nil {
+		return err
+	}
+	in.finish()
+	report(os.Stdout, name, result, time.Since(start))
+	return nil
+}
+
+// check reads a file to its end and says what is in it.
+func check(w io.Writer, name string, decoder *timeseries.Decoder, skipBad bool) error {
+	total, rejected := 0, 0
+	for {
+		b := timeseries.NewBatch()
+		err := decoder.Next(b, timeseries.ChunkRecords)
+		total += b.Len()
+		rejected += b.Rejected()
+		for _, p := range b.Problems() {
+			fmt.Fprintf(w, "  %s\n", p)
+		}
+		b.Release()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(w, "%s: %d good records, %d bad ones; nothing was stored\n", name, total, rejected)
+	if rejected > 0 && !skipBad {
+		return fmt.Errorf("%d bad records", rejected)
+	}
+	return nil
+}
+
+func report(w io.Writer, name string, r timeseries.IngestResult, took time.Duration) {
+	rate := float64(r.Inserted) / max(took.Seconds(), 1e-3)
+	fmt.Fprintf(w, "%s: stored %d records, %d were stored before", name, r.Inserted, r.AlreadyStored)
+	if r.Rejected > 0 {
+		fmt.Fprintf(w, ", left out %d bad ones", r.Rejected)
+	}
+	fmt.Fprintf(w, " (%.1f s, %.0f records/s)\n", took.Seconds(), rate)
+	for _, s := range r.Sessions {
+		fmt.Fprintf(w, "  session %s: %d stored, %d before\n", s.ID, s.Inserted, s.AlreadyStored)
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintf(w, "  %s\n", p)
+	}
+}
+
+// describe prints an error with all that is known of what is wrong with the input.
+func describe(w io.Writer, name string, err error) {
+	fmt.Fprintf(w, "%s: %v\n", name, err)
+	f := fault.As(err)
+	if f == nil {
+		return
+	}
+	for i, p := range f.Problems {
+		if i > 0 { // the first one is part of the error's text
+			fmt.Fprintf(w, "  %s\n", p)
+		}
+	}
+}

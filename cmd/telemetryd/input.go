@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// input is one file to import, decompressed, with a progress bar over what was
+// read of it.
+type input struct {
+	*bufio.Reader
+	name   string
+	file   *os.File
+	bar    *progressbar.ProgressBar
+	close  func()
+	format timeseries.Format
+}
+
+// peekBytes is how far a header line is looked for.
+const peekBytes = 64 << 10
+
+func openInput(name, format string, progress bool) (*input, error) {
+	in := &input{name: name, file: os.Stdin, close: func() {}}
+	var raw io.Reader = os.Stdin
+	size := int64(-1)
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		in.file, raw = file, file
+		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+			size = info.Size()
+		}
+	}
+	if progress && term.IsTerminal(int(os.Stderr.Fd())) {
+		in.bar = progressbar.NewOptions64(size, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowBytes(true),
+			progressbar.OptionSetDescription(filepath.Base(name)), progressbar.OptionSetPredictTime(true),
+			progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+		raw = io.TeeReader(raw, in.bar)
+	}
+	decoded, err := in.decompress(bufio.NewReaderSize(raw, 1<<20))
+	if err != nil {
+		in.Close()
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	in.Reader = bufio.NewReaderSize(decoded, 1<<20)
+	in.format = in.guess(format)
+	return in, nil
+}
+
+// decompress looks at the first bytes, not at the name.
+func (in *input) decompress(raw *bufio.Reader) (io.Reader, error) {
+	magic, _ := raw.Peek(4)
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		return gzip.NewReader(raw)
+	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		z, err := zstd.NewReader(raw)
+		if err != nil {
+			return nil, err
+		}
+		in.close = z.Close
+		return z, nil
+	}
+	return raw, nil
+}
+
+func (in *input) guess(format string) timeseries.Format {
+	switch format {
+	case "csv":
+		return timeseries.FormatCSV
+	case "":
+		head, _ := in.Peek(512)
+		head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
+		if len(head) == 0 || head[0] != '{' && head[0] != '[' {
+			return timeseries.FormatCSV
+		}
+	}
+	return timeseries.FormatJSON
+}
+
+func (in *input) firstLine() string {
+	head, _ := in.Peek(peekBytes)
+	line, _, _ := bytes.Cut(head, []byte{'\n'})
+	return string(line)
+}
+
+// derivedID makes a session id as the team's importer does: from the session's
+// name and the file's bytes, so that the same file is always the same session.
+func (in *input) derivedID(sessionName string) (string, error) {
+	if in.name == "-" {
+		return "", errors.New("the records name no session: give --session-id")
+	}
+	file, err := os.Open(in.name)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	if sessionName == "" {
+		base := filepath.Base(in.name)
+		sessionName, _, _ = strings.Cut(base, ".")
+	}
+	h := sha256.New()
+	io.WriteString(h, sessionName+"\n")
+	if _, err := io.Copy(h, file); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("csv-%s-%s", slug(sessionName), hex.EncodeToString(h.Sum(nil))[:12]), nil
+}
+
+func slug(name string) string {
+	var out strings.Builder
+	for _, r := range strings.ToLower(name) {
+		switch {
+		case r < 128 && (unicode.IsLetter(r) || unicode.IsDigit(r)):
+			out.WriteRune(r)
+		case out.Len() > 0 && !strings.HasSuffix(out.String(), "-"):
+			out.WriteByte('-')
+		}
+	}
+	text := strings.Trim(out.String(), "-")
+	if text == "" {
+		return "session"
+	}
+	return text[:min(len(text), 40)]
+}
+
+func (in *input) finish() {
+	if in.bar != nil {
+		_ = in.bar.Finish()
+	}
+}
+
+func (in *input) Close() error {
+	in.close()
+	if in.file == os.Stdin {
+		return nil
+	}
+	return in.file.Close()
+}

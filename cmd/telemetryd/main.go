@@ -1,0 +1,85 @@
+// Command telemetryd keeps a vehicle's telemetry in TimescaleDB and serves it
+// to bridges, dashboards and analysts.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
+)
+
+// version is set when the program is built.
+var version = "unknown"
+
+type cli struct {
+	Log globalLog `embed:"" prefix:"log-"`
+
+	Serve   serveCmd   `cmd:"" help:"Serve the API, the function endpoints and the page."`
+	Migrate migrateCmd `cmd:"" help:"Bring the database to this version's schema."`
+	Import  importCmd  `cmd:"" help:"Store records from CSV or NDJSON files."`
+	Export  exportCmd  `cmd:"" help:"Write a session's records as CSV, NDJSON or JSON."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+
+	Completion kongcompletion.Completion `cmd:"" help:"Print the line that makes your shell complete telemetryd's commands."`
+}
+
+type globalLog struct {
+	Level  slog.Level `default:"info" enum:"debug,info,warn,error,DEBUG,INFO,WARN,ERROR" help:"Least level to log: debug, info, warn or error."`
+	Format string     `default:"text" enum:"text,json" help:"Form of log lines: text or json."`
+}
+
+func (g globalLog) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: g.Level}
+	if g.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run() error {
+	fmt.Println("telemetryd", version)
+	return nil
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+func run(ctx context.Context, args []string) int {
+	var c cli
+	parser := kong.Must(&c,
+		kong.Name("telemetryd"),
+		kong.Description("Keeps a vehicle's telemetry in TimescaleDB and serves it live, at any zoom, and in SQL.\n\nEvery flag can be set by a variable: --database-url by TELEMETRYD_DATABASE_URL."),
+		kong.DefaultEnvars("TELEMETRYD"),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	kongcompletion.Register(parser)
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		parser.Errorf("%s", err)
+		return 2
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	parsed.Bind(c.Log.logger(os.Stderr))
+	if err := parsed.Run(); err != nil {
+		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+			return 130
+		}
+		parser.Errorf("%s", err)
+		return 1
+	}
+	return 0
+}

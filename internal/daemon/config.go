@@ -1,0 +1,38 @@
+package daemon
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Config is everything that can be set about a running daemon. The command line
+// fills it from flags and TELEMETRYD_* variables; the tags are for kong.
+type Config struct {
+	Listen       string        `default:"127.0.0.1:3210" help:"Address to serve on, host:port. Port 0 takes a free one."`
+	PublicURL    string        `placeholder:"URL" env:"TELEMETRYD_PUBLIC_URL,CONVEX_URL" help:"Base URL that clients use, told to pages that ask."`
+	DeployKey    string        `placeholder:"KEY" env:"TELEMETRYD_DEPLOY_KEY,CONVEX_DEPLOY_KEY" help:"A deploy key besides those of 'telemetryd key'. Use the variable, not the flag: others can see a command line."`
+	AllowOrigins []string      `placeholder:"ORIGIN" env:"TELEMETRYD_ALLOW_ORIGINS,ALLOWED_WEB_ORIGINS" help:"Web origins that may call, '*' standing for a part of a name. None given: all."`
+	TrustProxies []string      `placeholder:"ADDR" help:"Addresses or networks of proxies whose X-Forwarded-For is believed."`
+	MaxUpload    int64         `default:"4294967296" placeholder:"BYTES" help:"Largest upload, in bytes once decoded."`
+	MaxIngests   int           `default:"8" placeholder:"N" help:"Uploads stored at the same time; more wait their turn."`
+	Drain        time.Duration `default:"20s" help:"How long a stopping daemon waits for requests that it accepted."`
+
+	TLSCert string `type:"existingfile" placeholder:"FILE" help:"Certificate chain, PEM. Without it a proxy must bring TLS."`
+	TLSKey  string `type:"existingfile" placeholder:"FILE" help:"Private key of the certificate, PEM."`
+
+	AblyKey            string `placeholder:"KEY" env:"TELEMETRYD_ABLY_KEY,ABLY_API_KEY" help:"Ably key of the dashboards, name:secret."`
+	AblyChannel        string `default:"telemetry-dashboard-channel" env:"TELEMETRYD_ABLY_CHANNEL,ABLY_CHANNEL_NAME" help:"Ably channel of the dashboards."`
+	AblyVehicleKey     string `placeholder:"KEY" env:"TELEMETRYD_ABLY_VEHICLE_KEY,ESP32_ABLY_API_KEY" help:"Ably key of the driver's page, name:secret."`
+	AblyVehicleChannel string `default:"EcoTele" env:"TELEMETRYD_ABLY_VEHICLE_CHANNEL,ESP32_ABLY_CHANNEL_NAME" help:"Ably channel of the vehicle."`
+
+	AdminEmail    string `placeholder:"EMAIL" help:"With the password: make this first administrator when there is none."`
+	AdminPassword string `placeholder:"PASSWORD" help:"Password of the first administrator. Use the variable, not the flag."`
+	Pepper        string `placeholder:"SECRET" env:"TELEMETRYD_PEPPER,AUTH_PASSWORD_PEPPER" help:"Secret that password hashes depend on. Losing it locks all accounts out."`
+
+	Tick time.Duration `default:"100ms" help:"How often the live hub looks for what other instances stored."`
+
+	// DatabaseURL is where the migrated database is. The command line opens it.
+	DatabaseURL string       `kong:"-"`
+	Log         *slog.Logger `kong:"-"`
+	Version     string       `kong:"-"`
+}

@@ -1,0 +1,215 @@
+// Package daemon puts the parts of telemetryd together: database pool, store,
+// accounts, live hub, function and REST endpoints, and the work that goes on in
+// the background. The serve command and the end-to-end tests start the same one.
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/api"
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/realtime"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// Daemon is a running telemetryd.
+type Daemon struct {
+	Store *timeseries.Store
+	Auth  *auth.Service
+	Hub   *realtime.Hub
+
+	config   Config
+	log      *slog.Logger
+	pool     *pgxpool.Pool
+	listener net.Listener
+	server   *http.Server
+	stop     context.CancelFunc
+	work     sync.WaitGroup
+	failed   chan error
+}
+
+// Start brings a daemon up on a migrated database. It returns once the daemon
+// accepts requests. The caller must Stop it.
+func Start(ctx context.Context, config Config) (*Daemon, error) {
+	d := &Daemon{config: config, log: config.Log, failed: make(chan error, 1)}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	if err := d.open(ctx); err != nil {
+		return nil, err
+	}
+	handler, err := d.assemble(ctx)
+	if err != nil {
+		d.pool.Close()
+		return nil, err
+	}
+	if err := d.listen(handler); err != nil {
+		d.pool.Close()
+		return nil, err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.stop = stop
+	d.background(background)
+	go func() {
+		if err := d.server.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
+			d.failed <- err
+		}
+	}()
+	return d, nil
+}
+
+func (d *Daemon) open(ctx context.Context) error {
+	config, err := pgxpool.ParseConfig(d.config.DatabaseURL)
+	if err != nil {
+		return fmt.Errorf("database URL: %w", err)
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "telemetryd"
+	}
+	// A connection that died with a restarted server is found before it is used.
+	config.PingTimeout = 2 * time.Second
+	d.pool, err = pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	return nil
+}
+
+func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
+	d.Hub = realtime.NewHub(timeseries.NewDeltas(d.pool), realtime.HubOptions{Tick: d.config.Tick, Log: d.log})
+	d.Store = timeseries.New(d.pool, timeseries.Options{Logger: d.log, OnCommit: d.Hub.WakeSessions})
+	d.Auth = auth.New(d.pool, auth.Options{StaticKeys: d.staticKeys(), Pepper: d.config.Pepper, Log: d.log})
+	if d.config.AdminEmail != "" && d.config.AdminPassword != "" {
+		made, err := d.Auth.Bootstrap(ctx, d.config.AdminEmail, d.config.AdminPassword)
+		if err != nil {
+			return nil, fmt.Errorf("make the first administrator: %w", err)
+		}
+		if made {
+			d.log.Info("made the first administrator")
+		}
+	}
+	return api.New(api.Deps{
+		Store: d.Store, Auth: d.Auth, Log: d.log,
+		Config: d.apiConfig(),
+	})
+}
+
+func (d *Daemon) apiConfig() api.Config {
+	c := d.config
+	return api.Config{
+		AllowedOrigins: c.AllowOrigins, TrustedProxies: c.TrustProxies, PublicURL: c.PublicURL,
+		AblyKey: c.AblyKey, AblyChannel: c.AblyChannel,
+		AblyVehicleKey: c.AblyVehicleKey, AblyVehicleChannel: c.AblyVehicleChannel,
+		MaxUpload: c.MaxUpload, MaxIngests: c.MaxIngests,
+	}
+}
+
+func (d *Daemon) staticKeys() []auth.StaticKey {
+	if d.config.DeployKey == "" {
+		return nil
+	}
+	return []auth.StaticKey{{Name: "settings", Secret: d.config.DeployKey}}
+}
+
+func (d *Daemon) listen(handler http.Handler) error {
+	listener, err := net.Listen("tcp", d.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	d.listener = listener
+	if d.config.TLSCert != "" || d.config.TLSKey != "" {
+		pair, err := tls.LoadX509KeyPair(d.config.TLSCert, d.config.TLSKey)
+		if err != nil {
+			listener.Close()
+			return fmt.Errorf("load TLS certificate: %w", err)
+		}
+		d.listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	}
+	d.server = &http.Server{
+		Handler: handler,
+		// Bodies and answers have deadlines of their own, renewed as they flow.
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+// background starts what goes on beside the requests.
+func (d *Daemon) background(ctx context.Context) {
+	d.goes(func() { d.Hub.Run(ctx) })
+	d.goes(func() { d.Auth.Run(ctx) })
+	d.goes(func() { every(ctx, time.Second, d.purge) })
+}
+
+func (d *Daemon) goes(work func()) {
+	d.work.Add(1)
+	go func() {
+		defer d.work.Done()
+		work()
+	}()
+}
+
+func (d *Daemon) purge(ctx context.Context) {
+	n, err := d.Store.PurgeDeleted(ctx)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		d.log.Warn("cannot remove the records of deleted sessions yet", "error", err)
+	case n > 0:
+		d.log.Info("removed the records of deleted sessions", "sessions", n)
+	}
+}
+
+// every calls work now and then until the context ends.
+func every(ctx context.Context, pause time.Duration, work func(context.Context)) {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			work(ctx)
+		}
+	}
+}
+
+// URL is where the daemon answers.
+func (d *Daemon) URL() string {
+	scheme := "http"
+	if d.config.TLSCert != "" {
+		scheme = "https"
+	}
+	host, port, _ := net.SplitHostPort(d.listener.Addr().String())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// Failed gives the error that ended the serving, should one.
+func (d *Daemon) Failed() <-chan error { return d.failed }
+
+// Stop takes no more requests, finishes those that it accepted, and ends. When
+// the context ends first, open requests are cut off.
+func (d *Daemon) Stop(ctx context.Context) error {
+	err := d.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("finish open requests: %w", err), d.server.Close())
+	}
+	d.stop()
+	d.work.Wait()
+	d.pool.Close()
+	return err
+}

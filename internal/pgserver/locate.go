@@ -1,0 +1,35 @@
+package pgserver
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// ErrNotRunning says that no server of the data directory is running.
+var ErrNotRunning = errors.New("the embedded database is not running")
+
+// Locate gives the URL of the server that another process runs on the data
+// directory, for commands that work beside it. It goes through the unix socket.
+func Locate(dataDir string) (string, error) {
+	dir, err := filepath.Abs(dataDir)
+	if err != nil {
+		return "", fmt.Errorf("find the embedded database: %w", err)
+	}
+	c := cluster{dir}
+	text, err := os.ReadFile(c.portFile())
+	if err != nil {
+		return "", ErrNotRunning
+	}
+	port, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return "", ErrNotRunning
+	}
+	if _, err := os.Stat(filepath.Join(c.sockets(), ".s.PGSQL."+strconv.Itoa(port))); err != nil {
+		return "", ErrNotRunning
+	}
+	return c.url(database, port), nil
+}
