@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,6 +24,10 @@ type Preferences struct {
 	LegacyImportVersion float64 `json:"legacyImportVersion"`
 	UpdatedAt           float64 `json:"updatedAt"` // ms since 1970
 }
+
+// Themes are the values of Preferences.Theme; the first is where a new account
+// starts.
+var Themes = []string{"circuit", "technical-light"}
 
 // PreferencesChange names what to change; a nil member stays as it is.
 type PreferencesChange struct {
@@ -55,8 +60,8 @@ func (s *Service) Preferences(ctx context.Context, owner string) (*Preferences, 
 // UpdatePreferences saves the change and gives the settings as they are now.
 // A first save starts from theme circuit, system view version 1, import 0.
 func (s *Service) UpdatePreferences(ctx context.Context, owner string, c PreferencesChange) (*Preferences, error) {
-	if c.Theme != nil && *c.Theme != "circuit" && *c.Theme != "technical-light" {
-		return nil, fault.Field("theme", "must be circuit or technical-light")
+	if c.Theme != nil && !slices.Contains(Themes, *c.Theme) {
+		return nil, fault.Field("theme", "must be one of %v", Themes)
 	}
 	for _, key := range []*string{c.DefaultViewKey, c.LastViewKey} {
 		if key != nil {

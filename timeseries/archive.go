@@ -111,23 +111,29 @@ func (a *Archives) List(ctx context.Context, sessionID string) (*Archive, error)
 	return archive, nil
 }
 
-// Overview names the file that shows a whole session, stats included, and says
-// how many records it holds. The name is empty when there is no such session
-// or it has no records.
-func (a *Archives) Overview(ctx context.Context, sessionID string, stats *ArchiveStats) (name string, points int, err error) {
+// ArchiveOverview is the file that shows a whole session.
+type ArchiveOverview struct {
+	Name    string // of the file
+	Points  int    // records in it
+	Records int64  // records of the session
+}
+
+// Overview names the overview of a session, which holds the stats too. It is
+// nil when there is no such session or it has no records.
+func (a *Archives) Overview(ctx context.Context, sessionID string, stats *ArchiveStats) (*ArchiveOverview, error) {
 	s, err := a.find(ctx, sessionID)
 	if err != nil || s == nil || s.records == 0 {
-		return "", 0, err
+		return nil, err
 	}
 	secret, err := a.key(ctx)
 	if err != nil {
-		return "", 0, err
+		return nil, err
 	}
 	file := archiveFile{
 		kind: archiveOverview, session: s.session, batch: s.batch,
 		first: s.first.UnixMicro(), last: s.last.UnixMicro(), records: uint64(s.records), stats: stats,
 	}
-	return file.name(secret), int(min(s.records, ArchiveOverviewRecords)), nil
+	return &ArchiveOverview{file.name(secret), int(min(s.records, ArchiveOverviewRecords)), s.records}, nil
 }
 
 func (a *Archives) find(ctx context.Context, sessionID string) (*archived, error) {

@@ -226,10 +226,11 @@ func TestArchivePreviewAndOverview(t *testing.T) {
 			checkSpacing(t, preview, min(n, 3000), 160)
 
 			stats := timeseries.ArchiveStats{Distance: 1.5, RecordCount: float64(n)}
-			name, points, err := archives.Overview(t.Context(), session, &stats)
+			named, err := archives.Overview(t.Context(), session, &stats)
 			if err != nil {
 				t.Fatal(err)
 			}
+			name := named.Name
 			var overview struct {
 				Version string
 				Records json.RawMessage
@@ -240,8 +241,8 @@ func TestArchivePreviewAndOverview(t *testing.T) {
 			}
 			got := numbers(t, overview.Records)
 			checkSpacing(t, got, n, 1500)
-			if overview.Version != "overview-v1" || overview.Stats != stats || points != len(got) {
-				t.Errorf("version %q, stats %+v, %d points announced and %d given", overview.Version, overview.Stats, points, len(got))
+			if overview.Version != "overview-v1" || overview.Stats != stats || named.Points != len(got) || named.Records != int64(n) {
+				t.Errorf("version %q, stats %+v, %+v announced and %d given", overview.Version, overview.Stats, named, len(got))
 			}
 			// A record more, and the old name still shows the old session.
 			storeSamples(t, store, session, []sample{{-time.Hour, -1}})
@@ -251,7 +252,7 @@ func TestArchivePreviewAndOverview(t *testing.T) {
 			if diff := cmp.Diff(got, numbers(t, overview.Records)); diff != "" {
 				t.Errorf("the overview changed under its name:\n%s", diff)
 			}
-			if other, _, err := archives.Overview(t.Context(), session, &stats); err != nil || other == name {
+			if other, err := archives.Overview(t.Context(), session, &stats); err != nil || other.Name == name {
 				t.Errorf("the same name for another content, error %v", err)
 			}
 		})
@@ -290,7 +291,7 @@ func TestArchiveRecordsAreWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := partList(t, archives, "run").Parts[0]
-	overview, _, err := archives.Overview(t.Context(), "run", nil)
+	overview, err := archives.Overview(t.Context(), "run", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +307,7 @@ func TestArchiveRecordsAreWhole(t *testing.T) {
 			t.Errorf("read back (-want +got):\n%s", diff)
 		}
 	}
-	if err := json.Unmarshal(archiveFile(t, archives, overview), &got); err != nil {
+	if err := json.Unmarshal(archiveFile(t, archives, overview.Name), &got); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]any{"version": "overview-v1", "records": want, "stats": nil}, got); diff != "" {
@@ -322,8 +323,8 @@ func TestArchiveOfNoSession(t *testing.T) {
 		if a, err := archives.List(t.Context(), session); a != nil || err != nil {
 			t.Errorf("%q: %+v, %v", session, a, err)
 		}
-		if name, points, err := archives.Overview(t.Context(), session, nil); name != "" || points != 0 || err != nil {
-			t.Errorf("%q: overview %q of %d, %v", session, name, points, err)
+		if overview, err := archives.Overview(t.Context(), session, nil); overview != nil || err != nil {
+			t.Errorf("%q: overview %+v, %v", session, overview, err)
 		}
 	}
 	storeSamples(t, store, "run", []sample{{0, 1}})

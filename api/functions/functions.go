@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/convex"
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/dashboard"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -16,8 +17,18 @@ import (
 
 // Deps are the services that the functions call.
 type Deps struct {
-	Store *timeseries.Store
-	Auth  *auth.Service
+	Store      *timeseries.Store
+	Auth       *auth.Service
+	Dashboards *dashboard.Service
+	Archives   *timeseries.Archives
+	// Stats gives a session's figures for its archive, or nil when they are not
+	// known. A nil Stats never knows them.
+	Stats func(ctx context.Context, sessionID string) (*timeseries.ArchiveStats, error)
+	// PublicURL is the base URL under which clients reach us, without a slash at
+	// the end. Empty gives file URLs without a host, for pages of our own origin.
+	PublicURL string
+	// AblyChannel is the dashboard's channel, for config:getPublicConfig.
+	AblyChannel string
 }
 
 // Register adds every function to the registry.
@@ -27,6 +38,12 @@ func Register(r *convex.Registry, d Deps) error {
 		sessions(d),
 		accounts(d),
 		users(d),
+		liveState(d),
+		driverNotifications(d),
+		dashboards(d),
+		archives(d),
+		config(d),
+		stubs(),
 	} {
 		if err := r.Add(module...); err != nil {
 			return err

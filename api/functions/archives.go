@@ -1,0 +1,142 @@
+package functions
+
+import (
+	"context"
+
+	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// archives is the module of that name: how the historical page opens a run.
+//
+// The original packed finished runs into files and had none to give before
+// that. Here the files are made from the stored records when they are fetched,
+// so every run that has records can be opened, also the one on the road: its
+// status is complete from the first record on. What arrives later changes the
+// names of the files that it belongs to, so the next call shows it.
+func archives(d Deps) []convex.Function {
+	args := []convex.ObjectField{convex.Field("sessionId", convex.String()), tokenArg()}
+	return []convex.Function{
+		{
+			Name: "archives:getSessionArchiveStatus", Kind: convex.Query, Args: convex.Object(args...),
+			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+				s, err := d.archiveState(ctx, c)
+				return map[string]any{
+					"complete": s.complete(), "status": s.status, "recordCount": s.records, "archivedRecordCount": s.records,
+				}, err
+			},
+		},
+		{
+			Name: "archives:getSessionPreviewPlan", Kind: convex.Query,
+			Args: convex.Object(args[0], convex.Optional("limit", convex.Number()), args[1]),
+			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+				s, err := d.archiveOverview(ctx, c)
+				// The overview stands for parts and tail.
+				return map[string]any{
+					"complete": s.complete(), "status": s.status, "recordCount": s.records,
+					"overviewUrl": orNull(s.overviewURL), "overviewPointCount": s.points, "stats": s.stats,
+					"previewParts": []any{}, "tailRecords": []any{},
+				}, err
+			},
+		},
+		{
+			Name: "archives:getSessionOverview", Kind: convex.Query, Args: convex.Object(args...),
+			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+				s, err := d.archiveOverview(ctx, c)
+				return map[string]any{
+					"available": s.overviewURL != nil, "complete": s.complete(), "status": s.status, "recordCount": s.records,
+					"pointCount": s.points, "url": orNull(s.overviewURL), "stats": s.stats,
+				}, err
+			},
+		},
+		{
+			Name: "archives:getSessionArchiveManifest", Kind: convex.Query, Args: convex.Object(args...),
+			Run: d.getSessionArchiveManifest,
+		},
+	}
+}
+
+// archiveState is what the module's functions say of a session.
+type archiveState struct {
+	status      string
+	records     int64
+	overviewURL *string
+	points      int
+	stats       *timeseries.ArchiveStats
+}
+
+func (s archiveState) complete() bool { return s.status == "complete" }
+
+// archiveState tells whether the session can be opened.
+func (d Deps) archiveState(ctx context.Context, c *convex.Call) (archiveState, error) {
+	ok, session, err := readable(ctx, c, d, c.Args.String("sessionId"), auth.ReadHistory)
+	switch {
+	case err != nil:
+		return archiveState{}, err
+	case !ok:
+		return archiveState{status: "restricted"}, nil
+	case session == nil:
+		return archiveState{status: "missing"}, nil
+	case session.Records == 0:
+		return archiveState{status: "none"}, nil
+	}
+	return archiveState{status: "complete", records: session.Records}, nil
+}
+
+func (d Deps) archiveOverview(ctx context.Context, c *convex.Call) (archiveState, error) {
+	s, err := d.archiveState(ctx, c)
+	if err != nil || !s.complete() {
+		return s, err
+	}
+	id := c.Args.String("sessionId")
+	if d.Stats != nil {
+		if s.stats, err = d.Stats(ctx, id); err != nil {
+			return s, err
+		}
+	}
+	overview, err := d.Archives.Overview(ctx, id, s.stats)
+	if err != nil || overview == nil { // deleted meanwhile; the watched topic brings us back
+		return s, err
+	}
+	url := d.archiveURL(overview.Name)
+	s.overviewURL, s.points, s.records = &url, overview.Points, overview.Records
+	return s, nil
+}
+
+// archivedRecordBytes estimates how large a record is in a gzip file. Clients
+// only add the parts' sizes up to show how much there is to load; the true
+// size would take making every file.
+const archivedRecordBytes = 150
+
+func (d Deps) getSessionArchiveManifest(ctx context.Context, c *convex.Call) (any, error) {
+	s, err := d.archiveState(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	parts := []any{}
+	if s.complete() {
+		archive, err := d.Archives.List(ctx, c.Args.String("sessionId"))
+		if err != nil {
+			return nil, err
+		}
+		if archive != nil {
+			s.records = archive.Records
+			for _, p := range archive.Parts {
+				parts = append(parts, map[string]any{
+					"partNumber": p.Number, "recordCount": p.Records,
+					"startTime": timeseries.FormatTime(p.First), "endTime": timeseries.FormatTime(p.Last),
+					"compressedBytes": p.Records * archivedRecordBytes,
+					"url":             d.archiveURL(p.Name), "previewUrl": d.archiveURL(p.PreviewName),
+				})
+			}
+		}
+	}
+	return map[string]any{
+		"available": len(parts) > 0, "complete": s.complete(), "status": s.status,
+		"recordCount": s.records, "archivedRecordCount": s.records, "parts": parts,
+	}, nil
+}
+
+// archiveURL is where the REST API serves an archive file.
+func (d Deps) archiveURL(name string) string { return d.PublicURL + "/api/v1/archives/" + name }
