@@ -25,8 +25,10 @@ type Deps struct {
 	Store  *timeseries.Store
 	Auth   *auth.Service
 	Convex http.Handler // the Convex endpoints; see api/convex
-	Log    *slog.Logger
-	Config Config
+	// Archives makes the files that archives functions name; nil serves none.
+	Archives *timeseries.Archives
+	Log      *slog.Logger
+	Config   Config
 	// Ready reports why the daemon cannot work, such as a schema that is not
 	// migrated. Nil is always ready.
 	Ready func() error
@@ -134,6 +136,7 @@ func (s *server) Routes() []Route {
 	for _, routes := range [][]Route{
 		s.ingestRoutes(),
 		s.sessionRoutes(),
+		s.archiveRoutes(),
 	} {
 		all = append(all, routes...)
 	}

@@ -1,0 +1,43 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/ecovolt/telemetryd/auth"
+)
+
+// archiveRoutes serve the files that the archives functions name. The name is
+// signed and stands for one content for ever, so that a browser needs no
+// credentials to fetch it and never has to ask twice.
+func (s *server) archiveRoutes() []Route {
+	if s.Archives == nil {
+		return nil
+	}
+	return []Route{
+		{http.MethodGet, "/api/v1/archives/:name", auth.ReadPublic, s.getArchiveFile},
+	}
+}
+
+func (s *server) getArchiveFile(r *Request) error {
+	name := r.Param("name")
+	etag := `"` + name + `"`
+	header := r.Writer.Header()
+	// Whoever has the name may read the file, from a page of any origin.
+	header.Set("Access-Control-Allow-Origin", "*")
+	header.Del("Vary")
+	if r.GetHeader("If-None-Match") == etag {
+		header.Set("ETag", etag)
+		r.Status(http.StatusNotModified)
+		return nil
+	}
+	file, err := s.Archives.File(r.Request.Context(), name)
+	if err != nil {
+		return err
+	}
+	header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	header.Set("ETag", etag)
+	// The gzip bytes are the content: pages inflate them themselves, so they
+	// must not be announced as an encoding that the browser would undo.
+	r.Data(http.StatusOK, "application/gzip", file)
+	return nil
+}
