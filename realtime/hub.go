@@ -232,6 +232,10 @@ func (h *Hub) WakeSessions(ids ...string) {
 	h.Wake(topics...)
 }
 
+// WakeAll makes the hub poll at once if anybody watches anything. Call it after
+// a local commit whose topics are not known.
+func (h *Hub) WakeAll() { h.poke() }
+
 func (h *Hub) poke() {
 	select {
 	case h.kick <- struct{}{}:

@@ -15,6 +15,9 @@ type Call struct {
 	// Raw is the arguments' JSON object as the caller sent it. It is part of
 	// the request's buffer: do not keep it after Run has returned.
 	Raw json.RawMessage
+	// Address is the client's IP address, for rate limits and the audit log;
+	// empty when a query runs for several clients.
+	Address string
 
 	watch    func(topics ...string)
 	until    time.Time

@@ -35,7 +35,8 @@ type Appender interface {
 	AppendConvex(dst []byte) []byte
 }
 
-// BigInt is a result that must reach the client as a bigint whatever its size.
+// BigInt is a bigint: an argument that the client sent as one, or a result that
+// must reach it as one whatever its size.
 type BigInt int64
 
 // maxSafeInteger is the largest whole number that a float64 holds exactly with

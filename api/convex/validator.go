@@ -40,7 +40,7 @@ func typeName(v any) string {
 		return "a string"
 	case float64:
 		return "a number"
-	case int64:
+	case BigInt:
 		return "a bigint"
 	case []byte:
 		return "bytes"
@@ -81,7 +81,7 @@ func Bool() Validator { return typeValidator{"v.boolean()", is[bool]} }
 func Bytes() Validator { return typeValidator{"v.bytes()", is[[]byte]} }
 
 // Int64 accepts a bigint.
-func Int64() Validator { return typeValidator{"v.int64()", is[int64]} }
+func Int64() Validator { return typeValidator{"v.int64()", is[BigInt]} }
 
 // Null accepts null.
 func Null() Validator { return typeValidator{"v.null()", func(v any) bool { return v == nil }} }

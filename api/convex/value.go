@@ -9,7 +9,7 @@ import (
 )
 
 // DecodeValue decodes one value in Convex's JSON encoding. It gives nil, bool,
-// string, float64, int64 (a bigint), []byte, []any and map[string]any.
+// string, float64, BigInt, []byte, []any and map[string]any.
 func DecodeValue(b []byte) (any, error) {
 	// Measuring first keeps hostile nesting away from the recursive decoder.
 	start := skipSpace(b, 0)
@@ -88,7 +88,7 @@ func untag(tag string, member any) (any, error) {
 		if len(b) != 8 {
 			return nil, fmt.Errorf("$integer needs 8 bytes, has %d", len(b))
 		}
-		return int64(binary.LittleEndian.Uint64(b)), nil
+		return BigInt(binary.LittleEndian.Uint64(b)), nil
 	case "$float":
 		if len(b) != 8 {
 			return nil, fmt.Errorf("$float needs 8 bytes, has %d", len(b))

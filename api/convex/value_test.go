@@ -33,23 +33,6 @@ var vectors = []struct {
 	{`[{"x":{"$integer":"KgAAAAAAAAA="}}]`, []any{map[string]any{"x": BigInt(42)}}},
 }
 
-// bigInts turns the int64 of the decoder into the BigInt of the encoder.
-func bigInts(v any) any {
-	switch v := v.(type) {
-	case int64:
-		return BigInt(v)
-	case []any:
-		for i := range v {
-			v[i] = bigInts(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = bigInts(v[k])
-		}
-	}
-	return v
-}
-
 func TestValueVectors(t *testing.T) {
 	t.Parallel()
 	for _, test := range vectors {
@@ -58,7 +41,6 @@ func TestValueVectors(t *testing.T) {
 			t.Errorf("AppendValue(%v) = %s, %v; want %s", test.value, encoded, err, test.json)
 		}
 		decoded, err := DecodeValue([]byte(test.json))
-		decoded = bigInts(decoded)
 		if f, ok := test.value.(float64); ok && err == nil {
 			// NaN is not equal to itself, and -0 is equal to 0.
 			if g, ok := decoded.(float64); !ok || math.Signbit(f) != math.Signbit(g) || f != g && !(math.IsNaN(f) && math.IsNaN(g)) {
@@ -160,7 +142,7 @@ func FuzzDecodeValue(f *testing.F) {
 		if err != nil {
 			return
 		}
-		first, err := AppendValue(nil, bigInts(v), Encoded)
+		first, err := AppendValue(nil, v, Encoded)
 		if err != nil {
 			t.Fatalf("%s decodes but does not encode: %v", in, err)
 		}
@@ -171,7 +153,7 @@ func FuzzDecodeValue(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s does not decode again: %v", first, err)
 		}
-		second, err := AppendValue(nil, bigInts(again), Encoded)
+		second, err := AppendValue(nil, again, Encoded)
 		if err != nil || string(first) != string(second) {
 			t.Fatalf("%s became %s, %v", first, second, err)
 		}

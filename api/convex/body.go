@@ -1,0 +1,140 @@
+package convex
+
+import (
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// budget bounds the bytes of all the bodies held at once.
+type budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+func (b *budget) take(n int64) bool {
+	if b.used.Add(n) > b.limit {
+		b.used.Add(-n)
+		return false
+	}
+	return true
+}
+
+func (b *budget) give(n int64) { b.used.Add(-n) }
+
+// body is a request's body in memory, decompressed.
+type body struct {
+	bytes  []byte
+	budget *budget
+	taken  int64
+}
+
+// keepBuffer is the largest buffer that is kept for the next request.
+const keepBuffer = 1 << 20
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+
+// release gives the memory back. The bytes must not be used after it.
+func (b *body) release() {
+	b.budget.give(b.taken)
+	if cap(b.bytes) <= keepBuffer {
+		kept := b.bytes[:0]
+		buffers.Put(&kept)
+	}
+	b.bytes = nil
+}
+
+func overBudget() error {
+	return &fault.Error{Kind: fault.Unavailable, Message: "too many requests are being read; try again shortly", RetryAfter: time.Second}
+}
+
+// readBody reads and decompresses a request's body of at most limit bytes.
+// Release it.
+func readBody(r *http.Request, limit int64, budget *budget) (*body, error) {
+	if r.ContentLength > limit {
+		return nil, fault.New(fault.TooLarge, "body is larger than %d bytes", limit)
+	}
+	source, err := decompress(r)
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	b := &body{bytes: (*buffers.Get().(*[]byte))[:0], budget: budget}
+	if err := b.fill(source, limit, r.ContentLength); err != nil {
+		b.release()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *body) fill(source io.Reader, limit, hint int64) error {
+	if err := b.grow(min(max(hint+1, 512), limit+1)); err != nil {
+		return err
+	}
+	for {
+		n, err := source.Read(b.bytes[len(b.bytes):cap(b.bytes)])
+		b.bytes = b.bytes[:len(b.bytes)+n]
+		if int64(len(b.bytes)) > limit {
+			return fault.New(fault.TooLarge, "body is larger than %d bytes", limit)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return &fault.Error{Kind: fault.Invalid, Message: "body could not be read", Err: err}
+		}
+		if len(b.bytes) == cap(b.bytes) {
+			if err := b.grow(2 * int64(cap(b.bytes))); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// grow makes room for size bytes in all, within the budget.
+func (b *body) grow(size int64) error {
+	more := max(size, int64(cap(b.bytes))) - b.taken
+	if !b.budget.take(more) {
+		return overBudget()
+	}
+	b.taken += more
+	if size > int64(cap(b.bytes)) {
+		b.bytes = append(make([]byte, 0, size), b.bytes...)
+	}
+	return nil
+}
+
+type zstdCloser struct{ *zstd.Decoder }
+
+func (z zstdCloser) Close() error { z.Decoder.Close(); return nil }
+
+func decompress(r *http.Request) (io.ReadCloser, error) {
+	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
+	case "", "identity":
+		return r.Body, nil
+	case "gzip", "x-gzip":
+		reader, err := gzip.NewReader(r.Body)
+		if err != nil {
+			return nil, &fault.Error{Kind: fault.Invalid, Message: "body is not gzip", Err: err}
+		}
+		return reader, nil
+	case "zstd":
+		reader, err := zstd.NewReader(r.Body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			return nil, fmt.Errorf("read zstd body: %w", err)
+		}
+		return zstdCloser{reader}, nil
+	default:
+		return nil, fault.New(fault.Unsupported, "content encoding %q is not known", shorten(encoding))
+	}
+}

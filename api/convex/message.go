@@ -1,0 +1,110 @@
+package convex
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// clientMessage is any message of a client. Which members count depends on the
+// type.
+type clientMessage struct {
+	Type string `json:"type"`
+
+	// Connect
+	SessionID            string  `json:"sessionId"`
+	ConnectionCount      int64   `json:"connectionCount"`
+	LastCloseReason      *string `json:"lastCloseReason"`
+	MaxObservedTimestamp *string `json:"maxObservedTimestamp"`
+
+	// Authenticate and ModifyQuerySet
+	BaseVersion int64 `json:"baseVersion"`
+
+	// Authenticate
+	TokenType string `json:"tokenType"`
+	Value     string `json:"value"`
+
+	// ModifyQuerySet
+	NewVersion    int64          `json:"newVersion"`
+	Modifications []modification `json:"modifications"`
+
+	// Mutation and Action
+	RequestID int64 `json:"requestId"`
+	functionCall
+
+	observed int64 // MaxObservedTimestamp, decoded
+}
+
+// modification is one Add or Remove of a ModifyQuerySet.
+type modification struct {
+	Type    string `json:"type"`
+	QueryID int64  `json:"queryId"`
+	functionCall
+}
+
+// functionCall names a function and its arguments.
+type functionCall struct {
+	Path      string          `json:"udfPath"`
+	Args      json.RawMessage `json:"args"`
+	Component string          `json:"componentPath"`
+}
+
+// maxModifications bounds the changes of one ModifyQuerySet.
+const maxModifications = 10_000
+
+// parseMessage decodes a client's message. Its errors are violations of the
+// protocol.
+func parseMessage(b []byte) (*clientMessage, error) {
+	start := skipSpace(b, 0)
+	end, err := skipValue(b, start)
+	if err == nil {
+		err = atEnd(b, end)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("invalid JSON: %w", err)
+	}
+	m := new(clientMessage)
+	if err := json.Unmarshal(b, m); err != nil {
+		return nil, fmt.Errorf("invalid message: %w", err)
+	}
+	if m.ConnectionCount < 0 || m.BaseVersion < 0 || m.NewVersion < 0 || m.RequestID < 0 {
+		return nil, errors.New("invalid message: a number is negative")
+	}
+	switch m.Type {
+	case "Connect":
+		if m.SessionID == "" || len(m.SessionID) > 128 {
+			return nil, errors.New("Connect needs a sessionId")
+		}
+		if m.MaxObservedTimestamp != nil {
+			if m.observed, err = parseTs(*m.MaxObservedTimestamp); err != nil {
+				return nil, fmt.Errorf("maxObservedTimestamp: %w", err)
+			}
+		}
+	case "Authenticate":
+		if m.TokenType != "User" && m.TokenType != "Admin" && m.TokenType != "None" {
+			return nil, fmt.Errorf("unknown tokenType %q", shorten(m.TokenType))
+		}
+	case "ModifyQuerySet":
+		if len(m.Modifications) > maxModifications {
+			return nil, errors.New("too many modifications at once")
+		}
+		for _, mod := range m.Modifications {
+			if mod.Type != "Add" && mod.Type != "Remove" || mod.QueryID < 0 {
+				return nil, errors.New("invalid modification")
+			}
+		}
+	case "Mutation", "Action", "Event":
+	default:
+		return nil, fmt.Errorf("unknown message type %q", shorten(m.Type))
+	}
+	return m, nil
+}
+
+// Violations of the protocol that depend on the connection's state.
+var (
+	errBaseVersion    = errors.New("baseVersion does not match the connection's state")
+	errUnknownQuery   = errors.New("Remove of a query that does not exist")
+	errDuplicateQuery = errors.New("Add of a query that exists")
+	errTooManyQueries = errors.New("too many queries on one connection")
+	errNotConnected   = errors.New("the first message must be Connect, and only that")
+)

@@ -1,0 +1,185 @@
+package convex
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
+)
+
+// prepareCall finds the function of a websocket message and checks its
+// arguments.
+func (s *Server) prepareCall(call functionCall, kind Kind, id identity, address string) (invocation, error) {
+	if call.Component != "" {
+		return invocation{}, unknownFunction(call.Component + "/" + call.Path)
+	}
+	f, err := s.find(call.Path, kind)
+	if err != nil {
+		return invocation{}, err
+	}
+	object, err := argsObject(call.Args)
+	if err != nil {
+		return invocation{}, argumentError("%v", err)
+	}
+	return prepare(f, object, caller{Credentials: id.Credentials, address: address})
+}
+
+// callEncoded runs a function once and encodes its result.
+func (s *Server) callEncoded(ctx context.Context, call functionCall, kind Kind, id identity, address string) ([]byte, error) {
+	in, err := s.prepareCall(call, kind, id, address)
+	if err != nil {
+		return nil, err
+	}
+	value, _, err := s.execute(ctx, in, nil)
+	if err != nil {
+		return nil, err
+	}
+	return AppendValue(nil, value, Encoded)
+}
+
+// runMutation runs a mutation of a connection, at most once for its session
+// and request whatever happens to the connection, and answers it.
+func (s *Server) runMutation(k *socket, m mutation) {
+	c := k.session
+	ctx, cancel := context.WithTimeout(s.lifetime, s.options.WriteTimeout)
+	defer cancel()
+	// A client that lost its connection asks again while the first run may
+	// still be under way.
+	key := requestKey{c.id, m.request}
+	leave, err := s.enterRequest(ctx, key)
+	if err != nil {
+		c.end(closeTryLater, reasonTooMany)
+		return
+	}
+	defer leave()
+
+	var held atomic.Bool
+	a, err := s.mutateOnce(ctx, key, m, func() {
+		if held.CompareAndSwap(false, true) {
+			c.committing()
+		}
+	})
+	s.wrote()
+	if err != nil {
+		if isKeyRefused(m.identity, err) {
+			c.refuseIdentity(err.Error(), false)
+			return
+		}
+		a = answer{failed: describe(ctx, s.log, shorten(m.call.Path), err, Encoded)}
+	}
+	if a.failed != nil && a.failed.transient {
+		// Whether it was committed is not known. The client connects anew and
+		// asks again, and then the record tells.
+		code, reason := closeInternal, reasonInternal
+		if a.failed.kind == fault.Unavailable {
+			code, reason = closeTryLater, reasonTooMany
+		}
+		c.end(code, reason)
+		return
+	}
+	c.answerMutation(m.request, a, held.Load())
+}
+
+// mutateOnce runs the mutation unless it has run, and gives its answer. It
+// calls committing before anything of it can be seen by others. An error means
+// that nothing was recorded: it failed before it wrote.
+func (s *Server) mutateOnce(ctx context.Context, key requestKey, m mutation, committing func()) (answer, error) {
+	in, err := s.prepareCall(m.call, Mutation, m.identity, m.address)
+	if err != nil {
+		return answer{}, err
+	}
+	caller := callerDigest(m.identity.digest, in.function, in.raw)
+	if earlier, err := s.requests.recall(ctx, key, caller); err != nil || earlier != nil {
+		return deref(earlier), err
+	}
+	var run [16]byte
+	rand.Read(run[:])
+	var (
+		ts       int64
+		repeated bool
+	)
+	value, _, err := s.execute(schema.WithBeforeCommit(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		committing()
+		ts = s.clock.next()
+		err := s.requests.record(ctx, tx, key, caller, run, ts)
+		repeated = repeated || errors.Is(err, errRepeated)
+		return err
+	}), in, nil)
+	if repeated {
+		return s.repeat(ctx, key, caller)
+	}
+	a := answer{ts: ts}
+	if err == nil {
+		a.value, err = AppendValue(nil, value, Encoded)
+	}
+	if err != nil {
+		if ts == 0 {
+			return answer{}, err
+		}
+		a.failed = describe(ctx, s.log, in.function.Name, err, Encoded)
+		if a.failed.transient {
+			return a, nil
+		}
+	}
+	if ts == 0 { // it opened no transaction
+		committing()
+		a.ts = s.clock.next()
+		if err := s.requests.recordEmpty(ctx, key, caller, run, a.ts); errors.Is(err, errRepeated) {
+			return s.repeat(ctx, key, caller)
+		} else if err != nil {
+			return answer{}, err
+		}
+	}
+	if err := s.requests.finish(ctx, key, run, a); err != nil {
+		// It is committed; only a repeat would miss the answer.
+		s.log.Error("record the answer of a mutation", "function", in.function.Name, "error", err)
+	}
+	return a, nil
+}
+
+// repeat gives the answer of the run that was first.
+func (s *Server) repeat(ctx context.Context, key requestKey, caller []byte) (answer, error) {
+	earlier, err := s.requests.recall(ctx, key, caller)
+	if err == nil && earlier == nil {
+		err = fault.New(fault.Unavailable, "the request is being run elsewhere")
+	}
+	return deref(earlier), err
+}
+
+func deref(a *answer) answer {
+	if a == nil {
+		return answer{}
+	}
+	return *a
+}
+
+// enterRequest waits until no other run of the same request is under way in
+// this process. Call leave at the end.
+func (s *Server) enterRequest(ctx context.Context, key requestKey) (leave func(), err error) {
+	for {
+		s.requestsMu.Lock()
+		busy := s.underWay[key]
+		if busy == nil {
+			done := make(chan struct{})
+			s.underWay[key] = done
+			s.requestsMu.Unlock()
+			return func() {
+				s.requestsMu.Lock()
+				defer s.requestsMu.Unlock()
+				delete(s.underWay, key)
+				close(done)
+			}, nil
+		}
+		s.requestsMu.Unlock()
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-busy:
+		}
+	}
+}

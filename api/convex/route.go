@@ -1,0 +1,95 @@
+package convex
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// endpoint is one of the routes.
+type endpoint int
+
+const (
+	noEndpoint endpoint = iota
+	queryEndpoint
+	mutationEndpoint
+	actionEndpoint
+	functionEndpoint
+	runEndpoint
+	timestampEndpoint
+	syncEndpoint
+	versionEndpoint
+	nameEndpoint
+	debugEndpoint
+)
+
+// route finds the endpoint of a path, and the rest of the path for run. Empty
+// segments count for nothing: a base URL with a trailing slash gives "//api".
+// It must not redirect, which would break the upgrade of a websocket.
+func route(path string) (endpoint, []string) {
+	segments := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+	if len(segments) == 1 {
+		switch segments[0] {
+		case "version", "instance_version":
+			return versionEndpoint, nil
+		case "instance_name":
+			return nameEndpoint, nil
+		}
+	}
+	if len(segments) < 2 || segments[0] != "api" {
+		return noEndpoint, nil
+	}
+	if segments[1] == "run" {
+		return runEndpoint, segments[2:]
+	}
+	if len(segments) == 3 && segments[2] == "sync" {
+		return syncEndpoint, segments[1:2]
+	}
+	if len(segments) != 2 {
+		return noEndpoint, nil
+	}
+	switch segments[1] {
+	case "query", "query_at_ts":
+		return queryEndpoint, nil
+	case "mutation":
+		return mutationEndpoint, nil
+	case "action":
+		return actionEndpoint, nil
+	case "function":
+		return functionEndpoint, nil
+	case "query_ts":
+		return timestampEndpoint, nil
+	case "sync":
+		return syncEndpoint, nil
+	case "debug_event":
+		return debugEndpoint, nil
+	}
+	return noEndpoint, nil
+}
+
+// Handles reports whether the request is for this server: one of the Convex
+// endpoints, with any number of slashes.
+func (s *Server) Handles(r *http.Request) bool {
+	e, _ := route(r.URL.EscapedPath())
+	return e != noEndpoint
+}
+
+// runName turns the path behind /api/run into a function name. The last
+// segment is the function; it may also hold the whole name, with its colon.
+func runName(segments []string) (string, error) {
+	parts := make([]string, len(segments))
+	for i, segment := range segments {
+		var err error
+		if parts[i], err = url.PathUnescape(segment); err != nil {
+			return "", err
+		}
+	}
+	last := len(parts) - 1
+	if last < 0 || last == 0 && !strings.Contains(parts[0], ":") {
+		return "", errMissingIdentifier
+	}
+	if strings.Contains(parts[last], ":") {
+		return strings.Join(parts, "/"), nil
+	}
+	return strings.Join(parts[:last], "/") + ":" + parts[last], nil
+}
