@@ -91,7 +91,18 @@ func (s *Sub) Set(topics []string) {
 	}
 }
 
-// drop forgets one topic; hub.mu is held.
+// Unwatch drops the topics.
+func (s *Sub) Unwatch(topics ...string) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	for _, name := range topics {
+		if _, ok := s.topics[name]; ok {
+			s.drop(name)
+		}
+	}
+}
+
+// drop forgets one watched topic; hub.mu is held.
 func (s *Sub) drop(name string) {
 	delete(s.topics, name)
 	delete(s.changed, name)

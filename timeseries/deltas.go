@@ -46,8 +46,8 @@ HAVING $3`
 func (d *Deltas) Versions(ctx context.Context, topics []string) (map[string]string, error) {
 	ids, others, all := []string{}, []string{}, false
 	for _, topic := range topics {
-		if strings.ContainsRune(topic, 0) || !utf8.ValidString(topic) {
-			continue // no such text can be stored, and asking would fail for everybody
+		if !storable(topic) {
+			continue // asking would fail for everybody
 		}
 		if topic == schema.TopicSessions {
 			all = true
@@ -71,4 +71,9 @@ func (d *Deltas) Versions(ctx context.Context, topics []string) (map[string]stri
 		return nil, fmt.Errorf("read versions: %w", err)
 	}
 	return versions, nil
+}
+
+// storable reports whether PostgreSQL can hold the text at all.
+func storable(text string) bool {
+	return !strings.ContainsRune(text, 0) && utf8.ValidString(text)
 }

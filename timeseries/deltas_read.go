@@ -1,0 +1,234 @@
+package timeseries
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Position is a place in a session's order of arrival: every record of the
+// batches up to Batch, and of the batch after it the first Next records.
+type Position struct {
+	// Session is the session's key. It differs when a session was deleted and
+	// begun again under the same id. Zero: there is no such session.
+	Session int32
+	Batch   int32
+	Next    int32
+}
+
+// Compare orders positions of one session.
+func (p Position) Compare(q Position) int {
+	return cmp.Or(cmp.Compare(p.Batch, q.Batch), cmp.Compare(p.Next, q.Next))
+}
+
+// Want asks for the records of one session that came after From.
+type Want struct {
+	ID   string // the id that clients use
+	From Position
+	// Upto is the last batch wanted; 0 is the newest.
+	Upto int32
+	// NotBefore leaves out records that were measured earlier. Zero: none.
+	NotBefore time.Time
+}
+
+// How reads are bounded: pieces of the log whose records lie within one such
+// span of time are read by one query, so that one query serves a whole fleet,
+// and a batch that arrives hours late does not make it scan those hours.
+const (
+	deltaSpan    = time.Minute
+	deltaBatches = 256 // batches of one session looked up at once
+)
+
+// piece is a run of batches of one session that were measured close together.
+type piece struct {
+	want      int // index of the Want
+	session   int32
+	low, next int32 // from record next of batch low
+	high      int32 // to the end of batch high
+	min, max  int64 // microseconds since 1970
+	records   int
+}
+
+// ReadDeltas reads, for each Want, the records that came after it: in order of
+// arrival, at most about limit records over all (never less than one batch's
+// part of it, if there is any). Only fields' columns are read. It asks once
+// where all sessions stand and then reads only the chunks that hold the new
+// records. A Want whose From names another session than the id has now gets no
+// records; compare Delta.Now with it.
+func (d *Deltas) ReadDeltas(ctx context.Context, wants []Want, fields *FieldSet, limit int) ([]Delta, error) {
+	deltas := make([]Delta, len(wants))
+	for i, w := range wants {
+		deltas[i] = Delta{ID: w.ID, From: w.From, To: w.From}
+	}
+	pieces, err := d.pieces(ctx, wants, deltas, max(limit, 1))
+	if err != nil {
+		return nil, fmt.Errorf("look for new batches: %w", err)
+	}
+	for _, run := range together(pieces) {
+		if err := d.readRun(ctx, run, wants, deltas, fields, max(limit, 1)); err != nil {
+			return nil, fmt.Errorf("read new records: %w", err)
+		}
+	}
+	for i := range deltas {
+		slices.SortStableFunc(deltas[i].rows, func(a, b deltaRow) int {
+			return cmp.Or(cmp.Compare(a.batch, b.batch), cmp.Compare(a.ord, b.ord))
+		})
+	}
+	return deltas, nil
+}
+
+// A batch that is in the watermark is in the log: one transaction wrote both.
+const piecesQuery = `
+SELECT w.place, s.session, s.batch, coalesce(s.name, ''), b.batch, b.min_time, b.max_time, b.records
+FROM unnest($1::text[], $2::int[], $3::int[], $4::int[]) WITH ORDINALITY AS w (id, session, batch, upto, place)
+JOIN sessions s ON s.id = w.id AND s.deleted_at IS NULL
+LEFT JOIN LATERAL (
+	SELECT * FROM ingest_batches l
+	WHERE l.session = w.session AND w.session = s.session AND l.batch > w.batch AND l.batch <= least(s.batch, w.upto)
+	ORDER BY l.batch LIMIT $5
+) b ON true
+ORDER BY w.place, b.batch`
+
+// pieces finds the batches to read, decides how far each delta will go, and
+// notes where each session stands.
+func (d *Deltas) pieces(ctx context.Context, wants []Want, deltas []Delta, limit int) ([]piece, error) {
+	n := len(wants)
+	ids, sessions, batches, uptos := make([]string, n), make([]int32, n), make([]int32, n), make([]int32, n)
+	for i, w := range wants {
+		if storable(w.ID) {
+			ids[i] = w.ID
+		}
+		sessions[i], batches[i], uptos[i] = w.From.Session, w.From.Batch, w.Upto
+		if w.Upto == 0 {
+			uptos[i] = math.MaxInt32
+		}
+	}
+	rows, err := d.pool.Query(ctx, piecesQuery, ids, sessions, batches, uptos, deltaBatches)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		pieces          []piece
+		full            = make([]bool, n) // this delta ends inside a batch
+		budget          = limit
+		place           int
+		session, newest int32
+		name            string
+		batch, records  *int32
+		minTime         *time.Time
+		maxTime         *time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{&place, &session, &newest, &name, &batch, &minTime, &maxTime, &records}, func() error {
+		i := place - 1
+		delta, want := &deltas[i], wants[i]
+		delta.Now = Position{Session: session, Batch: newest}
+		delta.Name = name
+		if batch == nil {
+			if end := min(newest, uptos[i]); session == want.From.Session && end > want.From.Batch {
+				delta.To = Position{Session: session, Batch: end} // somebody emptied the log
+			}
+			return nil
+		}
+		if budget <= 0 || full[i] {
+			return nil // the rest stays for the next read
+		}
+		next := int32(0)
+		if *batch == want.From.Batch+1 {
+			next = want.From.Next
+		}
+		last := len(pieces) - 1
+		count := int(*records - next)
+		to := Position{Session: session, Batch: *batch}
+		if count > budget {
+			if budget < limit {
+				budget = 0
+				return nil
+			}
+			count, full[i] = budget, true
+			to = Position{Session: session, Batch: *batch - 1, Next: next + int32(count)}
+		}
+		budget -= count
+		delta.To = to
+		p := piece{
+			want: i, session: session, low: *batch, next: next, high: *batch,
+			min: minTime.UnixMicro(), max: maxTime.UnixMicro(), records: count,
+		}
+		if !want.NotBefore.IsZero() {
+			p.min = max(p.min, want.NotBefore.UnixMicro())
+			if p.max < p.min {
+				return nil
+			}
+		}
+		if last >= 0 && pieces[last].want == i {
+			q := &pieces[last]
+			if lo, hi := min(p.min, q.min), max(p.max, q.max); q.high+1 == p.low && hi-lo <= deltaSpan.Microseconds() {
+				q.min, q.max, q.high, q.records = lo, hi, p.high, q.records+p.records
+				return nil
+			}
+		}
+		pieces = append(pieces, p)
+		return nil
+	})
+	return pieces, err
+}
+
+// together groups pieces that one query can read without scanning much beside.
+func together(pieces []piece) [][]piece {
+	slices.SortStableFunc(pieces, func(a, b piece) int { return cmp.Compare(a.min, b.min) })
+	var runs [][]piece
+	var lo, hi int64
+	for _, p := range pieces {
+		last := len(runs) - 1
+		if last < 0 || max(hi, p.max)-lo > deltaSpan.Microseconds() {
+			runs = append(runs, []piece{p})
+			lo, hi = p.min, p.max
+			continue
+		}
+		runs[last] = append(runs[last], p)
+		hi = max(hi, p.max)
+	}
+	return runs
+}
+
+// readRun reads the records of a run of pieces with one query.
+func (d *Deltas) readRun(ctx context.Context, run []piece, wants []Want, deltas []Delta, fields *FieldSet, limit int) error {
+	n := len(run)
+	sessions, low, next, high, since := make([]int32, n), make([]int32, n), make([]int32, n), make([]int32, n), make([]time.Time, n)
+	lo, hi, records := run[0].min, run[0].max, 0
+	for i, p := range run {
+		sessions[i], low[i], next[i], high[i] = p.session, p.low, p.next, p.high
+		since[i] = time.UnixMicro(p.min)
+		lo, hi = min(lo, p.min), max(hi, p.max)
+		records += p.records
+	}
+	// The statement is planned anew each time, with the times known, so that
+	// the plan names no other chunk than the ones these times lie in.
+	rows, err := d.pool.Query(ctx, `
+		SELECT w.place, t.batch, t.ord, t.time, t.time_text`+fields.columnList()+`
+		FROM unnest($1::int[], $2::int[], $3::int[], $4::int[], $5::timestamptz[])
+			WITH ORDINALITY AS w (session, low, next, high, since, place)
+		JOIN telemetry t ON t.session = w.session
+			AND t.batch BETWEEN w.low AND w.high AND (t.batch > w.low OR t.ord >= w.next) AND t.time >= w.since
+		WHERE t.session = ANY ($1::int[]) AND t.time BETWEEN $6 AND $7
+		ORDER BY w.place, t.batch, t.ord LIMIT $8`,
+		pgx.QueryExecModeCacheDescribe, sessions, low, next, high, since, time.UnixMicro(lo), time.UnixMicro(hi), max(records, 1))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var enc *rowEncoder
+	for rows.Next() {
+		if enc == nil {
+			enc = newRowEncoder(fields, rows.FieldDescriptions())
+		}
+		if err := enc.add(rows.RawValues(), func(place int) *Delta { return &deltas[run[place-1].want] }); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,77 @@
+package timeseries
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Recent says how much of a session's newest past a reader wants: the records
+// measured in the last Span, or the newest Records by time of measurement,
+// whichever is less when both are set. Neither: none.
+type Recent struct {
+	Span    time.Duration
+	Records int
+}
+
+// RecentStart finds where to start reading so that ReadDeltas, with NotBefore
+// set to the time it gives, returns the session's recent past as of position
+// now: in order of arrival, so that every place in it is a cursor. When
+// nothing is wanted, or nothing is there, from equals now.
+func (d *Deltas) RecentStart(ctx context.Context, now Position, recent Recent) (from Position, notBefore time.Time, err error) {
+	if now.Session == 0 || recent == (Recent{}) {
+		return now, time.Time{}, nil
+	}
+	var newest *time.Time
+	err = d.pool.QueryRow(ctx, `
+		SELECT max(max_time) FROM ingest_batches WHERE session = $1 AND batch <= $2`, now.Session, now.Batch).Scan(&newest)
+	if err != nil {
+		return Position{}, time.Time{}, fmt.Errorf("find the newest record: %w", err)
+	}
+	if newest == nil {
+		return now, time.Time{}, nil
+	}
+	if recent.Span > 0 {
+		notBefore = newest.Add(-recent.Span)
+	}
+	if recent.Records > 0 {
+		var nth time.Time
+		err = d.pool.QueryRow(ctx, `
+			SELECT time FROM telemetry
+			WHERE session = $1 AND time <= $2 AND batch <= $3
+			ORDER BY time DESC OFFSET $4 LIMIT 1`,
+			pgx.QueryExecModeCacheDescribe, now.Session, *newest, now.Batch, recent.Records-1).Scan(&nth)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return Position{}, time.Time{}, fmt.Errorf("find the oldest record of a snapshot: %w", err)
+		}
+		if nth.After(notBefore) {
+			notBefore = nth
+		}
+	}
+	var first *int32
+	err = d.pool.QueryRow(ctx, `
+		SELECT min(batch) FROM ingest_batches WHERE session = $1 AND batch <= $2 AND max_time >= $3`,
+		now.Session, now.Batch, notBefore).Scan(&first)
+	if err != nil {
+		return Position{}, time.Time{}, fmt.Errorf("find the first batch of a snapshot: %w", err)
+	}
+	if first == nil {
+		return now, time.Time{}, nil
+	}
+	return Position{Session: now.Session, Batch: *first - 1}, notBefore, nil
+}
+
+// CountBetween is the number of records that came after one position of a
+// session and up to another.
+func (d *Deltas) CountBetween(ctx context.Context, from, to Position) (records int64, err error) {
+	err = d.pool.QueryRow(ctx, `
+		SELECT coalesce(sum(records), 0) FROM ingest_batches WHERE session = $1 AND batch > $2 AND batch <= $3`,
+		from.Session, from.Batch, to.Batch).Scan(&records)
+	if err != nil {
+		return 0, fmt.Errorf("count records between two positions: %w", err)
+	}
+	return records - int64(from.Next) + int64(to.Next), nil
+}
