@@ -51,7 +51,7 @@ type piece struct {
 	low, next int32 // from record next of batch low
 	high      int32 // to the end of batch high
 	min, max  int64 // microseconds since 1970
-	records   int
+	most      int   // read no more records than this; 0 is all
 }
 
 // ReadDeltas reads, for each Want, the records that came after it: in order of
@@ -70,8 +70,18 @@ func (d *Deltas) ReadDeltas(ctx context.Context, wants []Want, fields *FieldSet,
 		return nil, fmt.Errorf("look for new batches: %w", err)
 	}
 	for _, run := range together(pieces) {
-		if err := d.readRun(ctx, run, wants, deltas, fields, max(limit, 1)); err != nil {
+		if err := d.readRun(ctx, run, deltas, fields); err != nil {
 			return nil, fmt.Errorf("read new records: %w", err)
+		}
+	}
+	for _, p := range pieces {
+		if p.most > 0 { // where it ends is known only now: places in a batch may have gaps
+			d := &deltas[p.want]
+			if n := len(d.rows); n == p.most {
+				d.To = Position{Session: p.session, Batch: p.high - 1, Next: d.rows[n-1].ord + 1}
+			} else {
+				d.To = Position{Session: p.session, Batch: p.high}
+			}
 		}
 	}
 	for i := range deltas {
@@ -142,32 +152,31 @@ func (d *Deltas) pieces(ctx context.Context, wants []Want, deltas []Delta, limit
 			next = want.From.Next
 		}
 		last := len(pieces) - 1
-		count := int(*records - next)
-		to := Position{Session: session, Batch: *batch}
+		p := piece{
+			want: i, session: session, low: *batch, next: next, high: *batch,
+			min: minTime.UnixMicro(), max: maxTime.UnixMicro(),
+		}
+		count := max(int(*records-next), 1)
 		if count > budget {
 			if budget < limit {
 				budget = 0
 				return nil
 			}
-			count, full[i] = budget, true
-			to = Position{Session: session, Batch: *batch - 1, Next: next + int32(count)}
+			count, full[i], p.most = budget, true, budget
 		}
 		budget -= count
-		delta.To = to
-		p := piece{
-			want: i, session: session, low: *batch, next: next, high: *batch,
-			min: minTime.UnixMicro(), max: maxTime.UnixMicro(), records: count,
-		}
+		delta.To = Position{Session: session, Batch: *batch}
 		if !want.NotBefore.IsZero() {
 			p.min = max(p.min, want.NotBefore.UnixMicro())
 			if p.max < p.min {
+				full[i] = false
 				return nil
 			}
 		}
 		if last >= 0 && pieces[last].want == i {
 			q := &pieces[last]
 			if lo, hi := min(p.min, q.min), max(p.max, q.max); q.high+1 == p.low && hi-lo <= deltaSpan.Microseconds() {
-				q.min, q.max, q.high, q.records = lo, hi, p.high, q.records+p.records
+				q.min, q.max, q.high = lo, hi, p.high
 				return nil
 			}
 		}
@@ -196,15 +205,18 @@ func together(pieces []piece) [][]piece {
 }
 
 // readRun reads the records of a run of pieces with one query.
-func (d *Deltas) readRun(ctx context.Context, run []piece, wants []Want, deltas []Delta, fields *FieldSet, limit int) error {
+func (d *Deltas) readRun(ctx context.Context, run []piece, deltas []Delta, fields *FieldSet) error {
 	n := len(run)
 	sessions, low, next, high, since := make([]int32, n), make([]int32, n), make([]int32, n), make([]int32, n), make([]time.Time, n)
-	lo, hi, records := run[0].min, run[0].max, 0
+	lo, hi := run[0].min, run[0].max
+	var most *int
+	if len(run) == 1 && run[0].most > 0 {
+		most = &run[0].most
+	}
 	for i, p := range run {
 		sessions[i], low[i], next[i], high[i] = p.session, p.low, p.next, p.high
 		since[i] = time.UnixMicro(p.min)
 		lo, hi = min(lo, p.min), max(hi, p.max)
-		records += p.records
 	}
 	// The statement is planned anew each time, with the times known, so that
 	// the plan names no other chunk than the ones these times lie in.
@@ -216,7 +228,7 @@ func (d *Deltas) readRun(ctx context.Context, run []piece, wants []Want, deltas 
 			AND t.batch BETWEEN w.low AND w.high AND (t.batch > w.low OR t.ord >= w.next) AND t.time >= w.since
 		WHERE t.session = ANY ($1::int[]) AND t.time BETWEEN $6 AND $7
 		ORDER BY w.place, t.batch, t.ord LIMIT $8`,
-		pgx.QueryExecModeCacheDescribe, sessions, low, next, high, since, time.UnixMicro(lo), time.UnixMicro(hi), max(records, 1))
+		pgx.QueryExecModeCacheDescribe, sessions, low, next, high, since, time.UnixMicro(lo), time.UnixMicro(hi), most)
 	if err != nil {
 		return err
 	}

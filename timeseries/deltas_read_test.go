@@ -278,3 +278,29 @@ func TestRecentStart(t *testing.T) {
 		t.Errorf("%d records between, %v; want 5", count, err)
 	}
 }
+
+// Places in a batch may have gaps where records were left out.
+func TestReadDeltasWithGaps(t *testing.T) {
+	t.Parallel()
+	l := newLogged(t)
+	key := l.session("a")
+	l.batch(key, 0, 1, 2, 3, 4)
+	l.batch(key, 5, 6)
+	l.exec(`UPDATE telemetry SET ord = ord * 7 + 3 WHERE batch = 1`)
+	for page := range 4 {
+		from, ids := timeseries.Position{Session: key}, []int{}
+		for from.Batch < 2 {
+			got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: from}}, timeseries.AllFields, page+1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got[0].To.Compare(from) <= 0 {
+				t.Fatalf("no progress from %v", from)
+			}
+			ids, from = append(ids, messages(t, got[0])...), got[0].To
+		}
+		if diff := cmp.Diff([]int{100, 101, 102, 103, 104, 200, 201}, ids); diff != "" {
+			t.Errorf("pages of %d (-want +got):\n%s", page+1, diff)
+		}
+	}
+}
