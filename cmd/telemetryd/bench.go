@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/ecovolt/telemetryd/internal/bench"
+)
+
+type benchCmd struct {
+	databaseFlags
+	Suites []string `arg:"" optional:"" help:"What to measure: ingest, ... Default: everything."`
+	Rows   int      `default:"100000" help:"Records of each ingest case."`
+}
+
+// Run measures on a scratch database of the server, which is dropped afterwards.
+func (b benchCmd) Run(ctx context.Context, log *slog.Logger) error {
+	url, server, err := b.beside(ctx, log)
+	if err != nil {
+		return err
+	}
+	if server != nil {
+		defer server.Stop(context.WithoutCancel(ctx))
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	options := bench.Options{
+		DatabaseURL: url, Suites: b.Suites, Rows: b.Rows, Program: program, PGBinDir: b.PGBindir, Out: os.Stdout, Log: log,
+	}
+	if server != nil && options.PGBinDir == "" {
+		options.PGBinDir = server.Programs().Dir
+	}
+	return bench.Run(ctx, options, prepare)
+}

@@ -1,0 +1,126 @@
+// Package bench measures telemetryd beside plain PostgreSQL, in one run on one
+// database, so that its figures are ratios and not promises about a machine.
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Options say what to measure and where.
+type Options struct {
+	DatabaseURL string   // a server to make a scratch database on
+	Suites      []string // names; none means all
+	Rows        int      // records of each ingest case
+	Program     string   // the telemetryd binary, run as the daemon under test
+	PGBinDir    string   // where psql is; empty looks on PATH
+	Out         io.Writer
+	Log         *slog.Logger
+}
+
+// Env is what a suite works with: a migrated scratch database, and the daemon
+// under test in a process of its own.
+type Env struct {
+	Options
+	Pool   *pgxpool.Pool
+	URL    string // of the scratch database
+	Daemon *Process
+}
+
+// Suite is a group of measurements that belong together.
+type Suite struct {
+	Name  string
+	About string
+	Run   func(ctx context.Context, e *Env) error
+}
+
+// Suites lists what can be measured.
+func Suites() []Suite {
+	return []Suite{
+		{"ingest", "records/s into one hypertable, beside psql \\copy of the same rows", ingest},
+	}
+}
+
+// Run measures the chosen suites and writes their tables.
+func Run(ctx context.Context, opt Options, migrate func(ctx context.Context, url string) error) error {
+	chosen := []Suite{}
+	for _, s := range Suites() {
+		if len(opt.Suites) == 0 || slices.Contains(opt.Suites, s.Name) {
+			chosen = append(chosen, s)
+		}
+	}
+	if len(chosen) == 0 {
+		return fmt.Errorf("there is no suite of that name: %s", strings.Join(opt.Suites, ", "))
+	}
+	for _, suite := range chosen {
+		if err := runSuite(ctx, opt, suite, migrate); err != nil {
+			return fmt.Errorf("suite %s: %w", suite.Name, err)
+		}
+	}
+	return nil
+}
+
+func runSuite(ctx context.Context, opt Options, suite Suite, migrate func(context.Context, string) error) (err error) {
+	url, drop, err := scratch(ctx, opt.DatabaseURL)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if dropErr := drop(); err == nil {
+			err = dropErr
+		}
+	}()
+	if err := migrate(ctx, url); err != nil {
+		return err
+	}
+	e := &Env{Options: opt, URL: url}
+	if e.Pool, err = pgxpool.New(ctx, url); err != nil {
+		return err
+	}
+	defer e.Pool.Close()
+	if e.Daemon, err = startDaemon(ctx, opt.Program, url); err != nil {
+		return err
+	}
+	defer e.Daemon.Stop()
+	var server string
+	if err := e.Pool.QueryRow(ctx, `
+		SELECT format('PostgreSQL %s, TimescaleDB %s (%s)', current_setting('server_version'),
+		              (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'),
+		              current_setting('timescaledb.license'))`).Scan(&server); err != nil {
+		return err
+	}
+	fmt.Fprintf(opt.Out, "\n%s: %s\n%s\n\n", suite.Name, suite.About, server)
+	return suite.Run(ctx, e)
+}
+
+// scratch makes a database and gives its URL and what drops it.
+func scratch(ctx context.Context, serverURL string) (string, func() error, error) {
+	admin, err := pgx.Connect(ctx, serverURL)
+	if err != nil {
+		return "", nil, fmt.Errorf("connect: %w", err)
+	}
+	name := fmt.Sprintf("telemetryd_bench_%d", time.Now().UnixNano())
+	if _, err := admin.Exec(ctx, "CREATE DATABASE "+name); err != nil {
+		_ = admin.Close(ctx)
+		return "", nil, err
+	}
+	drop := func() error {
+		ctx := context.WithoutCancel(ctx)
+		defer admin.Close(ctx)
+		_, err := admin.Exec(ctx, "DROP DATABASE "+name+" WITH (FORCE)")
+		return err
+	}
+	url, err := withDatabase(serverURL, name)
+	if err != nil {
+		return "", nil, err
+	}
+	return url, drop, nil
+}
