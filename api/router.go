@@ -102,9 +102,11 @@ func New(d Deps) (http.Handler, error) {
 	engine.HandleMethodNotAllowed = true
 	engine.UseRawPath = true // a session id may hold an encoded slash
 	engine.UnescapePathValues = true
-	if err := engine.SetTrustedProxies(d.Config.TrustedProxies); err != nil {
+	trusted, err := parseProxies(d.Config.TrustedProxies)
+	if err != nil {
 		return nil, err
 	}
+	_ = engine.SetTrustedProxies(nil) // addresses are auth.ClientAddress's business
 	engine.Use(s.identify, s.recover, s.observe, s.headers)
 	for _, route := range s.Routes() {
 		engine.Handle(route.Method, route.Path, s.handle(route))
@@ -121,13 +123,13 @@ func New(d Deps) (http.Handler, error) {
 		}
 		writeError(c, s.Log, fault.New(fault.NotFound, "there is nothing at %s", c.Request.URL.Path))
 	})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return trusted.noteClient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.Convex != nil && isConvexPath(r.URL.Path) {
 			s.Convex.ServeHTTP(w, r)
 			return
 		}
 		engine.ServeHTTP(w, r)
-	}), nil
+	})), nil
 }
 
 // Routes lists every route that the access rules guard.
@@ -137,6 +139,9 @@ func (s *server) Routes() []Route {
 		s.ingestRoutes(),
 		s.sessionRoutes(),
 		s.archiveRoutes(),
+		s.authRoutes(),
+		s.userRoutes(),
+		s.keyRoutes(),
 	} {
 		all = append(all, routes...)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
@@ -25,7 +26,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, in PasswordCh
 		return Result{}, d.Err
 	}
 	if text := checkNewPassword(in.New); text != "" {
-		return Result{Err: text}, nil
+		return mistake(fault.Invalid, text), nil
 	}
 	address := limitedAddress(in.Address)
 	leave, err := s.gate.enter(ctx, address)
@@ -46,7 +47,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, in PasswordCh
 		return deref(refused), err
 	}
 	if match, _ := s.hasher.verify(stored, in.Current); !match {
-		return s.failSignIn(ctx, event, textBadSignIn)
+		return s.failSignIn(ctx, event)
 	}
 	hash, err := s.hasher.hash(in.New)
 	if err != nil {
@@ -59,7 +60,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, in PasswordCh
 			return err
 		}
 		if !set { // somebody else was faster
-			result = Result{Err: textBadSignIn}
+			result = mistake(fault.Unauthenticated, textBadSignIn)
 			return nil
 		}
 		if err := closeSessions(ctx, tx, p.UserID, p.SessionID); err != nil {

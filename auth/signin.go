@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
@@ -41,8 +42,19 @@ type Result struct {
 	UserID     string
 	ExpiresAt  time.Time
 	Err        string        // what to tell the user
+	Kind       fault.Kind    // with Err: what sort of mistake it is
 	RetryAfter time.Duration // with Err: how long to wait; zero where waiting does not help
 }
+
+// Fault is the user's mistake as an error, or nil.
+func (r Result) Fault() *fault.Error {
+	if r.Err == "" {
+		return nil
+	}
+	return &fault.Error{Kind: r.Kind, Message: r.Err, RetryAfter: r.RetryAfter}
+}
+
+func mistake(kind fault.Kind, text string) Result { return Result{Err: text, Kind: kind} }
 
 // SignIn is a request to sign in.
 type SignIn struct {
@@ -66,11 +78,11 @@ type SignUp struct {
 // wait for a check already.
 func (s *Service) SignIn(ctx context.Context, in SignIn) (Result, error) {
 	if in.Email == "" || in.Password == "" {
-		return Result{Err: textMissing}, nil
+		return mistake(fault.Invalid, textMissing), nil
 	}
 	email, ok := NormalizeEmail(in.Email)
 	if !ok || utf16Length(in.Password) > maxPassword {
-		return Result{Err: textBadSignIn}, nil
+		return mistake(fault.Unauthenticated, textBadSignIn), nil
 	}
 	address := limitedAddress(in.Address)
 	leave, err := s.gate.enter(ctx, address)
@@ -95,7 +107,7 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Result, error) {
 		match, stale = s.hasher.verify(found.hash, in.Password)
 	}
 	if !match {
-		return s.failSignIn(ctx, event, textBadSignIn)
+		return s.failSignIn(ctx, event)
 	}
 	renewed := found.hash
 	if stale {
@@ -114,7 +126,7 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Result, error) {
 			SELECT role, approval_status FROM users
 			WHERE id = $1 AND password_hash = $2 FOR UPDATE`, found.id, found.hash).Scan(&role, &status)
 		if errors.Is(err, pgx.ErrNoRows) {
-			result.Err = textBadSignIn
+			result = mistake(fault.Unauthenticated, textBadSignIn)
 			event.Name = SignInFailed
 			return record(ctx, tx, event)
 		}
@@ -122,7 +134,7 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Result, error) {
 			return err
 		}
 		if role == Guest && status == Rejected {
-			result.Err = textUnavailable
+			result = mistake(fault.Forbidden, textUnavailable)
 			event.Name = SignInFailed
 			event.Detail = map[string]any{"reason": "rejected"}
 			return record(ctx, tx, event)
@@ -154,14 +166,14 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Result, error) {
 func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 	email, ok := NormalizeEmail(in.Email)
 	if !ok {
-		return Result{Err: textBadEmail}, nil
+		return mistake(fault.Invalid, textBadEmail), nil
 	}
 	name, ok := NormalizeName(in.Name)
 	if !ok {
-		return Result{Err: textBadName}, nil
+		return mistake(fault.Invalid, textBadName), nil
 	}
 	if text := checkNewPassword(in.Password); text != "" {
-		return Result{Err: text}, nil
+		return mistake(fault.Invalid, text), nil
 	}
 	address := limitedAddress(in.Address)
 	leave, err := s.gate.enter(ctx, address)
@@ -189,7 +201,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 			return err
 		}
 		if id == "" {
-			result.Err = textTaken
+			result = mistake(fault.Conflict, textTaken)
 			event.Name = SignUpRejected
 			return record(ctx, tx, event)
 		}
@@ -230,15 +242,15 @@ func (s *Service) limit(ctx context.Context, key string, event Event, name strin
 			return nil, err
 		}
 	}
-	return &Result{Err: textBlocked, RetryAfter: v.retryAfter}, nil
+	return &Result{Err: textBlocked, Kind: fault.RateLimited, RetryAfter: v.retryAfter}, nil
 }
 
-func (s *Service) failSignIn(ctx context.Context, event Event, text string) (Result, error) {
+func (s *Service) failSignIn(ctx context.Context, event Event) (Result, error) {
 	event.Name = SignInFailed
 	if err := s.note(ctx, event); err != nil {
 		return Result{}, err
 	}
-	return Result{Err: text}, nil
+	return mistake(fault.Unauthenticated, textBadSignIn), nil
 }
 
 // note records an event that comes with no other change.
