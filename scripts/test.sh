@@ -74,7 +74,11 @@ pglite_tests() {
 	[[ -f test/pglite/package.json ]] || return 0
 	step "the community edition (PGlite)"
 	clients test/pglite
-	scripts/pglite.sh
+	# It is one process with one thread, so packages go one after the other. The
+	# server programs of pgserver are not its matter.
+	local packages
+	packages=$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v /internal/pgserver)
+	node test/pglite/adapter.mjs -- go test -p 1 $packages
 }
 
 case ${1:-all} in

@@ -2,6 +2,7 @@ package dbtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -18,6 +20,8 @@ const (
 	// Each database of a TimescaleDB server has a scheduler process of its
 	// own, so a test process must not hold many.
 	maxLive = 12
+	// One without workers has each in its own memory, about 250 MB.
+	maxLiveLone = 3
 	// How many templates are kept on a server. Checkouts with different
 	// schemas may share it.
 	maxTemplates = 16
@@ -38,14 +42,10 @@ type handle struct {
 	name string
 }
 
-var (
-	handles = struct {
-		sync.Mutex
-		url map[handle]string
-	}{url: map[handle]string{}}
-
-	live = make(chan struct{}, maxLive)
-)
+var handles = struct {
+	sync.Mutex
+	url map[handle]string
+}{url: map[handle]string{}}
 
 // database gives the URL of the test's database of that name, making it when
 // there is none yet.
@@ -60,16 +60,16 @@ func database(t testing.TB, name string, k kind) string {
 	}
 	s := connect(t)
 	select {
-	case live <- struct{}{}:
+	case s.live <- struct{}{}:
 	case <-time.After(time.Minute):
 		t.Fatalf("dbtest: %d databases are in use by this process and none was given back within a minute; "+
-			"call t.Parallel() before dbtest, so that waiting tests hold none", maxLive)
+			"call t.Parallel() before dbtest, so that waiting tests hold none", cap(s.live))
 	}
 	ctx, cancel := short(t.Context())
 	defer cancel()
 	db, err := s.create(ctx, k)
 	if err != nil {
-		<-live
+		<-s.live
 		t.Fatalf("dbtest: %v", err)
 	}
 	url = withDatabase(s.base, db)
@@ -77,7 +77,7 @@ func database(t testing.TB, name string, k kind) string {
 	handles.url[h] = url
 	handles.Unlock()
 	t.Cleanup(func() {
-		defer func() { <-live }()
+		defer func() { <-s.live }()
 		handles.Lock()
 		delete(handles.url, h)
 		handles.Unlock()
@@ -130,6 +130,9 @@ func (s *server) ensureTemplate(ctx context.Context) (err error) {
 		return err
 	}
 	name := templatePrefix + version
+	if s.singleBackend {
+		return s.ensureLoneTemplate(ctx, name)
+	}
 
 	if _, err := s.admin.Exec(ctx, "SELECT pg_advisory_lock($1, 0)", lockTemplate); err != nil {
 		return err
@@ -158,6 +161,36 @@ func (s *server) ensureTemplate(ctx context.Context) (err error) {
 	return nil
 }
 
+// ensureLoneTemplate does the same where one test process has the server to
+// itself, and databases appear in no catalog.
+func (s *server) ensureLoneTemplate(ctx context.Context, name string) error {
+	_, err := s.admin.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE template0")
+	var pgErr *pgconn.PgError
+	switch {
+	case errors.As(err, &pgErr) && pgErr.Code == "42P04": // an earlier package made it
+	case err != nil:
+		return err
+	default:
+		if err := s.fillTemplate(ctx, name); err != nil {
+			return err
+		}
+		if _, err := s.admin.Exec(ctx, "ALTER DATABASE "+name+" WITH IS_TEMPLATE true"); err != nil {
+			return err
+		}
+	}
+	s.template = name
+	return nil
+}
+
+func (s *server) fillTemplate(ctx context.Context, name string) error {
+	url := withDatabase(s.base, name)
+	if err := createExtension(ctx, url); err != nil {
+		return err
+	}
+	// No policies: a background worker would change the data under a test.
+	return timeseries.Migrate(ctx, url, timeseries.Policies{})
+}
+
 func (s *server) makeTemplate(ctx context.Context, name string) error {
 	for _, sql := range []string{
 		"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)",
@@ -167,12 +200,7 @@ func (s *server) makeTemplate(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	url := withDatabase(s.base, name)
-	if err := createExtension(ctx, url); err != nil {
-		return err
-	}
-	// No policies: a background worker would change the data under a test.
-	if err := timeseries.Migrate(ctx, url, timeseries.Policies{}); err != nil {
+	if err := s.fillTemplate(ctx, name); err != nil {
 		return err
 	}
 	comment := "made " + time.Now().UTC().Format(time.RFC3339)

@@ -30,7 +30,8 @@ const (
 type server struct {
 	base          string // URL as given; its database is where admin connects
 	singleBackend bool
-	process       int32 // our key of lockProcess, part of our clones' names
+	live          chan struct{} // holds one for each database in use
+	process       int32         // our key of lockProcess, part of our clones' names
 
 	mu       sync.Mutex // guards what follows
 	admin    *pgx.Conn
@@ -76,10 +77,14 @@ func newServer(ctx context.Context) (*server, error) {
 		return nil, fmt.Errorf("the test server does not answer: %w", err)
 	}
 	s := &server{
-		base:          base,
-		singleBackend: admin.PgConn().ParameterStatus("telemetryd.single_backend") == "on",
-		process:       rand.Int32(),
-		admin:         admin,
+		base:    base,
+		live:    make(chan struct{}, maxLive),
+		process: rand.Int32(),
+		admin:   admin,
+	}
+	if admin.PgConn().ParameterStatus("telemetryd.single_backend") == "on" {
+		s.singleBackend = true
+		s.live = make(chan struct{}, maxLiveLone)
 	}
 	if _, err := admin.Exec(ctx, "SELECT pg_advisory_lock($1, $2)", lockProcess, s.process); err != nil {
 		return nil, fmt.Errorf("mark this test process: %w", err)
