@@ -24,7 +24,7 @@ const retryAfterAway = time.Second
 type Deps struct {
 	Store  *timeseries.Store
 	Auth   *auth.Service
-	Convex http.Handler // the Convex endpoints; see api/convex
+	Convex FunctionHandler // the endpoints of Convex clients
 	// Archives makes the files that archives functions name; nil serves none.
 	Archives *timeseries.Archives
 	Log      *slog.Logger
@@ -38,6 +38,13 @@ type Deps struct {
 	Page http.Handler
 	// Observe is told of every answered request; nil tells nobody.
 	Observe func(method, route string, status int, took time.Duration)
+}
+
+// FunctionHandler serves the endpoints of Convex clients. *convex.Server is one.
+type FunctionHandler interface {
+	http.Handler
+	// Handles reports whether the request is for one of its endpoints.
+	Handles(r *http.Request) bool
 }
 
 // Config is what the API needs from the settings.
@@ -124,7 +131,7 @@ func New(d Deps) (http.Handler, error) {
 		writeError(c, s.Log, fault.New(fault.NotFound, "there is nothing at %s", c.Request.URL.Path))
 	})
 	return trusted.noteClient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.Convex != nil && isConvexPath(r.URL.Path) {
+		if s.Convex != nil && s.Convex.Handles(r) {
 			s.Convex.ServeHTTP(w, r)
 			return
 		}
@@ -146,20 +153,6 @@ func (s *server) Routes() []Route {
 		all = append(all, routes...)
 	}
 	return all
-}
-
-// isConvexPath tells the endpoints of Convex clients, which may begin with
-// several slashes, from ours.
-func isConvexPath(path string) bool {
-	path = "/" + strings.TrimLeft(path, "/")
-	switch path {
-	case "/version", "/instance_version", "/instance_name":
-		return true
-	case "/api/config":
-		return false
-	}
-	rest, ok := strings.CutPrefix(path, "/api/")
-	return ok && !strings.HasPrefix(strings.TrimLeft(rest, "/"), "v1/")
 }
 
 // handle wraps a route with the access rules and error answers.

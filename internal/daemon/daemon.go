@@ -11,13 +11,17 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/api"
+	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/dashboard"
 	"github.com/ecovolt/telemetryd/realtime"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
@@ -28,14 +32,15 @@ type Daemon struct {
 	Auth  *auth.Service
 	Hub   *realtime.Hub
 
-	config   Config
-	log      *slog.Logger
-	pool     *pgxpool.Pool
-	listener net.Listener
-	server   *http.Server
-	stop     context.CancelFunc
-	work     sync.WaitGroup
-	failed   chan error
+	config    Config
+	functions *convex.Server
+	log       *slog.Logger
+	pool      *pgxpool.Pool
+	listener  net.Listener
+	server    *http.Server
+	stop      context.CancelFunc
+	work      sync.WaitGroup
+	failed    chan error
 }
 
 // Start brings a daemon up on a migrated database. It returns once the daemon
@@ -98,10 +103,32 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 			d.log.Info("made the first administrator")
 		}
 	}
+	archives := timeseries.NewArchives(d.Store)
+	if err := d.openFunctions(archives); err != nil {
+		return nil, err
+	}
 	return api.New(api.Deps{
-		Store: d.Store, Auth: d.Auth, Log: d.log,
+		Store: d.Store, Auth: d.Auth, Archives: archives, Convex: d.functions, Log: d.log,
 		Config: d.apiConfig(),
 	})
+}
+
+// openFunctions makes the endpoints of Convex clients.
+func (d *Daemon) openFunctions(archives *timeseries.Archives) error {
+	registry := convex.NewRegistry()
+	err := functions.Register(registry, functions.Deps{
+		Store: d.Store, Auth: d.Auth, Dashboards: dashboard.New(d.pool), Archives: archives,
+		PublicURL: strings.TrimSuffix(d.config.PublicURL, "/"), AblyChannel: d.config.AblyChannel,
+	})
+	if err != nil {
+		return err
+	}
+	d.functions, err = convex.New(convex.Options{
+		Registry: registry, Resolver: d.Auth, Pool: d.pool, Hub: d.Hub,
+		AllowOrigin: api.NewOrigins(d.config.AllowOrigins).Allows,
+		Version:     d.config.Version, Log: d.log,
+	})
+	return err
 }
 
 func (d *Daemon) apiConfig() api.Config {
@@ -150,6 +177,7 @@ func (d *Daemon) listen(handler http.Handler) error {
 func (d *Daemon) background(ctx context.Context) {
 	d.goes(func() { d.Hub.Run(ctx) })
 	d.goes(func() { d.Auth.Run(ctx) })
+	d.goes(func() { d.functions.Run(ctx) })
 	d.goes(func() { every(ctx, time.Second, d.purge) })
 }
 
@@ -204,7 +232,8 @@ func (d *Daemon) Failed() <-chan error { return d.failed }
 // Stop takes no more requests, finishes those that it accepted, and ends. When
 // the context ends first, open requests are cut off.
 func (d *Daemon) Stop(ctx context.Context) error {
-	err := d.server.Shutdown(ctx)
+	// Sockets are not requests to the HTTP server any more: they end first.
+	err := errors.Join(d.functions.Shutdown(ctx), d.server.Shutdown(ctx))
 	if err != nil {
 		err = errors.Join(fmt.Errorf("finish open requests: %w", err), d.server.Close())
 	}
