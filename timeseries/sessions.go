@@ -296,6 +296,9 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 	if err != nil {
 		return fmt.Errorf("delete notifications: %w", err)
 	}
+	if err := forgetDerived(ctx, tx, session); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(ctx, `DELETE FROM sessions WHERE session = $1`, session); err != nil {
 		return fmt.Errorf("delete session: %w", err)
 	}

@@ -27,6 +27,7 @@ type Store struct {
 	log      *slog.Logger
 	now      func() time.Time
 	onCommit func(sessionIDs ...string)
+	catalog  catalogCache
 }
 
 // New makes a Store on a migrated database.

@@ -1,0 +1,412 @@
+package timeseries
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// refreshLock is the advisory lock of the instance that refreshes.
+const refreshLock = 0x74656c656d5f7266
+
+// RefreshOptions tune the refresher. The zero value is fit for use.
+type RefreshOptions struct {
+	// Every is how long to wait between two looks for changes; 0 is 1 s.
+	Every time.Duration
+	// KeepRowstore leaves chunks as they are before a large refresh. Otherwise
+	// those whose day is over are moved to the columnstore first, from where
+	// they are aggregated ten times as fast.
+	KeepRowstore bool
+}
+
+// bulkRecords is from how many new records a refresh is a large one.
+const bulkRecords = 200_000
+
+// RefreshResult says what one pass of the refresher did.
+type RefreshResult struct {
+	Busy       bool // another instance is at it; nothing was done
+	Sessions   int  // sessions brought up to date
+	Windows    int  // windows refreshed, over all levels
+	Compressed int  // chunks moved to the columnstore
+	Summaries  int  // session summaries brought up to date
+	Took       time.Duration
+}
+
+// RunRefresher keeps rollups and summaries up to date until ctx ends. Any
+// number of instances may run it; one at a time works.
+func (s *Store) RunRefresher(ctx context.Context, opt RefreshOptions) {
+	every := opt.Every
+	if every <= 0 {
+		every = time.Second
+	}
+	failures := 0
+	for {
+		wait := every
+		result, err := s.Refresh(ctx, opt)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			failures++
+			wait = min(every<<min(failures, 5), 30*time.Second)
+			s.log.Error("refreshing rollups failed", slog.Any("error", err), slog.Duration("retry_in", wait))
+		default:
+			failures = 0
+			if result.Took > 5*time.Second || result.Compressed > 0 {
+				s.log.Info("rollups refreshed", slog.Int("sessions", result.Sessions), slog.Int("windows", result.Windows),
+					slog.Int("compressed_chunks", result.Compressed), slog.Duration("took", result.Took))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Refresh brings the rollups and summaries up to what is committed now, and no
+// more than the ranges that changed. It may be stopped at any moment: what was
+// not finished is found again, since progress is recorded after the refresh.
+func (s *Store) Refresh(ctx context.Context, opt RefreshOptions) (result RefreshResult, err error) {
+	start := time.Now()
+	defer func() { result.Took = time.Since(start) }()
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return result, fmt.Errorf("refresh rollups: %w", err)
+	}
+	defer conn.Release()
+	var mine bool
+	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(refreshLock)).Scan(&mine); err != nil {
+		return result, fmt.Errorf("refresh rollups: %w", err)
+	}
+	if !mine {
+		result.Busy = true
+		return result, nil
+	}
+	defer func() {
+		// A connection that cannot give the lock back must not return to the pool.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_, unlockErr := conn.Exec(ctx, resetSettings()+fmt.Sprintf("SELECT pg_advisory_unlock(%d)", int64(refreshLock)))
+		if unlockErr != nil {
+			conn.Conn().Close(ctx)
+		}
+	}()
+	r := refresh{conn: conn, opt: opt, result: &result}
+	if r.catalog, err = s.catalog.get(ctx, conn); err != nil {
+		return result, err
+	}
+	if r.catalog.continuous() {
+		err = r.rollups(ctx)
+	} else {
+		_, err = conn.Exec(ctx, "DELETE FROM rollup_dirty") // views are never behind
+	}
+	if err != nil {
+		s.catalog.forget(r.catalog)
+		return result, fmt.Errorf("refresh rollups: %w", err)
+	}
+	if result.Summaries, err = refreshSummaries(ctx, conn.Conn()); err != nil {
+		return result, fmt.Errorf("refresh summaries: %w", err)
+	}
+	return result, nil
+}
+
+// refresh is one pass.
+type refresh struct {
+	conn    *pgxpool.Conn
+	catalog *catalog
+	opt     RefreshOptions
+	result  *RefreshResult
+}
+
+// pending is a session whose records are ahead of the rollups.
+type pending struct {
+	Session int32
+	Batch   int32 // watermark of the records
+	Done    int32 // watermark of the rollups
+}
+
+func (r *refresh) rollups(ctx context.Context) error {
+	version, err := rollupVersion(ctx, r.conn, "")
+	if err != nil {
+		return err
+	}
+	// Batch numbers of a session become visible in order, so that a watermark
+	// by session skips nothing, in whatever order sessions commit.
+	rows, err := r.conn.Query(ctx, `
+		SELECT s.session, s.batch, coalesce(p.batch, 0)
+		FROM sessions s LEFT JOIN rollup_progress p USING (session)
+		WHERE s.batch > coalesce(p.batch, 0)`)
+	if err != nil {
+		return err
+	}
+	sessions, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pending])
+	if err != nil {
+		return err
+	}
+	spans, records, err := r.changedByBatches(ctx, sessions)
+	if err != nil {
+		return err
+	}
+	dirty, dirtySpans, err := r.dirty(ctx)
+	if err != nil {
+		return err
+	}
+	spans = append(spans, dirtySpans...)
+	if len(spans) == 0 && len(sessions) == 0 {
+		return nil
+	}
+	if records >= bulkRecords && !r.opt.KeepRowstore {
+		if err := r.compress(ctx, spans); err != nil {
+			return err
+		}
+	}
+	if err := r.refresh(ctx, spans); err != nil {
+		return err
+	}
+	return r.advance(ctx, version, sessions, dirty)
+}
+
+// changedByBatches gives the ranges of the batches that the rollups lack, and
+// how many records those have.
+func (r *refresh) changedByBatches(ctx context.Context, sessions []pending) ([]timeSpan, int64, error) {
+	var ids, after, upTo []int32
+	for _, p := range sessions {
+		ids, after, upTo = append(ids, p.Session), append(after, p.Done), append(upTo, p.Batch)
+	}
+	rows, err := r.conn.Query(ctx, `
+		SELECT b.session, b.batch, b.min_time, b.max_time, b.records
+		FROM unnest($1::int[], $2::int[], $3::int[]) p (session, after, up_to)
+		JOIN ingest_batches b ON b.session = p.session AND b.batch > p.after AND b.batch <= p.up_to
+		WHERE b.records > 0`, ids, after, upTo)
+	if err != nil {
+		return nil, 0, err
+	}
+	type batch struct {
+		session, number int32
+		span            timeSpan
+	}
+	var spans []timeSpan
+	var sparse []batch
+	var total int64
+	var b batch
+	var first, last time.Time
+	var records int64
+	_, err = pgx.ForEachRow(rows, []any{&b.session, &b.number, &first, &last, &records}, func() error {
+		total += records
+		b.span = timeSpan{first, last.Add(time.Microsecond)}
+		// A batch with one stray timestamp spans months in which nothing changed.
+		if b.span.length() > time.Hour && b.span.length() > time.Duration(records)*10*time.Second {
+			sparse = append(sparse, b)
+			return nil
+		}
+		spans = append(spans, b.span)
+		if len(spans) > 10_000 {
+			spans = mergeSpans(spans, 0)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, b := range sparse {
+		rows, err := r.conn.Query(ctx, `
+			SELECT DISTINCT time_bucket('10 minutes', time)
+			FROM telemetry
+			WHERE session = $1 AND batch = $2 AND time >= $3 AND time < $4`, b.session, b.number, b.span.From, b.span.To)
+		if err != nil {
+			return nil, 0, err
+		}
+		buckets, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, bucket := range buckets {
+			spans = append(spans, timeSpan{bucket, bucket.Add(10 * time.Minute)}.clip(b.span))
+		}
+	}
+	return spans, total, nil
+}
+
+// dirty gives the ranges that changed other than by batches.
+func (r *refresh) dirty(ctx context.Context) (ids []int64, spans []timeSpan, err error) {
+	rows, err := r.conn.Query(ctx, "SELECT id, from_time, to_time FROM rollup_dirty")
+	if err != nil {
+		return nil, nil, err
+	}
+	var id int64
+	var from, to time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &from, &to}, func() error {
+		ids = append(ids, id)
+		spans = append(spans, timeSpan{from, to.Add(time.Microsecond)})
+		return nil
+	})
+	return ids, spans, err
+}
+
+// refreshSettings make aggregation hash, which it does on whole vectors of the
+// columnstore; TimescaleDB costs its sorted plans too low.
+var refreshSettings = [][2]string{
+	{"statement_timeout", "0"},
+	{"jit", "off"},
+	{"enable_sort", "off"},
+	{"max_parallel_workers_per_gather", "0"},
+	{"timescaledb.enable_decompression_sorted_merge", "off"},
+	{"work_mem", "64MB"},
+}
+
+func resetSettings() string {
+	var b strings.Builder
+	for _, setting := range refreshSettings {
+		b.WriteString("RESET " + setting[0] + ";")
+	}
+	return b.String()
+}
+
+// maxWindows bounds how many windows of one level are refreshed one by one.
+// Beyond it, neighbours are joined: TimescaleDB itself leaves out the buckets
+// in between that did not change, at a small cost for each call.
+const maxWindows = 24
+
+// refresh aggregates the ranges anew, finest level first, since each level
+// reads the one below.
+func (r *refresh) refresh(ctx context.Context, spans []timeSpan) error {
+	defer r.conn.Exec(ctx, resetSettings())
+	for _, setting := range refreshSettings {
+		if _, err := r.conn.Exec(ctx, fmt.Sprintf("SET %s = '%s'", setting[0], setting[1])); err != nil {
+			return err
+		}
+	}
+	for _, level := range Levels {
+		windows := make([]timeSpan, len(spans))
+		for i, s := range spans {
+			windows[i] = s.outward(level.Width)
+		}
+		windows = mergeSpans(windows, 0)
+		for gap := 10 * level.Width; len(windows) > maxWindows; gap *= 4 {
+			windows = mergeSpans(windows, gap)
+		}
+		for _, w := range windows {
+			// It cannot run in a transaction block, nor with parameters in all versions.
+			_, err := r.conn.Exec(ctx, fmt.Sprintf("CALL refresh_continuous_aggregate('%s', %s, %s%s)",
+				level.Relation, timeLiteral(w.From), timeLiteral(w.To), r.catalog.refreshOptions))
+			if err != nil {
+				return fmt.Errorf("%s from %v to %v: %w", level.Name, w.From, w.To, err)
+			}
+			r.result.Windows++
+		}
+	}
+	return nil
+}
+
+func timeLiteral(t time.Time) string {
+	return "'" + t.UTC().Format("2006-01-02 15:04:05.000000") + "+00'::timestamptz"
+}
+
+// compress moves the chunks of a large import to the columnstore, if their day
+// is over.
+func (r *refresh) compress(ctx context.Context, spans []timeSpan) error {
+	rows, err := r.conn.Query(ctx, `
+		SELECT format('%I.%I', chunk_schema, chunk_name), range_start, range_end
+		FROM timescaledb_information.chunks
+		WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema()
+		  AND range_end < now() - INTERVAL '1 hour'
+		  AND EXISTS (SELECT FROM timescaledb_information.hypertables h
+		              WHERE h.hypertable_name = 'telemetry' AND h.hypertable_schema = current_schema() AND h.compression_enabled)
+		ORDER BY range_start`)
+	if err != nil {
+		return err
+	}
+	type chunk struct {
+		Name     string
+		From, To time.Time
+	}
+	chunks, err := pgx.CollectRows(rows, pgx.RowToStructByPos[chunk])
+	if err != nil {
+		return err
+	}
+	for _, c := range chunks {
+		changed := false
+		for _, s := range spans {
+			changed = changed || !s.clip(timeSpan{c.From, c.To}).empty()
+		}
+		if !changed {
+			continue
+		}
+		if _, err := r.conn.Exec(ctx, "SELECT compress_chunk('"+c.Name+"', if_not_compressed => true)"); err != nil {
+			// The refresh works without, only slower.
+			if ctx.Err() != nil {
+				return err
+			}
+			continue
+		}
+		r.result.Compressed++
+	}
+	return nil
+}
+
+var errRebuilt = errors.New("the rollups were made anew meanwhile")
+
+// advance records that the rollups now hold the sessions up to their batches.
+func (r *refresh) advance(ctx context.Context, version string, sessions []pending, dirty []int64) error {
+	return pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error {
+		now, err := rollupVersion(ctx, tx, "FOR SHARE")
+		if err != nil {
+			return err
+		}
+		if now != version {
+			return errRebuilt // the new ones hold nothing yet
+		}
+		var ids, batches []int32
+		for _, p := range sessions {
+			ids, batches = append(ids, p.Session), append(batches, p.Batch)
+		}
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO rollup_progress (session, batch)
+			SELECT p.session, p.batch
+			FROM unnest($1::int[], $2::int[]) p (session, batch)
+			JOIN sessions USING (session)
+			ON CONFLICT (session) DO UPDATE
+			SET batch = greatest(rollup_progress.batch, excluded.batch), refreshed_at = clock_timestamp()`, ids, batches)
+		if err != nil {
+			return err
+		}
+		r.result.Sessions = int(tag.RowsAffected())
+		_, err = tx.Exec(ctx, "DELETE FROM rollup_dirty WHERE id = ANY($1)", dirty)
+		return err
+	})
+}
+
+func rollupVersion(ctx context.Context, q querier, lock string) (version string, err error) {
+	err = q.QueryRow(ctx, "SELECT version FROM repeatable_objects WHERE name = 'rollups' "+lock).Scan(&version)
+	if err != nil {
+		return "", fmt.Errorf("read the version of the rollups: %w", err)
+	}
+	return version, nil
+}
+
+// forgetDerived removes what is derived from the records of a session, in the
+// transaction that deletes them and before the session's own row goes. The
+// rollups forget it soon after.
+func forgetDerived(ctx context.Context, tx pgx.Tx, session int32) error {
+	for _, table := range []string{"summary_parts", "session_summaries", "rollup_progress"} {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE session = $1", session); err != nil {
+			return fmt.Errorf("delete from %s: %w", table, err)
+		}
+	}
+	_, err := tx.Exec(ctx, `
+		INSERT INTO rollup_dirty (session, from_time, to_time)
+		SELECT session, first_time, last_time FROM sessions
+		WHERE session = $1 AND first_time IS NOT NULL`, session)
+	if err != nil {
+		return fmt.Errorf("note what the rollups have to forget: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package timeseries_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// Batches come in order, late, out of order and from last year, sessions go,
+// refreshes run in between and are stopped half-way: afterwards every level
+// holds exactly what a GROUP BY over the records gives.
+func TestRefreshIsExact(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(3) {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(seed, 1))
+			pool := dbtest.New(t)
+			s := timeseries.New(pool, timeseries.Options{})
+			base := time.Date(2026, 3, 21, 21, 41, 0, 0, time.UTC)
+			var late []func()
+			for step := range 25 {
+				id := []string{"a", "b", "c"}[rng.IntN(3)]
+				samples := run(rng, base.Add(time.Duration(step)*7*time.Minute), 50+rng.IntN(600))
+				switch rng.IntN(6) {
+				case 0: // last year's
+					for i := range samples {
+						samples[i].time = samples[i].time.AddDate(-1, 0, rng.IntN(2))
+					}
+				case 1: // one stray timestamp
+					samples[len(samples)/2].time = base.AddDate(0, -2, rng.IntN(5))
+				}
+				send := func() { store(t, s, id, samples) }
+				if rng.IntN(3) == 0 {
+					late = append(late, send)
+				} else {
+					send()
+				}
+				switch rng.IntN(8) {
+				case 0, 1:
+					refresh(t, s)
+				case 2: // killed at some moment
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rng.IntN(200))*time.Millisecond)
+					_, _ = s.Refresh(ctx, timeseries.RefreshOptions{})
+					cancel()
+				case 3:
+					if _, err := s.DeleteSession(t.Context(), id); err != nil && !fault.Is(err, fault.NotFound) {
+						t.Fatal(err)
+					}
+				case 4:
+					if _, err := s.PurgeDeleted(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				case 5:
+					if len(late) > 0 {
+						late[0]()
+						late = late[1:]
+					}
+				}
+			}
+			for _, send := range late {
+				send()
+			}
+			if _, err := s.PurgeDeleted(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			refresh(t, s)
+			levelsEqualRecords(t, pool)
+			if again := refresh(t, s); again.Windows != 0 || again.Sessions != 0 {
+				t.Errorf("a second refresh found work: %+v", again)
+			}
+		})
+	}
+}
+
+// A refresh of one late record covers one bucket of each level.
+func TestRefreshCoversWhatChanged(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	if dbtest.Edition(t, pool) == "apache" {
+		t.Skip("views are not refreshed")
+	}
+	s := timeseries.New(pool, timeseries.Options{})
+	rng := rand.New(rand.NewPCG(1, 2))
+	base := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
+	store(t, s, "a", run(rng, base, 2000))
+	refresh(t, s)
+	speed := 99.0
+	store(t, s, "a", []sample{{time: base.AddDate(-1, 0, 0), speed: &speed}})
+	if got := refresh(t, s); got.Windows != len(timeseries.Levels) {
+		t.Errorf("refreshed %d windows, want one of each level", got.Windows)
+	}
+	levelsEqualRecords(t, pool)
+}
+
+// Only one instance refreshes at a time; the other says so and leaves.
+func TestRefreshOneAtATime(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	if dbtest.SingleBackend(t) {
+		t.Skip("needs two connections")
+	}
+	conn, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	const refreshLock = 0x74656c656d5f7266
+	if _, err := conn.Exec(t.Context(), "SELECT pg_advisory_lock($1)", int64(refreshLock)); err != nil {
+		t.Fatal(err)
+	}
+	result, err := timeseries.New(pool, timeseries.Options{}).Refresh(t.Context(), timeseries.RefreshOptions{})
+	if err != nil || !result.Busy {
+		t.Errorf("result %+v, error %v; want busy", result, err)
+	}
+	if _, err := conn.Exec(t.Context(), "SELECT pg_advisory_unlock($1)", int64(refreshLock)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// RunRefresher shows a late batch in every level within five seconds.
+func TestRefresherKeepsUp(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	if dbtest.SingleBackend(t) {
+		t.Skip("needs two connections")
+	}
+	s := timeseries.New(pool, timeseries.Options{})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); s.RunRefresher(ctx, timeseries.RefreshOptions{}) }()
+	defer func() { stop(); <-done }()
+	rng := rand.New(rand.NewPCG(3, 4))
+	base := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
+	for _, start := range []time.Time{base, base.Add(-6 * time.Hour), base.AddDate(-1, 0, 0)} {
+		store(t, s, "a", run(rng, start, 500))
+		committed := time.Now()
+		for {
+			var behind bool
+			err := pool.QueryRow(t.Context(), `
+				SELECT (SELECT sum(records) FROM sessions) IS DISTINCT FROM (SELECT sum(records) FROM telemetry_10m)`).Scan(&behind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !behind {
+				break
+			}
+			if time.Since(committed) > 5*time.Second {
+				t.Fatal("rollups are behind five seconds after the commit")
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	levelsEqualRecords(t, pool)
+}

@@ -1,0 +1,125 @@
+package timeseries
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// catalog is what reads and refreshes need to know of the database's rollups.
+type catalog struct {
+	// tables holds, by the order of Levels, the hypertable behind each level.
+	// It is nil on the Apache edition. Reads use it rather than the view: the
+	// view joins what is materialized with the records behind its watermark,
+	// which costs more to plan than a read takes, and it would not show late
+	// records. rollup_progress says better what is materialized.
+	tables []string
+	// settings is the SELECT that prepares a transaction for a read.
+	settings string
+	// refreshOptions is what a refresh passes beside its window.
+	refreshOptions string
+}
+
+func (c *catalog) continuous() bool { return c.tables != nil }
+
+// catalogCache keeps the catalog until a read finds it outdated.
+type catalogCache struct {
+	mu      sync.Mutex
+	current *catalog
+}
+
+func (c *catalogCache) forget(old *catalog) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current == old {
+		c.current = nil
+	}
+}
+
+func (c *catalogCache) get(ctx context.Context, q querier) (*catalog, error) {
+	c.mu.Lock()
+	current := c.current
+	c.mu.Unlock()
+	if current != nil {
+		return current, nil
+	}
+	current, err := readCatalog(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("find the rollups: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current = current
+	return current, nil
+}
+
+// readSettings make the planner fit for short analytic reads. Compiling a
+// query takes longer than running it; a generic plan opens every chunk there
+// is; and the merge of sorted batches keeps the columnstore from aggregating
+// whole vectors.
+var readSettings = [][2]string{
+	{"jit", "off"},
+	{"plan_cache_mode", "force_custom_plan"},
+	{"timescaledb.enable_decompression_sorted_merge", "off"},
+}
+
+func readCatalog(ctx context.Context, q querier) (*catalog, error) {
+	c := &catalog{}
+	var known []string
+	var refreshArguments int
+	err := q.QueryRow(ctx, `
+		SELECT (SELECT array_agg(name) FROM pg_settings WHERE name = ANY($1)),
+		       (SELECT coalesce(max(pronargs), 0) FROM pg_proc WHERE proname = 'refresh_continuous_aggregate')`,
+		settingNames()).Scan(&known, &refreshArguments)
+	if err != nil {
+		return nil, err
+	}
+	var calls []string
+	for _, setting := range readSettings {
+		if slices.Contains(known, setting[0]) {
+			calls = append(calls, fmt.Sprintf("set_config('%s', '%s', true)", setting[0], setting[1]))
+		}
+	}
+	c.settings = "SELECT " + strings.Join(calls, ", ") + ", set_config('statement_timeout', $1, true)"
+	if refreshArguments >= 5 {
+		// By default a refresh goes by ten buckets at a time, which is slow where
+		// buckets are short.
+		c.refreshOptions = `, options => '{"buckets_per_batch": 0}'`
+	}
+	continuous, err := hasContinuousAggregates(ctx, q)
+	if err != nil || !continuous {
+		return c, err
+	}
+	for _, level := range Levels {
+		table, _, err := materialization(ctx, q, level.Relation)
+		if err != nil {
+			return nil, err
+		}
+		if table == "" {
+			c.tables = nil // made by the Apache edition and not rebuilt yet
+			return c, nil
+		}
+		c.tables = append(c.tables, table)
+	}
+	return c, nil
+}
+
+func settingNames() []string {
+	var names []string
+	for _, setting := range readSettings {
+		names = append(names, setting[0])
+	}
+	return names
+}
+
+// undefinedTable reports that a table of the catalog is gone, since another
+// instance made the rollups anew.
+func undefinedTable(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "42P01"
+}

@@ -1,0 +1,143 @@
+package timeseries_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// sample is a record as the tests of rollups and series make it. A nil value
+// is one that the record lacks.
+type sample struct {
+	time  time.Time
+	speed *float64
+	power *float64
+	mode  string
+}
+
+// run makes random records of a session: a cadence with jitter, gaps, missing
+// values, spikes and timestamps that repeat.
+func run(rng *rand.Rand, start time.Time, n int) []sample {
+	cadence := time.Duration(20+rng.IntN(400)) * time.Millisecond
+	if rng.IntN(4) == 0 {
+		cadence *= 50
+	}
+	t := start
+	samples := make([]sample, 0, n)
+	speed := 8.0
+	for range n {
+		switch rng.IntN(200) {
+		case 0:
+			t = t.Add(time.Duration(rng.Int64N(int64(20 * time.Minute))))
+		case 1: // the same timestamp again
+		default:
+			t = t.Add(cadence + time.Duration(rng.Int64N(int64(cadence/4))))
+		}
+		speed += rng.Float64() - 0.5
+		s := sample{time: t.Truncate(time.Microsecond), mode: []string{"eco", "normal", "coasting"}[rng.IntN(3)]}
+		if rng.IntN(10) > 0 {
+			v := speed
+			if rng.IntN(300) == 0 {
+				v += float64(rng.IntN(2)*2-1) * 1000
+			}
+			s.speed = &v
+		}
+		if rng.IntN(3) > 0 {
+			v := rng.NormFloat64() * 300
+			s.power = &v
+		}
+		samples = append(samples, s)
+	}
+	return samples
+}
+
+func encodeSamples(session string, samples []sample) []byte {
+	var b bytes.Buffer
+	b.WriteByte('[')
+	for i, s := range samples {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"session_id":%q,"timestamp":%q,"driver_mode":%q`, session, s.time.UTC().Format("2006-01-02T15:04:05.000000+00:00"), s.mode)
+		number := func(name string, v *float64) {
+			if v != nil {
+				fmt.Fprintf(&b, `,%q:%s`, name, strconv.FormatFloat(*v, 'g', -1, 64))
+			}
+		}
+		number("speed_ms", s.speed)
+		number("power_w", s.power)
+		b.WriteByte('}')
+	}
+	b.WriteByte(']')
+	return b.Bytes()
+}
+
+// store sends samples as one batch.
+func store(t testing.TB, s *timeseries.Store, session string, samples []sample) {
+	t.Helper()
+	storeJSON(t, s, encodeSamples(session, samples))
+}
+
+func storeJSON(t testing.TB, s *timeseries.Store, records []byte) {
+	t.Helper()
+	b := timeseries.NewBatch()
+	defer b.Release()
+	if err := timeseries.DecodeRecords(records, b, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Ingest(t.Context(), b, timeseries.IngestOptions{Source: "test"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func refresh(t testing.TB, s *timeseries.Store) timeseries.RefreshResult {
+	t.Helper()
+	for {
+		result, err := s.Refresh(t.Context(), timeseries.RefreshOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !result.Busy {
+			return result
+		}
+	}
+}
+
+// levelsEqualRecords compares every level with a plain GROUP BY over the records.
+func levelsEqualRecords(t testing.TB, pool *pgxpool.Pool) {
+	t.Helper()
+	for _, level := range timeseries.Levels {
+		var wrong int
+		var example string
+		err := pool.QueryRow(t.Context(), fmt.Sprintf(`
+			WITH raw AS (
+				SELECT session, time_bucket(INTERVAL '%[2]d seconds', time) AS bucket, count(*) AS records, min(time) AS first_time, max(time) AS last_time,
+				       min(speed_ms) AS smin, max(speed_ms) AS smax, sum(speed_ms) AS ssum, count(speed_ms) AS scount,
+				       min(power_w) AS pmin, max(power_w) AS pmax, sum(power_w) AS psum, count(power_w) AS pcount
+				FROM telemetry GROUP BY 1, 2
+			), joined AS (
+				SELECT coalesce(raw.session, l.session) AS session, coalesce(raw.bucket, l.bucket) AS bucket,
+				       (raw.records, raw.first_time, raw.last_time, smin, smax, scount, pmin, pmax, pcount)
+				       IS NOT DISTINCT FROM
+				       (l.records, l.first_time, l.last_time, speed_ms_min, speed_ms_max, speed_ms_count, power_w_min, power_w_max, power_w_count)
+				       AND (ssum IS NOT DISTINCT FROM speed_ms_sum OR abs(ssum - speed_ms_sum) <= 1e-9 * (abs(ssum) + 1000))
+				       AND (psum IS NOT DISTINCT FROM power_w_sum OR abs(psum - power_w_sum) <= 1e-9 * (abs(psum) + 1000)) AS equal
+				FROM raw FULL JOIN %[1]s l USING (session, bucket)
+			)
+			SELECT count(*), coalesce(min(session || ' ' || bucket), '') FROM joined WHERE equal IS NOT TRUE`,
+			level.Relation, int(level.Width.Seconds()))).Scan(&wrong, &example)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wrong > 0 {
+			t.Errorf("%d buckets of %s differ from the records, such as session and bucket %s", wrong, level.Name, example)
+		}
+	}
+}

@@ -1,0 +1,313 @@
+package timeseries
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Summary is the figures of a whole session. The rules are the function
+// contract's: distance and energy are the last record's counters where it has
+// them, else integrated; speeds and means leave out records without a value.
+type Summary struct {
+	Session     string    `json:"session_id"`
+	Batch       int32     `json:"batch"` // the watermark that it was computed for
+	Start       time.Time `json:"start"`
+	End         time.Time `json:"end"`
+	Records     int64     `json:"records"`
+	Distance    float64   `json:"distance_km"`
+	MaxSpeed    float64   `json:"max_speed_kmh"`
+	AvgSpeed    float64   `json:"avg_speed_kmh"` // of the records that move
+	Energy      float64   `json:"energy_wh"`
+	Efficiency  float64   `json:"efficiency_km_kwh"` // 0 when unknown
+	Duration    float64   `json:"duration_min"`
+	AvgPower    float64   `json:"avg_power_w"`
+	MaxPower    float64   `json:"max_power_w"`
+	AvgVoltage  float64   `json:"avg_voltage_v"`
+	MaxG        float64   `json:"max_g"`
+	OptSpeed    float64   `json:"optimal_speed_kmh"` // first estimate, 0 when none
+	Quality     *float64  `json:"quality_score"`     // nil when no record has one
+	Elevation   float64   `json:"elevation_gain_m"`
+	Anomalies   int64     `json:"anomalies"`
+	Cadence     float64   `json:"cadence_s"` // mean step between records, gaps left out
+	LongestGap  float64   `json:"longest_gap_s"`
+	Duplicates  int64     `json:"duplicates"` // records that share their timestamp with the one before
+	NoFix       int64     `json:"no_fix"`     // records without a position
+	Gaps        []Gap     `json:"gaps"`       // the longest, oldest first; at most maxGaps
+	GapsOmitted int       `json:"gaps_omitted"`
+}
+
+// Gap is a time without records, between two records.
+type Gap struct {
+	From    time.Time `json:"from"`
+	To      time.Time `json:"to"`
+	Seconds float64   `json:"seconds"`
+}
+
+// maxGaps bounds how many gaps a summary names.
+const maxGaps = 100
+
+// summaryPause is how long the summary of a growing session is left alone
+// before it is computed again. Store.Summary does not wait for it.
+const summaryPause = 5 * time.Second
+
+// Summary gives the figures of a session as of its newest batch.
+func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
+	var key int32
+	err := s.pool.QueryRow(ctx, `SELECT session FROM sessions WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&key)
+	if err == pgx.ErrNoRows {
+		return nil, NoSession(id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("summarise session: %w", err)
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("summarise session: %w", err)
+	}
+	defer conn.Release()
+	if err := summarise(ctx, conn.Conn(), key); err != nil {
+		return nil, fmt.Errorf("summarise session: %w", err)
+	}
+	sum := &Summary{Session: id, Gaps: []Gap{}}
+	var start, end *time.Time
+	err = conn.QueryRow(ctx, `
+		SELECT m.batch, s.first_time, s.last_time, coalesce(m.records, 0),
+		       coalesce(m.distance_km, 0), coalesce(m.max_speed_kmh, 0), coalesce(m.avg_speed_kmh, 0), coalesce(m.energy_wh, 0),
+		       coalesce(m.efficiency_km_kwh, 0), coalesce(m.duration_min, 0), coalesce(m.avg_power_w, 0), coalesce(m.max_power_w, 0),
+		       coalesce(m.avg_voltage_v, 0), coalesce(m.max_g, 0), coalesce(m.optimal_speed_kmh, 0), m.quality_score,
+		       coalesce(m.elevation_gain_m, 0), coalesce(m.anomalies, 0), coalesce(m.cadence_s, 0), coalesce(m.longest_gap_s, 0),
+		       coalesce(m.duplicates, 0), coalesce(m.no_fix, 0)
+		FROM session_summaries m JOIN sessions s USING (session)
+		WHERE m.session = $1 AND s.deleted_at IS NULL`, key).Scan(
+		&sum.Batch, &start, &end, &sum.Records, &sum.Distance, &sum.MaxSpeed, &sum.AvgSpeed, &sum.Energy,
+		&sum.Efficiency, &sum.Duration, &sum.AvgPower, &sum.MaxPower, &sum.AvgVoltage, &sum.MaxG, &sum.OptSpeed, &sum.Quality,
+		&sum.Elevation, &sum.Anomalies, &sum.Cadence, &sum.LongestGap, &sum.Duplicates, &sum.NoFix)
+	if err == pgx.ErrNoRows {
+		return nil, NoSession(id) // deleted a moment ago
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read summary: %w", err)
+	}
+	if start != nil && end != nil {
+		sum.Start, sum.End = start.UTC(), end.UTC()
+	}
+	if sum.Gaps, sum.GapsOmitted, err = readGaps(ctx, conn, key, GapThreshold(sum.Cadence)); err != nil {
+		return nil, fmt.Errorf("find gaps: %w", err)
+	}
+	return sum, nil
+}
+
+// GapThreshold gives from how many seconds on a step between two records is a
+// gap, for a session with that mean step: five times the usual, at least 2 s.
+func GapThreshold(cadence float64) float64 { return max(2, 5*cadence) }
+
+// readGaps finds the longest gaps by the summary's parts; only minutes that
+// hold one are looked up in the records.
+func readGaps(ctx context.Context, q querier, session int32, threshold float64) ([]Gap, int, error) {
+	rows, err := q.Query(ctx, `
+		WITH parts AS (
+			SELECT minute, step_max, first_time, lag(last_time) OVER (ORDER BY minute) AS before
+			FROM summary_parts WHERE session = $1
+		), gaps AS (
+			SELECT before AS from_time, first_time AS to_time FROM parts
+			WHERE first_time - before > make_interval(secs => $2)
+			UNION ALL
+			SELECT inside.before, inside.time
+			FROM (SELECT minute FROM parts WHERE step_max > $2 ORDER BY step_max DESC LIMIT $3) p
+			CROSS JOIN LATERAL (
+				SELECT time, lag(time) OVER (ORDER BY time) AS before
+				FROM telemetry
+				WHERE session = $1 AND time >= p.minute AND time < p.minute + INTERVAL '1 minute'
+			) inside
+			WHERE inside.time - inside.before > make_interval(secs => $2)
+		)
+		SELECT from_time, to_time, extract(epoch FROM to_time - from_time)::float8, count(*) OVER ()
+		FROM gaps ORDER BY to_time - from_time DESC, from_time LIMIT $3`, session, threshold, maxGaps)
+	if err != nil {
+		return nil, 0, err
+	}
+	gaps := []Gap{}
+	var g Gap
+	var all int
+	_, err = pgx.ForEachRow(rows, []any{&g.From, &g.To, &g.Seconds, &all}, func() error {
+		gaps = append(gaps, Gap{g.From.UTC(), g.To.UTC(), g.Seconds})
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	sortGaps(gaps)
+	return gaps, max(0, all-len(gaps)), nil
+}
+
+// refreshSummaries computes what changed since the summaries were made.
+func refreshSummaries(ctx context.Context, conn *pgx.Conn) (int, error) {
+	rows, err := conn.Query(ctx, `
+		SELECT s.session
+		FROM sessions s LEFT JOIN session_summaries m USING (session)
+		WHERE s.deleted_at IS NULL AND s.batch > coalesce(m.batch, 0)
+		  AND (m.computed_at IS NULL OR m.computed_at < clock_timestamp() - $1::interval)`, summaryPause)
+	if err != nil {
+		return 0, err
+	}
+	sessions, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		return 0, err
+	}
+	for _, session := range sessions {
+		if err := summarise(ctx, conn, session); err != nil {
+			return 0, err
+		}
+		// Lists of sessions show figures of the summary.
+		if _, err := conn.Exec(ctx, "UPDATE sessions SET revision = revision + 1 WHERE session = $1", session); err != nil {
+			return 0, err
+		}
+	}
+	return len(sessions), nil
+}
+
+// summarise brings the summary of one session up to its newest batch. It reads
+// only the minutes that changed. Callers may run it at the same time.
+func summarise(ctx context.Context, conn *pgx.Conn, session int32) error {
+	var err error
+	for range 5 {
+		// One snapshot, so that the figures are those of a whole batch.
+		err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
+			return summariseTx(ctx, tx, session)
+		})
+		var pgErr *pgconn.PgError
+		if !errors.As(err, &pgErr) || (pgErr.Code != "40001" && pgErr.Code != "23505") {
+			return err
+		}
+		// Another caller did it meanwhile; a fresh snapshot shows its work.
+	}
+	return err
+}
+
+func summariseTx(ctx context.Context, tx pgx.Tx, session int32) error {
+	var batch, done int32
+	err := tx.QueryRow(ctx, `
+		SELECT s.batch, coalesce(m.batch, 0)
+		FROM sessions s LEFT JOIN session_summaries m USING (session)
+		WHERE s.session = $1 AND s.deleted_at IS NULL`, session).Scan(&batch, &done)
+	if err == pgx.ErrNoRows {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if batch == done {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT min_time, max_time FROM ingest_batches
+		WHERE session = $1 AND batch > $2 AND batch <= $3 AND records > 0`, session, done, batch)
+	if err != nil {
+		return err
+	}
+	var spans []timeSpan
+	var first, last time.Time
+	_, err = pgx.ForEachRow(rows, []any{&first, &last}, func() error {
+		spans = append(spans, timeSpan{first, last.Add(time.Microsecond)}.outward(time.Minute))
+		if len(spans) > 10_000 {
+			spans = mergeSpans(spans, 0)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, s := range mergeSpans(spans, 10*time.Minute) {
+		if _, err := tx.Exec(ctx, "DELETE FROM summary_parts WHERE session = $1 AND minute >= $2 AND minute < $3", session, s.From, s.To); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, summaryPartsSQL, session, s.From, s.To); err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec(ctx, summaryMergeSQL, session, batch)
+	return err
+}
+
+// summaryPartsSQL counts whole minutes. A step is the time since the record
+// before, in the same minute; those between minutes are added by the merge.
+const summaryPartsSQL = `
+INSERT INTO summary_parts
+SELECT $1, minute, count(*), min(time), max(time),
+       max(speed) FILTER (WHERE step IS NULL), max(power) FILTER (WHERE step IS NULL), max(speed),
+       sum(speed) FILTER (WHERE speed > 0), count(*) FILTER (WHERE speed > 0),
+       sum(power), count(power), max(power), sum(voltage_v), count(voltage_v), max(g),
+       sum(quality_score), count(quality_score), max(elevation_gain_m),
+       count(*) FILTER (WHERE severity <> 'none'),
+       first(optimal_speed_kmh, time) FILTER (WHERE optimal_speed_kmh IS NOT NULL),
+       coalesce(sum(speed * step) FILTER (WHERE step > 0 AND step < 60), 0),
+       coalesce(sum(abs(power) * step) FILTER (WHERE step > 0 AND step < 72), 0),
+       max(route_distance_km) FILTER (WHERE is_last), max(cumulative_energy_kwh) FILTER (WHERE is_last),
+       max(efficiency) FILTER (WHERE is_last),
+       count(step), coalesce(sum(step), 0), coalesce(max(step), 0), count(*) FILTER (WHERE step = 0),
+       count(*) FILTER (WHERE latitude IS NULL OR longitude IS NULL OR (latitude = 0 AND longitude = 0))
+FROM (
+	SELECT time, time_bucket(INTERVAL '1 minute', time) AS minute,
+	       coalesce(speed_ms, avg_speed_kmh / 3.6) AS speed,
+	       coalesce(power_w, voltage_v * current_a) AS power,
+	       coalesce(current_g_force, CASE WHEN num_nonnulls(accel_x, accel_y, accel_z) > 0
+	           THEN sqrt(coalesce(accel_x, 0)^2 + coalesce(accel_y, 0)^2 + coalesce(accel_z, 0)^2) / 9.81 END) AS g,
+	       coalesce(outlier_severity, CASE WHEN jsonb_typeof(outliers) = 'object' THEN outliers ->> 'severity' END) AS severity,
+	       coalesce(acc_eff_km_kwh, inst_eff_km_kwh, current_efficiency_km_kwh) AS efficiency,
+	       voltage_v, quality_score, elevation_gain_m, optimal_speed_kmh, route_distance_km, cumulative_energy_kwh, latitude, longitude,
+	       extract(epoch FROM time - lag(time) OVER w)::float8 AS step,
+	       lead(time) OVER w IS NULL AS is_last
+	FROM telemetry
+	WHERE session = $1 AND time >= $2 AND time < $3
+	WINDOW w AS (PARTITION BY time_bucket(INTERVAL '1 minute', time) ORDER BY time, batch, ord)
+) r
+GROUP BY minute`
+
+const summaryMergeSQL = `
+WITH parts AS (
+	SELECT *, extract(epoch FROM first_time - lag(last_time) OVER w)::float8 AS step
+	FROM summary_parts
+	WHERE session = $1
+	WINDOW w AS (ORDER BY minute)
+), newest AS (
+	SELECT last_route_km, last_kwh, last_eff FROM parts ORDER BY minute DESC LIMIT 1
+), total AS (
+	SELECT sum(records) AS records, min(first_time) AS first_time, max(last_time) AS last_time,
+	       max(speed_max) AS speed_max, sum(moving_sum) / nullif(sum(moving_count), 0) AS moving,
+	       sum(power_sum) / nullif(sum(power_count), 0) AS power, max(power_max) AS power_max,
+	       sum(voltage_sum) / nullif(sum(voltage_count), 0) AS voltage, max(g_max) AS g,
+	       sum(quality_sum) / nullif(sum(quality_count), 0) AS quality, max(elevation_max) AS elevation,
+	       sum(anomalies) AS anomalies, first(optimal_first, minute) FILTER (WHERE optimal_first IS NOT NULL) AS optimal,
+	       sum(distance_m) + coalesce(sum(first_speed * step) FILTER (WHERE step > 0 AND step < 60), 0) AS metres,
+	       sum(energy_j) + coalesce(sum(abs(first_power) * step) FILTER (WHERE step > 0 AND step < 72), 0) AS joules,
+	       (sum(step_sum) + coalesce(sum(step) FILTER (WHERE step < 60), 0)) / nullif(sum(steps) + count(*) FILTER (WHERE step < 60), 0) AS cadence,
+	       greatest(max(step_max), max(step)) AS longest, sum(duplicates) AS duplicates, sum(no_fix) AS no_fix
+	FROM parts
+)
+INSERT INTO session_summaries
+SELECT $1, $2, clock_timestamp(), records,
+       CASE WHEN last_route_km > 0 THEN last_route_km ELSE metres / 1000 END,
+       speed_max * 3.6, moving * 3.6,
+       CASE WHEN last_kwh > 0 THEN last_kwh * 1000 ELSE joules / 3600 END,
+       CASE WHEN abs(last_eff) <= 500 THEN last_eff ELSE 0 END,
+       extract(epoch FROM last_time - first_time) / 60,
+       power, power_max, voltage, g, optimal, quality, elevation, anomalies, cadence, longest, duplicates, no_fix
+FROM total LEFT JOIN newest ON true
+ON CONFLICT (session) DO UPDATE SET
+	batch = excluded.batch, computed_at = excluded.computed_at, records = excluded.records,
+	distance_km = excluded.distance_km, max_speed_kmh = excluded.max_speed_kmh, avg_speed_kmh = excluded.avg_speed_kmh,
+	energy_wh = excluded.energy_wh, efficiency_km_kwh = excluded.efficiency_km_kwh, duration_min = excluded.duration_min,
+	avg_power_w = excluded.avg_power_w, max_power_w = excluded.max_power_w, avg_voltage_v = excluded.avg_voltage_v,
+	max_g = excluded.max_g, optimal_speed_kmh = excluded.optimal_speed_kmh, quality_score = excluded.quality_score,
+	elevation_gain_m = excluded.elevation_gain_m, anomalies = excluded.anomalies, cadence_s = excluded.cadence_s,
+	longest_gap_s = excluded.longest_gap_s, duplicates = excluded.duplicates, no_fix = excluded.no_fix`
+
+func sortGaps(gaps []Gap) {
+	slices.SortFunc(gaps, func(a, b Gap) int { return a.From.Compare(b.From) })
+}
