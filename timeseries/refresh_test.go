@@ -91,7 +91,7 @@ func TestRefreshCoversWhatChanged(t *testing.T) {
 	store(t, s, "a", run(rng, base, 2000))
 	refresh(t, s)
 	speed := 99.0
-	store(t, s, "a", []sample{{time: base.AddDate(-1, 0, 0), speed: &speed}})
+	store(t, s, "a", []runSample{{time: base.AddDate(-1, 0, 0), speed: &speed}})
 	if got := refresh(t, s); got.Windows != len(timeseries.Levels) {
 		t.Errorf("refreshed %d windows, want one of each level", got.Windows)
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
-// sample is a record as the tests of rollups and series make it. A nil value
+// runSample is a record as the tests of rollups and series make it. A nil value
 // is one that the record lacks.
-type sample struct {
+type runSample struct {
 	time  time.Time
 	speed *float64
 	power *float64
@@ -24,13 +24,13 @@ type sample struct {
 
 // run makes random records of a session: a cadence with jitter, gaps, missing
 // values, spikes and timestamps that repeat.
-func run(rng *rand.Rand, start time.Time, n int) []sample {
+func run(rng *rand.Rand, start time.Time, n int) []runSample {
 	cadence := time.Duration(20+rng.IntN(400)) * time.Millisecond
 	if rng.IntN(4) == 0 {
 		cadence *= 50
 	}
 	t := start
-	samples := make([]sample, 0, n)
+	samples := make([]runSample, 0, n)
 	speed := 8.0
 	for range n {
 		switch rng.IntN(200) {
@@ -41,7 +41,7 @@ func run(rng *rand.Rand, start time.Time, n int) []sample {
 			t = t.Add(cadence + time.Duration(rng.Int64N(int64(cadence/4))))
 		}
 		speed += rng.Float64() - 0.5
-		s := sample{time: t.Truncate(time.Microsecond), mode: []string{"eco", "normal", "coasting"}[rng.IntN(3)]}
+		s := runSample{time: t.Truncate(time.Microsecond), mode: []string{"eco", "normal", "coasting"}[rng.IntN(3)]}
 		if rng.IntN(10) > 0 {
 			v := speed
 			if rng.IntN(300) == 0 {
@@ -58,7 +58,7 @@ func run(rng *rand.Rand, start time.Time, n int) []sample {
 	return samples
 }
 
-func encodeSamples(session string, samples []sample) []byte {
+func encodeSamples(session string, samples []runSample) []byte {
 	var b bytes.Buffer
 	b.WriteByte('[')
 	for i, s := range samples {
@@ -80,7 +80,7 @@ func encodeSamples(session string, samples []sample) []byte {
 }
 
 // store sends samples as one batch.
-func store(t testing.TB, s *timeseries.Store, session string, samples []sample) {
+func store(t testing.TB, s *timeseries.Store, session string, samples []runSample) {
 	t.Helper()
 	storeJSON(t, s, encodeSamples(session, samples))
 }
