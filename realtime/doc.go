@@ -6,11 +6,25 @@
 // so the tick bounds only what other instances wrote. Versions are in the
 // database: instances behind a load balancer need nothing else.
 //
-//	ingest ──commit──▶ sessions.batch, changes ◀──one query per tick── Hub ──▶ Sub (coalesced wake-up)
-//	   └────────────────── Wake ────────────────────────────────────────▲
+// The Stream serves GET /api/v1/live, as a websocket or as server-sent events.
+// When the hub says that a session moved, it reads the new records once,
+// encodes them once for each set of fields and rate in use, and queues the
+// result with every connection.
 //
-// Concurrency: Run owns the polling; all other methods may be called from any
-// goroutine. A Sub belongs to its subscriber, but its methods are safe to call
-// from several goroutines. The hub never blocks on a subscriber: a wake-up is
-// a flag, and what changed is a set.
+//	ingest ──commit──▶ sessions.batch, changes ◀──one query per tick── Hub ──▶ Sub (coalesced wake-up)
+//	   └────────────────── Wake ────────────────────────────────────────▲       │
+//	                                                                            ▼
+//	client ◀── queue, bounded in bytes ◀── group (fields, rate) ◀── feed (session) ◀── one read per wake-up
+//	   └─ fell behind, or was away: its own goroutine reads from the database until it has caught up ─┘
+//
+// A client's place is a cursor: a batch number of its session, and a place in
+// that batch. Batches of a session become visible in order, so "after this
+// cursor" is exactly what the client lacks.
+//
+// Concurrency: Hub.Run owns the polling and Stream.Run the reading for live
+// clients; all other methods may be called from any goroutine. Neither ever
+// waits for a client: a subscriber's wake-up is a flag and what changed a set;
+// a connection's queue takes a message or drops the subscription to catching
+// up. A connection has one goroutine that reads, and one that writes while
+// there is something to write.
 package realtime

@@ -1,0 +1,441 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// Records is what a Stream reads from the store. timeseries.Deltas is one.
+type Records interface {
+	ReadDeltas(ctx context.Context, wants []timeseries.Want, fields *timeseries.FieldSet, limit int) ([]timeseries.Delta, error)
+	RecentStart(ctx context.Context, now timeseries.Position, recent timeseries.Recent) (timeseries.Position, time.Time, error)
+	CountBetween(ctx context.Context, from, to timeseries.Position) (int64, error)
+}
+
+// StreamOptions tune a Stream. The zero value is right for production but for
+// Policy, without which everybody may watch everything.
+type StreamOptions struct {
+	Policy Policy
+	// Credential finds what a request brings to sign in with; it is handed to
+	// Policy.Viewer. Default: the Authorization header's value after its scheme.
+	Credential func(*http.Request) string
+	// CheckOrigin says whether a page of the request's Origin may connect.
+	// Default: pages of the same host only.
+	CheckOrigin func(*http.Request) bool
+	// QueueBytes bounds what is queued for one connection. A client that lets
+	// more pile up is served from the database when it reads again.
+	// Default 1 MiB.
+	QueueBytes int
+	// ReplayRecords is the most records that are sent again to a client that
+	// was away; past it, it gets a resync and a snapshot. Default 200,000.
+	ReplayRecords int
+	// Connections is the most open at once. Default 20,000.
+	Connections int
+	// PingEvery is how often an idle connection is asked for a sign of life;
+	// two unanswered pings end it. Default 25 s.
+	PingEvery time.Duration
+	// Readers is how many connections read from the database at once to catch
+	// up. Default 4.
+	Readers int
+	// Compression offers permessage-deflate. Messages below 512 bytes are never
+	// compressed, and no state is kept between messages.
+	Compression bool
+	Log         *slog.Logger
+}
+
+// Stream serves live records to connections. Make one with NewStream, start it
+// with Run, hand it requests.
+//
+// One goroutine reads each changed session's new records once per wake-up of
+// the hub, encodes them once for each set of fields and rate in use, and
+// queues the result with every live reader.
+type Stream struct {
+	hub     *Hub
+	records Records
+	opt     StreamOptions
+	log     *slog.Logger
+	sub     *Sub
+	kick    chan struct{}
+	reading chan struct{} // a slot for each reader of the database
+	work    sync.WaitGroup
+
+	framesOut, recordsOut, overflows, replayReads, deltaReads atomic.Int64
+
+	mu     sync.Mutex
+	feeds  map[string]*feed
+	dirty  map[*feed]struct{} // to be read
+	peers  map[*peer]struct{}
+	topics map[string]map[*peer]struct{} // of viewers, by topic
+	closed bool
+}
+
+// NewStream makes a stream on a hub. Nothing is sent before Run.
+func NewStream(hub *Hub, records Records, opt StreamOptions) *Stream {
+	if opt.Policy == nil {
+		opt.Policy = everything{}
+	}
+	if opt.Credential == nil {
+		opt.Credential = func(r *http.Request) string {
+			_, credential, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+			return credential
+		}
+	}
+	if opt.CheckOrigin == nil {
+		opt.CheckOrigin = sameOrigin
+	}
+	if opt.QueueBytes <= 0 {
+		opt.QueueBytes = 1 << 20
+	}
+	if opt.ReplayRecords <= 0 {
+		opt.ReplayRecords = 200_000
+	}
+	if opt.Connections <= 0 {
+		opt.Connections = 20_000
+	}
+	if opt.PingEvery <= 0 {
+		opt.PingEvery = 25 * time.Second
+	}
+	if opt.Readers <= 0 {
+		opt.Readers = 4
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Stream{
+		hub: hub, records: records, opt: opt, log: opt.Log,
+		sub:     hub.Subscribe(),
+		kick:    make(chan struct{}, 1),
+		reading: make(chan struct{}, opt.Readers),
+		feeds:   map[string]*feed{},
+		dirty:   map[*feed]struct{}{},
+		peers:   map[*peer]struct{}{},
+		topics:  map[string]map[*peer]struct{}{},
+	}
+}
+
+// Run serves until ctx ends, then closes every connection with "going away"
+// and waits for them. Call it once, beside Hub.Run.
+func (st *Stream) Run(ctx context.Context) {
+	var both sync.WaitGroup
+	both.Go(func() { st.deliver(ctx) })
+	both.Go(func() { st.tend(ctx) })
+	both.Wait()
+	st.mu.Lock()
+	st.closed = true
+	peers := st.snapshotPeers()
+	st.mu.Unlock()
+	for _, p := range peers {
+		p.close(closeShutdown)
+	}
+	st.work.Wait()
+	st.sub.Close()
+}
+
+// readTimeout bounds one read of new records.
+const readTimeout = 10 * time.Second
+
+// deliver reads what is new and hands it out.
+func (st *Stream) deliver(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var failed int
+	for {
+		var retry <-chan time.Time
+		var due time.Time
+		if failed > 0 {
+			due = time.Now().Add(min(50*time.Millisecond<<min(failed, 6), 2*time.Second))
+		} else {
+			due = st.flushDue(time.Now())
+		}
+		if !due.IsZero() {
+			timer.Reset(time.Until(due))
+			retry = timer.C
+		}
+		kick := st.kick
+		if failed > 0 {
+			kick = nil
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-st.sub.C():
+			st.note(ctx, st.sub.Changed())
+		case <-kick:
+		case <-retry:
+		}
+		if err := st.read(ctx); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			failed++
+			st.log.Debug("new records could not be read", "error", err)
+			continue
+		}
+		failed = 0
+	}
+}
+
+// note sorts what the hub says has changed.
+func (st *Stream) note(ctx context.Context, topics []string) {
+	var again []*peer
+	st.mu.Lock()
+	for _, topic := range topics {
+		if id, ok := strings.CutPrefix(topic, schema.TopicSession("")); ok {
+			if f := st.feeds[id]; f != nil {
+				st.dirty[f] = struct{}{}
+			}
+		}
+		for p := range st.topics[topic] {
+			again = append(again, p)
+		}
+	}
+	st.mu.Unlock()
+	for _, p := range again {
+		p.askAgain(ctx)
+	}
+}
+
+// nudge makes the stream look at one feed's session.
+func (st *Stream) nudge(f *feed) {
+	st.mu.Lock()
+	if st.feeds[f.id] == f {
+		st.dirty[f] = struct{}{}
+	}
+	st.mu.Unlock()
+	select {
+	case st.kick <- struct{}{}:
+	default:
+	}
+}
+
+// read brings all dirty feeds up to date.
+func (st *Stream) read(ctx context.Context) error {
+	for ctx.Err() == nil {
+		feeds := st.takeDirty()
+		if len(feeds) == 0 {
+			return nil
+		}
+		wants := make([]timeseries.Want, 0, len(feeds))
+		open := feeds[:0]
+		var fields *timeseries.FieldSet
+		for _, f := range feeds {
+			f.mu.Lock()
+			if f.opened { // otherwise it will see for itself
+				wants = append(wants, timeseries.Want{ID: f.id, From: f.pos})
+				open = append(open, f)
+				if f.wanted != nil && fields == nil {
+					fields = f.wanted
+				} else if f.wanted != nil {
+					fields = fields.Union(f.wanted)
+				}
+			}
+			f.mu.Unlock()
+		}
+		if len(open) == 0 {
+			continue
+		}
+		if fields == nil {
+			fields = noFields
+		}
+		limited, cancel := context.WithTimeout(ctx, readTimeout)
+		deltas, err := st.records.ReadDeltas(limited, wants, fields, livePage)
+		cancel()
+		st.mu.Lock()
+		if err != nil {
+			for _, f := range open {
+				st.dirty[f] = struct{}{}
+			}
+			st.mu.Unlock()
+			return err
+		}
+		st.mu.Unlock()
+		st.deltaReads.Add(1)
+		now := time.Now()
+		for i, f := range open {
+			if f.apply(&deltas[i], now) {
+				st.mu.Lock()
+				st.dirty[f] = struct{}{}
+				st.mu.Unlock()
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// livePage is how many records one read for live readers brings.
+const livePage = 2000
+
+func (st *Stream) takeDirty() []*feed {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	feeds := make([]*feed, 0, len(st.dirty))
+	for f := range st.dirty {
+		if st.feeds[f.id] == f {
+			feeds = append(feeds, f)
+		}
+	}
+	clear(st.dirty)
+	return feeds
+}
+
+// flushDue sends what waits for a bounded rate and is due, and gives when the
+// next is.
+func (st *Stream) flushDue(now time.Time) (next time.Time) {
+	st.mu.Lock()
+	feeds := make([]*feed, 0, len(st.feeds))
+	for _, f := range st.feeds {
+		feeds = append(feeds, f)
+	}
+	st.mu.Unlock()
+	for _, f := range feeds {
+		if at := f.flushDue(now); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
+
+// tend keeps an eye on connections: signs of life, answers of the policy that
+// run out, and whether the database is there.
+func (st *Stream) tend(ctx context.Context) {
+	health := st.hub.Subscribe()
+	defer health.Close()
+	told, _ := st.hub.Healthy()
+	ticker := time.NewTicker(min(time.Second, st.opt.PingEvery/4))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-health.C():
+			ok, since := st.hub.Healthy()
+			if ok == told {
+				continue
+			}
+			told = ok
+			f := messageFrame(statusMessage(ok, since))
+			for _, p := range st.allPeers() {
+				p.sendFrame(f)
+			}
+		case now := <-ticker.C:
+			for _, p := range st.allPeers() {
+				p.beat(now)
+				if p.outdated(now) {
+					p.askAgain(ctx)
+				}
+			}
+		}
+	}
+}
+
+func statusMessage(ok bool, since time.Time) ServerMessage {
+	m := ServerMessage{Type: "status", Database: "away", Since: since.UTC().Format(time.RFC3339Nano)}
+	if ok {
+		m.Database = "up"
+	}
+	return m
+}
+
+func (st *Stream) allPeers() []*peer {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.snapshotPeers()
+}
+
+func (st *Stream) snapshotPeers() []*peer {
+	peers := make([]*peer, 0, len(st.peers))
+	for p := range st.peers {
+		peers = append(peers, p)
+	}
+	return peers
+}
+
+// feed gives the feed of a session, with one more user. Give it back with
+// release.
+func (st *Stream) feed(id string) *feed {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	f := st.feeds[id]
+	if f == nil {
+		f = newFeed(st, id)
+		st.feeds[id] = f
+	}
+	f.refs++
+	return f
+}
+
+// release takes a subscription off its feed; the last one closes it.
+func (st *Stream) release(s *subscription) {
+	s.feed.leave(s)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	s.feed.refs--
+	if s.feed.refs == 0 {
+		delete(st.feeds, s.feed.id)
+		delete(st.dirty, s.feed)
+		st.sub.Unwatch(s.feed.topic)
+	}
+}
+
+// watch makes the hub watch a feed's session.
+func (st *Stream) watch(ctx context.Context, f *feed) error {
+	err := st.sub.Watch(ctx, f.topic)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.feeds[f.id] == nil {
+		st.sub.Unwatch(f.topic) // it was closed meanwhile
+	}
+	return err
+}
+
+var errFull = errors.New("too many connections")
+
+// admit registers a connection. What it does is counted as work until ended.
+func (st *Stream) admit(p *peer) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.closed || len(st.peers) >= st.opt.Connections {
+		return errFull
+	}
+	st.peers[p] = struct{}{}
+	st.work.Add(1)
+	return nil
+}
+
+// forget is the end of a connection.
+func (st *Stream) forget(p *peer, topics []string) {
+	st.mu.Lock()
+	delete(st.peers, p)
+	st.dropTopics(p, topics)
+	st.mu.Unlock()
+	st.work.Done()
+}
+
+// StreamStats counts what a stream does.
+type StreamStats struct {
+	Connections, Sessions int   // now
+	Frames                int64 // messages written
+	Records               int64 // records read for live readers
+	DeltaReads            int64 // reads for live readers
+	ReplayReads           int64 // reads by connections that caught up
+	Overflows             int64 // subscriptions that fell behind
+}
+
+// Stats gives the stream's counts.
+func (st *Stream) Stats() StreamStats {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return StreamStats{
+		Connections: len(st.peers), Sessions: len(st.feeds), Frames: st.framesOut.Load(), Records: st.recordsOut.Load(),
+		DeltaReads: st.deltaReads.Load(), ReplayReads: st.replayReads.Load(), Overflows: st.overflows.Load(),
+	}
+}

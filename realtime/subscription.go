@@ -1,0 +1,469 @@
+package realtime
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// Reasons why what a client has does not continue.
+const (
+	reasonRecreated = "recreated" // another session has the id now
+	reasonRewound   = "rewound"   // the database was put back to an earlier state
+	reasonTooFar    = "too_far"   // more was missed than is sent again
+)
+
+// subscription is one connection's interest in one session. It is live, that
+// is a member of a group of its feed, or a goroutine of its own reads from the
+// database until it has caught up with the feed, or it waits for a slow client
+// to take data again.
+type subscription struct {
+	peer     *peer
+	feed     *feed
+	session  string
+	id       string // the client's name for the request, until it was answered
+	set      *timeseries.FieldSet
+	fieldKey string
+	rate     float64
+	mode     string
+	since    *timeseries.Position
+	resume   []timeseries.Position // one of them may be this session's
+	recent   timeseries.Recent
+
+	// Guarded by peer.mu.
+	pos    timeseries.Position // after all that is queued
+	sent   timeseries.Position // after all that was written
+	placed bool                // pos and sent mean something
+	live   bool
+	behind bool   // to catch up as soon as the client takes data
+	reason string // why it has to start over; empty: it goes on
+	gone   bool
+	until  time.Time // when the policy is asked again; zero never
+	cancel context.CancelFunc
+
+	droppedRecords  int64
+	droppedMessages int
+
+	// Of the goroutine that places it and catches up.
+	unsent *unsent
+}
+
+// unsent is what is left to send of a snapshot.
+type unsent struct {
+	from, to  timeseries.Position
+	notBefore time.Time
+	located   bool
+}
+
+func newSubscription(p *peer, r request) *subscription {
+	s := &subscription{
+		peer: p, session: r.Session, id: r.ID, set: r.set, fieldKey: strings.Join(r.set.Names(), ","),
+		rate: r.MaxRate, mode: r.Mode, since: r.since, recent: r.snapshot,
+	}
+	if r.set == timeseries.AllFields {
+		s.fieldKey = "*"
+	}
+	if !r.given {
+		s.recent = timeseries.Recent{Records: 1} // no screen starts blank
+	}
+	s.feed = p.stream.feed(r.Session)
+	return s
+}
+
+// start lets a goroutine place the subscription, or catch up. peer.mu is held.
+func (s *subscription) start() {
+	ctx, cancel := context.WithCancel(s.peer.ctx)
+	s.cancel = cancel
+	s.peer.stream.work.Add(1)
+	go func() {
+		defer s.peer.stream.work.Done()
+		defer cancel()
+		s.run(ctx)
+	}()
+}
+
+// run brings the subscription to where the feed is. While the database is
+// away it keeps trying: the client was told, and nothing is lost by waiting.
+func (s *subscription) run(ctx context.Context) {
+	pause := 100 * time.Millisecond
+	for {
+		err := s.attempt(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if refused := fault.As(err); refused != nil && refused.Kind != fault.Internal && refused.Kind != fault.Unavailable {
+			s.refuse(refused)
+			return
+		}
+		s.peer.stream.log.Debug("a live subscription waits", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause/2 + rand.N(pause)):
+		}
+		pause = min(2*pause, 2*time.Second)
+	}
+}
+
+func (s *subscription) refuse(err *fault.Error) {
+	s.peer.mu.Lock()
+	answer := ServerMessage{Type: "error", ID: s.id, Session: s.session, Code: codeOf(err), Message: err.Error()}
+	if s.peer.subs[s.session] == s {
+		delete(s.peer.subs, s.session)
+	}
+	s.peer.drop(s)
+	s.peer.mu.Unlock()
+	s.peer.stream.release(s)
+	s.peer.send(answer)
+}
+
+// codeOf names a refusal.
+func codeOf(err *fault.Error) string {
+	if err.Code != "" {
+		return err.Code
+	}
+	switch err.Kind {
+	case fault.Unauthenticated:
+		return "UNAUTHENTICATED"
+	case fault.Forbidden:
+		return "FORBIDDEN"
+	case fault.NotFound:
+		return "NOT_FOUND"
+	case fault.RateLimited:
+		return codeLimit
+	}
+	return codeInvalid
+}
+
+func (s *subscription) position() timeseries.Position {
+	s.peer.mu.Lock()
+	defer s.peer.mu.Unlock()
+	return s.pos
+}
+
+// attempt does what is left to do; it may be called again after an error.
+func (s *subscription) attempt(ctx context.Context) error {
+	s.peer.mu.Lock()
+	viewer, placed := s.peer.viewer, s.placed
+	s.peer.mu.Unlock()
+	until, err := s.peer.stream.opt.Policy.MayWatch(ctx, viewer, s.session)
+	if err != nil {
+		return err
+	}
+	s.peer.mu.Lock()
+	s.until = until
+	s.peer.mu.Unlock()
+	if err := s.feed.open(ctx); err != nil {
+		return fmt.Errorf("follow a session: %w", err)
+	}
+	s.feed.want(s.set)
+	if !placed {
+		if err := s.place(ctx); err != nil {
+			return err
+		}
+	} else if err := s.explain(ctx); err != nil {
+		return err
+	}
+	if err := s.snapshot(ctx); err != nil {
+		return err
+	}
+	return s.catchUp(ctx)
+}
+
+// place decides where the subscription begins, and answers the client.
+func (s *subscription) place(ctx context.Context) error {
+	now, name := s.feed.stand()
+	if s.since == nil {
+		s.since = resumeFrom(s.resume, now.Session)
+	}
+	if s.since != nil && (now.Session != s.since.Session || now.Compare(*s.since) < 0) {
+		// The client may have its cursor from an instance that is ahead.
+		at, err := s.ask(ctx)
+		if err != nil {
+			return err
+		}
+		now = at
+	}
+	start, resumed, reason := now, false, ""
+	if s.since != nil && now.Session != 0 {
+		since := *s.since
+		if since.Session == 0 { // it waited for the session to begin
+			since.Session = now.Session
+		}
+		switch {
+		case since.Session != now.Session:
+			reason = reasonRecreated
+		case now.Compare(since) < 0:
+			reason = reasonRewound
+		default:
+			missed, err := s.peer.stream.records.CountBetween(ctx, since, now)
+			if err != nil {
+				return err
+			}
+			if missed > int64(s.peer.stream.opt.ReplayRecords) {
+				reason = reasonTooFar
+				break
+			}
+			resumed, start = true, since
+		}
+	}
+	exists := now.Session != 0
+	s.moveTo(start)
+	answer := messageFrame(ServerMessage{
+		Type: "subscribed", ID: s.id, Session: s.session, Name: name, Cursor: FormatCursor(start), Exists: &exists, Resumed: &resumed,
+		Fields: s.set.Names(), UnknownFields: s.set.Unknown(), MaxRate: s.rate, Mode: s.mode,
+	})
+	answer.marks, answer.to = resumed, start
+	if err := s.peer.offer(ctx, s, []*frame{answer}); err != nil {
+		return err
+	}
+	s.peer.mu.Lock()
+	s.placed = true
+	s.peer.mu.Unlock()
+	switch {
+	case reason != "":
+		return s.startOver(ctx, reason, now)
+	case exists && !resumed:
+		s.unsent = &unsent{to: now}
+	}
+	return nil
+}
+
+// moveTo sets where the subscription stands, while nothing of it is queued.
+func (s *subscription) moveTo(pos timeseries.Position) {
+	s.peer.mu.Lock()
+	defer s.peer.mu.Unlock()
+	s.pos, s.sent = pos, pos
+}
+
+// say queues a message that brings no records.
+func (s *subscription) say(ctx context.Context, m ServerMessage) error {
+	return s.peer.offer(ctx, s, []*frame{messageFrame(m)})
+}
+
+// ask gives where the session stands in the database.
+func (s *subscription) ask(ctx context.Context) (timeseries.Position, error) {
+	deltas, err := s.peer.stream.records.ReadDeltas(ctx, []timeseries.Want{{ID: s.session}}, noFields, 1)
+	if err != nil {
+		return timeseries.Position{}, err
+	}
+	return deltas[0].Now, nil
+}
+
+// startOver tells the client that what it has does not continue; a snapshot
+// as of now follows.
+func (s *subscription) startOver(ctx context.Context, reason string, now timeseries.Position) error {
+	_, name := s.feed.stand()
+	s.peer.mu.Lock()
+	s.pos, s.reason = now, ""
+	s.droppedMessages, s.droppedRecords = 0, 0
+	s.peer.mu.Unlock()
+	s.unsent = &unsent{to: now}
+	return s.say(ctx, ServerMessage{Type: "resync", Session: s.session, Name: name, Reason: reason, Cursor: FormatCursor(now)})
+}
+
+// snapshot sends the recent past, in order of arrival, if that is to be done.
+func (s *subscription) snapshot(ctx context.Context) error {
+	u := s.unsent
+	if u == nil {
+		return nil
+	}
+	if !u.located {
+		from, notBefore, err := s.peer.stream.records.RecentStart(ctx, u.to, s.recent)
+		if err != nil {
+			return err
+		}
+		u.from, u.notBefore, u.located = from, notBefore, true
+	}
+	w := s.feed.writer(kindSnapshot, s.set)
+	for u.from != u.to {
+		d, err := s.read(ctx, timeseries.Want{ID: s.session, From: u.from, Upto: u.to.Batch, NotBefore: u.notBefore})
+		if err != nil {
+			return err
+		}
+		if d.To == u.from {
+			break // the session went; the feed will tell
+		}
+		w.addAll(d, 0, s.rate)
+		if d.To != u.to {
+			w.cut(d.To, false)
+		}
+		if err := s.peer.offer(ctx, s, w.frames); err != nil {
+			return err
+		}
+		u.from, w.frames = d.To, nil
+	}
+	w.cut(u.to, true)
+	s.unsent = nil
+	return s.peer.offer(ctx, s, w.frames)
+}
+
+// explain tells a client that read too slowly, or whose session changed under
+// it, what became of its subscription.
+func (s *subscription) explain(ctx context.Context) error {
+	s.peer.mu.Lock()
+	reason, from := s.reason, s.pos
+	messages, records := s.droppedMessages, s.droppedRecords
+	s.peer.mu.Unlock()
+	now, _ := s.feed.stand()
+	if reason != "" {
+		return s.startOver(ctx, reason, now)
+	}
+	if messages == 0 {
+		return nil // nothing was lost, or an earlier attempt told it
+	}
+	if now.Session != from.Session {
+		s.clearDropped()
+		return nil // catchUp sees it
+	}
+	replay := s.mode == ModeEvery
+	missed, err := s.peer.stream.records.CountBetween(ctx, from, now)
+	if err != nil {
+		return err
+	}
+	if replay && missed > int64(s.peer.stream.opt.ReplayRecords) {
+		return s.startOver(ctx, reasonTooFar, now)
+	}
+	to := from
+	if !replay {
+		to, records = now, max(records, missed)
+	}
+	s.clearDropped()
+	m := messageFrame(ServerMessage{
+		Type: "dropped", Session: s.session, Messages: messages, Dropped: records, Replay: &replay, Cursor: FormatCursor(to),
+	})
+	m.moves, m.to = true, to
+	return s.peer.offer(ctx, s, []*frame{m})
+}
+
+func (s *subscription) clearDropped() {
+	s.peer.mu.Lock()
+	defer s.peer.mu.Unlock()
+	s.droppedMessages, s.droppedRecords = 0, 0
+}
+
+// catchUp reads from the database what lies between the subscription and the
+// feed, and makes it live.
+func (s *subscription) catchUp(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if s.feed.join(s) {
+			return nil
+		}
+		pos := s.position()
+		target, _ := s.feed.stand()
+		if target.Session != pos.Session {
+			at, err := s.ask(ctx)
+			switch {
+			case err != nil:
+				return err
+			case at.Session == pos.Session:
+				s.waitForFeed(ctx)
+			default:
+				if err := s.newSession(ctx, pos, target); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if pos.Batch >= target.Batch {
+			// The feed is inside a batch, or behind what the client has.
+			s.waitForFeed(ctx)
+			continue
+		}
+		d, err := s.read(ctx, timeseries.Want{ID: s.session, From: pos, Upto: target.Batch})
+		if err != nil {
+			return err
+		}
+		if d.Now.Session != pos.Session {
+			s.waitForFeed(ctx) // it is about to learn that the session changed
+			continue
+		}
+		w := s.feed.writer(kindRecords, s.set)
+		w.replay = true
+		w.addAll(d, 0, s.rate)
+		w.cut(d.To, false)
+		if err := s.peer.offer(ctx, s, w.frames); err != nil {
+			return err
+		}
+		if len(w.frames) == 0 {
+			s.peer.mu.Lock()
+			s.pos = d.To
+			s.peer.mu.Unlock()
+		}
+	}
+	return ctx.Err()
+}
+
+// waitForFeed lets the feed look at the database.
+func (s *subscription) waitForFeed(ctx context.Context) {
+	s.feed.stream.nudge(s.feed)
+	timer := time.NewTimer(5 * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// newSession tells the client that its id means another session now, or none.
+func (s *subscription) newSession(ctx context.Context, pos, target timeseries.Position) error {
+	name := ""
+	if _, n := s.feed.stand(); target.Session != 0 {
+		name = n
+	}
+	began := timeseries.Position{Session: target.Session}
+	m := ServerMessage{Session: s.session, Name: name, Cursor: FormatCursor(began)}
+	switch {
+	case target.Session == 0:
+		m.Type, m.Cursor = "deleted", FormatCursor(pos)
+	case pos.Session == 0:
+		m.Type = "begun"
+	default:
+		m.Type, m.Reason = "resync", reasonRecreated
+	}
+	f := messageFrame(m)
+	f.moves, f.to = true, began
+	return s.peer.offer(ctx, s, []*frame{f})
+}
+
+// read reads a page, a few connections at a time.
+func (s *subscription) read(ctx context.Context, want timeseries.Want) (*timeseries.Delta, error) {
+	st := s.peer.stream
+	select {
+	case st.reading <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-st.reading }()
+	deltas, err := st.records.ReadDeltas(ctx, []timeseries.Want{want}, s.set, pageRecords)
+	if err != nil {
+		return nil, err
+	}
+	st.replayReads.Add(1)
+	return &deltas[0], nil
+}
+
+// golive makes the subscription a member of its feed's live readers; feed.mu
+// is held. It reports whether it is one.
+func (s *subscription) golive(frames []*frame, at timeseries.Position) bool {
+	p := s.peer
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || s.gone {
+		return false
+	}
+	s.live = true
+	live := p.pushLocked(s, frames)
+	if live {
+		s.pos = at
+	}
+	return live
+}
+
+// pageRecords is how many records one read from the database brings.
+const pageRecords = 500
