@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
@@ -12,9 +13,14 @@ import (
 // maxSmallBody bounds the bodies of requests that carry no records, in bytes.
 const maxSmallBody = 64 << 10
 
+// smallBodyPatience is how long such a body may take to arrive.
+const smallBodyPatience = 10 * time.Second
+
 // readBody decodes a small JSON body: one object of known members. Messages
 // never repeat what was sent, since it may be a password.
 func readBody(r *Request, into any) error {
+	// A client that sends a byte now and then must not hold the connection.
+	_ = http.NewResponseController(r.Writer).SetReadDeadline(time.Now().Add(smallBodyPatience))
 	decoder := json.NewDecoder(http.MaxBytesReader(r.Writer, r.Request.Body, maxSmallBody))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(into)

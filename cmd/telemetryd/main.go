@@ -26,6 +26,8 @@ type cli struct {
 	Migrate migrateCmd `cmd:"" help:"Bring the database to this version's schema."`
 	Import  importCmd  `cmd:"" help:"Store records from CSV or NDJSON files."`
 	Export  exportCmd  `cmd:"" help:"Write a session's records as CSV, NDJSON or JSON."`
+	User    userCmd    `cmd:"" help:"Manage accounts."`
+	Key     keyCmd     `cmd:"" help:"Manage deploy keys."`
 	Bench   benchCmd   `cmd:"" help:"Measure ingest and reads beside plain PostgreSQL."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"golang.org/x/term"
+
+	"github.com/ecovolt/telemetryd/auth"
+)
+
+// userCmd manages accounts from the machine that can reach the database. It
+// needs no account itself: that is how the first administrator is made.
+type userCmd struct {
+	CreateAdmin   userCreateAdminCmd   `cmd:"" help:"Make an administrator. Asks for the password, or reads it from standard input."`
+	List          userListCmd          `cmd:"" help:"List all accounts."`
+	SetRole       userSetRoleCmd       `cmd:"" help:"Give an account a role and approve it."`
+	ResetPassword userResetPasswordCmd `cmd:"" help:"Set a new password and end the account's sessions. Asks for it, or reads it from standard input."`
+	Ban           userBanCmd           `cmd:"" help:"Lock an account out and end its sessions."`
+	Delete        userDeleteCmd        `cmd:"" help:"Remove an account with everything that is its own."`
+}
+
+// accountFlags open the accounts.
+type accountFlags struct {
+	databaseFlags
+	Pepper string `placeholder:"SECRET" env:"TELEMETRYD_PEPPER,AUTH_PASSWORD_PEPPER" help:"Secret that password hashes depend on, the daemon's. Use the variable, not the flag."`
+}
+
+// terminal is where a command asks and answers.
+type terminal struct {
+	in     io.Reader
+	out    io.Writer
+	prompt func(question string) (string, error) // nil when nobody is there to ask
+}
+
+func thisTerminal() terminal {
+	t := terminal{in: os.Stdin, out: os.Stdout}
+	if term.IsTerminal(int(os.Stdin.Fd())) {
+		t.prompt = func(question string) (string, error) {
+			fmt.Fprint(os.Stderr, question)
+			answer, err := term.ReadPassword(int(os.Stdin.Fd()))
+			fmt.Fprintln(os.Stderr)
+			return string(answer), err
+		}
+	}
+	return t
+}
+
+// password asks twice, or takes the first line of standard input. It never
+// comes from the command line, which others can see.
+func (t terminal) password() (string, error) {
+	if t.prompt == nil {
+		line, err := bufio.NewReader(t.in).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", fmt.Errorf("read the password: %w", err)
+		}
+		return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), nil
+	}
+	first, err := t.prompt("Password: ")
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	again, err := t.prompt("The same again: ")
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	if first != again {
+		return "", errors.New("the two passwords differ")
+	}
+	return first, nil
+}
+
+// operator is who the audit log says did it.
+var operator = auth.Operator("command line")
+
+// with runs work on the accounts of the database that the flags name.
+func (f accountFlags) with(ctx context.Context, log *slog.Logger, work func(*auth.Service, terminal) error) error {
+	pool, done, err := f.pool(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return work(auth.New(pool, auth.Options{Pepper: f.Pepper, Log: log}), thisTerminal())
+}
+
+type userCreateAdminCmd struct {
+	accountFlags
+	Email string `arg:"" help:"E-mail address to sign in with."`
+	Name  string `placeholder:"NAME" help:"Name to show."`
+}
+
+func (c userCreateAdminCmd) Run(ctx context.Context, log *slog.Logger) error {
+	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+}
+
+func (c userCreateAdminCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
+	password, err := t.password()
+	if err != nil {
+		return err
+	}
+	id, err := s.CreateAccount(ctx, operator, auth.NewAccount{Email: c.Email, Password: password, Name: c.Name, Role: auth.Admin})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(t.out, "Made administrator %s.\n", id)
+	return err
+}
+
+type userListCmd struct{ accountFlags }
+
+func (c userListCmd) Run(ctx context.Context, log *slog.Logger) error {
+	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+}
+
+func (c userListCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
+	users, err := s.Users(ctx, operator)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tE-MAIL\tNAME\tROLE\tASKS FOR\tAPPROVAL\tSINCE")
+	for _, u := range users {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", u.UserID, u.Email, dash(u.Name), u.Role, dash(string(u.RequestedRole)),
+			u.Approval, u.CreatedAt.Format("2006-01-02"))
+	}
+	return w.Flush()
+}
+
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// userArg names an account.
+type userArg struct {
+	User string `arg:"" help:"Account id or e-mail address."`
+}
+
+// change finds the account, does something to it and says so.
+func (a userArg) change(ctx context.Context, s *auth.Service, t terminal, done string, do func(id string) error) error {
+	u, err := s.FindUser(ctx, operator, a.User)
+	if err != nil {
+		return err
+	}
+	if err := do(u.UserID); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(t.out, "%s %s.\n", u.Email, done)
+	return err
+}
+
+type userSetRoleCmd struct {
+	accountFlags
+	userArg
+	Role auth.Role `arg:"" enum:"guest,external,internal,admin" help:"guest, external, internal or admin."`
+}
+
+func (c userSetRoleCmd) Run(ctx context.Context, log *slog.Logger) error {
+	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+}
+
+func (c userSetRoleCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
+	return c.change(ctx, s, t, "is "+string(c.Role)+" now", func(id string) error { return s.SetRole(ctx, operator, id, c.Role) })
+}
+
+type userResetPasswordCmd struct {
+	accountFlags
+	userArg
+}
+
+func (c userResetPasswordCmd) Run(ctx context.Context, log *slog.Logger) error {
+	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+}
+
+func (c userResetPasswordCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
+	return c.change(ctx, s, t, "has a new password and must sign in again", func(id string) error {
+		password, err := t.password()
+		if err != nil {
+			return err
+		}
+		return s.ResetPassword(ctx, operator, id, password)
+	})
+}
+
+type userBanCmd struct {
+	accountFlags
+	userArg
+}
+
+func (c userBanCmd) Run(ctx context.Context, log *slog.Logger) error {
+	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+}
+
+func (c userBanCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
+	return c.change(ctx, s, t, "is locked out", func(id string) error { return s.Ban(ctx, operator, id) })
+}
+
+type userDeleteCmd struct {
+	accountFlags
+	userArg
+}
+
+func (c userDeleteCmd) Run(ctx context.Context, log *slog.Logger) error {
+	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+}
+
+func (c userDeleteCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
+	return c.change(ctx, s, t, "is removed", func(id string) error { return s.Delete(ctx, operator, id) })
+}
