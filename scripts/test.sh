@@ -50,6 +50,8 @@ settings() {
 
 go_tests() {
 	settings
+	step "clients in test/node, which Go tests run"
+	clients test/node
 	local race=()
 	if command -v gcc >/dev/null; then
 		race=(-race)
@@ -88,8 +90,7 @@ node) node_tests ;;
 pglite) pglite_tests ;;
 all)
 	lint
-	go_tests
-	node_tests
+	go_tests # the clients of test/node too
 	pglite_tests
 	step "all passed"
 	;;
