@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
 // Sizes of the function contract's archive files.
@@ -116,24 +118,33 @@ type ArchiveOverview struct {
 	Name    string // of the file
 	Points  int    // records in it
 	Records int64  // records of the session
+	Stats   ArchiveStats
 }
 
-// Overview names the overview of a session, which holds the stats too. It is
+// Overview names the overview of a session, which holds its figures too. It is
 // nil when there is no such session or it has no records.
-func (a *Archives) Overview(ctx context.Context, sessionID string, stats *ArchiveStats) (*ArchiveOverview, error) {
+func (a *Archives) Overview(ctx context.Context, sessionID string) (*ArchiveOverview, error) {
 	s, err := a.find(ctx, sessionID)
 	if err != nil || s == nil || s.records == 0 {
+		return nil, err
+	}
+	summary, err := a.store.Summary(ctx, sessionID)
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil // deleted a moment ago
+	}
+	if err != nil {
 		return nil, err
 	}
 	secret, err := a.key(ctx)
 	if err != nil {
 		return nil, err
 	}
+	stats := summary.archiveStats()
 	file := archiveFile{
 		kind: archiveOverview, session: s.session, batch: s.batch,
-		first: s.first.UnixMicro(), last: s.last.UnixMicro(), records: uint64(s.records), stats: stats,
+		first: s.first.UnixMicro(), last: s.last.UnixMicro(), records: uint64(s.records), stats: &stats,
 	}
-	return &ArchiveOverview{file.name(secret), int(min(s.records, ArchiveOverviewRecords)), s.records}, nil
+	return &ArchiveOverview{file.name(secret), int(min(s.records, ArchiveOverviewRecords)), s.records, stats}, nil
 }
 
 func (a *Archives) find(ctx context.Context, sessionID string) (*archived, error) {

@@ -20,6 +20,19 @@ type ArchiveStats struct {
 	RecordCount   float64 `json:"recordCount"`   // records
 }
 
+// archiveStats gives the figures of a summary in the archives' names.
+func (s *Summary) archiveStats() ArchiveStats {
+	stats := ArchiveStats{
+		Distance: s.Distance, MaxSpeed: s.MaxSpeed, AvgSpeed: s.AvgSpeed, EnergyWh: s.Energy, Efficiency: s.Efficiency,
+		DurationMin: s.Duration, AvgPower: s.AvgPower, MaxPower: s.MaxPower, AvgVoltage: s.AvgVoltage, MaxG: s.MaxG,
+		OptimalSpeed: s.OptSpeed, ElevationGain: s.Elevation, AnomalyCount: float64(s.Anomalies), RecordCount: float64(s.Records),
+	}
+	if s.Quality != nil {
+		stats.QualityScore = *s.Quality
+	}
+	return stats
+}
+
 // statsFigures is how many figures there are.
 const statsFigures = 15
 

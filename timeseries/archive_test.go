@@ -225,8 +225,7 @@ func TestArchivePreviewAndOverview(t *testing.T) {
 			preview := numbers(t, archiveFile(t, archives, partList(t, archives, session).Parts[0].PreviewName))
 			checkSpacing(t, preview, min(n, 3000), 160)
 
-			stats := timeseries.ArchiveStats{Distance: 1.5, RecordCount: float64(n)}
-			named, err := archives.Overview(t.Context(), session, &stats)
+			named, err := archives.Overview(t.Context(), session)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -241,7 +240,7 @@ func TestArchivePreviewAndOverview(t *testing.T) {
 			}
 			got := numbers(t, overview.Records)
 			checkSpacing(t, got, n, 1500)
-			if overview.Version != "overview-v1" || overview.Stats != stats || named.Points != len(got) || named.Records != int64(n) {
+			if overview.Version != "overview-v1" || overview.Stats != named.Stats || named.Stats.RecordCount != float64(n) || named.Points != len(got) || named.Records != int64(n) {
 				t.Errorf("version %q, stats %+v, %+v announced and %d given", overview.Version, overview.Stats, named, len(got))
 			}
 			// A record more, and the old name still shows the old session.
@@ -252,7 +251,7 @@ func TestArchivePreviewAndOverview(t *testing.T) {
 			if diff := cmp.Diff(got, numbers(t, overview.Records)); diff != "" {
 				t.Errorf("the overview changed under its name:\n%s", diff)
 			}
-			if other, err := archives.Overview(t.Context(), session, &stats); err != nil || other.Name == name {
+			if other, err := archives.Overview(t.Context(), session); err != nil || other.Name == name {
 				t.Errorf("the same name for another content, error %v", err)
 			}
 		})
@@ -291,7 +290,7 @@ func TestArchiveRecordsAreWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := partList(t, archives, "run").Parts[0]
-	overview, err := archives.Overview(t.Context(), "run", nil)
+	overview, err := archives.Overview(t.Context(), "run")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,8 +309,10 @@ func TestArchiveRecordsAreWhole(t *testing.T) {
 	if err := json.Unmarshal(archiveFile(t, archives, overview.Name), &got); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]any{"version": "overview-v1", "records": want, "stats": nil}, got); diff != "" {
-		t.Errorf("overview (-want +got):\n%s", diff)
+	file := got.(map[string]any)
+	stats := file["stats"].(map[string]any)
+	if diff := cmp.Diff(want, file["records"]); diff != "" || file["version"] != "overview-v1" || len(file) != 3 || len(stats) != 15 {
+		t.Errorf("overview with %v (-want +got):\n%s", stats, diff)
 	}
 }
 
@@ -323,7 +324,7 @@ func TestArchiveOfNoSession(t *testing.T) {
 		if a, err := archives.List(t.Context(), session); a != nil || err != nil {
 			t.Errorf("%q: %+v, %v", session, a, err)
 		}
-		if overview, err := archives.Overview(t.Context(), session, nil); overview != nil || err != nil {
+		if overview, err := archives.Overview(t.Context(), session); overview != nil || err != nil {
 			t.Errorf("%q: overview %+v, %v", session, overview, err)
 		}
 	}

@@ -89,18 +89,12 @@ func (d Deps) archiveOverview(ctx context.Context, c *convex.Call) (archiveState
 	if err != nil || !s.complete() {
 		return s, err
 	}
-	id := c.Args.String("sessionId")
-	if d.Stats != nil {
-		if s.stats, err = d.Stats(ctx, id); err != nil {
-			return s, err
-		}
-	}
-	overview, err := d.Archives.Overview(ctx, id, s.stats)
+	overview, err := d.Archives.Overview(ctx, c.Args.String("sessionId"))
 	if err != nil || overview == nil { // deleted meanwhile; the watched topic brings us back
 		return s, err
 	}
 	url := d.archiveURL(overview.Name)
-	s.overviewURL, s.points, s.records = &url, overview.Points, overview.Records
+	s.overviewURL, s.points, s.records, s.stats = &url, overview.Points, overview.Records, &overview.Stats
 	return s, nil
 }
 

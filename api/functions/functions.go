@@ -21,9 +21,6 @@ type Deps struct {
 	Auth       *auth.Service
 	Dashboards *dashboard.Service
 	Archives   *timeseries.Archives
-	// Stats gives a session's figures for its archive, or nil when they are not
-	// known. A nil Stats never knows them.
-	Stats func(ctx context.Context, sessionID string) (*timeseries.ArchiveStats, error)
 	// PublicURL is the base URL under which clients reach us, without a slash at
 	// the end. Empty gives file URLs without a host, for pages of our own origin.
 	PublicURL string
