@@ -101,7 +101,22 @@ func New(d Deps) (http.Handler, error) {
 		d.Config.MaxIngests = 8
 	}
 	s := &server{Deps: d, origins: NewOrigins(d.Config.AllowedOrigins), ingests: make(chan struct{}, d.Config.MaxIngests)}
+	trusted, err := parseProxies(d.Config.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
+	engine := s.engine()
+	return trusted.noteClient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.Convex != nil && s.Convex.Handles(r) {
+			s.Convex.ServeHTTP(w, r)
+			return
+		}
+		engine.ServeHTTP(w, r)
+	})), nil
+}
 
+// engine routes everything but the functions.
+func (s *server) engine() *gin.Engine {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	engine.RedirectTrailingSlash = false
@@ -109,10 +124,6 @@ func New(d Deps) (http.Handler, error) {
 	engine.HandleMethodNotAllowed = true
 	engine.UseRawPath = true // a session id may hold an encoded slash
 	engine.UnescapePathValues = true
-	trusted, err := parseProxies(d.Config.TrustedProxies)
-	if err != nil {
-		return nil, err
-	}
 	_ = engine.SetTrustedProxies(nil) // addresses are auth.ClientAddress's business
 	engine.Use(s.identify, s.recover, s.observe, s.headers)
 	for _, route := range s.Routes() {
@@ -130,13 +141,7 @@ func New(d Deps) (http.Handler, error) {
 		}
 		writeError(c, s.Log, fault.New(fault.NotFound, "there is nothing at %s", c.Request.URL.Path))
 	})
-	return trusted.noteClient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.Convex != nil && s.Convex.Handles(r) {
-			s.Convex.ServeHTTP(w, r)
-			return
-		}
-		engine.ServeHTTP(w, r)
-	})), nil
+	return engine
 }
 
 // Routes lists every route that the access rules guard.
