@@ -8,7 +8,6 @@ import (
 	"github.com/golang-migrate/migrate/v4"
 	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -16,9 +15,9 @@ import (
 // several instances at once: golang-migrate holds an advisory lock meanwhile.
 // It closes every connection that it opens.
 func Migrate(ctx context.Context, databaseURL string) error {
-	config, err := pgx.ParseConfig(databaseURL)
+	config, err := ParseURL(databaseURL)
 	if err != nil {
-		return fmt.Errorf("database URL: %w", err)
+		return err
 	}
 	files, err := iofs.New(migrations, "migrations")
 	if err != nil {

@@ -38,7 +38,11 @@ func ApplyRepeatables(ctx context.Context, databaseURL string, groups ...Repeata
 	if err != nil {
 		return err
 	}
-	conn, err := pgx.Connect(ctx, databaseURL)
+	config, err := ParseURL(databaseURL)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return fmt.Errorf("apply repeatable objects: %w", err)
 	}

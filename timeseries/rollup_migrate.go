@@ -46,7 +46,11 @@ func Migrate(ctx context.Context, databaseURL string, policies Policies) error {
 // data is lost: new rollups read the records until they are refreshed, and
 // what a retention policy left only in the old rollups is carried over.
 func ApplyRollups(ctx context.Context, databaseURL string, policies Policies) error {
-	conn, err := pgx.Connect(ctx, databaseURL)
+	config, err := schema.ParseURL(databaseURL)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return fmt.Errorf("apply rollups: %w", err)
 	}

@@ -47,7 +47,11 @@ func (f databaseFlags) beside(ctx context.Context, log *slog.Logger) (url string
 
 // prepare checks the server and migrates the database.
 func prepare(ctx context.Context, url string) error {
-	conn, err := pgx.Connect(ctx, url)
+	config, err := schema.ParseURL(url)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
 	}

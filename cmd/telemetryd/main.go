@@ -29,7 +29,10 @@ type cli struct {
 	User    userCmd    `cmd:"" help:"Manage accounts."`
 	Key     keyCmd     `cmd:"" help:"Manage deploy keys."`
 	Bench   benchCmd   `cmd:"" help:"Measure ingest and reads beside plain PostgreSQL."`
+	Doctor  doctorCmd  `cmd:"" help:"Look at the database and the machine, and say what to do."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	Healthcheck healthcheckCmd `cmd:"" help:"Succeed when the daemon of this machine is ready to serve." hidden:""`
 
 	Completion kongcompletion.Completion `cmd:"" help:"Print the line that makes your shell complete telemetryd's commands."`
 }

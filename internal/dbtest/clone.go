@@ -11,8 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
@@ -219,11 +219,11 @@ func (s *server) makeTemplate(ctx context.Context, name string) error {
 // createExtension runs in a connection of its own: the extension can only be
 // created by the first statements of one.
 func createExtension(ctx context.Context, url string) error {
-	config, err := pgxpool.ParseConfig(url)
+	config, err := schema.ParseURL(url)
 	if err != nil {
 		return err
 	}
-	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err
 	}

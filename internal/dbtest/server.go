@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
+
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // URLVariable names the environment variable that says which server to test
@@ -67,12 +68,11 @@ func newServer(ctx context.Context) (*server, error) {
 			return nil, fmt.Errorf("no database to test against (run `make db`, or set %s): %w", URLVariable, err)
 		}
 	}
-	// The pool's parser, so that pool_* settings in the URL are understood.
-	config, err := pgxpool.ParseConfig(base)
+	config, err := schema.ParseURL(base)
 	if err != nil {
 		return nil, fmt.Errorf("URL of the test server: %w", err)
 	}
-	admin, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	admin, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("the test server does not answer: %w", err)
 	}

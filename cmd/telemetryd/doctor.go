@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"text/tabwriter"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/doctor"
+	"github.com/ecovolt/telemetryd/internal/pgserver"
+	schema "github.com/ecovolt/telemetryd/sql"
+)
+
+type doctorCmd struct {
+	databaseFlags
+	JSON bool `name:"json" help:"Print the findings as JSON."`
+}
+
+// Run prints what it found and fails when something of it stops telemetryd
+// from working. It changes nothing, but starts telemetryd's own database for
+// as long as it looks at it.
+func (d doctorCmd) Run(ctx context.Context, log *slog.Logger) error {
+	findings := append([]doctor.Finding{{Subject: "telemetryd", Found: version}}, d.machine(ctx)...)
+	url, server, err := d.beside(ctx, log)
+	if server != nil {
+		defer server.Stop(context.WithoutCancel(ctx))
+	}
+	if err == nil {
+		var found []doctor.Finding
+		found, err = database(ctx, url)
+		findings = append(findings, found...)
+	}
+	if err != nil {
+		advice := "Check that the server runs and that the URL, the user and the password are right"
+		if d.DatabaseURL == "" {
+			advice = "In a checkout, run `make db`; elsewhere set TELEMETRYD_DATABASE_URL or TELEMETRYD_PG_BINDIR"
+		}
+		findings = append(findings, doctor.Finding{Level: doctor.Problem, Subject: "Database", Found: err.Error(), Advice: advice})
+	}
+	if err := d.print(os.Stdout, findings); err != nil {
+		return err
+	}
+	problems := 0
+	for _, f := range findings {
+		if f.Level == doctor.Problem {
+			problems++
+		}
+	}
+	if problems > 0 {
+		return fmt.Errorf("%d of %d findings must be dealt with", problems, len(findings))
+	}
+	return nil
+}
+
+func (d doctorCmd) machine(ctx context.Context) []doctor.Finding {
+	if d.DatabaseURL != "" {
+		return doctor.Machine("")
+	}
+	findings := doctor.Machine(d.DataDir)
+	if programs, err := pgserver.Find(ctx, d.PGBindir, 0); err == nil {
+		findings = append(findings, doctor.Finding{Subject: "Programs", Found: programs.Text + " in " + programs.Dir})
+	}
+	return findings
+}
+
+func database(ctx context.Context, url string) ([]doctor.Finding, error) {
+	config, err := schema.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close(ctx)
+	return doctor.Database(ctx, conn)
+}
+
+func (d doctorCmd) print(w io.Writer, findings []doctor.Finding) error {
+	if d.JSON {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(findings)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range findings {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", f.Level, f.Subject, f.Found)
+		if f.Advice != "" {
+			fmt.Fprintf(table, "\t\t-> %s.\n", f.Advice)
+		}
+	}
+	return table.Flush()
+}

@@ -1,0 +1,19 @@
+package schema
+
+import (
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// ParseURL reads the settings of a single connection from a database URL. The
+// URL may hold settings of a pool (pool_max_conns and so on), which pgx alone
+// would pass on to the server, and the server would refuse.
+func ParseURL(databaseURL string) (*pgx.ConnConfig, error) {
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("database URL: %w", err)
+	}
+	return config.ConnConfig, nil
+}
