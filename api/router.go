@@ -25,6 +25,8 @@ type Deps struct {
 	Store  *timeseries.Store
 	Auth   *auth.Service
 	Convex FunctionHandler // the endpoints of Convex clients
+	// Live serves the live stream; see realtime.Stream. Nil serves none.
+	Live http.Handler
 	// Archives makes the files that archives functions name; nil serves none.
 	Archives *timeseries.Archives
 	Log      *slog.Logger
@@ -154,6 +156,7 @@ func (s *server) Routes() []Route {
 		s.authRoutes(),
 		s.userRoutes(),
 		s.keyRoutes(),
+		s.liveRoutes(),
 	} {
 		all = append(all, routes...)
 	}

@@ -129,6 +129,15 @@ func (st *Stream) Run(ctx context.Context) {
 	both.Go(func() { st.deliver(ctx) })
 	both.Go(func() { st.tend(ctx) })
 	both.Wait()
+	st.Drain()
+	st.work.Wait()
+	st.sub.Close()
+}
+
+// Drain closes every connection with "going away" and takes no new ones, so
+// that clients reconnect elsewhere. Register it with http.Server's
+// RegisterOnShutdown: event streams are requests that would never end.
+func (st *Stream) Drain() {
 	st.mu.Lock()
 	st.closed = true
 	peers := st.snapshotPeers()
@@ -136,8 +145,6 @@ func (st *Stream) Run(ctx context.Context) {
 	for _, p := range peers {
 		p.close(closeShutdown)
 	}
-	st.work.Wait()
-	st.sub.Close()
 }
 
 // readTimeout bounds one read of new records.

@@ -31,6 +31,7 @@ type Daemon struct {
 	Store *timeseries.Store
 	Auth  *auth.Service
 	Hub   *realtime.Hub
+	Live  *realtime.Stream
 
 	config    Config
 	functions *convex.Server
@@ -103,12 +104,19 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 			d.log.Info("made the first administrator")
 		}
 	}
+	origins := api.NewOrigins(d.config.AllowOrigins)
+	d.Live = realtime.NewStream(d.Hub, timeseries.NewDeltas(d.pool), realtime.StreamOptions{
+		Policy:      api.LivePolicy{Store: d.Store, Auth: d.Auth},
+		Credential:  api.LiveCredential,
+		CheckOrigin: func(r *http.Request) bool { return origins.Allows(r.Header.Get("Origin")) },
+		Compression: true, Log: d.log,
+	})
 	archives := timeseries.NewArchives(d.Store)
 	if err := d.openFunctions(archives); err != nil {
 		return nil, err
 	}
 	return api.New(api.Deps{
-		Store: d.Store, Auth: d.Auth, Archives: archives, Convex: d.functions, Log: d.log,
+		Store: d.Store, Auth: d.Auth, Archives: archives, Convex: d.functions, Live: d.Live, Log: d.log,
 		Config: d.apiConfig(),
 	})
 }
@@ -170,12 +178,14 @@ func (d *Daemon) listen(handler http.Handler) error {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
+	d.server.RegisterOnShutdown(d.Live.Drain)
 	return nil
 }
 
 // background starts what goes on beside the requests.
 func (d *Daemon) background(ctx context.Context) {
 	d.goes(func() { d.Hub.Run(ctx) })
+	d.goes(func() { d.Live.Run(ctx) })
 	d.goes(func() { d.Auth.Run(ctx) })
 	d.goes(func() { d.functions.Run(ctx) })
 	d.goes(func() { every(ctx, time.Second, d.purge) })

@@ -1,0 +1,120 @@
+package daemon_test
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/ecovolt/telemetryd/internal/daemon"
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/realtime"
+)
+
+// What a bridge posts is on the screens of those who may watch, and nobody
+// else's; a stopping daemon does not wait for screens.
+func TestLiveStream(t *testing.T) {
+	t.Parallel()
+	d, err := daemon.Start(t.Context(), daemon.Config{
+		Listen: "127.0.0.1:0", DeployKey: "team:key", DatabaseURL: dbtest.URL(t), Tick: 50 * time.Millisecond,
+		MaxUpload: 1 << 20, MaxIngests: 2,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	stop := func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		if err := d.Stop(t.Context()); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	}
+	defer stop()
+	post := func(session string, at time.Time) {
+		t.Helper()
+		body := fmt.Sprintf(`{"session_id":%q,"timestamp":%q,"speed_ms":7.5}`, session, at.UTC().Format(time.RFC3339Nano))
+		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, d.URL()+"/api/v1/telemetry", strings.NewReader(body))
+		request.Header.Set("Content-Type", "application/x-ndjson")
+		request.Header.Set("Authorization", "Bearer team:key")
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode/100 != 2 {
+			t.Fatalf("ingest: %s", answer.Status)
+		}
+	}
+	post("now", time.Now())
+	post("then", time.Now().Add(-time.Hour))
+
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, d.URL()+"/api/v1/live?session=now", nil)
+	request.Header.Set("Accept", "text/event-stream")
+	events, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Body.Close()
+	lines := bufio.NewScanner(events.Body)
+
+	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(d.URL(), "http")+"/api/v1/live?session=now&session=then", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	expect := func(kind, session string) realtime.ServerMessage {
+		t.Helper()
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		for {
+			var m realtime.ServerMessage
+			if err := conn.ReadJSON(&m); err != nil {
+				t.Fatalf("waiting for %s of %s: %v", kind, session, err)
+			}
+			if m.Type == kind && m.Session == session {
+				return m
+			}
+			if m.Session == "then" && m.Type != "error" {
+				t.Errorf("a guest got %+v", m)
+			}
+		}
+	}
+	expect("snapshot", "now")
+	post("now", time.Now())
+	if m := expect("records", "now"); len(m.Records) != 1 {
+		t.Errorf("records: %+v", m)
+	}
+	if err := conn.WriteJSON(realtime.ClientMessage{Type: "subscribe", Session: "then"}); err != nil {
+		t.Fatal(err)
+	}
+	if m := expect("error", "then"); m.Code != "UNAUTHENTICATED" {
+		t.Errorf("a guest and an old session: %+v", m)
+	}
+	for seen := ""; !strings.Contains(seen, "event: records"); seen += lines.Text() + "\n" {
+		if !lines.Scan() {
+			t.Fatalf("events ended after:\n%s", seen)
+		}
+	}
+
+	begun := time.Now()
+	stop()
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	for {
+		_, _, err := conn.ReadMessage()
+		if err == nil {
+			continue
+		}
+		if !websocket.IsCloseError(err, websocket.CloseGoingAway) {
+			t.Errorf("the socket ended with %v, want going away", err)
+		}
+		break
+	}
+}
