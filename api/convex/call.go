@@ -18,6 +18,9 @@ type Call struct {
 	// Address is the client's IP address, for rate limits and the audit log;
 	// empty when a query runs for several clients.
 	Address string
+	// BaseURL is where the client reached us, such as https://host:1234, without
+	// a slash at the end. Only functions with LinksHere get it.
+	BaseURL string
 
 	watch    func(topics ...string)
 	until    time.Time

@@ -44,6 +44,7 @@ type caller struct {
 	// keyHolder is the principal of the deploy key, when it was just checked.
 	keyHolder *Principal
 	address   string // IP address; empty when not known
+	base      string // URL under which the client reached us
 }
 
 // prepare checks the arguments. The bearer token, where the function takes
@@ -63,6 +64,9 @@ func prepare(f *Function, raw json.RawMessage, from caller) (invocation, error) 
 // what the function said of it.
 func (s *Server) execute(ctx context.Context, in invocation, watch func(...string)) (result any, call *Call, err error) {
 	call = &Call{Args: in.args, Raw: in.raw, Address: in.caller.address, watch: watch}
+	if in.function.LinksHere {
+		call.BaseURL = in.caller.base
+	}
 	defer func() {
 		// A panic must not take the other callers down with it.
 		if p := recover(); p != nil {

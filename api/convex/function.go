@@ -44,6 +44,10 @@ type Function struct {
 	// where the rule depends on the session or where a refusal is answered with
 	// an empty result: then Run asks auth.Allow itself.
 	Access Rule
+	// LinksHere says that the result holds URLs of this server, made from
+	// Call.BaseURL. Clients that reach it under different names then watch
+	// results of their own.
+	LinksHere bool
 	// Run does the work and returns the result, in the forms that AppendValue
 	// knows; nil is null. A *fault.Error is shown to the caller, any other
 	// error is logged and answered with "Server Error".

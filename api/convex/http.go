@@ -141,7 +141,7 @@ func (s *Server) serveFunction(w http.ResponseWriter, r *http.Request, kind Kind
 		s.writeRefusal(w, r, err)
 		return
 	}
-	from.address = s.options.Address(r)
+	from.address, from.base = s.options.Address(r), baseURL(r)
 	value, failed := s.callOnce(r.Context(), request, kind, from)
 	if failed == nil {
 		out := make([]byte, 0, len(value)+64)

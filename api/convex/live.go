@@ -54,6 +54,7 @@ type liveKey struct {
 	function string
 	args     string // canonical
 	identity string
+	base     string // of functions with LinksHere
 }
 
 // live is a query that somebody watches. It runs in a goroutine of its own, at

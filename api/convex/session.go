@@ -61,6 +61,7 @@ type session struct {
 	server *Server
 	out    *outbox
 	chunks bool
+	base   string // URL under which the client reached us; set before messages come
 
 	mu       sync.Mutex
 	id       string  // the client's; empty before Connect
@@ -135,7 +136,11 @@ func (c *session) attach(q *query) {
 		q.fixed = &result{&content{failed: failed}, math.MaxInt64}
 		return
 	}
-	key := liveKey{in.function.Name, string(args), c.identity.digest}
+	key := liveKey{function: in.function.Name, args: string(args), identity: c.identity.digest}
+	if in.function.LinksHere {
+		in.caller.base = c.base
+		key.base = c.base
+	}
 	q.live = c.server.watch(key, in, c, q.need)
 }
 

@@ -94,6 +94,7 @@ func (s *Server) serveSync(w http.ResponseWriter, r *http.Request, rest []string
 		server: s, conn: conn, session: newSession(s, clientVersion), address: s.options.Address(r),
 		abandoned: make(chan struct{}),
 	}
+	k.session.base = baseURL(r)
 	k.serve()
 }
 

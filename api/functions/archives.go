@@ -28,7 +28,7 @@ func archives(d Deps) []convex.Function {
 			},
 		},
 		{
-			Name: "archives:getSessionPreviewPlan", Kind: convex.Query,
+			Name: "archives:getSessionPreviewPlan", Kind: convex.Query, LinksHere: d.PublicURL == "",
 			Args: convex.Object(args[0], convex.Optional("limit", convex.Number()), args[1]),
 			Run: func(ctx context.Context, c *convex.Call) (any, error) {
 				s, err := d.archiveOverview(ctx, c)
@@ -41,7 +41,7 @@ func archives(d Deps) []convex.Function {
 			},
 		},
 		{
-			Name: "archives:getSessionOverview", Kind: convex.Query, Args: convex.Object(args...),
+			Name: "archives:getSessionOverview", Kind: convex.Query, LinksHere: d.PublicURL == "", Args: convex.Object(args...),
 			Run: func(ctx context.Context, c *convex.Call) (any, error) {
 				s, err := d.archiveOverview(ctx, c)
 				return map[string]any{
@@ -51,7 +51,7 @@ func archives(d Deps) []convex.Function {
 			},
 		},
 		{
-			Name: "archives:getSessionArchiveManifest", Kind: convex.Query, Args: convex.Object(args...),
+			Name: "archives:getSessionArchiveManifest", Kind: convex.Query, LinksHere: d.PublicURL == "", Args: convex.Object(args...),
 			Run: d.getSessionArchiveManifest,
 		},
 	}
@@ -93,7 +93,7 @@ func (d Deps) archiveOverview(ctx context.Context, c *convex.Call) (archiveState
 	if err != nil || overview == nil { // deleted meanwhile; the watched topic brings us back
 		return s, err
 	}
-	url := d.archiveURL(overview.Name)
+	url := d.archiveURL(c, overview.Name)
 	s.overviewURL, s.points, s.records, s.stats = &url, overview.Points, overview.Records, &overview.Stats
 	return s, nil
 }
@@ -121,7 +121,7 @@ func (d Deps) getSessionArchiveManifest(ctx context.Context, c *convex.Call) (an
 					"partNumber": p.Number, "recordCount": p.Records,
 					"startTime": timeseries.FormatTime(p.First), "endTime": timeseries.FormatTime(p.Last),
 					"compressedBytes": p.Records * archivedRecordBytes,
-					"url":             d.archiveURL(p.Name), "previewUrl": d.archiveURL(p.PreviewName),
+					"url":             d.archiveURL(c, p.Name), "previewUrl": d.archiveURL(c, p.PreviewName),
 				})
 			}
 		}
@@ -132,5 +132,12 @@ func (d Deps) getSessionArchiveManifest(ctx context.Context, c *convex.Call) (an
 	}, nil
 }
 
-// archiveURL is where the REST API serves an archive file.
-func (d Deps) archiveURL(name string) string { return d.PublicURL + "/api/v1/archives/" + name }
+// archiveURL is where the REST API serves an archive file. It has a host: pages
+// of other origins fetch it.
+func (d Deps) archiveURL(c *convex.Call, name string) string {
+	base := d.PublicURL
+	if base == "" {
+		base = c.BaseURL
+	}
+	return base + "/api/v1/archives/" + name
+}

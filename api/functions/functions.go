@@ -22,7 +22,7 @@ type Deps struct {
 	Dashboards *dashboard.Service
 	Archives   *timeseries.Archives
 	// PublicURL is the base URL under which clients reach us, without a slash at
-	// the end. Empty gives file URLs without a host, for pages of our own origin.
+	// the end. Empty: file URLs are made from what each client connected to.
 	PublicURL string
 	// AblyChannel is the dashboard's channel, for config:getPublicConfig.
 	AblyChannel string
