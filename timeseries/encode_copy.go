@@ -5,13 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"io"
+	"math/bits"
 	"strings"
 )
 
-// A group is the part of a Batch that belongs to one session, encoded for
-// COPY ... (FORMAT binary). pgx's own encoder takes a []any for each row and
-// looks every value up in its type map; these rows come from flat arrays and
-// are written once, so that the server, not the daemon, bounds the rate.
+// A group is the part of some decoded records that belongs to one session,
+// encoded for COPY ... (FORMAT binary). pgx's own encoder takes a []any for each
+// row and looks every value up in its type map; these rows come from flat arrays
+// and are written once, so that the server, not the daemon, bounds the rate.
 type group struct {
 	sessionID          string
 	name               []byte // the first record's session name; nil without
@@ -32,43 +33,51 @@ const postgresEpoch = 946684800 * 1_000_000
 // Offsets in a row, from its session value: each value has a length before it.
 const batchOffset = 4 + 4
 
-// groups splits the batch by session and encodes each part. The digest of a
-// part covers which columns it has and every value in order, but neither the
-// session's key nor the batch number: the same records always give the same digest.
+// groups splits the batch by session, encodes each part and takes its digest.
 func (b *Batch) groups() []*group {
 	out := make([]*group, len(b.sessions))
 	for i, id := range b.sessions {
 		out[i] = &group{sessionID: id}
 	}
 	for i := range b.rows {
-		r := &b.rows[i]
-		g := out[r.session]
-		g.columns.add(r.present)
-		g.timeText = g.timeText || r.timeText.len > 0
-		g.hasExtra = g.hasExtra || r.extra.len > 0
-		if g.records == 0 || r.micros < g.minMicros {
-			g.minMicros, g.minText = r.micros, r.timeText.of(b.text)
-		}
-		if g.records == 0 || r.micros >= g.maxMicros {
-			g.maxMicros, g.maxText = r.micros, r.timeText.of(b.text)
-		}
-		g.records++
-		if g.name == nil && r.present.has(nameField) {
-			g.name = unpackSpan(b.values[i*len(Fields)+nameField]).of(b.text)
-		}
+		out[b.rows[i].session].note(b, i)
 	}
 	kept := out[:0]
 	for i, g := range out {
 		if g.records == 0 { // all of its records were bad
 			continue
 		}
-		g.encode(b, int32(i))
+		h := sha256.New()
+		g.encode(b, int32(i), 0, h)
+		h.Sum(g.digest[:0])
 		kept = append(kept, g)
 	}
 	return kept
 }
 
-func (g *group) encode(b *Batch, session int32) {
+// note counts row i of the batch in.
+func (g *group) note(b *Batch, i int) {
+	r := &b.rows[i]
+	g.columns.add(r.present)
+	g.timeText = g.timeText || r.timeText.len > 0
+	g.hasExtra = g.hasExtra || r.extra.len > 0
+	if g.records == 0 || r.micros < g.minMicros {
+		g.minMicros, g.minText = r.micros, r.timeText.of(b.text)
+	}
+	if g.records == 0 || r.micros >= g.maxMicros {
+		g.maxMicros, g.maxText = r.micros, r.timeText.of(b.text)
+	}
+	g.records++
+	if g.name == nil && r.present.has(nameField) {
+		g.name = unpackSpan(b.values[i*len(Fields)+nameField]).of(b.text)
+	}
+}
+
+// encode writes the rows of one of the batch's sessions, counting their places
+// from ord, and feeds the digest. What is digested is each row's time, members
+// and values: neither keys that the database gives out nor how the rows were
+// cut into pieces, so that the same records in order always give the same digest.
+func (g *group) encode(b *Batch, session int32, ord uint32, digest io.Writer) {
 	fields := make([]int, 0, len(Fields))
 	for i := range Fields {
 		if g.columns.has(i) {
@@ -84,7 +93,7 @@ func (g *group) encode(b *Batch, session int32) {
 	}
 	data := make([]byte, 0, g.records*(40+12*len(fields))+4096)
 	g.offsets = make([]int, 0, g.records)
-	ord := uint32(0)
+	canonical := make([]byte, 0, 16<<10)
 	for ri := range b.rows {
 		r := &b.rows[ri]
 		if r.session != session {
@@ -129,13 +138,34 @@ func (g *group) encode(b *Batch, session int32) {
 				data = appendCopyJSON(data, r.extra.of(b.text))
 			}
 		}
+		if len(canonical) > 12<<10 {
+			digest.Write(canonical)
+			canonical = canonical[:0]
+		}
+		canonical = appendCanonical(canonical, b, r, values)
 	}
+	digest.Write(canonical)
 	g.data = data
-	h := sha256.New()
-	io.WriteString(h, g.columnList())
-	h.Write([]byte{0})
-	h.Write(data)
-	h.Sum(g.digest[:0])
+}
+
+// appendCanonical writes what a row's part of the digest is taken over.
+func appendCanonical(dst []byte, b *Batch, r *row, values []uint64) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.micros))
+	dst = binary.LittleEndian.AppendUint64(dst, r.present[0])
+	dst = binary.LittleEndian.AppendUint64(dst, r.present[1])
+	for word, mask := range r.present {
+		for ; mask != 0; mask &= mask - 1 {
+			f := word<<6 + bits.TrailingZeros64(mask)
+			v := values[f]
+			if t := Fields[f].Type; t == Float || t == Int {
+				dst = binary.LittleEndian.AppendUint64(dst, v)
+			} else {
+				dst = appendCopyText(dst, unpackSpan(v).of(b.text))
+			}
+		}
+	}
+	dst = appendCopyText(dst, r.timeText.of(b.text))
+	return appendCopyText(dst, r.extra.of(b.text))
 }
 
 func appendCopyText(dst, text []byte) []byte {
@@ -182,12 +212,13 @@ func (g *group) stamp(session, batch int32) {
 	}
 }
 
-// copyReader gives the whole COPY stream: signature, flags, no extension, the
-// rows, and the trailer.
+// copyHeader begins a COPY stream: signature, flags, no extension. copyTrailer ends it.
+const (
+	copyHeader  = "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	copyTrailer = "\xff\xff"
+)
+
+// copyReader gives the whole COPY stream of the group.
 func (g *group) copyReader() io.Reader {
-	return io.MultiReader(
-		strings.NewReader("PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"),
-		bytes.NewReader(g.data),
-		strings.NewReader("\xff\xff"),
-	)
+	return io.MultiReader(strings.NewReader(copyHeader), bytes.NewReader(g.data), strings.NewReader(copyTrailer))
 }

@@ -85,26 +85,28 @@ func (s *Store) Ingest(ctx context.Context, b *Batch, opt IngestOptions) (Ingest
 	for range 3 {
 		in.reset()
 		err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-			return in.store(ctx, tx, b)
+			return in.store(ctx, tx, b.groups(), b)
 		})
 		if !deadlock(err) {
 			break
 		}
 	}
-	if err != nil {
-		return IngestResult{}, ingestError(err)
-	}
-	s.onCommit(in.result.ids()...)
-	return in.result, nil
+	return s.finish(in, err)
 }
 
 // IngestStream stores all records of a stream in one transaction, in bounded
-// memory: while a chunk is copied, the next one is decoded. Nothing is stored
-// when the stream ends in an error.
+// memory. Decoding and copying overlap. Nothing is stored when the stream ends
+// in an error.
 func (s *Store) IngestStream(ctx context.Context, dec *Decoder, opt IngestOptions) (IngestResult, error) {
 	first := NewBatch()
 	defer first.Release()
-	err := dec.Next(first, ChunkRecords)
+	err := dec.Next(first, blockRecords)
+	if err == nil && overlaps(first, opt) {
+		return s.ingestOverlapped(ctx, dec, first, opt)
+	}
+	if err == nil {
+		err = dec.Next(first, ChunkRecords)
+	}
 	if err == io.EOF {
 		return s.Ingest(ctx, first, opt)
 	}
@@ -113,8 +115,16 @@ func (s *Store) IngestStream(ctx context.Context, dec *Decoder, opt IngestOption
 	}
 	in := newIngest(opt)
 	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		return in.stream(ctx, tx, first, dec)
+		if err := in.store(ctx, tx, first.groups(), first); err != nil {
+			return err
+		}
+		return in.rest(ctx, tx, dec)
 	})
+	return s.finish(in, err)
+}
+
+// finish announces what was committed, or explains the failure.
+func (s *Store) finish(in *ingest, err error) (IngestResult, error) {
 	if err != nil {
 		return IngestResult{}, ingestError(err)
 	}
@@ -143,9 +153,10 @@ type decoded struct {
 	err   error
 }
 
-func (in *ingest) stream(ctx context.Context, tx pgx.Tx, first *Batch, dec *Decoder) error {
+// rest stores what follows the first chunk of a stream: while one chunk is
+// copied, the next one is decoded.
+func (in *ingest) rest(ctx context.Context, tx pgx.Tx, dec *Decoder) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	chunks := make(chan decoded)
 	done := make(chan struct{})
 	go func() {
@@ -168,15 +179,12 @@ func (in *ingest) stream(ctx context.Context, tx pgx.Tx, first *Batch, dec *Deco
 	// The decoder reads the caller's body: it must be at rest before we return.
 	defer func() { cancel(); <-done }()
 
-	if err := in.store(ctx, tx, first); err != nil {
-		return err
-	}
 	for c := range chunks {
 		var err error
 		if c.err != nil && c.err != io.EOF {
 			err = withProblems(c.err, c.batch)
 		} else {
-			err = in.store(ctx, tx, c.batch)
+			err = in.store(ctx, tx, c.batch.groups(), c.batch)
 		}
 		c.batch.Release()
 		if err != nil {
@@ -186,17 +194,25 @@ func (in *ingest) stream(ctx context.Context, tx pgx.Tx, first *Batch, dec *Deco
 	return ctx.Err()
 }
 
-// store writes one decoded batch.
-func (in *ingest) store(ctx context.Context, tx pgx.Tx, b *Batch) error {
-	if b.Rejected() > 0 {
-		if !in.opt.SkipBad {
-			return b.Err()
-		}
-		in.result.Rejected += b.Rejected()
-		room := max(0, maxProblems-len(in.result.Problems))
-		in.result.Problems = append(in.result.Problems, b.problems[:min(room, len(b.problems))]...)
+// noteBad takes the bad records of a batch into account.
+func (in *ingest) noteBad(b *Batch) error {
+	if b.Rejected() == 0 {
+		return nil
 	}
-	groups := b.groups()
+	if !in.opt.SkipBad {
+		return b.Err()
+	}
+	in.result.Rejected += b.Rejected()
+	room := max(0, maxProblems-len(in.result.Problems))
+	in.result.Problems = append(in.result.Problems, b.problems[:min(room, len(b.problems))]...)
+	return nil
+}
+
+// store writes one decoded batch, already split into groups.
+func (in *ingest) store(ctx context.Context, tx pgx.Tx, groups []*group, b *Batch) error {
+	if err := in.noteBad(b); err != nil {
+		return err
+	}
 	// All writers lock sessions in one order, so that they cannot deadlock.
 	slices.SortFunc(groups, func(x, y *group) int { return strings.Compare(x.sessionID, y.sessionID) })
 	key := in.opt.IdempotencyKey
@@ -204,16 +220,21 @@ func (in *ingest) store(ctx context.Context, tx pgx.Tx, b *Batch) error {
 		key = fmt.Sprintf("%s#%d", key, in.chunk)
 	}
 	for _, g := range groups {
-		if chain, ok := in.chains[g.sessionID]; ok {
-			g.digest = sha256.Sum256(append(chain[:], g.digest[:]...))
-		}
-		in.chains[g.sessionID] = g.digest
+		in.link(g)
 		if err := in.storeGroup(ctx, tx, g, key); err != nil {
 			return fmt.Errorf("store batch of session %q: %w", g.sessionID, err)
 		}
 	}
 	in.chunk++
 	return nil
+}
+
+// link chains the digest of a group to that of the session's chunk before it.
+func (in *ingest) link(g *group) {
+	if chain, ok := in.chains[g.sessionID]; ok {
+		g.digest = sha256.Sum256(append(chain[:], g.digest[:]...))
+	}
+	in.chains[g.sessionID] = g.digest
 }
 
 const (
@@ -280,6 +301,15 @@ func (in *ingest) storeGroup(ctx context.Context, tx pgx.Tx, g *group, key strin
 	if tag.RowsAffected() != int64(g.records) {
 		return fmt.Errorf("copy: stored %d of %d records", tag.RowsAffected(), g.records)
 	}
+	if err := in.log(ctx, tx, g, session, batch, key); err != nil {
+		return err
+	}
+	in.result.add(g.sessionID, g.records, 0, batch)
+	return nil
+}
+
+// log moves the session's watermark to the batch and enters it in the commit log.
+func (in *ingest) log(ctx context.Context, tx pgx.Tx, g *group, session, batch int32, key string) error {
 	oldest, newest := time.UnixMicro(g.minMicros), time.UnixMicro(g.maxMicros)
 	var last pgx.Batch
 	last.Queue(advanceSessionSQL, session, batch, g.records, optional(g.name), oldest, optional(g.minText), newest, optional(g.maxText))
@@ -287,7 +317,6 @@ func (in *ingest) storeGroup(ctx context.Context, tx pgx.Tx, g *group, key strin
 	if err := tx.SendBatch(ctx, &last).Close(); err != nil {
 		return fmt.Errorf("log batch: %w", err)
 	}
-	in.result.add(g.sessionID, g.records, 0, batch)
 	return nil
 }
 
