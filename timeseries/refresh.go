@@ -109,7 +109,7 @@ func (s *Store) Refresh(ctx context.Context, opt RefreshOptions) (result Refresh
 		_, err = conn.Exec(ctx, "DELETE FROM rollup_dirty") // views are never behind
 	}
 	if err != nil {
-		s.catalog.forget(r.catalog)
+		s.catalog.forget()
 		return result, fmt.Errorf("refresh rollups: %w", err)
 	}
 	if result.Summaries, err = refreshSummaries(ctx, conn.Conn()); err != nil {

@@ -33,12 +33,11 @@ type catalogCache struct {
 	current *catalog
 }
 
-func (c *catalogCache) forget(old *catalog) {
+// forget makes the next caller look again.
+func (c *catalogCache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.current == old {
-		c.current = nil
-	}
+	c.current = nil
 }
 
 func (c *catalogCache) get(ctx context.Context, q querier) (*catalog, error) {

@@ -1,0 +1,125 @@
+package timeseries
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// distanceRows is how many rows of a level a series by distance may read.
+const distanceRows = 20_000
+
+// distanceSeries reads with an axis of distance. Each record, or each bucket
+// of the level that serves the session, counts where the vehicle's counter
+// stood in it; a bucket is short beside a point unless the session is long and
+// few points are wanted for many metres.
+func distanceSeries(ctx context.Context, answer *Series, views []*view, metrics []Field) error {
+	req := &answer.Request
+	start, end := 0.0, math.NaN()
+	if req.Start != nil {
+		start = *req.Start
+	}
+	levels := make([]int, len(views))
+	for i, v := range views {
+		levels[i] = v.distanceLevel()
+	}
+	if req.End != nil {
+		end = *req.End
+	} else {
+		for i, v := range views {
+			far, err := v.farthest(ctx, levels[i])
+			if err != nil {
+				return err
+			}
+			if math.IsNaN(end) || far > end {
+				end = far
+			}
+		}
+		end = math.Nextafter(end, math.Inf(1)) // the last metre belongs to it
+	}
+	for i, v := range views {
+		out := &answer.Sessions[i]
+		if !(start < end) {
+			empty(out, metrics, req.Mode)
+			continue
+		}
+		step := gridStep(start, end, req.Points)
+		first := math.Floor(start / step)
+		n := int(math.Ceil(end/step) - first)
+		sums := newBucketSums(max(n, 1), len(metrics))
+		var batch pgx.Batch
+		pieces := v.cover(v.span, levels[i])
+		for _, p := range pieces {
+			table, timeColumn := v.relation(p.level)
+			batch.Queue(fmt.Sprintf(`
+				SELECT floor(d / $4)::bigint, %s FROM (
+					SELECT *, %s AS d FROM %s WHERE session = $1 AND %[4]s >= $2 AND %[4]s < $3
+				) r WHERE d >= $5 AND d < $6 GROUP BY 1`, aggregates(p.level, metrics), distanceOf(p.level), table, timeColumn),
+				v.session, p.span.From, p.span.To, step, start, end)
+		}
+		place := func(r *rowReader) int { return min(max(int(r.integer())-int(first), 0), len(sums.records)-1) }
+		if err := runPieces(ctx, v.tx, &batch, len(pieces), sums, place); err != nil {
+			return err
+		}
+		out.Level = levelName(levels[i])
+		out.Width = step
+		axis := func(k int) float64 { return max((first+float64(k))*step, start) }
+		// Rollup buckets may leap over a bucket of distance at speed: that is no gap.
+		emit(out, sums, axis, req, metrics, 5)
+	}
+	return nil
+}
+
+// distanceLevel gives the finest level by which the session is short enough.
+func (v *view) distanceLevel() int {
+	if !v.catalog.continuous() || v.records <= distanceRows {
+		return raw
+	}
+	for i, level := range Levels {
+		if v.span.length()/level.Width <= distanceRows {
+			return i
+		}
+	}
+	return len(Levels) - 1
+}
+
+// distanceOf gives the expression for the metres since the start.
+func distanceOf(level int) string {
+	if level == raw {
+		return "coalesce(distance_m, route_distance_km * 1000)"
+	}
+	return "coalesce(distance_m_max, route_distance_km_max * 1000)"
+}
+
+// farthest gives the session's greatest distance; NaN when it has none.
+func (v *view) farthest(ctx context.Context, level int) (float64, error) {
+	far := math.NaN()
+	for _, p := range v.cover(v.span, level) {
+		table, timeColumn := v.relation(p.level)
+		var d *float64
+		err := v.tx.QueryRow(ctx, fmt.Sprintf("SELECT max(%s) FROM %s WHERE session = $1 AND %[3]s >= $2 AND %[3]s < $3",
+			distanceOf(p.level), table, timeColumn), v.session, p.span.From, p.span.To).Scan(&d)
+		if err != nil {
+			return 0, err
+		}
+		if d != nil && !(*d <= far) {
+			far = *d
+		}
+	}
+	return far, nil
+}
+
+// gridStep gives the shortest round step by which the range has at most that
+// many buckets.
+func gridStep(start, end float64, points int) float64 {
+	for exponent := -3; ; exponent++ {
+		for _, digit := range []float64{1, 2, 2.5, 5} {
+			step := digit * math.Pow(10, float64(exponent))
+			if math.Ceil(end/step)-math.Floor(start/step) <= float64(points) {
+				return step
+			}
+		}
+	}
+}

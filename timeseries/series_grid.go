@@ -1,0 +1,43 @@
+package timeseries
+
+import "time"
+
+// widths are the bucket widths that series use: round ones, each of which
+// divides a day, so that a window that moves or grows meets the same buckets
+// again. Neighbours are less than a factor of two apart.
+var widths = func() []time.Duration {
+	var list []time.Duration
+	add := func(unit time.Duration, steps ...int) {
+		for _, n := range steps {
+			list = append(list, time.Duration(n)*unit)
+		}
+	}
+	add(time.Microsecond, 1, 2, 4, 5, 8, 10, 16, 20, 25, 40, 50, 80, 100, 125, 200, 250, 400, 500)
+	add(time.Millisecond, 1, 2, 4, 5, 8, 10, 16, 20, 25, 40, 50, 80, 100, 125, 200, 250, 500)
+	add(time.Second, 1, 2, 3, 4, 5, 6, 10, 20, 30)
+	add(time.Minute, 1, 2, 3, 4, 5, 6, 10, 20, 30)
+	add(time.Hour, 1, 2, 3, 4, 6, 8, 12, 24)
+	return list
+}()
+
+// gridWidth gives the narrowest round width by which the window has at most
+// that many buckets, the partial ones at its edges counted.
+func gridWidth(window timeSpan, points int) time.Duration {
+	for _, width := range widths {
+		if buckets(window, width) <= int64(points) {
+			return width
+		}
+	}
+	// Beyond a day: whole days, doubling.
+	width := 48 * time.Hour
+	for buckets(window, width) > int64(points) && width < 1<<61 {
+		width *= 2
+	}
+	return width
+}
+
+// buckets counts the buckets that a window touches.
+func buckets(window timeSpan, width time.Duration) int64 {
+	w := width.Microseconds()
+	return (floorMicro(window.To.UnixMicro()-1, w)-floorMicro(window.From.UnixMicro(), w))/w + 1
+}

@@ -1,0 +1,217 @@
+package timeseries
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// raw stands for the records themselves where a level is asked for.
+const raw = -1
+
+// view is one session as one snapshot shows it.
+type view struct {
+	tx      pgx.Tx
+	catalog *catalog
+	session int32
+	id      string
+	version string
+	records int64
+	settled bool
+	// span holds all records.
+	span timeSpan
+	// dirty are the ranges that the rollups do not show yet, merged; meaningful
+	// only with rollups.
+	dirty []timeSpan
+}
+
+// openViews prepares the transaction and finds the sessions.
+func openViews(ctx context.Context, tx pgx.Tx, cat *catalog, ids []string) ([]*view, error) {
+	var batch pgx.Batch
+	batch.Queue(cat.settings, fmt.Sprint(seriesTimeout.Milliseconds()))
+	batch.Queue(`
+		SELECT s.session, s.id, s.batch || '.' || s.revision, s.records, s.first_time, s.last_time,
+		       s.ended_at IS NOT NULL OR s.updated_at < now() - INTERVAL '1 hour'
+		FROM sessions s WHERE s.id = ANY($1) AND s.deleted_at IS NULL`, ids)
+	if cat.continuous() {
+		batch.Queue(`
+			SELECT s.id, b.min_time, b.max_time
+			FROM sessions s
+			LEFT JOIN rollup_progress p USING (session)
+			JOIN ingest_batches b ON b.session = s.session AND b.batch > coalesce(p.batch, 0) AND b.records > 0
+			WHERE s.id = ANY($1) AND s.deleted_at IS NULL
+			UNION ALL
+			SELECT s.id, d.from_time, d.to_time
+			FROM sessions s JOIN rollup_dirty d USING (session)
+			WHERE s.id = ANY($1) AND s.deleted_at IS NULL`, ids)
+	}
+	results := tx.SendBatch(ctx, &batch)
+	defer results.Close()
+	if _, err := results.Exec(); err != nil {
+		return nil, err
+	}
+	rows, err := results.Query()
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]*view{}
+	v := view{}
+	var first, last *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&v.session, &v.id, &v.version, &v.records, &first, &last, &v.settled}, func() error {
+		one := v
+		one.tx, one.catalog = tx, cat
+		if first != nil && last != nil {
+			one.span = timeSpan{first.UTC(), last.Add(time.Microsecond).UTC()}
+		}
+		found[one.id] = &one
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if cat.continuous() {
+		rows, err := results.Query()
+		if err != nil {
+			return nil, err
+		}
+		var id string
+		var from, to time.Time
+		_, err = pgx.ForEachRow(rows, []any{&id, &from, &to}, func() error {
+			v := found[id]
+			v.dirty = append(v.dirty, timeSpan{from.UTC(), to.Add(time.Microsecond).UTC()})
+			if len(v.dirty) > 10_000 {
+				v.dirty = mergeSpans(v.dirty, time.Second)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := results.Close(); err != nil {
+		return nil, err
+	}
+	views := make([]*view, len(ids))
+	for i, id := range ids {
+		v := found[id]
+		if v == nil {
+			return nil, NoSession(id)
+		}
+		// A few long stretches cost less than many short ones.
+		gap := time.Second
+		for v.dirty = mergeSpans(v.dirty, gap); len(v.dirty) > 16; gap *= 4 {
+			v.dirty = mergeSpans(v.dirty, gap)
+		}
+		views[i] = v
+	}
+	return views, nil
+}
+
+// level gives the coarsest rollup that buckets of that width can be made of.
+func (v *view) level(width time.Duration) int {
+	if !v.catalog.continuous() {
+		return raw
+	}
+	best := raw
+	for i, level := range Levels {
+		if level.Width <= width && width%level.Width == 0 {
+			best = i
+		}
+	}
+	return best
+}
+
+// levelName gives the name that answers use.
+func levelName(level int) string {
+	if level == raw {
+		return "raw"
+	}
+	return Levels[level].Name
+}
+
+// relation gives the table that holds a level, and its column of time.
+func (v *view) relation(level int) (table, timeColumn string) {
+	if level == raw {
+		return "telemetry", "time"
+	}
+	return v.catalog.tables[level], "bucket"
+}
+
+// slab is a range that one level serves exactly: whole buckets, none dirty.
+type slab struct {
+	level int
+	span  timeSpan
+}
+
+// below says which level serves what is left at the edges of another one. Not
+// every level takes part: each piece is a query, and a few more rows cost less.
+var below = [...]int{0: raw, 1: raw, 2: 1, 3: 1}
+
+// cover cuts a window into pieces, the bulk at that level and the edges at
+// finer ones. What the rollups do not show yet is left to the records.
+func (v *view) cover(window timeSpan, level int) []slab {
+	window = window.clip(v.span)
+	if window.empty() {
+		return nil
+	}
+	if level == raw {
+		return []slab{{raw, window}}
+	}
+	finest := level
+	for below[finest] != raw {
+		finest = below[finest]
+	}
+	width := Levels[finest].Width
+	var pieces []slab
+	at := window.From
+	clean := func(to time.Time) {
+		pieces = v.coverClean(pieces, timeSpan{at, to}, level)
+		at = to
+	}
+	for _, d := range v.dirty {
+		d = d.outward(width).clip(timeSpan{at, window.To})
+		if d.empty() {
+			continue
+		}
+		clean(d.From)
+		pieces = addSlab(pieces, slab{raw, d})
+		at = d.To
+	}
+	clean(window.To)
+	return pieces
+}
+
+// coverClean covers a span that holds nothing dirty.
+func (v *view) coverClean(pieces []slab, s timeSpan, level int) []slab {
+	if s.empty() {
+		return pieces
+	}
+	if level == raw {
+		return addSlab(pieces, slab{raw, s})
+	}
+	inner := s.inward(Levels[level].Width)
+	// The session's own ends are no edges: nothing lies beyond them.
+	if s.From.Equal(v.span.From) {
+		inner.From = floorTime(s.From, Levels[level].Width)
+	}
+	if s.To.Equal(v.span.To) {
+		inner.To = ceilTime(s.To, Levels[level].Width)
+	}
+	if inner.empty() {
+		return v.coverClean(pieces, s, below[level])
+	}
+	pieces = v.coverClean(pieces, timeSpan{s.From, inner.From}, below[level])
+	pieces = addSlab(pieces, slab{level, inner})
+	return v.coverClean(pieces, timeSpan{inner.To, s.To}, below[level])
+}
+
+// addSlab appends a piece, joined to the last one if that is of its kind.
+func addSlab(pieces []slab, p slab) []slab {
+	if n := len(pieces); n > 0 && pieces[n-1].level == p.level && pieces[n-1].span.To.Equal(p.span.From) {
+		pieces[n-1].span.To = p.span.To
+		return pieces
+	}
+	return append(pieces, p)
+}
