@@ -1,7 +1,6 @@
 package convex
 
 import (
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -54,22 +54,44 @@ func (b *body) release() {
 	b.bytes = nil
 }
 
+func newBody(budget *budget) *body {
+	return &body{bytes: (*buffers.Get().(*[]byte))[:0], budget: budget}
+}
+
 func overBudget() error {
 	return &fault.Error{Kind: fault.Unavailable, Message: "too many requests are being read; try again shortly", RetryAfter: time.Second}
 }
 
+// flowPatience is how long a client may take for the next piece of a body, in
+// either direction. The whole may take as long as it flows.
+const flowPatience = 30 * time.Second
+
+// flowing renews the connection's deadline with each read.
+type flowing struct {
+	io.ReadCloser
+	connection *http.ResponseController
+}
+
+func (f flowing) Read(b []byte) (int, error) {
+	_ = f.connection.SetReadDeadline(time.Now().Add(flowPatience))
+	return f.ReadCloser.Read(b)
+}
+
 // readBody reads and decompresses a request's body of at most limit bytes.
 // Release it.
-func readBody(r *http.Request, limit int64, budget *budget) (*body, error) {
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, budget *budget) (*body, error) {
 	if r.ContentLength > limit {
 		return nil, fault.New(fault.TooLarge, "body is larger than %d bytes", limit)
 	}
+	connection := http.NewResponseController(w)
+	r.Body = flowing{r.Body, connection}
+	defer connection.SetReadDeadline(time.Time{}) // or it would cut the call short
 	source, err := decompress(r)
 	if err != nil {
 		return nil, err
 	}
 	defer source.Close()
-	b := &body{bytes: (*buffers.Get().(*[]byte))[:0], budget: budget}
+	b := newBody(budget)
 	if err := b.fill(source, limit, r.ContentLength); err != nil {
 		b.release()
 		return nil, err

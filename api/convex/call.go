@@ -15,9 +15,6 @@ type Call struct {
 	// Raw is the arguments' JSON object as the caller sent it. It is part of
 	// the request's buffer: do not keep it after Run has returned.
 	Raw json.RawMessage
-	// Address is the client's IP address, for rate limits and the audit log;
-	// empty when a query runs for several clients.
-	Address string
 	// BaseURL is where the client reached us, such as https://host:1234, without
 	// a slash at the end. Only functions with LinksHere get it.
 	BaseURL string

@@ -43,7 +43,6 @@ type caller struct {
 	auth.Credentials
 	// keyHolder is the principal of the deploy key, when it was just checked.
 	keyHolder *Principal
-	address   string // IP address; empty when not known
 	base      string // URL under which the client reached us
 }
 
@@ -63,7 +62,7 @@ func prepare(f *Function, raw json.RawMessage, from caller) (invocation, error) 
 // execute runs a function and gives its result undecoded, with the call for
 // what the function said of it.
 func (s *Server) execute(ctx context.Context, in invocation, watch func(...string)) (result any, call *Call, err error) {
-	call = &Call{Args: in.args, Raw: in.raw, Address: in.caller.address, watch: watch}
+	call = &Call{Args: in.args, Raw: in.raw, watch: watch}
 	if in.function.LinksHere {
 		call.BaseURL = in.caller.base
 	}

@@ -32,7 +32,11 @@ func describe(ctx context.Context, log *slog.Logger, name string, err error, for
 	e := fault.As(err)
 	if e == nil || e.Kind == fault.Internal {
 		id := strings.ToLower(rand.Text()[:16])
-		log.ErrorContext(ctx, "function failed", "function", name, "request", id, "error", err)
+		level := slog.LevelError
+		if errors.Is(err, context.Canceled) {
+			level = slog.LevelDebug // who asked does not want it any more
+		}
+		log.Log(ctx, level, "function failed", "function", name, "request", id, "error", err)
 		return &failure{
 			kind:      fault.Internal,
 			message:   "[Request ID: " + id + "] Server Error",

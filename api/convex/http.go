@@ -11,6 +11,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -121,7 +125,7 @@ func (s *Server) serveFunction(w http.ResponseWriter, r *http.Request, kind Kind
 		request, err = parseURL(r)
 	} else {
 		var b *body
-		b, err = readBody(r, limit, &s.bodies)
+		b, err = readBody(w, r, limit, &s.bodies)
 		if err == nil {
 			defer b.release()
 			request, err = parseBody(b.bytes)
@@ -141,13 +145,10 @@ func (s *Server) serveFunction(w http.ResponseWriter, r *http.Request, kind Kind
 		s.writeRefusal(w, r, err)
 		return
 	}
-	from.address, from.base = s.options.Address(r), baseURL(r)
+	from.base = baseURL(r)
 	value, failed := s.callOnce(r.Context(), request, kind, from)
 	if failed == nil {
-		out := make([]byte, 0, len(value)+64)
-		out = append(out, `{"status":"success","value":`...)
-		out = append(out, value...)
-		writeJSON(w, http.StatusOK, append(out, `,"logLines":[]}`...))
+		writeResult(w, r, value)
 		return
 	}
 	if f := s.registry.Lookup(canonical(request.path)); kind == anyKind && f != nil {
@@ -380,6 +381,68 @@ func writeJSON(w http.ResponseWriter, status int, b []byte) {
 	h.Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(status)
 	_, _ = w.Write(b) // a client that is gone cannot be told
+}
+
+// zipFrom is the size from which a result is worth compressing.
+const zipFrom = 4096
+
+var zippers = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
+	return z
+}}
+
+// writeResult answers with a result, compressed if it is large and the client
+// takes that.
+func writeResult(w http.ResponseWriter, r *http.Request, value []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	out := io.Writer(flowingWriter{w, http.NewResponseController(w)})
+	const before, after = `{"status":"success","value":`, `,"logLines":[]}`
+	if len(value) >= zipFrom && acceptsGzip(r) {
+		h.Set("Content-Encoding", "gzip")
+		h.Add("Vary", "Accept-Encoding")
+		z := zippers.Get().(*gzip.Writer)
+		defer zippers.Put(z)
+		z.Reset(out)
+		defer z.Close()
+		out = z
+	} else {
+		h.Set("Content-Length", strconv.Itoa(len(before)+len(value)+len(after)))
+	}
+	for _, part := range [][]byte{[]byte(before), value, []byte(after)} {
+		if _, err := out.Write(part); err != nil {
+			return // a client that is gone cannot be told
+		}
+	}
+}
+
+func acceptsGzip(r *http.Request) bool {
+	for _, accepted := range strings.Split(r.Header.Get("Accept-Encoding"), ",") {
+		name, quality, _ := strings.Cut(strings.TrimSpace(accepted), ";")
+		if name == "gzip" {
+			return strings.TrimRight(strings.ReplaceAll(quality, " ", ""), "0.") != "q="
+		}
+	}
+	return false
+}
+
+// flowingWriter renews the connection's deadline with each piece that the
+// client takes.
+type flowingWriter struct {
+	w          io.Writer
+	connection *http.ResponseController
+}
+
+func (f flowingWriter) Write(b []byte) (n int, err error) {
+	defer f.connection.SetWriteDeadline(time.Time{})
+	for len(b) > 0 && err == nil {
+		_ = f.connection.SetWriteDeadline(time.Now().Add(flowPatience))
+		var m int
+		m, err = f.w.Write(b[:min(len(b), writePiece)])
+		n, b = n+m, b[m:]
+	}
+	return n, err
 }
 
 func writeText(w http.ResponseWriter, text string) {

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -299,4 +300,40 @@ func TestHTTPMutationOutlivesItsRequest(t *testing.T) {
 	before := b.server.lastWrite.Load()
 	b.resume <- struct{}{}
 	eventually(t, "the action to end by itself", func() bool { return b.server.lastWrite.Load() > before })
+}
+
+func TestHTTPCompressesLargeResults(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for _, test := range []struct {
+		bytes    int
+		accept   string
+		encoding string
+	}{
+		{100_000, "gzip", "gzip"},
+		{100_000, "deflate, gzip;q=0.5", "gzip"},
+		{100_000, "gzip;q=0", ""},
+		{100_000, "identity", ""},
+		{100, "gzip", ""},
+	} {
+		body := fmt.Sprintf(`{"path":"test:large","args":{"bytes":%d}}`, test.bytes)
+		_, header, text := request(t, "POST", b.url+"/api/query", body, "Accept-Encoding", test.accept)
+		if header.Get("Content-Encoding") != test.encoding {
+			t.Errorf("%d bytes for %q: encoding %q", test.bytes, test.accept, header.Get("Content-Encoding"))
+		}
+		if test.encoding == "gzip" {
+			z, err := gzip.NewReader(strings.NewReader(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain, err := io.ReadAll(z)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = string(plain)
+		}
+		if want := `{"status":"success","value":"` + strings.Repeat("é", test.bytes/2) + `","logLines":[]}`; text != want {
+			t.Errorf("%d bytes for %q: the result is damaged", test.bytes, test.accept)
+		}
+	}
 }

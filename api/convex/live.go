@@ -3,7 +3,9 @@ package convex
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -18,23 +20,28 @@ import (
 type content struct {
 	value  json.RawMessage
 	failed *failure
+	// mark stands for the content: who could not tell two apart sees the same
+	// mark. A socket keeps it instead of a result that may be large.
+	mark mark
 }
 
-// same reports whether a client could not tell the two apart.
-func (c *content) same(d *content) bool {
-	if c == d {
-		return true
+type mark [sha256.Size]byte
+
+func newContent(value json.RawMessage, failed *failure) *content {
+	c := &content{value: value, failed: failed}
+	h := sha256.New()
+	switch {
+	case failed == nil:
+		h.Write([]byte{1})
+		h.Write(value)
+	case failed.kind == fault.Internal:
+		h.Write([]byte{2}) // their messages differ in the request id only
+	default:
+		fmt.Fprintf(h, "\x03%d %s", len(failed.message), failed.message)
+		h.Write(failed.data)
 	}
-	if c == nil || d == nil || (c.failed == nil) != (d.failed == nil) {
-		return false
-	}
-	if c.failed == nil {
-		return bytes.Equal(c.value, d.value)
-	}
-	if c.failed.kind == fault.Internal && d.failed.kind == fault.Internal {
-		return true // their messages differ in the request id only
-	}
-	return c.failed.message == d.failed.message && bytes.Equal(c.failed.data, d.failed.data)
+	h.Sum(c.mark[:0])
+	return c
 }
 
 // result is a content and how new it is.
@@ -180,7 +187,7 @@ func (l *live) run(ctx context.Context) {
 				pause = time.Second
 			}
 		}
-		if got.failed != nil && got.failed.kind == fault.Internal {
+		if got.failed != nil && (got.failed.kind == fault.Internal || got.failed.transient) {
 			if broken.IsZero() {
 				broken = begun
 			}
@@ -249,7 +256,7 @@ func (l *live) once(ctx context.Context, log *slog.Logger, watch func(context.Co
 	case s.queryRuns <- struct{}{}:
 		defer func() { <-s.queryRuns }()
 	case <-ctx.Done():
-		return &content{failed: describe(ctx, log, l.key.function, ctx.Err(), Encoded)}, time.Time{}
+		return newContent(nil, describe(ctx, log, l.key.function, ctx.Err(), Encoded)), time.Time{}
 	}
 	var unwatched error
 	value, call, err := s.execute(ctx, l.in, func(topics ...string) {
@@ -273,16 +280,16 @@ func (l *live) once(ctx context.Context, log *slog.Logger, watch func(context.Co
 		if ctx.Err() != nil && fault.As(err) == nil {
 			err = ctx.Err()
 		}
-		return &content{failed: describe(ctx, log, l.key.function, err, Encoded)}, until
+		return newContent(nil, describe(ctx, log, l.key.function, err, Encoded)), until
 	}
-	return &content{value: encoded}, until
+	return newContent(encoded, nil), until
 }
 
 // publish makes got the newest result, and tells whom it concerns.
 func (l *live) publish(got *content, start int64) {
 	old := l.latest.Load()
 	changed := true
-	if old != nil && old.same(got) {
+	if old != nil && old.mark == got.mark {
 		got, changed = old.content, false
 	}
 	l.mu.Lock()

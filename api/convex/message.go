@@ -73,7 +73,7 @@ func parseMessage(b []byte) (*clientMessage, error) {
 	switch m.Type {
 	case "Connect":
 		if m.SessionID == "" || len(m.SessionID) > 128 {
-			return nil, errors.New("Connect needs a sessionId")
+			return nil, errors.New("message Connect needs a sessionId")
 		}
 		if m.MaxObservedTimestamp != nil {
 			if m.observed, err = parseTs(*m.MaxObservedTimestamp); err != nil {
@@ -103,8 +103,8 @@ func parseMessage(b []byte) (*clientMessage, error) {
 // Violations of the protocol that depend on the connection's state.
 var (
 	errBaseVersion    = errors.New("baseVersion does not match the connection's state")
-	errUnknownQuery   = errors.New("Remove of a query that does not exist")
-	errDuplicateQuery = errors.New("Add of a query that exists")
+	errUnknownQuery   = errors.New("query to remove does not exist")
+	errDuplicateQuery = errors.New("query to add exists already")
 	errTooManyQueries = errors.New("too many queries on one connection")
 	errNotConnected   = errors.New("the first message must be Connect, and only that")
 )

@@ -14,7 +14,7 @@ import (
 
 // prepareCall finds the function of a websocket message and checks its
 // arguments.
-func (s *Server) prepareCall(call functionCall, kind Kind, id identity, address string) (invocation, error) {
+func (s *Server) prepareCall(call functionCall, kind Kind, id identity) (invocation, error) {
 	if call.Component != "" {
 		return invocation{}, unknownFunction(call.Component + "/" + call.Path)
 	}
@@ -26,12 +26,12 @@ func (s *Server) prepareCall(call functionCall, kind Kind, id identity, address 
 	if err != nil {
 		return invocation{}, argumentError("%v", err)
 	}
-	return prepare(f, object, caller{Credentials: id.Credentials, address: address})
+	return prepare(f, object, caller{Credentials: id.Credentials})
 }
 
 // callEncoded runs a function once and encodes its result.
-func (s *Server) callEncoded(ctx context.Context, call functionCall, kind Kind, id identity, address string) ([]byte, error) {
-	in, err := s.prepareCall(call, kind, id, address)
+func (s *Server) callEncoded(ctx context.Context, call functionCall, kind Kind, id identity) ([]byte, error) {
+	in, err := s.prepareCall(call, kind, id)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (s *Server) callEncoded(ctx context.Context, call functionCall, kind Kind, 
 // and request whatever happens to the connection, and answers it.
 func (s *Server) runMutation(k *socket, m mutation) {
 	c := k.session
-	ctx, cancel := context.WithTimeout(s.lifetime, s.options.WriteTimeout)
+	ctx, cancel := k.callContext()
 	defer cancel()
 	// A client that lost its connection asks again while the first run may
 	// still be under way.
@@ -89,7 +89,7 @@ func (s *Server) runMutation(k *socket, m mutation) {
 // calls committing before anything of it can be seen by others. An error means
 // that nothing was recorded: it failed before it wrote.
 func (s *Server) mutateOnce(ctx context.Context, key requestKey, m mutation, committing func()) (answer, error) {
-	in, err := s.prepareCall(m.call, Mutation, m.identity, m.address)
+	in, err := s.prepareCall(m.call, Mutation, m.identity)
 	if err != nil {
 		return answer{}, err
 	}

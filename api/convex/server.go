@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,8 +25,6 @@ type Options struct {
 	Hub      *realtime.Hub // tells which queries to run again
 	// AllowOrigin says which browser origins may call; nil lets all of them.
 	AllowOrigin func(origin string) bool
-	// Address finds the client's IP address; nil takes the connection's.
-	Address func(*http.Request) string
 	// Version is what /version answers.
 	Version string
 	Log     *slog.Logger // nil discards
@@ -45,6 +41,8 @@ type Options struct {
 	QueryTimeout, WriteTimeout time.Duration
 	// QueryRuns bounds how many watched queries run at the same time. Default 8.
 	QueryRuns int
+	// MaxSockets bounds the websockets open at once. Default 20,000.
+	MaxSockets int
 	// PingEvery is the longest silence towards a socket. Clients give up after
 	// 30 s. Default 15 s.
 	PingEvery time.Duration
@@ -60,12 +58,6 @@ func (o *Options) setDefaults() error {
 	if o.AllowOrigin == nil {
 		o.AllowOrigin = func(string) bool { return true }
 	}
-	if o.Address == nil {
-		o.Address = func(r *http.Request) string {
-			host, _, _ := net.SplitHostPort(r.RemoteAddr)
-			return host
-		}
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -76,6 +68,7 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.QueryTimeout, 30*time.Second)
 	setDefault(&o.WriteTimeout, 60*time.Second)
 	setDefault(&o.QueryRuns, 8)
+	setDefault(&o.MaxSockets, 20_000)
 	setDefault(&o.PingEvery, 15*time.Second)
 	setDefault(&o.KeepRequests, 48*time.Hour)
 	return nil
@@ -174,8 +167,8 @@ func (s *Server) Run(ctx context.Context) {
 // startPatience is how long an upgrade waits for the first measurement.
 const startPatience = 2 * time.Second
 
-// enter admits a websocket, once the clock is known and until the server
-// stops. Call sockets.Done at its end.
+// enter admits a websocket: there is room for it, the clock is known, and the
+// server does not stop. Call sockets.Done at its end.
 func (s *Server) enter() bool {
 	select {
 	case <-s.clock.ready:
@@ -186,7 +179,7 @@ func (s *Server) enter() bool {
 	}
 	s.socketsMu.Lock()
 	defer s.socketsMu.Unlock()
-	if s.stopped {
+	if s.stopped || len(s.open) >= s.options.MaxSockets {
 		return false
 	}
 	s.sockets.Add(1)

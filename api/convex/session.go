@@ -45,7 +45,7 @@ type query struct {
 	live  *live   // nil when fixed is all there is to say
 	fixed *result // the answer to a query that cannot run
 	need  int64   // its result must come from a run that began then or later
-	sent  *content
+	sent  mark    // of what the client was last told; zero for nothing
 }
 
 func (q *query) latest() *result {
@@ -126,14 +126,14 @@ func (c *session) drop(id int64, q *query) {
 // attach makes the query watch what it asks, under the present identity.
 func (c *session) attach(q *query) {
 	q.live, q.fixed = nil, nil
-	in, err := c.server.prepareCall(q.call, Query, c.identity, "")
+	in, err := c.server.prepareCall(q.call, Query, c.identity)
 	var args []byte
 	if err == nil {
 		args, err = AppendValue(nil, in.args, Encoded)
 	}
 	if err != nil {
 		failed := describe(c.server.lifetime, c.server.log, shorten(q.call.Path), err, Encoded)
-		q.fixed = &result{&content{failed: failed}, math.MaxInt64}
+		q.fixed = &result{newContent(nil, failed), math.MaxInt64}
 		return
 	}
 	key := liveKey{function: in.function.Name, args: string(args), identity: c.identity.digest}
@@ -200,7 +200,7 @@ func (c *session) update() {
 		if r == nil || r.start < max(q.need, c.cover) {
 			return // its result will call notify
 		}
-		if q.sent == nil || !q.sent.same(r.content) {
+		if q.sent != r.mark {
 			changes = append(changes, change{id, r.content})
 		}
 	}
@@ -238,7 +238,7 @@ func (c *session) update() {
 			b = appendFailure(b, ch.failed)
 		}
 		b = append(b, `,"logLines":[],"journal":null}`...)
-		c.queries[ch.id].sent = ch.content
+		c.queries[ch.id].sent = ch.mark
 	}
 	for _, id := range c.removed {
 		if c.queries[id] != nil {

@@ -57,7 +57,6 @@ type mutation struct {
 	request  int64
 	call     functionCall
 	identity identity
-	address  string
 }
 
 // writeBuffers are shared, so that an idle socket holds none.
@@ -70,7 +69,7 @@ func (s *Server) serveSync(w http.ResponseWriter, r *http.Request, rest []string
 	}
 	if !s.enter() {
 		w.Header().Set("Retry-After", "1")
-		writeTransportError(w, &transportError{http.StatusServiceUnavailable, "Unavailable", "the server is starting or stopping"})
+		writeTransportError(w, &transportError{http.StatusServiceUnavailable, "Unavailable", "no room for a connection just now"})
 		return
 	}
 	defer s.sockets.Done()
@@ -91,7 +90,7 @@ func (s *Server) serveSync(w http.ResponseWriter, r *http.Request, rest []string
 		clientVersion = rest[0]
 	}
 	k := &socket{
-		server: s, conn: conn, session: newSession(s, clientVersion), address: s.options.Address(r),
+		server: s, conn: conn, session: newSession(s, clientVersion), address: auth.ClientAddress(r.Context()),
 		abandoned: make(chan struct{}),
 	}
 	k.session.base = baseURL(r)
@@ -136,22 +135,32 @@ func (k *socket) read() {
 		if err != nil {
 			return
 		}
-		// The connection's own limit counts bytes before decompression.
-		limit := k.server.options.MaxBody
-		b, err := io.ReadAll(io.LimitReader(r, limit+1))
-		switch {
-		case err != nil:
-			return
-		case int64(len(b)) > limit:
-			k.session.end(websocket.CloseMessageTooBig, "message too large")
-		case kind != websocket.TextMessage:
+		if kind != websocket.TextMessage {
 			k.session.fatal("binary messages are not part of the protocol")
-		case k.handle(b):
+		} else if k.take(r) {
 			continue
 		}
 		k.drain()
 		return
 	}
+}
+
+// take reads one message and handles it. It returns false when the connection
+// has come to its end.
+func (k *socket) take(r io.Reader) bool {
+	b := newBody(&k.server.bodies)
+	defer b.release()
+	// The connection's own limit counts bytes before decompression.
+	err := b.fill(r, k.server.options.MaxBody, 0)
+	switch {
+	case err == nil:
+		return k.handle(b.bytes)
+	case fault.Is(err, fault.TooLarge):
+		k.session.end(websocket.CloseMessageTooBig, "message too large")
+	case fault.Is(err, fault.Unavailable):
+		k.session.end(closeTryLater, reasonTooMany)
+	}
+	return false
 }
 
 // drain waits for the client to close, for some seconds.
@@ -190,7 +199,7 @@ func (k *socket) handle(b []byte) bool {
 		}
 		c.flush()
 	case "Mutation":
-		return k.queue(mutation{m.RequestID, m.functionCall, c.identity, k.address})
+		return k.queue(mutation{m.RequestID, m.functionCall, c.identity})
 	case "Action":
 		return k.startAction(m)
 	}
@@ -277,6 +286,13 @@ func (k *socket) queue(m mutation) bool {
 	return true
 }
 
+// callContext is the context of a mutation or action. It outlives the
+// connection: what was begun goes on to its end.
+func (k *socket) callContext() (context.Context, context.CancelFunc) {
+	ctx := auth.WithClientAddress(k.server.lifetime, k.address)
+	return context.WithTimeout(ctx, k.server.options.WriteTimeout)
+}
+
 // begin counts a piece of work, unless the server stops. Call work.Done at its
 // end.
 func (k *socket) begin() bool {
@@ -342,9 +358,9 @@ func (k *socket) startAction(m *clientMessage) bool {
 	go func() {
 		defer k.work.Done()
 		defer func() { <-k.actions }()
-		ctx, cancel := context.WithTimeout(s.lifetime, s.options.WriteTimeout)
+		ctx, cancel := k.callContext()
 		defer cancel()
-		value, err := s.callEncoded(ctx, m.functionCall, Action, id, k.address)
+		value, err := s.callEncoded(ctx, m.functionCall, Action, id)
 		if isKeyRefused(id, err) {
 			c.refuseIdentity(err.Error(), false)
 			return

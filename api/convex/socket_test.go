@@ -752,3 +752,35 @@ func FuzzParseMessage(f *testing.F) {
 		}
 	})
 }
+
+func TestSyncSocketsAreBounded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *Options) { o.MaxSockets = 1 })
+	first := b.connect(t, "s1")
+	first.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[]}`)
+	first.want("Transition", "")
+	if _, response, err := dial(t, b.url, "/api/1.48.0/sync", nil); err == nil || response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a second socket: %v, %v", response, err)
+	}
+	first.conn.Close()
+	eventually(t, "room for another", func() bool { return b.server.Stats().Sockets == 0 })
+	b.connect(t, "s2").send(`{"type":"Event","eventType":"x","event":null}`)
+}
+
+func TestSyncMessagesAreBoundedOnceUnpacked(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *Options) { o.MaxBody = 100_000 })
+	dialer := websocket.Dialer{EnableCompression: true}
+	conn, _, err := dialer.DialContext(t.Context(), strings.Replace(b.url, "http", "ws", 1)+"/api/1.48.0/sync", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.WriteMessage(websocket.TextMessage, []byte(`{"type":"Event","event":"`+strings.Repeat("x", 10_000_000)+`"}`)); err != nil {
+		t.Fatal(err)
+	}
+	c := &client{t: t, conn: conn}
+	if closed := c.closed(); closed.Code != websocket.CloseMessageTooBig {
+		t.Errorf("closed with %v", closed)
+	}
+}
