@@ -129,21 +129,27 @@ func (s *Store) finish(in *ingest, err error) (IngestResult, error) {
 		return IngestResult{}, ingestError(err)
 	}
 	s.onCommit(in.result.ids()...)
+	s.onIngest(IngestStats{
+		Source: in.opt.Source, Inserted: in.result.Inserted, AlreadyStored: in.result.AlreadyStored,
+		Took: time.Since(in.started), Copying: in.copying,
+	})
 	return in.result, nil
 }
 
 // ingest is one upload on its way into the database.
 type ingest struct {
-	opt    IngestOptions
-	result IngestResult
-	chunk  int
+	opt     IngestOptions
+	started time.Time
+	copying time.Duration
+	result  IngestResult
+	chunk   int
 	// chains makes the digest of a later chunk depend on all before it, so that
 	// a file that repeats itself is stored whole, while a repeated file is not.
 	chains map[string][sha256.Size]byte
 }
 
 func newIngest(opt IngestOptions) *ingest {
-	return &ingest{opt: opt, chains: map[string][sha256.Size]byte{}}
+	return &ingest{opt: opt, started: time.Now(), chains: map[string][sha256.Size]byte{}}
 }
 
 func (in *ingest) reset() { *in = *newIngest(in.opt) }
@@ -294,7 +300,9 @@ func (in *ingest) storeGroup(ctx context.Context, tx pgx.Tx, g *group, key strin
 	}
 	batch := watermark + 1
 	g.stamp(session, batch)
+	begun := time.Now()
 	tag, err := tx.Conn().PgConn().CopyFrom(ctx, g.copyReader(), g.copySQL())
+	in.copying += time.Since(begun)
 	if err != nil {
 		return fmt.Errorf("copy: %w", err)
 	}

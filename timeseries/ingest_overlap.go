@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -123,7 +124,9 @@ func (in *ingest) overlap(ctx context.Context, tx pgx.Tx, dec *Decoder, first *B
 	copied := int64(0)
 	take := func() *group { return o.take(blocks, session, batch) }
 	for g := take(); g != nil; {
+		begun := time.Now()
 		tag, err := tx.Conn().PgConn().CopyFrom(ctx, &copyRun{group: g, next: take, o: o, rest: []byte(copyHeader)}, g.copySQL())
+		in.copying += time.Since(begun)
 		if o.failed != nil { // the server only echoes why its stream was cut off
 			return o.failed
 		}

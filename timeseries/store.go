@@ -18,6 +18,17 @@ type Options struct {
 	// OnCommit is called after a batch or another change of these sessions was
 	// committed, so that a local hub need not wait for its next tick. Nil is no call.
 	OnCommit func(sessionIDs ...string)
+	// OnIngest is told of every upload that was committed. Nil is no call.
+	OnIngest func(IngestStats)
+}
+
+// IngestStats is what an upload cost.
+type IngestStats struct {
+	Source        string
+	Inserted      int           // records stored
+	AlreadyStored int           // records recognised as stored before
+	Took          time.Duration // from the first decoded record to after the commit
+	Copying       time.Duration // thereof in COPY
 }
 
 // Store is the telemetry store: records, sessions, rollups and what is derived
@@ -27,12 +38,13 @@ type Store struct {
 	log      *slog.Logger
 	now      func() time.Time
 	onCommit func(sessionIDs ...string)
+	onIngest func(IngestStats)
 	catalog  catalogCache
 }
 
 // New makes a Store on a migrated database.
 func New(pool *pgxpool.Pool, opt Options) *Store {
-	s := &Store{pool: pool, log: opt.Logger, now: opt.Now, onCommit: opt.OnCommit}
+	s := &Store{pool: pool, log: opt.Logger, now: opt.Now, onCommit: opt.OnCommit, onIngest: opt.OnIngest}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -41,6 +53,9 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	}
 	if s.onCommit == nil {
 		s.onCommit = func(...string) {}
+	}
+	if s.onIngest == nil {
+		s.onIngest = func(IngestStats) {}
 	}
 	return s
 }

@@ -35,6 +35,7 @@ type Daemon struct {
 
 	config    Config
 	functions *convex.Server
+	metrics   *metrics
 	log       *slog.Logger
 	pool      *pgxpool.Pool
 	listener  net.Listener
@@ -92,8 +93,9 @@ func (d *Daemon) open(ctx context.Context) error {
 }
 
 func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
+	d.metrics = newMetrics(d.config.Version)
 	d.Hub = realtime.NewHub(timeseries.NewDeltas(d.pool), realtime.HubOptions{Tick: d.config.Tick, Log: d.log})
-	d.Store = timeseries.New(d.pool, timeseries.Options{Logger: d.log, OnCommit: d.Hub.WakeSessions})
+	d.Store = timeseries.New(d.pool, timeseries.Options{Logger: d.log, OnCommit: d.Hub.WakeSessions, OnIngest: d.metrics.observeIngest})
 	d.Auth = auth.New(d.pool, auth.Options{StaticKeys: d.staticKeys(), Pepper: d.config.Pepper, Log: d.log})
 	if d.config.AdminEmail != "" && d.config.AdminPassword != "" {
 		made, err := d.Auth.Bootstrap(ctx, d.config.AdminEmail, d.config.AdminPassword)
@@ -115,7 +117,9 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	if err := d.openFunctions(archives); err != nil {
 		return nil, err
 	}
+	d.metrics.watch(d)
 	return api.New(api.Deps{
+		Metrics: d.metrics.handler(), Observe: d.metrics.observeRequest,
 		Store: d.Store, Auth: d.Auth, Archives: archives, Convex: d.functions, Live: d.Live, Log: d.log,
 		Config: d.apiConfig(),
 	})

@@ -1,0 +1,113 @@
+package daemon
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// metrics are the daemon's figures in the conventions of Prometheus: base
+// units, _total for counters, few label values.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+	records  *prometheus.CounterVec
+	batches  *prometheus.HistogramVec
+	copying  prometheus.Counter
+	storing  prometheus.Counter
+}
+
+func newMetrics(version string) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "telemetryd_http_request_duration_seconds", Help: "Time to answer REST requests.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"method", "route", "status"}),
+		records: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "telemetryd_ingest_records_total", Help: "Records taken in, by way in, and whether they were stored or recognised as stored before.",
+		}, []string{"source", "outcome"}),
+		batches: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "telemetryd_ingest_duration_seconds", Help: "Time from an upload's first decoded record to after its commit.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30},
+		}, []string{"source"}),
+		copying: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "telemetryd_ingest_copy_seconds_total", Help: "Time that uploads spent in COPY; set against telemetryd_ingest_seconds_total it is COPY's share.",
+		}),
+		storing: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "telemetryd_ingest_seconds_total", Help: "Time that uploads took in all.",
+		}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "telemetryd_build_info", Help: "1, with the version as a label.", ConstLabels: prometheus.Labels{"version": version},
+	})
+	info.Set(1)
+	m.registry.MustRegister(m.requests, m.records, m.batches, m.copying, m.storing, info,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+func (m *metrics) observeRequest(method, route string, status int, took time.Duration) {
+	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+func (m *metrics) observeIngest(s timeseries.IngestStats) {
+	m.records.WithLabelValues(s.Source, "stored").Add(float64(s.Inserted))
+	m.records.WithLabelValues(s.Source, "already_stored").Add(float64(s.AlreadyStored))
+	m.batches.WithLabelValues(s.Source).Observe(s.Took.Seconds())
+	m.copying.Add(s.Copying.Seconds())
+	m.storing.Add(s.Took.Seconds())
+}
+
+// gauge shows a figure that somebody else keeps.
+func (m *metrics) gauge(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+}
+
+// counter is gauge for figures that only grow.
+func (m *metrics) counter(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+}
+
+func (m *metrics) watchPool(pool *pgxpool.Pool) {
+	m.gauge("telemetryd_pool_connections", "Connections to the database, open now.",
+		func() float64 { return float64(pool.Stat().TotalConns()) })
+	m.gauge("telemetryd_pool_acquired_connections", "Connections in use now.",
+		func() float64 { return float64(pool.Stat().AcquiredConns()) })
+	m.gauge("telemetryd_pool_max_connections", "Most connections that the pool may open.",
+		func() float64 { return float64(pool.Stat().MaxConns()) })
+	m.counter("telemetryd_pool_wait_seconds_total", "Time that requests waited for a connection.",
+		func() float64 { return pool.Stat().AcquireDuration().Seconds() })
+}
+
+// watch shows what the parts of the daemon hold.
+func (m *metrics) watch(d *Daemon) {
+	m.watchPool(d.pool)
+	m.gauge("telemetryd_hub_topics", "Topics that the live hub polls now.",
+		func() float64 { return float64(d.Hub.Stats().Topics) })
+	m.gauge("telemetryd_hub_subscribers", "Subscribers of the live hub now.",
+		func() float64 { return float64(d.Hub.Stats().Subscribers) })
+	m.counter("telemetryd_hub_polls_total", "Queries that the live hub sent.",
+		func() float64 { return float64(d.Hub.Stats().Polls) })
+	m.gauge("telemetryd_hub_healthy", "1 while the live hub reaches the database.", func() float64 {
+		if ok, _ := d.Hub.Healthy(); ok {
+			return 1
+		}
+		return 0
+	})
+	m.gauge("telemetryd_sync_sockets", "Sockets of Convex clients now.",
+		func() float64 { return float64(d.functions.Stats().Sockets) })
+	m.gauge("telemetryd_sync_queries", "Watched queries of Convex clients now; equal ones are shared.",
+		func() float64 { return float64(d.functions.Stats().Queries) })
+}
