@@ -16,7 +16,7 @@ export const newest = version === "newest";
 
 /** Turns a knob of the test server; gives its answer as text. */
 export async function control(name, params = {}) {
-  const response = await fetch(`${url}/control/${name}?${new URLSearchParams(params)}`, { method: "POST" });
+  const response = await fetch(`${process.env.CONVEX_CONTROL ?? url}/control/${name}?${new URLSearchParams(params)}`, { method: "POST" });
   const text = await response.text();
   assert.equal(response.status, 200, `control ${name}: ${text}`);
   return text;
