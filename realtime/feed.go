@@ -57,6 +57,7 @@ type group struct {
 	// For a bounded rate: what waits for the next message.
 	pending   []pendingRecord
 	conflated int
+	told      int64 // slice of the newest record that was sent
 	due       time.Time
 }
 
@@ -294,15 +295,21 @@ func (f *feed) flush(g *group) {
 	if len(g.pending) == 0 {
 		return
 	}
+	if len(g.pending) > 1 && g.pending[0].bucket == g.told {
+		// Of this slice a record was sent already, and newer slices follow.
+		g.pending = g.pending[1:]
+		g.conflated++
+	}
 	w := f.writer(kindRecords, g.set)
 	w.conflated = g.conflated
+	g.told = g.pending[len(g.pending)-1].bucket
 	for _, p := range g.pending {
 		// What was left out before p was superseded by it or by what went
 		// before it, so that a cursor after p is a right one.
 		w.add(p.delta, p.index)
 	}
 	w.cut(f.pos, false)
-	g.pending, g.conflated = g.pending[:0], 0
+	g.pending, g.conflated = nil, 0
 	f.send(g, w.frames)
 }
 

@@ -177,8 +177,8 @@ func TestStreamSaysWhenTooMuchWasMissed(t *testing.T) {
 	}
 }
 
-// A bounded rate sends the newest record of each slice of time, says how many
-// it left out, and never leaves out the last.
+// A bounded rate sends one record of each slice of time, the newest there was,
+// says how many it left out, and never leaves out the last.
 func TestStreamConflates(t *testing.T) {
 	t.Parallel()
 	in := one(t, setup{})
@@ -200,14 +200,12 @@ func TestStreamConflates(t *testing.T) {
 	if len(ids)+conflated != 100 {
 		t.Errorf("%d records and %d left out, want 100 together", len(ids), conflated)
 	}
-	// 2 s of records, so 10 slices and the one that the last began. A slice that
-	// was sent before its last record came is sent again with that.
-	if len(ids) > 22 {
+	// 2 s of records, so 10 slices, the one that the last began, and once more
+	// the one in which the last record came.
+	if len(ids) > 12 || len(ids) < 2 {
 		t.Errorf("%d records in 2 s at 5 Hz: %v", len(ids), ids)
 	}
-	for k := 9; k < 100; k += 10 {
-		if !slices.Contains(ids, k) {
-			t.Errorf("record %d, the last of its slice, is missing from %v", k, ids)
-		}
+	if !slices.IsSorted(ids) {
+		t.Errorf("out of order: %v", ids)
 	}
 }

@@ -22,15 +22,17 @@ var version = "unknown"
 type cli struct {
 	Log globalLog `embed:"" prefix:"log-"`
 
-	Serve   serveCmd   `cmd:"" help:"Serve the API, the function endpoints and the page."`
-	Migrate migrateCmd `cmd:"" help:"Bring the database to this version's schema."`
-	Import  importCmd  `cmd:"" help:"Store records from CSV or NDJSON files."`
-	Export  exportCmd  `cmd:"" help:"Write a session's records as CSV, NDJSON or JSON."`
-	User    userCmd    `cmd:"" help:"Manage accounts."`
-	Key     keyCmd     `cmd:"" help:"Manage deploy keys."`
-	Bench   benchCmd   `cmd:"" help:"Measure ingest and reads beside plain PostgreSQL."`
-	Doctor  doctorCmd  `cmd:"" help:"Look at the database and the machine, and say what to do."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve    serveCmd    `cmd:"" help:"Serve the API, the function endpoints and the page."`
+	Migrate  migrateCmd  `cmd:"" help:"Bring the database to this version's schema."`
+	Import   importCmd   `cmd:"" help:"Store records from CSV or NDJSON files."`
+	Export   exportCmd   `cmd:"" help:"Write a session's records as CSV, NDJSON or JSON."`
+	Watch    watchCmd    `cmd:"" help:"Show a live session in the terminal."`
+	User     userCmd     `cmd:"" help:"Manage accounts."`
+	Key      keyCmd      `cmd:"" help:"Manage deploy keys."`
+	Bench    benchCmd    `cmd:"" help:"Measure ingest and reads beside plain PostgreSQL."`
+	Simulate simulateCmd `cmd:"" help:"Send the telemetry of believable cars to a server."`
+	Doctor   doctorCmd   `cmd:"" help:"Look at the database and the machine, and say what to do."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 
 	Healthcheck healthcheckCmd `cmd:"" help:"Succeed when the daemon of this machine is ready to serve." hidden:""`
 
