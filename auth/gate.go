@@ -12,7 +12,9 @@ import (
 // gate bounds the work of checking passwords, so that a flood of sign-ins can
 // exhaust neither memory nor processors nor database connections: at most
 // slots callers are inside, at most queue wait, and of those at most a quarter
-// from one client address. The rest is turned away at once.
+// from one client address. The rest is turned away, most of it after a pause:
+// a flood from many connections is then slowed down by its own answers, instead
+// of asking again at the full speed of the network.
 type gate struct {
 	slots chan struct{}
 	queue int
@@ -20,10 +22,13 @@ type gate struct {
 	mu      sync.Mutex
 	waiting int
 	from    map[string]int // waiting, by client address
+	held    int            // being turned away, after their pause
 }
 
 const (
 	maxGateWait = 10 * time.Second
+	turnAway    = time.Second     // the pause
+	maxHeld     = 1000            // who comes beyond is turned away at once: each holds a connection
 	gateRetry   = 2 * time.Second // what those turned away are told
 	// A scrypt check takes 128 MiB, so more slots than this cost too much
 	// memory whatever the number of processors.
@@ -51,7 +56,7 @@ func (g *gate) enter(ctx context.Context, address string) (leave func(), err err
 	default:
 	}
 	if !g.line(address) {
-		return nil, errBusy()
+		return nil, g.refuse(ctx)
 	}
 	defer g.unline(address)
 	patience := time.NewTimer(maxGateWait)
@@ -64,6 +69,26 @@ func (g *gate) enter(ctx context.Context, address string) (leave func(), err err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+func (g *gate) refuse(ctx context.Context) error {
+	if g.hold(1) <= maxHeld {
+		pause := time.NewTimer(turnAway)
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+		}
+	}
+	g.hold(-1)
+	return errBusy()
+}
+
+func (g *gate) hold(n int) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held += n
+	return g.held
 }
 
 func (g *gate) line(address string) bool {

@@ -1,0 +1,398 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/api"
+	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/api/functions"
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/daemon"
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// Who calls, in the order of the columns of the contract's table; the last two
+// hold a deploy key instead of an account.
+var callers = []string{"nobody", "guest", "external", "internal", "admin", "ingest key", "admin key"}
+
+// The sessions that the rules tell apart: "long" began before the history
+// window and is live, "none" does not exist.
+var kinds = []string{"live", "recent", "old", "long", "none"}
+
+// who says whether a caller may, for a session where the rule depends on it.
+type who func(caller, session string) bool
+
+func only(callers ...string) who {
+	return func(caller, _ string) bool { return slices.Contains(callers, caller) }
+}
+
+// The classes of the contract's table, written down a second time.
+var (
+	everybody = only(callers...)
+	accounts  = only("guest", "external", "internal", "admin")
+	admins    = only("admin", "admin key")
+	machines  = only("admin", "admin key", "ingest key")
+	listers   = only("external", "internal", "admin", "admin key")
+	history   = who(func(caller, session string) bool {
+		switch caller {
+		case "internal", "admin", "admin key":
+			return true
+		case "external":
+			return session == "live" || session == "recent"
+		}
+		return false
+	})
+	records = who(func(caller, session string) bool {
+		return history(caller, session) || session == "live" || session == "long"
+	})
+	progress = who(func(caller, session string) bool {
+		return caller == "ingest key" || records(caller, session)
+	})
+)
+
+// rule is one line of the access table. The request is made so that it changes
+// nothing when it is let through.
+type rule struct {
+	may who
+	// args are a function's arguments, or a route's body; %s is the session.
+	args string
+	// shows is what the answer holds when it is not the empty one that the
+	// contract gives to those who may not; "" means that they get an error.
+	shows string
+	// perSession asks for each of the sessions.
+	perSession bool
+	// anonymous sends no credentials: the call would end the caller's session.
+	anonymous bool
+}
+
+// access is the contract's table of roles and permissions, for each function
+// and route that there is.
+var access = map[string]rule{
+	// Functions.
+	"telemetry:getSessionRecords":         {may: records, args: `{"sessionId":"%s"}`, shows: "speed_ms", perSession: true},
+	"telemetry:getSessionRecordsBatch":    {may: records, args: `{"sessionId":"%s"}`, shows: "speed_ms", perSession: true},
+	"telemetry:getSessionRecordsPage":     {may: records, args: `{"sessionId":"%s","paginationOpts":{"numItems":5,"cursor":null}}`, shows: "speed_ms", perSession: true},
+	"telemetry:getSessionPreviewTail":     {may: records, args: `{"sessionId":"%s"}`, shows: "speed_ms", perSession: true},
+	"telemetry:getRecentRecords":          {may: records, args: `{"sessionId":"%s"}`, shows: "speed_ms", perSession: true},
+	"telemetry:getLatestRecord":           {may: records, args: `{"sessionId":"%s"}`, shows: "speed_ms", perSession: true},
+	"telemetry:getRecordsAfterTimestamp":  {may: records, args: `{"sessionId":"%s","afterTimestamp":"2000-01-01T00:00:00Z"}`, shows: "speed_ms", perSession: true},
+	"telemetry:getLatestSessionTimestamp": {may: progress, args: `{"sessionId":"%s"}`, shows: `"timestamp":"`, perSession: true},
+	"telemetry:insertTelemetryBatch":      {may: machines, args: `{"records":[]}`},
+	"telemetry:deleteSession":             {may: admins, args: `{"sessionId":"none"}`},
+
+	"sessions:listSessions":            {may: listers, args: `{}`, shows: `"session_id":"live"`},
+	"sessions:deleteSession":           {may: admins, args: `{"sessionId":"none"}`},
+	"sessions:getLiveSessionState":     {may: everybody, args: `{}`},
+	"sessions:reportLiveSessionState":  {may: machines, args: `{"status":"active","session_id":"live","started_at":"2026-03-21T12:00:00Z","record_count":1}`},
+	"sessions:kickstartSessions":       {may: everybody, args: `{}`},
+	"archives:getSessionArchiveStatus": {may: history, args: `{"sessionId":"%s"}`, shows: `"complete":true`, perSession: true},
+
+	"archives:getSessionPreviewPlan":     {may: history, args: `{"sessionId":"%s"}`, shows: `"complete":true`, perSession: true},
+	"archives:getSessionOverview":        {may: history, args: `{"sessionId":"%s"}`, shows: `"complete":true`, perSession: true},
+	"archives:getSessionArchiveManifest": {may: history, args: `{"sessionId":"%s"}`, shows: `"complete":true`, perSession: true},
+
+	"users:getCurrentProfile":  {may: accounts, args: `{}`, shows: `"approval_status"`},
+	"users:getAllUsers":        {may: admins, args: `{}`},
+	"users:getPendingUsers":    {may: admins, args: `{}`},
+	"users:updateUserRole":     {may: admins, args: `{"targetUserId":"none","role":"guest"}`},
+	"users:rejectUser":         {may: admins, args: `{"targetUserId":"none"}`},
+	"users:banUser":            {may: admins, args: `{"targetUserId":"none"}`},
+	"users:deleteUser":         {may: admins, args: `{"targetUserId":"none"}`},
+	"users:requestRoleUpgrade": {may: accounts, args: `{"requestedRole":"internal"}`},
+
+	"auth:signIn":        {may: everybody, args: `{}`},
+	"auth:signUp":        {may: everybody, args: `{"email":"x","password":"x"}`},
+	"auth:signOut":       {may: everybody, args: `{}`, anonymous: true},
+	"auth:verifySession": {may: everybody, args: `{"token":"x"}`, anonymous: true},
+
+	"config:getPublicConfig":                          {may: everybody, args: `{}`},
+	"driverNotifications:getSessionNotifications":     {may: everybody, args: `{"sessionId":"live"}`},
+	"driverNotifications:insertNotificationBatch":     {may: machines, args: `{"notifications":[]}`},
+	"driverNotifications:insertNotification":          {may: machines, args: `{"session_id":"live","severity":"info","title":"t","message":"m","created_at":"2026-03-21T12:00:00Z"}`},
+	"driverNotifications:cleanupSessionNotifications": {may: machines, args: `{"sessionId":"none"}`},
+
+	"dashboardPreferences:getMine":         {may: accounts, args: `{}`},
+	"dashboardPreferences:updateMine":      {may: accounts, args: `{}`},
+	"dashboardViews:listMine":              {may: accounts, args: `{}`},
+	"dashboardViews:create":                {may: accounts, args: `{"viewKey":"custom:x","name":"","kind":"custom"}`},
+	"dashboardViews:rename":                {may: accounts, args: `{"viewId":"none","name":"x"}`},
+	"dashboardViews:duplicate":             {may: accounts, args: `{"sourceViewId":"none","viewKey":"custom:x","name":"x"}`},
+	"dashboardViews:remove":                {may: accounts, args: `{"viewId":"none"}`},
+	"dashboardViews:setDefault":            {may: accounts, args: `{"viewKey":"none"}`},
+	"dashboardViews:reorder":               {may: accounts, args: `{"viewIds":["none"]}`},
+	"dashboardViews:resetSystemOverride":   {may: accounts, args: `{"systemViewId":"none"}`},
+	"dashboardWidgets:listMine":            {may: accounts, args: `{"viewId":"none"}`},
+	"dashboardWidgets:replaceViewLayout":   {may: accounts, args: `{"viewId":"none","expectedRevision":1,"widgets":[]}`},
+	"dashboardWidgets:importLocalDraft":    {may: accounts, args: `{"viewId":"none","importVersion":1,"widgets":[]}`},
+	"dashboardWidgets:upsert":              {may: accounts, args: `{"viewId":"none","widget":{"instanceId":"x","widgetType":"core-trend","column":0,"row":0,"width":1,"height":1,"pinned":false,"config":{}}}`},
+	"dashboardWidgets:remove":              {may: accounts, args: `{"viewId":"none","instanceId":"x","expectedRevision":1}`},
+	"dashboardAlerts:listAcknowledgements": {may: accounts, args: `{}`},
+	"dashboardAlerts:setAcknowledged":      {may: accounts, args: `{"eventKey":"","acknowledged":true}`},
+	"dashboardAlerts:clearAcknowledged":    {may: accounts, args: `{}`},
+
+	"sessionAnalysis:get":     {may: everybody, args: `{"sessionId":"live"}`},
+	"sessionAnalysis:ensure":  {may: everybody, args: `{"sessionId":"live"}`},
+	"sessionChat:listThreads": {may: everybody, args: `{"sessionId":"live"}`},
+
+	// Routes. Those about one session refuse with 401 or 403.
+	"POST /api/v1/telemetry":           {may: machines, args: `[]`},
+	"GET /api/v1/sessions":             {may: listers},
+	"GET /api/v1/sessions/:id":         {may: records, perSession: true},
+	"GET /api/v1/sessions/:id/records": {may: records, perSession: true},
+	"GET /api/v1/sessions/:id/latest":  {may: records, perSession: true},
+	"DELETE /api/v1/sessions/:id":      {may: admins},
+	"GET /api/v1/archives/:name":       {may: everybody}, // the name carries the authority
+	"POST /api/v1/auth/signup":         {may: everybody, args: `{}`},
+	"POST /api/v1/auth/signin":         {may: everybody, args: `{}`},
+	"POST /api/v1/auth/signout":        {may: everybody, anonymous: true},
+	"GET /api/v1/auth/session":         {may: accounts},
+	"POST /api/v1/auth/password":       {may: accounts, args: `{}`},
+	"POST /api/v1/auth/upgrade":        {may: accounts},
+	"GET /api/v1/users":                {may: admins},
+	"POST /api/v1/users":               {may: admins, args: `{}`},
+	"GET /api/v1/users/:id":            {may: admins},
+	"PATCH /api/v1/users/:id":          {may: admins, args: `{"role":"guest"}`},
+	"DELETE /api/v1/users/:id":         {may: admins},
+	"POST /api/v1/users/:id/reject":    {may: admins},
+	"POST /api/v1/users/:id/ban":       {may: admins},
+	"POST /api/v1/users/:id/password":  {may: admins, args: `{}`},
+	"GET /api/v1/keys":                 {may: admins},
+	"POST /api/v1/keys":                {may: admins, args: `{}`},
+	"POST /api/v1/keys/:id/rotate":     {may: admins, args: `{}`},
+	"DELETE /api/v1/keys/:id":          {may: admins},
+	"GET /api/v1/audit":                {may: admins},
+	"GET /health":                      {may: everybody},
+	"OPTIONS /health":                  {may: everybody},
+	"GET /ably/token":                  {may: everybody},
+	"OPTIONS /ably/token":              {may: everybody},
+	"GET /ably/esp32-token":            {may: everybody},
+	"OPTIONS /ably/esp32-token":        {may: everybody},
+	"GET /api/ably/token":              {may: everybody},
+	"OPTIONS /api/ably/token":          {may: everybody},
+	"GET /api/config":                  {may: everybody},
+	"GET /livez":                       {may: everybody},
+	"GET /readyz":                      {may: everybody},
+	"GET /metrics":                     {may: everybody}, // see SECURITY.md: for the proxy to keep inside
+}
+
+// registry lists the functions, without services behind them.
+func registry(t *testing.T) *convex.Registry {
+	t.Helper()
+	r := convex.NewRegistry()
+	if err := functions.Register(r, functions.Deps{}); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// routes lists the routes, the optional ones too.
+func routes() []string {
+	return api.RouteNames(api.Deps{Archives: &timeseries.Archives{}, Metrics: http.NotFoundHandler()})
+}
+
+// Whoever adds a function or a route must say here who may use it.
+func TestAccessTableIsWhole(t *testing.T) {
+	t.Parallel()
+	there := map[string]bool{}
+	for _, f := range registry(t).All() {
+		there[f.Name] = true
+	}
+	for _, name := range routes() {
+		there[name] = true
+	}
+	for name := range there {
+		if _, ok := access[name]; !ok {
+			t.Errorf("%s is not in the access table", name)
+		}
+	}
+	for name := range access {
+		if !there[name] {
+			t.Errorf("%s is in the access table but does not exist", name)
+		}
+	}
+}
+
+// house is a running daemon with an account of each role and the sessions.
+type house struct {
+	url   string
+	token map[string]string // by caller
+	key   map[string]string
+}
+
+func openHouse(t *testing.T) house {
+	t.Helper()
+	ctx := t.Context()
+	d, err := daemon.Start(ctx, daemon.Config{
+		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), DeployKey: "prod:admin|key", Tick: 50 * time.Millisecond,
+		MaxUpload: 1 << 20, MaxIngests: 2, AblyKey: "app.key:secret", AblyVehicleKey: "app.key:secret",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Stop(ctx) })
+	h := house{url: d.URL(), token: map[string]string{}, key: map[string]string{"admin key": "prod:admin|key"}}
+	operator := auth.Operator("test")
+	for _, role := range auth.Roles() {
+		email := string(role) + "@roles.example"
+		if _, err := d.Auth.CreateAccount(ctx, operator, auth.NewAccount{Email: email, Password: password, Role: role}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := d.Auth.SignIn(ctx, auth.SignIn{Email: email, Password: password})
+		if err != nil || got.Err != "" {
+			t.Fatalf("sign in as %s: %+v, %v", role, got, err)
+		}
+		h.token[string(role)] = got.Token
+	}
+	if h.key["ingest key"], _, err = d.Auth.CreateKey(ctx, operator, auth.NewKey{Name: "bridge"}); err != nil {
+		t.Fatal(err)
+	}
+
+	const day = 24 * time.Hour
+	b := timeseries.NewBatch()
+	defer b.Release()
+	var rows []string
+	for id, ages := range map[string][]time.Duration{"live": {0}, "recent": {3 * day}, "old": {8 * day}, "long": {8 * day, 0}} {
+		for _, age := range ages {
+			rows = append(rows, fmt.Sprintf(`{"session_id":%q,"timestamp":%q,"speed_ms":1.5}`, id, time.Now().Add(-age).UTC().Format(time.RFC3339Nano)))
+		}
+	}
+	if err := timeseries.DecodeRecords([]byte("["+strings.Join(rows, ",")+"]"), b, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Store.Ingest(ctx, b, timeseries.IngestOptions{Source: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// send makes a request and gives its status and body.
+func (h house) send(t *testing.T, method, path, authorization, body string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, h.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
+	got, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	text, err := io.ReadAll(got.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.StatusCode, string(text)
+}
+
+// callFunction reports whether the function was let through.
+func (h house) callFunction(t *testing.T, f *convex.Function, r rule, caller, session string) (bool, string) {
+	t.Helper()
+	args := r.args
+	if r.perSession {
+		args = fmt.Sprintf(r.args, session)
+	}
+	authorization := ""
+	if !r.anonymous {
+		if token := h.token[caller]; token != "" && f.Args.Has("token") {
+			args = strings.Replace(args, "{", fmt.Sprintf(`{"token":%q,`, token), 1)
+			args = strings.Replace(args, ",}", "}", 1)
+		}
+		if key := h.key[caller]; key != "" {
+			authorization = "Convex " + key
+		}
+	}
+	kind := map[convex.Kind]string{convex.Query: "query", convex.Mutation: "mutation", convex.Action: "action"}[f.Kind]
+	status, text := h.send(t, "POST", "/api/"+kind, authorization, fmt.Sprintf(`{"path":%q,"args":%s,"format":"json"}`, f.Name, args))
+	var reply struct {
+		Status string
+		Value  json.RawMessage
+		Error  struct{ Code string } `json:"errorData"`
+		Text   string                `json:"errorMessage"`
+	}
+	if err := json.Unmarshal([]byte(text), &reply); err != nil {
+		t.Fatalf("%s: %v in %s", f.Name, err, text)
+	}
+	if strings.Contains(reply.Text, "ArgumentValidationError") || strings.Contains(reply.Text, "Server Error") {
+		t.Errorf("%s: the table's arguments are wrong: %s", f.Name, text)
+	}
+	switch reply.Error.Code {
+	case "UNAUTHENTICATED", "UNAUTHORIZED", "FORBIDDEN":
+		// The bridge takes what comes with 200 for a success.
+		if f.Kind != convex.Query && status == http.StatusOK {
+			t.Errorf("%s refuses with status 200: %s", f.Name, text)
+		}
+		return false, text
+	}
+	if r.shows == "" {
+		return true, text
+	}
+	return bytes.Contains(reply.Value, []byte(r.shows)), text
+}
+
+// callRoute reports whether the route was let through.
+func (h house) callRoute(t *testing.T, name string, r rule, caller, session string) (bool, string) {
+	t.Helper()
+	method, path, _ := strings.Cut(name, " ")
+	if session == "" {
+		session = "none"
+	}
+	path = strings.NewReplacer(":id", session, ":name", "none").Replace(path)
+	authorization := ""
+	switch {
+	case r.anonymous:
+	case h.token[caller] != "":
+		authorization = "Bearer " + h.token[caller]
+	case h.key[caller] != "":
+		authorization = "Bearer " + h.key[caller]
+	}
+	status, text := h.send(t, method, path, authorization, r.args)
+	return status != http.StatusUnauthorized && status != http.StatusForbidden, fmt.Sprint(status, " ", text)
+}
+
+// The table, line by line, for every caller: what it allows happens, and what
+// it does not is refused.
+func TestAccess(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	all := registry(t)
+	for name, r := range access {
+		sessions := []string{""}
+		if r.perSession {
+			sessions = kinds
+		}
+		f := all.Lookup(name)
+		if f == nil && !strings.Contains(name, " /") {
+			continue // TestAccessTableIsWhole tells
+		}
+		for _, caller := range callers {
+			for _, session := range sessions {
+				want := r.may(caller, session)
+				var got bool
+				var answer string
+				if f != nil {
+					got, answer = h.callFunction(t, f, r, caller, session)
+					if session == "none" && r.shows != "" {
+						want = false // nothing is there to show, whoever asks
+					}
+				} else {
+					got, answer = h.callRoute(t, name, r, caller, session)
+				}
+				if got != want {
+					t.Errorf("%s, %s, session %q: let through = %v, want %v; the answer was %.300s", name, caller, session, got, want, answer)
+				}
+			}
+		}
+	}
+}
