@@ -4,12 +4,48 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/golang-migrate/migrate/v4"
 	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 )
+
+// upToDate spares a database that is at the newest schema the locks and round
+// trips of a migration: every command begins with Migrate.
+func upToDate(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
+	newest, err := newestVersion()
+	if err != nil {
+		return false, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return false, fmt.Errorf("connect to the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var version int
+	var dirty bool
+	if err := conn.QueryRow(ctx, `SELECT version, dirty FROM schema_migrations`).Scan(&version, &dirty); err != nil {
+		return false, nil // not there yet, or not readable: the migration will tell
+	}
+	return version == newest && !dirty, nil
+}
+
+// newestVersion is the highest number among the embedded migrations.
+func newestVersion() (int, error) {
+	names, err := fs.Glob(migrations, "migrations/*.up.sql")
+	if err != nil || len(names) == 0 {
+		return 0, fmt.Errorf("read migrations: %w", err)
+	}
+	number, _, _ := strings.Cut(path.Base(slices.Max(names)), "_")
+	return strconv.Atoi(number)
+}
 
 // Migrate brings the database to the newest schema. It is safe to run from
 // several instances at once: golang-migrate holds an advisory lock meanwhile.
@@ -17,6 +53,9 @@ import (
 func Migrate(ctx context.Context, databaseURL string) error {
 	config, err := ParseURL(databaseURL)
 	if err != nil {
+		return err
+	}
+	if current, err := upToDate(ctx, config); err != nil || current {
 		return err
 	}
 	files, err := iofs.New(migrations, "migrations")
