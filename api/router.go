@@ -153,6 +153,7 @@ func (s *server) Routes() []Route {
 		s.ingestRoutes(),
 		s.sessionRoutes(),
 		s.archiveRoutes(),
+		s.seriesRoutes(),
 		s.authRoutes(),
 		s.userRoutes(),
 		s.keyRoutes(),

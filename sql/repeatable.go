@@ -30,14 +30,10 @@ type Repeatable struct {
 	Make func(ctx context.Context, tx pgx.Tx) error
 }
 
-// ApplyRepeatables brings the groups, and after them the files of
-// sql/repeatable, up to date. Groups build on earlier ones: when one is made
-// again, so are those that follow. Several instances may call it at once.
-func ApplyRepeatables(ctx context.Context, databaseURL string, groups ...Repeatable) error {
-	files, err := repeatablesOf(repeatableFiles, "repeatable")
-	if err != nil {
-		return err
-	}
+// ApplyRepeatables brings groups of objects up to date, in that order. Groups
+// build on earlier ones: when one is made again, so are those that follow.
+// Several instances may call it at once.
+func ApplyRepeatables(ctx context.Context, databaseURL string, groups []Repeatable) error {
 	config, err := ParseURL(databaseURL)
 	if err != nil {
 		return err
@@ -47,8 +43,12 @@ func ApplyRepeatables(ctx context.Context, databaseURL string, groups ...Repeata
 		return fmt.Errorf("apply repeatable objects: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return applyRepeatables(ctx, conn, append(groups, files...))
+	return applyRepeatables(ctx, conn, groups)
 }
+
+// RepeatableFiles gives the groups that the files of sql/repeatable define, in
+// the order of their names.
+func RepeatableFiles() ([]Repeatable, error) { return repeatablesOf(repeatableFiles, "repeatable") }
 
 func applyRepeatables(ctx context.Context, conn *pgx.Conn, groups []Repeatable) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
@@ -89,8 +89,8 @@ func applyRepeatables(ctx context.Context, conn *pgx.Conn, groups []Repeatable) 
 	})
 }
 
-// repeatablesOf reads a folder of SQL files in the order of their names. Each
-// must cope with what an earlier version of itself left behind.
+// repeatablesOf reads a folder of SQL files. Each must cope with what an
+// earlier version of itself left behind.
 func repeatablesOf(files fs.FS, dir string) ([]Repeatable, error) {
 	entries, err := fs.ReadDir(files, dir)
 	if err != nil {

@@ -2,9 +2,10 @@ package timeseries
 
 import (
 	"context"
-	"errors"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
 func (v *view) readM4(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, metrics []Field) error {
-	return errors.New("not yet")
+	return fault.Field("mode", "m4 is not served yet")
 }

@@ -32,9 +32,9 @@ type Policies struct {
 var DefaultPolicies = Policies{ColumnstoreAfter: 48 * time.Hour}
 
 // Migrate brings a database to the newest schema: the numbered migrations,
-// then the rollups, the policies and what builds on them. Several instances
-// may call it at once.
-func Migrate(ctx context.Context, databaseURL string, policies Policies) error {
+// then the rollups and what builds on them, then the policies; nil leaves those
+// as they are. Several instances may call it at once.
+func Migrate(ctx context.Context, databaseURL string, policies *Policies) error {
 	if err := schema.Migrate(ctx, databaseURL); err != nil {
 		return err
 	}
@@ -45,42 +45,50 @@ func Migrate(ctx context.Context, databaseURL string, policies Policies) error {
 // the edition of TimescaleDB, the list of fields or the policies changed. No
 // data is lost: new rollups read the records until they are refreshed, and
 // what a retention policy left only in the old rollups is carried over.
-func ApplyRollups(ctx context.Context, databaseURL string, policies Policies) error {
-	config, err := schema.ParseURL(databaseURL)
-	if err != nil {
-		return err
-	}
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return fmt.Errorf("apply rollups: %w", err)
-	}
-	continuous, err := hasContinuousAggregates(ctx, conn)
-	if closeErr := conn.Close(context.WithoutCancel(ctx)); err == nil {
-		err = closeErr
-	}
+func ApplyRollups(ctx context.Context, databaseURL string, policies *Policies) error {
+	continuous, err := editionOf(ctx, databaseURL)
 	if err != nil {
 		return fmt.Errorf("apply rollups: %w", err)
 	}
 	ddl := rollupDDL(continuous)
-	return schema.ApplyRepeatables(ctx, databaseURL,
-		schema.Repeatable{
-			Name:       "rollups",
-			Definition: strings.Join(ddl, ";\n"),
-			Make: func(ctx context.Context, tx pgx.Tx) error {
-				return makeRollups(ctx, tx, continuous, ddl)
-			},
+	groups := []schema.Repeatable{{
+		Name:       "rollups",
+		Definition: strings.Join(ddl, ";\n"),
+		Make: func(ctx context.Context, tx pgx.Tx) error {
+			return makeRollups(ctx, tx, continuous, ddl)
 		},
-		schema.Repeatable{
+	}}
+	files, err := schema.RepeatableFiles()
+	if err != nil {
+		return err
+	}
+	groups = append(groups, files...)
+	if policies != nil {
+		groups = append(groups, schema.Repeatable{
 			Name:       "policies",
-			Definition: fmt.Sprintf("%t %+v", continuous, policies),
+			Definition: fmt.Sprintf("%t %+v", continuous, *policies),
 			Make: func(ctx context.Context, tx pgx.Tx) error {
 				if !continuous {
 					return nil
 				}
-				return makePolicies(ctx, tx, policies)
+				return makePolicies(ctx, tx, *policies)
 			},
-		},
-	)
+		})
+	}
+	return schema.ApplyRepeatables(ctx, databaseURL, groups)
+}
+
+func editionOf(ctx context.Context, databaseURL string) (continuous bool, err error) {
+	config, err := schema.ParseURL(databaseURL)
+	if err != nil {
+		return false, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return hasContinuousAggregates(ctx, conn)
 }
 
 // hasContinuousAggregates tells the community edition of TimescaleDB, which has
@@ -225,7 +233,7 @@ func makePolicies(ctx context.Context, tx pgx.Tx, p Policies) error {
 	var statements []string
 	if !enabled {
 		statements = append(statements, `ALTER TABLE telemetry SET (
-			timescaledb.compress, timescaledb.compress_segmentby = 'session', timescaledb.compress_orderby = 'time')`)
+			timescaledb.compress, timescaledb.compress_segmentby = 'session', timescaledb.compress_orderby = 'time, batch, ord')`)
 	}
 	statements = append(statements,
 		"SELECT remove_compression_policy('telemetry', if_exists => true)",

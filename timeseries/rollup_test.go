@@ -92,7 +92,7 @@ func TestRollupsAreRebuilt(t *testing.T) {
 		return list
 	}
 	before := oids()
-	if err := timeseries.ApplyRollups(t.Context(), url, timeseries.Policies{}); err != nil {
+	if err := timeseries.ApplyRollups(t.Context(), url, &timeseries.Policies{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := oids(); !slices.Equal(before, got) {
@@ -103,7 +103,7 @@ func TestRollupsAreRebuilt(t *testing.T) {
 		INSERT INTO rollup_progress (session, batch) VALUES (1, 7)`); err != nil {
 		t.Fatal(err)
 	}
-	if err := timeseries.ApplyRollups(t.Context(), url, timeseries.Policies{}); err != nil {
+	if err := timeseries.ApplyRollups(t.Context(), url, &timeseries.Policies{}); err != nil {
 		t.Fatal(err)
 	}
 	for i, oid := range oids() {
@@ -138,7 +138,7 @@ func TestRollupsFollowTheEdition(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), drop.String()+"UPDATE repeatable_objects SET version = 'apache'"); err != nil {
 		t.Fatal(err)
 	}
-	if err := timeseries.ApplyRollups(t.Context(), dbtest.URL(t), timeseries.Policies{}); err != nil {
+	if err := timeseries.ApplyRollups(t.Context(), dbtest.URL(t), &timeseries.Policies{}); err != nil {
 		t.Fatal(err)
 	}
 	var continuous int
@@ -155,7 +155,7 @@ func TestPolicies(t *testing.T) {
 	pool := dbtest.New(t)
 	apply := func(p timeseries.Policies) []string {
 		t.Helper()
-		if err := timeseries.ApplyRollups(t.Context(), dbtest.URL(t), p); err != nil {
+		if err := timeseries.ApplyRollups(t.Context(), dbtest.URL(t), &p); err != nil {
 			t.Fatal(err)
 		}
 		rows, err := pool.Query(t.Context(), `

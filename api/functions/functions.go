@@ -39,6 +39,7 @@ func Register(r *convex.Registry, d Deps) error {
 		driverNotifications(d),
 		dashboards(d),
 		archives(d),
+		series(d),
 		config(d),
 		stubs(),
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -12,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/doctor"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries"
 )
 
 // databaseFlags say where the database is.
@@ -45,8 +47,11 @@ func (f databaseFlags) beside(ctx context.Context, log *slog.Logger) (url string
 	return url, server, err
 }
 
-// prepare checks the server and migrates the database.
-func prepare(ctx context.Context, url string) error {
+// prepare checks the server and migrates the database, leaving policies as
+// they are.
+func prepare(ctx context.Context, url string) error { return prepareWith(ctx, url, nil) }
+
+func prepareWith(ctx context.Context, url string, policies *timeseries.Policies) error {
 	config, err := schema.ParseURL(url)
 	if err != nil {
 		return err
@@ -60,7 +65,7 @@ func prepare(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	return schema.Migrate(ctx, url)
+	return timeseries.Migrate(ctx, url, policies)
 }
 
 // pool opens a migrated database for a command and gives what closes it.
@@ -88,14 +93,34 @@ func (f databaseFlags) pool(ctx context.Context, log *slog.Logger) (*pgxpool.Poo
 
 type migrateCmd struct {
 	databaseFlags
+	policyFlags
+}
+
+// policyFlags say what TimescaleDB's community edition does by itself.
+type policyFlags struct {
+	ColumnstoreAfter time.Duration `default:"48h" placeholder:"AGE" help:"Move records of that age to the columnstore; 0 never."`
+	KeepRecords      time.Duration `default:"0" placeholder:"AGE" help:"Drop records of that age; 0 keeps them for ever."`
+	KeepRollups      time.Duration `default:"0" placeholder:"AGE" help:"Drop rollups of that age; 0 keeps them for ever."`
+	RefreshEvery     time.Duration `default:"0" placeholder:"PAUSE" help:"Let the database refresh the last day's rollups itself, for when no daemon runs; 0 leaves it to the daemon."`
+}
+
+func (f policyFlags) policies() *timeseries.Policies {
+	return &timeseries.Policies{
+		ColumnstoreAfter: f.ColumnstoreAfter, KeepRecords: f.KeepRecords, KeepRollups: f.KeepRollups, RefreshEvery: f.RefreshEvery,
+	}
 }
 
 func (m migrateCmd) Run(ctx context.Context, log *slog.Logger) error {
-	_, done, err := m.pool(ctx, log)
+	url, server, err := m.beside(ctx, log)
 	if err != nil {
 		return err
 	}
-	done()
+	if server != nil {
+		defer server.Stop(context.WithoutCancel(ctx))
+	}
+	if err := prepareWith(ctx, url, m.policies()); err != nil {
+		return err
+	}
 	fmt.Println("The database is at this version's schema.")
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 type serveCmd struct {
 	databaseFlags
+	policyFlags
 	daemon.Config
 }
 
@@ -31,7 +32,7 @@ func (s serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 			}
 		}()
 	}
-	if err := prepare(ctx, url); err != nil {
+	if err := prepareWith(ctx, url, s.policies()); err != nil {
 		return err
 	}
 	config := s.Config

@@ -193,6 +193,7 @@ func (d *Daemon) background(ctx context.Context) {
 	d.goes(func() { d.Auth.Run(ctx) })
 	d.goes(func() { d.functions.Run(ctx) })
 	d.goes(func() { every(ctx, time.Second, d.purge) })
+	d.goes(func() { d.Store.RunRefresher(ctx, timeseries.RefreshOptions{}) })
 }
 
 func (d *Daemon) goes(work func()) {

@@ -188,7 +188,7 @@ func (s *server) fillTemplate(ctx context.Context, name string) error {
 		return err
 	}
 	// No policies: a background worker would change the data under a test.
-	return timeseries.Migrate(ctx, url, timeseries.Policies{})
+	return timeseries.Migrate(ctx, url, &timeseries.Policies{})
 }
 
 func (s *server) makeTemplate(ctx context.Context, name string) error {

@@ -1,0 +1,64 @@
+package functions
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// series holds the functions of charts.
+func series(d Deps) []convex.Function {
+	return []convex.Function{
+		{
+			Name: "telemetry:getSeries", Kind: convex.Query,
+			Args: convex.Object(
+				convex.Field("sessionId", convex.String()),
+				convex.Field("metrics", convex.Array(convex.String())),
+				convex.Optional("from", convex.String()), convex.Optional("to", convex.String()),
+				convex.Optional("points", convex.Number()),
+				convex.Optional("fill", convex.Literals("gap", "null", "locf")),
+				convex.Optional("mode", convex.Literals("minmax", "m4")),
+				tokenArg()),
+			Run: d.getSeries,
+		},
+	}
+}
+
+// getSeries answers null to those who may not read the session.
+func (d Deps) getSeries(ctx context.Context, c *convex.Call) (any, error) {
+	id := c.Args.String("sessionId")
+	ok, session, err := readable(ctx, c, d, id, auth.ReadSeries)
+	if err != nil || !ok || session == nil {
+		return nil, err
+	}
+	req := timeseries.SeriesRequest{Sessions: []string{id}, Points: int(c.Args.Clamp("points", 1, timeseries.MaxSeriesPoints, 1000))}
+	for _, metric := range c.Args.List("metrics") {
+		name, _ := metric.(string)
+		req.Metrics = append(req.Metrics, name)
+	}
+	if c.Args.Has("from") {
+		if req.From, err = timeArg(c, "from"); err != nil {
+			return nil, err
+		}
+	}
+	if c.Args.Has("to") {
+		if req.To, err = timeArg(c, "to"); err != nil {
+			return nil, err
+		}
+	}
+	if req.Fill, ok = timeseries.ParseFill(c.Args.String("fill")); !ok {
+		return nil, fault.Field("fill", "must be gap, null or locf")
+	}
+	if req.Mode, ok = timeseries.ParseMode(c.Args.String("mode")); !ok {
+		return nil, fault.Field("mode", "must be minmax or m4")
+	}
+	answer, err := d.Store.Series(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return json.RawMessage(answer.AppendJSON(nil)), nil
+}

@@ -1,0 +1,161 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+func (s *server) seriesRoutes() []Route {
+	return []Route{
+		{http.MethodGet, "/api/v1/sessions/:id/series", auth.ReadSeries, s.getSeries},
+		{http.MethodGet, "/api/v1/sessions/:id/summary", auth.ReadSeries, s.getSummary},
+	}
+}
+
+// defaultPoints is about the width of a chart.
+const defaultPoints = 1000
+
+func (s *server) getSeries(r *Request) error {
+	req := timeseries.SeriesRequest{Sessions: []string{r.Session.ID}, Metrics: listParam(r, "metrics")}
+	for _, id := range listParam(r, "compare") {
+		if slices.Contains(req.Sessions, id) {
+			continue
+		}
+		if len(req.Sessions) > timeseries.MaxSeriesSessions {
+			break // the store says how many are too many
+		}
+		if err := s.admitSession(r, id, auth.ReadSeries); err != nil {
+			return err
+		}
+		req.Sessions = append(req.Sessions, id)
+	}
+	var err error
+	if req.Points, err = intParam(r, "points", math.MinInt, math.MaxInt, defaultPoints); err != nil {
+		return err
+	}
+	if req.From, err = timeParam(r, "from"); err != nil {
+		return err
+	}
+	if req.To, err = timeParam(r, "to"); err != nil {
+		return err
+	}
+	if req.Start, err = numberParam(r, "start"); err != nil {
+		return err
+	}
+	if req.End, err = numberParam(r, "end"); err != nil {
+		return err
+	}
+	var ok bool
+	if req.Align, ok = timeseries.ParseAlign(r.Query("align")); !ok {
+		return fault.Field("align", "must be time, elapsed or distance")
+	}
+	if req.Fill, ok = timeseries.ParseFill(r.Query("fill")); !ok {
+		return fault.Field("fill", "must be gap, null or locf")
+	}
+	if req.Mode, ok = timeseries.ParseMode(r.Query("mode")); !ok {
+		return fault.Field("mode", "must be minmax or m4")
+	}
+	series, err := s.Store.Series(r.Request.Context(), req)
+	if err != nil {
+		return err
+	}
+	// A caller that names the version it knows of the session may keep the
+	// answer for ever, if that is the version it got.
+	pinned := len(series.Sessions) == 1 && r.Query("version") == series.Sessions[0].Version
+	writeCacheable(r, series.AppendJSON(nil), pinned, series.Settled)
+	return nil
+}
+
+// admitSession applies the rule of an action to a session other than the
+// path's.
+func (s *server) admitSession(r *Request, id string, action auth.Action) error {
+	session, err := s.Store.Session(r.Request.Context(), id)
+	if err != nil {
+		return err
+	}
+	var age auth.SessionAge
+	if session != nil {
+		age = auth.SessionAge{Known: true, Start: session.Start, Newest: session.End, Now: session.ReadAt}
+	}
+	if decision := auth.Allow(r.Principal, action, age); !decision.Allowed {
+		return decision.Err
+	}
+	if session == nil {
+		return timeseries.NoSession(id)
+	}
+	return nil
+}
+
+// writeCacheable answers with a body that is known by its content. What can
+// change is asked for again each time, which costs no transfer while it did not.
+func writeCacheable(r *Request, body []byte, pinned, settled bool) {
+	sum := sha256.Sum256(body)
+	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:15]) + `"`
+	r.Header("ETag", etag)
+	switch {
+	case pinned:
+		r.Header("Cache-Control", "private, max-age=31536000, immutable")
+	case settled:
+		r.Header("Cache-Control", "private, max-age=10, stale-while-revalidate=600")
+	default:
+		r.Header("Cache-Control", "private, no-cache")
+	}
+	// Who may read a session depends on the credential.
+	r.Writer.Header().Add("Vary", "Authorization")
+	for known := range strings.SplitSeq(r.GetHeader("If-None-Match"), ",") {
+		if strings.TrimPrefix(strings.TrimSpace(known), "W/") == etag {
+			r.Status(http.StatusNotModified)
+			return
+		}
+	}
+	r.Data(http.StatusOK, "application/json", body)
+}
+
+func (s *server) getSummary(r *Request) error {
+	summary, err := s.Store.Summary(r.Request.Context(), r.Session.ID)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(summary)
+	if err != nil {
+		return err
+	}
+	writeCacheable(r, body, false, false)
+	return nil
+}
+
+// listParam reads a parameter that may be given several times, each with
+// several values between commas.
+func listParam(r *Request, name string) []string {
+	var list []string
+	for _, text := range r.QueryArray(name) {
+		for value := range strings.SplitSeq(text, ",") {
+			if value = strings.TrimSpace(value); value != "" {
+				list = append(list, value)
+			}
+		}
+	}
+	return list
+}
+
+func numberParam(r *Request, name string) (*float64, error) {
+	text := r.Query(name)
+	if text == "" {
+		return nil, nil
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil, fault.Field(name, "must be a number")
+	}
+	return &v, nil
+}

@@ -1,0 +1,125 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/api"
+	"github.com/ecovolt/telemetryd/auth"
+)
+
+// drive stores n records at 5 Hz of a session that began at start.
+func (s site) drive(t *testing.T, id string, start time.Time, n int) {
+	t.Helper()
+	var records []object
+	for i := range n {
+		records = append(records, object{
+			"session_id": id, "timestamp": start.Add(time.Duration(i) * 200 * time.Millisecond).UTC().Format("2006-01-02T15:04:05.000000+00:00"),
+			"speed_ms": float64(i % 50), "power_w": 100, "distance_m": float64(i) * 2, "latitude": 52 + float64(i)/1e5, "longitude": 4,
+		})
+	}
+	if got := s.call(t, "POST", "/api/v1/telemetry", "Bearer ingest|key:1", records); got.status != 200 && got.status != 201 {
+		t.Fatalf("ingest: %+v", got)
+	}
+}
+
+func TestSeriesOverREST(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	start := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
+	s.drive(t, "race", start, 3000)
+	s.drive(t, "older", start.AddDate(0, 0, -1), 3000)
+	internal := s.as(t, auth.Internal)
+	external := s.as(t, auth.External)
+
+	got := s.call(t, "GET", "/api/v1/sessions/race/series?metrics=speed_ms,power_w&points=100", internal, nil)
+	if got.status != 200 {
+		t.Fatalf("series: %+v", got)
+	}
+	one := got.body["sessions"].([]any)[0].(object)
+	speed := one["metrics"].(object)["speed_ms"].(object)
+	if n := len(one["t"].([]any)); n > 100 || n < 50 || n != len(speed["max"].([]any)) || speed["unit"] != "m/s" || one["records"] != false {
+		t.Errorf("series of 600 s at 100 points: %d points, %v", n, one["level"])
+	}
+	total := 0.0
+	for _, n := range speed["count"].([]any) {
+		total += n.(float64)
+	}
+	if total != 3000 {
+		t.Errorf("%v records are counted", total)
+	}
+
+	again := s.call(t, "GET", "/api/v1/sessions/race/series?metrics=speed_ms,power_w&points=100", internal, nil, "If-None-Match", got.header.Get("ETag"))
+	if again.status != http.StatusNotModified {
+		t.Errorf("asking again: %d", again.status)
+	}
+	if cache := got.header.Get("Cache-Control"); !strings.HasPrefix(cache, "private") || strings.Contains(cache, "immutable") {
+		t.Errorf("Cache-Control %q", cache)
+	}
+	pinned := s.call(t, "GET", "/api/v1/sessions/race/series?metrics=speed_ms&version="+one["version"].(string), internal, nil)
+	if cache := pinned.header.Get("Cache-Control"); !strings.Contains(cache, "immutable") {
+		t.Errorf("Cache-Control of a named version %q", cache)
+	}
+
+	compared := s.call(t, "GET", "/api/v1/sessions/race/series?metrics=speed_ms&compare=older&align=elapsed&end=60", internal, nil)
+	if compared.status != 200 || len(compared.body["sessions"].([]any)) != 2 {
+		t.Fatalf("comparison: %+v", compared)
+	}
+	a, b := compared.body["sessions"].([]any)[0].(object), compared.body["sessions"].([]any)[1].(object)
+	if fmt.Sprint(a["t"]) != fmt.Sprint(b["t"]) || fmt.Sprint(a["metrics"]) != fmt.Sprint(b["metrics"]) {
+		t.Error("two equal runs differ by elapsed time")
+	}
+
+	for path, want := range map[string]int{
+		"/api/v1/sessions/race/series":                                        400,
+		"/api/v1/sessions/race/series?metrics=nothing":                        400,
+		"/api/v1/sessions/race/series?metrics=speed_ms&points=0":              400,
+		"/api/v1/sessions/race/series?metrics=speed_ms&points=1000000":        400,
+		"/api/v1/sessions/race/series?metrics=speed_ms&points=many":           400,
+		"/api/v1/sessions/race/series?metrics=speed_ms&from=yesterday":        400,
+		"/api/v1/sessions/race/series?metrics=speed_ms&from=2000&to=1000":     400,
+		"/api/v1/sessions/race/series?metrics=speed_ms&fill=zero":             400,
+		"/api/v1/sessions/race/series?metrics=speed_ms&align=date":            400,
+		"/api/v1/sessions/race/series?metrics=speed_ms&mode=lttb":             400,
+		"/api/v1/sessions/race/series?metrics=speed_ms&compare=nobody":        404,
+		"/api/v1/sessions/nobody/series?metrics=speed_ms":                     404,
+		"/api/v1/sessions/race/summary":                                       200,
+		"/api/v1/sessions/nobody/summary":                                     404,
+		"/api/v1/sessions/race/series?metrics=speed_ms&align=distance":        200,
+		"/api/v1/sessions/race/series?metrics=speed_ms&fill=locf&points=5000": 200,
+	} {
+		if got := s.call(t, "GET", path, internal, nil); got.status != want {
+			t.Errorf("%s: %d, want %d: %v", path, got.status, want, got.body)
+		}
+	}
+	// Both runs are older than the week that external users may look back.
+	for _, who := range []string{"", external} {
+		got := s.call(t, "GET", "/api/v1/sessions/race/series?metrics=speed_ms", who, nil)
+		if got.status != 401 && got.status != 403 {
+			t.Errorf("series for %q: %d", who, got.status)
+		}
+	}
+	now := time.Now().UTC().Add(-time.Minute)
+	s.drive(t, "live", now, 10)
+	if got := s.call(t, "GET", "/api/v1/sessions/live/series?metrics=speed_ms&compare=race", external, nil); got.status != 403 {
+		t.Errorf("comparing with a session out of reach: %d", got.status)
+	}
+	if got := s.call(t, "GET", "/api/v1/sessions/live/series?metrics=speed_ms", "", nil); got.status != 200 {
+		t.Errorf("the live session for a guest: %d", got.status)
+	}
+}
+
+func TestSummaryOverREST(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	s.drive(t, "race", time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 301)
+	got := s.call(t, "GET", "/api/v1/sessions/race/summary", s.as(t, auth.Internal), nil)
+	text, _ := json.Marshal(got.body)
+	if got.status != 200 || got.body["records"] != 301.0 || got.body["duration_min"] != 1.0 || got.body["max_speed_kmh"] != 49*3.6 || got.body["avg_power_w"] != 100.0 {
+		t.Errorf("%d: %s", got.status, text)
+	}
+}

@@ -1,0 +1,157 @@
+package timeseries
+
+import (
+	"math"
+	"strconv"
+)
+
+// AppendJSON appends the answer as JSON. Columns lie side by side: t, and of
+// each metric min, max, avg and count; null stands for no value.
+func (s *Series) AppendJSON(dst []byte) []byte {
+	dst = append(dst, `{"align":"`...)
+	dst = append(dst, s.Request.Align.String()...)
+	dst = append(dst, `","mode":"`...)
+	dst = append(dst, s.Request.Mode.String()...)
+	dst = append(dst, `","fill":"`...)
+	dst = append(dst, s.Request.Fill.String()...)
+	dst = append(dst, `","points":`...)
+	dst = strconv.AppendInt(dst, int64(s.Request.Points), 10)
+	if s.Request.Align == AlignTime && !s.Request.From.IsZero() {
+		dst = append(dst, `,"from":`...)
+		dst = appendMillis(dst, float64(s.Request.From.UnixMicro())/1e3)
+		dst = append(dst, `,"to":`...)
+		dst = appendMillis(dst, float64(s.Request.To.UnixMicro())/1e3)
+	}
+	dst = append(dst, `,"settled":`...)
+	dst = strconv.AppendBool(dst, s.Settled)
+	dst = append(dst, `,"sessions":[`...)
+	for i := range s.Sessions {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = s.Sessions[i].appendJSON(dst, s.Request.Align)
+	}
+	return append(dst, "]}"...)
+}
+
+func (s *SessionSeries) appendJSON(dst []byte, align Align) []byte {
+	dst = append(dst, `{"session_id":`...)
+	dst = appendJSONString(dst, []byte(s.ID))
+	dst = append(dst, `,"version":"`...)
+	dst = append(dst, s.Version...)
+	dst = append(dst, `","level":"`...)
+	dst = append(dst, s.Level...)
+	dst = append(dst, `","records":`...)
+	dst = strconv.AppendBool(dst, s.Points)
+	dst = append(dst, `,"bucket":`...)
+	dst = appendNumber(dst, s.Width)
+	dst = append(dst, `,"t":`...)
+	axis := appendNumber
+	if align == AlignTime {
+		axis = appendMillis
+	}
+	dst = appendNumbers(dst, s.X, axis)
+	dst = append(dst, `,"metrics":{`...)
+	for i := range s.Metrics {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		m := &s.Metrics[i]
+		dst = strconv.AppendQuote(dst, m.Name)
+		dst = append(dst, `:{"unit":"`...)
+		dst = append(dst, m.Unit...)
+		dst = append(dst, `","min":`...)
+		dst = appendNumbers(dst, m.Min, appendNumber)
+		dst = append(dst, `,"max":`...)
+		dst = appendNumbers(dst, m.Max, appendNumber)
+		dst = append(dst, `,"avg":`...)
+		dst = appendNumbers(dst, m.Avg, appendNumber)
+		dst = append(dst, `,"count":[`...)
+		for k, n := range m.Count {
+			if k > 0 {
+				dst = append(dst, ',')
+			}
+			dst = strconv.AppendInt(dst, n, 10)
+		}
+		dst = append(dst, ']')
+		if m.First != nil {
+			dst = append(dst, `,"first":`...)
+			dst = appendNumbers(dst, m.First, appendNumber)
+			dst = append(dst, `,"first_t":`...)
+			dst = appendNumbers(dst, m.FirstX, axis)
+			dst = append(dst, `,"last":`...)
+			dst = appendNumbers(dst, m.Last, appendNumber)
+			dst = append(dst, `,"last_t":`...)
+			dst = appendNumbers(dst, m.LastX, axis)
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, "}}"...)
+}
+
+func appendNumbers(dst []byte, values []float64, number func([]byte, float64) []byte) []byte {
+	dst = append(dst, '[')
+	for i, v := range values {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = number(dst, v)
+	}
+	return append(dst, ']')
+}
+
+// appendNumber writes a number as JavaScript reads it back, or null.
+func appendNumber(dst []byte, v float64) []byte {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return append(dst, "null"...)
+	}
+	if v == math.Trunc(v) && math.Abs(v) < 1e15 {
+		return strconv.AppendInt(dst, int64(v), 10)
+	}
+	return strconv.AppendFloat(dst, v, 'g', -1, 64)
+}
+
+// appendMillis writes milliseconds since 1970 with as many digits as the
+// microseconds that they stand for.
+func appendMillis(dst []byte, v float64) []byte {
+	if math.IsNaN(v) {
+		return append(dst, "null"...)
+	}
+	micro := int64(math.Round(v * 1e3))
+	if micro%1000 == 0 || micro < 0 {
+		return appendNumber(dst, v)
+	}
+	dst = strconv.AppendInt(dst, micro/1000, 10)
+	rest := micro % 1000
+	dst = append(dst, '.', byte('0'+rest/100))
+	if rest%100 != 0 {
+		dst = append(dst, byte('0'+rest/10%10))
+	}
+	if rest%10 != 0 {
+		dst = append(dst, byte('0'+rest%10))
+	}
+	return dst
+}
+
+// ParseAlign reads the name of an Align; "" is AlignTime.
+func ParseAlign(text string) (Align, bool) {
+	return parseName(text, AlignTime, AlignElapsed, AlignDistance)
+}
+
+// ParseFill reads the name of a Fill; "" is FillGap.
+func ParseFill(text string) (Fill, bool) { return parseName(text, FillGap, FillNull, FillLOCF) }
+
+// ParseMode reads the name of a Mode; "" is ModeMinMax.
+func ParseMode(text string) (Mode, bool) { return parseName(text, ModeMinMax, ModeM4) }
+
+func parseName[T interface{ String() string }](text string, values ...T) (T, bool) {
+	if text == "" {
+		return values[0], true
+	}
+	for _, v := range values {
+		if v.String() == text {
+			return v, true
+		}
+	}
+	return values[0], false
+}
