@@ -106,6 +106,12 @@ func (s *Service) ImportAccount(ctx context.Context, by Principal, in ImportedAc
 	return outcome, nil
 }
 
+// Check reports what ImportAccount would refuse about the account itself.
+func (in ImportedAccount) Check() error {
+	_, err := in.check()
+	return err
+}
+
 func (in ImportedAccount) check() (account, error) {
 	a := account{id: in.ID, role: in.Role, requested: in.RequestedRole, status: in.Approval, hash: in.PasswordHash}
 	if storable(in.ID) == "" {

@@ -45,10 +45,7 @@ func (s *Service) Acknowledgements(ctx context.Context, owner string) ([]Acknowl
 // SetAcknowledged marks an alert as read or as not read; it can be repeated.
 // Code: INVALID_EVENT_KEY.
 func (s *Service) SetAcknowledged(ctx context.Context, owner, eventKey string, acknowledged bool, sessionID *string) error {
-	if !eventKeyForm.MatchString(eventKey) {
-		return fault.Coded(fault.Invalid, "INVALID_EVENT_KEY", "An event key has 3 to 160 letters, digits or any of : _ | . -")
-	}
-	if err := checkReference("sessionId", sessionID); err != nil {
+	if err := checkAcknowledgement(eventKey, sessionID); err != nil {
 		return err
 	}
 	return s.change(ctx, owner, func(ctx context.Context, tx pgx.Tx) (bool, error) {
@@ -68,6 +65,13 @@ func (s *Service) SetAcknowledged(ctx context.Context, owner, eventKey string, a
 		}
 		return true, nil
 	})
+}
+
+func checkAcknowledgement(eventKey string, sessionID *string) error {
+	if !eventKeyForm.MatchString(eventKey) {
+		return fault.Coded(fault.Invalid, "INVALID_EVENT_KEY", "An event key has 3 to 160 letters, digits or any of : _ | . -")
+	}
+	return checkReference("sessionId", sessionID)
 }
 
 // ClearAcknowledged removes up to 100 acknowledgements and gives their number.

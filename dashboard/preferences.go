@@ -60,26 +60,11 @@ func (s *Service) Preferences(ctx context.Context, owner string) (*Preferences, 
 // UpdatePreferences saves the change and gives the settings as they are now.
 // A first save starts from theme circuit, system view version 1, import 0.
 func (s *Service) UpdatePreferences(ctx context.Context, owner string, c PreferencesChange) (*Preferences, error) {
-	if c.Theme != nil && !slices.Contains(Themes, *c.Theme) {
-		return nil, fault.Field("theme", "must be one of %v", Themes)
-	}
-	for _, key := range []*string{c.DefaultViewKey, c.LastViewKey} {
-		if key != nil {
-			if err := checkViewKey(*key); err != nil {
-				return nil, err
-			}
-		}
-	}
-	system, err := version("systemViewVersion", c.SystemViewVersion, 1)
-	if err != nil {
-		return nil, err
-	}
-	legacy, err := version("legacyImportVersion", c.LegacyImportVersion, 0)
-	if err != nil {
+	if err := c.check(); err != nil {
 		return nil, err
 	}
 	var saved *Preferences
-	err = s.change(ctx, owner, func(ctx context.Context, tx pgx.Tx) (bool, error) {
+	err := s.change(ctx, owner, func(ctx context.Context, tx pgx.Tx) (bool, error) {
 		rows, err := tx.Query(ctx, `
 			INSERT INTO dashboard_preferences AS p (id, owner, theme, default_view_key, last_view_key, system_view_version, legacy_import_version)
 			VALUES ($1, $2, coalesce($3, 'circuit'), $4, $5, coalesce($6, 1), coalesce($7, 0))
@@ -91,7 +76,7 @@ func (s *Service) UpdatePreferences(ctx context.Context, owner string, c Prefere
 				legacy_import_version = coalesce($7, p.legacy_import_version),
 				updated_at = clock_timestamp()
 			RETURNING `+preferencesColumns,
-			newID(), owner, c.Theme, c.DefaultViewKey, c.LastViewKey, system, legacy)
+			newID(), owner, c.Theme, c.DefaultViewKey, c.LastViewKey, c.SystemViewVersion, c.LegacyImportVersion)
 		if err != nil {
 			return false, fmt.Errorf("save preferences: %w", err)
 		}
@@ -102,6 +87,25 @@ func (s *Service) UpdatePreferences(ctx context.Context, owner string, c Prefere
 		return true, nil
 	})
 	return saved, err
+}
+
+// check holds the change against the rules and rounds its versions.
+func (c *PreferencesChange) check() (err error) {
+	if c.Theme != nil && !slices.Contains(Themes, *c.Theme) {
+		return fault.Field("theme", "must be one of %v", Themes)
+	}
+	for _, key := range []*string{c.DefaultViewKey, c.LastViewKey} {
+		if key != nil {
+			if err := checkViewKey(*key); err != nil {
+				return err
+			}
+		}
+	}
+	if c.SystemViewVersion, err = version("systemViewVersion", c.SystemViewVersion, 1); err != nil {
+		return err
+	}
+	c.LegacyImportVersion, err = version("legacyImportVersion", c.LegacyImportVersion, 0)
+	return err
 }
 
 // version rounds down and raises to the least permitted value.

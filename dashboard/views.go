@@ -71,13 +71,7 @@ func (s *Service) Views(ctx context.Context, owner string) ([]View, error) {
 // key, it is given back unchanged. Codes: INVALID_VIEW_KEY, INVALID_VIEW_NAME,
 // VIEW_LIMIT.
 func (s *Service) CreateView(ctx context.Context, owner string, n NewView) (View, error) {
-	if err := checkViewKey(n.ViewKey); err != nil {
-		return View{}, err
-	}
-	if n.Kind != KindCustom && n.Kind != KindSystemOverride {
-		return View{}, fault.Field("kind", "must be custom or system-override")
-	}
-	if err := checkReference("systemViewId", n.SystemViewID); err != nil {
+	if err := n.check(); err != nil {
 		return View{}, err
 	}
 	var view View
@@ -86,6 +80,17 @@ func (s *Service) CreateView(ctx context.Context, owner string, n NewView) (View
 		return created, err
 	})
 	return view, err
+}
+
+// check looks at all but the name, which does not matter when the key is taken.
+func (n NewView) check() error {
+	if err := checkViewKey(n.ViewKey); err != nil {
+		return err
+	}
+	if n.Kind != KindCustom && n.Kind != KindSystemOverride {
+		return fault.Field("kind", "must be custom or system-override")
+	}
+	return checkReference("systemViewId", n.SystemViewID)
 }
 
 // addView inserts the view unless the key is taken.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -94,24 +95,80 @@ func checkNotifications(list []NewNotification) error {
 	var p problems
 	for i, n := range list {
 		p.index = &i
-		if n.SessionID == "" {
-			p.add("session_id", "must not be empty")
-		}
-		p.text("session_id", n.SessionID, maxIDText)
-		if !slices.Contains(Severities, n.Severity) {
-			p.add("severity", "must be one of %v", Severities)
-		}
-		p.text("title", n.Title, maxTitleText)
-		p.text("message", n.Message, maxMessageText)
-		if n.Category != nil && !slices.Contains(Categories, *n.Category) {
-			p.add("category", "must be one of %v", Categories)
-		}
-		if n.TTL != nil && (math.IsNaN(*n.TTL) || math.IsInf(*n.TTL, 0)) {
-			p.add("ttl", "must be a finite number")
-		}
-		p.text("created_at", n.CreatedAt, maxTimeText)
+		n.check(&p)
 	}
 	return p.err()
+}
+
+func (n NewNotification) check(p *problems) {
+	if n.SessionID == "" {
+		p.add("session_id", "must not be empty")
+	}
+	p.text("session_id", n.SessionID, maxIDText)
+	if !slices.Contains(Severities, n.Severity) {
+		p.add("severity", "must be one of %v", Severities)
+	}
+	p.text("title", n.Title, maxTitleText)
+	p.text("message", n.Message, maxMessageText)
+	if n.Category != nil && !slices.Contains(Categories, *n.Category) {
+		p.add("category", "must be one of %v", Categories)
+	}
+	if n.TTL != nil && (math.IsNaN(*n.TTL) || math.IsInf(*n.TTL, 0)) {
+		p.add("ttl", "must be a finite number")
+	}
+	p.text("created_at", n.CreatedAt, maxTimeText)
+}
+
+// ImportedNotification is a message from another installation.
+type ImportedNotification struct {
+	NewNotification
+	StoredAt time.Time
+}
+
+// ImportNotifications stores those of a session's messages that are not there
+// yet, in this order, and gives how many. It can be repeated: of messages that
+// are equal in every member, as many are there afterwards as the list has.
+func (s *Store) ImportNotifications(ctx context.Context, sessionID string, list []ImportedNotification) (added int, err error) {
+	var p problems
+	for i, n := range list {
+		p.index = &i
+		n.check(&p)
+		if n.SessionID != sessionID {
+			p.add("session_id", "is of another session")
+		}
+	}
+	if err := p.err(); err != nil {
+		return 0, err
+	}
+	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		// One import of a session at a time, or two would both find nothing there.
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('notifications:' || $1, 0))", sessionID); err != nil {
+			return fmt.Errorf("import notifications: %w", err)
+		}
+		added = 0
+		seen := map[string]int{}
+		for _, n := range list {
+			key := fmt.Sprintf("%q %q %q %q %q", n.Severity, n.Title, n.Message, deref(n.Category), n.CreatedAt)
+			tag, err := tx.Exec(ctx, `
+				INSERT INTO driver_notifications (session_id, severity, title, message, category, ttl, created_at, stored_at)
+				SELECT $1, $2, $3, $4, $5, $6, $7, $8
+				WHERE $9 >= (
+					SELECT count(*) FROM driver_notifications
+					WHERE session_id = $1 AND severity = $2 AND title = $3 AND message = $4
+					  AND category IS NOT DISTINCT FROM $5 AND created_at = $7)`,
+				sessionID, n.Severity, n.Title, n.Message, n.Category, n.TTL, n.CreatedAt, n.StoredAt, seen[key])
+			if err != nil {
+				return fmt.Errorf("import notifications: %w", err)
+			}
+			seen[key]++
+			added += int(tag.RowsAffected())
+		}
+		if added == 0 {
+			return nil
+		}
+		return schema.Touch(ctx, tx, schema.TopicNotifications(sessionID))
+	})
+	return added, err
 }
 
 // Notifications gives a session's newest messages, newest first, limit of them

@@ -34,6 +34,8 @@ type cli struct {
 	Doctor   doctorCmd   `cmd:"" help:"Look at the database and the machine, and say what to do."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 
+	ImportConvex importConvexCmd `cmd:"" name:"import-convex" help:"Move accounts, runs, notifications and dashboards from a Convex snapshot."`
+
 	Healthcheck healthcheckCmd `cmd:"" help:"Succeed when the daemon of this machine is ready to serve." hidden:""`
 
 	Completion kongcompletion.Completion `cmd:"" help:"Print the line that makes your shell complete telemetryd's commands."`
