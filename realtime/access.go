@@ -24,7 +24,12 @@ func (st *Stream) setViewer(p *peer, credential string, viewer Viewer) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	p.mu.Lock()
-	old := p.viewer.Topics
+	var old []string
+	for _, topic := range p.viewer.Topics {
+		if !slices.Contains(viewer.Topics, topic) {
+			old = append(old, topic)
+		}
+	}
 	p.viewer, p.token = viewer, credential
 	p.mu.Unlock()
 	st.dropTopics(p, old)
@@ -137,7 +142,7 @@ func (p *peer) review(ctx context.Context) {
 	defer func() { <-p.stream.reading }()
 
 	p.mu.Lock()
-	token := p.token
+	token, topics := p.token, p.viewer.Topics
 	p.mu.Unlock()
 	if err := p.signIn(p.ctx, token); err != nil {
 		refused := fault.As(err)
@@ -152,11 +157,17 @@ func (p *peer) review(ctx context.Context) {
 	}
 	p.mu.Lock()
 	viewer := p.viewer
+	again := !slices.Equal(topics, viewer.Topics)
 	subs := make([]*subscription, 0, len(p.subs))
 	for _, s := range p.subs {
 		subs = append(subs, s)
 	}
 	p.mu.Unlock()
+	if again {
+		if err := p.watchViewer(p.ctx); err != nil {
+			return // asked again when the database is back
+		}
+	}
 	for _, s := range subs {
 		until, err := p.stream.opt.Policy.MayWatch(p.ctx, viewer, s.session)
 		if err == nil {

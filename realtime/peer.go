@@ -304,13 +304,11 @@ func (p *peer) ended() {
 		subs = append(subs, s)
 	}
 	clear(p.subs)
-	topics := p.viewer.Topics
-	p.viewer = Viewer{}
 	p.mu.Unlock()
 	for _, s := range subs {
 		p.stream.release(s)
 	}
-	p.stream.forget(p, topics)
+	p.stream.forget(p)
 }
 
 // subscribe adds a subscription, or replaces the one of the same session.

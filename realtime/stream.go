@@ -419,9 +419,13 @@ func (st *Stream) admit(p *peer) error {
 }
 
 // forget is the end of a connection.
-func (st *Stream) forget(p *peer, topics []string) {
+func (st *Stream) forget(p *peer) {
 	st.mu.Lock()
 	delete(st.peers, p)
+	p.mu.Lock()
+	topics := p.viewer.Topics
+	p.viewer.Topics = nil
+	p.mu.Unlock()
 	st.dropTopics(p, topics)
 	st.mu.Unlock()
 	st.work.Done()
