@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/daemon"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/realtime"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
@@ -72,6 +74,9 @@ type rule struct {
 	perSession bool
 	// anonymous sends no credentials: the call would end the caller's session.
 	anonymous bool
+	// stream reads the answer as server-sent events, up to the one that says
+	// whether the session may be watched.
+	stream bool
 }
 
 // access is the contract's table of roles and permissions, for each function
@@ -149,6 +154,7 @@ var access = map[string]rule{
 	"GET /api/v1/sessions/:id":         {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/records": {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/latest":  {may: records, perSession: true},
+	"GET /api/v1/live":                 {may: records, perSession: true, stream: true},
 	"DELETE /api/v1/sessions/:id":      {may: admins},
 	"GET /api/v1/archives/:name":       {may: everybody}, // the name carries the authority
 	"POST /api/v1/auth/signup":         {may: everybody, args: `{}`},
@@ -357,8 +363,47 @@ func (h house) callRoute(t *testing.T, name string, r rule, caller, session stri
 	case h.key[caller] != "":
 		authorization = "Bearer " + h.key[caller]
 	}
+	if r.stream {
+		return h.watch(t, path+"?session="+session, authorization)
+	}
 	status, text := h.send(t, method, path, authorization, r.args)
 	return status != http.StatusUnauthorized && status != http.StatusForbidden, fmt.Sprint(status, " ", text)
+}
+
+// watch reports whether the stream lets the session be watched.
+func (h house) watch(t *testing.T, path, authorization string) (bool, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", h.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/event-stream")
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
+	got, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	for lines := bufio.NewScanner(got.Body); lines.Scan(); {
+		data, ok := strings.CutPrefix(lines.Text(), "data:")
+		if !ok {
+			continue
+		}
+		var m realtime.ServerMessage
+		if err := json.Unmarshal([]byte(data), &m); err != nil {
+			t.Fatalf("%v in %s", err, data)
+		}
+		switch m.Type {
+		case "subscribed":
+			return true, data
+		case "error":
+			return false, data
+		}
+	}
+	t.Errorf("%s: status %d, and the stream says nothing of the session", path, got.StatusCode)
+	return false, ""
 }
 
 // The table, line by line, for every caller: what it allows happens, and what

@@ -9,7 +9,6 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/realtime"
-	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
@@ -34,10 +33,6 @@ type LivePolicy struct {
 	Auth  *auth.Service
 }
 
-// keyCheck is how often a connection's deploy key is looked up again; unlike
-// accounts, keys announce no changes.
-const keyCheck = 30 * time.Second
-
 // LiveCredential is what a request for the live stream signs in with.
 func LiveCredential(r *http.Request) string { return r.Header.Get("Authorization") }
 
@@ -51,14 +46,7 @@ func (p LivePolicy) Viewer(ctx context.Context, credential string) (realtime.Vie
 	if err != nil {
 		return realtime.Viewer{}, err
 	}
-	viewer := realtime.Viewer{Principal: principal, Until: principal.ExpiresAt}
-	if principal.SignedIn() {
-		viewer.Topics = []string{schema.TopicUser(principal.UserID)}
-	}
-	if check := time.Now().Add(keyCheck); principal.Key != nil && (viewer.Until.IsZero() || check.Before(viewer.Until)) {
-		viewer.Until = check
-	}
-	return viewer, nil
+	return realtime.Viewer{Principal: principal, Until: principal.ExpiresAt, Topics: principal.Topics()}, nil
 }
 
 // MayWatch applies the rule for reading a session's records.

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // keyMark starts every key made here, so that people and secret scanners know one.
@@ -157,8 +158,10 @@ func (s *Service) RotateKey(ctx context.Context, by Principal, id string, overla
 		if err != nil {
 			return err
 		}
-		secret, key, err = insertKey(ctx, tx, by, spec)
-		return err
+		if secret, key, err = insertKey(ctx, tx, by, spec); err != nil {
+			return err
+		}
+		return schema.Touch(ctx, tx, schema.TopicKey(storable(id)))
 	})
 	return secret, key, err
 }
@@ -181,7 +184,10 @@ func (s *Service) RevokeKey(ctx context.Context, by Principal, id string) error 
 		if err != nil || !first {
 			return err
 		}
-		return record(ctx, tx, Event{Name: KeyRevoked, Detail: map[string]any{"key": id}}.by(by))
+		if err := record(ctx, tx, Event{Name: KeyRevoked, Detail: map[string]any{"key": id}}.by(by)); err != nil {
+			return err
+		}
+		return schema.Touch(ctx, tx, schema.TopicKey(id))
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 var operator = auth.Operator("test")
@@ -48,10 +49,15 @@ func TestKeyLife(t *testing.T) {
 		t.Errorf("the old key ends at %v, want in an hour", p.ExpiresAt)
 	}
 
+	watched := schema.TopicKey(successor.ID)
+	before := bundle{s, pool}.version(t, watched)
 	for range 2 { // the second time is no error
 		if err := s.RevokeKey(ctx, operator, successor.ID); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if after := (bundle{s, pool}).version(t, watched); after != before+1 {
+		t.Errorf("the revocation was announced %d times, want once", after-before)
 	}
 	if _, err := other.AuthenticateKey(ctx, second); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("a revoked key gives %v on another instance", err)

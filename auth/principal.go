@@ -1,6 +1,10 @@
 package auth
 
-import "time"
+import (
+	"time"
+
+	schema "github.com/ecovolt/telemetryd/sql"
+)
 
 // Principal is who a request speaks for. The zero value is a guest.
 //
@@ -28,6 +32,20 @@ func (p Principal) EffectiveRole() Role {
 
 // SignedIn reports whether the principal is an account with a live session.
 func (p Principal) SignedIn() bool { return p.UserID != "" }
+
+// Topics name the changes that may turn the principal into somebody else: of
+// its account and of its key. Whoever acts on a principal for longer than one
+// request watches them, and resolves the credentials again on a change.
+func (p Principal) Topics() []string {
+	var topics []string
+	if p.SignedIn() {
+		topics = append(topics, schema.TopicUser(p.UserID))
+	}
+	if p.Key != nil {
+		topics = append(topics, schema.TopicKey(p.Key.ID))
+	}
+	return topics
+}
 
 // Operator is the principal of somebody at the command line: whoever holds the
 // database's password needs no other permission. The name is what the audit

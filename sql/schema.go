@@ -63,6 +63,9 @@ func TopicSession(id string) string { return "session:" + id }
 // TopicUser is one account: its profile, role and bearer sessions.
 func TopicUser(id string) string { return "user:" + id }
 
+// TopicKey is one deploy key: whether it is valid.
+func TopicKey(id string) string { return "key:" + id }
+
 // TopicNotifications is the driver notifications of one session.
 func TopicNotifications(session string) string { return "notifications:" + session }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
-	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // anyKind lets find accept every function.
@@ -97,8 +96,8 @@ func (s *Server) resolve(ctx context.Context, in invocation, call *Call) error {
 		return nil
 	}
 	p, err := s.resolver.Resolve(ctx, from.Credentials)
-	if err == nil && call.watch != nil && p.UserID != "" {
-		call.Watch(schema.TopicUser(p.UserID))
+	if topics := p.Topics(); err == nil && call.watch != nil && len(topics) > 0 {
+		call.Watch(topics...)
 		p, err = s.resolver.Resolve(ctx, from.Credentials)
 	}
 	if err != nil {
