@@ -91,6 +91,7 @@ var access = map[string]rule{
 	"telemetry:getLatestRecord":           {may: records, args: `{"sessionId":"%s"}`, shows: "speed_ms", perSession: true},
 	"telemetry:getRecordsAfterTimestamp":  {may: records, args: `{"sessionId":"%s","afterTimestamp":"2000-01-01T00:00:00Z"}`, shows: "speed_ms", perSession: true},
 	"telemetry:getLatestSessionTimestamp": {may: progress, args: `{"sessionId":"%s"}`, shows: `"timestamp":"`, perSession: true},
+	"telemetry:getSeries":                 {may: records, args: `{"sessionId":"%s","metrics":["speed_ms"]}`, shows: `"metrics"`, perSession: true},
 	"telemetry:insertTelemetryBatch":      {may: machines, args: `{"records":[]}`},
 	"telemetry:deleteSession":             {may: admins, args: `{"sessionId":"none"}`},
 
@@ -154,6 +155,8 @@ var access = map[string]rule{
 	"GET /api/v1/sessions/:id":         {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/records": {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/latest":  {may: records, perSession: true},
+	"GET /api/v1/sessions/:id/series":  {may: records, perSession: true},
+	"GET /api/v1/sessions/:id/summary": {may: records, perSession: true},
 	"GET /api/v1/live":                 {may: records, perSession: true, stream: true},
 	"DELETE /api/v1/sessions/:id":      {may: admins},
 	"GET /api/v1/archives/:name":       {may: everybody}, // the name carries the authority
