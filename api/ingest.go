@@ -135,7 +135,13 @@ type patientReader struct {
 
 func (p *patientReader) Read(b []byte) (int, error) {
 	_ = p.control.SetReadDeadline(time.Now().Add(stall)) // not every writer can; then there is none
-	return p.src.Read(b)
+	n, err := p.src.Read(b)
+	if err == io.EOF {
+		// The server goes on reading to learn whether the client has left. That
+		// must not time out while the records are stored.
+		_ = p.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // boundedBody ends a body that is decoded to more than its limit, and explains

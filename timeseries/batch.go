@@ -3,6 +3,7 @@ package timeseries
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +21,11 @@ const (
 	maxUnknownFields = 256 // members without a column of their own
 	maxNesting       = 32  // depth of a JSON value inside a record
 	maxProblems      = 100 // problems listed; further ones are only counted
+
+	// maxChunkBytes ends a chunk of a stream before it has all its records, so
+	// that records of extraordinary size do not break the bound on memory. It
+	// must not change, see ChunkRecords. The usual chunk has half of it.
+	maxChunkBytes = 8 << 20
 )
 
 // fieldMask has one bit for each of Fields.
@@ -28,6 +34,7 @@ type fieldMask [2]uint64
 func (m *fieldMask) set(i int)      { m[i>>6] |= 1 << (i & 63) }
 func (m *fieldMask) clear(i int)    { m[i>>6] &^= 1 << (i & 63) }
 func (m *fieldMask) has(i int) bool { return m[i>>6]>>(i&63)&1 != 0 }
+func (m *fieldMask) count() int     { return bits.OnesCount64(m[0]) + bits.OnesCount64(m[1]) }
 func (m *fieldMask) add(o fieldMask) {
 	m[0] |= o[0]
 	m[1] |= o[1]
@@ -61,8 +68,8 @@ type Batch struct {
 
 	problems    []fault.Problem
 	rejected    int // records with problems
-	sawEmptyTop bool
 	lastSession int32
+	room        int // bytes that the batch may take before it is full
 }
 
 var batchPool = sync.Pool{New: func() any { return new(Batch) }}
@@ -86,7 +93,7 @@ func (b *Batch) Release() {
 func (b *Batch) Reset() {
 	*b = Batch{
 		sessions: b.sessions[:0], rows: b.rows[:0], values: b.values[:0], text: b.text[:0],
-		lastSession: -1,
+		lastSession: -1, room: maxChunkBytes,
 	}
 }
 
@@ -111,8 +118,14 @@ func (b *Batch) Err() error {
 	}
 }
 
-// memory estimates the bytes that the batch holds.
+// memory estimates the bytes that the batch holds. It depends on nothing but
+// the records, since it decides where chunks end.
 func (b *Batch) memory() int { return len(b.values)*8 + len(b.text) + len(b.rows)*64 }
+
+// full reports whether a stream's chunk should end here.
+func (b *Batch) full(most int) bool {
+	return b.Len()+b.Rejected() >= most || b.memory() >= b.room
+}
 
 // sessionNumber gives the index of a session id, adding it if it is new.
 func (b *Batch) sessionNumber(id []byte) int32 {
@@ -234,8 +247,9 @@ func (rb *rowBuilder) setFloat(i int, v float64) {
 
 // setInt takes a number for an integer field. Importers send 1.0 for 1.
 func (rb *rowBuilder) setInt(i int, v float64) {
-	if v != math.Trunc(v) || math.Abs(v) > 1<<53 {
-		rb.problem(Fields[i].Name, "is not a whole number of at most 2^53")
+	// From 2^53 on a float64 stands for several integers: which one was sent?
+	if v != math.Trunc(v) || math.Abs(v) >= 1<<53 {
+		rb.problem(Fields[i].Name, "is not a whole number between -2^53 and 2^53")
 		return
 	}
 	rb.values[i] = uint64(int64(v))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,6 +40,7 @@ type csvColumn struct {
 // commas, quotes and line breaks). Empty cells mean absent.
 type csvStream struct {
 	src     io.Reader
+	step    int // how much is asked of src at once; 0 is readSize
 	now     time.Time
 	skipBad bool
 	// session and name, when not empty, apply to every record and win over columns.
@@ -55,6 +55,9 @@ type csvStream struct {
 	quoted  []byte // unescaped text of quoted cells
 	count   int
 	line    int
+	// powerFromMean fills power_w from avg_power, as the team's importer does
+	// for files that have no power_w.
+	powerFromMean bool
 }
 
 // errCSV is wrapped by what makes the rest of a CSV stream unreadable.
@@ -66,10 +69,19 @@ func (d *csvStream) next(b *Batch, most int) error {
 			return err
 		}
 	}
-	for b.Len()+b.Rejected() < most {
+	for !b.full(most) {
 		err := d.readLine()
 		if err == io.EOF {
 			return io.EOF
+		}
+		if errors.Is(err, errCSV) && d.skipBad {
+			d.rb.begin(b, d.count, d.now)
+			d.rb.problem("", "after line %d: %v", d.line, err)
+			d.rb.end()
+			d.count++
+			if err = d.nextLine(); err == nil {
+				continue
+			}
 		}
 		if err != nil {
 			return d.fault(err)
@@ -96,6 +108,7 @@ func (d *csvStream) header() error {
 	}
 	d.columns = make([]csvColumn, len(d.cells))
 	taken := map[int]bool{}
+	extras := map[string]bool{}
 	for i, cell := range d.cells {
 		if i == 0 {
 			cell = bytes.TrimPrefix(cell, []byte("\xef\xbb\xbf")) // spreadsheets write a byte order mark
@@ -105,6 +118,9 @@ func (d *csvStream) header() error {
 		}
 		name := normalHeader(string(cell))
 		slot := slotOf([]byte(name))
+		if name == "extra" {
+			slot = slotExtra
+		}
 		if slot == slotUnknown || slot == slotAltitude {
 			if alias, ok := csvAliases[name]; ok {
 				slot = slotOf([]byte(alias))
@@ -113,7 +129,8 @@ func (d *csvStream) header() error {
 		if slot == slotUnknown && name == "" {
 			slot = slotIgnored // a nameless column, such as a spreadsheet's row number
 		}
-		// The first of two columns for one field wins; the own name wins over an alias.
+		// Of two columns for one field the field's own name wins over an alias,
+		// else the first; the other one is kept like an unknown field.
 		if slot >= 0 || slot == slotSession || slot == slotTime {
 			if taken[slot] {
 				if slot >= 0 && Fields[slot].Name == name {
@@ -131,6 +148,17 @@ func (d *csvStream) header() error {
 		}
 		d.columns[i] = csvColumn{slot, []byte(strings.TrimSpace(string(cell)))}
 	}
+	for i, col := range d.columns {
+		if col.slot != slotUnknown {
+			continue
+		}
+		// Unknown fields must not hide each other, nor known ones.
+		if extras[string(col.name)] || slotOf(col.name) != slotUnknown && slotOf(col.name) != slotAltitude {
+			return fault.New(fault.Invalid, "the header names %q twice (column %d)", clip(string(col.name)), i+1)
+		}
+		extras[string(col.name)] = true
+	}
+	d.powerFromMean = !taken[powerField]
 	if !taken[slotTime] {
 		return fault.Field("timestamp", "the header has no column of that name")
 	}
@@ -191,14 +219,24 @@ func (d *csvStream) record(b *Batch) {
 			rb.setTime(cell)
 		case col.slot == slotUnknown:
 			d.unknown(rb, col.name, cell)
+		case col.slot == slotExtra:
+			d.extra(rb, col.name, cell)
 		case col.slot == nameField && len(d.name) > 0:
 		default:
 			d.cell(rb, col.slot, cell)
 		}
 	}
+	if d.powerFromMean && rb.row.present.has(meanPowerField) {
+		rb.values[powerField] = rb.values[meanPowerField]
+		rb.row.present.set(powerField)
+	}
 }
 
-var nameField = fieldIndex["session_name"]
+var (
+	nameField      = fieldIndex["session_name"]
+	powerField     = fieldIndex["power_w"]
+	meanPowerField = fieldIndex["avg_power"]
+)
 
 func (d *csvStream) cell(rb *rowBuilder, slot int, cell []byte) {
 	f := &Fields[slot]
@@ -215,8 +253,10 @@ func (d *csvStream) cell(rb *rowBuilder, slot int, cell []byte) {
 			raw, err = cell, nil
 		}
 		switch {
-		case err != nil:
-			rb.problem(f.Name, "%v", err)
+		case err != nil: // a text that a spreadsheet or a page made of the value
+			if rb.checkText(f.Name, cell) {
+				rb.setJSON(slot, appendJSONString(nil, cell))
+			}
 		case reason != "":
 			rb.problem(f.Name, "%s", reason)
 		default:
@@ -232,6 +272,36 @@ func (d *csvStream) cell(rb *rowBuilder, slot int, cell []byte) {
 		default:
 			rb.setFloat(slot, v)
 		}
+	}
+}
+
+// extra takes the members of the object that our own exports have in their last
+// column, and anything else as a field of that name.
+func (d *csvStream) extra(rb *rowBuilder, name, cell []byte) {
+	s := scanner{buf: cell}
+	_, reason, err := s.value()
+	if cell[0] != '{' || err != nil || reason != "" || s.space() != 0 || s.pos < len(cell) {
+		d.unknown(rb, name, cell)
+		return
+	}
+	s.pos = 1
+	if s.space() == '}' {
+		return
+	}
+	for more := true; more; {
+		member, err := s.str()
+		if err != nil {
+			return // not reached: the text was read once already
+		}
+		member = append([]byte(nil), member...)
+		_ = s.expect(':')
+		raw, _, _ := s.value()
+		if slotOf(member) != slotUnknown || len(member) > maxSessionID {
+			rb.problem(string(name), "holds a member %q, which is not an unknown field", clip(string(member)))
+			return
+		}
+		rb.addExtra(member, raw)
+		more, _ = s.more('}')
 	}
 }
 
@@ -254,7 +324,7 @@ func isNumberText(cell []byte) bool {
 	}
 	s := scanner{buf: append(cell[:len(cell):len(cell)], ' ')}
 	_, ok, err := s.number()
-	return err == nil && ok && s.pos == len(cell)
+	return err == nil && ok && s.pos == len(cell) && storableNumber(cell)
 }
 
 // parseCell reads a number as Python and spreadsheets write it.
@@ -313,16 +383,30 @@ func (d *csvStream) readLine() error {
 	}
 }
 
-func (d *csvStream) fill() error {
+func (d *csvStream) fill() (err error) {
 	rest := copy(d.buf, d.buf[d.pos:])
-	d.buf, d.pos = slices.Grow(d.buf[:rest], readSize), 0
-	n, err := io.ReadFull(d.src, d.buf[rest:rest+readSize])
-	d.buf = d.buf[:rest+n]
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		d.atEOF = true
-		err = nil
-	}
+	d.pos = 0
+	d.buf, d.atEOF, err = readOn(d.src, d.buf[:rest], d.step)
 	return err
+}
+
+// nextLine drops what is left of a line that cannot be read.
+func (d *csvStream) nextLine() error {
+	d.cells = d.cells[:0]
+	d.line++
+	for {
+		if i := bytes.IndexByte(d.buf[d.pos:], '\n'); i >= 0 {
+			d.pos += i + 1
+			return nil
+		}
+		d.pos = len(d.buf)
+		if d.atEOF {
+			return nil
+		}
+		if err := d.fill(); err != nil {
+			return err
+		}
+	}
 }
 
 // split cuts the first record of text into cells and gives its length.
@@ -402,13 +486,18 @@ func (d *csvStream) splitQuoted(text []byte) (int, error) {
 			if i >= len(text) && !d.atEOF {
 				return 0, errShort
 			}
-			if i >= len(text) || text[i] == '\n' {
-				out = bytes.TrimSuffix(out, []byte{'\r'})
+			if (i >= len(text) || text[i] == '\n') && len(out) > from && out[len(out)-1] == '\r' {
+				out = out[:len(out)-1]
 			}
 		}
 		cuts = append(cuts, cut{from, len(out)})
-		if i < len(text) && text[i] == '\r' && i+1 < len(text) && text[i+1] == '\n' {
-			i++
+		if i < len(text) && text[i] == '\r' {
+			if i+1 >= len(text) && !d.atEOF {
+				return 0, errShort
+			}
+			if i+1 >= len(text) || text[i+1] == '\n' {
+				i++
+			}
 		}
 		switch {
 		case i >= len(text):

@@ -37,6 +37,7 @@ const (
 	slotTime
 	slotAltitude
 	slotIgnored
+	slotExtra // of CSV: members of their own
 )
 
 func slotOf(name []byte) int {
@@ -358,9 +359,11 @@ func syntaxFault(field string, err error) error {
 type jsonStream struct {
 	jsonDecoder
 	src       io.Reader
+	step      int  // how much is asked of src at once; 0 is readSize
 	skipBad   bool // go on at the next line after a line that cannot be read
 	array     bool
 	started   bool
+	closed    bool // the array is at its end
 	needComma bool
 	ended     bool
 	atEOF     bool
@@ -369,10 +372,11 @@ type jsonStream struct {
 // next adds up to most records to the batch, bad ones counted. It returns
 // io.EOF when there are no more.
 func (d *jsonStream) next(b *Batch, most int) error {
-	for b.Len()+b.Rejected() < most {
+	for !b.full(most) {
 		if d.ended {
 			return io.EOF
 		}
+		d.scan.space() // white space must not pile up in the buffer
 		mark := d.scan.pos
 		err := d.one(b)
 		switch {
@@ -402,7 +406,7 @@ func (d *jsonStream) one(b *Batch) error {
 	s := &d.scan
 	c := s.space()
 	if s.pos >= len(s.buf) {
-		if d.atEOF && !d.array {
+		if d.atEOF && (!d.array || d.closed) {
 			d.ended = true
 			return nil
 		}
@@ -418,12 +422,12 @@ func (d *jsonStream) one(b *Batch) error {
 	if !d.array {
 		return d.record(b)
 	}
+	if d.closed {
+		return s.syntax("more text after the array")
+	}
 	if c == ']' {
 		s.pos++
-		if s.space(); s.pos < len(s.buf) {
-			return s.syntax("more text after the array")
-		}
-		d.ended = true
+		d.closed = true // but read on to the end: a decompressor may have more to say
 		return nil
 	}
 	if d.needComma {
@@ -466,22 +470,43 @@ func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\
 func (d *jsonStream) fill() error {
 	s := &d.scan
 	rest := copy(s.buf, s.buf[s.pos:])
-	s.buf, s.pos = s.buf[:rest], 0
-	s.buf = slices.Grow(s.buf, readSize)
-	n, err := io.ReadFull(d.src, s.buf[rest:rest+readSize])
-	s.buf = s.buf[:rest+n]
-	switch {
-	case err == io.EOF || err == io.ErrUnexpectedEOF:
-		d.atEOF = true
-		return nil
-	case err != nil:
-		return readFault(err)
-	}
-	return nil
+	var err error
+	s.buf, d.atEOF, err = readOn(d.src, s.buf[:rest], d.step)
+	s.pos = 0
+	return err
 }
 
 // readSize is how much is asked of the source at once.
 const readSize = 128 << 10
+
+// readOn reads step bytes more into buf, or as many as there are; step 0 means
+// readSize. Only
+// io.EOF is the end: a decompressor says io.ErrUnexpectedEOF for input that was
+// cut short, which io.ReadFull would hide.
+func readOn(src io.Reader, buf []byte, step int) (longer []byte, atEOF bool, err error) {
+	if step == 0 {
+		step = readSize
+	}
+	n := len(buf)
+	buf = slices.Grow(buf, step)[:n+step]
+	for idle := 0; n < len(buf); {
+		got, err := src.Read(buf[n:])
+		n += got
+		switch {
+		case err == io.EOF:
+			return buf[:n], true, nil
+		case err != nil:
+			return buf[:n], false, readFault(err)
+		case got > 0:
+			idle = 0
+		default:
+			if idle++; idle == 100 {
+				return buf[:n], false, readFault(io.ErrNoProgress)
+			}
+		}
+	}
+	return buf[:n], false, nil
+}
 
 // readFault keeps the errors of decompressors and limits that already say what
 // is wrong, and blames the body for others.

@@ -73,17 +73,23 @@ func (g *group) note(b *Batch, i int) {
 	}
 }
 
-// encode writes the rows of one of the batch's sessions, counting their places
-// from ord, and feeds the digest. What is digested is each row's time, members
-// and values: neither keys that the database gives out nor how the rows were
-// cut into pieces, so that the same records in order always give the same digest.
-func (g *group) encode(b *Batch, session int32, ord uint32, digest io.Writer) {
+// fields lists the fields that any of the group's records has.
+func (g *group) fields() []int {
 	fields := make([]int, 0, len(Fields))
 	for i := range Fields {
 		if g.columns.has(i) {
 			fields = append(fields, i)
 		}
 	}
+	return fields
+}
+
+// encode writes the rows of one of the batch's sessions, counting their places
+// from ord, and feeds the digest. What is digested is each row's time, members
+// and values: neither keys that the database gives out nor how the rows were
+// cut into pieces, so that the same records in order always give the same digest.
+func (g *group) encode(b *Batch, session int32, ord uint32, digest io.Writer) {
+	fields := g.fields()
 	columns := 4 + len(fields)
 	if g.timeText {
 		columns++

@@ -146,10 +146,12 @@ type ingest struct {
 	// chains makes the digest of a later chunk depend on all before it, so that
 	// a file that repeats itself is stored whole, while a repeated file is not.
 	chains map[string][sha256.Size]byte
+	// existing is what SkipExisting must remember of each session.
+	existing map[string]*existing
 }
 
 func newIngest(opt IngestOptions) *ingest {
-	return &ingest{opt: opt, started: time.Now(), chains: map[string][sha256.Size]byte{}}
+	return &ingest{opt: opt, started: time.Now(), chains: map[string][sha256.Size]byte{}, existing: map[string]*existing{}}
 }
 
 func (in *ingest) reset() { *in = *newIngest(in.opt) }
@@ -227,7 +229,7 @@ func (in *ingest) store(ctx context.Context, tx pgx.Tx, groups []*group, b *Batc
 	}
 	for _, g := range groups {
 		in.link(g)
-		if err := in.storeGroup(ctx, tx, g, key); err != nil {
+		if err := in.storeGroup(ctx, tx, b, g, key); err != nil {
 			return fmt.Errorf("store batch of session %q: %w", g.sessionID, err)
 		}
 	}
@@ -253,12 +255,12 @@ const (
 	// This runs after the lock was won, as a statement of its own: its snapshot
 	// then sees what the lock's last holder committed.
 	findBatchSQL = `
-		SELECT b.batch, b.records, b.digest = $2
+		SELECT b.batch, b.digest = $2
 		FROM sessions s
 		JOIN ingest_batches b ON b.session = s.session AND b.digest = $2
 		WHERE s.id = $1 AND s.deleted_at IS NULL
 		UNION ALL
-		SELECT b.batch, b.records, b.digest = $2
+		SELECT b.batch, b.digest = $2
 		FROM sessions s
 		JOIN ingest_batches b ON b.session = s.session AND b.idempotency_key = $3
 		WHERE s.id = $1 AND s.deleted_at IS NULL
@@ -286,7 +288,7 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 )
 
-func (in *ingest) storeGroup(ctx context.Context, tx pgx.Tx, g *group, key string) error {
+func (in *ingest) storeGroup(ctx context.Context, tx pgx.Tx, b *Batch, g *group, key string) error {
 	session, watermark, known, err := lockSession(ctx, tx, g, key)
 	if err != nil {
 		return err
@@ -295,8 +297,18 @@ func (in *ingest) storeGroup(ctx context.Context, tx pgx.Tx, g *group, key strin
 		if !known.same {
 			return fault.New(fault.Conflict, "the idempotency key %q was used for other records", clip(key))
 		}
-		in.result.add(g.sessionID, 0, known.records, known.batch)
+		in.result.add(g.sessionID, 0, g.records, known.batch)
 		return nil
+	}
+	if in.opt.SkipExisting {
+		fresh, err := in.skipExisting(ctx, tx, b, g, session, watermark)
+		if err != nil {
+			return err
+		}
+		in.result.add(g.sessionID, 0, g.records-fresh.records, watermark)
+		if g = fresh; g.records == 0 {
+			return nil
+		}
 	}
 	batch := watermark + 1
 	g.stamp(session, batch)
@@ -329,9 +341,8 @@ func (in *ingest) log(ctx context.Context, tx pgx.Tx, g *group, session, batch i
 }
 
 type knownBatch struct {
-	batch   int32
-	records int
-	same    bool
+	batch int32
+	same  bool
 }
 
 // lockSession locks the session's row, making it if need be, and looks the
@@ -352,7 +363,7 @@ func lockSession(ctx context.Context, tx pgx.Tx, g *group, key string) (session,
 		batch.Queue(findBatchSQL, g.sessionID, g.digest[:], optional([]byte(key))).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				known = new(knownBatch)
-				if err := rows.Scan(&known.batch, &known.records, &known.same); err != nil {
+				if err := rows.Scan(&known.batch, &known.same); err != nil {
 					return err
 				}
 			}
@@ -393,8 +404,14 @@ func deadlock(err error) bool {
 }
 
 // ingestError turns the database's refusal of a value (SQLSTATE class 22) into
-// an Invalid fault. Validation should have found it first.
+// an Invalid fault. Validation should have found it first. Uploads of several
+// chunks may wait for each other in a circle; the one that is sent away may
+// come again.
 func ingestError(err error) error {
+	if deadlock(err) {
+		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Err: err,
+			Message: "another upload to the same sessions was in the way; try again"}
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && strings.HasPrefix(pg.Code, "22") {
 		return &fault.Error{Kind: fault.Invalid, Message: "a value cannot be stored: " + pg.Message, Err: err}

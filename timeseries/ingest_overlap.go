@@ -43,6 +43,7 @@ type overlapped struct {
 	blocks  []*Batch // kept until the chunk is known to be new
 	total   *group   // counts and bounds of all blocks
 	ended   bool     // the stream ends with this chunk
+	past    bool     // later chunks were read: there is no way back
 	err     error    // why the stream cannot be read on
 	failed  error    // why the chunk cannot be stored this way
 	pending *group   // begins the next COPY: it has other columns
@@ -63,9 +64,10 @@ func (s *Store) ingestOverlapped(ctx context.Context, dec *Decoder, first *Batch
 		if err := in.overlap(ctx, tx, dec, first, &o); err != nil || o.ended {
 			return err
 		}
+		o.past = true
 		return in.rest(ctx, tx, dec)
 	})
-	if !errors.Is(err, errNotOverlapped) && !deadlock(err) {
+	if o.past || !errors.Is(err, errNotOverlapped) && !deadlock(err) {
 		return s.finish(in, err)
 	}
 	// Decode what is left of the chunk, and store it the ordinary way.
@@ -160,9 +162,10 @@ func (in *ingest) overlap(ctx context.Context, tx pgx.Tx, dec *Decoder, first *B
 // decodeBlocks decodes and encodes the first chunk's blocks in order. It gives
 // the block that it could not send before the context ended.
 func decodeBlocks(ctx context.Context, dec *Decoder, first *Batch, digest io.Writer, out chan<- block) (unsent block) {
-	ord := 0
+	ord, held := 0, 0
 	b, err := first, error(nil)
 	for {
+		held += b.memory()
 		piece := block{batch: b, err: err}
 		if b.Rejected() == 0 && len(b.sessions) <= 1 && (len(b.sessions) == 0 || b.sessions[0] == first.sessions[0]) {
 			piece.group = &group{sessionID: first.sessions[0]}
@@ -177,10 +180,11 @@ func decodeBlocks(ctx context.Context, dec *Decoder, first *Batch, digest io.Wri
 		case <-ctx.Done():
 			return piece
 		}
-		if err != nil || piece.group == nil || ord >= ChunkRecords {
+		if err != nil || piece.group == nil || ord >= ChunkRecords || held >= maxChunkBytes {
 			return block{}
 		}
 		b = NewBatch()
+		b.room = maxChunkBytes - held
 		err = dec.Next(b, min(blockRecords, ChunkRecords-ord))
 	}
 }

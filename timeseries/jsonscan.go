@@ -1,6 +1,7 @@
 package timeseries
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -255,6 +256,22 @@ func (s *scanner) number() (v float64, ok bool, err error) {
 
 var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
+// storableNumber reports whether jsonb can hold the number, which it keeps digit
+// by digit. PostgreSQL's own bounds are near 130,000 digits before the point and
+// 16,000 behind it; nobody measures anything with a thousand.
+func storableNumber(token []byte) bool {
+	const most = 1000
+	if len(token) > most {
+		return false
+	}
+	i := bytes.IndexAny(token, "eE")
+	if i < 0 {
+		return true
+	}
+	exponent, err := strconv.Atoi(string(token[i+1:]))
+	return err == nil && exponent > -most && exponent < most
+}
+
 // literal consumes true, false or null.
 func (s *scanner) literal() (string, error) {
 	for _, word := range [...]string{"null", "true", "false"} {
@@ -345,9 +362,14 @@ func (s *scanner) skip(depth int) (reason string, err error) {
 			}
 		}
 	case c == '-' || c == 'N' || c == 'I' || c-'0' <= 9:
+		start := s.pos
 		_, ok, err := s.number()
-		if err == nil && !ok {
+		switch {
+		case err != nil:
+		case !ok:
 			note("holds a number that is not finite")
+		case !storableNumber(s.buf[start:s.pos]):
+			note("holds a number with too many digits")
 		}
 		return reason, err
 	default:

@@ -68,8 +68,16 @@ func (rs *RecordStream) open(ctx context.Context, q RecordQuery) error {
 		return nil
 	}
 	from, to := clamp(bounds, q.From, q.To)
-	if q.After != nil && q.After.Time().After(from) {
-		from = q.After.Time()
+	if q.After != nil {
+		// A cursor may be made up: only a time within the session is passed on.
+		switch at := q.After.Time(); {
+		case at.Before(bounds.first):
+			q.After = nil
+		case at.After(bounds.last):
+			return nil
+		case at.After(from):
+			from = at
+		}
 	}
 	if q.Newest && q.Limit > 0 {
 		from, err = newestFrom(ctx, rs.conn, bounds, from, to, q.Limit)
@@ -124,6 +132,9 @@ type bounds struct {
 }
 
 func sessionBounds(ctx context.Context, db querier, id string) (bounds, error) {
+	if textProblem([]byte(id)) != "" {
+		return bounds{}, nil
+	}
 	b := bounds{found: true}
 	var first, last *time.Time
 	err := db.QueryRow(ctx, `
@@ -252,14 +263,17 @@ func (s *Store) AllRecords(ctx context.Context, q RecordQuery, most int) ([]byte
 	return append(out, ']'), n, nil
 }
 
-// BucketedRecords gives one record for each bucket of the newest limit buckets
-// that hold any: the mean of each number, the newest text, and the bucket's
-// start as timestamp. Records before since are left out; a zero since leaves
-// none out. It answers with a JSON array, oldest first.
+// BucketedRecords gives one record for each of the newest limit buckets of time
+// that hold any records: the mean of each number, the newest text, and the
+// bucket's start as timestamp. It looks no further back than limit buckets from
+// the newest record, so that a sparse run gives fewer. Records before since are
+// left out; a zero since leaves none out. It answers with a JSON array, oldest
+// first.
 func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width time.Duration, limit int, since time.Time) ([]byte, error) {
 	if width < time.Millisecond || width > 24*time.Hour {
 		return nil, fault.Field("bucketMs", "must be from 1 ms to 24 h")
 	}
+	width = width.Truncate(time.Microsecond)
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read buckets: %w", err)
@@ -274,12 +288,12 @@ func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width tim
 	}
 	// Only as many buckets back as were asked for: the scan is bounded by time.
 	to := b.last.Add(time.Microsecond)
-	from := b.last.Truncate(width).Add(-time.Duration(limit-1) * width)
+	from := bucketStart(b.last, width).Add(-time.Duration(limit-1) * width)
 	if time.Duration(limit) > 100*365*24*time.Hour/width || from.Before(b.first) {
 		from = b.first
 	}
 	rows, err := conn.Query(ctx, bucketedSQL, pgx.QueryResultFormats{pgx.BinaryFormatCode},
-		pgtype.Interval{Microseconds: width.Microseconds(), Valid: true}, b.session, latest(from.Truncate(width), since), to, limit)
+		pgtype.Interval{Microseconds: width.Microseconds(), Valid: true}, b.session, latest(bucketStart(from, width), since), to, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read buckets: %w", err)
 	}
@@ -297,6 +311,17 @@ func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width tim
 		return nil, fmt.Errorf("read buckets: %w", err)
 	}
 	return append(out, ']'), nil
+}
+
+// bucketStart is where time_bucket lets the bucket of t begin: it counts from
+// Monday, 3 January 2000.
+func bucketStart(t time.Time, width time.Duration) time.Time {
+	origin := time.Date(2000, 1, 3, 0, 0, 0, 0, time.UTC)
+	rest := t.Sub(origin) % width
+	if rest < 0 {
+		rest += width
+	}
+	return t.Add(-rest)
 }
 
 func latest(a, b time.Time) time.Time {

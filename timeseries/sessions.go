@@ -102,6 +102,9 @@ func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error
 
 // Session gives one run; nil when there is none of that id.
 func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
+	if textProblem([]byte(id)) != "" {
+		return nil, nil // the database would not even compare it
+	}
 	rows, err := s.pool.Query(ctx, `
 		SELECT `+sessionColumns+`
 		FROM sessions
@@ -172,6 +175,9 @@ const idleAfter = 30 * time.Minute
 // refused with the code ACTIVE_SESSION. A live state that points at the deleted
 // run goes with it.
 func (s *Store) DeleteEndedSession(ctx context.Context, id string) (records int64, err error) {
+	if textProblem([]byte(id)) != "" {
+		return 0, NoSession(id)
+	}
 	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		var status string
 		err := tx.QueryRow(ctx, `SELECT status FROM live_session WHERE session_id = $1 FOR UPDATE`, id).Scan(&status)
@@ -215,6 +221,9 @@ func (s *Store) DeleteSession(ctx context.Context, id string) (records int64, er
 }
 
 func deleteSession(ctx context.Context, tx pgx.Tx, id string) (records int64, err error) {
+	if textProblem([]byte(id)) != "" {
+		return 0, NoSession(id)
+	}
 	err = tx.QueryRow(ctx, `
 		UPDATE sessions
 		SET deleted_at = clock_timestamp(), revision = revision + 1

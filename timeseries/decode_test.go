@@ -1,0 +1,665 @@
+package timeseries
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+var testNow = time.Date(2026, 3, 22, 0, 0, 0, 0, time.UTC)
+
+// flat gives the good records of a batch in the form that encoding/json reads
+// records in.
+func flat(b *Batch) []map[string]any {
+	all := []map[string]any{}
+	for i, r := range b.rows {
+		record := map[string]any{"session_id": b.sessions[r.session], "timestamp": string(appendTimestamp(nil, r.micros))}
+		if r.timeText.len > 0 {
+			record["timestamp"] = string(r.timeText.of(b.text))
+		}
+		if r.extra.len > 0 {
+			var extra map[string]any
+			if err := json.Unmarshal(r.extra.of(b.text), &extra); err != nil {
+				panic(err)
+			}
+			for name, value := range extra {
+				record[name] = value
+			}
+		}
+		for f, field := range Fields {
+			if !r.present.has(f) {
+				continue
+			}
+			switch v := b.values[i*len(Fields)+f]; field.Type {
+			case Float:
+				record[field.Name] = math.Float64frombits(v)
+			case Int:
+				record[field.Name] = float64(int64(v))
+			case Text:
+				record[field.Name] = string(unpackSpan(v).of(b.text))
+			case JSON:
+				var value any
+				if err := json.Unmarshal(unpackSpan(v).of(b.text), &value); err != nil {
+					panic(err)
+				}
+				record[field.Name] = value
+			}
+		}
+		all = append(all, record)
+	}
+	return all
+}
+
+// readAll decodes a stream to its end, chunk by chunk, into one batch.
+func readAll(src io.Reader, opt DecodeOptions, chunk int) (*Batch, error) {
+	opt.Now = testNow
+	dec := NewDecoder(src, opt)
+	whole := new(Batch)
+	whole.Reset()
+	for {
+		err := dec.Next(whole, whole.Len()+whole.Rejected()+chunk)
+		if err == io.EOF {
+			return whole, nil
+		}
+		if err != nil {
+			return whole, err
+		}
+	}
+}
+
+func reasons(problems []fault.Problem) string {
+	var list []string
+	for _, p := range problems {
+		list = append(list, p.String())
+	}
+	return strings.Join(list, "\n")
+}
+
+const at = `"session_id":"s","timestamp":"2026-03-21T21:41:10+00:00"`
+
+func TestGoodRecords(t *testing.T) {
+	t.Parallel()
+	base := map[string]any{"session_id": "s", "timestamp": "2026-03-21T21:41:10+00:00"}
+	for _, test := range []struct {
+		members string
+		want    map[string]any
+	}{
+		{``, nil},
+		{`,"speed_ms":1.5,"message_id":7`, map[string]any{"speed_ms": 1.5, "message_id": 7.0}},
+		{`,"speed_ms":1,"message_id":7.0`, map[string]any{"speed_ms": 1.0, "message_id": 7.0}},
+		{`,"message_id":-9007199254740991`, map[string]any{"message_id": -9007199254740991.0}},
+		{`,"message_id":{"$integer":"BwAAAAAAAAA="},"speed_ms":{"$float":"AAAAAAAA8D8="}`, map[string]any{"message_id": 7.0, "speed_ms": 1.0}},
+		{`,"speed_ms":null,"session_name":null,"outliers":null,"what":null`, nil},
+		{`,"speed_ms":1,"speed_ms":null`, nil},
+		{`,"speed_ms":1,"speed_ms":2`, map[string]any{"speed_ms": 2.0}},
+		{`,"altitude":3`, map[string]any{"altitude_m": 3.0}},
+		{`,"altitude":3,"altitude_m":4`, map[string]any{"altitude_m": 4.0}},
+		{`,"altitude_m":4,"altitude":3`, map[string]any{"altitude_m": 4.0}},
+		{`,"_id":"1.2.3","_creationTime":12.5`, nil},
+		{`,"g_lat":0.25,"pit":{"stop":[1,2]},"note":"é\n","ok":true`, map[string]any{"g_lat": 0.25, "pit": map[string]any{"stop": []any{1.0, 2.0}}, "note": "é\n", "ok": true}},
+		{`,"outliers":{"flagged_fields":["speed_ms"],"severity":"info"}`, map[string]any{"outliers": map[string]any{"flagged_fields": []any{"speed_ms"}, "severity": "info"}}},
+		{`,"outliers":"any","optimal_speed_range":[1]`, map[string]any{"outliers": "any", "optimal_speed_range": []any{1.0}}},
+		{`,"session_name":"\u00dcb\ud83d\ude00","driver_mode":""`, map[string]any{"session_name": "Üb😀", "driver_mode": ""}},
+		{`,"timestamp":"2026-03-21T21:41:11.5Z"`, map[string]any{"timestamp": "2026-03-21T21:41:11.5Z"}},
+		{`,"timestamp":"2000-01-01T00:00:00Z"`, map[string]any{"timestamp": "2000-01-01T00:00:00Z"}},
+		{`,"timestamp":"2026-03-23T00:00:00+00:00"`, map[string]any{"timestamp": "2026-03-23T00:00:00+00:00"}}, // a day ahead
+		{`,"session_id":""`, map[string]any{"session_id": ""}},
+	} {
+		want := map[string]any{}
+		for _, part := range []map[string]any{base, test.want} {
+			for name, value := range part {
+				want[name] = value
+			}
+		}
+		b, err := readAll(strings.NewReader(`{`+at+test.members+`}`), DecodeOptions{}, 100)
+		if err != nil || b.Rejected() > 0 {
+			t.Errorf("%s: %v, %s", test.members, err, reasons(b.Problems()))
+			continue
+		}
+		if diff := cmp.Diff([]map[string]any{want}, flat(b)); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", test.members, diff)
+		}
+	}
+}
+
+func TestBadRecords(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ record, want string }{
+		{`{"timestamp":"2026-03-21T21:41:10Z"}`, "record 1, field session_id: is missing"},
+		{`{"session_id":null,"timestamp":"2026-03-21T21:41:10Z"}`, "record 1, field session_id: is missing"},
+		{`{"session_id":"s"}`, "record 1, field timestamp: is missing"},
+		{`{"session_id":5,"timestamp":"2026-03-21T21:41:10Z"}`, "record 1, field session_id: is a number, not text"},
+		{`{"session_id":"s","timestamp":1742593270}`, "record 1, field timestamp: is a number, not text"},
+		{`{"session_id":"s","timestamp":"soon"}`, `record 1, field timestamp: "soon" is not an ISO 8601 time such as 2026-03-21T21:41:10.272851+00:00`},
+		{`{"session_id":"s","timestamp":"1999-12-31T23:59:59Z"}`, "record 1, field timestamp: 1999-12-31T23:59:59Z is before the year 2000"},
+		{`{"session_id":"s","timestamp":"2026-03-23T00:00:01Z"}`, "record 1, field timestamp: 2026-03-23T00:00:01Z is more than a day ahead of the server's clock"},
+		{`{"session_id":"` + strings.Repeat("x", 10_000) + `","timestamp":"2026-03-21T21:41:10Z"}`, "record 1, field session_id: is 10000 bytes long; at most 256 are allowed"},
+		{`{"session_id":"a\u0000b","timestamp":"2026-03-21T21:41:10Z"}`, "record 1, field session_id: holds a NUL character, which cannot be stored"},
+		{`{"session_id":"a\nb","timestamp":"2026-03-21T21:41:10Z"}`, "record 1, field session_id: holds a control character"},
+		{`{` + at + `,"speed_ms":"12"}`, "record 1, field speed_ms: is text, not a number"},
+		{`{` + at + `,"speed_ms":true}`, "record 1, field speed_ms: is a boolean, not a number"},
+		{`{` + at + `,"speed_ms":{}}`, "record 1, field speed_ms: is an object, not a number"},
+		{`{` + at + `,"speed_ms":[1]}`, "record 1, field speed_ms: is an array, not a number"},
+		{`{` + at + `,"speed_ms":NaN}`, "record 1, field speed_ms: is not a finite number"},
+		{`{` + at + `,"speed_ms":-Infinity}`, "record 1, field speed_ms: is not a finite number"},
+		{`{` + at + `,"speed_ms":1e999}`, "record 1, field speed_ms: is not a finite number"},
+		{`{` + at + `,"speed_ms":{"$float":"AAAAAAAA+H8="}}`, "record 1, field speed_ms: is not a finite number"},
+		{`{` + at + `,"message_id":1.5}`, "record 1, field message_id: is not a whole number between -2^53 and 2^53"},
+		{`{` + at + `,"message_id":9007199254740993}`, "record 1, field message_id: is not a whole number between -2^53 and 2^53"},
+		{`{` + at + `,"message_id":"7"}`, "record 1, field message_id: is text, not an integer"},
+		{`{` + at + `,"session_name":5}`, "record 1, field session_name: is a number, not text"},
+		{`{` + at + `,"session_name":"a\u0000"}`, "record 1, field session_name: holds a NUL character, which cannot be stored"},
+		{`{` + at + `,"session_name":"` + "\xff" + `"}`, "record 1, field session_name: is not valid UTF-8"},
+		{`{` + at + `,"session_name":"\ud800"}`, "record 1, field session_name: is not valid UTF-8"},
+		{`{` + at + `,"session_name":"` + strings.Repeat("x", maxTextBytes+1) + `"}`, "record 1, field session_name: is 65537 bytes long; at most 65536 are allowed"},
+		{`{` + at + `,"outliers":{"a":"\u0000"}}`, "record 1, field outliers: holds a NUL character, which cannot be stored"},
+		{`{` + at + `,"outliers":{"a":NaN}}`, "record 1, field outliers: holds a number that is not finite"},
+		{`{` + at + `,"outliers":{"a":1e-20000}}`, "record 1, field outliers: holds a number with too many digits"},
+		{`{` + at + `,"what":"` + "\xff" + `"}`, "record 1, field what: is not valid UTF-8"},
+		{`{` + at + `,"wh\u0000at":1}`, "record 1, field wh\x00at: the name holds a NUL character, which cannot be stored"},
+		{`{` + at + `,"` + strings.Repeat("n", 300) + `":1}`, "record 1, field " + strings.Repeat("n", 80) + "...: the name is 300 bytes long; at most 256 are allowed"},
+		{`5`, "record 1: is a number, not an object"},
+		{`"text"`, "record 1: is text, not an object"},
+		{`null`, "record 1: is null, not an object"},
+		{`[]`, "record 1: is an array, not an object"},
+	} {
+		good := `{` + at + `}`
+		for form, text := range map[string]string{
+			"array": "[" + good + "," + test.record + "," + good + "]", "NDJSON": good + "\n" + test.record + "\n" + good + "\n",
+		} {
+			b, err := readAll(strings.NewReader(text), DecodeOptions{}, 100)
+			if err != nil || b.Len() != 2 || b.Rejected() != 1 {
+				t.Errorf("%s %.100s: %d good, %d bad, %v", form, test.record, b.Len(), b.Rejected(), err)
+				continue
+			}
+			if got := reasons(b.Problems()); got != test.want {
+				t.Errorf("%s %.100s:\n got %s\nwant %s", form, test.record, got, test.want)
+			}
+			if !fault.Is(b.Err(), fault.Invalid) {
+				t.Errorf("%s %.100s: %v", form, test.record, b.Err())
+			}
+		}
+	}
+}
+
+func TestManyUnknownFields(t *testing.T) {
+	t.Parallel()
+	record := func(n int) string {
+		var text strings.Builder
+		text.WriteString("{" + at)
+		for i := range n {
+			fmt.Fprintf(&text, `,"field%d":%d`, i, i)
+		}
+		return text.String() + "}"
+	}
+	b, err := readAll(strings.NewReader(record(maxUnknownFields)), DecodeOptions{}, 100)
+	if err != nil || b.Len() != 1 || len(flat(b)[0]) != maxUnknownFields+2 {
+		t.Errorf("at the limit: %d good, %v", b.Len(), err)
+	}
+	b, err = readAll(strings.NewReader(record(10_000)), DecodeOptions{}, 100)
+	if err != nil || b.Len() != 0 || reasons(b.Problems()) != "record 0, field field256: is one unknown field too many; at most 256 are kept" {
+		t.Errorf("10,000 fields: %d good, %v, %s", b.Len(), err, reasons(b.Problems()))
+	}
+}
+
+func TestUnreadableText(t *testing.T) {
+	t.Parallel()
+	good := `{` + at + `}`
+	for _, text := range []string{
+		"[" + good, "[" + good + ",", "[" + good + ",]", "[" + good + good + "]", "[" + good + "] x", "[" + good + "]" + strings.Repeat(" ", 3*readSize) + "x",
+		good + "{", good + "\n" + `{"session_id":`, "{" + at, "{" + at + ",}", "{'session_id':'s'}", "[", "]", "}", `{"a":tru}`, "\x00", "\xff", `{"a":"` + "\n" + `"}`,
+		`{"deep":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}", strings.Repeat(`{"deep":`, 1000), strings.Repeat("[", 1000),
+		`{"long":"` + strings.Repeat("x", 3*MaxRecordBytes) + `"}`, `{"long":"` + strings.Repeat("x", 3*MaxRecordBytes),
+	} {
+		b, err := readAll(strings.NewReader(text), DecodeOptions{}, 100)
+		if !fault.Is(err, fault.Invalid) {
+			t.Errorf("%.60q: %d good, %v", text, b.Len(), err)
+		}
+		if strings.HasPrefix(text, "[") && !strings.HasPrefix(text, "[[") && len(text) < 1000 {
+			if err := DecodeRecords([]byte(text), NewBatch(), testNow); !fault.Is(err, fault.Invalid) {
+				t.Errorf("DecodeRecords %.60q: %v", text, err)
+			}
+		}
+	}
+	// Longer than a record may be, but readable: bad, and the rest goes on.
+	b, err := readAll(strings.NewReader(`{`+at+`,"outliers":"`+strings.Repeat("x", MaxRecordBytes)+`"}`+"\n"+good), DecodeOptions{}, 100)
+	if err != nil || b.Len() != 1 || b.Rejected() != 1 {
+		t.Errorf("one record too long: %d good, %d bad, %v", b.Len(), b.Rejected(), err)
+	}
+}
+
+func TestSkippingWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	good := `{` + at + `}`
+	for _, test := range []struct {
+		format    Format
+		text      string
+		good, bad int
+	}{
+		{FormatJSON, good + "\n{nonsense\n" + good + "\n", 2, 1},
+		{FormatJSON, good + "\n{nonsense\n\n\n" + good, 2, 1},
+		{FormatJSON, good + "\n" + `{"session_id":"s`, 1, 1},
+		{FormatJSON, "x\ny\n\n" + good + "\nz", 1, 3},
+		{FormatJSON, good + "\n" + `{"a":` + strings.Repeat("[", 50) + "\n" + good, 2, 1},
+		{FormatJSON, good + "\n" + strings.Repeat("x", readSize+5) + "\n" + good, 2, 1},
+		{FormatCSV, "session_id,timestamp,speed_ms\ns,2026-03-21T21:41:10Z,1\ns,2026-03-21T21:41:10Z,\"x\"y\ns,2026-03-21T21:41:10Z,3\n", 2, 1},
+		{FormatCSV, "session_id,timestamp,speed_ms\ns,2026-03-21T21:41:10Z,1,2\ns,2026-03-21T21:41:10Z\ns,2026-03-21T21:41:10Z,fast\ns,2026-03-21T21:41:10Z,3\n", 1, 3},
+		{FormatCSV, "session_id,timestamp,speed_ms\n\"s,2026-03-21T21:41:10Z,1\ns,2026-03-21T21:41:10Z,3", 1, 1},
+		{FormatCSV, "session_id,timestamp,speed_ms\n" + strings.Repeat("x", MaxRecordBytes+2*readSize) + "\ns,2026-03-21T21:41:10Z,3", 1, 1},
+	} {
+		for _, chunk := range []int{1, 100} {
+			b, err := readAll(strings.NewReader(test.text), DecodeOptions{Format: test.format, SkipBad: true}, chunk)
+			if err != nil || b.Len() != test.good || b.Rejected() != test.bad || len(b.Problems()) != test.bad {
+				t.Errorf("%.80q: %d good, %d bad, %v\n%s", test.text, b.Len(), b.Rejected(), err, reasons(b.Problems()))
+			}
+		}
+	}
+}
+
+// sample is the same records in every form in which they can arrive.
+var sample = []struct {
+	format Format
+	text   string
+}{
+	{FormatJSON, `[{"session_id":"a","timestamp":"2026-03-21T21:41:10.272851+00:00","speed_ms":14.43,"message_id":1,"outliers":{"severity":"info"},"g_lat":0.5,"note":"x, \"y\""},
+		{"session_id":"b","timestamp":"2026-03-21T21:41:10.5Z","session_name":"M 233\n","uptime_seconds":0.6000000000000001}]`},
+	{FormatJSON, `{"session_id":"a","timestamp":"2026-03-21T21:41:10.272851+00:00","speed_ms":14.43,"message_id":1.0,"outliers":{"severity":"info"},"g_lat":0.5,"note":"x, \"y\""}
+		{"session_id":"b","timestamp":"2026-03-21T21:41:10.5Z","session_name":"M 233\n","uptime_seconds":0.6000000000000001}`},
+	{FormatJSON, `{"message_id":1,"speed_ms":14.430,"timestamp":"2026-03-21T21:41:10.272851+00:00","g_lat":0.5,"note":"x, \"y\"","session_id":"a","outliers":{"severity":"info"},"voltage_v":null}{"session_name":"M 233\n","uptime_seconds":6.000000000000001E-1,"session_id":"b","timestamp":"2026-03-21T21:41:10.5Z"}`},
+	{FormatCSV, "session_id,session_name,timestamp,speed_ms,message_id,outliers,uptime_seconds,g_lat,note\n" +
+		"a,,2026-03-21T21:41:10.272851+00:00,14.43,1,\"{\"\"severity\"\":\"\"info\"\"}\",,0.5,\"x, \"\"y\"\"\"\r\nb,\"M 233\n\",2026-03-21T21:41:10.5Z,,,,0.6000000000000001,,\r\n"},
+	{FormatCSV, "\xef\xbb\xbfSession,Time,Speed (m/s),msg_id,outliers,uptime,session_name,extra,_id,\n" +
+		"a,2026-03-21T21:41:10.272851+00:00,14.43,1.0,\"{\"\"severity\"\":\"\"info\"\"}\",,,\"{\"\"g_lat\"\":0.5,\"\"note\"\":\"\"x, \\\"\"y\\\"\"\"\"}\",9,1\n\nb,2026-03-21T21:41:10.5Z,,,,.6000000000000001,\"M 233\n\",{},9,2"},
+}
+
+// The same records give the same batch and the same digests, whatever form
+// they came in.
+func TestFormsAreOne(t *testing.T) {
+	t.Parallel()
+	first, err := readAll(strings.NewReader(sample[0].text), DecodeOptions{}, 100)
+	if err != nil || first.Len() != 2 {
+		t.Fatalf("%d records, %v, %s", first.Len(), err, reasons(first.Problems()))
+	}
+	for i, form := range sample {
+		b, err := readAll(strings.NewReader(form.text), DecodeOptions{Format: form.format}, 100)
+		if err != nil || b.Rejected() > 0 {
+			t.Errorf("form %d: %v, %s", i, err, reasons(b.Problems()))
+			continue
+		}
+		if diff := cmp.Diff(flat(first), flat(b)); diff != "" {
+			t.Errorf("form %d: (-first +got)\n%s", i, diff)
+		}
+		want, got := first.groups(), b.groups()
+		for g := range want {
+			if got[g].digest != want[g].digest || got[g].records != want[g].records {
+				t.Errorf("form %d: the digest of session %s differs", i, got[g].sessionID)
+			}
+		}
+	}
+}
+
+// Wherever a read ends, the records are the same.
+func TestReadsOfAnySize(t *testing.T) {
+	t.Parallel()
+	for i, form := range sample {
+		want, err := readAll(strings.NewReader(form.text), DecodeOptions{Format: form.format}, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, src := range map[string]io.Reader{
+			"one byte": iotest.OneByteReader(strings.NewReader(form.text)), "half": iotest.HalfReader(strings.NewReader(form.text)),
+			"data with EOF": iotest.DataErrReader(strings.NewReader(form.text)),
+		} {
+			b, err := readAll(src, DecodeOptions{Format: form.format}, 1)
+			if err != nil || !cmp.Equal(flat(want), flat(b)) {
+				t.Errorf("form %d, %s: %d records, %v", i, name, b.Len(), err)
+			}
+		}
+		_, err = readAll(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(form.text))), DecodeOptions{Format: form.format}, 1)
+		if !errors.Is(err, iotest.ErrTimeout) {
+			t.Errorf("form %d: a failing source gave %v", i, err)
+		}
+	}
+}
+
+// The decoders' buffers end inside of a record at every place that there is.
+func TestRecordsAcrossBuffers(t *testing.T) {
+	t.Parallel()
+	for i, form := range sample {
+		want, err := readAll(strings.NewReader(form.text), DecodeOptions{Format: form.format}, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for step := 1; step <= len(form.text)+1; step++ {
+			b := new(Batch)
+			b.Reset()
+			if form.format == FormatCSV {
+				err = (&csvStream{src: strings.NewReader(form.text), step: step, now: testNow}).next(b, 100)
+			} else {
+				d := &jsonStream{src: strings.NewReader(form.text), step: step}
+				d.now = testNow
+				err = d.next(b, 100)
+			}
+			if err != io.EOF || b.Rejected() > 0 {
+				t.Fatalf("form %d, step %d: %v, %s", i, step, err, reasons(b.Problems()))
+			}
+			if diff := cmp.Diff(flat(want), flat(b)); diff != "" {
+				t.Fatalf("form %d, step %d: (-want +got)\n%s", i, step, diff)
+			}
+		}
+	}
+	// The usual step, with some thousand records, against encoding/json.
+	var text strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&text, `{%s,"message_id":%d,"note":"%s"}`+"\n", at, i, strings.Repeat("x", i%301))
+	}
+	b, err := readAll(strings.NewReader(text.String()), DecodeOptions{}, 777)
+	if err != nil || b.Len() != 5000 {
+		t.Fatalf("%d records, %v", b.Len(), err)
+	}
+	for i, record := range flat(b) {
+		if record["message_id"] != float64(i) || len(record["note"].(string)) != i%301 {
+			t.Fatalf("record %d: %v", i, record)
+		}
+	}
+}
+
+// A chunk of large records ends early, always at the same record.
+func TestChunksAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	record := `{` + at + `,"note":"` + strings.Repeat("x", 200_000) + `"}` + "\n"
+	text := strings.Repeat(record, 200)
+	var before []int
+	for _, src := range []io.Reader{strings.NewReader(text), iotest.HalfReader(strings.NewReader(text))} {
+		dec := NewDecoder(src, DecodeOptions{Now: testNow})
+		var sizes []int
+		for err := error(nil); err == nil; {
+			b := NewBatch()
+			err = dec.Next(b, ChunkRecords)
+			if b.memory() > maxChunkBytes+MaxRecordBytes {
+				t.Errorf("a chunk holds %d bytes", b.memory())
+			}
+			if err != nil && err != io.EOF {
+				t.Fatal(err)
+			}
+			sizes = append(sizes, b.Len())
+			b.Release()
+		}
+		if before != nil && !cmp.Equal(before, sizes) {
+			t.Errorf("chunks of %v records, then of %v", before, sizes)
+		}
+		before = sizes
+	}
+	if len(before) < 4 {
+		t.Errorf("chunks of %v records", before)
+	}
+}
+
+// White space, however much, takes no memory.
+func TestWhiteSpaceIsFree(t *testing.T) {
+	t.Parallel()
+	spaces := io.LimitReader(constant(' '), 50<<20)
+	dec := &jsonStream{src: io.MultiReader(spaces, strings.NewReader("{"+at+"}"), io.LimitReader(constant('\n'), 50<<20))}
+	dec.now = testNow
+	b := new(Batch)
+	b.Reset()
+	if err := dec.next(b, 10); err != io.EOF || b.Len() != 1 {
+		t.Errorf("%d records, %v", b.Len(), err)
+	}
+	if cap(dec.scan.buf) > 4*readSize {
+		t.Errorf("the buffer grew to %d bytes", cap(dec.scan.buf))
+	}
+}
+
+type constant byte
+
+func (c constant) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(c)
+	}
+	return len(p), nil
+}
+
+// What the decoder takes without complaint is what encoding/json reads.
+func FuzzDecodeJSON(f *testing.F) {
+	for _, form := range sample {
+		if form.format == FormatJSON {
+			f.Add([]byte(form.text))
+		}
+	}
+	f.Add([]byte(`[{` + at + `,"speed_ms":1e5,"outliers":[null,{"a":1}]}]`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		b, err := readAll(iotest.HalfReader(bytes.NewReader(text)), DecodeOptions{}, 3)
+		again, err2 := readAll(bytes.NewReader(text), DecodeOptions{}, 1000)
+		if (err == nil) != (err2 == nil) || b.Len() != again.Len() || b.Rejected() != again.Rejected() {
+			t.Fatalf("%q: %d records, %v; then %d, %v", text, b.Len(), err, again.Len(), err2)
+		}
+		if err != nil {
+			return
+		}
+		var want []map[string]any
+		if trimmed := bytes.TrimLeft(text, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
+			err = json.Unmarshal(text, &want)
+		} else {
+			dec := json.NewDecoder(bytes.NewReader(text))
+			for err == nil {
+				var record map[string]any
+				if err = dec.Decode(&record); err == nil {
+					want = append(want, record)
+				}
+			}
+			if err == io.EOF {
+				err = nil
+			}
+		}
+		if b.Rejected() > 0 {
+			return
+		}
+		if err != nil {
+			t.Fatalf("%q: encoding/json says %v", text, err)
+		}
+		if len(want) != b.Len() {
+			t.Fatalf("%q: %d records, want %d", text, b.Len(), len(want))
+		}
+		for i, got := range flat(b) {
+			expect := map[string]any{}
+			for name, value := range want[i] {
+				switch {
+				case value == nil || name == "_id" || name == "_creationTime":
+				case name == "altitude":
+					if want[i]["altitude_m"] == nil {
+						expect["altitude_m"] = got["altitude_m"]
+					}
+				default:
+					expect[name] = value
+				}
+			}
+			for name := range got { // written as Convex's tagged numbers, or a repeated name
+				if _, isObject := expect[name].(map[string]any); isObject {
+					if field, ok := FieldByName(name); ok && field.Type <= Int {
+						expect[name] = got[name]
+					}
+				}
+			}
+			if repeated(text) {
+				continue
+			}
+			if diff := cmp.Diff(expect, got); diff != "" {
+				t.Fatalf("%q: (-want +got)\n%s", text, diff)
+			}
+		}
+	})
+}
+
+// repeated reports whether a name might stand twice in an object, where null
+// and the alias of altitude make the outcome depend on the order.
+func repeated(text []byte) bool {
+	return bytes.Count(text, []byte("null")) > 0 || bytes.Count(text, []byte("altitude")) > 0 || bytes.Contains(text, []byte(`\u`))
+}
+
+// Cells are cut as encoding/csv cuts them, wherever the buffer ends.
+func FuzzCSVCells(f *testing.F) {
+	for _, text := range []string{
+		"a,b\nc,d\n", "a,\"b\"\"c\",\n", "\"a\nb\",c\r\nd,e", "\"a\r\",\n", "a\r\n", "\"a\"\r", "a,b\r", "\"\",\"\"", "\n\na\n", "\"x\"y\n", "\"x", "a\"b,c\n", "\r", "\"\"\r\r\n",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		read := func(step int) (all [][]string, err error) {
+			d := csvStream{src: strings.NewReader(text), step: step}
+			for {
+				err := d.readLine()
+				if err == io.EOF {
+					return all, nil
+				}
+				if err != nil {
+					return all, err
+				}
+				var cells []string
+				for _, cell := range d.cells {
+					cells = append(cells, string(cell))
+				}
+				if len(cells) > 1 || cells[0] != "" {
+					all = append(all, cells)
+				}
+			}
+		}
+		got, err := read(0)
+		for step := 1; step < 8; step++ {
+			if again, err2 := read(step); (err == nil) != (err2 == nil) || !cmp.Equal(got, again) {
+				t.Fatalf("%q by %d bytes: %q, %v; whole: %q, %v", text, step, again, err2, got, err)
+			}
+		}
+		r := csv.NewReader(strings.NewReader(text))
+		r.FieldsPerRecord = -1
+		want, wantErr := r.ReadAll()
+		if wantErr != nil {
+			return // we take quotes in the middle of a cell as they are
+		}
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		// encoding/csv turns CR LF inside quotes into LF, and a cell "" on a line of its own is none of ours.
+		var expect [][]string
+		for _, cells := range want {
+			if len(cells) > 1 || cells[0] != "" {
+				expect = append(expect, cells)
+			}
+		}
+		for _, cells := range got {
+			for i := range cells {
+				cells[i] = strings.ReplaceAll(cells[i], "\r\n", "\n")
+			}
+		}
+		if diff := cmp.Diff(expect, got); diff != "" {
+			t.Fatalf("%q: (-want +got)\n%s", text, diff)
+		}
+	})
+}
+
+func TestCSVHeaders(t *testing.T) {
+	t.Parallel()
+	const when = "2026-03-21T21:41:10Z"
+	decode := func(opt DecodeOptions, lines ...string) (*Batch, error) {
+		opt.Format = FormatCSV
+		return readAll(strings.NewReader(strings.Join(lines, "\n")), opt, 100)
+	}
+	for _, test := range []struct {
+		header, line string
+		opt          DecodeOptions
+		want         map[string]any // besides session_id s and timestamp
+	}{
+		{"session_id,timestamp,voltage,current,energy,distance,lat,lng,alt", "s," + when + ",1,2,3,4,5,6,7", DecodeOptions{},
+			map[string]any{"voltage_v": 1.0, "current_a": 2.0, "energy_j": 3.0, "distance_m": 4.0, "latitude": 5.0, "longitude": 6.0, "altitude_m": 7.0}},
+		{"session_id,timestamp,altitude,total_accel,msg_id,uptime,max_current,s_gyro_x,s_accel_z,lon", "s," + when + ",1,2,3,4,5,6,7,8", DecodeOptions{},
+			map[string]any{"altitude_m": 1.0, "total_acceleration": 2.0, "message_id": 3.0, "uptime_seconds": 4.0, "max_current_a": 5.0, "steering_gyro_x": 6.0, "steering_accel_z": 7.0, "longitude": 8.0}},
+		{"Session ID,Timestamp,Speed (m/s),Voltage [V],Gyro X (deg/s)", "s," + when + ",1,2,3", DecodeOptions{},
+			map[string]any{"speed_ms": 1.0, "voltage_v": 2.0, "gyro_x": 3.0}},
+		{"session_id,timestamp,altitude,altitude_m", "s," + when + ",1,2", DecodeOptions{}, map[string]any{"altitude_m": 2.0, "altitude": 1.0}},
+		{"session_id,timestamp,lat,latitude", "s," + when + ",1,2", DecodeOptions{}, map[string]any{"latitude": 2.0, "lat": 1.0}},
+		{"session_id,timestamp,avg_power", "s," + when + ",5", DecodeOptions{}, map[string]any{"avg_power": 5.0, "power_w": 5.0}},
+		{"session_id,timestamp,avg_power,power_w", "s," + when + ",5,", DecodeOptions{}, map[string]any{"avg_power": 5.0}},
+		{"session_id,timestamp,,odd name", "s," + when + ",5,6x", DecodeOptions{}, map[string]any{"odd name": "6x"}},
+		{"session_id,timestamp,outliers", "s," + when + ",[object Object]", DecodeOptions{}, map[string]any{"outliers": "[object Object]"}},
+		{"session_id,timestamp,outliers", "s," + when + ",5", DecodeOptions{}, map[string]any{"outliers": 5.0}},
+		{"session_id,timestamp,speed_ms", "s," + when + `," 5 "`, DecodeOptions{}, map[string]any{"speed_ms": 5.0}},
+		{"timestamp,speed_ms", when + ",5", DecodeOptions{SessionID: "s", SessionName: "N"}, map[string]any{"speed_ms": 5.0, "session_name": "N"}},
+		{"session_id,session_name,timestamp", "other,O," + when, DecodeOptions{SessionID: "s", SessionName: "N"}, map[string]any{"session_name": "N"}},
+	} {
+		want := map[string]any{"session_id": "s", "timestamp": when}
+		for name, value := range test.want {
+			want[name] = value
+		}
+		b, err := decode(test.opt, test.header, test.line)
+		if err != nil || b.Rejected() > 0 {
+			t.Errorf("%s: %v, %s", test.header, err, reasons(b.Problems()))
+			continue
+		}
+		if diff := cmp.Diff([]map[string]any{want}, flat(b)); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", test.header, diff)
+		}
+	}
+	many := "session_id,timestamp"
+	for i := range 10_000 {
+		many += fmt.Sprintf(",c%d", i)
+	}
+	for _, header := range []string{
+		"timestamp,speed_ms", "session_id,speed_ms", "session_id,timestamp,speed_ms,speed_ms", "session_id,timestamp,odd,odd", "session_id,timestamp,timestamp",
+		"session_id,timestamp,a\xff", "session_id,timestamp,a\x00", many, "session_id,timestamp,\"a", strings.Repeat("x", 2*MaxRecordBytes),
+	} {
+		if b, err := decode(DecodeOptions{}, header, "s,"+when+",5"); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%.80q: %d records, %v", header, b.Len(), err)
+		}
+	}
+	if !HeaderHasSession("timestamp,Session ID") || HeaderHasSession("timestamp,session_name") {
+		t.Error("HeaderHasSession is wrong")
+	}
+}
+
+func TestBadCells(t *testing.T) {
+	t.Parallel()
+	const head = "session_id,timestamp,speed_ms,message_id,session_name,odd\n"
+	const good = "s,2026-03-21T21:41:10Z,,,,\n"
+	for line, want := range map[string]string{
+		"s,2026-03-21T21:41:10Z,fast,,,":    `record 1, field speed_ms: "fast" is not a number`,
+		"s,2026-03-21T21:41:10Z,NaN,,,":     "record 1, field speed_ms: is not a finite number",
+		"s,2026-03-21T21:41:10Z,-inf,,,":    `record 1, field speed_ms: "-inf" is not a number`,
+		"s,2026-03-21T21:41:10Z,0x10,,,":    `record 1, field speed_ms: "0x10" is not a number`,
+		"s,2026-03-21T21:41:10Z,1_0,,,":     `record 1, field speed_ms: "1_0" is not a number`,
+		"s,2026-03-21T21:41:10Z,,1.5,,":     "record 1, field message_id: is not a whole number between -2^53 and 2^53",
+		"s,2026-03-21T21:41:10Z,,,\x00,":    "record 1, field session_name: holds a NUL character, which cannot be stored",
+		"s,2026-03-21T21:41:10Z,,,,\xff":    "record 1, field odd: is not valid UTF-8",
+		"s,,,,,":                            "record 1, field timestamp: is missing",
+		",2026-03-21T21:41:10Z,,,,":         "record 1, field session_id: is missing",
+		"s,yesterday,,,,":                   `record 1, field timestamp: "yesterday" is not an ISO 8601 time such as 2026-03-21T21:41:10.272851+00:00`,
+		"s,2026-03-21T21:41:10Z,,,":         "record 1: line 3 has 5 cells where the header has 6",
+		"s,2026-03-21T21:41:10Z,,,,,":       "record 1: line 3 has 7 cells where the header has 6",
+		"\"a\nb\",2026-03-21T21:41:10Z,,,,": "record 1, field session_id: holds a control character",
+	} {
+		b, err := readAll(strings.NewReader(head+good+line+"\n"+good), DecodeOptions{Format: FormatCSV}, 100)
+		if err != nil || b.Len() != 2 || b.Rejected() != 1 || reasons(b.Problems()) != want {
+			t.Errorf("%q: %d good, %v\n got %s\nwant %s", line, b.Len(), err, reasons(b.Problems()), want)
+		}
+	}
+}
+
+// Only the first problems are listed, and all are counted.
+func TestProblemsAreBounded(t *testing.T) {
+	t.Parallel()
+	b, err := readAll(strings.NewReader(strings.Repeat("{}\n", 100_000)), DecodeOptions{SkipBad: true}, 5000)
+	if err != nil || b.Rejected() != 100_000 || len(b.Problems()) != maxProblems {
+		t.Errorf("%d rejected, %d problems, %v", b.Rejected(), len(b.Problems()), err)
+	}
+}
