@@ -5,7 +5,6 @@
 #   scripts/test.sh lint    format, vet and staticcheck only
 #   scripts/test.sh go      the Go tests, on the server of .cache/db.env or
 #                           of TELEMETRYD_TEST_DATABASE_URL
-#   scripts/test.sh node    the tests that drive a daemon with other clients
 #   scripts/test.sh pglite  the Go tests once more, on the community edition
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,8 +13,8 @@ mkdir -p "$cache"
 
 step() { printf '\n== %s\n' "$*"; }
 
-# clients runs npm ci in a folder, unless what it installed is still right.
-clients() {
+# packages_of runs npm ci in a folder, unless what it installed is still right.
+packages_of() {
 	local stamp=$1/node_modules/.installed
 	if ! cmp --silent "$1/package-lock.json" "$stamp"; then
 		npm ci --prefix "$1" --no-audit --no-fund --loglevel=error
@@ -50,8 +49,7 @@ settings() {
 
 go_tests() {
 	settings
-	step "clients in test/node, which Go tests run"
-	clients test/node
+	packages_of test/node # the npm clients that the tests of api/convex run
 	local race=()
 	if command -v gcc >/dev/null; then
 		race=(-race)
@@ -64,18 +62,9 @@ go_tests() {
 	go test "${race[@]}" ./...
 }
 
-node_tests() {
-	[[ -f test/node/package.json ]] || return 0
-	settings
-	step "clients in test/node"
-	clients test/node
-	npm test --prefix test/node
-}
-
 pglite_tests() {
-	[[ -f test/pglite/package.json ]] || return 0
-	step "the community edition (PGlite)"
-	clients test/pglite
+	step "go test, on the community edition (PGlite)"
+	packages_of test/pglite
 	# It is one process with one thread, so packages go one after the other. The
 	# server programs of pgserver are not its matter.
 	local packages
@@ -86,7 +75,6 @@ pglite_tests() {
 case ${1:-all} in
 lint) lint ;;
 go) go_tests ;;
-node) node_tests ;;
 pglite) pglite_tests ;;
 all)
 	lint
@@ -95,7 +83,7 @@ all)
 	step "all passed"
 	;;
 *)
-	sed -n '2,9p' "${BASH_SOURCE[0]}"
+	sed -n '2,8p' "${BASH_SOURCE[0]}"
 	exit 2
 	;;
 esac
