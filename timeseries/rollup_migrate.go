@@ -57,7 +57,7 @@ func ApplyRollups(ctx context.Context, databaseURL string, policies *Policies) e
 		Make: func(ctx context.Context, tx pgx.Tx) error {
 			return makeRollups(ctx, tx, continuous, ddl)
 		},
-	}}
+	}, analystViews()}
 	files, err := schema.RepeatableFiles()
 	if err != nil {
 		return err

@@ -130,7 +130,7 @@ func TestRollupsFollowTheEdition(t *testing.T) {
 	}
 	var drop strings.Builder
 	for _, level := range slices.Backward(timeseries.Levels) {
-		drop.WriteString("DROP MATERIALIZED VIEW " + level.Relation + ";")
+		drop.WriteString("DROP MATERIALIZED VIEW " + level.Relation + " CASCADE;")
 	}
 	for _, level := range timeseries.Levels {
 		drop.WriteString("CREATE VIEW " + level.Relation + " AS SELECT session, time AS bucket FROM telemetry;")

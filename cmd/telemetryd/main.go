@@ -29,6 +29,7 @@ type cli struct {
 	Watch    watchCmd    `cmd:"" help:"Show a live session in the terminal."`
 	User     userCmd     `cmd:"" help:"Manage accounts."`
 	Key      keyCmd      `cmd:"" help:"Manage deploy keys."`
+	Psql     psqlCmd     `cmd:"" help:"Open psql on the database, to read and analyse."`
 	Bench    benchCmd    `cmd:"" help:"Measure ingest and reads beside plain PostgreSQL."`
 	Simulate simulateCmd `cmd:"" help:"Send the telemetry of believable cars to a server."`
 	Doctor   doctorCmd   `cmd:"" help:"Look at the database and the machine, and say what to do."`

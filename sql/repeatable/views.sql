@@ -1,0 +1,103 @@
+-- Views of schema analytics that do not depend on the list of fields, and what
+-- analysts may read. Applied whole whenever this file or what it builds on changes.
+DROP VIEW IF EXISTS analytics.sessions CASCADE;
+CREATE VIEW analytics.sessions AS
+SELECT s.id AS session_id,
+       s.name AS session_name,
+       s.first_time AS start_time,
+       s.last_time AS end_time,
+       extract(epoch FROM s.last_time - s.first_time)::double precision AS duration_s,
+       s.records,
+       s.batch AS uploads,
+       s.ended_at,
+       s.updated_at
+FROM sessions s
+WHERE s.deleted_at IS NULL
+  AND s.first_time IS NOT NULL
+  AND s.id <> '';
+COMMENT ON VIEW analytics.sessions IS 'One row per run';
+COMMENT ON COLUMN analytics.sessions.session_id IS 'Id of the run';
+COMMENT ON COLUMN analytics.sessions.session_name IS 'Name the operator gave the run';
+COMMENT ON COLUMN analytics.sessions.start_time IS 'Time of the oldest record, UTC';
+COMMENT ON COLUMN analytics.sessions.end_time IS 'Time of the newest record, UTC';
+COMMENT ON COLUMN analytics.sessions.duration_s IS 'From the oldest to the newest record, s';
+COMMENT ON COLUMN analytics.sessions.records IS 'Records stored, count';
+COMMENT ON COLUMN analytics.sessions.uploads IS 'Batches stored, count';
+COMMENT ON COLUMN analytics.sessions.ended_at IS 'When the bridge reported the end of the run, UTC';
+COMMENT ON COLUMN analytics.sessions.updated_at IS 'Server time of the newest batch, UTC';
+
+DROP VIEW IF EXISTS analytics.uploads CASCADE;
+CREATE VIEW analytics.uploads AS
+SELECT s.id AS session_id,
+       b.batch,
+       b.records,
+       b.min_time,
+       b.max_time,
+       b.received_at,
+       extract(epoch FROM b.received_at - b.max_time)::double precision AS delay_s,
+       b.source
+FROM ingest_batches b
+JOIN sessions s ON s.session = b.session
+WHERE s.deleted_at IS NULL;
+COMMENT ON VIEW analytics.uploads IS 'One row per stored batch of a run: how the records came in';
+COMMENT ON COLUMN analytics.uploads.session_id IS 'Id of the run';
+COMMENT ON COLUMN analytics.uploads.batch IS 'Number of the batch in its run, from 1';
+COMMENT ON COLUMN analytics.uploads.records IS 'Records of the batch, count';
+COMMENT ON COLUMN analytics.uploads.min_time IS 'Time of the batch''s oldest record, UTC';
+COMMENT ON COLUMN analytics.uploads.max_time IS 'Time of the batch''s newest record, UTC';
+COMMENT ON COLUMN analytics.uploads.received_at IS 'Server time when the batch was stored, UTC';
+COMMENT ON COLUMN analytics.uploads.delay_s IS 'From the newest record to its storing, s';
+COMMENT ON COLUMN analytics.uploads.source IS 'The way in: function, rest, import, ...';
+
+DROP VIEW IF EXISTS analytics.gaps CASCADE;
+CREATE VIEW analytics.gaps AS
+SELECT session_id,
+       previous AS from_time,
+       time AS to_time,
+       extract(epoch FROM time - previous)::double precision AS gap_s
+FROM (
+    SELECT session_id,
+           time,
+           lag(time) OVER (PARTITION BY session_id ORDER BY time) AS previous
+    FROM analytics.records
+) neighbours
+WHERE time - previous > INTERVAL '2 seconds';
+COMMENT ON VIEW analytics.gaps IS 'Silences of more than 2 s between records of a run. Name a session_id: without one every record is read';
+COMMENT ON COLUMN analytics.gaps.session_id IS 'Id of the run';
+COMMENT ON COLUMN analytics.gaps.from_time IS 'Time of the last record before the silence, UTC';
+COMMENT ON COLUMN analytics.gaps.to_time IS 'Time of the first record after it, UTC';
+COMMENT ON COLUMN analytics.gaps.gap_s IS 'Length of the silence, s';
+
+DROP VIEW IF EXISTS analytics.quality CASCADE;
+CREATE VIEW analytics.quality AS
+SELECT session_id,
+       count(*) AS records,
+       count(*) FILTER (WHERE outlier_severity <> 'none') AS outliers,
+       count(*) FILTER (WHERE latitude = 0 AND longitude = 0) AS without_fix,
+       count(*) - count(speed_ms) AS without_speed,
+       count(*) - count(power_w) AS without_power,
+       avg(quality_score) AS quality_score,
+       count(*) / nullif(extract(epoch FROM max(time) - min(time)), 0)::double precision AS rate_hz
+FROM analytics.records
+GROUP BY session_id;
+COMMENT ON VIEW analytics.quality IS 'How complete a run''s records are. Name a session_id: without one every record is read';
+COMMENT ON COLUMN analytics.quality.session_id IS 'Id of the run';
+COMMENT ON COLUMN analytics.quality.records IS 'Records stored, count';
+COMMENT ON COLUMN analytics.quality.outliers IS 'Records that the bridge flagged, count';
+COMMENT ON COLUMN analytics.quality.without_fix IS 'Records whose GPS had no fix, count';
+COMMENT ON COLUMN analytics.quality.without_speed IS 'Records without a speed, count';
+COMMENT ON COLUMN analytics.quality.without_power IS 'Records without a power, count';
+COMMENT ON COLUMN analytics.quality.quality_score IS 'Mean of the records'' quality scores, score';
+COMMENT ON COLUMN analytics.quality.rate_hz IS 'Records per second of the run, Hz';
+
+-- Views read with their owner's rights, so that an analyst needs none on the
+-- tables of accounts. The record tables themselves may be read as well.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'telemetry_analyst') THEN
+        GRANT USAGE ON SCHEMA analytics, public TO telemetry_analyst;
+        GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO telemetry_analyst;
+        GRANT SELECT ON telemetry, sessions, ingest_batches TO telemetry_analyst;
+    END IF;
+END
+$$;

@@ -1,0 +1,126 @@
+package timeseries
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	schema "github.com/ecovolt/telemetryd/sql"
+)
+
+// analystViews are the views of schema analytics whose columns follow the list
+// of fields: the records themselves, and a series for each level with means in
+// place of sums. The other views are in sql/repeatable.
+func analystViews() schema.Repeatable {
+	statements := []string{recordsView()}
+	statements = append(statements, recordsComments()...)
+	for _, level := range Levels {
+		statements = append(statements, seriesView(level)...)
+	}
+	statements = append(statements, grantLevels())
+	return schema.Repeatable{
+		Name:       "analyst views",
+		Definition: strings.Join(statements, ";\n"),
+		Make: func(ctx context.Context, tx pgx.Tx) error {
+			for _, statement := range statements {
+				if _, err := tx.Exec(ctx, statement); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// grantLevels lets analysts read the rollups themselves too.
+func grantLevels() string {
+	relations := make([]string, len(Levels))
+	for i, level := range Levels {
+		relations[i] = level.Relation
+	}
+	return fmt.Sprintf(`DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'telemetry_analyst') THEN
+        GRANT SELECT ON %s TO telemetry_analyst;
+    END IF;
+END
+$$`, strings.Join(relations, ", "))
+}
+
+func recordsView() string {
+	var view strings.Builder
+	view.WriteString(`DROP VIEW IF EXISTS analytics.records CASCADE;
+CREATE VIEW analytics.records AS
+SELECT s.id AS session_id,
+       t.time`)
+	for _, f := range Fields {
+		fmt.Fprintf(&view, ",\n       t.%s", f.Name)
+	}
+	view.WriteString(`,
+       t.extra,
+       t.batch,
+       t.ord
+FROM telemetry t
+JOIN sessions s ON s.session = t.session
+WHERE s.deleted_at IS NULL`)
+	return view.String()
+}
+
+func recordsComments() []string {
+	comments := []string{
+		comment("VIEW analytics.records", "Every record as it was stored, one row each, with the session's text id", ""),
+		comment("COLUMN analytics.records.session_id", "Id of the run, as in analytics.sessions", ""),
+		comment("COLUMN analytics.records.time", "When the vehicle measured, UTC, microseconds", ""),
+		comment("COLUMN analytics.records.extra", "Members of the record that have no column of their own", ""),
+		comment("COLUMN analytics.records.batch", "Which upload of the run brought the record; (batch, ord) is the order of insertion", ""),
+		comment("COLUMN analytics.records.ord", "Place in the upload, from 0", ""),
+	}
+	for _, f := range Fields {
+		comments = append(comments, comment("COLUMN analytics.records."+f.Name, f.Meaning, f.Unit))
+	}
+	return comments
+}
+
+// comment writes COMMENT ON, with the unit where there is one.
+func comment(object, meaning, unit string) string {
+	if unit != "" {
+		meaning += ", " + unit
+	}
+	return fmt.Sprintf("COMMENT ON %s IS '%s'", object, strings.ReplaceAll(meaning, "'", "''"))
+}
+
+// seriesView makes the view of one level, such as series_10s over telemetry_10s.
+func seriesView(level Level) []string {
+	name := "analytics." + strings.Replace(level.Relation, "telemetry", "series", 1)
+	var view strings.Builder
+	fmt.Fprintf(&view, `DROP VIEW IF EXISTS %[1]s CASCADE;
+CREATE VIEW %[1]s AS
+SELECT s.id AS session_id,
+       r.bucket,
+       r.records`, name)
+	comments := []string{
+		comment("VIEW "+name, fmt.Sprintf("Lowest, mean and highest value of each field in buckets of %s; count is the number of records that had it", level.Width), ""),
+		comment("COLUMN "+name+".session_id", "Id of the run, as in analytics.sessions", ""),
+		comment("COLUMN "+name+".bucket", "Start of the bucket, UTC", ""),
+		comment("COLUMN "+name+".records", "Records in the bucket, count", ""),
+	}
+	for _, f := range Fields {
+		if !f.Charted {
+			continue
+		}
+		fmt.Fprintf(&view, ",\n       r.%[1]s_min,\n       r.%[1]s_sum / nullif(r.%[1]s_count, 0) AS %[1]s_avg,\n       r.%[1]s_max,\n       r.%[1]s_count", f.Name)
+		column := "COLUMN " + name + "." + f.Name
+		comments = append(comments,
+			comment(column+"_min", f.Meaning+": lowest in the bucket", f.Unit),
+			comment(column+"_avg", f.Meaning+": mean over the bucket", f.Unit),
+			comment(column+"_max", f.Meaning+": highest in the bucket", f.Unit),
+			comment(column+"_count", f.Meaning+": records that had it", "count"))
+	}
+	fmt.Fprintf(&view, `
+FROM %s r
+JOIN sessions s ON s.session = r.session
+WHERE s.deleted_at IS NULL`, level.Relation)
+	return append([]string{view.String()}, comments...)
+}
