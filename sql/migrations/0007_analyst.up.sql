@@ -20,11 +20,11 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'telemetry_analyst') THEN
         RETURN;
     END IF;
-    EXECUTE format('ALTER ROLE telemetry_analyst IN DATABASE %I SET default_transaction_read_only = on', current_database());
-    EXECUTE format('ALTER ROLE telemetry_analyst IN DATABASE %I SET statement_timeout = ''60s''', current_database());
-    EXECUTE format('ALTER ROLE telemetry_analyst IN DATABASE %I SET idle_in_transaction_session_timeout = ''5min''', current_database());
-    EXECUTE format('ALTER ROLE telemetry_analyst IN DATABASE %I SET search_path = analytics, public', current_database());
-    EXECUTE format('ALTER ROLE telemetry_analyst IN DATABASE %I SET timezone = ''UTC''', current_database());
+    ALTER ROLE telemetry_analyst SET default_transaction_read_only = on;
+    ALTER ROLE telemetry_analyst SET statement_timeout = '60s';
+    ALTER ROLE telemetry_analyst SET idle_in_transaction_session_timeout = '5min';
+    ALTER ROLE telemetry_analyst SET search_path = analytics, public;
+    ALTER ROLE telemetry_analyst SET timezone = 'UTC';
 EXCEPTION
     -- Two databases that are migrated at once may meet on the same rows.
     WHEN insufficient_privilege OR internal_error THEN
