@@ -158,6 +158,7 @@ func (s *server) Routes() []Route {
 		s.userRoutes(),
 		s.keyRoutes(),
 		s.liveRoutes(),
+		s.fieldRoutes(),
 	} {
 		all = append(all, routes...)
 	}

@@ -101,7 +101,7 @@ func (s *server) admitSession(r *Request, id string, action auth.Action) error {
 func writeCacheable(r *Request, body []byte, pinned, settled bool) {
 	sum := sha256.Sum256(body)
 	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:15]) + `"`
-	r.Header("ETag", etag)
+	r.Header("ETag", "W/"+etag) // weak: the body may be compressed
 	switch {
 	case pinned:
 		r.Header("Cache-Control", "private, max-age=31536000, immutable")
@@ -111,12 +111,16 @@ func writeCacheable(r *Request, body []byte, pinned, settled bool) {
 		r.Header("Cache-Control", "private, no-cache")
 	}
 	// Who may read a session depends on the credential.
-	r.Writer.Header().Add("Vary", "Authorization")
+	r.Writer.Header().Add("Vary", "Authorization, Accept-Encoding")
 	for known := range strings.SplitSeq(r.GetHeader("If-None-Match"), ",") {
 		if strings.TrimPrefix(strings.TrimSpace(known), "W/") == etag {
 			r.Status(http.StatusNotModified)
 			return
 		}
+	}
+	body, packed := compress(r, body)
+	if packed {
+		r.Header("Content-Encoding", "gzip")
 	}
 	r.Data(http.StatusOK, "application/json", body)
 }

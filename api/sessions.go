@@ -18,6 +18,7 @@ import (
 func (s *server) sessionRoutes() []Route {
 	return []Route{
 		{http.MethodGet, "/api/v1/sessions", auth.ListSessions, s.listSessions},
+		{http.MethodGet, "/api/v1/live/sessions", auth.ReadPublic, s.listLive},
 		{http.MethodGet, "/api/v1/sessions/:id", auth.ReadRecords, s.getSession},
 		{http.MethodDelete, "/api/v1/sessions/:id", auth.DeleteSession, s.deleteSession},
 		{http.MethodGet, "/api/v1/sessions/:id/records", auth.ReadRecords, s.getRecords},
@@ -85,6 +86,19 @@ func (s *server) listSessions(r *Request) error {
 	}
 	r.JSON(http.StatusOK, map[string]any{"sessions": views, "next_cursor": nullIfEmpty(next)})
 	return nil
+}
+
+// listLive gives the live sessions, whose records anybody may read.
+func (s *server) listLive(r *Request) error {
+	list, err := s.Store.Sessions(r.Request.Context(), timeseries.SessionFilter{Within: auth.LiveWindow, Limit: maxSessions})
+	if err != nil {
+		return err
+	}
+	views := make([]sessionView, len(list))
+	for i := range list {
+		views[i] = viewSession(&list[i])
+	}
+	return answer(r, http.StatusOK, map[string]any{"sessions": views})
 }
 
 func listCursor(start time.Time, id string) string {

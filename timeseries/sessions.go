@@ -60,6 +60,8 @@ func timeAndText(t *time.Time, text *string) (time.Time, string) {
 type SessionFilter struct {
 	// StartedAfter keeps sessions whose oldest record is not before it. Zero keeps all.
 	StartedAfter time.Time
+	// Within keeps sessions whose newest record is not older. Zero keeps all.
+	Within time.Duration
 	// Before continues behind the session of that start and id, in list order.
 	BeforeStart time.Time
 	BeforeID    string
@@ -80,6 +82,10 @@ func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error
 	if f.Limit > 0 {
 		limit = &f.Limit
 	}
+	var within *time.Duration
+	if f.Within > 0 {
+		within = &f.Within
+	}
 	rows, err := s.pool.Query(ctx, `
 		SELECT `+sessionColumns+`
 		FROM sessions
@@ -88,8 +94,9 @@ func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error
 		  AND first_time IS NOT NULL
 		  AND ($1::timestamptz IS NULL OR first_time >= $1)
 		  AND ($2::timestamptz IS NULL OR (first_time, id) < ($2, $3))
+		  AND ($5::interval IS NULL OR last_time >= clock_timestamp() - $5::interval)
 		ORDER BY first_time DESC, id DESC
-		LIMIT $4`, after, before, f.BeforeID, limit)
+		LIMIT $4`, after, before, f.BeforeID, limit, within)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}

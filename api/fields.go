@@ -1,0 +1,56 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"sync"
+
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+func (s *server) fieldRoutes() []Route {
+	return []Route{
+		{http.MethodGet, "/api/v1/fields", auth.ReadPublic, s.listFields},
+	}
+}
+
+// fieldView is a known field of a record as REST shows it.
+type fieldView struct {
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Unit    any    `json:"unit"`
+	Meaning string `json:"meaning"`
+	// Charted fields can be asked of the series routes.
+	Charted bool `json:"charted"`
+}
+
+// fieldList is the answer of listFields and its entity tag; it is the same as
+// long as the program is.
+var fieldList = sync.OnceValues(func() ([]byte, string) {
+	views := make([]fieldView, len(timeseries.Fields))
+	for i, f := range timeseries.Fields {
+		views[i] = fieldView{f.Name, f.Type.String(), nullIfEmpty(f.Unit), f.Meaning, f.Charted}
+	}
+	body, err := json.Marshal(map[string]any{"fields": views})
+	if err != nil {
+		return nil, "" // no type in a fieldView can fail
+	}
+	sum := sha256.Sum256(body)
+	return body, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+})
+
+func (s *server) listFields(r *Request) error {
+	body, tag := fieldList()
+	r.Header("Cache-Control", "public, max-age=300")
+	r.Header("ETag", tag)
+	if r.GetHeader("If-None-Match") == tag {
+		r.Status(http.StatusNotModified)
+		r.Writer.WriteHeaderNow()
+		return nil
+	}
+	r.Data(http.StatusOK, "application/json", body)
+	return nil
+}
