@@ -25,8 +25,12 @@ build: ## build bin/telemetryd
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/telemetryd ./cmd/telemetryd
 
 .PHONY: run
-run: db build ## start telemetryd on its own database, kept in data/
-	@scripts/db.sh exec bin/telemetryd serve $(ARGS)
+run: db build ## start telemetryd on its own database, kept in data/, with a demo
+	@scripts/db.sh exec bin/telemetryd serve --demo $(ARGS)
+
+.PHONY: vendor
+vendor: ## copy the page's libraries from npm into web/vendor
+	@scripts/vendor.sh
 
 .PHONY: test
 test: db ## check the code and run every test

@@ -31,6 +31,8 @@ type Config struct {
 
 	Tick time.Duration `default:"100ms" help:"How often the live hub looks for what other instances stored."`
 
+	// DemoKey is a deploy key for the cars of `serve --demo`, or "".
+	DemoKey string `kong:"-"`
 	// DatabaseURL is where the migrated database is. The command line opens it.
 	DatabaseURL string       `kong:"-"`
 	Log         *slog.Logger `kong:"-"`

@@ -24,6 +24,7 @@ import (
 	"github.com/ecovolt/telemetryd/dashboard"
 	"github.com/ecovolt/telemetryd/realtime"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/web"
 )
 
 // Daemon is a running telemetryd.
@@ -117,9 +118,13 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	if err := d.openFunctions(archives); err != nil {
 		return nil, err
 	}
+	page, err := web.Handler()
+	if err != nil {
+		return nil, err
+	}
 	d.metrics.watch(d)
 	return api.New(api.Deps{
-		Metrics: d.metrics.handler(), Observe: d.metrics.observeRequest,
+		Page: page, Metrics: d.metrics.handler(), Observe: d.metrics.observeRequest,
 		Store: d.Store, Auth: d.Auth, Archives: archives, Convex: d.functions, Live: d.Live, Log: d.log,
 		Config: d.apiConfig(),
 	})
@@ -154,10 +159,14 @@ func (d *Daemon) apiConfig() api.Config {
 }
 
 func (d *Daemon) staticKeys() []auth.StaticKey {
-	if d.config.DeployKey == "" {
-		return nil
+	var keys []auth.StaticKey
+	if d.config.DeployKey != "" {
+		keys = append(keys, auth.StaticKey{Name: "settings", Secret: d.config.DeployKey})
 	}
-	return []auth.StaticKey{{Name: "settings", Secret: d.config.DeployKey}}
+	if d.config.DemoKey != "" {
+		keys = append(keys, auth.StaticKey{Name: "demo", Secret: d.config.DemoKey, Scope: auth.ScopeIngest})
+	}
+	return keys
 }
 
 func (d *Daemon) listen(handler http.Handler) error {

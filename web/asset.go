@@ -1,0 +1,126 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/andybalholm/brotli"
+)
+
+// asset is one file and its compressed forms.
+type asset struct {
+	contentType string
+	body        []byte
+	tag         string // without quotes
+	brotli      func() []byte
+	gzip        func() []byte
+}
+
+// minCompress is the length below which a compressed body saves no packet.
+const minCompress = 512
+
+func newAsset(contentType string, body []byte) *asset {
+	sum := sha256.Sum256(body)
+	a := &asset{contentType: contentType, body: body, tag: hex.EncodeToString(sum[:8])}
+	a.brotli = sync.OnceValue(func() []byte {
+		return compress(body, func(out *bytes.Buffer) writeCloser { return brotli.NewWriterLevel(out, 9) })
+	})
+	a.gzip = sync.OnceValue(func() []byte {
+		return compress(body, func(out *bytes.Buffer) writeCloser {
+			w, _ := gzip.NewWriterLevel(out, gzip.BestCompression) // the level is a valid one
+			return w
+		})
+	})
+	return a
+}
+
+type writeCloser interface {
+	Write([]byte) (int, error)
+	Close() error
+}
+
+// compress gives the compressed body, or nil where that is not shorter.
+func compress(body []byte, to func(*bytes.Buffer) writeCloser) []byte {
+	if len(body) < minCompress {
+		return nil
+	}
+	var out bytes.Buffer
+	w := to(&out)
+	if _, err := w.Write(body); err != nil {
+		return nil
+	}
+	if w.Close() != nil || out.Len() >= len(body) {
+		return nil
+	}
+	return out.Bytes()
+}
+
+// serve answers with the file in the best encoding that the client takes.
+func (a *asset) serve(w http.ResponseWriter, r *http.Request, cache string) {
+	h := w.Header()
+	h.Set("Content-Type", a.contentType)
+	h.Set("Cache-Control", cache)
+	h.Set("Vary", "Accept-Encoding")
+	h.Set("X-Content-Type-Options", "nosniff")
+	body, tag := a.body, a.tag
+	accepted := acceptedEncodings(r.Header.Get("Accept-Encoding"))
+	for _, e := range []struct {
+		name string
+		body func() []byte
+	}{{"br", a.brotli}, {"gzip", a.gzip}} {
+		if !accepted[e.name] {
+			continue
+		}
+		if packed := e.body(); packed != nil {
+			body, tag = packed, a.tag+"-"+e.name
+			h.Set("Content-Encoding", e.name)
+			break
+		}
+	}
+	quoted := `"` + tag + `"`
+	h.Set("ETag", quoted)
+	if matches(r.Header.Get("If-None-Match"), quoted) {
+		h.Del("Content-Encoding")
+		h.Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // a client that went away needs no answer
+	}
+}
+
+// acceptedEncodings reads an Accept-Encoding header; a weight of 0 refuses.
+func acceptedEncodings(header string) map[string]bool {
+	accepted := map[string]bool{}
+	for entry := range strings.SplitSeq(header, ",") {
+		name, parameters, _ := strings.Cut(strings.TrimSpace(entry), ";")
+		weight, isWeight := strings.CutPrefix(strings.ReplaceAll(parameters, " ", ""), "q=")
+		if isWeight {
+			if q, err := strconv.ParseFloat(weight, 64); err != nil || q == 0 {
+				continue
+			}
+		}
+		accepted[strings.ToLower(strings.TrimSpace(name))] = true
+	}
+	return accepted
+}
+
+// matches reports whether an If-None-Match header names the tag.
+func matches(header, quoted string) bool {
+	for entry := range strings.SplitSeq(header, ",") {
+		entry = strings.TrimPrefix(strings.TrimSpace(entry), "W/")
+		if entry == quoted || entry == "*" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,51 @@
+// Who is signed in. The token is kept for the tab, or for longer where the
+// person asked for it; pages of other tabs follow.
+
+const KEY = "telemetryd.token";
+const listeners = new Set();
+let user = null;
+
+export const token = () => sessionStorage.getItem(KEY) || localStorage.getItem(KEY) || "";
+export const currentUser = () => user;
+export const isAdmin = () => user?.role === "admin";
+
+// onAccount calls back whenever somebody signs in or out.
+export function onAccount(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+const tell = () => { for (const listener of listeners) listener(user); };
+
+export function keepToken(value, remember) {
+  (remember ? localStorage : sessionStorage).setItem(KEY, value);
+  (remember ? sessionStorage : localStorage).removeItem(KEY);
+}
+
+// dropToken forgets a token that the server no longer takes.
+export function dropToken(used) {
+  if (used && token() !== used) return;
+  sessionStorage.removeItem(KEY);
+  localStorage.removeItem(KEY);
+  if (!user) return;
+  user = null;
+  tell();
+}
+
+// loadUser asks the server who the token belongs to.
+export async function loadUser() {
+  const before = user?.user_id;
+  if (token()) {
+    const { api } = await import("./api.js");
+    try {
+      user = (await api("/api/v1/auth/session")).user;
+    } catch (err) {
+      if (err.status === 401) user = null;
+    }
+  } else {
+    user = null;
+  }
+  if (before !== user?.user_id) tell();
+  return user;
+}
+
+addEventListener("storage", (e) => { if (e.key === KEY) loadUser(); });

@@ -1,0 +1,57 @@
+// Requests to the server. The bearer token goes into the Authorization header
+// and nowhere else.
+
+import { token, dropToken } from "./account.js";
+
+// ApiError is a refusal or failure; its message can be shown.
+export class ApiError extends Error {
+  constructor(status, problem, retryAfter) {
+    super(problem.detail || problem.title || `the server answered ${status}`);
+    this.status = status;
+    this.code = problem.code;
+    this.retryAfter = retryAfter;
+  }
+}
+
+// send makes a request and gives the response, or throws an ApiError.
+export async function send(path, { method = "GET", body, signal, headers = {} } = {}) {
+  const used = token();
+  const all = { ...headers };
+  if (used) all.Authorization = `Bearer ${used}`;
+  if (body !== undefined) all["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(path, { method, headers: all, signal, body: body === undefined ? undefined : JSON.stringify(body), credentials: "omit" });
+  } catch (err) {
+    if (err.name === "AbortError") throw err;
+    throw new ApiError(0, { detail: "The server does not answer. Check the connection." });
+  }
+  if (response.ok) return response;
+  let problem = {};
+  try { problem = await response.json(); } catch { /* not ours: a proxy's page */ }
+  if (response.status === 401 && used && !path.startsWith("/api/v1/auth/signin")) dropToken(used);
+  throw new ApiError(response.status, problem, Number(response.headers.get("Retry-After")) || 0);
+}
+
+// api makes a request and gives the answer's JSON; null where there is none.
+export async function api(path, options) {
+  const response = await send(path, options);
+  return response.status === 204 ? null : response.json();
+}
+
+// query puts parameters behind a path; null and "" are left out.
+export function query(path, params) {
+  const q = new URLSearchParams();
+  for (const [name, value] of Object.entries(params)) if (value != null && value !== "") q.set(name, value);
+  const text = q.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+export const sessionPath = (id, rest = "") => `/api/v1/sessions/${encodeURIComponent(id)}${rest}`;
+
+// fields gives the list of known fields, asked for once.
+let known;
+export function fields() {
+  known ??= api("/api/v1/fields").then((answer) => answer.fields).catch((err) => { known = null; throw err; });
+  return known;
+}

@@ -1,0 +1,537 @@
+// A stack of charts over one window. All share cursor and zoom; each zoom asks
+// for the window anew, with as many points as the charts have pixels, so what
+// is drawn is never thinned here: a line for the mean inside a band from lowest
+// to highest, in which every spike shows.
+
+import { h, icon, replace, announce, css } from "./dom.js";
+import { onTheme } from "./theme.js";
+import { clock, clockSpan, duration, label, num, unit, val, NONE } from "./format.js";
+import uPlot from "./vendor/uplot.js";
+
+const MIN_SPAN = 0.05; // of a window, in seconds (or metres)
+const AXIS = 58; // width of the y axis, px
+const HUES = 8;
+
+export const hue = (i) => css(`--c${(i % HUES) + 1}`);
+const alpha = (color, a) => color + Math.round(a * 255).toString(16).padStart(2, "0");
+
+// withGaps puts a null behind each value that is followed by a gap, so that no
+// line is drawn across it.
+export function withGaps(x, columns, limit) {
+  const at = [];
+  for (let i = 1; i < x.length; i++) if (x[i] - x[i - 1] > limit) at.push(i);
+  if (!at.length) return { x, columns };
+  const insert = (list, between) => {
+    const out = new Array(list.length + at.length);
+    for (let i = 0, j = 0, k = 0; i < list.length; i++) {
+      if (at[k] === i) { out[j++] = between(i); k++; }
+      out[j++] = list[i];
+    }
+    return out;
+  };
+  return { x: insert(x, (i) => (x[i - 1] + x[i]) / 2), columns: columns.map((c) => insert(c, () => null)) };
+}
+
+const TIME_STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+const WAY_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000];
+
+export class ChartStack {
+  // options: extent [a, b] in seconds since start (or metres), start in ms
+  // since 1970, kind "time" or "distance", lines [{label, color?}], load(a, b,
+  // points, metrics, signal) which gives data, onWindow(a, b, whole) and
+  // onCursor(x or null).
+  constructor(root, options) {
+    Object.assign(this, { kind: "time", clockTime: true, lines: [{}], metrics: [] }, options);
+    this.win = [...this.extent];
+    this.past = [];
+    this.charts = [];
+    this.pointers = new Map();
+    this.status = h("p", { class: "stack-status", id: "stack-status" });
+    this.body = h("div", {
+      class: "stack", tabindex: "0", role: "group", id: "charts", "aria-label": "Charts", "aria-describedby": "stack-keys stack-status",
+    });
+    this.keys = h("p", { class: "sr", id: "stack-keys" }, "Arrow left and right pan, plus and minus zoom, 0 shows everything, Backspace goes back, comma and full stop move the cursor and read the values.");
+    this.table = h("div", { class: "table-scroll", hidden: true, tabindex: "0", role: "region", "aria-label": "Values of the charts as a table" });
+    root.append(this.keys, this.status, this.body, this.table);
+    this.body.addEventListener("keydown", (e) => this.key(e));
+    this.resized = new ResizeObserver(() => this.resize());
+    this.resized.observe(this.body);
+    this.untheme = onTheme(() => this.rebuild());
+  }
+
+  destroy() {
+    this.abort?.abort();
+    clearTimeout(this.waiting);
+    this.resized.disconnect();
+    this.untheme();
+    for (const c of this.charts) c.plot?.destroy();
+  }
+
+  get width() { return Math.max(160, this.body.clientWidth); }
+  get points() { return Math.max(50, Math.min(4000, Math.round(this.width - AXIS - 12))); }
+  get whole() { return this.win[0] <= this.extent[0] && this.win[1] >= this.extent[1]; }
+
+  // setMetrics chooses the charts: a list of fields ({name, unit, meaning}).
+  setMetrics(metrics) {
+    this.metrics = metrics;
+    this.data = null;
+    this.rebuild();
+    this.reload(0);
+  }
+
+  setExtent(a, b) {
+    const all = this.whole;
+    this.extent = [a, b];
+    if (all && !this.following) this.show(a, b, { keep: false });
+  }
+
+  // show moves to the window from a to b, which may reach beyond the run by nothing.
+  show(a, b, { keep = true, quiet = false, wait = 60 } = {}) {
+    const [lo, hi] = this.extent;
+    let span = Math.max(MIN_SPAN, Math.min(b - a, hi - lo));
+    if (b - a < span) { const mid = (a + b) / 2; a = mid - span / 2; }
+    a = Math.min(Math.max(a, lo), hi - span);
+    b = a + span;
+    if (a === this.win[0] && b === this.win[1]) return;
+    if (keep && !this.following) { this.past.push(this.win); if (this.past.length > 50) this.past.shift(); }
+    this.win = [a, b];
+    this.scale();
+    this.onWindow?.(a, b, this.whole);
+    this.quiet = quiet;
+    this.reload(wait);
+  }
+
+  zoom(factor, at = (this.win[0] + this.win[1]) / 2) {
+    const [a, b] = this.win;
+    this.show(at - (at - a) * factor, at + (b - at) * factor);
+  }
+
+  pan(part) {
+    const by = (this.win[1] - this.win[0]) * part;
+    this.show(this.win[0] + by, this.win[1] + by, { keep: false });
+  }
+
+  reset() { this.show(...this.extent); }
+
+  back() {
+    const before = this.past.pop();
+    if (before) this.show(...before, { keep: false });
+  }
+
+  // follow draws live data instead of loading any: x and columns as load gives
+  // them, window [a, b]. unfollow goes back to loading.
+  follow(data, a, b) {
+    this.following = true;
+    this.abort?.abort();
+    clearTimeout(this.waiting);
+    this.win = [a, b];
+    this.data = data;
+    this.draw();
+  }
+
+  unfollow() { this.following = false; }
+
+  reload(wait) {
+    clearTimeout(this.waiting);
+    if (this.following || !this.metrics.length) return;
+    this.waiting = setTimeout(() => this.load1(), wait);
+  }
+
+  async load1() {
+    this.abort?.abort();
+    const abort = (this.abort = new AbortController());
+    const [a, b] = this.win;
+    this.body.setAttribute("aria-busy", "true");
+    this.body.classList.add("loading");
+    try {
+      const data = await this.load(a, b, this.points, this.metrics.map((m) => m.name), abort.signal);
+      if (abort.signal.aborted || this.following) return;
+      this.data = data;
+      this.failed = "";
+      this.draw();
+      if (!this.quiet) announce(`${this.describe()}. ${this.charts.map((c) => c.summary).filter(Boolean).slice(0, 2).join(". ")}`);
+    } catch (err) {
+      if (err.name === "AbortError" || abort.signal.aborted) return;
+      this.failed = err.message;
+      this.report();
+    } finally {
+      if (this.abort === abort) {
+        this.body.removeAttribute("aria-busy");
+        this.body.classList.remove("loading");
+      }
+    }
+  }
+
+  x(v, span = this.win[1] - this.win[0]) {
+    if (this.kind === "distance") return span > 5000 ? `${num(v / 1000, 1)} km` : `${num(v, span < 20 ? 1 : 0)} m`;
+    if (this.clockTime) return clock(this.start + v * 1000, span);
+    return clockSpan(v, span > 30 ? 0 : span > 3 ? 1 : 3);
+  }
+
+  describe() {
+    const [a, b] = this.win, span = b - a;
+    const width = this.kind === "distance" ? this.x(span, span) : duration(span);
+    const info = this.data?.info;
+    return `${this.x(a)} to ${this.x(b)}, ${width}${info ? `, ${info.text}` : ""}`;
+  }
+
+  report() {
+    replace(this.status, this.failed ? h("span", { class: "problem" }, this.failed) : this.describe());
+  }
+
+  rebuild() {
+    for (const c of this.charts) c.plot?.destroy();
+    this.charts = this.metrics.map((metric, i) => this.chart(metric, i));
+    replace(this.body, this.charts.length ? this.charts.map((c) => c.node) : h("p", { class: "empty" }, "Choose a metric to draw."));
+    this.built = this.width;
+    if (this.data) this.draw();
+  }
+
+  chart(metric, i) {
+    const colors = this.lines.map((line, k) => line.color || hue(this.lines.length > 1 ? k : i));
+    const id = `chart-${metric.name}`;
+    const values = this.lines.map((line, k) => {
+      const swatch = h("span", { class: "swatch", "aria-hidden": "true" });
+      swatch.style.background = colors[k];
+      return { node: h("span", { class: "readout" }, this.lines.length > 1 && swatch, h("output", null, NONE)), swatch };
+    });
+    const range = h("span", { class: "range muted" });
+    const level = h("span", { class: "level muted" });
+    const swatch = h("span", { class: "swatch", "aria-hidden": "true" });
+    swatch.style.background = colors[0];
+    const holder = h("div", { class: "plot", role: "img", "aria-labelledby": `${id}-title ${id}-range` });
+    range.id = `${id}-range`;
+    const node = h("section", { class: "chart", "aria-labelledby": `${id}-title`, "data-metric": metric.name },
+      h("header", null,
+        h("h3", { id: `${id}-title`, title: metric.meaning }, this.lines.length === 1 && swatch, label(metric.name), metric.unit && h("span", { class: "unit" }, unit(metric.unit))),
+        h("span", { class: "readouts" }, values.map((v) => v.node)), range, level,
+        this.onRemove && h("button", { class: "plain tiny", type: "button", "aria-label": `Remove ${label(metric.name)}`, on: { click: () => this.onRemove(metric.name) } }, icon("close"))),
+      holder);
+    return { metric, node, holder, range, level, outputs: values.map((v) => v.node.querySelector("output")), colors };
+  }
+
+  // arrays gives what a chart draws: x, then lowest, highest and mean of each line.
+  arrays(chart) {
+    const data = [this.data.x];
+    for (const line of this.data.columns[chart.metric.name] || []) data.push(line.min, line.max, line.avg);
+    while (data.length < 1 + 3 * this.lines.length) data.push(this.data.x.map(() => null));
+    return data;
+  }
+
+  plot(chart) {
+    const line = css("--line"), muted = css("--muted"), font = "11px system-ui, sans-serif";
+    const series = [{}], bands = [];
+    this.lines.forEach((l, k) => {
+      const color = chart.colors[k], edge = { stroke: alpha(color, 0.55), width: 1, points: { show: false }, spanGaps: false };
+      series.push({ ...edge }, { ...edge }, {
+        stroke: color, width: 1.6, spanGaps: false, dash: k ? [8, 2 + k] : undefined,
+        points: { show: (u, si, i0, i1) => i1 - i0 < this.points / 6, size: 4, fill: color },
+      });
+      bands.push({ series: [2 + 3 * k, 1 + 3 * k], fill: alpha(color, 0.22) });
+    });
+    const offset = () => {
+      if (this.kind === "distance" || !this.clockTime) return 0;
+      const t = this.start / 1000;
+      return t - new Date(this.start).getTimezoneOffset() * 60;
+    };
+    const u = new uPlot({
+      width: this.width, height: this.height, series, bands, padding: [8, 12, 0, 0], legend: { show: false }, ms: 1e-3,
+      scales: {
+        x: { time: false, range: () => this.win },
+        y: { range: (_, lo, hi) => {
+          if (lo == null) return [0, 1];
+          const pad = (hi - lo) * 0.09 || Math.abs(hi) * 0.1 || 1;
+          return [lo >= 0 && lo - pad < 0 ? 0 : lo - pad, hi + pad];
+        } },
+      },
+      axes: [
+        {
+          stroke: muted, font, size: 24, gap: 3, space: 84, grid: { stroke: line, width: 1 }, ticks: { show: false },
+          incrs: this.kind === "distance" ? WAY_STEPS : TIME_STEPS,
+          splits: (_, __, lo, hi, step) => {
+            const shift = offset(), out = [];
+            for (let n = Math.ceil((lo + shift) / step); n * step <= hi + shift; n++) out.push(n * step - shift);
+            return out;
+          },
+          values: (_, splits) => {
+            const span = splits.length > 1 ? (splits[1] - splits[0]) * 9 : this.win[1] - this.win[0];
+            return splits.map((v) => this.x(v, span));
+          },
+        },
+        { stroke: muted, font, size: AXIS, gap: 6, space: 34, grid: { stroke: line, width: 1 }, ticks: { show: false }, values: (_, splits) => splits.map((v) => (Math.abs(v) >= 10000 ? `${num(v / 1000, splits[1] - splits[0] < 1000 ? 1 : 0)}k` : String(+v.toFixed(6)))) },
+      ],
+      cursor: {
+        drag: { x: false, y: false, setScale: false }, focus: { prox: -1 }, y: false,
+        bind: { dblclick: () => null, mousedown: () => null, mouseup: () => null },
+        points: { size: 7, show: (_, si) => si % 3 === 0 && h("div", { class: "cursor-point" }) },
+      },
+      select: { show: true, left: 0, top: 0, width: 0, height: 0 },
+      hooks: { setCursor: [(plot) => this.moved(chart, plot)] },
+    }, this.arrays(chart), chart.holder);
+    this.gestures(chart, u);
+    return u;
+  }
+
+  get height() { return innerWidth < 640 ? 142 : this.metrics.length > 4 ? 150 : 176; }
+
+  draw() {
+    if (!this.data) return;
+    for (const chart of this.charts) {
+      if (chart.plot) {
+        chart.plot.setData(this.arrays(chart), false);
+        chart.plot.setScale("x", { min: this.win[0], max: this.win[1] });
+      } else {
+        chart.plot = this.plot(chart);
+      }
+      this.figures(chart);
+    }
+    if (this.cursorAt != null) this.values(this.cursorAt);
+    this.report();
+    this.onDraw?.(this.data);
+    if (!this.table.hidden && !this.following) this.fillTable();
+  }
+
+  scale() {
+    for (const { plot } of this.charts) {
+      plot?.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+      plot?.setScale("x", { min: this.win[0], max: this.win[1] });
+    }
+    this.report();
+  }
+
+  resize() {
+    if (Math.abs(this.width - (this.built || 0)) < 2) return;
+    this.built = this.width;
+    for (const { plot } of this.charts) plot?.setSize({ width: this.width, height: this.height });
+    this.quiet = true;
+    this.reload(250);
+  }
+
+  // figures writes what the window holds: lowest, mean and highest.
+  figures(chart) {
+    const lines = this.data.columns[chart.metric.name] || [];
+    const text = lines.map((line) => {
+      let lo = Infinity, hi = -Infinity, sum = 0, n = 0;
+      for (let i = 0; i < this.data.x.length; i++) {
+        if (line.avg[i] == null || this.data.x[i] < this.win[0] || this.data.x[i] > this.win[1]) continue;
+        if (line.min[i] < lo) lo = line.min[i];
+        if (line.max[i] > hi) hi = line.max[i];
+        const weight = line.count?.[i] ?? 1;
+        sum += line.avg[i] * weight;
+        n += weight;
+      }
+      line.stats = n ? { lo, hi, mean: sum / n } : null;
+      return line.stats && `min ${val(lo)} · avg ${val(sum / n)} · max ${val(hi)}`;
+    });
+    chart.range.textContent = lines.length > 1 ? "" : text[0] || "no data here";
+    chart.summary = text[0] && `${label(chart.metric.name)} ${text[0].replaceAll(" · ", ", ")} ${unit(chart.metric.unit)}`;
+    chart.level.textContent = this.data.info?.short || "";
+    if (this.cursorAt == null) this.rest(chart);
+  }
+
+  // rest shows, without a cursor, the newest value of a live run.
+  rest(chart) {
+    const lines = this.data?.columns[chart.metric.name] || [];
+    chart.outputs.forEach((out, k) => {
+      let v = null;
+      if (this.following && lines[k]) for (let i = lines[k].avg.length - 1; i >= 0 && v == null; i--) v = lines[k].avg[i];
+      out.textContent = v == null ? (this.lines.length > 1 && lines[k]?.stats ? `avg ${val(lines[k].stats.mean)}` : "") : val(v);
+    });
+  }
+
+  moved(chart, plot) {
+    if (this.syncing) return;
+    const left = plot.cursor.left;
+    const x = left >= 0 && plot.cursor.idx != null ? plot.data[0][plot.cursor.idx] : null;
+    if (x == null) return this.setCursor(null, chart);
+    this.setCursor(plot.posToVal(left, "x"), chart);
+  }
+
+  // setCursor puts the cursor of all charts at x; null takes it away.
+  setCursor(x, from) {
+    this.cursorAt = x;
+    this.syncing = true;
+    for (const chart of this.charts) {
+      if (chart === from || !chart.plot) continue;
+      chart.plot.setCursor(x == null ? { left: -10, top: -10 } : { left: chart.plot.valToPos(x, "x"), top: 10 }, false);
+    }
+    this.syncing = false;
+    if (x == null) for (const chart of this.charts) this.rest(chart);
+    else this.values(x);
+    this.onCursor?.(x);
+  }
+
+  index(x) {
+    const list = this.data.x;
+    let lo = 0, hi = list.length - 1;
+    while (lo < hi) { const mid = (lo + hi) >> 1; list[mid] < x ? (lo = mid + 1) : (hi = mid); }
+    return lo > 0 && x - list[lo - 1] < list[lo] - x ? lo - 1 : lo;
+  }
+
+  values(x) {
+    if (!this.data?.x.length) return;
+    const i = this.index(x);
+    for (const chart of this.charts) {
+      const lines = this.data.columns[chart.metric.name] || [];
+      chart.outputs.forEach((out, k) => {
+        const line = lines[k], v = line?.avg[i];
+        out.textContent = v == null ? NONE : line.max[i] - line.min[i] > Math.abs(v) * 1e-9 ? `${val(v)} (${val(line.min[i])} to ${val(line.max[i])})` : val(v);
+      });
+    }
+    this.status.dataset.at = this.x(this.data.x[i], 1);
+  }
+
+  key(e) {
+    if (e.target !== this.body || e.altKey || e.metaKey || e.ctrlKey) return;
+    const act = {
+      ArrowLeft: () => this.pan(-0.2), ArrowRight: () => this.pan(0.2),
+      ArrowUp: () => this.zoom(0.5), ArrowDown: () => this.zoom(2),
+      "+": () => this.zoom(0.5), "=": () => this.zoom(0.5), "-": () => this.zoom(2), _: () => this.zoom(2),
+      0: () => this.reset(), Home: () => this.reset(), Escape: () => this.reset(), Backspace: () => this.back(),
+      ",": () => this.step(-1), ".": () => this.step(1),
+    }[e.key];
+    if (!act) return;
+    e.preventDefault();
+    this.onTouch?.();
+    act();
+  }
+
+  // step moves the cursor by one point and reads the values out.
+  step(by) {
+    if (!this.data?.x.length) return;
+    const i = this.cursorAt == null ? this.index((this.win[0] + this.win[1]) / 2) : this.index(this.cursorAt) + by;
+    const x = this.data.x[Math.max(0, Math.min(this.data.x.length - 1, i))];
+    this.setCursor(x);
+    announce(`${this.x(x, 1)}: ${this.charts.map((c) => `${label(c.metric.name)} ${c.outputs[0].textContent} ${unit(c.metric.unit)}`).join(", ")}`);
+  }
+
+  // gestures: drag zooms, shift or the middle button pans, the wheel zooms and
+  // pans sideways; on a touch screen one finger pans and two zoom.
+  gestures(chart, u) {
+    const over = u.over;
+    const at = (clientX) => u.posToVal(clientX - over.getBoundingClientRect().left, "x");
+    let from = null, mode = "", start = null;
+
+    over.addEventListener("wheel", (e) => {
+      const sideways = e.shiftKey ? e.deltaY || e.deltaX : Math.abs(e.deltaX) > Math.abs(e.deltaY) ? e.deltaX : 0;
+      const unitOf = e.deltaMode === 1 ? 18 : 1;
+      if (!sideways && e.deltaY > 0 && this.whole) return; // nothing more to show: let the page scroll
+      e.preventDefault();
+      this.onTouch?.();
+      if (sideways) return this.pan((sideways * unitOf) / over.clientWidth);
+      this.zoom(Math.exp(Math.max(-0.6, Math.min(0.6, e.deltaY * unitOf * (e.ctrlKey ? 0.01 : 0.0025)))), at(e.clientX));
+    }, { passive: false });
+
+    over.addEventListener("dblclick", () => { this.onTouch?.(); this.reset(); });
+
+    over.addEventListener("pointerdown", (e) => {
+      if (e.pointerType === "touch") {
+        this.pointers.set(e.pointerId, e);
+        start = { win: [...this.win], points: [...this.pointers.values()].map((p) => p.clientX) };
+        mode = this.pointers.size > 1 ? "pinch" : "maybe";
+        return;
+      }
+      if (e.button > 1) return;
+      e.preventDefault();
+      this.body.focus({ preventScroll: true });
+      over.setPointerCapture(e.pointerId);
+      mode = e.shiftKey || e.button === 1 ? "pan" : "select";
+      from = e.clientX;
+      start = { win: [...this.win] };
+      if (mode === "pan") this.past.push(start.win);
+    });
+
+    over.addEventListener("pointermove", (e) => {
+      const span = start && start.win[1] - start.win[0], width = over.clientWidth;
+      if (e.pointerType === "touch") {
+        if (!this.pointers.has(e.pointerId) || !start) return;
+        const first = this.pointers.get(e.pointerId);
+        if (mode === "maybe" && Math.abs(e.clientX - first.clientX) > 6) { mode = "swipe"; this.onTouch?.(); }
+        if (mode === "swipe") {
+          const by = ((start.points[0] - e.clientX) / width) * span;
+          this.show(start.win[0] + by, start.win[1] + by, { keep: false });
+        } else if (mode === "pinch") {
+          this.onTouch?.();
+          this.pinch = this.pinch || new Map();
+          this.pinch.set(e.pointerId, e.clientX);
+          const ids = [...this.pointers.keys()];
+          const now = ids.map((id) => this.pinch.get(id) ?? this.pointers.get(id).clientX);
+          const left = over.getBoundingClientRect().left;
+          const old = start.points.map((p) => start.win[0] + ((p - left) / width) * span);
+          const apart = Math.max(24, Math.abs(now[0] - now[1])), factor = Math.abs(start.points[0] - start.points[1]) / apart;
+          const mid = (old[0] + old[1]) / 2, where = ((now[0] + now[1]) / 2 - left) / width;
+          const a = mid - where * span * factor;
+          this.show(a, a + span * factor, { keep: false });
+        }
+        return;
+      }
+      if (mode === "pan") {
+        const by = ((from - e.clientX) / width) * span;
+        if (Math.abs(from - e.clientX) > 2) this.onTouch?.();
+        this.show(start.win[0] + by, start.win[1] + by, { keep: false });
+      } else if (mode === "select") {
+        const left = over.getBoundingClientRect().left;
+        const a = Math.max(0, Math.min(from, e.clientX) - left), b = Math.min(width, Math.max(from, e.clientX) - left);
+        for (const { plot } of this.charts) plot?.setSelect({ left: a, width: b - a, top: 0, height: plot.over.clientHeight }, false);
+      }
+    });
+
+    const end = (e) => {
+      this.pointers.delete(e.pointerId);
+      this.pinch?.delete(e.pointerId);
+      if (e.pointerType === "touch") {
+        if (mode === "maybe" && e.type === "pointerup") this.setCursor(at(e.clientX));
+        mode = "";
+        start = null;
+        return;
+      }
+      if (mode === "select") {
+        const a = at(Math.min(from, e.clientX)), b = at(Math.max(from, e.clientX));
+        const far = Math.abs(e.clientX - from) > 5;
+        for (const { plot } of this.charts) plot?.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+        if (far && e.type === "pointerup") { this.onTouch?.(); this.show(Math.max(a, this.win[0]), Math.min(b, this.win[1]), { wait: 0 }); }
+      }
+      mode = "";
+    };
+    over.addEventListener("pointerup", end);
+    over.addEventListener("pointercancel", end);
+  }
+
+  // toggleTable shows what is drawn as a table of at most 60 rows.
+  toggleTable() {
+    this.table.hidden = !this.table.hidden;
+    if (!this.table.hidden) this.fillTable();
+    return !this.table.hidden;
+  }
+
+  fillTable() {
+    if (!this.data) return;
+    const rows = [], n = this.data.x.length, group = Math.max(1, Math.ceil(n / 60));
+    for (let i = 0; i < n; i += group) {
+      const cells = [h("th", { scope: "row" }, this.x(this.data.x[i]))];
+      let any = false;
+      for (const { metric } of this.charts) {
+        for (const line of this.data.columns[metric.name] || []) {
+          let lo = Infinity, hi = -Infinity, sum = 0, w = 0;
+          for (let j = i; j < Math.min(n, i + group); j++) {
+            if (line.avg[j] == null) continue;
+            const c = line.count?.[j] ?? 1;
+            lo = Math.min(lo, line.min[j]); hi = Math.max(hi, line.max[j]); sum += line.avg[j] * c; w += c;
+          }
+          any ||= w > 0;
+          cells.push(h("td", { class: "n" }, w ? val(lo) : NONE), h("td", { class: "n" }, w ? val(sum / w) : NONE), h("td", { class: "n" }, w ? val(hi) : NONE));
+        }
+      }
+      if (any) rows.push(h("tr", null, cells));
+    }
+    const heads = [], subs = [];
+    for (const { metric } of this.charts) for (const line of this.lines) {
+      heads.push(h("th", { scope: "colgroup", colspan: 3 }, [line.label, `${label(metric.name)}${metric.unit ? `, ${unit(metric.unit)}` : ""}`].filter(Boolean).join(": ")));
+      for (const s of ["min", "avg", "max"]) subs.push(h("th", { scope: "col", class: "n" }, s));
+    }
+    replace(this.table, h("table", { class: "values" },
+      h("caption", null, `Values from ${this.describe()}`),
+      h("thead", null, h("tr", null, h("th", { scope: "col", rowspan: 2 }, this.kind === "distance" ? "Distance" : "Time"), heads), h("tr", null, subs)),
+      h("tbody", null, rows)));
+  }
+}

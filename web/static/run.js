@@ -1,0 +1,396 @@
+// One run: its figures, charts at any zoom, track and laps; live while it runs.
+
+import { announce, css, h, icon, replace, toast } from "./dom.js";
+import { api, fields as loadFields, query, sessionPath } from "./api.js";
+import { currentUser, isAdmin } from "./account.js";
+import { go, setParams, setTitle } from "./router.js";
+import { ChartStack, hue, withGaps } from "./charts.js";
+import { Track } from "./track.js";
+import { pick } from "./picker.js";
+import { Live } from "./window.js";
+import { forget, runSeries } from "./series.js";
+import { badge, onTrack, runName } from "./runs.js";
+import { download } from "./download.js";
+import { clock, clockSpan, count, date, duration, hourMinute, num, NONE } from "./format.js";
+import { onTheme } from "./theme.js";
+
+const CHOICE = "telemetryd.metrics";
+const FIRST = ["speed_ms", "power_w", "voltage_v", "current_a"];
+const WINDOWS = [[30, "Last 30 s"], [120, "Last 2 min"], [300, "Last 5 min"]];
+
+export function render(main, { args: [id], params }) {
+  setTitle("Run");
+  const abort = new AbortController();
+  const page = h("div", { class: "run" }, h("p", { class: "muted", role: "status" }, "Loading the run…"));
+  main.append(page);
+  let view = null;
+  Promise.all([api(sessionPath(id), { signal: abort.signal }), loadFields(), api(sessionPath(id, "/latest"), { signal: abort.signal }).catch(() => ({}))])
+    .then(([run, fields, latest]) => {
+      if (abort.signal.aborted) return;
+      view = new RunView(page, run, fields, latest, params, abort.signal);
+    })
+    .catch((err) => {
+      if (err.name === "AbortError") return;
+      const guest = !currentUser() && (err.status === 401 || err.status === 403);
+      replace(page, h("div", { class: "empty" },
+        h("h1", null, guest ? "This run is for the crew" : err.status === 404 ? "There is no such run" : "The run could not be loaded"),
+        h("p", { class: "muted" }, guest ? "Only live runs can be watched without an account." : err.message),
+        guest ? h("a", { class: "button", href: `/signin?next=${encodeURIComponent(location.pathname + location.search)}` }, "Sign in") : h("a", { class: "button secondary", href: "/" }, "All runs")));
+    });
+  return () => { abort.abort(); view?.destroy(); };
+}
+
+class RunView {
+  constructor(page, run, fields, latest, params, signal) {
+    Object.assign(this, { run, fields, signal, id: run.session_id });
+    this.start = Date.parse(run.start_time);
+    this.present = new Set(Object.entries(latest).filter(([, v]) => typeof v === "number").map(([name]) => name));
+    this.live = null;
+    setTitle(runName(run));
+
+    this.meta = h("p", { class: "meta" });
+    this.title = h("h1", null);
+    this.tiles = h("dl", { class: "tiles card", "aria-label": "Summary" });
+    this.tools = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Charts", "aria-controls": "charts" });
+    this.overview = h("canvas", { class: "overview", "aria-hidden": "true" });
+    const charts = h("div", { class: "card" }, this.tools, this.overview);
+    this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"));
+    this.laps = h("section", { class: "card panel", "aria-labelledby": "laps-title", hidden: true });
+    replace(page,
+      h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
+      this.tiles,
+      h("div", { class: "run-body" }, h("section", { "aria-label": "Charts" }, charts), h("aside", { class: "side", "aria-label": "Track and laps" }, this.map, this.laps)));
+
+    this.stack = new ChartStack(charts, {
+      extent: [0, this.length()], start: this.start, clockTime: params.get("axis") !== "elapsed",
+      load: (a, b, points, metrics, s) => runSeries(this.id, this.start, a, b, points, metrics, s, !onTrack(this.run)),
+      onWindow: (a, b, whole) => this.moved(a, b, whole),
+      onCursor: (x) => this.cursor(x),
+      onTouch: () => this.live && this.stopLive(),
+      onRemove: (name) => this.choose(this.metrics.filter((m) => m !== name)),
+    });
+    this.track = new Track(this.map, { onPick: (x) => this.stack.setCursor(x) });
+    this.map.hidden = true;
+    this.overviewSetup();
+    this.toolbar();
+    this.header();
+
+    const asked = params.get("metrics")?.split(",");
+    const stored = JSON.parse(localStorage.getItem(CHOICE) || "null");
+    const has = (name) => this.fields.some((f) => f.name === name && f.charted) && (!this.present.size || this.present.has(name));
+    this.metrics = (asked || stored || FIRST).filter(has);
+    if (!this.metrics.length) this.metrics = FIRST.filter(has);
+    if (!this.metrics.length) this.metrics = this.fields.filter((f) => f.charted && this.present.has(f.name)).slice(0, 4).map((f) => f.name);
+
+    const from = Number(params.get("from")), to = Number(params.get("to"));
+    const zoomed = params.has("from") && to > from;
+    if (zoomed) this.stack.win = [Math.max(0, from), Math.min(this.length(), to)];
+    this.stack.setMetrics(this.chosenFields());
+    this.loadTrack();
+    this.loadFigures();
+    this.drawOverview();
+    if (onTrack(run)) {
+      this.timer = setInterval(() => this.poll(), 5000);
+      if (!zoomed) this.startLive(120);
+    }
+  }
+
+  destroy() {
+    clearInterval(this.timer);
+    this.live?.stop();
+    this.stack.destroy();
+    this.track.destroy();
+    this.untheme?.();
+    this.overviewSize?.disconnect();
+  }
+
+  length() { return Math.max(0.1, this.run.duration_s + 0.001, this.liveEnd || 0); }
+  chosenFields() { return this.metrics.map((name) => this.fields.find((f) => f.name === name)); }
+
+  choose(metrics) {
+    this.metrics = metrics;
+    localStorage.setItem(CHOICE, JSON.stringify(metrics));
+    setParams({ metrics: metrics.join(",") });
+    if (this.live) {
+      this.stack.metrics = this.chosenFields();
+      this.stack.data = null;
+      this.stack.rebuild();
+      this.live.metrics = metrics;
+      this.live.draw();
+    } else this.stack.setMetrics(this.chosenFields());
+    this.drawOverview();
+  }
+
+  header() {
+    const { run } = this;
+    replace(this.title, runName(run), badge(run));
+    replace(this.meta, `${date(new Date(this.start))}, ${hourMinute(new Date(this.start))} · ${duration(run.duration_s)} · ${count(run.record_count)} records`);
+  }
+
+  actions() {
+    const buttons = [
+      h("a", { class: "button secondary", href: `/compare?runs=${encodeURIComponent(this.id)}` }, icon("compare"), "Compare"),
+      h("button", { class: "button secondary", type: "button", on: { click: () => download(this.run, this.fields, this.present, { metrics: this.metrics, window: this.stack.whole ? null : this.stack.win.map((v) => this.start + v * 1000) }) } }, icon("down"), "CSV"),
+    ];
+    if (isAdmin() && !onTrack(this.run)) buttons.push(h("button", { class: "button danger", type: "button", on: { click: () => this.remove() } }, "Delete"));
+    return buttons;
+  }
+
+  async remove() {
+    if (!confirm(`Delete the run “${runName(this.run)}” and its ${count(this.run.record_count)} records? This cannot be undone.`)) return;
+    try {
+      await api(sessionPath(this.id), { method: "DELETE" });
+      toast("The run is deleted.");
+      go("/");
+    } catch (err) { toast(err.message, "error"); }
+  }
+
+  toolbar() {
+    const button = (label, shape, click) => h("button", { type: "button", class: "button secondary", "aria-label": label, title: label, on: { click } }, icon(shape));
+    const leave = (act) => () => { if (this.live) this.stopLive(); act(); };
+    this.liveButton = h("button", { type: "button", class: "button secondary", "aria-pressed": "false", hidden: !onTrack(this.run), on: { click: () => (this.live ? this.stopLive() : this.startLive(this.liveSpan || 120)) } });
+    this.liveWindow = h("select", { "aria-label": "Live window", hidden: true }, WINDOWS.map(([s, text]) => h("option", { value: s, selected: s === 120 }, text)));
+    this.liveWindow.addEventListener("change", () => this.startLive(Number(this.liveWindow.value)));
+    const axis = h("button", { type: "button", class: "button secondary wide-only", "aria-pressed": String(!this.stack.clockTime), title: "Show the time since the start instead of the time of day" }, icon("clock"), "Elapsed");
+    axis.addEventListener("click", () => {
+      this.stack.clockTime = !this.stack.clockTime;
+      axis.setAttribute("aria-pressed", String(!this.stack.clockTime));
+      setParams({ axis: this.stack.clockTime ? null : "elapsed" });
+      this.stack.draw();
+    });
+    const table = h("button", { type: "button", class: "button secondary", "aria-pressed": "false", title: "Show the values as a table" }, icon("table"), h("span", { class: "wide-only" }, "Table"));
+    table.setAttribute("aria-label", "Table of values");
+    table.addEventListener("click", () => table.setAttribute("aria-pressed", String(this.stack.toggleTable())));
+    const metrics = h("button", { type: "button", class: "button secondary", on: { click: () => pick(this.fields, this.metrics, this.present, (m) => this.choose(m)) } }, icon("sliders"), "Metrics");
+    replace(this.tools, this.liveButton, this.liveWindow,
+      h("div", { class: "group", role: "group", "aria-label": "Window" },
+        button("Earlier", "left", leave(() => this.stack.pan(-0.5))), button("Zoom in", "plus", leave(() => this.stack.zoom(0.5))),
+        button("Zoom out", "minus", leave(() => this.stack.zoom(2))), button("Later", "right", leave(() => this.stack.pan(0.5))),
+        button("Whole run", "reset", leave(() => this.stack.reset()))),
+      h("span", { class: "push" }), axis, table, metrics);
+    this.liveLabel();
+  }
+
+  liveLabel(state) {
+    const on = !!this.live;
+    this.liveButton.hidden = !onTrack(this.run) && !on;
+    this.liveWindow.hidden = !on;
+    this.liveButton.classList.toggle("live-on", on && state !== "waiting" && state !== "away");
+    this.liveButton.setAttribute("aria-pressed", String(on));
+    const text = !on ? "Go live" : { waiting: "Reconnecting…", connecting: "Connecting…", away: "Database away…" }[state] || "Live";
+    replace(this.liveButton, on && h("span", { class: "dot", "aria-hidden": "true" }), text);
+  }
+
+  startLive(span) {
+    this.live?.stop();
+    this.liveSpan = span;
+    this.liveWindow.value = String(span);
+    setParams({ from: null, to: null });
+    this.live = new Live(this.id, span, {
+      start: this.start, metrics: this.metrics,
+      draw: (data, a, b, newest) => {
+        this.liveEnd = newest + 0.001;
+        this.stack.extent[1] = this.length();
+        this.stack.follow(data, a, b);
+        this.track.setWindow(a, b);
+      },
+      seen: (points, present) => {
+        for (const name of present) this.present.add(name);
+        if (!this.metrics.length) this.choose(FIRST.filter((name) => this.present.has(name)));
+        if (points.length) { this.map.hidden = false; this.track.add(points); this.track.setMarks([{ at: points[points.length - 1], color: css("--live") }]); }
+      },
+      state: (state) => this.liveLabel(state),
+      refused: (message) => { toast(message, "error"); this.stopLive(); },
+    });
+    this.liveLabel("connecting");
+    announce("Following live data");
+  }
+
+  // stopLive freezes the window where it is; from there on it can be zoomed.
+  stopLive() {
+    this.live.stop();
+    this.live = null;
+    this.stack.unfollow();
+    this.stack.extent = [0, this.length()];
+    const [a, b] = this.stack.win;
+    this.stack.win = [Math.max(0, a), Math.min(this.length(), b)];
+    this.stack.reload(0);
+    this.moved(...this.stack.win, false);
+    this.liveLabel();
+  }
+
+  moved(a, b, whole) {
+    this.track.setWindow(...(whole ? [null] : [a, b]));
+    this.paintOverview();
+    clearTimeout(this.remember);
+    this.remember = setTimeout(() => setParams({ from: whole ? null : a.toFixed(3), to: whole ? null : b.toFixed(3) }), 300);
+  }
+
+  cursor(x) {
+    if (this.live) return;
+    const at = x == null ? null : this.track.at(x);
+    this.track.setMarks(at ? [{ at, color: css("--ink") }] : []);
+    this.cursorAt = x;
+    this.paintOverview();
+  }
+
+  // poll keeps the figures of a run that goes on.
+  async poll() {
+    try {
+      const before = this.run.watermark;
+      this.run = await api(sessionPath(this.id), { signal: this.signal });
+      this.header();
+      this.liveLabel(this.live?.now);
+      if (this.run.watermark !== before) {
+        forget();
+        this.stack.setExtent(0, this.length());
+        this.loadFigures();
+        this.drawOverview();
+      }
+      if (!this.run.live) clearInterval(this.timer);
+    } catch { /* the next turn tries again */ }
+  }
+
+  async loadTrack() {
+    try {
+      const answer = await api(query(sessionPath(this.id, "/track"), { tolerance: 0.5 }), { signal: this.signal });
+      const lines = trackLines(answer, this.start);
+      if (!lines.length) return;
+      this.map.hidden = false;
+      this.track.setLines([{ parts: lines }]);
+      this.track.setWindow(...(this.stack.whole ? [null] : this.stack.win));
+    } catch (err) {
+      if (err.name !== "AbortError" && err.status !== 404) this.track.note.textContent = err.message;
+    }
+  }
+
+  async loadFigures() {
+    const [summary, laps] = await Promise.all(["/summary", "/laps"].map((rest) => api(sessionPath(this.id, rest), { signal: this.signal }).catch(() => null)));
+    if (summary) this.fillTiles(summary.summary || summary);
+    if (laps) this.fillLaps(laps);
+  }
+
+  fillTiles(s) {
+    this.summary = s;
+    const tile = (name, v, unit) => h("div", { class: "tile" }, h("dt", null, name), h("dd", null, v, v !== NONE && unit && h("span", { class: "unit" }, unit)));
+    const some = (v, digits) => (v ? num(v, digits) : NONE);
+    const gaps = (s.gaps?.length || 0) + (s.gaps_omitted || 0);
+    replace(this.tiles,
+      tile("Distance", some(s.distance_km, 2), "km"), tile("Energy", some(s.energy_wh, 1), "Wh"), tile("Efficiency", some(s.efficiency_km_kwh, 1), "km/kWh"),
+      tile("Average speed", some(s.avg_speed_kmh, 1), "km/h"), tile("Top speed", some(s.max_speed_kmh, 1), "km/h"),
+      tile("Average power", some(s.avg_power_w), "W"), tile("Peak power", some(s.max_power_w), "W"),
+      tile("Gaps", num(gaps), s.longest_gap_s > 0 && gaps ? `longest ${duration(s.longest_gap_s)}` : ""));
+    this.paintOverview();
+  }
+
+  fillLaps(answer) {
+    const laps = answer.laps || [];
+    this.laps.hidden = !laps.length;
+    if (!laps.length) return;
+    const times = laps.map((lap) => lap.duration_s);
+    const whole = laps.filter((lap) => lap.complete !== false);
+    const best = Math.min(...(whole.length ? whole : laps).map((lap) => lap.duration_s));
+    replace(this.laps, h("h2", { id: "laps-title" }, `Laps (${laps.length})`),
+      h("div", { class: "laps", tabindex: "0", role: "region", "aria-label": "Laps" }, h("table", null,
+        h("caption", { class: "sr" }, "Laps; choose one to see it in the charts"),
+        h("thead", null, h("tr", null, h("th", { scope: "col" }, "Lap"), h("th", { scope: "col", class: "n" }, "Time"), h("th", { scope: "col", class: "n" }, "km/h"), h("th", { scope: "col", class: "n" }, "Wh"))),
+        h("tbody", null, laps.map((lap, i) => {
+          const a = (Date.parse(lap.start) - this.start) / 1000;
+          return h("tr", { class: times[i] === best && "best" },
+            h("th", { scope: "row" }, h("button", { type: "button", "aria-label": `Show lap ${lap.lap ?? i + 1} in the charts`, on: { click: () => { if (this.live) this.stopLive(); this.stack.show(a, a + lap.duration_s, { wait: 0 }); } } }, String(lap.lap ?? i + 1)), times[i] === best && h("span", { class: "sr" }, " best")),
+            h("td", { class: "n" }, clockSpan(lap.duration_s, 1)), h("td", { class: "n" }, num(lap.avg_speed_kmh, 1)), h("td", { class: "n" }, num(lap.energy_wh, 1)));
+        })))));
+  }
+
+  // The overview: the whole run in little, with the window, its gaps and the
+  // cursor. Dragging moves the window; outside of it, a click brings it there.
+  overviewSetup() {
+    const c = this.overview;
+    let from = null;
+    const at = (e) => ((e.clientX - c.getBoundingClientRect().left) / c.clientWidth) * this.length();
+    c.addEventListener("pointerdown", (e) => {
+      if (this.live) this.stopLive();
+      c.setPointerCapture(e.pointerId);
+      const x = at(e), [a, b] = this.stack.win, near = this.length() * (8 / c.clientWidth);
+      const mode = this.stack.whole ? "new" : Math.abs(x - a) < near ? "a" : Math.abs(x - b) < near ? "b" : x > a && x < b ? "move" : "center";
+      from = { x, win: [a, b], mode };
+      if (mode === "center") { this.stack.show(x - (b - a) / 2, x + (b - a) / 2); from.win = [...this.stack.win]; from.mode = "move"; }
+    });
+    c.addEventListener("pointermove", (e) => {
+      if (!from) return;
+      const x = at(e), by = x - from.x, [a, b] = from.win;
+      if (from.mode === "move") this.stack.show(a + by, b + by, { keep: false });
+      if (from.mode === "a") this.stack.show(Math.min(a + by, b - 0.05), b, { keep: false });
+      if (from.mode === "b") this.stack.show(a, Math.max(b + by, a + 0.05), { keep: false });
+      if (from.mode === "new" && Math.abs(by) > this.length() * 0.01) this.stack.show(Math.min(x, from.x), Math.max(x, from.x), { keep: false });
+    });
+    for (const type of ["pointerup", "pointercancel"]) c.addEventListener(type, () => { from = null; });
+    c.addEventListener("dblclick", () => this.stack.reset());
+    this.untheme = onTheme(() => this.paintOverview());
+    this.overviewSize = new ResizeObserver(() => this.paintOverview());
+    this.overviewSize.observe(c);
+  }
+
+  async drawOverview() {
+    const metric = this.metrics?.[0];
+    if (!metric) return;
+    try {
+      this.little = { metric, ...(await runSeries(this.id, this.start, 0, this.length(), 400, [metric], this.signal, !onTrack(this.run))) };
+      this.paintOverview();
+    } catch { /* the charts tell what is wrong */ }
+  }
+
+  paintOverview() {
+    const c = this.overview, w = c.clientWidth, ht = c.clientHeight, ratio = devicePixelRatio || 1;
+    const line = this.little?.columns[this.little.metric]?.[0];
+    if (!w) return;
+    c.width = w * ratio;
+    c.height = ht * ratio;
+    const g = c.getContext("2d"), px = (x) => (x / this.length()) * w;
+    g.scale(ratio, ratio);
+    const [a, b] = this.stack.win;
+    if (!this.stack.whole) { g.fillStyle = css("--accent-soft"); g.fillRect(px(a), 0, Math.max(2, px(b) - px(a)), ht); }
+    if (line) {
+      let lo = Infinity, hi = -Infinity;
+      for (let i = 0; i < line.min.length; i++) { if (line.min[i] != null) { lo = Math.min(lo, line.min[i]); hi = Math.max(hi, line.max[i]); } }
+      const py = (v) => ht - 5 - ((v - lo) / (hi - lo || 1)) * (ht - 10);
+      const color = hue(0);
+      g.fillStyle = color;
+      this.little.x.forEach((x, i) => {
+        if (line.min[i] == null) return;
+        const top = py(line.max[i]);
+        g.globalAlpha = 0.35;
+        g.fillRect(px(x), top, Math.max(1, w / 400), Math.max(1, py(line.min[i]) - top));
+        g.globalAlpha = 1;
+        g.fillRect(px(x), py(line.avg[i]) - 0.6, Math.max(1, w / 400), 1.2);
+      });
+    }
+    g.fillStyle = css("--live");
+    for (const gap of this.summary?.gaps || []) {
+      const from = px((Date.parse(gap.from) - this.start) / 1000), to = px((Date.parse(gap.to) - this.start) / 1000);
+      g.fillRect(from, ht - 3, Math.max(2, to - from), 3);
+    }
+    if (!this.stack.whole) {
+      g.strokeStyle = css("--accent");
+      g.lineWidth = 1.5;
+      g.strokeRect(px(a), 0.75, Math.max(2, px(b) - px(a)), ht - 1.5);
+    }
+    if (this.cursorAt != null) { g.fillStyle = css("--muted"); g.fillRect(px(this.cursorAt), 0, 1, ht); }
+  }
+}
+
+// trackLines reads the track endpoint's GeoJSON into parts of [lon, lat, x].
+export function trackLines(answer, start) {
+  const features = answer.type === "FeatureCollection" ? answer.features : [answer];
+  const parts = [];
+  for (const f of features) {
+    const geometry = f.geometry || f;
+    const lines = geometry.type === "MultiLineString" ? geometry.coordinates : geometry.type === "LineString" ? [geometry.coordinates] : [];
+    const times = f.properties?.times || f.properties?.coordTimes || f.properties?.time_ms;
+    lines.forEach((line, i) => {
+      const t = times && (Array.isArray(times[0]) ? times[i] : lines.length === 1 ? times : null);
+      parts.push(line.map((p, j) => [p[0], p[1], t ? ((typeof t[j] === "string" ? Date.parse(t[j]) : t[j]) - start) / 1000 : p[3] != null ? (p[3] - start) / 1000 : null]));
+    });
+  }
+  return parts;
+}

@@ -1,0 +1,247 @@
+// The list of runs, with what is on track now on top.
+
+import { h, icon, replace, announce } from "./dom.js";
+import { api, query } from "./api.js";
+import { currentUser, token } from "./account.js";
+import { go, setParams, setTitle } from "./router.js";
+import { css } from "./dom.js";
+import { ago, clockSpan, count, date, duration, hourMinute, num, NONE } from "./format.js";
+import { subscribe } from "./live.js";
+
+const REFRESH = 5000;
+const MOST = 6; // runs that can be compared at once
+
+export const runName = (run) => run.session_name || `Run ${run.session_id.slice(0, 8)}`;
+
+// onTrack tells a run that is sending from one that fell silent or ended.
+export const onTrack = (run) => run.live && !run.ended_at;
+
+export const badge = (run) =>
+  onTrack(run) ? h("span", { class: "badge live" }, h("span", { class: "dot", "aria-hidden": "true" }), "Live") : run.live ? h("span", { class: "badge" }, "Just ended") : null;
+
+const runPath = (run) => `/runs/${encodeURIComponent(run.session_id)}`;
+
+// liveRuns asks for what anybody may see; allRuns needs an account.
+async function loadRuns(signal) {
+  if (!token()) return { sessions: (await api("/api/v1/live/sessions", { signal })).sessions, next_cursor: null };
+  return api(query("/api/v1/sessions", { limit: 200 }), { signal });
+}
+
+export function render(main, { params }) {
+  setTitle("Runs");
+  let runs = [], cursor = null, stopped = false, timer = 0, failed = "";
+  let search = params.get("q") || "";
+  const chosen = new Set();
+  const cards = new Map(); // live cards by session
+  const abort = new AbortController();
+
+  const live = h("section", { class: "live-now", "aria-labelledby": "live-title", hidden: true },
+    h("h2", { id: "live-title" }, "On track now"), h("div", { class: "cards" }));
+  const body = h("tbody");
+  const found = h("p", { class: "muted small", role: "status" });
+  const box = h("input", { type: "search", id: "search", value: search, placeholder: "Name, date or id", autocomplete: "off" });
+  const table = h("table", { class: "runs" },
+    h("caption", { class: "sr" }, "Runs, newest first"),
+    h("thead", null, h("tr", null,
+      h("th", { scope: "col", class: "pick" }, h("span", { class: "sr" }, "Compare")),
+      h("th", { scope: "col" }, "Run"), h("th", { scope: "col" }, "Started"),
+      h("th", { scope: "col", class: "n" }, "Duration"), h("th", { scope: "col", class: "n" }, "Distance"),
+      h("th", { scope: "col", class: "n" }, "Energy"), h("th", { scope: "col", class: "n" }, "Efficiency"),
+      h("th", { scope: "col", class: "n" }, "Records"))),
+    body);
+  const more = h("button", { type: "button", class: "button secondary", hidden: true, on: { click: loadMore } }, "Show older runs");
+  const bar = h("div", { class: "compare-bar", hidden: true, role: "region", "aria-label": "Comparison" });
+  const empty = h("div", { class: "empty", hidden: true });
+
+  main.append(
+    h("div", { class: "wrap" },
+      h("h1", null, "Runs"),
+      live,
+      h("section", { "aria-labelledby": "all-title" },
+        h("div", { class: "list-head" },
+          h("h2", { id: "all-title" }, token() ? "All runs" : "Live runs"),
+          h("div", { class: "search" }, icon("search"), h("label", { for: "search", class: "sr" }, "Search runs"), box)),
+        h("div", { class: "card table-card" }, table), empty, found, more)),
+    bar);
+
+  box.addEventListener("input", () => {
+    search = box.value;
+    setParams({ q: search });
+    draw();
+    announce(found.textContent);
+  });
+
+  function matches(run) {
+    const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+    const text = `${runName(run)} ${run.session_id} ${date(new Date(run.start_time))} ${run.start_time}`.toLowerCase();
+    return words.every((word) => text.includes(word));
+  }
+
+  function row(run) {
+    const start = new Date(run.start_time);
+    const name = runName(run);
+    const pick = h("input", { type: "checkbox", checked: chosen.has(run.session_id), "aria-label": `Compare ${name}` });
+    pick.addEventListener("change", () => {
+      if (pick.checked && chosen.size >= MOST) { pick.checked = false; announce(`At most ${MOST} runs can be compared.`); return; }
+      pick.checked ? chosen.add(run.session_id) : chosen.delete(run.session_id);
+      drawBar();
+    });
+    const tr = h("tr", null,
+      h("td", { class: "pick" }, pick),
+      h("th", { scope: "row" }, h("a", { href: runPath(run) }, name), badge(run)),
+      h("td", { "data-label": "Started" }, h("span", { class: "nowrap" }, date(start)), " ", h("span", { class: "muted" }, hourMinute(start))),
+      h("td", { class: "n", "data-label": "Duration" }, duration(run.duration_s)),
+      h("td", { class: "n", "data-label": "Distance" }, run.distance_km == null ? NONE : `${num(run.distance_km, 2)} km`),
+      h("td", { class: "n", "data-label": "Energy" }, run.energy_wh == null ? NONE : `${num(run.energy_wh, 1)} Wh`),
+      h("td", { class: "n", "data-label": "Efficiency" }, run.efficiency_km_kwh == null ? NONE : `${num(run.efficiency_km_kwh, 1)} km/kWh`),
+      h("td", { class: "n", "data-label": "Records" }, count(run.record_count)));
+    tr.addEventListener("click", (e) => { if (!e.target.closest("a,input,.pick") && !getSelection().toString()) go(runPath(run)); });
+    return tr;
+  }
+
+  function draw() {
+    const shown = runs.filter(matches);
+    // Rows are made anew while nobody is inside them, so that the focus stays.
+    if (!body.contains(document.activeElement) || body.children.length !== shown.length) replace(body, shown.map(row));
+    table.parentNode.hidden = !shown.length;
+    empty.hidden = !!shown.length;
+    if (!shown.length) replace(empty, nothing());
+    found.textContent = failed || (search ? `${shown.length} of ${runs.length} runs` : shown.length ? `${shown.length} ${shown.length === 1 ? "run" : "runs"}` : "");
+    more.hidden = !cursor;
+    drawLive();
+    drawBar();
+  }
+
+  function nothing() {
+    if (failed) return h("p", null, failed);
+    if (search) return h("p", null, "No run matches the search.");
+    if (!currentUser()) return [h("p", null, "No car is on track."), h("p", { class: "muted" }, "Past runs are for the crew."), h("p", null, h("a", { class: "button", href: "/signin" }, "Sign in"))];
+    return [h("p", null, "No runs yet."), h("p", { class: "muted" }, "Point the bridge at this server, or import a file: ", h("code", null, "telemetryd import run.csv"), ".")];
+  }
+
+  function drawBar() {
+    bar.hidden = !chosen.size;
+    if (!chosen.size) return;
+    replace(bar, h("span", null, chosen.size === 1 ? "1 run chosen; choose another" : `${chosen.size} runs chosen`),
+      h("button", { type: "button", class: "quiet", on: { click: () => { chosen.clear(); replace(body); draw(); } } }, "Clear"),
+      h("a", { class: "button", href: `/compare?runs=${[...chosen].map(encodeURIComponent).join(",")}` }, icon("compare"), "Compare"));
+  }
+
+  function drawLive() {
+    const now = runs.filter(onTrack);
+    live.hidden = !now.length;
+    for (const [id, card] of cards) if (!now.some((run) => run.session_id === id)) { card.end(); cards.delete(id); }
+    for (const run of now.slice(0, 8)) {
+      if (!cards.has(run.session_id)) {
+        const card = liveCard(run);
+        cards.set(run.session_id, card);
+        live.lastChild.append(card.node);
+      }
+      cards.get(run.session_id).update(run);
+    }
+  }
+
+  async function load() {
+    clearTimeout(timer);
+    try {
+      const answer = await loadRuns(abort.signal);
+      const older = runs.length > answer.sessions.length ? runs.slice(answer.sessions.length) : [];
+      const known = new Set(answer.sessions.map((run) => run.session_id));
+      runs = [...answer.sessions, ...older.filter((run) => !known.has(run.session_id))];
+      if (!older.length) cursor = answer.next_cursor;
+      failed = "";
+    } catch (err) {
+      if (err.name === "AbortError") return;
+      failed = err.message;
+    }
+    if (stopped) return;
+    draw();
+    timer = setTimeout(load, document.hidden ? REFRESH * 6 : REFRESH);
+  }
+
+  async function loadMore() {
+    more.disabled = true;
+    try {
+      const answer = await api(query("/api/v1/sessions", { limit: 200, cursor }), { signal: abort.signal });
+      runs.push(...answer.sessions);
+      cursor = answer.next_cursor;
+      draw();
+    } catch (err) {
+      found.textContent = err.message;
+    }
+    more.disabled = false;
+  }
+
+  load();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+    abort.abort();
+    for (const card of cards.values()) card.end();
+  };
+}
+
+// liveCard shows a car's newest values and how its speed went in the last minute.
+function liveCard(run) {
+  const speed = h("span", { class: "big" }, NONE), power = h("dd", null, NONE), battery = h("dd", null, NONE), way = h("dd", null, NONE);
+  const since = h("span", { class: "muted small" });
+  const canvas = h("canvas", { class: "spark", "aria-hidden": "true" });
+  const points = [];
+  let due = 0, seen = Date.now();
+
+  const node = h("a", { class: "card live-card", href: runPath(run) },
+    h("div", { class: "live-head" }, h("strong", null, runName(run)), badge(run)),
+    h("div", { class: "live-main" },
+      h("p", { class: "figure" }, speed, h("span", { class: "unit" }, "km/h")), canvas),
+    h("dl", { class: "mini" },
+      h("div", null, h("dt", null, "Power"), power), h("div", null, h("dt", null, "Pack"), battery), h("div", null, h("dt", null, "Distance"), way)),
+    since);
+
+  function paint() {
+    due = 0;
+    const last = points[points.length - 1];
+    if (!last) return;
+    speed.textContent = last.speed_ms == null ? NONE : num(last.speed_ms * 3.6, 1);
+    power.textContent = last.power_w == null ? NONE : `${num(last.power_w)} W`;
+    battery.textContent = last.voltage_v == null ? NONE : `${num(last.voltage_v, 1)} V`;
+    way.textContent = last.distance_m == null ? NONE : `${num(last.distance_m / 1000, 2)} km`;
+    const ratio = devicePixelRatio || 1, w = canvas.clientWidth, ht = canvas.clientHeight;
+    if (!w) return;
+    canvas.width = w * ratio;
+    canvas.height = ht * ratio;
+    const g = canvas.getContext("2d");
+    g.scale(ratio, ratio);
+    const from = last.t - 60000;
+    const top = Math.max(5, ...points.map((p) => p.speed_ms || 0)) * 1.1;
+    g.beginPath();
+    points.forEach((p, i) => {
+      const x = ((p.t - from) / 60000) * w, y = ht - 2 - ((p.speed_ms || 0) / top) * (ht - 4);
+      i && p.t - points[i - 1].t < 3000 ? g.lineTo(x, y) : g.moveTo(x, y);
+    });
+    g.strokeStyle = css("--accent");
+    g.lineWidth = 1.8;
+    g.lineJoin = "round";
+    g.stroke();
+  }
+
+  const end = subscribe(run.session_id, {
+    snapshot: 60,
+    rate: 10,
+    fields: ["speed_ms", "power_w", "voltage_v", "distance_m"],
+    records(list) {
+      for (const record of list) points.push({ ...record, t: Date.parse(record.timestamp) });
+      const newest = points[points.length - 1].t;
+      while (points.length && points[0].t < newest - 60000) points.shift();
+      seen = Date.now();
+      due ||= requestAnimationFrame(paint);
+    },
+    restart() { points.length = 0; },
+  });
+  return {
+    node,
+    end() { end(); cancelAnimationFrame(due); node.remove(); },
+    update(now) {
+      since.textContent = `Running ${clockSpan(now.duration_s)} · ${Date.now() - seen > 5000 ? `silent since ${ago(seen)}` : `${count(now.record_count)} records`}`;
+    },
+  };
+}

@@ -1,0 +1,128 @@
+// Sign-in, sign-up, and one's own account.
+
+import { h, replace, toast } from "./dom.js";
+import { api } from "./api.js";
+import { currentUser, keepToken, loadUser } from "./account.js";
+import { go, setTitle } from "./router.js";
+import { date } from "./format.js";
+
+export function render(main, { args: [page], params }) {
+  const user = currentUser();
+  if (page === "account") {
+    if (!user) return void go("/signin");
+    return account(main, user);
+  }
+  if (user) return void go(destination(params));
+  page === "signup" ? signUp(main, params) : signIn(main, params);
+}
+
+// destination is where to go afterwards: a page of ours and nothing else.
+function destination(params) {
+  const next = params.get("next") || "/";
+  return next.startsWith("/") && !next.startsWith("//") && !next.includes("\\") ? next : "/";
+}
+
+const field = (label, props, hint) => {
+  const id = `f-${props.name}`;
+  return h("div", { class: "field" }, h("label", { for: id }, label),
+    h("input", { id, required: true, "aria-describedby": hint && `${id}-hint`, ...props }),
+    hint && h("p", { class: "hint", id: `${id}-hint` }, hint));
+};
+
+// form sends its values with work, shows what went wrong, and keeps the focus
+// where it helps.
+function form(title, submit, work, ...content) {
+  const problem = h("p", { class: "problem", role: "alert" });
+  const button = h("button", { class: "button wide", type: "submit" }, submit);
+  const node = h("form", { class: "card form", novalidate: true, "aria-labelledby": "form-title" }, h("h1", { id: "form-title" }, title), ...content, problem, button);
+  node.addEventListener("submit", async (e) => {
+    e.preventDefault();
+    const missing = [...node.elements].find((el) => !el.checkValidity());
+    if (missing) {
+      problem.textContent = `${missing.labels[0].textContent}: ${missing.validationMessage}`;
+      missing.setAttribute("aria-invalid", "true");
+      missing.focus();
+      return;
+    }
+    problem.textContent = "";
+    button.disabled = true;
+    try {
+      await work(Object.fromEntries(new FormData(node)), node);
+    } catch (err) {
+      problem.textContent = err.message;
+      node.querySelector("[type=password]")?.focus();
+    }
+    button.disabled = false;
+  });
+  return node;
+}
+
+const email = () => field("E-mail", { name: "email", type: "email", autocomplete: "username", autocapitalize: "none", spellcheck: "false" });
+
+function signIn(main, params) {
+  setTitle("Sign in");
+  const node = form("Sign in", "Sign in", async (values) => {
+    const answer = await api("/api/v1/auth/signin", { method: "POST", body: { email: values.email, password: values.password, remember: values.remember === "on" } });
+    keepToken(answer.token, values.remember === "on");
+    history.replaceState(null, "", destination(params));
+    await loadUser(); // tells the frame, which shows that page
+  },
+  email(),
+  field("Password", { name: "password", type: "password", autocomplete: "current-password" }),
+  h("label", { class: "check" }, h("input", { type: "checkbox", name: "remember" }), "Keep me signed in on this device"));
+  main.append(h("div", { class: "narrow" }, node, h("p", { class: "muted center" }, "New on the crew? ", h("a", { href: "/signup" }, "Ask for an account"))));
+  node.querySelector("input").focus();
+}
+
+function signUp(main, params) {
+  setTitle("New account");
+  const node = form("New account", "Create account", async (values) => {
+    const body = { email: values.email, password: values.password };
+    if (values.name) body.name = values.name;
+    if (values.requested_role) body.requested_role = values.requested_role;
+    const answer = await api("/api/v1/auth/signup", { method: "POST", body });
+    keepToken(answer.token, false);
+    history.replaceState(null, "", destination(params));
+    await loadUser();
+    toast(values.requested_role === "internal" ? "Your account is ready. An administrator will decide on full access." : "Your account is ready.");
+  },
+  field("Name", { name: "name", autocomplete: "name", required: false, maxlength: 80 }),
+  email(),
+  field("Password", { name: "password", type: "password", autocomplete: "new-password", minlength: 12 }, "At least 12 characters."),
+  h("div", { class: "field" }, h("label", { for: "f-role" }, "Access"),
+    h("select", { id: "f-role", name: "requested_role" },
+      h("option", { value: "external" }, "Guest of the team: runs of the last 7 days"),
+      h("option", { value: "internal" }, "Team member: all runs, once approved"))));
+  main.append(h("div", { class: "narrow" }, node, h("p", { class: "muted center" }, "Already have one? ", h("a", { href: "/signin" }, "Sign in"))));
+  node.querySelector("input").focus();
+}
+
+const roles = { guest: "Guest: live runs only", external: "Guest of the team: runs of the last 7 days", internal: "Team member: all runs", admin: "Administrator" };
+
+function account(main, user) {
+  setTitle("Account");
+  const access = h("dd", null, roles[user.role]);
+  const upgrade = h("p");
+  const ask = async () => {
+    try {
+      await api("/api/v1/auth/upgrade", { method: "POST" });
+      replace(upgrade, "Full access was asked for. An administrator will decide.");
+    } catch (err) { toast(err.message, "error"); }
+  };
+  if (user.approval_status === "pending") upgrade.append("Full access was asked for. An administrator will decide.");
+  else if (user.role === "external" || user.role === "guest") upgrade.append(h("button", { class: "button secondary", type: "button", on: { click: ask } }, "Ask for full access"));
+  const change = form("Change password", "Change password", async (values, node) => {
+    await api("/api/v1/auth/password", { method: "POST", body: { current_password: values.current, new_password: values.new } });
+    node.reset();
+    toast("The password is changed. Other devices were signed out.");
+  },
+  h("input", { type: "text", name: "username", value: user.email, autocomplete: "username", hidden: true, "aria-hidden": "true", tabindex: "-1" }),
+  field("Current password", { name: "current", type: "password", autocomplete: "current-password" }),
+  field("New password", { name: "new", type: "password", autocomplete: "new-password", minlength: 12 }, "At least 12 characters."));
+  change.querySelector("h1").replaceWith(h("h2", { id: "form-title" }, "Change password"));
+  main.append(h("div", { class: "narrow" },
+    h("div", { class: "card form" }, h("h1", null, user.name || "Account"),
+      h("dl", { class: "facts" },
+        h("dt", null, "E-mail"), h("dd", null, user.email), h("dt", null, "Access"), access,
+        h("dt", null, "Since"), h("dd", null, date(new Date(user.created_at)))), upgrade), change));
+}

@@ -1,0 +1,70 @@
+// The moving window over the live stream: every record of the last seconds,
+// drawn as fast as the screen shows it.
+
+import { onState, subscribe } from "./live.js";
+import { withGaps } from "./charts.js";
+
+export class Live {
+  // to: start (ms), metrics, draw(data, a, b, newest), seen(points, present),
+  // state(text), refused(message).
+  constructor(session, span, to) {
+    Object.assign(this, { span, to, metrics: to.metrics, records: [], x: [], due: 0 });
+    this.present = new Set();
+    this.unwatch = onState((state) => { this.now = state; to.state(state); });
+    this.end = subscribe(session, {
+      snapshot: span,
+      records: (list) => this.take(list),
+      restart: () => { this.records = []; this.x = []; },
+      refused: (message) => to.refused(message),
+    });
+    this.resumed = () => { if (!document.hidden) this.later(); };
+    document.addEventListener("visibilitychange", this.resumed);
+  }
+
+  stop() {
+    this.end();
+    this.unwatch();
+    cancelAnimationFrame(this.due);
+    document.removeEventListener("visibilitychange", this.resumed);
+    this.stopped = true;
+  }
+
+  take(list) {
+    const points = [], fresh = [];
+    let late = false;
+    for (const record of list) {
+      const x = (Date.parse(record.timestamp) - this.to.start) / 1000;
+      late ||= this.x.length > 0 && x < this.x[this.x.length - 1];
+      this.x.push(x);
+      this.records.push(record);
+      if (record.latitude || record.longitude) points.push([record.longitude, record.latitude, x]);
+      for (const name in record) if (typeof record[name] === "number" && !this.present.has(name)) { this.present.add(name); fresh.push(name); }
+    }
+    if (late) { // out of order: sort once, it is rare
+      const order = this.x.map((_, i) => i).sort((i, j) => this.x[i] - this.x[j]);
+      this.records = order.map((i) => this.records[i]);
+      this.x = order.map((i) => this.x[i]);
+    }
+    const oldest = this.x[this.x.length - 1] - this.span - 2;
+    let drop = 0;
+    while (drop < this.x.length && this.x[drop] < oldest) drop++;
+    if (drop > 200 || drop > this.x.length / 4) { this.x = this.x.slice(drop); this.records = this.records.slice(drop); }
+    this.to.seen(points, fresh);
+    this.later();
+  }
+
+  later() { if (!this.stopped) this.due ||= requestAnimationFrame(() => this.draw()); }
+
+  draw() {
+    this.due = 0;
+    if (this.stopped || !this.x.length) return;
+    const newest = this.x[this.x.length - 1];
+    const steps = this.x.slice(1).map((v, i) => v - this.x[i]).sort((p, q) => p - q);
+    const gap = Math.max(2, 5 * (steps[steps.length >> 1] || 0.2));
+    const columns = this.metrics.map((name) => this.records.map((r) => (typeof r[name] === "number" ? r[name] : null)));
+    const data = withGaps(this.x, columns, gap);
+    const out = {};
+    this.metrics.forEach((name, i) => { out[name] = [{ min: data.columns[i], max: data.columns[i], avg: data.columns[i] }]; });
+    this.to.draw({ x: data.x, columns: out, info: { short: "every record", text: "every record, live", width: 0, level: "raw" } }, newest - this.span, newest, newest);
+  }
+}
