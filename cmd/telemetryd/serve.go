@@ -7,12 +7,14 @@ import (
 	"runtime/debug"
 
 	"github.com/ecovolt/telemetryd/internal/daemon"
+	"github.com/ecovolt/telemetryd/internal/demo"
 )
 
 type serveCmd struct {
 	databaseFlags
 	policyFlags
 	daemon.Config
+	Demo bool `help:"Fill the daemon for a first look: an administrator, finished runs, and a car that drives."`
 }
 
 // memoryGoal makes the collector work harder before the daemon grows past it.
@@ -37,21 +39,48 @@ func (s serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	config := s.Config
 	config.DatabaseURL, config.Log, config.Version = url, log, version
+	if s.Demo {
+		config.DemoKey = demo.NewKey()
+	}
 	d, err := daemon.Start(ctx, config)
 	if err != nil {
 		return err
 	}
 	log.Info("serving", "url", d.URL(), "version", version)
 	fmt.Printf("telemetryd is at %s\n", d.URL())
+	endDemo := func() {}
+	if s.Demo {
+		if endDemo, err = s.startDemo(ctx, d, config.DemoKey, log); err != nil {
+			log.Error("the demo does not start", "error", err)
+		}
+	}
 	select {
 	case err = <-d.Failed():
 	case <-ctx.Done():
 		log.Info("stopping: finishing what was accepted")
 	}
+	endDemo()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Drain)
 	defer cancel()
 	if stopErr := d.Stop(drain); err == nil {
 		err = stopErr
 	}
 	return err
+}
+
+// startDemo fills the daemon and says how to sign in. It gives what stops the
+// demo's car; that must come before the daemon stops.
+func (s serveCmd) startDemo(ctx context.Context, d *daemon.Daemon, key string, log *slog.Logger) (func(), error) {
+	dir := s.databaseFlags.DataDir
+	if s.databaseFlags.DatabaseURL != "" {
+		dir = ""
+	}
+	ctx, stop := context.WithCancel(ctx)
+	password, done, err := demo.Start(ctx, demo.Options{Auth: d.Auth, Store: d.Store, URL: d.URL(), Key: key, Dir: dir, Log: log})
+	if err != nil {
+		stop()
+		return func() {}, err
+	}
+	fmt.Printf("sign in as %s with the password %s\n", demo.Email, password)
+	return func() { stop(); <-done }, nil
 }
