@@ -22,23 +22,27 @@ import (
 // published npm clients, against the whole daemon.
 func TestClientsOnDaemon(t *testing.T) {
 	t.Parallel()
-	const file = "telemetry.test.mjs"
-	for _, version := range []string{"1.17.0", "1.17.4", "newest"} {
-		t.Run(version, func(t *testing.T) {
-			d := startDaemon(t)
-			control := httptest.NewServer(d)
-			defer control.Close()
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-			defer cancel()
-			node := exec.CommandContext(ctx, "node", "--test-reporter=spec", file)
-			node.Dir = "../../test/node"
-			node.Env = append(os.Environ(), "CONVEX_VERSION="+version, "CONVEX_URL="+d.url, "CONVEX_CONTROL="+control.URL, "CONVEX_KEY="+d.config.DeployKey)
-			output, err := node.CombinedOutput()
-			t.Logf("%s", output)
-			if err != nil {
-				t.Errorf("node %s (are the clients installed? npm ci --prefix test/node): %v", file, err)
-			}
-		})
+	for _, file := range []string{"telemetry.test.mjs", "accounts.test.mjs"} {
+		for _, version := range []string{"1.17.0", "1.17.4", "newest"} {
+			t.Run(file+" "+version, func(t *testing.T) { runClient(t, file, version) })
+		}
+	}
+}
+
+func runClient(t *testing.T, file, version string) {
+	d := startDaemon(t)
+	control := httptest.NewServer(d)
+	defer control.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	node := exec.CommandContext(ctx, "node", "--test-reporter=spec", file)
+	node.Dir = "../../test/node"
+	node.Env = append(os.Environ(), "CONVEX_VERSION="+version, "CONVEX_URL="+d.url, "CONVEX_CONTROL="+control.URL, "CONVEX_KEY="+d.config.DeployKey,
+		"ADMIN_EMAIL="+d.config.AdminEmail, "ADMIN_PASSWORD="+d.config.AdminPassword)
+	output, err := node.CombinedOutput()
+	t.Logf("%s", output)
+	if err != nil {
+		t.Errorf("node %s (are the clients installed? npm ci --prefix test/node): %v", file, err)
 	}
 }
 
@@ -56,7 +60,7 @@ func startDaemon(t *testing.T) *restartable {
 	t.Helper()
 	r := &restartable{t: t, config: daemon.Config{
 		Listen: "127.0.0.1:0", DeployKey: "prod:car|secret", DatabaseURL: dbtest.URL(t), Tick: 100 * time.Millisecond,
-		MaxUpload: 1 << 20, MaxIngests: 4,
+		MaxUpload: 1 << 20, MaxIngests: 4, AdminEmail: "admin@example.org", AdminPassword: "the first administrator",
 	}}
 	var err error
 	if r.daemon, err = daemon.Start(t.Context(), r.config); err != nil {
