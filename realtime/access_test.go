@@ -234,11 +234,14 @@ func TestCompressedBomb(t *testing.T) {
 	c := in.dial(t, "")
 	c.expect("hello")
 	c.conn.EnableWriteCompression(true)
-	if err := c.conn.WriteMessage(websocket.TextMessage, []byte(`{"type":"`+strings.Repeat(" ", 8<<20)+`"}`)); err != nil {
+	// 256 KiB of JSON that would be answered by an error if it were read whole;
+	// compressed it is below the limit of what comes over the wire.
+	bomb := []byte(`{"type":"` + strings.Repeat(" ", 256<<10) + `"}`)
+	if err := c.conn.WriteMessage(websocket.TextMessage, bomb); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.tryNext(); !websocket.IsCloseError(err, websocket.CloseMessageTooBig) {
-		t.Errorf("ended with %v, want too big", err)
+	if m, err := c.tryNext(); !websocket.IsCloseError(err, websocket.CloseMessageTooBig) {
+		t.Errorf("ended with %v %+v, want too big", err, m)
 	}
 }
 
