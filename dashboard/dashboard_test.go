@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -573,5 +574,77 @@ func TestCancelledContextIsAnError(t *testing.T) {
 	}
 	if err := s.SetDefaultView(ctx, owner, "abc"); err == nil {
 		t.Error("a cancelled write succeeded")
+	}
+}
+
+func TestImportAddsWhatIsMissing(t *testing.T) {
+	s, pool := setup(t)
+	ctx := t.Context()
+	at := time.Date(2025, 5, 1, 12, 0, 0, 5e6, time.UTC)
+	in := dashboard.Imported{
+		Preferences: &dashboard.ImportedPreferences{ID: "p1", CreatedAt: at, UpdatedAt: at},
+		Views: []dashboard.ImportedView{{
+			ID: "v1", NewView: dashboard.NewView{ViewKey: "mine", Name: " Mine ", Kind: "custom"}, Revision: 4, CreatedAt: at, UpdatedAt: at,
+			Widgets: []dashboard.ImportedWidget{{ID: "w1", WidgetInput: widget("one"), CreatedAt: at, UpdatedAt: at}},
+		}},
+		Acknowledgements: []dashboard.ImportedAcknowledgement{{ID: "a1", EventKey: "event", CreatedAt: at, AcknowledgedAt: at}},
+	}
+	want := dashboard.ImportCounts{Preferences: 1, Views: 1, Widgets: 1, Acknowledgements: 1}
+	if got := must[dashboard.ImportCounts](t)(s.Import(ctx, owner, in)); got != want {
+		t.Errorf("first import: %+v", got)
+	}
+	views := must[[]dashboard.View](t)(s.Views(ctx, owner))
+	if v := views[0]; v.ID != "v1" || v.Name != "Mine" || v.Revision != 4 || v.CreatedAt != float64(at.UnixMilli()) {
+		t.Errorf("view: %+v", v)
+	}
+	must[int](t)(s.RemoveWidget(ctx, owner, "v1", "one", nil))
+	before := version(t, pool)
+	if got := must[dashboard.ImportCounts](t)(s.Import(ctx, owner, in)); got != (dashboard.ImportCounts{}) {
+		t.Errorf("second import: %+v", got)
+	}
+	if n := len(must[[]dashboard.Widget](t)(s.Widgets(ctx, owner, "v1"))); n != 0 {
+		t.Error("an import brought a removed widget back")
+	}
+	if version(t, pool) != before {
+		t.Error("an import of nothing new was announced")
+	}
+	// Another account's view of the same key is its own.
+	in.Views[0].ID, in.Views[0].Widgets[0].ID, in.Preferences.ID, in.Acknowledgements[0].ID = "v2", "w2", "p2", "a2"
+	if got := must[dashboard.ImportCounts](t)(s.Import(ctx, "grace", in)); got != want {
+		t.Errorf("another account's: %+v", got)
+	}
+}
+
+func TestImportBeyondTheRulesAddsNothing(t *testing.T) {
+	s, pool := setup(t)
+	view := func(i int) dashboard.ImportedView {
+		return dashboard.ImportedView{ID: fmt.Sprint("v", i), NewView: dashboard.NewView{ViewKey: fmt.Sprint("view-", i), Name: "x", Kind: "custom"}, Revision: 1}
+	}
+	tooMany := dashboard.Imported{}
+	for i := range dashboard.MaxViews + 1 {
+		tooMany.Views = append(tooMany.Views, view(i))
+	}
+	badWidget := view(0)
+	badWidget.Widgets = []dashboard.ImportedWidget{{ID: "w", WidgetInput: widget("x")}}
+	badKey, badName, x := view(0), view(0), "x"
+	badKey.ViewKey, badName.Name = "X", ""
+	for code, in := range map[string]dashboard.Imported{
+		"VIEW_LIMIT":        tooMany,
+		"INVALID_WIDGET_ID": {Views: []dashboard.ImportedView{view(1), badWidget}},
+		"INVALID_VIEW_KEY":  {Views: []dashboard.ImportedView{view(1), badKey}},
+		"INVALID_VIEW_NAME": {Views: []dashboard.ImportedView{view(1), badName}},
+		"INVALID_EVENT_KEY": {Views: []dashboard.ImportedView{view(1)}, Acknowledgements: []dashboard.ImportedAcknowledgement{{ID: "a", EventKey: x}}},
+		"": {Views: []dashboard.ImportedView{view(1)},
+			Preferences: &dashboard.ImportedPreferences{PreferencesChange: dashboard.PreferencesChange{Theme: &x}}},
+	} {
+		if _, err := s.Import(t.Context(), owner, in); err == nil {
+			t.Errorf("%s: imported", code)
+		} else {
+			wantCode(t, err, code)
+		}
+	}
+	var n int
+	if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM dashboard_views").Scan(&n); err != nil || n != 0 {
+		t.Errorf("%d views were left behind, error %v", n, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -167,5 +168,37 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 	}
 	if v := topicVersion(t, pool, schema.TopicNotifications("run")); v != 2 {
 		t.Errorf("version %d: a clean-up of nothing must not be announced", v)
+	}
+}
+
+func TestImportedNotificationsAreStoredOnce(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	store := timeseries.New(pool, timeseries.Options{})
+	at := time.Date(2025, 5, 1, 12, 0, 0, 0, time.UTC)
+	var list []timeseries.ImportedNotification
+	for i, title := range []string{"a", "b", "a"} { // two are equal, and both count
+		list = append(list, timeseries.ImportedNotification{
+			NewNotification: notification("run", title, "x"), StoredAt: at.Add(time.Duration(i) * time.Second),
+		})
+	}
+	for i, step := range []struct{ n, want int }{{1, 1}, {3, 2}, {3, 0}} {
+		if added, err := store.ImportNotifications(t.Context(), "run", list[:step.n]); added != step.want || err != nil {
+			t.Errorf("import %d added %d, error %v; want %d", i+1, added, err, step.want)
+		}
+	}
+	stored, err := store.Notifications(t.Context(), "run", 10, "")
+	if err != nil || titles(stored) != "a b a" || stored[0].CreationTime != float64(list[2].StoredAt.UnixMilli()) {
+		t.Errorf("%+v, %v", stored, err)
+	}
+	if v := topicVersion(t, pool, schema.TopicNotifications("run")); v != 2 {
+		t.Errorf("version %d: an import of nothing new must not be announced", v)
+	}
+	list[1].Severity = "loud"
+	if _, err := store.ImportNotifications(t.Context(), "run", list); !fault.Is(err, fault.Invalid) {
+		t.Errorf("a bad one: error %v", err)
+	}
+	if _, err := store.ImportNotifications(t.Context(), "other", list[:1]); !fault.Is(err, fault.Invalid) {
+		t.Errorf("one of another session: error %v", err)
 	}
 }
