@@ -68,6 +68,22 @@ type part struct {
 	first, last time.Time
 	skip        int
 	records     int
+	marks       waymarks // only of parts that were just found
+}
+
+// markEvery is how many records lie from one remembered place to the next.
+// It divides ArchivePartRecords.
+const markEvery = 100
+
+// waymarks are places in a session: times, each with how many records of the same
+// time stand before the one meant.
+type waymarks struct {
+	times []time.Time
+	skips []int32
+}
+
+func (m *waymarks) add(n waymarks) {
+	m.times, m.skips = append(m.times, n.times...), append(m.skips, n.skips...)
 }
 
 // archived is the session's row as far as archives need it.
@@ -84,14 +100,9 @@ func (a *Archives) List(ctx context.Context, sessionID string) (*Archive, error)
 	if err != nil || s == nil {
 		return nil, err
 	}
-	index, err := readParts(ctx, a.store.pool, s.session)
+	index, err := a.divided(ctx, s.session, s.batch)
 	if err != nil {
 		return nil, err
-	}
-	if index.batch != s.batch {
-		if index, err = a.refreshed(ctx, s.session); err != nil {
-			return nil, err
-		}
 	}
 	secret, err := a.key(ctx)
 	if err != nil {
@@ -206,13 +217,22 @@ func readParts(ctx context.Context, db querier, session int32) (division, error)
 			return division{}, fmt.Errorf("read archive parts: %w", err)
 		}
 		if number != nil {
-			d.parts = append(d.parts, part{*number, *batch, *first, *last, *skip, *records})
+			d.parts = append(d.parts, part{number: *number, batch: *batch, first: *first, last: *last, skip: *skip, records: *records})
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return division{}, fmt.Errorf("read archive parts: %w", err)
 	}
 	return d, nil
+}
+
+// divided gives the division of a session that knows that batch at least.
+func (a *Archives) divided(ctx context.Context, session, batch int32) (division, error) {
+	d, err := readParts(ctx, a.store.pool, session)
+	if err == nil && d.batch < batch {
+		d, err = a.refreshed(ctx, session)
+	}
+	return d, err
 }
 
 // refreshTimeout bounds one division of a session. It does not end with the
@@ -316,14 +336,16 @@ func keptParts(parts []part, touched time.Time) int {
 // be of the batches up to one known; when another has arrived meanwhile, its
 // records are left out, which the index alone cannot do.
 func scanParts(ctx context.Context, tx pgx.Tx, session int32, from part, batch int32, end time.Time) ([]part, error) {
-	args := []any{session, from.first, end, from.skip, ArchivePartRecords, from.number}
-	for filter := ""; ; filter = "AND batch <= $7" {
+	args := []any{session, from.first, end, from.skip, ArchivePartRecords, from.number, markEvery}
+	for filter := ""; ; filter = "AND batch <= $8" {
 		if filter != "" {
 			args = append(args, batch)
 		}
 		rows, err := tx.Query(ctx, `
 			SELECT $6 + (n - 1 - $4) / $5, min(time), max(time), count(*)::int,
 				min(n - r) FILTER (WHERE (n - 1 - $4) % $5 = 0)::int,
+				array_agg(time ORDER BY n) FILTER (WHERE (n - 1 - $4) % $7 = 0),
+				array_agg((n - r)::int ORDER BY n) FILTER (WHERE (n - 1 - $4) % $7 = 0),
 				(SELECT s.batch FROM sessions s WHERE s.session = $1)
 			FROM (
 				SELECT time, row_number() OVER ordered AS n, rank() OVER ordered AS r
@@ -340,7 +362,7 @@ func scanParts(ctx context.Context, tx pgx.Tx, session int32, from part, batch i
 		seen := batch
 		parts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (part, error) {
 			p := part{batch: batch}
-			err := row.Scan(&p.number, &p.first, &p.last, &p.records, &p.skip, &seen)
+			err := row.Scan(&p.number, &p.first, &p.last, &p.records, &p.skip, &p.marks.times, &p.marks.skips, &seen)
 			return p, err
 		})
 		if err != nil {
@@ -354,21 +376,20 @@ func scanParts(ctx context.Context, tx pgx.Tx, session int32, from part, batch i
 
 // writeParts replaces the parts from number keep on.
 func writeParts(ctx context.Context, tx pgx.Tx, session int32, d division, keep int) error {
-	var batch pgx.Batch
-	batch.Queue("DELETE FROM archive_parts WHERE session = $1 AND part >= $2", session, keep)
-	var numbers, skips, records []int
-	var batches []int32
-	var firsts, lasts []time.Time
-	for _, p := range d.parts[keep:] {
-		numbers, skips, records = append(numbers, p.number), append(skips, p.skip), append(records, p.records)
-		batches, firsts, lasts = append(batches, p.batch), append(firsts, p.first), append(lasts, p.last)
+	_, err := tx.Exec(ctx, "DELETE FROM archive_parts WHERE session = $1 AND part >= $2", session, keep)
+	if err != nil {
+		return err
 	}
-	batch.Queue(`
-		INSERT INTO archive_parts (session, part, batch, first_time, skip, last_time, records)
-		SELECT $1, * FROM unnest($2::int[], $3::int[], $4::timestamptz[], $5::int[], $6::timestamptz[], $7::int[])`,
-		session, numbers, batches, firsts, skips, lasts, records)
-	batch.Queue(`
+	rows := make([][]any, 0, len(d.parts)-keep)
+	for _, p := range d.parts[keep:] {
+		rows = append(rows, []any{session, p.number, p.batch, p.first, p.skip, p.last, p.records, p.marks.times, p.marks.skips})
+	}
+	columns := []string{"session", "part", "batch", "first_time", "skip", "last_time", "records", "mark_times", "mark_skips"}
+	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"archive_parts"}, columns, pgx.CopyFromRows(rows)); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
 		INSERT INTO archives (session, batch, records) VALUES ($1, $2, $3)
 		ON CONFLICT (session) DO UPDATE SET batch = $2, records = $3`, session, d.batch, d.records)
-	return tx.SendBatch(ctx, &batch).Close()
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,6 +35,13 @@ func (a *Archives) File(ctx context.Context, name string) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	var d division
+	if file.kind == archiveOverview {
+		// Where the parts begin tells most of where its records are.
+		if d, err = a.divided(ctx, file.session, file.batch); err != nil {
+			return nil, err
+		}
+	}
 	conn, err := a.store.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("make archive file: %w", err)
@@ -54,7 +62,7 @@ func (a *Archives) File(ctx context.Context, name string) ([]byte, error) {
 	case archivePreview:
 		err = out.part(ctx, conn, ArchivePreviewRecords)
 	case archiveOverview:
-		err = out.overview(ctx, conn)
+		err = out.overview(ctx, conn, d)
 	default:
 		return nil, errNoArchive()
 	}
@@ -138,10 +146,9 @@ func (w *archiveWriter) part(ctx context.Context, conn *pgxpool.Conn, most int64
 	return rows.Err()
 }
 
-// overview writes records of the whole session, evenly spaced. A first pass
-// over the times finds where they lie, a second fetches just those.
-func (w *archiveWriter) overview(ctx context.Context, conn *pgxpool.Conn) error {
-	times, skips, err := w.marks(ctx, conn)
+// overview writes records of the whole session, evenly spaced.
+func (w *archiveWriter) overview(ctx context.Context, conn *pgxpool.Conn, d division) error {
+	places, err := w.places(ctx, conn, d)
 	if err != nil {
 		return err
 	}
@@ -153,7 +160,7 @@ func (w *archiveWriter) overview(ctx context.Context, conn *pgxpool.Conn) error 
 			OFFSET mark.skip LIMIT 1
 		) t
 		ORDER BY mark.place`,
-		pgx.QueryResultFormats{pgx.BinaryFormatCode}, f.session, times, skips, f.batch)
+		pgx.QueryResultFormats{pgx.BinaryFormatCode}, f.session, places.times, places.skips, f.batch)
 	if err != nil {
 		return err
 	}
@@ -164,42 +171,113 @@ func (w *archiveWriter) overview(ctx context.Context, conn *pgxpool.Conn) error 
 	return rows.Err()
 }
 
-// marks gives the times of the overview's records, each with how many records
-// of the same time stand before it.
-func (w *archiveWriter) marks(ctx context.Context, conn *pgxpool.Conn) (times []time.Time, skips []int32, err error) {
+// places finds where the overview's records lie. In parts that no batch has
+// touched since the file was named, they are at marks, if the session is long
+// enough for marks to be close together; the rest is counted through.
+func (w *archiveWriter) places(ctx context.Context, conn *pgxpool.Conn, d division) (waymarks, error) {
 	f := w.file
-	args := []any{f.session, f.firstTime(), f.lastTime(), spaced(int64(f.records), ArchiveOverviewRecords)}
-	for filter := ""; ; filter = "AND batch <= $5" {
-		// As in scanParts: times alone while no later batch is there.
+	wanted := overviewPlaces(int64(f.records))
+	from := part{first: f.firstTime()}
+	var found waymarks
+	if int64(f.records) >= ArchiveOverviewRecords*markEvery {
+		untouched := 0
+		for untouched < len(d.parts) && d.parts[untouched].batch <= f.batch && d.parts[untouched].records == ArchivePartRecords {
+			untouched++
+		}
+		if untouched > 0 {
+			untouched-- // counting begins in it
+			from = d.parts[untouched]
+		}
+		inMarks, _ := slices.BinarySearch(wanted, int64(untouched)*ArchivePartRecords)
+		var err error
+		if found, err = w.readMarks(ctx, conn, wanted[:inMarks]); err != nil {
+			return waymarks{}, err
+		}
+		if len(found.times) < inMarks { // a batch has just touched a part
+			return w.countThrough(ctx, conn, part{first: f.firstTime()}, wanted)
+		}
+		wanted = wanted[inMarks:]
+	}
+	rest, err := w.countThrough(ctx, conn, from, wanted)
+	found.add(rest)
+	return found, err
+}
+
+// overviewPlaces lists the records of a session that its overview shows. Of a
+// long session all but the last are at marks.
+func overviewPlaces(n int64) []int64 {
+	places := spaced(n, ArchiveOverviewRecords)
+	if n >= ArchiveOverviewRecords*markEvery {
+		for i := range places[:len(places)-1] {
+			places[i] = (places[i] + markEvery/2) / markEvery * markEvery
+		}
+	}
+	return places
+}
+
+// readMarks looks places up, those in parts that no batch has touched since the
+// file was named.
+func (w *archiveWriter) readMarks(ctx context.Context, conn *pgxpool.Conn, places []int64) (waymarks, error) {
+	rows, err := conn.Query(ctx, `
+		SELECT p.mark_times[1 + at % $3 / $4], p.mark_skips[1 + at % $3 / $4]
+		FROM unnest($2::bigint[]) AS at
+		JOIN archive_parts p ON p.session = $1 AND p.part = at / $3 AND p.batch <= $5
+		ORDER BY at`, w.file.session, places, int64(ArchivePartRecords), int64(markEvery), w.file.batch)
+	if err != nil {
+		return waymarks{}, err
+	}
+	return collectMarks(rows)
+}
+
+func collectMarks(rows pgx.Rows) (m waymarks, err error) {
+	var at time.Time
+	var skip int32
+	_, err = pgx.ForEachRow(rows, []any{&at, &skip}, func() error {
+		m.times, m.skips = append(m.times, at), append(m.skips, skip)
+		return nil
+	})
+	return m, err
+}
+
+// countThrough finds records of the file by their place in the session, counting
+// through its times from the beginning of a part. Records of later batches
+// are left out, which takes more than the index and so is only done when
+// there are any.
+func (w *archiveWriter) countThrough(ctx context.Context, conn *pgxpool.Conn, from part, places []int64) (waymarks, error) {
+	f := w.file
+	args := []any{f.session, from.first, f.lastTime(), places, int64(from.number)*ArchivePartRecords - int64(from.skip)}
+	for filter := ""; ; filter = "AND batch <= $6" {
 		if filter != "" {
 			args = append(args, f.batch)
 		}
 		rows, err := conn.Query(ctx, `
-			SELECT time, (n - r)::int, (SELECT s.batch FROM sessions s WHERE s.session = $1)
+			SELECT time, (n - r)::int
 			FROM (
 				SELECT time, row_number() OVER ordered AS n, rank() OVER ordered AS r
 				FROM telemetry
 				WHERE session = $1 AND time >= $2 AND time <= $3 `+filter+`
 				WINDOW ordered AS (ORDER BY time)
 			) ranked
-			JOIN unnest($4::bigint[]) AS place ON place = n - 1
+			JOIN unnest($4::bigint[]) AS place ON place = n - 1 + $5
 			ORDER BY n`, args...)
 		if err != nil {
-			return nil, nil, err
+			return waymarks{}, err
 		}
-		times, skips = times[:0], skips[:0]
-		newest := f.batch
-		var at time.Time
-		var skip int32
-		_, err = pgx.ForEachRow(rows, []any{&at, &skip, &newest}, func() error {
-			times, skips = append(times, at), append(skips, skip)
-			return nil
-		})
+		found, err := collectMarks(rows)
+		if err != nil || filter != "" {
+			return found, err
+		}
+		// If none had arrived by now, none was counted.
+		var newest int32
+		err = conn.QueryRow(ctx, "SELECT batch FROM sessions WHERE session = $1", f.session).Scan(&newest)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return waymarks{}, errNoArchive()
+		}
 		if err != nil {
-			return nil, nil, err
+			return waymarks{}, err
 		}
-		if newest == f.batch || filter != "" {
-			return times, skips, nil
+		if newest == f.batch {
+			return found, nil
 		}
 	}
 }

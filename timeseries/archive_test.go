@@ -223,7 +223,7 @@ func TestArchivePreviewAndOverview(t *testing.T) {
 			storeSamples(t, store, session, batch)
 
 			preview := numbers(t, archiveFile(t, archives, partList(t, archives, session).Parts[0].PreviewName))
-			checkSpacing(t, preview, min(n, 3000), 160)
+			checkSpacing(t, preview, min(n, 3000), 160, 0)
 
 			named, err := archives.Overview(t.Context(), session)
 			if err != nil {
@@ -239,7 +239,7 @@ func TestArchivePreviewAndOverview(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := numbers(t, overview.Records)
-			checkSpacing(t, got, n, 1500)
+			checkSpacing(t, got, n, 1500, 0)
 			if overview.Version != "overview-v1" || overview.Stats != named.Stats || named.Stats.RecordCount != float64(n) || named.Points != len(got) || named.Records != int64(n) {
 				t.Errorf("version %q, stats %+v, %+v announced and %d given", overview.Version, overview.Stats, named, len(got))
 			}
@@ -258,8 +258,75 @@ func TestArchivePreviewAndOverview(t *testing.T) {
 	}
 }
 
-// checkSpacing wants most of the numbers 0 to n-1, evenly and both ends.
-func checkSpacing(t *testing.T, got []int, n, most int) {
+// The overview of a long session is found by marks, not by counting through it.
+// It must show the same, also after records arrived in the middle, at the end,
+// and at the time of a mark.
+func TestOverviewOfALongSession(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	store := timeseries.New(pool, timeseries.Options{})
+	archives := timeseries.NewArchives(store)
+	const n = 157_001 // five at a time
+	_, err := pool.Exec(t.Context(), `
+		WITH s AS (
+			INSERT INTO sessions (id, first_time, last_time, records, batch)
+			VALUES ('run', $1::timestamptz, $1::timestamptz + interval '1 s' * (($2::int - 1) / 5), $2::int, 1) RETURNING session
+		), b AS (
+			INSERT INTO ingest_batches (session, batch, digest, min_time, max_time, records, source)
+			SELECT session, 1, '', $1::timestamptz, $1::timestamptz + interval '1 s' * (($2::int - 1) / 5), $2::int, 'test' FROM s
+		)
+		INSERT INTO telemetry (time, session, batch, ord, message_id)
+		SELECT $1::timestamptz + interval '1 s' * (i / 5), session, 1, i, i FROM s, generate_series(0, $2::int - 1) i`, raceStart, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overview := func() (string, []int) {
+		t.Helper()
+		named, err := archives.Overview(t.Context(), "run")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return named.Name, overviewNumbers(t, archiveFile(t, archives, named.Name))
+	}
+	name, first := overview()
+	checkSpacing(t, first, n, 1500, 50)
+	for i, place := range first[:1499] {
+		if place%100 != 0 {
+			t.Fatalf("record %d of the overview is at %d, which is no mark", i, place)
+		}
+	}
+	order := make([]int, n) // message ids in the session's order
+	for i := range order {
+		order[i] = i
+	}
+	for i, at := range []time.Duration{40000 * time.Second, 20000 * time.Second, 10000 * time.Second, -time.Second} {
+		storeSamples(t, store, "run", []sample{{at, -1 - i}})
+		place := min(max(0, (int(at/time.Second)+1)*5), len(order)) // behind the five of that time
+		order = slices.Insert(order, place, -1-i)
+		if diff := cmp.Diff(first, overviewNumbers(t, archiveFile(t, archives, name))); diff != "" {
+			t.Fatalf("after %d late records, the first overview is another:\n%s", i+1, diff)
+		}
+		_, now := overview()
+		places := make([]int, len(now))
+		for j, number := range now {
+			places[j] = slices.Index(order, number)
+		}
+		checkSpacing(t, places, len(order), 1500, 50)
+	}
+}
+
+func overviewNumbers(t *testing.T, text []byte) []int {
+	t.Helper()
+	var overview struct{ Records json.RawMessage }
+	if err := json.Unmarshal(text, &overview); err != nil {
+		t.Fatal(err)
+	}
+	return numbers(t, overview.Records)
+}
+
+// checkSpacing wants most of the numbers 0 to n-1, evenly and both ends, each off
+// its place by so much at most.
+func checkSpacing(t *testing.T, got []int, n, most int, off float64) {
 	t.Helper()
 	if len(got) != min(n, most) || got[0] != 0 || got[len(got)-1] != n-1 {
 		t.Fatalf("%d of %d records from %d to %d", len(got), n, got[0], got[len(got)-1])
@@ -269,7 +336,7 @@ func checkSpacing(t *testing.T, got []int, n, most int) {
 	}
 	stride := float64(n-1) / float64(len(got)-1)
 	for i := 1; i < len(got); i++ {
-		if step := float64(got[i] - got[i-1]); step < stride-1 || step > stride+1 {
+		if step := float64(got[i] - got[i-1]); step < stride-1-2*off || step > stride+1+2*off {
 			t.Fatalf("a step of %v where the stride is %v", step, stride)
 		}
 	}

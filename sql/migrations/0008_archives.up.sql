@@ -18,6 +18,8 @@ CREATE TABLE archive_parts (
     skip       integer     NOT NULL,
     last_time  timestamptz NOT NULL,
     records    integer     NOT NULL,
+    mark_times timestamptz[] NOT NULL,
+    mark_skips integer[]   NOT NULL,
     PRIMARY KEY (session, part)
 );
 COMMENT ON TABLE archive_parts IS 'Parts of 3000 records in order of time, batch and place; the last may be shorter';
@@ -28,6 +30,8 @@ COMMENT ON COLUMN archive_parts.first_time IS 'Time of the oldest record';
 COMMENT ON COLUMN archive_parts.skip IS 'Records of that same time that belong to the part before, count';
 COMMENT ON COLUMN archive_parts.last_time IS 'Time of the newest record';
 COMMENT ON COLUMN archive_parts.records IS 'Records in the part, count';
+COMMENT ON COLUMN archive_parts.mark_times IS 'Time of every 100th record of the part, from its first';
+COMMENT ON COLUMN archive_parts.mark_skips IS 'For each of them, records of that same time that stand before it, count';
 
 CREATE TABLE archive_secret (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
