@@ -235,6 +235,35 @@ func (a *Archives) divided(ctx context.Context, session, batch int32) (division,
 	return d, err
 }
 
+// behindRecords is how many records a division may lag before KeepUp looks at
+// the session: as many as are divided in the blink of an eye.
+const behindRecords = 10 * ArchivePartRecords
+
+// KeepUp divides sessions that grew much since they were last divided, so that
+// nobody who opens one has to wait for it. It gives how many it divided. Any
+// number of instances may call it at the same time.
+func (a *Archives) KeepUp(ctx context.Context) (sessions int, err error) {
+	rows, err := a.store.pool.Query(ctx, `
+		SELECT s.session
+		FROM sessions s
+		LEFT JOIN archives a ON a.session = s.session
+		WHERE s.deleted_at IS NULL AND s.records - coalesce(a.records, 0) >= $1`, behindRecords)
+	if err != nil {
+		return 0, fmt.Errorf("find sessions to divide: %w", err)
+	}
+	behind, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		return 0, fmt.Errorf("find sessions to divide: %w", err)
+	}
+	for _, session := range behind {
+		if _, err := a.refreshed(ctx, session); err != nil {
+			return sessions, err
+		}
+		sessions++
+	}
+	return sessions, nil
+}
+
 // refreshTimeout bounds one division of a session. It does not end with the
 // caller that began it, since others wait for it too.
 const refreshTimeout = 2 * time.Minute

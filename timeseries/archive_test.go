@@ -280,6 +280,11 @@ func TestOverviewOfALongSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, want := range []int{1, 0} {
+		if divided, err := archives.KeepUp(t.Context()); divided != want || err != nil {
+			t.Errorf("kept up with %d sessions, error %v; want %d", divided, err, want)
+		}
+	}
 	overview := func() (string, []int) {
 		t.Helper()
 		named, err := archives.Overview(t.Context(), "run")

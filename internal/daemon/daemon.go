@@ -36,6 +36,7 @@ type Daemon struct {
 
 	config    Config
 	functions *convex.Server
+	archives  *timeseries.Archives
 	metrics   *metrics
 	log       *slog.Logger
 	pool      *pgxpool.Pool
@@ -114,8 +115,8 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 		CheckOrigin: func(r *http.Request) bool { return origins.Allows(r.Header.Get("Origin")) },
 		Compression: true, Log: d.log,
 	})
-	archives := timeseries.NewArchives(d.Store)
-	if err := d.openFunctions(archives); err != nil {
+	d.archives = timeseries.NewArchives(d.Store)
+	if err := d.openFunctions(d.archives); err != nil {
 		return nil, err
 	}
 	page, err := web.Handler()
@@ -125,7 +126,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.metrics.watch(d)
 	return api.New(api.Deps{
 		Page: page, Metrics: d.metrics.handler(), Observe: d.metrics.observeRequest,
-		Store: d.Store, Auth: d.Auth, Archives: archives, Convex: d.functions, Live: d.Live, Log: d.log,
+		Store: d.Store, Auth: d.Auth, Archives: d.archives, Convex: d.functions, Live: d.Live, Log: d.log,
 		Config: d.apiConfig(),
 	})
 }
@@ -202,6 +203,7 @@ func (d *Daemon) background(ctx context.Context) {
 	d.goes(func() { d.Auth.Run(ctx) })
 	d.goes(func() { d.functions.Run(ctx) })
 	d.goes(func() { every(ctx, time.Second, d.purge) })
+	d.goes(func() { every(ctx, 10*time.Second, d.divide) })
 	d.goes(func() { d.Store.RunRefresher(ctx, timeseries.RefreshOptions{}) })
 }
 
@@ -220,6 +222,12 @@ func (d *Daemon) purge(ctx context.Context) {
 		d.log.Warn("cannot remove the records of deleted sessions yet", "error", err)
 	case n > 0:
 		d.log.Info("removed the records of deleted sessions", "sessions", n)
+	}
+}
+
+func (d *Daemon) divide(ctx context.Context) {
+	if _, err := d.archives.KeepUp(ctx); err != nil && ctx.Err() == nil {
+		d.log.Warn("cannot divide long sessions into archive parts yet", "error", err)
 	}
 }
 
