@@ -13,20 +13,21 @@ import (
 // maxSmallBody bounds the bodies of requests that carry no records, in bytes.
 const maxSmallBody = 64 << 10
 
-// smallBodyPatience is how long such a body may take to arrive.
-const smallBodyPatience = 10 * time.Second
-
 // readBody decodes a small JSON body: one object of known members. Messages
 // never repeat what was sent, since it may be a password.
 func readBody(r *Request, into any) error {
 	// A client that sends a byte now and then must not hold the connection.
-	_ = http.NewResponseController(r.Writer).SetReadDeadline(time.Now().Add(smallBodyPatience))
+	control := http.NewResponseController(r.Writer)
+	_ = control.SetReadDeadline(time.Now().Add(bodyPatience))
 	decoder := json.NewDecoder(http.MaxBytesReader(r.Writer, r.Request.Body, maxSmallBody))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(into)
 	if err == nil {
 		_, err = decoder.Token()
 		if errors.Is(err, io.EOF) {
+			// It has all arrived; the deadline would cut the work short. After a
+			// failure it stays: the server waits for the rest of the body.
+			_ = control.SetReadDeadline(time.Time{})
 			return nil
 		}
 		if err == nil {

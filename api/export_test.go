@@ -9,3 +9,6 @@ func RouteNames(d Deps) []string {
 	}
 	return names
 }
+
+// BodyPatience is how long a body may take that nobody reads.
+const BodyPatience = bodyPatience

@@ -108,13 +108,13 @@ func New(d Deps) (http.Handler, error) {
 		return nil, err
 	}
 	engine := s.engine()
-	return trusted.noteClient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return protect(trusted.noteClient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.Convex != nil && s.Convex.Handles(r) {
 			s.Convex.ServeHTTP(w, r)
 			return
 		}
 		engine.ServeHTTP(w, r)
-	})), nil
+	}))), nil
 }
 
 // engine routes everything but the functions.
@@ -271,14 +271,11 @@ func (s *server) observe(c *gin.Context) {
 	c.Next()
 }
 
-// headers sets what protects browsers from the answers of an API.
+// headers lets the pages that the settings allow use the REST API.
 func (s *server) headers(c *gin.Context) {
-	c.Header("X-Content-Type-Options", "nosniff")
-	c.Header("Referrer-Policy", "no-referrer")
 	if !strings.HasPrefix(c.Request.URL.Path, "/api/v1/") {
 		return
 	}
-	// Browser pages of other origins may use the API where the settings allow it.
 	if origin := c.GetHeader("Origin"); origin != "" {
 		c.Header("Vary", "Origin")
 		allowed, ok := s.origins.Match(origin)

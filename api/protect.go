@@ -1,0 +1,41 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"time"
+)
+
+// What protects browsers from an answer, whatever it holds.
+const (
+	// Nothing in an answer of the API is to be run or shown as a page.
+	apiPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+	// A browser that saw the server over TLS comes back over TLS only.
+	strictTransport = "max-age=31536000"
+)
+
+// bodyPatience is how long a body may take that its handler does not read with
+// a deadline of its own, or does not read at all.
+const bodyPatience = 10 * time.Second
+
+// protect sets the headers that every answer has, those of functions too (the
+// built-in page sets a policy of its own over it), and sees to it that nobody
+// keeps a connection with a body that never comes.
+func protect(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Frame-Options", "DENY")
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			h.Set("Content-Security-Policy", apiPolicy)
+		}
+		if r.TLS != nil {
+			h.Set("Strict-Transport-Security", strictTransport)
+		}
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyPatience))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
