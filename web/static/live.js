@@ -95,7 +95,7 @@ function again() {
 function receive(message) {
   heard = Date.now();
   retry = 0;
-  if (message.type === "hello" || message.type === "database") {
+  if (message.type === "hello" || message.type === "status") {
     become(message.database === "away" ? "away" : "open");
     return;
   }
@@ -112,12 +112,17 @@ function receive(message) {
       if (message.records.length) sub.records(message.records, message.type === "snapshot");
       sub.cursor = message.cursor || sub.cursor;
       break;
-    case "resync":
-    case "restart":
-      if (!message.replay) sub.restart?.(message.reason);
+    case "begun":
+    case "dropped":
       sub.cursor = message.cursor || sub.cursor;
       break;
+    case "resync":
+    case "deleted":
+      sub.restart?.(message.reason || "deleted");
+      sub.cursor = ""; // what goes before the next message with records is of no use
+      break;
     case "error":
+    case "revoked":
       subscriptions.delete(message.session);
       sub.refused?.(message.message);
       break;
