@@ -27,6 +27,8 @@ type cli struct {
 	Import   importCmd   `cmd:"" help:"Store records from CSV or NDJSON files."`
 	Export   exportCmd   `cmd:"" help:"Write a session's records as CSV, NDJSON or JSON."`
 	Watch    watchCmd    `cmd:"" help:"Show a live session in the terminal."`
+	Backup   backupCmd   `cmd:"" help:"Write the database into a file, while it is in use."`
+	Restore  restoreCmd  `cmd:"" help:"Fill an empty database from a file of backup."`
 	User     userCmd     `cmd:"" help:"Manage accounts."`
 	Key      keyCmd      `cmd:"" help:"Manage deploy keys."`
 	Psql     psqlCmd     `cmd:"" help:"Open psql on the database, to read and analyse."`

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 
+	"github.com/ecovolt/telemetryd/internal/backup"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 )
 
@@ -29,9 +29,7 @@ func (p psqlCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if server != nil {
-		defer func() { _ = server.Stop(context.WithoutCancel(ctx)) }()
-	}
+	defer stopServer(ctx, server)
 	if err := prepare(ctx, address); err != nil {
 		return err
 	}
@@ -46,9 +44,11 @@ func (p psqlCmd) Run(ctx context.Context, log *slog.Logger) error {
 	// The address goes in the environment: a command line can be read by others.
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if cmd.Env, err = psqlEnvironment(address); err != nil {
+	env, err := backup.Environment(address)
+	if err != nil {
 		return err
 	}
+	cmd.Env = append(os.Environ(), env...)
 	if !p.Owner {
 		cmd.Env = append(cmd.Env, "PGOPTIONS="+analystSettings)
 	}
@@ -75,33 +75,4 @@ func findPsql(ctx context.Context, dir string, server *pgserver.Server) (string,
 		return "", errors.New("psql is not on this machine: install the PostgreSQL client, or give --pg-bindir")
 	}
 	return programs.Path("psql"), nil
-}
-
-// psqlEnvironment puts a database URL into libpq's variables.
-func psqlEnvironment(address string) ([]string, error) {
-	u, err := url.Parse(address)
-	if err != nil {
-		return nil, errors.New("the database URL cannot be read")
-	}
-	env := os.Environ()
-	set := func(name, value string) {
-		if value != "" {
-			env = append(env, name+"="+value)
-		}
-	}
-	query := u.Query()
-	set("PGHOST", u.Hostname())
-	set("PGHOST", query.Get("host"))
-	set("PGPORT", u.Port())
-	set("PGPORT", query.Get("port"))
-	if u.User != nil {
-		set("PGUSER", u.User.Username())
-		password, _ := u.User.Password()
-		set("PGPASSWORD", password)
-	}
-	set("PGUSER", query.Get("user"))
-	set("PGDATABASE", filepath.Base(u.Path))
-	set("PGSSLMODE", query.Get("sslmode"))
-	set("PGSSLROOTCERT", query.Get("sslrootcert"))
-	return env, nil
 }
