@@ -297,13 +297,19 @@ func (in *ingest) storeGroup(ctx context.Context, tx pgx.Tx, b *Batch, g *group,
 		if !known.same {
 			return fault.New(fault.Conflict, "the idempotency key %q was used for other records", clip(key))
 		}
-		in.result.add(g.sessionID, 0, g.records, known.batch)
-		return nil
+		if !in.opt.SkipExisting {
+			in.result.add(g.sessionID, 0, g.records, known.batch)
+			return nil
+		}
 	}
 	if in.opt.SkipExisting {
+		// Also for a known batch: its records must not stand for later ones.
 		fresh, err := in.skipExisting(ctx, tx, b, g, session, watermark)
 		if err != nil {
 			return err
+		}
+		if known != nil {
+			fresh = &group{}
 		}
 		in.result.add(g.sessionID, 0, g.records-fresh.records, watermark)
 		if g = fresh; g.records == 0 {

@@ -1,0 +1,163 @@
+package timeseries_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// house is a store on a database of the test's own.
+type house struct {
+	t     testing.TB
+	pool  *pgxpool.Pool
+	store *timeseries.Store
+}
+
+func newHouse(t testing.TB) *house {
+	t.Helper()
+	pool := dbtest.New(t)
+	return &house{t: t, pool: pool, store: timeseries.New(pool, timeseries.Options{})}
+}
+
+// rec is a record as JSON has it.
+type rec map[string]any
+
+// recordAt makes a record that a test can recognise by its message_id.
+func recordAt(session string, after time.Duration, id int) rec {
+	return rec{"session_id": session, "timestamp": timeseries.FormatTime(raceStart.Add(after)), "message_id": id, "speed_ms": float64(id) / 8}
+}
+
+func ndjson(records []rec) string {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	for _, r := range records {
+		if err := encoder.Encode(r); err != nil {
+			panic(err)
+		}
+	}
+	return text.String()
+}
+
+// try ingests one batch.
+func (h *house) try(opt timeseries.IngestOptions, records []rec) (timeseries.IngestResult, error) {
+	text, err := json.Marshal(append([]rec{}, records...))
+	if err != nil {
+		panic(err)
+	}
+	b := timeseries.NewBatch()
+	defer b.Release()
+	if err := timeseries.DecodeRecords(text, b, time.Now()); err != nil {
+		return timeseries.IngestResult{}, err
+	}
+	opt.Source = "test"
+	return h.store.Ingest(h.t.Context(), b, opt)
+}
+
+func (h *house) insert(records ...rec) timeseries.IngestResult {
+	h.t.Helper()
+	result, err := h.try(timeseries.IngestOptions{}, records)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return result
+}
+
+func (h *house) stream(format timeseries.Format, opt timeseries.IngestOptions, text string) (timeseries.IngestResult, error) {
+	opt.Source = "test"
+	dec := timeseries.NewDecoder(strings.NewReader(text), timeseries.DecodeOptions{Format: format, SkipBad: opt.SkipBad})
+	return h.store.IngestStream(h.t.Context(), dec, opt)
+}
+
+// read gives the records that a query finds.
+func (h *house) read(q timeseries.RecordQuery) (all []rec) {
+	h.t.Helper()
+	rs, err := h.store.Records(h.t.Context(), q)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer rs.Close()
+	for rs.Next() {
+		var r rec
+		if err := json.Unmarshal(rs.Record().AppendJSON(nil), &r); err != nil {
+			h.t.Fatalf("%s: %v", rs.Record().AppendJSON(nil), err)
+		}
+		all = append(all, r)
+	}
+	if err := rs.Err(); err != nil {
+		h.t.Fatal(err)
+	}
+	return all
+}
+
+func ids(records []rec) []int {
+	list := []int{}
+	for _, r := range records {
+		list = append(list, int(r["message_id"].(float64)))
+	}
+	return list
+}
+
+func (h *house) count(sql string, args ...any) (n int) {
+	h.t.Helper()
+	if err := h.pool.QueryRow(h.t.Context(), sql, args...).Scan(&n); err != nil {
+		h.t.Fatalf("%s: %v", sql, err)
+	}
+	return n
+}
+
+// rows counts everything that ingest writes.
+func (h *house) rows() string {
+	h.t.Helper()
+	return fmt.Sprint(h.count("SELECT count(*) FROM telemetry"), h.count("SELECT count(*) FROM sessions"), h.count("SELECT count(*) FROM ingest_batches"),
+		h.count("SELECT coalesce(sum(records + batch), 0) FROM sessions"))
+}
+
+// consistent holds the sessions table and the commit log against the records:
+// counters, bounds, and that no batch is there in part.
+func (h *house) consistent() {
+	h.t.Helper()
+	checkConsistent(h.t, h.pool)
+}
+
+func checkConsistent(t testing.TB, pool *pgxpool.Pool) {
+	t.Helper()
+	rows, err := pool.Query(t.Context(), `
+		WITH stored AS (
+			SELECT session, batch, count(*) AS records, count(DISTINCT ord) AS places, min(ord) AS low, max(ord) AS high,
+			       min(time) AS first_time, max(time) AS last_time
+			FROM telemetry GROUP BY 1, 2
+		)
+		SELECT 'batch ' || coalesce(l.session, r.session) || '/' || coalesce(l.batch, r.batch)
+		FROM ingest_batches l
+		FULL JOIN stored r ON r.session = l.session AND r.batch = l.batch
+		WHERE (r.records = l.records AND r.places = l.records AND r.low = 0 AND r.high = l.records - 1
+		       AND r.first_time = l.min_time AND r.last_time = l.max_time) IS NOT TRUE
+		UNION ALL
+		SELECT 'session ' || s.id
+		FROM sessions s
+		LEFT JOIN (SELECT session, sum(records) AS records, count(*) AS batches, max(batch) AS batch, min(min_time) AS first_time, max(max_time) AS last_time
+		           FROM ingest_batches GROUP BY 1) l USING (session)
+		WHERE (s.records = l.records AND s.batch = l.batch AND l.batches = l.batch AND s.first_time = l.first_time AND s.last_time = l.last_time) IS NOT TRUE`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var what string
+		if err := rows.Scan(&what); err != nil {
+			t.Fatal(err)
+		}
+		t.Errorf("%s: the counters do not fit the records", what)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
