@@ -39,6 +39,9 @@ func runClient(t *testing.T, file, version string) {
 	node.Dir = "../../test/node"
 	node.Env = append(os.Environ(), "CONVEX_VERSION="+version, "CONVEX_URL="+d.url, "CONVEX_CONTROL="+control.URL, "CONVEX_KEY="+d.config.DeployKey,
 		"ADMIN_EMAIL="+d.config.AdminEmail, "ADMIN_PASSWORD="+d.config.AdminPassword)
+	if dbtest.SingleBackend(t) {
+		node.Env = append(node.Env, "CONVEX_SINGLE_BACKEND=1")
+	}
 	output, err := node.CombinedOutput()
 	t.Logf("%s", output)
 	if err != nil {
@@ -96,6 +99,9 @@ func (r *restartable) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		if err = r.stop(); err == nil {
 			r.daemon, err = daemon.Start(context.Background(), r.config)
 		}
+	case "/control/disconnect":
+		_, err = dbtest.New(r.t).Exec(request.Context(),
+			`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 	case "/control/role":
 		err = r.daemon.Auth.SetRole(request.Context(), auth.Operator("test"), request.FormValue("user"), auth.Role(request.FormValue("role")))
 	case "/control/expire":

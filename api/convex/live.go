@@ -147,7 +147,7 @@ const (
 	// breaks, as it does while the database is restarted.
 	patience = 10 * time.Second
 	// leastRest is the least pause between two runs for changes.
-	leastRest = 20 * time.Millisecond
+	leastRest = 10 * time.Millisecond
 )
 
 // run keeps the result current until ctx ends.

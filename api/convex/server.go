@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,6 +108,9 @@ type Server struct {
 	live      map[liveKey]*live
 	queryRuns chan struct{}
 
+	// zipping bounds the sockets that compress a message at the same time.
+	zipping chan struct{}
+
 	requestsMu sync.Mutex
 	underWay   map[requestKey]chan struct{}
 
@@ -127,6 +131,7 @@ func New(options Options) (*Server, error) {
 		clock: newClock(), bodies: budget{limit: options.MaxBodies}, requests: requests{options.Pool},
 		lifetime: lifetime, cancel: cancel, stopping: make(chan struct{}),
 		live: make(map[liveKey]*live), queryRuns: make(chan struct{}, options.QueryRuns),
+		zipping:  make(chan struct{}, 4*runtime.GOMAXPROCS(0)),
 		underWay: make(map[requestKey]chan struct{}), open: make(map[*socket]struct{}),
 	}, nil
 }

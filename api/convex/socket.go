@@ -72,7 +72,6 @@ func (s *Server) serveSync(w http.ResponseWriter, r *http.Request, rest []string
 		writeTransportError(w, &transportError{http.StatusServiceUnavailable, "Unavailable", "no room for a connection just now"})
 		return
 	}
-	defer s.sockets.Done()
 	upgrader := websocket.Upgrader{
 		HandshakeTimeout:  10 * time.Second,
 		ReadBufferSize:    1024,
@@ -83,6 +82,7 @@ func (s *Server) serveSync(w http.ResponseWriter, r *http.Request, rest []string
 	}
 	conn, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
+		s.sockets.Done()
 		return // the upgrader has answered
 	}
 	clientVersion := ""
@@ -94,7 +94,11 @@ func (s *Server) serveSync(w http.ResponseWriter, r *http.Request, rest []string
 		abandoned: make(chan struct{}),
 	}
 	k.session.base = baseURL(r)
-	k.serve()
+	// The request and its buffers are let go: an idle socket holds little.
+	go func() {
+		defer s.sockets.Done()
+		k.serve()
+	}()
 }
 
 // serve runs the connection until it ends.
@@ -431,7 +435,15 @@ func (k *socket) send(m outgoing) error {
 // client takes, so that a large result may pass a thin line.
 func (k *socket) sendOne(m outgoing) error {
 	_ = k.conn.SetWriteDeadline(time.Now().Add(writePatience))
-	k.conn.EnableWriteCompression(m.size >= compressFrom)
+	k.conn.EnableWriteCompression(false)
+	if m.size >= compressFrom {
+		select { // while many are compressing, the processor is what is scarce
+		case k.server.zipping <- struct{}{}:
+			defer func() { <-k.server.zipping }()
+			k.conn.EnableWriteCompression(true)
+		default:
+		}
+	}
 	w, err := k.conn.NextWriter(websocket.TextMessage)
 	if err != nil {
 		return err
