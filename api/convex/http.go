@@ -213,12 +213,15 @@ func (s *Server) credentials(r *http.Request) (caller, int64, error) {
 	case "":
 		return from, s.options.MaxBody, nil
 	case "bearer":
-		// Only our own tokens mean something; a JWT of another issuer is taken
-		// for nobody in particular.
-		if auth.WellFormedToken(value) {
+		switch {
+		case auth.WellFormedToken(value):
 			from.Token = value
+			return from, s.options.MaxBody, nil
+		case strings.Count(value, ".") == 2: // a JWT of another issuer is nobody in particular
+			return from, s.options.MaxBody, nil
 		}
-		return from, s.options.MaxBody, nil
+		from, err := s.checkKey(r.Context(), value)
+		return from, s.options.MaxKeyBody, err
 	case "convex":
 		from, err := s.checkKey(r.Context(), value)
 		return from, s.options.MaxKeyBody, err

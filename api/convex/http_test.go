@@ -158,6 +158,8 @@ func TestHTTPCredentials(t *testing.T) {
 		{"half a key", "Convex prod:car", 401, `"code":"BadDeployKey"`},
 		{"no key", "Convex", 401, `"code":"BadDeployKey"`},
 		{"JWT", "Bearer aaa.bbb.ccc", 200, `"role":"guest"`},
+		{"key as bearer", "Bearer " + testKey, 200, `"role":"admin"`},
+		{"bad key as bearer", "Bearer nonsense", 401, `"code":"BadDeployKey"`},
 		{"unknown token", "Bearer " + strings.Repeat("a", 43), 200, `"role":"guest"`},
 		{"other scheme", "Basic abc", 401, `"code":"BadAuthorization"`},
 	} {

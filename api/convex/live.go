@@ -80,11 +80,15 @@ type live struct {
 }
 
 // watch makes w a watcher of the query, which is started if it is new, and
-// asks for a result from need or later.
+// asks for a result from need or later. It gives nil when too many are watched.
 func (s *Server) watch(key liveKey, in invocation, w watcher, need int64) *live {
 	s.liveMu.Lock()
 	l := s.live[key]
 	if l == nil {
+		if len(s.live) >= s.options.MaxQueries {
+			s.liveMu.Unlock()
+			return nil
+		}
 		ctx, cancel := context.WithCancel(s.lifetime)
 		in.raw = bytes.Clone(in.raw)
 		l = &live{

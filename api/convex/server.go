@@ -44,6 +44,9 @@ type Options struct {
 	QueryRuns int
 	// MaxSockets bounds the websockets open at once. Default 20,000.
 	MaxSockets int
+	// MaxQueries bounds the different queries watched at once, over all
+	// sockets. Default 20,000.
+	MaxQueries int
 	// PingEvery is the longest silence towards a socket. Clients give up after
 	// 30 s. Default 15 s.
 	PingEvery time.Duration
@@ -70,6 +73,7 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.WriteTimeout, 60*time.Second)
 	setDefault(&o.QueryRuns, 8)
 	setDefault(&o.MaxSockets, 20_000)
+	setDefault(&o.MaxQueries, 20_000)
 	setDefault(&o.PingEvery, 15*time.Second)
 	setDefault(&o.KeepRequests, 48*time.Hour)
 	return nil

@@ -132,8 +132,7 @@ func (c *session) attach(q *query) {
 		args, err = AppendValue(nil, in.args, Encoded)
 	}
 	if err != nil {
-		failed := describe(c.server.lifetime, c.server.log, shorten(q.call.Path), err, Encoded)
-		q.fixed = &result{newContent(nil, failed), math.MaxInt64}
+		c.fix(q, err)
 		return
 	}
 	key := liveKey{function: in.function.Name, args: string(args), identity: c.identity.digest}
@@ -141,7 +140,15 @@ func (c *session) attach(q *query) {
 		in.caller.base = c.base
 		key.base = c.base
 	}
-	q.live = c.server.watch(key, in, c, q.need)
+	if q.live = c.server.watch(key, in, c, q.need); q.live == nil {
+		c.fix(q, fault.New(fault.Unavailable, "too many queries are watched; try again later"))
+	}
+}
+
+// fix answers a query that cannot run with an error, for good.
+func (c *session) fix(q *query, err error) {
+	failed := describe(c.server.lifetime, c.server.log, shorten(q.call.Path), err, Encoded)
+	q.fixed = &result{newContent(nil, failed), math.MaxInt64}
 }
 
 // authenticate takes up a new identity: every query must run again under it.

@@ -784,3 +784,19 @@ func TestSyncMessagesAreBoundedOnceUnpacked(t *testing.T) {
 		t.Errorf("closed with %v", closed)
 	}
 }
+
+func TestSyncQueriesAreBounded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *Options) { o.MaxQueries = 1 })
+	c := b.connect(t, "s1")
+	c.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[
+		{"type":"Add","queryId":0,"udfPath":"test:echo","args":[{"value":1}]},
+		{"type":"Add","queryId":1,"udfPath":"test:echo","args":[{"value":2}]},
+		{"type":"Add","queryId":2,"udfPath":"test:echo","args":[{"value":1}]}]}`)
+	m := c.want("Transition", `"querySet":1`)
+	for _, mod := range m.Modifications {
+		if failed := mod.Type == "QueryFailed"; failed != (mod.QueryID == 1) {
+			t.Errorf("query %d: %+v", mod.QueryID, mod)
+		}
+	}
+}
