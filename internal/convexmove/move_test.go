@@ -395,6 +395,41 @@ func TestMoveThatWasStoppedGoesOn(t *testing.T) {
 	to.checkWhole(t)
 }
 
+// A second snapshot, taken after the run went on and its tail was archived,
+// brings only what is new, although every record lies elsewhere in it. Records
+// that are equal in everything count as often as the snapshot has them.
+func TestLaterSnapshotAddsWhatIsNew(t *testing.T) {
+	t.Parallel()
+	to := newTarget(t)
+	first := &deployment{tables: map[string][]object{}, files: map[string]string{}}
+	for i := range 700 {
+		first.add("telemetry", record("run", i))
+	}
+	first.add("telemetry", record("run", 699))
+	if report := to.move(t, first.snapshot(t)); !report.OK() || report.Records.Added != 701 {
+		t.Fatalf("first: %+v", report)
+	}
+	second := &deployment{tables: map[string][]object{}, files: map[string]string{}}
+	var archived []object
+	for i := range 900 {
+		archived = append(archived, record("run", i))
+	}
+	archived = append(archived, record("run", 699), record("run", 699)) // sent twice more, one of which is new
+	second.archive(t, "run", 0, archived)
+	second.add("telemetry", record("run", 900))
+	for _, want := range []convexmove.Count{{Found: 903, Added: 202, Present: 701}, {Found: 903, Present: 903}} {
+		if report := to.move(t, second.snapshot(t)); !report.OK() || report.Records != want {
+			t.Errorf("records %+v, want %+v; problems %v", report.Records, want, report.Problems)
+		}
+	}
+	want := slices.Sorted(slices.Values(append(upTo(901), 699, 699)))
+	got := to.numbers(t, "run")
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+}
+
 func TestDryRunStoresNothing(t *testing.T) {
 	t.Parallel()
 	report, err := convexmove.Move(t.Context(), sample(t, legacyHash).snapshot(t), convexmove.Services{}, convexmove.Options{DryRun: true, TempDir: t.TempDir()})
