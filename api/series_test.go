@@ -89,6 +89,7 @@ func TestSeriesOverREST(t *testing.T) {
 		"/api/v1/sessions/nobody/series?metrics=speed_ms":                     404,
 		"/api/v1/sessions/race/summary":                                       200,
 		"/api/v1/sessions/nobody/summary":                                     404,
+		"/api/v1/sessions/race/series?metrics=speed_ms&mode=m4&points=20":     200,
 		"/api/v1/sessions/race/series?metrics=speed_ms&align=distance":        200,
 		"/api/v1/sessions/race/series?metrics=speed_ms&fill=locf&points=5000": 200,
 	} {

@@ -2,10 +2,326 @@ package timeseries
 
 import (
 	"context"
+	"fmt"
+	"math"
+	"math/bits"
+	"strings"
+	"time"
 
-	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/jackc/pgx/v5"
 )
 
+// m4Stream is up to how many records a window is read one by one, rather than
+// aggregated by the database and then looked up at the edges of columns.
+const m4Stream = 60_000
+
+// m4Columns holds the ends of the line inside each pixel column. Together with
+// minimum and maximum they draw the same pixels as all records would (Jugel et
+// al., M4: a visualization-oriented time series data aggregation, 2014).
+type m4Columns struct {
+	edges   []int64 // µs; column i is [edges[i], edges[i+1])
+	metrics []m4Ends
+}
+
+type m4Ends struct {
+	first, last         []float64
+	firstTime, lastTime []int64
+}
+
+// newM4Columns cuts a window into exactly that many columns. A record belongs
+// to column floor((t - from) * columns / length).
+func newM4Columns(window timeSpan, columns, metrics int) *m4Columns {
+	c := &m4Columns{edges: make([]int64, columns+1), metrics: make([]m4Ends, metrics)}
+	from, length := window.From.UnixMicro(), uint64(window.To.UnixMicro()-window.From.UnixMicro())
+	for i := range c.edges {
+		high, low := bits.Mul64(uint64(i), length)
+		quotient, rest := bits.Div64(high, low, uint64(columns))
+		if rest > 0 {
+			quotient++
+		}
+		c.edges[i] = from + int64(quotient)
+	}
+	for i := range c.metrics {
+		c.metrics[i] = m4Ends{make([]float64, columns), make([]float64, columns), make([]int64, columns), make([]int64, columns)}
+	}
+	return c
+}
+
+func (c *m4Columns) span(i int) timeSpan {
+	return timeSpan{time.UnixMicro(c.edges[i]).UTC(), time.UnixMicro(c.edges[i+1]).UTC()}
+}
+
+// readM4 answers a window with pixel columns.
 func (v *view) readM4(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, metrics []Field) error {
-	return fault.Field("mode", "m4 is not served yet")
+	if v.fewRecords(window, req.Points) {
+		done, err := v.readPoints(ctx, out, window, req, metrics)
+		if done || err != nil {
+			return err
+		}
+	}
+	columns := newM4Columns(window, req.Points, len(metrics))
+	sums := newBucketSums(req.Points, len(metrics))
+	width := window.length() / time.Duration(req.Points)
+	level := raw
+	var err error
+	if v.fewRecords(window, m4Stream) {
+		err = v.streamM4(ctx, window, columns, sums, metrics)
+	} else {
+		level = v.levelWithin(width)
+		err = v.aggregateM4(ctx, window, level, columns, sums, metrics)
+	}
+	if err != nil {
+		return err
+	}
+	if sums.total() <= int64(req.Points) {
+		done, err := v.readPoints(ctx, out, window, req, metrics)
+		if done || err != nil {
+			return err
+		}
+	}
+	out.Level = levelName(level)
+	out.Width = float64(window.length().Microseconds()) / float64(req.Points) / 1e3
+	axis := func(i int) float64 { return float64(columns.edges[i]) / 1e3 }
+	emit(out, sums, columns, axis, req, metrics, v.gapAfter(max(width, time.Microsecond), sums))
+	return nil
+}
+
+// levelWithin gives the coarsest level of which whole buckets fit between the
+// edges of columns of that width, wherever those are.
+func (v *view) levelWithin(width time.Duration) int {
+	if !v.catalog.continuous() {
+		return raw
+	}
+	best := raw
+	for i, level := range Levels {
+		if 2*level.Width <= width {
+			best = i
+		}
+	}
+	return best
+}
+
+// streamM4 reads the records in order.
+func (v *view) streamM4(ctx context.Context, window timeSpan, columns *m4Columns, sums *bucketSums, metrics []Field) error {
+	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(metrics)+` FROM telemetry
+		WHERE session = $1 AND time >= $2 AND time < $3 ORDER BY time, batch, ord`, v.session, window.From, window.To)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	i := 0
+	for rows.Next() {
+		r := rowReader{rows: rows, raw: rows.RawValues()}
+		t := r.micro()
+		for t >= columns.edges[i+1] {
+			i++
+		}
+		sums.records[i]++
+		for m := range metrics {
+			value := r.float()
+			if math.IsNaN(value) {
+				continue
+			}
+			ends := &columns.metrics[m]
+			if sums.metrics[m].count[i] == 0 {
+				ends.first[i], ends.firstTime[i] = value, t
+			}
+			ends.last[i], ends.lastTime[i] = value, t
+			sums.metrics[m].add(i, value, value, value, 1)
+		}
+		if r.err != nil {
+			return r.err
+		}
+	}
+	return rows.Err()
+}
+
+func fieldList(metrics []Field) string {
+	var names strings.Builder
+	for _, f := range metrics {
+		names.WriteString(", " + f.Name)
+	}
+	return names.String()
+}
+
+// aggregateM4 lets the database aggregate what lies whole inside a column, and
+// looks up where the lines inside columns begin and end.
+func (v *view) aggregateM4(ctx context.Context, window timeSpan, level int, columns *m4Columns, sums *bucketSums, metrics []Field) error {
+	// Which part of which column each level serves.
+	slabs := map[int][]timeSpan{}
+	for i := range len(columns.edges) - 1 {
+		for _, s := range v.cover(columns.span(i), level) {
+			list := slabs[s.level]
+			if n := len(list); n > 0 && list[n-1].To.Equal(s.span.From) {
+				list[n-1].To = s.span.To // a slab may go on through several columns
+			} else {
+				list = append(list, s.span)
+			}
+			slabs[s.level] = list
+		}
+	}
+	edges := make([]time.Time, len(columns.edges)-1)
+	for i := range edges {
+		edges[i] = time.UnixMicro(columns.edges[i])
+	}
+	var batch pgx.Batch
+	queries := 0
+	for level, list := range slabs {
+		table, timeColumn := v.relation(level)
+		if len(list) <= 8 {
+			for _, s := range list {
+				batch.Queue(fmt.Sprintf("SELECT width_bucket(%[1]s, $4::timestamptz[])::bigint - 1, %[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
+					timeColumn, aggregatesWithEnds(level, metrics), table), v.session, s.From, s.To, edges)
+				queries++
+			}
+			continue
+		}
+		var from, to []time.Time
+		for _, s := range list {
+			from, to = append(from, s.From), append(to, s.To)
+		}
+		// OFFSET 0 keeps the planner from a join that scans all for each slab.
+		batch.Queue(fmt.Sprintf(`
+			SELECT width_bucket(%[1]s, $4::timestamptz[])::bigint - 1, %[2]s
+			FROM unnest($2::timestamptz[], $3::timestamptz[]) slab (lo, hi)
+			CROSS JOIN LATERAL (SELECT * FROM %[3]s WHERE session = $1 AND %[1]s >= slab.lo AND %[1]s < slab.hi OFFSET 0) r
+			GROUP BY 1`, timeColumn, aggregatesWithEnds(level, metrics), table), v.session, from, to, edges)
+		queries++
+	}
+	if err := v.runWithEnds(ctx, &batch, queries, columns, sums); err != nil {
+		return err
+	}
+	reach := time.Microsecond
+	if level != raw {
+		reach = Levels[level].Width
+	}
+	return v.lookUpEnds(ctx, reach, columns, sums, metrics)
+}
+
+// aggregatesWithEnds is aggregates, and for each metric between which times
+// the records that have it lie: exactly in the records, up to a bucket in
+// rollups.
+func aggregatesWithEnds(level int, metrics []Field) string {
+	var b strings.Builder
+	b.WriteString(aggregates(level, metrics))
+	for _, f := range metrics {
+		if level == raw {
+			fmt.Fprintf(&b, ", min(time) FILTER (WHERE %[1]s IS NOT NULL), max(time) FILTER (WHERE %[1]s IS NOT NULL)", f.Name)
+		} else {
+			fmt.Fprintf(&b, ", min(first_time) FILTER (WHERE %[1]s_count > 0), max(last_time) FILTER (WHERE %[1]s_count > 0)", f.Name)
+		}
+	}
+	return b.String()
+}
+
+func (v *view) runWithEnds(ctx context.Context, batch *pgx.Batch, queries int, columns *m4Columns, sums *bucketSums) (err error) {
+	if queries == 0 {
+		return nil
+	}
+	results := v.tx.SendBatch(ctx, batch)
+	defer func() {
+		if closeErr := results.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	for range queries {
+		rows, err := results.Query()
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			r := rowReader{rows: rows, raw: rows.RawValues()}
+			i := int(r.integer())
+			sums.records[i] += r.integer()
+			// How many each metric has is needed again with its times.
+			counts := make([]int64, len(sums.metrics))
+			before := make([]int64, len(sums.metrics))
+			for m := range sums.metrics {
+				low, high, sum, count := r.float(), r.float(), r.float(), r.integer()
+				before[m], counts[m] = sums.metrics[m].count[i], count
+				sums.metrics[m].add(i, low, high, sum, count)
+			}
+			for m := range sums.metrics {
+				first, last := r.micro(), r.micro()
+				if counts[m] == 0 {
+					continue
+				}
+				ends := &columns.metrics[m]
+				if before[m] == 0 {
+					ends.firstTime[i], ends.lastTime[i] = first, last
+				}
+				ends.firstTime[i], ends.lastTime[i] = min(ends.firstTime[i], first), max(ends.lastTime[i], last)
+			}
+			if r.err != nil {
+				rows.Close()
+				return r.err
+			}
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookUpEnds finds the first and the last record of each column. They lie
+// within a bucket's width of the times that the aggregation found.
+func (v *view) lookUpEnds(ctx context.Context, reach time.Duration, columns *m4Columns, sums *bucketSums, metrics []Field) (err error) {
+	var batch pgx.Batch
+	for m, f := range metrics {
+		var column []int32
+		var firstLow, firstHigh, lastLow, lastHigh []time.Time
+		ends := &columns.metrics[m]
+		for i, n := range sums.metrics[m].count {
+			if n == 0 {
+				continue
+			}
+			column = append(column, int32(i))
+			first, last := ends.firstTime[i], ends.lastTime[i]
+			firstLow = append(firstLow, time.UnixMicro(first))
+			firstHigh = append(firstHigh, time.UnixMicro(min(first+reach.Microseconds(), columns.edges[i+1])))
+			lastLow = append(lastLow, time.UnixMicro(max(last-reach.Microseconds()+1, columns.edges[i])))
+			lastHigh = append(lastHigh, time.UnixMicro(last+1))
+		}
+		batch.Queue(fmt.Sprintf(`
+			SELECT c.i::bigint, f.time, f.%[1]s, l.time, l.%[1]s
+			FROM unnest($2::int[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[]) c (i, first_low, first_high, last_low, last_high)
+			CROSS JOIN LATERAL (
+				SELECT time, %[1]s FROM telemetry
+				WHERE session = $1 AND time >= c.first_low AND time < c.first_high AND %[1]s IS NOT NULL
+				ORDER BY time, batch, ord LIMIT 1
+			) f
+			CROSS JOIN LATERAL (
+				SELECT time, %[1]s FROM telemetry
+				WHERE session = $1 AND time >= c.last_low AND time < c.last_high AND %[1]s IS NOT NULL
+				ORDER BY time DESC, batch DESC, ord DESC LIMIT 1
+			) l`, f.Name), v.session, column, firstLow, firstHigh, lastLow, lastHigh)
+	}
+	results := v.tx.SendBatch(ctx, &batch)
+	defer func() {
+		if closeErr := results.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	for m := range metrics {
+		rows, err := results.Query()
+		if err != nil {
+			return err
+		}
+		ends := &columns.metrics[m]
+		for rows.Next() {
+			r := rowReader{rows: rows, raw: rows.RawValues()}
+			i := int(r.integer())
+			ends.firstTime[i], ends.first[i] = r.micro(), r.float()
+			ends.lastTime[i], ends.last[i] = r.micro(), r.float()
+			if r.err != nil {
+				rows.Close()
+				return r.err
+			}
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

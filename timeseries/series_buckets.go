@@ -102,7 +102,7 @@ func (v *view) readBuckets(ctx context.Context, out *SessionSeries, window timeS
 	axis := func(i int) float64 {
 		return float64(max(origin+int64(i)*width.Microseconds(), window.From.UnixMicro())) / 1e3
 	}
-	emit(out, sums, axis, req, metrics, v.gapAfter(width, sums))
+	emit(out, sums, nil, axis, req, metrics, v.gapAfter(width, sums))
 	return nil
 }
 
@@ -211,11 +211,7 @@ func (v *view) fewRecords(window timeSpan, points int) bool {
 // readPoints answers a window with its records; done is false when there are
 // more than points.
 func (v *view) readPoints(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, metrics []Field) (done bool, err error) {
-	var names strings.Builder
-	for _, f := range metrics {
-		names.WriteString(", " + f.Name)
-	}
-	rows, err := v.tx.Query(ctx, "SELECT time"+names.String()+` FROM telemetry
+	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(metrics)+` FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time < $3
 		ORDER BY time, batch, ord LIMIT $4`, v.session, window.From, window.To, req.Points+1)
 	if err != nil {

@@ -67,7 +67,7 @@ func distanceSeries(ctx context.Context, answer *Series, views []*view, metrics 
 		out.Width = step
 		axis := func(k int) float64 { return max((first+float64(k))*step, start) }
 		// Rollup buckets may leap over a bucket of distance at speed: that is no gap.
-		emit(out, sums, axis, req, metrics, 5)
+		emit(out, sums, nil, axis, req, metrics, 5)
 	}
 	return nil
 }

@@ -32,8 +32,8 @@ func (v *view) gapAfter(width time.Duration, sums *bucketSums) int {
 	return max(1, int(math.Ceil(5*step)))
 }
 
-// emit turns accumulated buckets into columns.
-func emit(out *SessionSeries, sums *bucketSums, axis func(int) float64, req *SeriesRequest, metrics []Field, gapAfter int) {
+// emit turns accumulated buckets into columns; ends is nil but with ModeM4.
+func emit(out *SessionSeries, sums *bucketSums, ends *m4Columns, axis func(int) float64, req *SeriesRequest, metrics []Field, gapAfter int) {
 	n := len(sums.records)
 	filled := 0
 	for _, r := range sums.records {
@@ -72,6 +72,11 @@ func emit(out *SessionSeries, sums *bucketSums, axis func(int) float64, req *Ser
 				col.Max = append(col.Max, s.max[i])
 				col.Avg = append(col.Avg, mean(s.sum[i], s.count[i], s.min[i], s.max[i]))
 				col.Count = append(col.Count, s.count[i])
+				if ends != nil {
+					e := &ends.metrics[m]
+					col.First, col.FirstX = append(col.First, e.first[i]), append(col.FirstX, float64(e.firstTime[i])/1e3)
+					col.Last, col.LastX = append(col.Last, e.last[i]), append(col.LastX, float64(e.lastTime[i])/1e3)
+				}
 			}
 		case req.Fill != FillGap:
 			out.X = append(out.X, axis(i))
