@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -76,6 +77,9 @@ func ingestOptions(r *Request) (timeseries.DecodeOptions, timeseries.IngestOptio
 	ingest := timeseries.IngestOptions{Source: "rest", IdempotencyKey: r.GetHeader("Idempotency-Key")}
 	if len(ingest.IdempotencyKey) > 255 {
 		return opt, ingest, fault.Field("Idempotency-Key", "is longer than 255 bytes")
+	}
+	if !utf8.ValidString(ingest.IdempotencyKey) {
+		return opt, ingest, fault.Field("Idempotency-Key", "is not valid UTF-8")
 	}
 	switch on := r.DefaultQuery("on_error", "abort"); on {
 	case "abort":

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -109,7 +110,8 @@ func parseListCursor(text string) (time.Time, string, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	if err == nil {
 		micros, id, _ := strings.Cut(string(raw), " ")
-		if n, err := strconv.ParseInt(micros, 10, 64); err == nil {
+		// Only times that the database can compare with.
+		if n, err := strconv.ParseInt(micros, 10, 64); err == nil && n > -1e16 && n < 1e16 && utf8.ValidString(id) && !strings.Contains(id, "\x00") {
 			return time.UnixMicro(n), id, nil
 		}
 	}
