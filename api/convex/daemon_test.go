@@ -22,7 +22,7 @@ import (
 // published npm clients, against the whole daemon.
 func TestClientsOnDaemon(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"telemetry.test.mjs", "accounts.test.mjs"} {
+	for _, file := range []string{"telemetry.test.mjs", "accounts.test.mjs", "dashboards.test.mjs"} {
 		for _, version := range []string{"1.17.0", "1.17.4", "newest"} {
 			t.Run(file+" "+version, func(t *testing.T) { runClient(t, file, version) })
 		}
