@@ -25,6 +25,9 @@ type Config struct {
 	AblyVehicleKey     string `placeholder:"KEY" env:"TELEMETRYD_ABLY_VEHICLE_KEY,ESP32_ABLY_API_KEY" help:"Ably key of the driver's page, name:secret."`
 	AblyVehicleChannel string `default:"EcoTele" env:"TELEMETRYD_ABLY_VEHICLE_CHANNEL,ESP32_ABLY_CHANNEL_NAME" help:"Ably channel of the vehicle."`
 
+	AblyRelayKey string `placeholder:"KEY" help:"Ably key that may publish, name:secret. With it, live records go to the dashboards' channel from here: set it only where the bridge does not publish itself."`
+	AblyURL      string `default:"https://rest.ably.io" placeholder:"URL" help:"Where Ably's REST interface is."`
+
 	AdminEmail    string `placeholder:"EMAIL" help:"With the password: make this first administrator when there is none."`
 	AdminPassword string `placeholder:"PASSWORD" help:"Password of the first administrator. Use the variable, not the flag."`
 	Pepper        string `placeholder:"SECRET" env:"TELEMETRYD_PEPPER,AUTH_PASSWORD_PEPPER" help:"Secret that password hashes depend on. Losing it locks all accounts out."`
