@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -445,4 +446,46 @@ func TestAccess(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A key that is revoked ends what is being watched by it.
+func TestRevokedKeyEndsWatching(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	made := struct{ Key, ID string }{}
+	status, text := h.send(t, "POST", "/api/v1/keys", "Bearer "+h.token["admin"], `{"name":"wall","scope":"admin"}`)
+	if err := json.Unmarshal([]byte(text), &made); err != nil || status != http.StatusCreated {
+		t.Fatalf("making a key: %d %s", status, text)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "GET", h.url+"/api/v1/live?session=old", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/event-stream")
+	r.Header.Set("Authorization", "Convex "+made.Key)
+	got, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	var seen []string
+	for lines := bufio.NewScanner(got.Body); lines.Scan(); {
+		event, ok := strings.CutPrefix(lines.Text(), "event:")
+		if !ok {
+			continue
+		}
+		event = strings.TrimSpace(event)
+		seen = append(seen, event)
+		if event == "subscribed" {
+			if status, text := h.send(t, "DELETE", "/api/v1/keys/"+made.ID, "Bearer "+h.token["admin"], ""); status != http.StatusNoContent {
+				t.Fatalf("revoking: %d %s", status, text)
+			}
+		}
+		if event == "revoked" {
+			return
+		}
+	}
+	t.Errorf("the stream went on after the key was revoked: %v", seen)
 }

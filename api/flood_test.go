@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -116,5 +117,78 @@ func BenchmarkIngestDuringSignInFlood(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A thousand wrong sign-ins at once, at the real cost of a hash: the memory
+// they take is that of the few that are looked at, and then a user signs in.
+func TestSignInFloodOverHTTP(t *testing.T) {
+	t.Parallel()
+	d, err := daemon.Start(t.Context(), daemon.Config{
+		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), Tick: 100 * time.Millisecond, MaxUpload: 1 << 20, MaxIngests: 8,
+		AdminEmail: "admin@team.example", AdminPassword: password,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Stop(context.Background()) })
+	signIn := func(email, password string) (int, string) {
+		got, err := http.Post(d.URL()+"/api/v1/auth/signin", "application/json",
+			strings.NewReader(fmt.Sprintf(`{"email":%q,"password":%q}`, email, password)))
+		if err != nil {
+			t.Error(err)
+			return 0, ""
+		}
+		defer got.Body.Close()
+		text, _ := io.ReadAll(got.Body)
+		if got.StatusCode >= 429 && got.Header.Get("Retry-After") == "" {
+			t.Errorf("%d does not say how long to wait", got.StatusCode)
+		}
+		return got.StatusCode, string(text)
+	}
+	var wg sync.WaitGroup
+	var answers sync.Map
+	for i := range 1000 {
+		wg.Go(func() {
+			status, _ := signIn(fmt.Sprintf("user%d@flood.example", i), "wrong")
+			count, _ := answers.LoadOrStore(status, new(atomic.Int64))
+			count.(*atomic.Int64).Add(1)
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	most := uint64(0)
+	for ticker := time.NewTicker(5 * time.Millisecond); ; {
+		select {
+		case <-ticker.C:
+			most = max(most, heap())
+			continue
+		case <-done:
+			ticker.Stop()
+		}
+		break
+	}
+	// A thousand hashes at once would take 19 GiB.
+	if most > 512<<20 {
+		t.Errorf("the heap grew to %d MiB", most>>20)
+	}
+	answers.Range(func(status, count any) bool {
+		t.Logf("%v: %d answers", status, count.(*atomic.Int64).Load())
+		switch status {
+		case 401, 429, 503:
+		default:
+			t.Errorf("%v is not an answer to a wrong sign-in", status)
+		}
+		return true
+	})
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		status, text := signIn("admin@team.example", password)
+		if status == http.StatusOK {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("afterwards a user still gets %d %s", status, text)
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 }

@@ -32,6 +32,14 @@ type Config struct {
 	AdminPassword string `placeholder:"PASSWORD" help:"Password of the first administrator. Use the variable, not the flag."`
 	Pepper        string `placeholder:"SECRET" env:"TELEMETRYD_PEPPER,AUTH_PASSWORD_PEPPER" help:"Secret that password hashes depend on. Losing it locks all accounts out."`
 
+	FormerPeppers  []string      `placeholder:"SECRET" help:"Peppers before this one, until everybody has signed in again."`
+	ImportedPepper string        `placeholder:"SECRET" help:"Pepper of imported scrypt hashes. Default: the pepper."`
+	HashMemory     uint32        `default:"19456" placeholder:"KIB" help:"Memory of a password hash, KiB."`
+	HashIterations uint32        `default:"2" placeholder:"N" help:"Passes of a password hash."`
+	HashThreads    uint8         `default:"1" placeholder:"N" help:"Lanes of a password hash."`
+	HashSlots      int           `placeholder:"N" help:"Passwords checked at the same time. Default: half of the processors, at most 4."`
+	KeepAudit      time.Duration `placeholder:"DURATION" help:"How long entries of the audit log are kept. Default: for ever."`
+
 	Tick time.Duration `default:"100ms" help:"How often the live hub looks for what other instances stored."`
 
 	// DemoKey is a deploy key for the cars of `serve --demo`, or "".

@@ -98,7 +98,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.metrics = newMetrics(d.config.Version)
 	d.Hub = realtime.NewHub(timeseries.NewDeltas(d.pool), realtime.HubOptions{Tick: d.config.Tick, Log: d.log})
 	d.Store = timeseries.New(d.pool, timeseries.Options{Logger: d.log, OnCommit: d.Hub.WakeSessions, OnIngest: d.metrics.observeIngest})
-	d.Auth = auth.New(d.pool, auth.Options{StaticKeys: d.staticKeys(), Pepper: d.config.Pepper, Log: d.log})
+	d.Auth = auth.New(d.pool, d.authOptions())
 	if d.config.AdminEmail != "" && d.config.AdminPassword != "" {
 		made, err := d.Auth.Bootstrap(ctx, d.config.AdminEmail, d.config.AdminPassword)
 		if err != nil {
@@ -156,6 +156,16 @@ func (d *Daemon) apiConfig() api.Config {
 		AblyKey: c.AblyKey, AblyChannel: c.AblyChannel,
 		AblyVehicleKey: c.AblyVehicleKey, AblyVehicleChannel: c.AblyVehicleChannel,
 		MaxUpload: c.MaxUpload, MaxIngests: c.MaxIngests,
+	}
+}
+
+func (d *Daemon) authOptions() auth.Options {
+	c := d.config
+	return auth.Options{
+		StaticKeys: d.staticKeys(), Log: d.log,
+		Pepper: c.Pepper, FormerPeppers: c.FormerPeppers, ImportedPepper: c.ImportedPepper,
+		Hash:      auth.HashParams{MemoryKiB: c.HashMemory, Iterations: c.HashIterations, Threads: c.HashThreads},
+		HashSlots: c.HashSlots, KeepAudit: c.KeepAudit,
 	}
 }
 
