@@ -207,6 +207,10 @@ func (c *session) update() {
 		if r == nil || r.start < max(q.need, c.cover) {
 			return // its result will call notify
 		}
+		if r.failed != nil && c.identity.Key != "" && r.failed.kind == fault.Unauthenticated && r.failed.data == nil {
+			c.refuse(r.failed.message, false) // the key has ended
+			return
+		}
 		if q.sent != r.mark {
 			changes = append(changes, change{id, r.content})
 		}
@@ -361,6 +365,11 @@ func (c *session) fatal(text string) {
 func (c *session) refuseIdentity(text string, attempted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.refuse(text, attempted)
+}
+
+// refuse is refuseIdentity; mu is held.
+func (c *session) refuse(text string, attempted bool) {
 	b := appendString([]byte(`{"type":"AuthError","error":`), text)
 	b = strconv.AppendInt(append(b, `,"baseVersion":`...), c.received.identity, 10)
 	b = strconv.AppendBool(append(b, `,"authUpdateAttempted":`...), attempted)

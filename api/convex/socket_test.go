@@ -451,9 +451,15 @@ func TestSyncRevokedKey(t *testing.T) {
 	c := b.connect(t, "s1")
 	c.send(`{"type":"Authenticate","baseVersion":0,"tokenType":"Admin","value":%q}`, secret)
 	c.want("Transition", `"identity":1`)
+	watcher := b.connect(t, "s2")
+	watcher.send(`{"type":"Authenticate","baseVersion":0,"tokenType":"Admin","value":%q}`, secret)
+	watcher.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[{"type":"Add","queryId":0,"udfPath":"test:who","args":[{}]}]}`)
+	for m := watcher.next(); !strings.Contains(m.raw, "short-lived"); m = watcher.next() {
+	}
 	if err := b.auth.RevokeKey(t.Context(), operator, key.ID); err != nil {
 		t.Fatal(err)
 	}
+	watcher.want("AuthError", `"authUpdateAttempted":false`) // by itself
 	c.send(`{"type":"Action","requestId":0,"udfPath":"test:echoAction","args":[{}]}`)
 	m := c.want("AuthError", `"authUpdateAttempted":false`)
 	if m.BaseVersion != 1 {
