@@ -241,9 +241,18 @@ func (rb *rowBuilder) setFloat(i int, v float64) {
 		rb.problem(Fields[i].Name, "is not a finite number")
 		return
 	}
+	if math.Abs(v) > maxMagnitude {
+		rb.problem(Fields[i].Name, "is out of range")
+		return
+	}
 	rb.values[i] = math.Float64bits(v)
 	rb.row.present.set(i)
 }
+
+// maxMagnitude bounds what a measurement can be, so that no sum of values or of
+// their squares overflows: the database would refuse to aggregate the bucket
+// that holds them, for good.
+const maxMagnitude = 1e100
 
 // setInt takes a number for an integer field. Importers send 1.0 for 1.
 func (rb *rowBuilder) setInt(i int, v float64) {

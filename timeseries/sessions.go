@@ -26,20 +26,37 @@ type Session struct {
 	UpdatedAt time.Time  // server time of the newest batch
 	Revision  int32
 	ReadAt    time.Time // server time when this was read
+	Figures   Figures
+}
+
+// Figures are the main ones of a session's Summary, as of a few seconds ago;
+// nil where they are not known.
+type Figures struct {
+	Distance   *float64 // km
+	Energy     *float64 // Wh
+	Efficiency *float64 // km/kWh
+	AvgSpeed   *float64 // km/h
+	Quality    *float64 // mean score
 }
 
 // Version changes whenever the session's records or metadata do.
 func (s *Session) Version() string { return fmt.Sprintf("%d.%d", s.Batch, s.Revision) }
 
-const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, batch, ended_at, created_at, updated_at, revision, clock_timestamp()`
+const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, batch, ended_at, created_at, updated_at, revision, clock_timestamp(),
+	(SELECT ARRAY[m.distance_km, m.energy_wh, nullif(m.efficiency_km_kwh, 0), m.avg_speed_kmh, m.quality_score]
+	 FROM session_summaries m WHERE m.session = sessions.session)`
 
 func scanSession(row pgx.CollectableRow) (Session, error) {
 	var s Session
 	var first, last *time.Time
 	var firstText, lastText *string
-	err := row.Scan(&s.ID, &s.Name, &first, &last, &firstText, &lastText, &s.Records, &s.Batch, &s.EndedAt, &s.CreatedAt, &s.UpdatedAt, &s.Revision, &s.ReadAt)
+	var figures []*float64
+	err := row.Scan(&s.ID, &s.Name, &first, &last, &firstText, &lastText, &s.Records, &s.Batch, &s.EndedAt, &s.CreatedAt, &s.UpdatedAt, &s.Revision, &s.ReadAt, &figures)
 	if err != nil {
 		return Session{}, err
+	}
+	if len(figures) == 5 {
+		s.Figures = Figures{figures[0], figures[1], figures[2], figures[3], figures[4]}
 	}
 	s.Start, s.StartText = timeAndText(first, firstText)
 	s.End, s.EndText = timeAndText(last, lastText)

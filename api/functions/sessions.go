@@ -67,7 +67,8 @@ func sessionItem(s *timeseries.Session) map[string]any {
 		"session_id": s.ID, "session_name": orNull(s.Name),
 		"start_time": s.StartText, "end_time": s.EndText,
 		"record_count": s.Records, "archive_status": s.ArchiveStatus(),
-		"distance_km": nil, "energy_wh": nil, "efficiency_km_kwh": nil, "avg_speed_kmh": nil, "quality_score": nil,
+		"distance_km": orNull(s.Figures.Distance), "energy_wh": orNull(s.Figures.Energy), "efficiency_km_kwh": orNull(s.Figures.Efficiency),
+		"avg_speed_kmh": orNull(s.Figures.AvgSpeed), "quality_score": orNull(s.Figures.Quality),
 		"duration_s": math.Round(s.End.Sub(s.Start).Seconds()),
 	}
 }

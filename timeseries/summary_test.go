@@ -1,0 +1,258 @@
+package timeseries_test
+
+import (
+	"encoding/json"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// drive makes records with what a summary looks at, now and then missing.
+func drive(rng *rand.Rand, start time.Time, n int, counters bool) []rec {
+	t := start
+	var records []rec
+	for i := range n {
+		t = t.Add(time.Duration(150+rng.IntN(100)) * time.Millisecond).Truncate(time.Microsecond)
+		switch rng.IntN(150) {
+		case 0:
+			t = t.Add(time.Duration(rng.IntN(90)) * time.Second)
+		case 1:
+			t = records[max(0, i-1)]["t"].(time.Time)
+		}
+		r := rec{"session_id": "race", "timestamp": timeseries.FormatTime(t), "t": t}
+		maybe := func(name string, v any) {
+			if rng.IntN(8) > 0 {
+				r[name] = v
+			}
+		}
+		maybe("speed_ms", math.Max(0, rng.NormFloat64()*5))
+		maybe("avg_speed_kmh", rng.Float64()*40)
+		maybe("power_w", rng.NormFloat64()*300)
+		maybe("voltage_v", 46+rng.Float64())
+		maybe("current_a", rng.NormFloat64()*10)
+		maybe("quality_score", rng.Float64()*100)
+		maybe("elevation_gain_m", float64(i)/10)
+		maybe("latitude", 52.0)
+		maybe("longitude", 4.0)
+		if rng.IntN(2) == 0 {
+			r["current_g_force"] = rng.Float64() * 2
+		} else {
+			maybe("accel_x", rng.NormFloat64()*5)
+			maybe("accel_z", 9.8)
+		}
+		if rng.IntN(20) == 0 {
+			r["outliers"] = rec{"severity": []string{"warning", "none", "critical"}[rng.IntN(3)]}
+		}
+		if i > n/3 {
+			maybe("optimal_speed_kmh", rng.Float64()*30)
+		}
+		if counters {
+			r["route_distance_km"], r["cumulative_energy_kwh"] = float64(i)/500, float64(i)/9000
+			r["acc_eff_km_kwh"] = 18.0
+		} else if rng.IntN(2) == 0 {
+			r["inst_eff_km_kwh"] = rng.NormFloat64() * 400
+		}
+		records = append(records, r)
+	}
+	return records
+}
+
+// figuresOf is the function contract's rules in a loop.
+func figuresOf(records []rec) timeseries.Summary {
+	number := func(r rec, name string) (float64, bool) { v, ok := r[name].(float64); return v, ok }
+	var s timeseries.Summary
+	var moving, power, voltage, quality, steps struct{ sum, n float64 }
+	var metres, joules float64
+	hasOptimal := false
+	for i, r := range records {
+		s.Records++
+		speed, hasSpeed := number(r, "speed_ms")
+		if !hasSpeed {
+			speed, hasSpeed = number(r, "avg_speed_kmh")
+			speed /= 3.6
+		}
+		watts, hasPower := number(r, "power_w")
+		if !hasPower {
+			v, okV := number(r, "voltage_v")
+			a, okA := number(r, "current_a")
+			watts, hasPower = v*a, okV && okA
+		}
+		if hasSpeed {
+			s.MaxSpeed = max(s.MaxSpeed, speed*3.6)
+			if speed > 0 {
+				moving.sum += speed
+				moving.n++
+			}
+		}
+		if hasPower {
+			if power.n == 0 {
+				s.MaxPower = watts
+			}
+			s.MaxPower = max(s.MaxPower, watts)
+			power.sum += watts
+			power.n++
+		}
+		if v, ok := number(r, "voltage_v"); ok {
+			voltage.sum += v
+			voltage.n++
+		}
+		if v, ok := number(r, "quality_score"); ok {
+			quality.sum += v
+			quality.n++
+		}
+		if v, ok := number(r, "elevation_gain_m"); ok {
+			s.Elevation = max(s.Elevation, v)
+		}
+		if v, ok := number(r, "optimal_speed_kmh"); ok && !hasOptimal {
+			s.OptSpeed, hasOptimal = v, true
+		}
+		if g, ok := number(r, "current_g_force"); ok {
+			s.MaxG = max(s.MaxG, g)
+		} else {
+			x, _ := number(r, "accel_x")
+			z, _ := number(r, "accel_z")
+			s.MaxG = max(s.MaxG, math.Sqrt(x*x+z*z)/9.81)
+		}
+		if o, ok := r["outliers"].(rec); ok && o["severity"] != "none" {
+			s.Anomalies++
+		}
+		_, lat := number(r, "latitude")
+		_, lon := number(r, "longitude")
+		if !lat || !lon {
+			s.NoFix++
+		}
+		if i > 0 {
+			dt := r["t"].(time.Time).Sub(records[i-1]["t"].(time.Time)).Seconds()
+			s.LongestGap = max(s.LongestGap, dt)
+			if dt < 60 {
+				steps.sum += dt
+				steps.n++
+			}
+			if dt == 0 {
+				s.Duplicates++
+			}
+			if dt > 0 && dt < 60 && hasSpeed {
+				metres += speed * dt
+			}
+			if dt > 0 && dt < 72 && hasPower {
+				joules += math.Abs(watts) * dt
+			}
+		}
+	}
+	last := records[len(records)-1]
+	s.Distance, s.Energy = metres/1000, joules/3600
+	if v, ok := number(last, "route_distance_km"); ok && v > 0 {
+		s.Distance = v
+	}
+	if v, ok := number(last, "cumulative_energy_kwh"); ok && v > 0 {
+		s.Energy = v * 1000
+	}
+	for _, name := range []string{"acc_eff_km_kwh", "inst_eff_km_kwh"} {
+		if v, ok := number(last, name); ok {
+			if math.Abs(v) <= 500 {
+				s.Efficiency = v
+			}
+			break
+		}
+	}
+	s.AvgSpeed, s.AvgPower, s.AvgVoltage = moving.sum/moving.n*3.6, power.sum/power.n, voltage.sum/voltage.n
+	mean := quality.sum / quality.n
+	s.Quality = &mean
+	s.Cadence = steps.sum / steps.n
+	s.Start, s.End = records[0]["t"].(time.Time), last["t"].(time.Time)
+	s.Duration = s.End.Sub(s.Start).Minutes()
+	return s
+}
+
+func TestSummaryFollowsTheRules(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(4) {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(seed, 3))
+			s := timeseries.New(dbtest.New(t), timeseries.Options{})
+			all := drive(rng, time.Date(2026, 3, 21, 21, 41, 10, 123000, time.UTC), 3000, seed%2 == 0)
+			// In pieces, out of order; a summary is asked for in between.
+			var pieces [][]rec
+			for rest := all; len(rest) > 0; {
+				n := min(len(rest), 1+rng.IntN(700))
+				pieces, rest = append(pieces, rest[:n]), rest[n:]
+			}
+			rng.Shuffle(len(pieces), func(i, j int) { pieces[i], pieces[j] = pieces[j], pieces[i] })
+			var stored []rec
+			for i, piece := range pieces {
+				var plain []rec
+				for _, r := range piece {
+					c := rec{}
+					for k, v := range r {
+						if k != "t" {
+							c[k] = v
+						}
+					}
+					plain = append(plain, c)
+				}
+				text, err := json.Marshal(plain)
+				if err != nil {
+					t.Fatal(err)
+				}
+				storeJSON(t, s, text)
+				if rng.IntN(2) == 0 {
+					refresh(t, s)
+				}
+				for k, r := range piece {
+					r["place"] = i*1_000_000 + k
+				}
+				stored = append(stored, piece...)
+				slices.SortStableFunc(stored, func(a, b rec) int { return a["t"].(time.Time).Compare(b["t"].(time.Time)) })
+				got, err := s.Summary(t.Context(), "race")
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := figuresOf(stored)
+				a, b := asNumbers(*got), asNumbers(want)
+				for name := range b {
+					if math.Abs(a[name]-b[name]) > 1e-9*(1+math.Abs(b[name])) {
+						t.Errorf("%s is %v, want %v", name, a[name], b[name])
+					}
+				}
+				if t.Failed() {
+					t.FailNow()
+				}
+			}
+			got, err := s.Summary(t.Context(), "race")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var gaps []timeseries.Gap
+			threshold := timeseries.GapThreshold(got.Cadence)
+			for i, r := range stored[1:] {
+				from, to := stored[i]["t"].(time.Time), r["t"].(time.Time)
+				if d := to.Sub(from).Seconds(); d > threshold {
+					gaps = append(gaps, timeseries.Gap{From: from, To: to, Seconds: d})
+				}
+			}
+			if !slices.Equal(got.Gaps, gaps) {
+				t.Errorf("gaps %v, want %v", got.Gaps, gaps)
+			}
+			refresh(t, s)
+			list, err := s.Sessions(t.Context(), timeseries.SessionFilter{})
+			if err != nil || len(list) != 1 || list[0].Figures.Distance == nil || *list[0].Figures.Distance != got.Distance || *list[0].Figures.Quality != *got.Quality {
+				t.Errorf("figures in the list: %+v, %v", list, err)
+			}
+		})
+	}
+}
+
+func asNumbers(s timeseries.Summary) map[string]float64 {
+	return map[string]float64{
+		"records": float64(s.Records), "distance": s.Distance, "max speed": s.MaxSpeed, "avg speed": s.AvgSpeed, "energy": s.Energy,
+		"efficiency": s.Efficiency, "duration": s.Duration, "avg power": s.AvgPower, "max power": s.MaxPower, "avg voltage": s.AvgVoltage,
+		"max g": s.MaxG, "optimal": s.OptSpeed, "quality": *s.Quality, "elevation": s.Elevation, "anomalies": float64(s.Anomalies),
+		"cadence": s.Cadence, "longest gap": s.LongestGap, "duplicates": float64(s.Duplicates), "no fix": float64(s.NoFix),
+	}
+}
