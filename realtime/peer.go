@@ -2,7 +2,6 @@ package realtime
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -367,18 +366,6 @@ func (p *peer) drop(s *subscription) {
 		s.cancel()
 	}
 	p.purge(s)
-}
-
-// sessions lists what the connection watches.
-func (p *peer) sessions() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	ids := make([]string, 0, len(p.subs))
-	for id := range p.subs {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
 }
 
 // beat pings an idle connection and ends a dead one.

@@ -36,6 +36,7 @@ type Daemon struct {
 
 	config    Config
 	functions *convex.Server
+	relay     *realtime.AblyRelay // nil without a key
 	archives  *timeseries.Archives
 	metrics   *metrics
 	log       *slog.Logger
@@ -115,6 +116,9 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 		CheckOrigin: func(r *http.Request) bool { return origins.Allows(r.Header.Get("Origin")) },
 		Compression: true, Log: d.log,
 	})
+	if err := d.openRelay(); err != nil {
+		return nil, err
+	}
 	d.archives = timeseries.NewArchives(d.Store)
 	if err := d.openFunctions(d.archives); err != nil {
 		return nil, err
@@ -129,6 +133,17 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 		Store: d.Store, Auth: d.Auth, Archives: d.archives, Convex: d.functions, Live: d.Live, Log: d.log,
 		Config: d.apiConfig(),
 	})
+}
+
+// openRelay makes what publishes live records to Ably, if there is a key for it.
+func (d *Daemon) openRelay() (err error) {
+	if d.config.AblyRelayKey == "" {
+		return nil
+	}
+	d.relay, err = realtime.NewAblyRelay(d.Hub, timeseries.NewDeltas(d.pool), d.Store.LiveState, realtime.AblyOptions{
+		Key: strings.TrimSpace(d.config.AblyRelayKey), Channel: d.config.AblyChannel, BaseURL: d.config.AblyURL, Log: d.log,
+	})
+	return err
 }
 
 // openFunctions makes the endpoints of Convex clients.
@@ -210,6 +225,10 @@ func (d *Daemon) listen(handler http.Handler) error {
 func (d *Daemon) background(ctx context.Context) {
 	d.goes(func() { d.Hub.Run(ctx) })
 	d.goes(func() { d.Live.Run(ctx) })
+	if d.relay != nil {
+		// One instance relays; another one takes over when it goes.
+		d.goes(func() { _ = timeseries.NewDeltas(d.pool).Lead(ctx, d.relay.Run) })
+	}
 	d.goes(func() { d.Auth.Run(ctx) })
 	d.goes(func() { d.functions.Run(ctx) })
 	d.goes(func() { every(ctx, time.Second, d.purge) })

@@ -1,0 +1,64 @@
+package daemon_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/daemon"
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+)
+
+// With a key for it, what the bridge reports goes to the dashboards' channel.
+func TestRelaysWhenItHasAKey(t *testing.T) {
+	t.Parallel()
+	if dbtest.SingleBackend(t) {
+		t.Skip("needs several connections")
+	}
+	published := make(chan string, 100)
+	ably := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		published <- r.URL.Path
+		w.WriteHeader(http.StatusCreated)
+	}))
+	defer ably.Close()
+	config := daemon.Config{
+		Listen: "127.0.0.1:0", DeployKey: "team:key", DatabaseURL: dbtest.URL(t), Tick: 20 * time.Millisecond,
+		AblyRelayKey: "no key", AblyURL: ably.URL, AblyChannel: "dash",
+	}
+	if _, err := daemon.Start(t.Context(), config); err == nil || strings.Contains(err.Error(), "no key") {
+		t.Errorf("a key that is none: %v", err)
+	}
+	config.AblyRelayKey = "app.key:secret"
+	d, err := daemon.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := d.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	body := `{"path":"sessions:reportLiveSessionState","args":{"status":"active","session_id":"a","started_at":"2026-03-21T21:41:10+00:00","record_count":0},"format":"json"}`
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, d.URL()+"/api/mutation", strings.NewReader(body))
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Convex team:key")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Fatal(fmt.Errorf("report: %s", answer.Status))
+	}
+	select {
+	case path := <-published:
+		if path != "/channels/dash/messages" {
+			t.Errorf("published to %s", path)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("nothing was published")
+	}
+}
