@@ -2,7 +2,6 @@ package timeseries
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,9 +11,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/klauspost/compress/gzip"
 )
 
-// archiveLevel is the gzip level of the files, as the contract has it.
+// archiveLevel is the gzip level of the files, as the contract has it. The
+// standard library's writer takes five times as long for a tenth less.
 const archiveLevel = 6
 
 // File makes the gzip file of that name. A name that was not given out, or

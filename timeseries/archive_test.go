@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -157,6 +158,59 @@ func TestArchiveOfRecordsInAnyOrder(t *testing.T) {
 		if !bytes.Equal(archiveFile(t, archives, name), text) {
 			t.Errorf("the file %s changed", name)
 		}
+	}
+}
+
+// While batches arrive at any time of the session, every division that is seen
+// is of one moment, and every file is what its part says.
+func TestArchiveWhileRecordsArrive(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	store := timeseries.New(pool, timeseries.Options{})
+	storeSamples(t, store, "run", []sample{{0, 0}})
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	wg.Go(func() {
+		defer close(done)
+		rng := rand.New(rand.NewPCG(3, 5))
+		for range 40 {
+			var batch []sample
+			for range 200 {
+				batch = append(batch, sample{time.Duration(rng.IntN(600)) * time.Second, rng.IntN(1e9)})
+			}
+			storeSamples(t, store, "run", batch)
+		}
+	})
+	for range 2 { // instances of the daemon
+		wg.Go(func() {
+			archives := timeseries.NewArchives(timeseries.New(dbtest.New(t), timeseries.Options{}))
+			for running := true; running; {
+				select {
+				case <-done:
+					running = false
+				default:
+				}
+				archive := partList(t, archives, "run")
+				var total int64
+				for i, p := range archive.Parts {
+					total += int64(p.Records)
+					if p.Records != timeseries.ArchivePartRecords && i < len(archive.Parts)-1 {
+						t.Errorf("part %d of %d has %d records", i, len(archive.Parts), p.Records)
+					}
+				}
+				last := archive.Parts[len(archive.Parts)-1]
+				if n := len(numbers(t, archiveFile(t, archives, last.Name))); n != last.Records {
+					t.Errorf("the file has %d records, its part %d", n, last.Records)
+				}
+				if total != archive.Records || (total-1)%200 != 0 {
+					t.Errorf("the parts have %d records, the archive %d", total, archive.Records)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if archive := partList(t, timeseries.NewArchives(store), "run"); archive.Records != 8001 {
+		t.Errorf("%d records in the end, want 8001", archive.Records)
 	}
 }
 
