@@ -39,6 +39,12 @@ type sessionView struct {
 	Live      bool       `json:"live"`
 	EndedAt   *time.Time `json:"ended_at"`
 	UpdatedAt time.Time  `json:"updated_at"`
+
+	Distance   *float64 `json:"distance_km"`
+	Energy     *float64 `json:"energy_wh"`
+	Efficiency *float64 `json:"efficiency_km_kwh"`
+	AvgSpeed   *float64 `json:"avg_speed_kmh"`
+	Quality    *float64 `json:"quality_score"`
 }
 
 func viewSession(s *timeseries.Session) sessionView {
@@ -48,6 +54,8 @@ func viewSession(s *timeseries.Session) sessionView {
 		Records:   s.Records, Watermark: s.Batch,
 		Live:    s.ReadAt.Sub(s.End) <= auth.LiveWindow,
 		EndedAt: s.EndedAt, UpdatedAt: s.UpdatedAt,
+		Distance: s.Figures.Distance, Energy: s.Figures.Energy, Efficiency: s.Figures.Efficiency,
+		AvgSpeed: s.Figures.AvgSpeed, Quality: s.Figures.Quality,
 	}
 }
 
