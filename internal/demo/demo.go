@@ -65,7 +65,7 @@ func Start(ctx context.Context, o Options) (password string, done <-chan struct{
 
 // noise of the cars' sensors: less than in the team's export, so that laps and
 // stops are easy to see.
-const noise = 0.3
+const noise = 0.15
 
 // admin makes the administrator, or finds it again with the password kept.
 func admin(ctx context.Context, o Options) (string, error) {

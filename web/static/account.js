@@ -48,4 +48,13 @@ export async function loadUser() {
   return user;
 }
 
+export async function signOut() {
+  const [{ api }, { toast }] = await Promise.all([import("./api.js"), import("./dom.js")]);
+  try {
+    await api("/api/v1/auth/signout", { method: "POST" });
+  } catch { /* the token is forgotten here all the same */ }
+  dropToken(token());
+  toast("Signed out.");
+}
+
 addEventListener("storage", (e) => { if (e.key === KEY) loadUser(); });

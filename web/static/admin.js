@@ -62,7 +62,7 @@ async function users(body) {
           const role = h("select", { "aria-label": `Role of ${u.email}`, disabled: u.user_id === me }, roles.map((r) => h("option", { value: r, selected: r === u.role }, r)));
           role.addEventListener("change", () => setRole(u, role.value));
           return h("tr", null, h("th", { scope: "row" }, u.name || h("span", { class: "muted" }, "no name")), h("td", null, u.email),
-            h("td", null, h("div", { class: "row-actions" }, role)), h("td", null, u.approval_status), h("td", { class: "nowrap" }, date(new Date(u.created_at))),
+            h("td", { class: "row-role" }, role), h("td", null, u.approval_status), h("td", { class: "nowrap" }, date(new Date(u.created_at))),
             h("td", null, u.user_id === me ? h("span", { class: "muted" }, "you") : h("div", { class: "row-actions" },
               small("Password", "secondary", () => setPassword(u)),
               small("Ban", "danger", async () => { if (confirm(`Ban ${u.email}? All their devices are signed out.`)) { await act(() => api(userPath(u, "/ban"), { method: "POST" }), `${u.email} is banned.`); again(); } }),

@@ -10,6 +10,7 @@ import uPlot from "./vendor/uplot.js";
 
 const MIN_SPAN = 0.05; // of a window, in seconds (or metres)
 const AXIS = 58; // width of the y axis, px
+const PAD = 26; // right of the plot, where half of the last time stands
 const HUES = 8;
 
 export const hue = (i) => css(`--c${(i % HUES) + 1}`);
@@ -68,7 +69,7 @@ export class ChartStack {
   }
 
   get width() { return Math.max(160, this.body.clientWidth); }
-  get points() { return Math.max(50, Math.min(4000, Math.round(this.width - AXIS - 12))); }
+  get points() { return Math.max(50, Math.min(4000, Math.round(this.width - AXIS - PAD))); }
   get whole() { return this.win[0] <= this.extent[0] && this.win[1] >= this.extent[1]; }
 
   // setMetrics chooses the charts: a list of fields ({name, unit, meaning}).
@@ -225,7 +226,7 @@ export class ChartStack {
       const color = chart.colors[k], edge = { stroke: alpha(color, 0.55), width: 1, points: { show: false }, spanGaps: false };
       series.push({ ...edge }, { ...edge }, {
         stroke: color, width: 1.6, spanGaps: false, dash: k ? [8, 2 + k] : undefined,
-        points: { show: (u, si, i0, i1) => i1 - i0 < this.points / 6, size: 4, fill: color },
+        points: { show: (u, si, i0, i1) => i1 - i0 < this.points / 14, size: 4, fill: color },
       });
       bands.push({ series: [2 + 3 * k, 1 + 3 * k], fill: alpha(color, 0.22) });
     });
@@ -235,7 +236,7 @@ export class ChartStack {
       return t - new Date(this.start).getTimezoneOffset() * 60;
     };
     const u = new uPlot({
-      width: this.width, height: this.height, series, bands, padding: [8, 12, 0, 0], legend: { show: false }, ms: 1e-3,
+      width: this.width, height: this.height, series, bands, padding: [8, PAD, 0, 0], legend: { show: false }, ms: 1e-3,
       scales: {
         x: { time: false, range: () => this.win },
         y: { range: (_, lo, hi) => {
@@ -263,7 +264,12 @@ export class ChartStack {
       cursor: {
         drag: { x: false, y: false, setScale: false }, focus: { prox: -1 }, y: false,
         bind: { dblclick: () => null, mousedown: () => null, mouseup: () => null },
-        points: { size: 7, show: (_, si) => si % 3 === 0 && h("div", { class: "cursor-point" }) },
+        points: { show: (_, si) => {
+          if (si % 3) return false;
+          const point = h("div", { class: "cursor-point" });
+          point.style.background = chart.colors[si / 3 - 1];
+          return point;
+        } },
       },
       select: { show: true, left: 0, top: 0, width: 0, height: 0 },
       hooks: { setCursor: [(plot) => this.moved(chart, plot)] },

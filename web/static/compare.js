@@ -97,7 +97,7 @@ export function render(main, { params }) {
     const tools = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Charts", "aria-controls": "charts" });
     const map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"));
     charts.append(tools);
-    replace(body, h("section", { "aria-label": "Charts" }, charts), h("aside", { class: "side", "aria-label": "Track and figures" }, map, figures(parts)));
+    replace(body, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts of all runs"), charts), h("aside", { class: "side", "aria-label": "Track and figures" }, map, figures(parts)));
     stack = new ChartStack(charts, {
       kind: align === "distance" ? "distance" : "time", clockTime: false, start: 0, extent: [0, far],
       lines: ids.map((id) => ({ label: runName(runOf(id)) })),
@@ -143,7 +143,7 @@ export function render(main, { params }) {
       ["Average speed, km/h", "avg_speed_kmh", 1], ["Top speed, km/h", "max_speed_kmh", 1], ["Average power, W", "avg_power_w", 0], ["Peak power, W", "max_power_w", 0],
     ];
     return h("section", { class: "card panel", "aria-labelledby": "figures-title" }, h("h2", { id: "figures-title" }, "Figures"),
-      h("div", { class: "laps", tabindex: "0", role: "region", "aria-label": "Figures" }, h("table", null,
+      h("div", { class: "laps figures", tabindex: "0", role: "region", "aria-label": "Figures" }, h("table", null,
         h("caption", { class: "sr" }, "Figures of the compared runs"),
         h("thead", null, h("tr", null, h("th", { scope: "col" }, h("span", { class: "sr" }, "Figure")), ids.map((id, i) => {
           const swatch = h("span", { class: "swatch", "aria-hidden": "true" });

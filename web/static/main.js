@@ -1,20 +1,11 @@
 // The page's frame: header, menus, and the start of the router.
 
-import { h, svg, icon, replace, toast } from "./dom.js";
-import { api } from "./api.js";
-import { currentUser, dropToken, isAdmin, loadUser, onAccount, token } from "./account.js";
+import { h, svg, icon, replace } from "./dom.js";
+import { currentUser, isAdmin, loadUser, onAccount, signOut } from "./account.js";
 import { show, start } from "./router.js";
 import { themeButton } from "./theme.js";
 
 const theme = themeButton();
-
-async function signOut() {
-  try {
-    await api("/api/v1/auth/signout", { method: "POST" });
-  } catch { /* the token is forgotten here all the same */ }
-  dropToken(token());
-  toast("Signed out.");
-}
 
 const here = (path) => (path === "/" ? location.pathname === "/" || location.pathname.startsWith("/runs/") : location.pathname.startsWith(path));
 const link = (path, text) => h("a", { href: path, "aria-current": here(path) && "page" }, text);
@@ -22,7 +13,7 @@ const link = (path, text) => h("a", { href: path, "aria-current": here(path) && 
 function header() {
   const user = currentUser();
   replace(document.getElementById("header"),
-    h("a", { class: "brand", href: "/" },
+    h("a", { class: "brand", href: "/", "aria-label": "telemetryd, all runs" },
       svg("svg", { viewBox: "0 0 32 32", class: "mark", "aria-hidden": "true" }, svg("path", { d: "M2 18h6l3.500-9L17 26l5-13 2.500 5H30" })),
       h("span", null, "telemetryd")),
     h("nav", { "aria-label": "Pages" },
@@ -32,7 +23,7 @@ function header() {
       theme,
       user
         ? [h("a", { class: "who", href: "/account", title: `${user.email} (${user.role})` }, icon("user"), h("span", null, user.name || user.email)),
-          h("button", { class: "quiet", type: "button", on: { click: signOut } }, "Sign out")]
+          h("button", { class: "quiet sign-out", type: "button", on: { click: signOut } }, "Sign out")]
         : h("a", { class: "button small", href: "/signin" }, "Sign in")));
 }
 

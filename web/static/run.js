@@ -59,7 +59,7 @@ class RunView {
     replace(page,
       h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
       this.tiles,
-      h("div", { class: "run-body" }, h("section", { "aria-label": "Charts" }, charts), h("aside", { class: "side", "aria-label": "Track and laps" }, this.map, this.laps)));
+      h("div", { class: "run-body" }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track and laps" }, this.map, this.laps)));
 
     this.stack = new ChartStack(charts, {
       extent: [0, this.length()], start: this.start, clockTime: params.get("axis") !== "elapsed",

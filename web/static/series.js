@@ -100,6 +100,12 @@ function merge(lines, metrics) {
     out[name] = lines.map((line) => {
       const from = columns(line.session, [name])[name];
       const to = { min: new Array(x.length), max: new Array(x.length), avg: new Array(x.length), count: new Array(x.length) };
+      // A hole reaches up to the line's next value, whatever other lines have there.
+      if (from) line.x.forEach((v, i) => {
+        if (from.avg[i] !== null) return;
+        const end = i + 1 < line.x.length ? place.get(line.x[i + 1]) : x.length;
+        for (let j = place.get(v); j < end; j++) to.min[j] = to.max[j] = to.avg[j] = null;
+      });
       if (from) line.x.forEach((v, i) => { const j = place.get(v); for (const k of ["min", "max", "avg", "count"]) to[k][j] = from[k]?.[i]; });
       return to;
     });

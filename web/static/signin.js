@@ -2,7 +2,7 @@
 
 import { h, replace, toast } from "./dom.js";
 import { api } from "./api.js";
-import { currentUser, keepToken, loadUser } from "./account.js";
+import { currentUser, keepToken, loadUser, signOut } from "./account.js";
 import { go, setTitle } from "./router.js";
 import { date } from "./format.js";
 
@@ -124,5 +124,6 @@ function account(main, user) {
     h("div", { class: "card form" }, h("h1", null, user.name || "Account"),
       h("dl", { class: "facts" },
         h("dt", null, "E-mail"), h("dd", null, user.email), h("dt", null, "Access"), access,
-        h("dt", null, "Since"), h("dd", null, date(new Date(user.created_at)))), upgrade), change));
+        h("dt", null, "Since"), h("dd", null, date(new Date(user.created_at)))), upgrade,
+      h("button", { class: "button secondary", type: "button", on: { click: signOut } }, "Sign out")), change));
 }

@@ -88,8 +88,8 @@ export class Track {
 
   scale() {
     const w = this.canvas.clientWidth, ht = this.canvas.clientHeight, pad = 16;
-    const [x0, y0, x1, y1] = this.box, squeeze = Math.cos(((y0 + y1) / 2) * RAD);
-    const k = Math.min((w - 2 * pad) / Math.max((x1 - x0) * squeeze, 1e-6), (ht - 2 * pad) / Math.max(y1 - y0, 1e-6));
+    const [x0, y0, x1, y1] = this.box, squeeze = Math.cos(((y0 + y1) / 2) * RAD), least = 0.0014; // deg, 150 m
+    const k = Math.min((w - 2 * pad) / Math.max((x1 - x0) * squeeze, least), (ht - 2 * pad) / Math.max(y1 - y0, least));
     const cx = (x0 + x1) / 2, cy = (y0 + y1) / 2;
     return { w, ht, k, to: (p) => [w / 2 + (p[0] - cx) * squeeze * k, ht / 2 - (p[1] - cy) * k] };
   }

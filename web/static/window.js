@@ -37,7 +37,7 @@ export class Live {
       late ||= this.x.length > 0 && x < this.x[this.x.length - 1];
       this.x.push(x);
       this.records.push(record);
-      if (record.latitude || record.longitude) points.push([record.longitude, record.latitude, x]);
+      if (record.latitude || record.longitude) this.place(points, record, x);
       for (const name in record) if (typeof record[name] === "number" && !this.present.has(name)) { this.present.add(name); fresh.push(name); }
     }
     if (late) { // out of order: sort once, it is rare
@@ -53,6 +53,22 @@ export class Live {
     this.later();
   }
 
+  // place gathers positions to one for each half second: their mean, since a
+  // receiver's noise would draw a scribble.
+  place(points, record, x) {
+    const at = this.at;
+    if (at && x - at.from < 0.5) {
+      at.n++;
+      at.lon += record.longitude;
+      at.lat += record.latitude;
+      this.lastX = x;
+      return;
+    }
+    if (at) points.push([at.lon / at.n, at.lat / at.n, (at.from + this.lastX) / 2]);
+    this.at = { from: x, n: 1, lon: record.longitude, lat: record.latitude };
+    this.lastX = x;
+  }
+
   later() { if (!this.stopped) this.due ||= requestAnimationFrame(() => this.draw()); }
 
   draw() {
@@ -65,6 +81,6 @@ export class Live {
     const data = withGaps(this.x, columns, gap);
     const out = {};
     this.metrics.forEach((name, i) => { out[name] = [{ min: data.columns[i], max: data.columns[i], avg: data.columns[i] }]; });
-    this.to.draw({ x: data.x, columns: out, info: { short: "every record", text: "every record, live", width: 0, level: "raw" } }, newest - this.span, newest, newest);
+    this.to.draw({ x: data.x, columns: out, info: { short: "every record", text: "every record, live", width: 0, level: "raw" } }, Math.max(0, newest - this.span), Math.max(this.span, newest), newest);
   }
 }
