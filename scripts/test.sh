@@ -22,6 +22,20 @@ packages_of() {
 	fi
 }
 
+# browser sees to it that there is a Chromium for the tests of the page.
+browser() {
+	[[ -z ${TELEMETRYD_TEST_CHROMIUM:-} ]] || return 0
+	local name
+	for name in chromium chromium-browser google-chrome; do
+		! command -v "$name" >/dev/null || return 0
+	done
+	step "chromium, by apt"
+	local root=()
+	[[ $EUID == 0 ]] || root=(sudo)
+	"${root[@]}" apt-get update -q
+	"${root[@]}" apt-get install --yes --no-install-recommends chromium fonts-dejavu-core
+}
+
 lint() {
 	step "format"
 	local files
@@ -50,6 +64,8 @@ settings() {
 go_tests() {
 	settings
 	packages_of test/node # the npm clients that the tests of api/convex run
+	packages_of test/browser
+	browser
 	local race=()
 	if command -v gcc >/dev/null; then
 		race=(-race)

@@ -1,0 +1,212 @@
+// Package browser_test drives the built-in page in headless Chromium against
+// the whole daemon, with the team's real run where that file is at hand.
+package browser_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/daemon"
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/simulate"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// realRun gives where the team's export is, which is not part of the repository.
+func realRun() string {
+	if path := os.Getenv("TELEMETRYD_TEST_RUN"); path != "" {
+		return path
+	}
+	return "../../../shared/data/session-m233.csv"
+}
+
+const deployKey = "browser-test-key"
+
+func TestPage(t *testing.T) {
+	t.Parallel()
+	chromium := findChromium(t)
+	d, err := daemon.Start(t.Context(), daemon.Config{
+		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), Tick: 100 * time.Millisecond, MaxUpload: 1 << 30, MaxIngests: 4,
+		DeployKey: deployKey, AdminEmail: "admin@example.org", AdminPassword: "the first administrator",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := d.Stop(ctx); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	run := importRun(t, d.Store)
+	importSimulated(t, d.Store)
+	drive(t, d.URL())
+
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	node := exec.CommandContext(ctx, "node", "--test-reporter=spec", "page.test.mjs")
+	node.Env = append(os.Environ(), "BASE_URL="+d.URL(), "CHROMIUM="+chromium,
+		"ADMIN_EMAIL=admin@example.org", "ADMIN_PASSWORD=the first administrator",
+		"RUN_ID="+run.id, "RUN_NAME="+run.name, fmt.Sprint("RUN_RECORDS=", run.records), fmt.Sprint("RUN_SPIKE=", run.spike),
+		fmt.Sprint("RUN_PEAK=", run.peak), fmt.Sprint("RUN_PEAK_AT=", run.peakAt.Seconds()), fmt.Sprint("RUN_SECONDS=", run.length.Seconds()),
+		fmt.Sprint("RUN_GAP_FROM=", run.gapFrom.Seconds()), fmt.Sprint("RUN_GAP_TO=", run.gapTo.Seconds()))
+	output, err := node.CombinedOutput()
+	t.Logf("%s", output)
+	if err != nil {
+		t.Errorf("node page.test.mjs (are its packages installed? npm ci --prefix test/browser): %v", err)
+	}
+}
+
+func findChromium(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("TELEMETRYD_TEST_CHROMIUM"); path != "" {
+		return path
+	}
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatal("no Chromium: apt-get install chromium, or name one in TELEMETRYD_TEST_CHROMIUM")
+	return ""
+}
+
+// figures are what the page has to show of the imported run.
+type figures struct {
+	id, name       string
+	records        int
+	spike          float64       // highest forward acceleration of the whole run
+	peak           float64       // and of what comes after its first minute
+	peakAt         time.Duration // since the start
+	length         time.Duration
+	gapFrom, gapTo time.Duration // the longest gap
+}
+
+// importRun stores the real run, or one that is made up with a spike and a gap.
+func importRun(t *testing.T, store *timeseries.Store) figures {
+	t.Helper()
+	body, err := os.ReadFile(realRun())
+	if errors.Is(err, os.ErrNotExist) {
+		t.Log("the real run is not at hand: made one up")
+		body = madeUp(t)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	run := measure(t, body)
+	result, err := store.IngestStream(t.Context(), timeseries.NewDecoder(bytes.NewReader(body), timeseries.DecodeOptions{Format: timeseries.FormatCSV}), timeseries.IngestOptions{Source: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Inserted != run.records {
+		t.Fatalf("stored %d of %d records", result.Inserted, run.records)
+	}
+	return run
+}
+
+func madeUp(t *testing.T) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	car := simulate.New(simulate.Options{Seed: 233, SessionID: "made-up", SessionName: "Made up", Laps: 2, Gap: 10 * time.Minute})
+	if err := car.WriteCSV(&out, 12_000); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	header := strings.Split(lines[0], ",")
+	record := strings.Split(lines[9000], ",")
+	for i, name := range header {
+		if name == "accel_x" {
+			record[i] = "99.5"
+		}
+	}
+	lines[9000] = strings.Join(record, ",")
+	return []byte(strings.Join(lines, "\n"))
+}
+
+// measure reads the figures from the file, by itself.
+func measure(t *testing.T, body []byte) figures {
+	t.Helper()
+	reader := csv.NewReader(bytes.NewReader(body))
+	header, err := reader.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	column := map[string]int{}
+	for i, name := range header {
+		column[name] = i
+	}
+	var run figures
+	var start, last time.Time
+	for {
+		record, err := reader.Read()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err := time.Parse(time.RFC3339Nano, record[column["timestamp"]])
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := strconv.ParseFloat(record[column["accel_x"]], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run.records == 0 {
+			start, last = at, at
+			run.id, run.name = record[column["session_id"]], record[column["session_name"]]
+		}
+		if at.Sub(last) > run.gapTo-run.gapFrom {
+			run.gapFrom, run.gapTo = last.Sub(start), at.Sub(start)
+		}
+		run.records++
+		run.spike = max(run.spike, value)
+		if since := at.Sub(start); since > time.Minute && value > run.peak {
+			run.peak, run.peakAt = value, since
+		}
+		last = at
+	}
+	run.length = last.Sub(start)
+	return run
+}
+
+// importSimulated stores a second run to compare with.
+func importSimulated(t *testing.T, store *timeseries.Store) {
+	t.Helper()
+	var out bytes.Buffer
+	car := simulate.New(simulate.Options{Seed: 3, SessionID: "second/run", SessionName: "Second run", Start: time.Now().Add(-2 * time.Hour)})
+	if err := car.WriteNDJSON(&out, 3000); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.IngestStream(t.Context(), timeseries.NewDecoder(&out, timeseries.DecodeOptions{}), timeseries.IngestOptions{Source: "test"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// drive keeps a car on track until the test ends.
+func drive(t *testing.T, url string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	fleet := &simulate.Fleet{
+		URL: url, Key: deployKey, Cars: 1, Every: 100 * time.Millisecond,
+		Car: simulate.Options{Seed: 5, Rate: 20, SessionName: "Car on track", Noise: 0.3},
+	}
+	go func() { done <- fleet.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the car: %v", err)
+		}
+	})
+}

@@ -1,0 +1,355 @@
+// Drives the built-in page in Chromium, as a crew member would. The Go test
+// beside it starts the daemon, fills it, and says in the environment what the
+// page has to show.
+
+import assert from "node:assert/strict";
+import { createReadStream, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import { after, before, describe, test } from "node:test";
+import { chromium } from "playwright-core";
+
+const env = (name) => process.env[name] ?? assert.fail(`${name} is not set`);
+const base = env("BASE_URL");
+const run = {
+  id: env("RUN_ID"), name: env("RUN_NAME"), records: Number(env("RUN_RECORDS")), spike: Number(env("RUN_SPIKE")), peak: Number(env("RUN_PEAK")),
+  peakAt: Number(env("RUN_PEAK_AT")), seconds: Number(env("RUN_SECONDS")), gapFrom: Number(env("RUN_GAP_FROM")), gapTo: Number(env("RUN_GAP_TO")),
+};
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const WEIGHT = 150_000; // bytes that a first visit may transfer, sign-in and a run's charts included
+
+let browser, context, page;
+const complaints = [];
+
+before(async () => {
+  browser = await chromium.launch({
+    executablePath: env("CHROMIUM"),
+    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+  ({ context, page } = await visit());
+});
+after(() => browser?.close());
+
+// visit opens the page as a new visitor. What its console says is a complaint,
+// but for the refusals that a test expects.
+async function visit({ expect = /^$/, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, timezoneId: "UTC", locale: "en-GB", ...options });
+  context.setDefaultTimeout(20_000);
+  const page = await context.newPage();
+  const pending = /\/(track|laps)\b/; // routes that are still to come
+  page.on("console", (m) => { if (["error", "warning"].includes(m.type()) && !expect.test(m.text()) && !pending.test(m.location().url)) complaints.push(`${m.type()}: ${m.text()} at ${m.location().url}`); });
+  page.on("pageerror", (e) => complaints.push(`exception: ${e.stack}`));
+  return { context, page };
+}
+
+// weigh counts what the browser transfers, headers included.
+async function weigh(page) {
+  const client = await page.context().newCDPSession(page);
+  await client.send("Network.enable");
+  let bytes = 0, requests = 0;
+  client.on("Network.loadingFinished", (e) => { bytes += e.encodedDataLength; requests++; });
+  return () => ({ bytes, requests });
+}
+
+async function signIn(page, email, password) {
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await page.locator("form").getByRole("button", { name: "Sign in" }).click();
+}
+
+const chart = (page, metric) => page.locator(`[data-metric="${metric}"]`);
+
+// settled waits until the charts show what was asked for last.
+async function settled(page) {
+  await page.waitForTimeout(150); // longer than the charts wait before they ask
+  await page.waitForFunction(() => !document.querySelector(".stack[aria-busy]") && document.querySelector(".chart .u-over"));
+}
+
+// highest reads the maximum that a chart states for its window.
+async function highest(page, metric) {
+  const text = await chart(page, metric).locator(".range").textContent();
+  return Number(/max ([−\-\d.,]+)/.exec(text)?.[1].replace(",", "").replace("−", "-"));
+}
+
+async function plot(page, metric) {
+  const over = chart(page, metric).locator(".u-over");
+  await over.scrollIntoViewIfNeeded();
+  return over.boundingBox();
+}
+
+async function drag(page, box, from, to, { shift = false } = {}) {
+  const y = box.y + box.height / 2;
+  if (shift) await page.keyboard.down("Shift");
+  await page.mouse.move(box.x + box.width * from, y);
+  await page.mouse.down();
+  await page.mouse.move(box.x + (box.width * (from + to)) / 2, y, { steps: 4 });
+  await page.mouse.move(box.x + box.width * to, y, { steps: 4 });
+  await page.mouse.up();
+  if (shift) await page.keyboard.up("Shift");
+  await settled(page);
+}
+
+const span = (page) => page.evaluate(() => { const q = new URLSearchParams(location.search); return q.has("from") ? [Number(q.get("from")), Number(q.get("to"))] : null; });
+async function windowOf(page) {
+  await page.waitForTimeout(400); // the address follows a little later
+  return (await span(page)) || [0, run.seconds];
+}
+
+async function accessible(page, where) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+  const bad = violations.filter((v) => ["serious", "critical"].includes(v.impact));
+  assert.deepEqual(bad.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join("; ")}`), [], `${where}: axe-core`);
+  for (const v of violations) console.log(`# ${where}: ${v.impact} ${v.id} (${v.nodes.length})`);
+}
+
+describe("the built-in page", { concurrency: false }, () => {
+  test("shows a visitor what is live and nothing else", async () => {
+    const { context, page } = await visit({ expect: /401|403/ });
+    await page.goto(base);
+    await page.getByRole("heading", { name: "On track now" }).waitFor();
+    await page.locator("table.runs").getByRole("link", { name: "Car on track" }).waitFor();
+    assert.equal(await page.locator("table.runs tbody tr").count(), 1);
+    await accessible(page, "live runs, signed out");
+    await page.goto(`${base}/runs/${run.id}`);
+    await page.getByRole("heading", { name: "This run is for the crew" }).waitFor();
+    await context.close();
+  });
+
+  test("signs in, opens the run, and weighs little", async () => {
+    const weight = await weigh(page);
+    await page.goto(base);
+    await page.getByRole("link", { name: "Sign in" }).first().click();
+    await accessible(page, "sign-in");
+    await signIn(page, env("ADMIN_EMAIL"), "not the password");
+    await page.getByRole("alert").filter({ hasText: /\w/ }).waitFor();
+    complaints.length = 0; // the browser notes the refusal
+    await signIn(page, env("ADMIN_EMAIL"), env("ADMIN_PASSWORD"));
+    await page.getByRole("heading", { name: "All runs" }).waitFor();
+    assert.equal(new URL(page.url()).pathname, "/");
+    await page.getByLabel("Search runs").fill(run.name);
+    const row = page.locator("table.runs tbody tr");
+    await page.waitForFunction(() => document.querySelectorAll("table.runs tbody tr").length === 1);
+    assert.match(await row.textContent(), new RegExp(run.records.toLocaleString("en-GB")));
+    await accessible(page, "all runs");
+    await row.getByRole("link").click();
+    await page.getByRole("heading", { name: run.name, level: 1 }).waitFor();
+    await settled(page);
+    await page.waitForLoadState("networkidle");
+    const { bytes, requests } = weight();
+    console.log(`# page weight: ${(bytes / 1000).toFixed(1)} kB in ${requests} requests, sign-in and the charts of a run included`);
+    assert.ok(bytes < WEIGHT, `${bytes} bytes transferred`);
+  });
+
+  test("keeps the token out of addresses, and from other origins", async () => {
+    assert.ok(!page.url().includes("token"));
+    assert.deepEqual(await context.cookies(), []);
+    const policy = (await page.request.get(base)).headers()["content-security-policy"];
+    assert.match(policy, /script-src 'self'(;|$)/);
+  });
+
+  test("shows a one-sample spike at every zoom", async () => {
+    await page.getByRole("button", { name: "Metrics" }).click();
+    await page.getByLabel("Find a metric").fill("accel_x");
+    await page.locator('.option input[value="accel_x"]').check();
+    await page.getByRole("button", { name: "Done" }).click();
+    const asked = page.waitForRequest((r) => r.url().includes("/series?") && r.url().includes("accel_x"));
+    await page.reload();
+    await settled(page);
+    const width = Math.round((await plot(page, "accel_x")).width);
+    const points = Number(new URL((await asked).url()).searchParams.get("points"));
+    assert.ok(Math.abs(points - width) <= 2 || points === 400, `asked for ${points} points at ${width} pixels`);
+    assert.ok(Math.abs((await highest(page, "accel_x")) - run.spike) < 0.06, "the whole run");
+    assert.match(await chart(page, "accel_x").locator(".level").textContent(), /buckets · /);
+    for (const width of [run.seconds / 6, run.seconds / 40, 60, 8]) {
+      const [a, b] = await windowOf(page);
+      const at = (run.peakAt - a) / (b - a), half = Math.min(0.45, width / (b - a) / 2);
+      await drag(page, await plot(page, "accel_x"), Math.max(0.005, at - half), Math.min(0.995, at + half));
+      const [from, to] = await windowOf(page);
+      assert.ok(to - from < b - a && from <= run.peakAt && run.peakAt <= to, `zoomed to ${from}..${to} for ${run.peakAt}`);
+      assert.ok(Math.abs((await highest(page, "accel_x")) - run.peak) < 0.06, `the spike at ${(to - from).toFixed(1)} s`);
+    }
+    assert.match(await chart(page, "accel_x").locator(".level").textContent(), /every record/);
+    await accessible(page, "a run");
+  });
+
+  test("zooms and pans with wheel, mouse, keyboard and buttons", async () => {
+    let [a, b] = await windowOf(page);
+    let box = await plot(page, "accel_x");
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await page.mouse.wheel(0, 400);
+    await settled(page);
+    let [c, d] = await windowOf(page);
+    assert.ok(d - c > b - a, "the wheel zooms out");
+    box = await plot(page, "accel_x");
+    await drag(page, box, 0.5, 0.7, { shift: true });
+    let [e, f] = await windowOf(page);
+    assert.ok(e < c && Math.abs(f - e - (d - c)) < 0.01, "shift and drag pan");
+    await page.locator("#charts").focus();
+    await page.keyboard.press("+");
+    await settled(page);
+    [a, b] = await windowOf(page);
+    assert.ok(Math.abs((b - a) * 2 - (f - e)) < 0.01, "+ zooms in");
+    await page.keyboard.press("ArrowRight");
+    await settled(page);
+    [c, d] = await windowOf(page);
+    assert.ok(c > a && Math.abs(d - c - (b - a)) < 0.01, "an arrow pans");
+    await page.keyboard.press("Period");
+    await page.waitForFunction(() => /Accel/i.test(document.getElementById("status").textContent));
+    await page.getByRole("button", { name: "Zoom out" }).click();
+    await settled(page);
+    assert.ok((await windowOf(page)).reduce((p, q) => q - p) > d - c, "the button zooms out");
+    box = await plot(page, "accel_x");
+    await page.mouse.dblclick(box.x + box.width / 2, box.y + box.height / 2);
+    await settled(page);
+    assert.equal(await span(page).then(async () => { await page.waitForTimeout(400); return span(page); }), null, "a double click shows everything");
+  });
+
+  test("shows a gap as a gap, and all charts one cursor", async () => {
+    // Columns of the speed chart that have ink, inside the gap and before it.
+    const ink = await page.evaluate(([from, to, all]) => {
+      const canvas = document.querySelector('[data-metric="speed_ms"] canvas'), over = document.querySelector('[data-metric="speed_ms"] .u-over');
+      const ratio = canvas.width / canvas.clientWidth, g = canvas.getContext("2d", { willReadFrequently: true });
+      const left = over.getBoundingClientRect().left - canvas.getBoundingClientRect().left, top = over.getBoundingClientRect().top - canvas.getBoundingClientRect().top;
+      const hue = getComputedStyle(document.documentElement).getPropertyValue("--c1").trim();
+      const want = [1, 3, 5].map((i) => parseInt(hue.slice(i, i + 2), 16));
+      const count = (a, b) => {
+        let n = 0;
+        const x0 = Math.ceil((left + (over.clientWidth * a) / all) * ratio) + 2, x1 = Math.floor((left + (over.clientWidth * b) / all) * ratio) - 2;
+        const data = g.getImageData(x0, top * ratio, Math.max(1, x1 - x0), over.clientHeight * ratio).data;
+        for (let i = 0; i < data.length; i += 4) if (want.every((v, k) => Math.abs(data[i + k] - v) < 24)) n++;
+        return n / Math.max(1, x1 - x0);
+      };
+      return { before: count(0, from), inside: count(from + (to - from) * 0.02, to - (to - from) * 0.02) };
+    }, [run.gapFrom, run.gapTo, run.seconds]);
+    assert.ok(ink.before > 0.5, `${ink.before} pixels of the line per column before the gap`);
+    assert.equal(ink.inside, 0, "nothing is drawn across the gap");
+    await page.evaluate(() => scrollTo(0, 0));
+    const box = await plot(page, "speed_ms");
+    await page.mouse.move(box.x + box.width * 0.2, box.y + 20, { steps: 3 });
+    for (const metric of ["speed_ms", "accel_x"]) await page.waitForFunction((m) => /\d/.test(document.querySelector(`[data-metric="${m}"] output`).textContent), metric);
+    await page.mouse.move(5, 5);
+  });
+
+  test("gives the values as a table, too", async () => {
+    await page.getByRole("button", { name: "Table of values" }).click();
+    const table = page.getByRole("region", { name: "Values of the charts as a table" });
+    await table.locator("tbody tr").first().waitFor();
+    const rows = await table.locator("tbody tr").count();
+    assert.ok(rows > 10 && rows <= 62, `${rows} rows`);
+    assert.match(await table.locator("thead").textContent(), /Speed, m\/s/);
+    await accessible(page, "a run with its table");
+    await page.getByRole("button", { name: "Table of values" }).click();
+  });
+
+  test("downloads the run as CSV, whole", async () => {
+    await page.getByRole("button", { name: "CSV" }).click();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download" }).click()]);
+    let lines = 0, header = "";
+    for await (const line of createInterface({ input: createReadStream(await download.path()) })) { if (!lines++) header = line; }
+    assert.equal(lines, run.records + 1);
+    assert.match(header, /session_id.*timestamp/);
+  });
+
+  test("follows the live car", async () => {
+    await page.goto(base);
+    await page.locator(".live-card").click();
+    await page.getByRole("button", { name: "Live", exact: true }).waitFor();
+    await page.waitForFunction(() => document.querySelector(".stack-status").textContent.includes("live"));
+    complaints.splice(0, Infinity, ...complaints.filter((c) => !c.includes("willReadFrequently"))); // of the look at the pixels
+    const output = chart(page, "speed_ms").locator("output");
+    const seen = new Set();
+    for (const end = Date.now() + 15_000; seen.size < 5 && Date.now() < end;) { seen.add(await output.textContent()); await page.waitForTimeout(150); }
+    assert.ok(seen.size >= 5, `the newest speed changed ${seen.size} times`);
+    await page.locator("canvas.track").waitFor();
+    await accessible(page, "a live run");
+    // Zooming into the past stops following; the button goes on.
+    const box = await plot(page, "speed_ms");
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await page.mouse.wheel(0, -300);
+    await page.getByRole("button", { name: "Go live" }).waitFor();
+    await settled(page);
+    await page.getByRole("button", { name: "Go live" }).click();
+    await page.waitForFunction(() => document.querySelector(".stack-status").textContent.includes("live"));
+  });
+
+  test("compares two runs by time and by distance", async () => {
+    await page.goto(base);
+    await page.getByLabel(`Compare ${run.name}`).check();
+    await page.getByLabel("Compare Second run").check();
+    await page.getByRole("link", { name: "Compare", exact: true }).last().click();
+    await settled(page);
+    await page.waitForFunction(() => document.querySelectorAll('[data-metric="speed_ms"] output').length === 2);
+    assert.equal(await page.locator(".legend-item").count(), 2);
+    const asked = page.waitForRequest((r) => r.url().includes("align=distance"));
+    await page.getByRole("button", { name: "By distance" }).click();
+    assert.match((await asked).url(), /compare=/);
+    await settled(page);
+    await page.waitForFunction(() => /km|m,/.test(document.querySelector(".stack-status").textContent));
+    await accessible(page, "comparison");
+  });
+
+  test("lets an administrator decide on people and keys", async () => {
+    const { context, page: guest } = await visit();
+    await guest.goto(`${base}/signup`);
+    await guest.getByLabel("Name").fill("Ana Driver");
+    await guest.getByLabel("E-mail").fill("ana@team.example");
+    await guest.getByLabel("Password").fill("a long enough password");
+    await guest.getByLabel("Access").selectOption("internal");
+    await accessible(guest, "sign-up");
+    await guest.getByRole("button", { name: "Create account" }).click();
+    await guest.getByRole("heading", { name: "Runs", level: 1 }).waitFor();
+    await guest.goto(`${base}/account`);
+    await guest.getByText("Full access was asked for").waitFor();
+    await accessible(guest, "account");
+
+    await page.goto(`${base}/admin/users`);
+    await page.getByRole("heading", { name: /^Accounts/ }).waitFor();
+    const request = page.locator(".request").filter({ hasText: "ana@team.example" });
+    await accessible(page, "users");
+    await request.getByRole("button", { name: "Approve" }).click();
+    await page.getByText("Nobody is waiting").waitFor();
+    assert.equal(await page.getByLabel("Role of ana@team.example").inputValue(), "internal");
+    await guest.reload();
+    await guest.getByText("Team member: all runs").waitFor();
+    await context.close();
+
+    await page.goto(`${base}/admin/keys`);
+    await page.getByLabel("Name").fill("bridge of car 1");
+    await page.getByRole("button", { name: "Make a key" }).click();
+    const secret = await page.locator(".secret").textContent();
+    assert.ok(secret.length >= 20);
+    await accessible(page, "a new key");
+    await page.getByRole("button", { name: "Done" }).click();
+    page.once("dialog", (d) => d.accept());
+    await page.getByRole("button", { name: "Revoke" }).click();
+    await page.getByRole("cell", { name: "revoked" }).waitFor();
+    await page.goto(`${base}/admin/audit`);
+    await page.getByText("role changed").first().waitFor();
+    await accessible(page, "audit log");
+  });
+
+  test("works dark, and on a phone", async () => {
+    const state = await page.evaluate(() => ({ ...sessionStorage }));
+    const { context, page: phone } = await visit({ viewport: { width: 390, height: 844 }, colorScheme: "dark", isMobile: true, hasTouch: true, deviceScaleFactor: 2 });
+    await phone.addInitScript((s) => { for (const [k, v] of Object.entries(s)) sessionStorage.setItem(k, v); }, state);
+    for (const [path, where] of [["/", "all runs, on a phone"], [`/runs/${run.id}`, "a run, on a phone"], ["/admin/users", "users, on a phone"]]) {
+      await phone.goto(base + path);
+      await phone.getByRole("heading", { level: 1 }).waitFor();
+      if (path.startsWith("/runs/")) await settled(phone);
+      assert.equal(await phone.evaluate(() => document.documentElement.dataset.theme), "dark");
+      const wide = await phone.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(wide <= 0, `${where}: ${wide} pixels too wide`);
+      await accessible(phone, where);
+    }
+    await context.close();
+  });
+
+  test("signs out", async () => {
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("link", { name: "Sign in" }).first().waitFor();
+    assert.equal(await page.evaluate(() => sessionStorage.length + Number("telemetryd.token" in localStorage)), 0);
+  });
+
+  test("never complained on the console", () => assert.deepEqual(complaints, []));
+});
