@@ -24,8 +24,8 @@ const (
 
 	// maxChunkBytes ends a chunk of a stream before it has all its records, so
 	// that records of extraordinary size do not break the bound on memory. It
-	// must not change, see ChunkRecords. The usual chunk has half of it.
-	maxChunkBytes = 8 << 20
+	// must not change, see ChunkRecords. The usual chunk needs two thirds of it.
+	maxChunkBytes = 5 << 20
 )
 
 // fieldMask has one bit for each of Fields.

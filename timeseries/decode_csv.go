@@ -96,6 +96,9 @@ func (d *csvStream) next(b *Batch, most int) error {
 
 func (d *csvStream) header() error {
 	err := d.readLine()
+	for err == nil && len(d.cells) == 1 && len(d.cells[0]) == 0 {
+		err = d.readLine()
+	}
 	if err == io.EOF {
 		d.columns = []csvColumn{}
 		return nil

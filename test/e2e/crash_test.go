@@ -1,0 +1,303 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/pgserver"
+)
+
+// storm is sustained ingest of numbered batches, by the function endpoint and
+// by REST, which goes on while its server dies and returns.
+type storm struct {
+	t    testing.TB
+	url  atomic.Pointer[string]
+	sent chan struct{} // one for each request, as far as there is room
+	next atomic.Int64
+
+	mu      sync.Mutex
+	batches map[int]*numbered
+}
+
+type numbered struct {
+	size         int
+	acknowledged bool
+}
+
+const stormSessions = 3
+
+// perBatch is more than the records of any batch: message_id / perBatch is the batch's number.
+const perBatch = 10_000
+
+func newStorm(t testing.TB, url string) *storm {
+	s := &storm{t: t, sent: make(chan struct{}, 1000), batches: map[int]*numbered{}}
+	s.url.Store(&url)
+	return s
+}
+
+// run sends batches until the context ends. A batch that failed is sent again
+// until it is acknowledged.
+func (s *storm) run(ctx context.Context, writer uint64) {
+	random := rand.New(rand.NewPCG(31, writer))
+	client := &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
+	defer client.CloseIdleConnections()
+	for ctx.Err() == nil {
+		number := int(s.next.Add(1))
+		size := 1 + random.IntN(200)
+		asStream := random.IntN(4) == 0
+		if asStream {
+			size = 1000 + random.IntN(3000) // copied while it is decoded
+		}
+		s.mu.Lock()
+		mine := &numbered{size: size}
+		s.batches[number] = mine
+		s.mu.Unlock()
+		var records []rec
+		for i := range size {
+			r := recordAt(fmt.Sprint("storm-", number%stormSessions), number)
+			r["message_id"] = number*perBatch + i
+			records = append(records, r)
+		}
+		r := insertion(records)
+		if asStream {
+			r = upload(asJSON, marshal(records), nil)
+		}
+		for ctx.Err() == nil {
+			select {
+			case s.sent <- struct{}{}:
+			default:
+			}
+			a, err := sendTo(ctx, client, *s.url.Load(), r)
+			if err == nil && a.status == http.StatusOK {
+				s.mu.Lock()
+				mine.acknowledged = true
+				s.mu.Unlock()
+				break
+			}
+			if err == nil && a.status < 500 {
+				s.t.Errorf("batch %d: %v", number, a)
+				return
+			}
+			select { // as a patient client does
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+}
+
+// requests waits until so many more requests were sent.
+func (s *storm) requests(n int) {
+	s.t.Helper()
+	deadline := time.After(30 * time.Second)
+	for range n {
+		select {
+		case <-s.sent:
+		case <-deadline:
+			s.t.Fatal("the storm has died down")
+		}
+	}
+}
+
+func (s *storm) acknowledged() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.batches {
+		if b.acknowledged {
+			n++
+		}
+	}
+	return n
+}
+
+// check wants every acknowledged batch exactly once and no batch in part.
+func (s *storm) check(pool *pgxpool.Pool) {
+	s.t.Helper()
+	rows, err := pool.Query(s.t.Context(), `SELECT message_id / $1, count(*), count(DISTINCT message_id) FROM telemetry GROUP BY 1`, perBatch)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	found := map[int]int{}
+	var number, records, different int
+	_, err = pgx.ForEachRow(rows, []any{&number, &records, &different}, func() error {
+		if found[number] = records; records != different {
+			return fmt.Errorf("batch %d has %d records, %d of them different", number, records, different)
+		}
+		return nil
+	})
+	if err != nil {
+		s.t.Error(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	acknowledged, silent := 0, 0
+	for number, b := range s.batches {
+		switch records := found[number]; {
+		case b.acknowledged && records != b.size:
+			s.t.Errorf("batch %d of %d records was acknowledged, and %d are stored", number, b.size, records)
+		case records != 0 && records != b.size:
+			s.t.Errorf("batch %d of %d records is there in part: %d", number, b.size, records)
+		case b.acknowledged:
+			acknowledged++
+		case records > 0:
+			silent++
+		}
+	}
+	s.t.Logf("%d batches acknowledged, %d stored without an answer, %d not stored", acknowledged, silent, len(s.batches)-acknowledged-silent)
+	if acknowledged == 0 {
+		s.t.Error("nothing was acknowledged")
+	}
+	checkConsistent(s.t, pool)
+}
+
+// The daemon is killed again and again in the middle of ingest.
+func TestKillingTheDaemon(t *testing.T) {
+	t.Parallel()
+	if dbtest.SingleBackend(t) {
+		t.Skip("the server has one backend, which another process cannot share")
+	}
+	pool := dbtest.New(t)
+	p := serve(t, "--database-url", dbtest.URL(t))
+	s := newStorm(t, p.url)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var wg sync.WaitGroup
+	for writer := range uint64(4) {
+		wg.Go(func() { s.run(ctx, writer) })
+	}
+	random := rand.New(rand.NewPCG(32, 1))
+	for range 4 {
+		s.requests(5 + random.IntN(15))
+		p.kill()
+		p = serve(t, "--database-url", dbtest.URL(t))
+		s.url.Store(&p.url)
+	}
+	s.requests(10)
+	// The last stop is an operator's: what was accepted is finished and answered.
+	p.stop()
+	stop()
+	wg.Wait()
+	s.check(pool)
+}
+
+// PostgreSQL is killed, alone or with all its processes, in the middle of
+// ingest; the daemon, which runs it, goes on by itself.
+func TestKillingPostgreSQL(t *testing.T) {
+	t.Parallel()
+	bin := os.Getenv(pgserver.BinDirVariable)
+	if bin == "" {
+		bin, _ = filepath.Abs("../../.cache/pg/bin")
+	}
+	if _, err := pgserver.Find(t.Context(), bin, 0); err != nil {
+		t.Skipf("no server programs of the checkout's own (make db): %v", err)
+	}
+	dir := t.TempDir()
+	p := serve(t, "--data-dir", dir, "--pg-bindir", bin)
+	s := newStorm(t, p.url)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var wg sync.WaitGroup
+	for writer := range uint64(4) {
+		wg.Go(func() { s.run(ctx, writer) })
+	}
+	random := rand.New(rand.NewPCG(33, 1))
+	for _, kill := range []func(postmaster int){killAlone, killAll, killBackend} {
+		before := s.acknowledged()
+		s.requests(5 + random.IntN(10))
+		kill(postmasterPID(t, dir))
+		// It must take batches again.
+		deadline := time.Now().Add(40 * time.Second)
+		for after := s.acknowledged(); s.acknowledged() < max(after, before)+8; {
+			if time.Now().After(deadline) {
+				t.Fatalf("nothing is stored any more\n%s", p.log)
+			}
+			s.requests(1)
+		}
+	}
+	stop()
+	wg.Wait()
+	url, err := pgserver.Locate(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.check(pool)
+	pool.Close()
+	p.stop()
+}
+
+func postmasterPID(t *testing.T, dir string) int {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		text, err := os.ReadFile(filepath.Join(dir, "cluster", "postmaster.pid"))
+		line, _, _ := strings.Cut(string(text), "\n")
+		pid, parseErr := strconv.Atoi(strings.TrimSpace(line))
+		if err == nil && parseErr == nil {
+			return pid
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(errors.Join(err, parseErr))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func killAlone(postmaster int) { _ = syscall.Kill(postmaster, syscall.SIGKILL) }
+
+// killAll is what the out-of-memory killer or a power cut leaves.
+func killAll(postmaster int) {
+	all := children(postmaster) // orphans have another parent
+	killAlone(postmaster)
+	for _, child := range all {
+		_ = syscall.Kill(child, syscall.SIGKILL)
+	}
+}
+
+// killBackend makes PostgreSQL itself throw everybody out and recover.
+func killBackend(postmaster int) {
+	for _, child := range children(postmaster) {
+		if title, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child)); err == nil && strings.Contains(string(title), "telemetryd") {
+			_ = syscall.Kill(child, syscall.SIGKILL)
+			return
+		}
+	}
+}
+
+func children(parent int) (pids []int) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, name := range stats {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		_, rest, ok := strings.Cut(string(text), ") ")
+		fields := strings.Fields(rest)
+		if !ok || len(fields) < 2 || fields[1] != strconv.Itoa(parent) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

@@ -1,0 +1,164 @@
+package e2e
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+)
+
+// peak is the most memory that the process ever had resident, in bytes.
+func (p *process) peak() int {
+	p.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	if found == nil {
+		p.t.Fatalf("no peak in\n%s", status)
+	}
+	kb, _ := strconv.Atoi(string(found[1]))
+	return kb << 10
+}
+
+// Large, hostile and many uploads at once leave the daemon small.
+func TestMemoryStaysBounded(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("this system does not tell the memory of a process")
+	}
+	if dbtest.SingleBackend(t) {
+		t.Skip("the server has one backend, which another process cannot share")
+	}
+	const bound = 200 << 20
+	p := serve(t, "--database-url", dbtest.URL(t), "--max-upload", strconv.Itoa(400<<20))
+	post := func(body io.Reader, header map[string]string, query string) answer {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+telemetryPath+query, body)
+		if err != nil {
+			t.Error(err)
+			return answer{}
+		}
+		r.Header.Set("Authorization", "Convex "+deployKey)
+		r.Header.Set("Content-Type", asNDJSON)
+		for name, value := range header {
+			r.Header.Set(name, value)
+		}
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Error(err)
+			return answer{}
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		return answer{response.StatusCode, response.Header, text}
+	}
+	small := func(what string) {
+		t.Helper()
+		peak := p.peak()
+		t.Logf("after %s: peak of %d MB", what, peak>>20)
+		if peak > bound {
+			t.Errorf("after %s the daemon's peak is %d MB", what, peak>>20)
+		}
+	}
+	small("its start")
+
+	// 300 MB in one upload. Most of it is bad, so that the database has little to do.
+	bad := strings.Repeat(`{"session_id":"large","timestamp":"never","note":"`+strings.Repeat("x", 200)+`"}`+"\n", 39)
+	line := func(i int) string { return string(marshal(recordAt("large", i))) + "\n" + bad }
+	lines := &generator{line: line, total: 300 << 20}
+	a := post(lines, nil, "?on_error=skip")
+	var result struct{ Inserted, Rejected int }
+	if err := json.Unmarshal(a.body, &result); err != nil || result.Inserted != lines.lines || result.Rejected != 39*lines.lines {
+		t.Errorf("%d good lines: %v", lines.lines, a)
+	}
+	small("300 MB")
+
+	// Good records, many at once.
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			a := post(&generator{total: 2 << 20, line: func(n int) string { return string(marshal(recordAt(fmt.Sprint("many", i), n))) + "\n" }}, nil, "")
+			if a.status != http.StatusOK {
+				t.Errorf("%v", a)
+			}
+		})
+	}
+	wg.Wait()
+	small("eight uploads at once")
+
+	// Records as large as they may be, many of them, at once.
+	for i := range 4 {
+		wg.Go(func() {
+			a := post(&generator{total: 16 << 20, line: func(n int) string {
+				r := recordAt(fmt.Sprint("wide", i), n)
+				r["odd"] = strings.Repeat("y", 900<<10)
+				return string(marshal(r)) + "\n"
+			}}, nil, "")
+			if a.status != http.StatusOK {
+				t.Errorf("%v", a)
+			}
+		})
+	}
+	wg.Wait()
+	small("records of 900 KB")
+
+	// A bomb: 500 MB of blank lines and nesting in a few hundred kilobytes.
+	var bomb bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&bomb, gzip.BestSpeed)
+	blank := bytes.Repeat([]byte("\n"), 1<<20)
+	for range 500 {
+		_, _ = z.Write(blank)
+	}
+	_ = z.Close()
+	if a := post(bytes.NewReader(bomb.Bytes()), map[string]string{"Content-Encoding": "gzip"}, ""); a.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("a bomb of %d KB: %v", bomb.Len()>>10, a)
+	}
+	if a := post(bytes.NewReader(bomb.Bytes()), map[string]string{"Content-Encoding": "gzip", "Content-Type": asCSV}, ""); a.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("a bomb of CSV of %d KB: %v", bomb.Len()>>10, a)
+	}
+	small("bombs")
+	p.stop()
+}
+
+// generator is a stream of lines of about total bytes.
+type generator struct {
+	line  func(i int) string
+	total int
+	lines int
+	rest  string
+}
+
+func (g *generator) Read(p []byte) (int, error) {
+	n := 0
+	for n < len(p) {
+		if g.rest == "" {
+			if g.total <= 0 {
+				break
+			}
+			g.rest = g.line(g.lines)
+			g.lines++
+			g.total -= len(g.rest)
+		}
+		k := copy(p[n:], g.rest)
+		g.rest = g.rest[k:]
+		n += k
+	}
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
