@@ -54,18 +54,31 @@ use_docker() {
 	} >"$env_file"
 }
 
-# suites TARGET prints apt sources for the Debian release TARGET, on the mirrors
-# that this machine uses for its own release.
-suites() {
+# mirrors prints "release URI" for each of this machine's package sources. A
+# machine that was never updated does not know them; then the lists are fetched
+# into a folder of ours.
+mirrors() {
+	local format='$(RELEASE) $(REPO_URI)' found
+	found=$(apt-get indextargets --format "$format" 'Created-By: Packages' | sort -u)
+	if [[ -z $found ]]; then
+		local lists=(-o "Dir::State=$1/state" -o "Dir::Cache=$1/cache" -o APT::Sandbox::User=)
+		logged apt-get -qq "${lists[@]}" update
+		found=$(apt-get "${lists[@]}" indextargets --format "$format" 'Created-By: Packages' | sort -u)
+	fi
+	printf '%s\n' "$found"
+}
+
+# sources TARGET FOLDER prints apt sources for the Debian release TARGET, on the
+# mirrors that this machine uses for its own release.
+sources() {
 	local target=$1 keyring=/usr/share/keyrings/debian-archive-keyring.gpg release uri
-	apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' | sort -u |
-		while read -r release uri; do
-			case $release in
-			"$VERSION_CODENAME" | "$VERSION_CODENAME-security" | "$VERSION_CODENAME-updates")
-				echo "deb [signed-by=$keyring] $uri ${release/#"$VERSION_CODENAME"/$target} main"
-				;;
-			esac
-		done
+	mirrors "$2" | while read -r release uri; do
+		case $release in
+		"$VERSION_CODENAME" | "$VERSION_CODENAME-security" | "$VERSION_CODENAME-updates")
+			echo "deb [signed-by=$keyring] $uri ${release/#"$VERSION_CODENAME"/$target} main"
+			;;
+		esac
+	done
 }
 
 # logged runs a command whose output only matters when it fails.
@@ -76,7 +89,7 @@ logged() {
 	}
 }
 
-# unpack_packages fills $1 with the server, its libraries and bubblewrap.
+# unpack_packages fills $1 with the server and its libraries.
 unpack_packages() {
 	local root=$1 apt=$home/apt server deb
 	rm -rf "$apt"
@@ -86,7 +99,7 @@ unpack_packages() {
 	# TimescaleDB is packaged from Debian 13 on.
 	local target=$VERSION_CODENAME
 	[[ ${VERSION_ID:-99} -ge 13 ]] || target=trixie
-	suites "$target" >"$apt/sources.list"
+	sources "$target" "$apt" >"$apt/sources.list"
 	[[ -s $apt/sources.list ]] ||
 		fail "no Debian mirror for $VERSION_CODENAME in this machine's apt sources; set TELEMETRYD_DATABASE_URL to a database of yours"
 
@@ -110,7 +123,7 @@ unpack_packages() {
 	server=$(apt-cache pkgnames postgresql- |
 		grep -xE 'postgresql-[0-9]+-timescaledb' | sort -V | tail -n 1) ||
 		fail "Debian $target has no package of TimescaleDB; set TELEMETRYD_DATABASE_URL to a database of yours"
-	logged apt-get -qq install --yes --download-only "$server" "${server%-timescaledb}" bubblewrap dash coreutils
+	logged apt-get -qq install --yes --download-only "$server" "${server%-timescaledb}"
 	unset APT_CONFIG
 
 	say "unpacking"
@@ -127,50 +140,38 @@ unpack_packages() {
 	rm -rf "$apt"
 }
 
-# write_wrappers makes $home/bin, a folder of server programs like any other.
-# Each enters the unpacked packages: their /usr takes the place of the
-# machine's, everything else stays where it is, so that paths mean the same
-# inside and outside. PostgreSQL refuses to run as root; inside, whoever calls
-# is the user postgres, and files belong to the caller outside.
-write_wrappers() {
-	local bin=$home/bin.new name
-	rm -rf "$bin"
-	mkdir -p "$bin" "$home/etc"
-	printf '%s\n' 'root:x:0:0:root:/:/bin/sh' 'postgres:x:100:102:postgres:/:/bin/sh' >"$home/etc/passwd"
-	printf '%s\n' 'root:x:0:' 'postgres:x:102:' >"$home/etc/group"
-	cat >"$bin/.enter" <<-'ENTER'
-		#!/usr/bin/env bash
-		# Written by scripts/db.sh. Runs the server program of this name.
-		set -euo pipefail
-		home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-		root=$home/root
-		mounts=()
-		for dir in bin sbin lib lib32 lib64 libexec share; do
-			if [[ -d $root/usr/$dir && -d /usr/$dir ]]; then
-				mounts+=(--ro-bind "$root/usr/$dir" "/usr/$dir")
-			fi
-		done
-		programs=("$root"/usr/lib/postgresql/*/bin)
-		loader=("$root"/usr/lib*/ld-linux*.so.*)
-		libraries=("$root"/usr/lib/*-linux-gnu*)
-		exec "${loader[0]}" --library-path "${libraries[0]}" "$root/usr/bin/bwrap" \
-			--unshare-user --uid 100 --gid 102 --dev-bind / / "${mounts[@]}" \
-			--ro-bind "$home/etc/passwd" /etc/passwd --ro-bind "$home/etc/group" /etc/group \
-			--setenv LC_ALL C.UTF-8 \
-			"${programs[0]#"$root"}/${0##*/}" "$@"
-	ENTER
-	chmod +x "$bin/.enter"
-	for name in "$home"/root/usr/lib/postgresql/*/bin/*; do
-		ln -s .enter "$bin/${name##*/}"
+# wrap_programs puts a wrapper in the place of each server program below $1.
+# The programs were made for another release than this machine's, so each has to
+# be started by the loader and with the libraries that it came with. They find
+# their files, and each other, relative to where they are, so the folder can be
+# anywhere.
+wrap_programs() {
+	local root=$1 bin loader libraries program
+	bin=$(echo "$root"/usr/lib/postgresql/*/bin)
+	loader=$(cd "$root" && echo usr/lib*/ld-linux*.so.*)
+	libraries=$(cd "$root" && echo usr/lib/*-linux-gnu*)
+	mkdir "$bin/.programs"
+	for program in "$bin"/*; do
+		mv "$program" "$bin/.programs/"
+		ln -s .run "$program"
 	done
+	cat >"$bin/.run" <<-RUN
+		#!/bin/sh
+		# Written by scripts/db.sh: runs the server program of this name.
+		bin=\$(cd "\${0%/*}" && pwd -P)
+		root=\${bin%/usr/lib/postgresql/*}
+		name=\${0##*/}
+		set -- "\$root/$loader" --library-path "\$root/$libraries" --argv0 "\$bin/\$name" "\$bin/.programs/\$name" "\$@"
+		# PostgreSQL refuses to run as root. As nobody, it keeps root's way to its files.
+		if [ "\$(id -u)" = 0 ]; then
+			caps=+dac_override,+dac_read_search
+			set -- setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=\$caps --ambient-caps=\$caps "\$@"
+		fi
+		exec "\$@"
+	RUN
+	chmod +x "$bin/.run"
 	local answer
-	answer=$("$bin/postgres" --version 2>&1) || {
-		say "$answer"
-		fail "the unpacked server does not start: this machine may forbid user namespaces (bubblewrap needs them)." \
-			"Set TELEMETRYD_DATABASE_URL to a database of yours, or TELEMETRYD_PG_BINDIR to server programs with TimescaleDB"
-	}
-	rm -rf "$home/bin"
-	mv "$bin" "$home/bin"
+	answer=$("$bin/postgres" --version 2>&1) || fail "the unpacked server does not start: $answer"
 	say "ready: $answer"
 }
 
@@ -181,9 +182,10 @@ use_packages() {
 	if [[ ! -d $home/root ]]; then
 		rm -rf "$home"/root.new
 		unpack_packages "$home/root.new"
+		wrap_programs "$home/root.new"
 		mv "$home/root.new" "$home/root"
 	fi
-	write_wrappers
+	ln -sfn "$(cd "$home" && echo root/usr/lib/postgresql/*/bin)" "$home/bin"
 	use_bindir "$home/bin"
 }
 
