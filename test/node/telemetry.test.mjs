@@ -142,7 +142,7 @@ test("the profile: role change and revocation are pushed", async (t) => {
 
 test("the profile: expiry is pushed", async (t) => {
   const { token } = await signUp("visitor");
-  await control("expire", { token, milliseconds: 1500 });
+  await control("expire", { token, milliseconds: 6000 });
   const client = open(t);
   const profile = follow(client, api.users.getCurrentProfile, { token });
   await eventually("the profile", () => profile.latest() !== undefined);
@@ -183,7 +183,7 @@ async function driveThrough(t, trouble) {
     await new Promise((resolve) => setTimeout(resolve, 500));
     await trouble();
     const before = all.latest().length;
-    await eventually("records after the restart", () => all.latest().length > before, 30_000);
+    await eventually("records after the restart", () => all.latest().length > before);
   }
   driving = false;
   await drive;
