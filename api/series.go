@@ -19,6 +19,8 @@ func (s *server) seriesRoutes() []Route {
 	return []Route{
 		{http.MethodGet, "/api/v1/sessions/:id/series", auth.ReadSeries, s.getSeries},
 		{http.MethodGet, "/api/v1/sessions/:id/summary", auth.ReadSeries, s.getSummary},
+		{http.MethodGet, "/api/v1/sessions/:id/laps", auth.ReadSeries, s.getLaps},
+		{http.MethodGet, "/api/v1/sessions/:id/track", auth.ReadSeries, s.getTrack},
 	}
 }
 
@@ -72,7 +74,7 @@ func (s *server) getSeries(r *Request) error {
 	// A caller that names the version it knows of the session may keep the
 	// answer for ever, if that is the version it got.
 	pinned := len(series.Sessions) == 1 && r.Query("version") == series.Sessions[0].Version
-	writeCacheable(r, series.AppendJSON(nil), pinned, series.Settled)
+	writeCacheable(r, "application/json", series.AppendJSON(nil), pinned, series.Settled)
 	return nil
 }
 
@@ -98,7 +100,7 @@ func (s *server) admitSession(r *Request, id string, action auth.Action) error {
 
 // writeCacheable answers with a body that is known by its content. What can
 // change is asked for again each time, which costs no transfer while it did not.
-func writeCacheable(r *Request, body []byte, pinned, settled bool) {
+func writeCacheable(r *Request, contentType string, body []byte, pinned, settled bool) {
 	sum := sha256.Sum256(body)
 	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:15]) + `"`
 	r.Header("ETag", "W/"+etag) // weak: the body may be compressed
@@ -122,7 +124,7 @@ func writeCacheable(r *Request, body []byte, pinned, settled bool) {
 	if packed {
 		r.Header("Content-Encoding", "gzip")
 	}
-	r.Data(http.StatusOK, "application/json", body)
+	r.Data(http.StatusOK, contentType, body)
 }
 
 func (s *server) getSummary(r *Request) error {
@@ -134,7 +136,58 @@ func (s *server) getSummary(r *Request) error {
 	if err != nil {
 		return err
 	}
-	writeCacheable(r, body, false, false)
+	writeCacheable(r, "application/json", body, false, false)
+	return nil
+}
+
+func (s *server) getLaps(r *Request) error {
+	req := timeseries.LapRequest{Session: r.Session.ID}
+	var err error
+	if req.Latitude, err = numberParam(r, "latitude"); err != nil {
+		return err
+	}
+	if req.Longitude, err = numberParam(r, "longitude"); err != nil {
+		return err
+	}
+	for name, into := range map[string]*float64{"radius": &req.Radius, "at_least": &req.AtLeast} {
+		v, err := numberParam(r, name)
+		if err != nil {
+			return err
+		}
+		if v != nil {
+			if *v <= 0 {
+				return fault.Field(name, "must be over 0")
+			}
+			*into = *v
+		}
+	}
+	race, err := s.Store.Laps(r.Request.Context(), req)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(race)
+	if err != nil {
+		return err
+	}
+	writeCacheable(r, "application/json", body, false, false)
+	return nil
+}
+
+// defaultTolerance is about what GPS itself is off by.
+const defaultTolerance = 2
+
+func (s *server) getTrack(r *Request) error {
+	tolerance := float64(defaultTolerance)
+	if v, err := numberParam(r, "tolerance"); err != nil {
+		return err
+	} else if v != nil {
+		tolerance = *v
+	}
+	track, err := s.Store.Track(r.Request.Context(), r.Session.ID, tolerance)
+	if err != nil {
+		return err
+	}
+	writeCacheable(r, "application/geo+json", track.AppendGeoJSON(nil), r.Query("version") == track.Version, false)
 	return nil
 }
 

@@ -1,0 +1,189 @@
+package timeseries_test
+
+import (
+	"encoding/json"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+const (
+	trackRadius = 100.0 // m
+	trackLat    = 52.0
+	trackLon    = 4.0
+)
+
+// circle drives laps at 10 m/s on a circle, at 5 Hz, with a stop of 90 s half
+// round the fourth lap and the driver coasting in every second lap.
+func circle(start time.Time, laps int) (records []rec, stopFrom, stopTo time.Time) {
+	t, way := start, 0.0
+	round := 2 * math.Pi * trackRadius
+	add := func(speed, power float64) {
+		angle := way / trackRadius
+		mode := "eco"
+		if int(way/round)%2 == 1 {
+			mode = "coasting"
+		}
+		records = append(records, rec{
+			"session_id": "race", "timestamp": timeseries.FormatTime(t), "speed_ms": speed, "power_w": power, "driver_mode": mode,
+			"latitude":  trackLat + trackRadius*math.Sin(angle)/111195,
+			"longitude": trackLon + trackRadius*math.Cos(angle)/(111195*math.Cos(trackLat*math.Pi/180)),
+		})
+		t = t.Add(200 * time.Millisecond)
+	}
+	for way < round*float64(laps)+5 {
+		lap := int(way / round)
+		if stopFrom.IsZero() && lap == 3 && way > 3.5*round {
+			stopFrom = t
+			for range 450 {
+				add(0, 0)
+			}
+			stopTo = t
+		}
+		add(10, 100+10*float64(lap))
+		way += 2
+	}
+	return records, stopFrom, stopTo
+}
+
+func TestLaps(t *testing.T) {
+	t.Parallel()
+	s := timeseries.New(dbtest.New(t), timeseries.Options{})
+	start := time.Date(2026, 3, 21, 12, 0, 0, 300_000_000, time.UTC)
+	records, stopFrom, stopTo := circle(start, 8)
+	text, err := json.Marshal(records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storeJSON(t, s, text)
+	refresh(t, s)
+	lat, lon := trackLat+trackRadius/111195, trackLon // a quarter round
+	for name, req := range map[string]timeseries.LapRequest{
+		"by recurrence": {Session: "race"},
+		"by a line":     {Session: "race", Latitude: &lat, Longitude: &lon},
+	} {
+		race, err := s.Laps(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := 8
+		if req.Latitude != nil {
+			want = 7
+		}
+		if len(race.Laps) != want {
+			t.Fatalf("%s: %d laps, want %d: %+v", name, len(race.Laps), want, race.Laps)
+		}
+		for i, lap := range race.Laps {
+			seconds, energy := 2*math.Pi*trackRadius/10, 2*math.Pi*trackRadius/10*(100+10*float64(i))/3600
+			if stopFrom.After(lap.From) && stopTo.Before(lap.To) {
+				seconds += 90
+				if lap.TimeRank != int64(want) {
+					t.Errorf("%s: the lap with the stop ranks %d", name, lap.TimeRank)
+				}
+			}
+			if math.Abs(lap.Seconds-seconds) > 0.5 {
+				t.Errorf("%s: lap %d takes %v s, want %v", name, i+1, lap.Seconds, seconds)
+			}
+			if math.Abs(*lap.Distance-2*math.Pi*trackRadius) > 12 {
+				t.Errorf("%s: lap %d is %v m long", name, i+1, *lap.Distance)
+			}
+			if req.Latitude == nil && math.Abs(*lap.Energy-energy) > 0.06*energy {
+				t.Errorf("%s: lap %d takes %v Wh, want %v", name, i+1, *lap.Energy, energy)
+			}
+		}
+		if first := race.Laps[0]; first.EfficiencyRank != 1 || race.Laps[want-1].EfficiencyRank != int64(want) {
+			t.Errorf("%s: efficiency ranks %d and %d", name, first.EfficiencyRank, race.Laps[want-1].EfficiencyRank)
+		}
+		if len(race.Stops) != 1 || race.Stops[0].From.Sub(stopFrom).Abs() > 2*time.Second || race.Stops[0].To.Sub(stopTo).Abs() > 2*time.Second {
+			t.Errorf("stops %+v, want %v to %v", race.Stops, stopFrom, stopTo)
+		}
+		if len(race.Stints) != 2 || math.Abs(*race.Stints[0].Distance-3.5*2*math.Pi*trackRadius) > 15 {
+			t.Errorf("stints %+v", race.Stints)
+		}
+		if len(race.Modes) != 2 || race.Modes[0].Mode != "coasting" || math.Abs(*race.Modes[0].Share+*race.Modes[1].Share-1) > 1e-9 {
+			t.Errorf("modes %+v", race.Modes)
+		}
+	}
+	if _, err := s.Laps(t.Context(), timeseries.LapRequest{Session: "nobody"}); !fault.Is(err, fault.NotFound) {
+		t.Errorf("no such session: %v", err)
+	}
+	if _, err := s.Laps(t.Context(), timeseries.LapRequest{Session: "race", Latitude: &lat}); !fault.Is(err, fault.Invalid) {
+		t.Errorf("half a line: %v", err)
+	}
+}
+
+// metresFrom gives how far a place lies from a way.
+func metresFrom(lat, lon float64, way [][]float64) float64 {
+	nearest := math.Inf(1)
+	scale := math.Cos(lat * math.Pi / 180)
+	for i := 1; i < len(way); i++ {
+		ax, ay := (way[i-1][0]-lon)*scale, way[i-1][1]-lat
+		bx, by := (way[i][0]-lon)*scale, way[i][1]-lat
+		dx, dy := bx-ax, by-ay
+		along := 0.0
+		if l := dx*dx + dy*dy; l > 0 {
+			along = min(1, max(0, -(ax*dx+ay*dy)/l))
+		}
+		nearest = min(nearest, math.Hypot(ax+along*dx, ay+along*dy)*111195)
+	}
+	return nearest
+}
+
+func TestTrack(t *testing.T) {
+	t.Parallel()
+	s := timeseries.New(dbtest.New(t), timeseries.Options{})
+	records, _, _ := circle(time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 2)
+	records[10]["latitude"], records[10]["longitude"] = 0, 0 // no fix
+	text, err := json.Marshal(records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storeJSON(t, s, text)
+	for _, tolerance := range []float64{0, 1, 10} {
+		track, err := s.Track(t.Context(), "race", tolerance)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var feature struct {
+			Type     string
+			Geometry struct {
+				Type        string
+				Coordinates [][][]float64
+			}
+			Properties struct {
+				Measured int
+				Times    [][]float64
+			}
+		}
+		if err := json.Unmarshal(track.AppendGeoJSON(nil), &feature); err != nil {
+			t.Fatal(err)
+		}
+		if feature.Type != "Feature" || feature.Geometry.Type != "MultiLineString" || len(feature.Geometry.Coordinates) != 1 {
+			t.Fatalf("feature %+v", feature)
+		}
+		way := feature.Geometry.Coordinates[0]
+		if len(feature.Properties.Times[0]) != len(way) || feature.Properties.Measured != len(records)-1 {
+			t.Errorf("%d times for %d positions, from %d", len(feature.Properties.Times[0]), len(way), feature.Properties.Measured)
+		}
+		if tolerance > 0 && len(way) > len(records)/4 {
+			t.Errorf("%d of %d positions are left at %v m", len(way), len(records), tolerance)
+		}
+		for i, r := range records {
+			if i != 10 {
+				if d := metresFrom(r["latitude"].(float64), r["longitude"].(float64), way); d > tolerance+0.01 {
+					t.Fatalf("at %v m, position %d lies %v m off", tolerance, i, d)
+				}
+			}
+		}
+	}
+	if _, err := s.Track(t.Context(), "nobody", 1); !fault.Is(err, fault.NotFound) {
+		t.Errorf("no such session: %v", err)
+	}
+	if _, err := s.Track(t.Context(), "race", math.NaN()); !fault.Is(err, fault.Invalid) {
+		t.Errorf("a tolerance that is no number: %v", err)
+	}
+}

@@ -1,0 +1,232 @@
+package timeseries
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// TrackPoint is a place on the way of a session.
+type TrackPoint struct {
+	Time      time.Time
+	Latitude  float64 // deg, WGS84
+	Longitude float64
+}
+
+// Track is the way of a session on the map, parted where there was no fix for
+// a while.
+type Track struct {
+	Session   string
+	Version   string
+	Tolerance float64 // m; how far the way may lie from what was measured
+	Measured  int     // positions that it was drawn from
+	Parts     [][]TrackPoint
+}
+
+const (
+	// trackRecords is up to how many records a track is drawn from each; longer
+	// runs give a position by the second.
+	trackRecords = 50_000
+	// trackGap parts the way.
+	trackGap = 30 * time.Second
+)
+
+// Track gives the way of a session, simplified so that no measured position
+// lies further from it than the tolerance, in metres.
+func (s *Store) Track(ctx context.Context, id string, tolerance float64) (*Track, error) {
+	if !(tolerance >= 0 && tolerance <= 10_000) {
+		return nil, fault.Field("tolerance", "0 to 10000 m")
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read track: %w", err)
+	}
+	defer conn.Release()
+	cat, err := s.catalog.get(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	track := &Track{Session: id, Tolerance: tolerance}
+	var points []TrackPoint
+	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		views, err := openViews(ctx, tx, cat, []string{id})
+		if err != nil {
+			return err
+		}
+		track.Version = views[0].version
+		points, err = views[0].readPositions(ctx)
+		return err
+	})
+	if err != nil {
+		s.catalog.forget()
+		if fault.As(err) == nil {
+			err = fmt.Errorf("read track: %w", err)
+		}
+		return nil, err
+	}
+	track.Measured = len(points)
+	start := 0
+	for i := range points {
+		if i+1 == len(points) || points[i+1].Time.Sub(points[i].Time) > trackGap {
+			track.Parts = append(track.Parts, simplify(points[start:i+1], tolerance))
+			start = i + 1
+		}
+	}
+	return track, nil
+}
+
+// readPositions gives the positions of a session in order; those without a fix
+// are left out.
+func (v *view) readPositions(ctx context.Context) ([]TrackPoint, error) {
+	level := raw
+	if v.records > trackRecords && v.catalog.continuous() {
+		level = 0
+	}
+	var points []TrackPoint
+	for _, p := range v.cover(v.span, level) {
+		table, _ := v.relation(p.level)
+		sql := `SELECT first_time, latitude_sum / latitude_count, longitude_sum / longitude_count FROM ` + table + `
+			WHERE session = $1 AND bucket >= $2 AND bucket < $3 AND latitude_count > 0 AND longitude_count > 0
+			  AND (latitude_min > 0 OR latitude_max < 0 OR longitude_min > 0 OR longitude_max < 0)
+			ORDER BY bucket`
+		switch {
+		case p.level == raw && v.records > trackRecords:
+			sql = `SELECT min(time), avg(latitude), avg(longitude) FROM telemetry
+				WHERE session = $1 AND time >= $2 AND time < $3
+				  AND latitude IS NOT NULL AND longitude IS NOT NULL AND NOT (latitude = 0 AND longitude = 0)
+				GROUP BY time_bucket(INTERVAL '1 second', time) ORDER BY 1`
+		case p.level == raw:
+			sql = `SELECT time, latitude, longitude FROM telemetry
+				WHERE session = $1 AND time >= $2 AND time < $3
+				  AND latitude IS NOT NULL AND longitude IS NOT NULL AND NOT (latitude = 0 AND longitude = 0)
+				ORDER BY time, batch, ord`
+		}
+		rows, err := v.tx.Query(ctx, sql, v.session, p.span.From, p.span.To)
+		if err != nil {
+			return nil, err
+		}
+		for rows.Next() {
+			r := rowReader{rows: rows, raw: rows.RawValues()}
+			points = append(points, TrackPoint{time.UnixMicro(r.micro()).UTC(), r.float(), r.float()})
+			if r.err != nil {
+				rows.Close()
+				return nil, r.err
+			}
+		}
+		if err := rows.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return points, nil
+}
+
+// metresPerDegree is the length of a degree of latitude.
+const metresPerDegree = 111_195
+
+// simplify is Douglas and Peucker's: it keeps the ends, and of the points in
+// between those without which one would lie further than the tolerance from
+// the line. It works through a list instead of calling itself, since a lap
+// driven a thousand times nests deeply.
+func simplify(points []TrackPoint, tolerance float64) []TrackPoint {
+	if len(points) < 3 || tolerance == 0 {
+		return points
+	}
+	keep := make([]bool, len(points))
+	keep[0], keep[len(points)-1] = true, true
+	todo := [][2]int{{0, len(points) - 1}}
+	for len(todo) > 0 {
+		a, b := todo[len(todo)-1][0], todo[len(todo)-1][1]
+		todo = todo[:len(todo)-1]
+		farthest, at := tolerance, -1
+		// The earth is flat for the length of a track.
+		scale := math.Cos(points[a].Latitude * math.Pi / 180)
+		for i := a + 1; i < b; i++ {
+			if d := distanceToLine(points[i], points[a], points[b], scale); d > farthest {
+				farthest, at = d, i
+			}
+		}
+		if at >= 0 {
+			keep[at] = true
+			todo = append(todo, [2]int{a, at}, [2]int{at, b})
+		}
+	}
+	var kept []TrackPoint
+	for i, k := range keep {
+		if k {
+			kept = append(kept, points[i])
+		}
+	}
+	return kept
+}
+
+// distanceToLine gives how many metres p lies from the way between a and b.
+func distanceToLine(p, a, b TrackPoint, scale float64) float64 {
+	px, py := (p.Longitude-a.Longitude)*scale, p.Latitude-a.Latitude
+	bx, by := (b.Longitude-a.Longitude)*scale, b.Latitude-a.Latitude
+	if length := bx*bx + by*by; length > 0 {
+		along := min(1, max(0, (px*bx+py*by)/length))
+		px, py = px-along*bx, py-along*by
+	}
+	return math.Hypot(px, py) * metresPerDegree
+}
+
+// AppendGeoJSON appends the track as a GeoJSON feature (RFC 7946), with the
+// time of each position in milliseconds since 1970.
+func (t *Track) AppendGeoJSON(dst []byte) []byte {
+	dst = append(dst, `{"type":"Feature","geometry":`...)
+	if len(t.Parts) == 0 {
+		dst = append(dst, "null"...)
+	} else {
+		dst = append(dst, `{"type":"MultiLineString","coordinates":[`...)
+		for i, part := range t.Parts {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(dst, '[')
+			if len(part) == 1 { // a line needs two positions
+				part = []TrackPoint{part[0], part[0]}
+			}
+			for k, p := range part {
+				if k > 0 {
+					dst = append(dst, ',')
+				}
+				dst = append(dst, '[')
+				dst = appendNumber(dst, p.Longitude)
+				dst = append(dst, ',')
+				dst = appendNumber(dst, p.Latitude)
+				dst = append(dst, ']')
+			}
+			dst = append(dst, ']')
+		}
+		dst = append(dst, "]}"...)
+	}
+	dst = append(dst, `,"properties":{"session_id":`...)
+	dst = appendJSONString(dst, []byte(t.Session))
+	dst = append(dst, `,"tolerance_m":`...)
+	dst = appendNumber(dst, t.Tolerance)
+	dst = append(dst, `,"measured":`...)
+	dst = appendNumber(dst, float64(t.Measured))
+	dst = append(dst, `,"times":[`...)
+	for i, part := range t.Parts {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, '[')
+		if len(part) == 1 {
+			part = []TrackPoint{part[0], part[0]}
+		}
+		for k, p := range part {
+			if k > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendMillis(dst, float64(p.Time.UnixMicro())/1e3)
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, "]}}"...)
+}
