@@ -158,6 +158,8 @@ var access = map[string]rule{
 	"GET /api/v1/sessions/:id/latest":  {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/series":  {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/summary": {may: records, perSession: true},
+	"GET /api/v1/sessions/:id/laps":    {may: records, perSession: true},
+	"GET /api/v1/sessions/:id/track":   {may: records, perSession: true},
 	"GET /api/v1/live":                 {may: records, perSession: true, stream: true},
 	"GET /api/v1/live/sessions":        {may: everybody},
 	"GET /api/v1/fields":               {may: everybody},
