@@ -97,7 +97,7 @@ func (g *group) encode(b *Batch, session int32, ord uint32, digest io.Writer) {
 	if g.hasExtra {
 		columns++
 	}
-	data := make([]byte, 0, g.records*(44+12*len(fields))+len(b.text)*g.records/len(b.rows)+4096)
+	data := make([]byte, 0, g.records*(44+12*len(fields))+len(b.text)*g.records/max(1, len(b.rows))+4096)
 	g.offsets = make([]int, 0, g.records)
 	canonical := make([]byte, 0, 16<<10)
 	for ri := range b.rows {
