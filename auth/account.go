@@ -93,6 +93,7 @@ func (s *Service) Bootstrap(ctx context.Context, email, password string) (bool, 
 	by := Operator("settings")
 	done := false
 	err = s.tx(ctx, "make the first administrator", func(ctx context.Context, tx pgx.Tx) error {
+		done = false
 		// Instances that start together take turns, and all but the first see
 		// that it is done.
 		if err := lockAdmins(ctx, tx); err != nil {

@@ -49,8 +49,9 @@ func (s *Service) ImportAccount(ctx context.Context, by Principal, in ImportedAc
 	if err != nil {
 		return "", err
 	}
-	outcome := Unchanged
+	var outcome ImportOutcome
 	err = s.tx(ctx, "import account", func(ctx context.Context, tx pgx.Tx) error {
+		outcome = Unchanged
 		if err := lockAdmins(ctx, tx); err != nil {
 			return err
 		}

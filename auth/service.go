@@ -2,11 +2,14 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -101,10 +104,22 @@ func (s *Service) Resolve(ctx context.Context, c Credentials) (Principal, error)
 	return p, nil
 }
 
-// tx runs work in a transaction that others may add to.
+// maxTries is how often a transaction that lost a deadlock is run.
+const maxTries = 4
+
+// tx runs work in a transaction that others may add to. A transaction that the
+// database gave up in favour of another one is run again: work may be called
+// several times, and must set what it sets anew each time.
 func (s *Service) tx(ctx context.Context, doing string, work func(context.Context, pgx.Tx) error) error {
-	if err := schema.Tx(ctx, s.pool, work); err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+	for try := 1; ; try++ {
+		err := schema.Tx(ctx, s.pool, work)
+		if err == nil {
+			return nil
+		}
+		var pg *pgconn.PgError
+		lost := errors.As(err, &pg) && (pg.Code == pgerrcode.DeadlockDetected || pg.Code == pgerrcode.SerializationFailure)
+		if !lost || try == maxTries {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
 	}
-	return nil
 }

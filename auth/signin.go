@@ -118,6 +118,7 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Result, error) {
 
 	var result Result
 	err = s.tx(ctx, "sign in", func(ctx context.Context, tx pgx.Tx) error {
+		result = Result{}
 		// Locked, so that a ban or a new password comes before or after, and
 		// sign-ins of one account count its sessions one at a time.
 		var role Role
@@ -196,6 +197,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 
 	var result Result
 	err = s.tx(ctx, "sign up", func(ctx context.Context, tx pgx.Tx) error {
+		result = Result{}
 		id, err := insertAccount(ctx, tx, account)
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -467,5 +469,63 @@ func TestSignInFlood(t *testing.T) {
 	got, err = s.SignIn(t.Context(), auth.SignIn{Email: "driver@team.example", Password: password, Address: "192.0.2.1"})
 	if err != nil || got.UserID != user.UserID {
 		t.Errorf("from the same address SignIn = %+v, %v", got, err)
+	}
+}
+
+// Clients take any failure of a deletion for a missing function and do
+// something else instead, so losing a deadlock must not show.
+func TestDeleteSurvivesDeadlock(t *testing.T) {
+	t.Parallel()
+	if dbtest.SingleBackend(t) {
+		t.Skip("a deadlock takes two backends")
+	}
+	s := setup(t)
+	up := s.signUp(t, "gone@team.example")
+	// Another transaction holds a row that the deletion needs, and then wants
+	// one that the deletion holds.
+	other, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Rollback(context.Background())
+	if _, err := other.Exec(t.Context(), `SELECT FROM auth_sessions WHERE user_id = $1 FOR UPDATE`, up.UserID); err != nil {
+		t.Fatal(err)
+	}
+	// The deletion notices the deadlock first, and loses.
+	if _, err := other.Exec(t.Context(), `SET LOCAL deadlock_timeout = '1min'`); err != nil {
+		t.Fatal(err)
+	}
+	deleted := make(chan error, 1)
+	go func() { deleted <- s.Delete(t.Context(), operator, up.UserID) }()
+	waitFor(t, s, `SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+		WHERE NOT l.granted AND a.datname = current_database())`)
+	if _, err := other.Exec(t.Context(), `SELECT FROM users WHERE id = $1 FOR UPDATE`, up.UserID); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-deleted; err != nil {
+		t.Errorf("Delete: %v", err)
+	}
+	if got := s.role(t, up.Token); got != auth.Guest {
+		t.Errorf("the account is %s", got)
+	}
+}
+
+// waitFor polls the database until the query gives true.
+func waitFor(t *testing.T, s bundle, query string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		var yes bool
+		if err := s.pool.QueryRow(t.Context(), query).Scan(&yes); err != nil {
+			t.Fatal(err)
+		}
+		if yes {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out waiting for %s", query)
+		}
 	}
 }
