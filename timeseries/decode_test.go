@@ -155,6 +155,7 @@ func TestBadRecords(t *testing.T) {
 		{`{` + at + `,"speed_ms":NaN}`, "record 1, field speed_ms: is not a finite number"},
 		{`{` + at + `,"speed_ms":-Infinity}`, "record 1, field speed_ms: is not a finite number"},
 		{`{` + at + `,"speed_ms":1e999}`, "record 1, field speed_ms: is not a finite number"},
+		{`{` + at + `,"speed_ms":-1.1e100}`, "record 1, field speed_ms: is out of range"},
 		{`{` + at + `,"speed_ms":{"$float":"AAAAAAAA+H8="}}`, "record 1, field speed_ms: is not a finite number"},
 		{`{` + at + `,"message_id":1.5}`, "record 1, field message_id: is not a whole number between -2^53 and 2^53"},
 		{`{` + at + `,"message_id":9007199254740993}`, "record 1, field message_id: is not a whole number between -2^53 and 2^53"},
