@@ -54,7 +54,7 @@ func Start(ctx context.Context, o Options) (password string, done <-chan struct{
 		defer close(stopped)
 		fleet := &simulate.Fleet{
 			URL: o.URL, Key: o.Key, Cars: 1, Every: 200 * time.Millisecond, Log: o.Log,
-			Car: simulate.Options{Seed: uint64(time.Now().Unix()), Rate: 10, Noise: noise, Laps: 4, SessionName: "Demo: on track", Source: "SIMULATED"},
+			Car: simulate.Options{Seed: uint64(time.Now().UnixMilli()), Rate: 10, Noise: noise, Laps: 4, SessionName: "Demo: on track", Source: "SIMULATED"},
 		}
 		if err := fleet.Run(ctx); err != nil && ctx.Err() == nil {
 			o.Log.Warn("the demo's car has stopped", "error", err)

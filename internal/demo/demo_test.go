@@ -1,0 +1,97 @@
+package demo_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/daemon"
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/demo"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// within is how soon after the start a newcomer sees everything.
+const within = 10 * time.Second
+
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	key := demo.NewKey()
+	began := time.Now()
+	d, err := daemon.Start(t.Context(), daemon.Config{
+		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), DemoKey: key, Tick: 100 * time.Millisecond, MaxUpload: 1 << 20, MaxIngests: 4,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := d.Stop(ctx); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	options := demo.Options{Auth: d.Auth, Store: d.Store, URL: d.URL(), Key: key, Dir: t.TempDir()}
+	first := start(t, options)
+	if took := time.Since(began); took > within {
+		t.Errorf("a finished run and a live car were there after %v, later than %v", took, within)
+	}
+	if info, err := os.Stat(filepath.Join(options.Dir, "demo-password")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the kept password: %v, %v", info, err)
+	}
+	if again := start(t, options); again != first {
+		t.Error("a second start changed the password that browsers have stored")
+	}
+	options.Dir = ""
+	if other := start(t, options); other == first {
+		t.Error("a password that is kept nowhere came again")
+	}
+}
+
+// start runs the demo until everything is there, signs in, and stops it.
+func start(t *testing.T, o demo.Options) (password string) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	password, done, err := demo.Start(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := o.Auth.SignIn(ctx, auth.SignIn{Email: demo.Email, Password: password})
+	if err != nil || result.Token == "" {
+		t.Fatalf("sign in: %+v, %v", result, err)
+	}
+	principal, err := o.Auth.Authenticate(ctx, result.Token)
+	if err != nil || principal.Role != auth.Admin {
+		t.Errorf("the demo account is %v, %v", principal.Role, err)
+	}
+	deadline := time.Now().Add(2 * within)
+	for {
+		sessions, err := o.Store.Sessions(ctx, timeseries.SessionFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		finished, live := 0, 0
+		for _, s := range sessions {
+			switch {
+			case strings.HasPrefix(s.ID, "demo-") && s.Records > 5000:
+				finished++
+			case s.ReadAt.Sub(s.End) < 2*time.Second && s.EndedAt == nil:
+				live++
+			}
+		}
+		if finished == 2 && live == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d finished runs and %d live cars", finished, live)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	stop()
+	<-done
+	return password
+}
