@@ -53,7 +53,8 @@ export class ChartStack {
     });
     this.keys = h("p", { class: "sr", id: "stack-keys" }, "Arrow left and right pan, plus and minus zoom, 0 shows everything, Backspace goes back, comma and full stop move the cursor and read the values.");
     this.table = h("div", { class: "table-scroll", hidden: true, tabindex: "0", role: "region", "aria-label": "Values of the charts as a table" });
-    root.append(this.keys, this.status, this.body, this.table);
+    const hint = h("p", { class: "stack-hint", "aria-hidden": "true" }, "Drag to zoom, wheel to zoom, Shift and drag to pan, double click for everything. With the charts focused: arrows, + and −, 0, and , . for single values.");
+    root.append(this.keys, this.status, this.body, hint, this.table);
     this.body.addEventListener("keydown", (e) => this.key(e));
     this.resized = new ResizeObserver(() => this.resize());
     this.resized.observe(this.body);
