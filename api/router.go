@@ -1,12 +1,14 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -92,6 +94,9 @@ type server struct {
 	Deps
 	origins Origins
 	ingests chan struct{}
+	// What describes the routes is made when it is first asked for.
+	description func() ([]byte, error)
+	reference   func() ([]byte, error)
 }
 
 // New makes the handler of everything the daemon serves.
@@ -103,6 +108,8 @@ func New(d Deps) (http.Handler, error) {
 		d.Config.MaxIngests = 8
 	}
 	s := &server{Deps: d, origins: NewOrigins(d.Config.AllowedOrigins), ingests: make(chan struct{}, d.Config.MaxIngests)}
+	s.description = sync.OnceValues(func() ([]byte, error) { return json.Marshal(describe(s.Routes(), "1")) })
+	s.reference = sync.OnceValues(func() ([]byte, error) { return writeReference(s.Routes()) })
 	trusted, err := parseProxies(d.Config.TrustedProxies)
 	if err != nil {
 		return nil, err
@@ -159,6 +166,7 @@ func (s *server) Routes() []Route {
 		s.keyRoutes(),
 		s.liveRoutes(),
 		s.fieldRoutes(),
+		s.descriptionRoutes(),
 	} {
 		all = append(all, routes...)
 	}
