@@ -52,7 +52,13 @@ var operations = map[string]operation{
 		answers: object{"200": object{"description": "Columns of times and values", "content": object{"application/json": object{"schema": ref("AnyObject")}}}, "304": object{"description": "Not changed"}},
 	},
 	"GET /api/v1/sessions/:id/summary": {about: "Give a run's figures: distance, energy, efficiency, speeds, power, gaps, data quality.", answers: ok("The figures", "AnyObject")},
-	"GET /api/v1/archives/:name":       {about: "Fetch an archive file by its signed name. The body is gzip that the caller inflates.", answers: object{"200": object{"description": "The file", "content": object{"application/gzip": object{"schema": object{"type": "string", "format": "binary"}}}}}},
+	"GET /api/v1/sessions/:id/track": {
+		about:   "Give the GPS track as GeoJSON, simplified to a tolerance.",
+		params:  []object{query("tolerance", "How far a point may lie from the drawn line, m", number())},
+		answers: ok("A GeoJSON feature", "AnyObject"),
+	},
+	"GET /api/v1/sessions/:id/laps": {about: "Give laps, stints, stops and driver modes.", answers: ok("Laps and stints", "AnyObject")},
+	"GET /api/v1/archives/:name":    {about: "Fetch an archive file by its signed name. The body is gzip that the caller inflates.", answers: object{"200": object{"description": "The file", "content": object{"application/gzip": object{"schema": object{"type": "string", "format": "binary"}}}}}},
 	"GET /api/v1/live": {
 		about:   "Follow runs live, by websocket or server-sent events. The protocol is in docs/live.md.",
 		answers: object{"101": object{"description": "The websocket is open"}, "200": object{"description": "A stream of events", "content": object{"text/event-stream": object{"schema": text()}}}},
