@@ -119,6 +119,7 @@ type Server struct {
 	underWay   map[requestKey]chan struct{}
 
 	socketsMu sync.Mutex
+	admitted  int // sockets from enter to exit
 	open      map[*socket]struct{}
 	stopped   bool
 	sockets   sync.WaitGroup
@@ -177,7 +178,7 @@ func (s *Server) Run(ctx context.Context) {
 const startPatience = 2 * time.Second
 
 // enter admits a websocket: there is room for it, the clock is known, and the
-// server does not stop. Call sockets.Done at its end.
+// server does not stop. Call exit at its end.
 func (s *Server) enter() bool {
 	select {
 	case <-s.clock.ready:
@@ -188,11 +189,19 @@ func (s *Server) enter() bool {
 	}
 	s.socketsMu.Lock()
 	defer s.socketsMu.Unlock()
-	if s.stopped || len(s.open) >= s.options.MaxSockets {
+	if s.stopped || s.admitted >= s.options.MaxSockets {
 		return false
 	}
+	s.admitted++
 	s.sockets.Add(1)
 	return true
+}
+
+func (s *Server) exit() {
+	s.socketsMu.Lock()
+	defer s.socketsMu.Unlock()
+	s.admitted--
+	s.sockets.Done()
 }
 
 func (s *Server) join(k *socket) bool {
@@ -227,7 +236,7 @@ func (s *Server) Stats() Stats {
 	defer s.socketsMu.Unlock()
 	s.liveMu.Lock()
 	defer s.liveMu.Unlock()
-	return Stats{Sockets: len(s.open), Queries: len(s.live)}
+	return Stats{Sockets: s.admitted, Queries: len(s.live)}
 }
 
 // Shutdown closes the websockets with "going away", after the mutations and

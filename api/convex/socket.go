@@ -82,7 +82,7 @@ func (s *Server) serveSync(w http.ResponseWriter, r *http.Request, rest []string
 	}
 	conn, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
-		s.sockets.Done()
+		s.exit()
 		return // the upgrader has answered
 	}
 	clientVersion := ""
@@ -96,7 +96,7 @@ func (s *Server) serveSync(w http.ResponseWriter, r *http.Request, rest []string
 	k.session.base = baseURL(r)
 	// The request and its buffers are let go: an idle socket holds little.
 	go func() {
-		defer s.sockets.Done()
+		defer s.exit()
 		k.serve()
 	}()
 }

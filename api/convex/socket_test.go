@@ -669,13 +669,18 @@ func TestSyncSlowClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 100 {
-		frame := fmt.Appendf(nil, `{"type":"Action","requestId":%d,"udfPath":"test:echoAction","args":[%s]}`, i, args)
-		_ = c.conn.SetWriteDeadline(time.Now().Add(time.Second))
-		if err := c.conn.WriteMessage(websocket.TextMessage, frame); err != nil {
-			break // the server has stopped reading
+	eventually(t, "the socket", func() bool { return b.server.Stats().Sockets == 1 })
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for i := range 100 {
+			frame := fmt.Appendf(nil, `{"type":"Action","requestId":%d,"udfPath":"test:echoAction","args":[%s]}`, i, args)
+			if err := c.conn.WriteMessage(websocket.TextMessage, frame); err != nil {
+				return // the server has given up
+			}
 		}
-	}
+	}()
+	defer func() { c.conn.Close(); <-sent }()
 	eventually(t, "the server to give the client up", func() bool {
 		b.server.socketsMu.Lock()
 		defer b.server.socketsMu.Unlock()
