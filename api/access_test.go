@@ -163,6 +163,8 @@ var access = map[string]rule{
 	"GET /api/v1/live":                 {may: records, perSession: true, stream: true},
 	"GET /api/v1/live/sessions":        {may: everybody},
 	"GET /api/v1/fields":               {may: everybody},
+	"GET /api/v1/docs":                 {may: everybody},
+	"GET /api/v1/openapi.json":         {may: everybody},
 	"DELETE /api/v1/sessions/:id":      {may: admins},
 	"GET /api/v1/archives/:name":       {may: everybody}, // the name carries the authority
 	"POST /api/v1/auth/signup":         {may: everybody, args: `{}`},
