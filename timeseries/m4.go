@@ -15,6 +15,10 @@ import (
 // aggregated by the database and then looked up at the edges of columns.
 const m4Stream = 60_000
 
+// m4Scan is up to how many records a window is aggregated whole, first and last
+// included, rather than from rollups and a look-up at each end of each column.
+const m4Scan = 400_000
+
 // m4Columns holds the ends of the line inside each pixel column. Together with
 // minimum and maximum they draw the same pixels as all records would (Jugel et
 // al., M4: a visualization-oriented time series data aggregation, 2014).
@@ -51,6 +55,15 @@ func (c *m4Columns) span(i int) timeSpan {
 	return timeSpan{time.UnixMicro(c.edges[i]).UTC(), time.UnixMicro(c.edges[i+1]).UTC()}
 }
 
+// starts gives where the columns begin.
+func (c *m4Columns) starts() []time.Time {
+	starts := make([]time.Time, len(c.edges)-1)
+	for i := range starts {
+		starts[i] = time.UnixMicro(c.edges[i])
+	}
+	return starts
+}
+
 // readM4 answers a window with pixel columns.
 func (v *view) readM4(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, metrics []Field) error {
 	if v.fewRecords(window, req.Points) {
@@ -64,9 +77,12 @@ func (v *view) readM4(ctx context.Context, out *SessionSeries, window timeSpan, 
 	width := window.length() / time.Duration(req.Points)
 	level := raw
 	var err error
-	if v.fewRecords(window, m4Stream) {
+	switch {
+	case v.fewRecords(window, m4Stream):
 		err = v.streamM4(ctx, window, columns, sums, metrics)
-	} else {
+	case v.fewRecords(window, m4Scan) && v.distinctTimes(ctx):
+		err = v.scanM4(ctx, window, columns, sums, metrics)
+	default:
 		level = v.levelWithin(width)
 		err = v.aggregateM4(ctx, window, level, columns, sums, metrics)
 	}
@@ -136,6 +152,48 @@ func (v *view) streamM4(ctx context.Context, window timeSpan, columns *m4Columns
 	return rows.Err()
 }
 
+// distinctTimes tells that no two records share a timestamp, so that time alone
+// says which one is first and last.
+func (v *view) distinctTimes(ctx context.Context) bool {
+	var distinct bool
+	err := v.tx.QueryRow(ctx, `
+		SELECT m.duplicates = 0 FROM session_summaries m JOIN sessions s USING (session)
+		WHERE m.session = $1 AND m.batch = s.batch`, v.session).Scan(&distinct)
+	return err == nil && distinct
+}
+
+// scanM4 lets the database aggregate the records of the window, ends included.
+func (v *view) scanM4(ctx context.Context, window timeSpan, columns *m4Columns, sums *bucketSums, metrics []Field) error {
+	var ends strings.Builder
+	for _, f := range metrics {
+		fmt.Fprintf(&ends, ", min(time) FILTER (WHERE %[1]s IS NOT NULL), max(time) FILTER (WHERE %[1]s IS NOT NULL)"+
+			", first(%[1]s, time) FILTER (WHERE %[1]s IS NOT NULL), last(%[1]s, time) FILTER (WHERE %[1]s IS NOT NULL)", f.Name)
+	}
+	rows, err := v.tx.Query(ctx, "SELECT width_bucket(time, $4::timestamptz[])::bigint - 1, "+aggregates(raw, metrics)+ends.String()+
+		" FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3 GROUP BY 1", v.session, window.From, window.To, columns.starts())
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		r := rowReader{rows: rows, raw: rows.RawValues()}
+		i := int(r.integer())
+		sums.records[i] += r.integer()
+		for m := range metrics {
+			low, high, sum, count := r.float(), r.float(), r.float(), r.integer()
+			sums.metrics[m].add(i, low, high, sum, count)
+		}
+		for m := range metrics {
+			e := &columns.metrics[m]
+			e.firstTime[i], e.lastTime[i], e.first[i], e.last[i] = r.micro(), r.micro(), r.float(), r.float()
+		}
+		if r.err != nil {
+			return r.err
+		}
+	}
+	return rows.Err()
+}
+
 func fieldList(metrics []Field) string {
 	var names strings.Builder
 	for _, f := range metrics {
@@ -160,10 +218,7 @@ func (v *view) aggregateM4(ctx context.Context, window timeSpan, level int, colu
 			slabs[s.level] = list
 		}
 	}
-	edges := make([]time.Time, len(columns.edges)-1)
-	for i := range edges {
-		edges[i] = time.UnixMicro(columns.edges[i])
-	}
+	edges := columns.starts()
 	var batch pgx.Batch
 	queries := 0
 	for level, list := range slabs {

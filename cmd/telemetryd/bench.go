@@ -10,8 +10,10 @@ import (
 
 type benchCmd struct {
 	databaseFlags
-	Suites []string `arg:"" optional:"" help:"What to measure: ingest, ... Default: everything."`
+	Suites []string `arg:"" optional:"" help:"What to measure: ingest, series, ... Default: everything."`
 	Rows   int      `default:"100000" help:"Records of each ingest case."`
+
+	SeriesRecords int `default:"4500000" help:"Records of the session that series are read from."`
 }
 
 // Run measures on a scratch database of the server, which is dropped afterwards.
@@ -28,7 +30,7 @@ func (b benchCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	options := bench.Options{
-		DatabaseURL: url, Suites: b.Suites, Rows: b.Rows, Program: program, PGBinDir: b.PGBindir, Out: os.Stdout, Log: log,
+		DatabaseURL: url, Suites: b.Suites, Rows: b.Rows, SeriesRecords: b.SeriesRecords, Program: program, PGBinDir: b.PGBindir, Out: os.Stdout, Log: log,
 	}
 	if server != nil && options.PGBinDir == "" {
 		options.PGBinDir = server.Programs().Dir

@@ -20,10 +20,12 @@ type Options struct {
 	DatabaseURL string   // a server to make a scratch database on
 	Suites      []string // names; none means all
 	Rows        int      // records of each ingest case
-	Program     string   // the telemetryd binary, run as the daemon under test
-	PGBinDir    string   // where psql is; empty looks on PATH
-	Out         io.Writer
-	Log         *slog.Logger
+	// SeriesRecords is the length of the session that series are read from.
+	SeriesRecords int
+	Program       string // the telemetryd binary, run as the daemon under test
+	PGBinDir      string // where psql is; empty looks on PATH
+	Out           io.Writer
+	Log           *slog.Logger
 }
 
 // Env is what a suite works with: a migrated scratch database, and the daemon
@@ -46,6 +48,7 @@ type Suite struct {
 func Suites() []Suite {
 	return []Suite{
 		{"ingest", "records/s into one hypertable, beside psql \\copy of the same rows", ingest},
+		{"series", "reads of one long session at every zoom, beside a GROUP BY of its records", series},
 	}
 }
 

@@ -1,0 +1,152 @@
+package timeseries_test
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// queryLog notes the queries that a pool sends.
+type queryLog struct {
+	mu      sync.Mutex
+	queries []sentQuery
+}
+
+type sentQuery struct {
+	sql  string
+	args []any
+}
+
+func (r *queryLog) note(sql string, args []any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.queries = append(r.queries, sentQuery{sql, slices.Clone(args)})
+}
+
+func (r *queryLog) TraceQueryStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
+	r.note(d.SQL, d.Args)
+	return ctx
+}
+func (r *queryLog) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (r *queryLog) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+func (r *queryLog) TraceBatchQuery(_ context.Context, _ *pgx.Conn, d pgx.TraceBatchQueryData) {
+	r.note(d.SQL, d.Args)
+}
+func (r *queryLog) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+var (
+	chunkName = regexp.MustCompile(`_hyper_(\d+)_(\d+)_chunk\b`)
+	dataQuery = regexp.MustCompile(`FROM (telemetry|_timescaledb_internal\._materialized_hypertable_\d+)\s+WHERE session`)
+)
+
+// Every query of a series opens the chunks of its window and no others, and
+// reads the metrics asked for and no others, in the row store and, where there
+// is one, in the columnstore.
+func TestSeriesReadsOnlyWhatItNeeds(t *testing.T) {
+	t.Parallel()
+	plain := dbtest.New(t)
+	config, err := pgxpool.ParseConfig(dbtest.URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := &queryLog{}
+	config.ConnConfig.Tracer = sent
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s := timeseries.New(pool, timeseries.Options{})
+	day := time.Date(2026, 3, 21, 0, 0, 0, 0, time.UTC)
+	for n := range 4 {
+		var records []runSample
+		for i := range 3000 {
+			v := float64(i)
+			records = append(records, runSample{time: day.AddDate(0, 0, n).Add(time.Duration(i) * 28 * time.Second), speed: &v, power: &v})
+		}
+		store(t, s, "race", records)
+	}
+	refresh(t, s)
+	stores := []string{"row store"}
+	if dbtest.Edition(t, plain) == "community" {
+		stores = append(stores, "columnstore")
+	}
+	for _, kind := range stores {
+		if kind == "columnstore" {
+			if _, err := plain.Exec(t.Context(), "SELECT compress_chunk(c) FROM show_chunks('telemetry') c"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, window := range []struct {
+			length time.Duration
+			points int
+		}{{20 * time.Hour, 10}, {20 * time.Hour, 100}, {20 * time.Hour, 1000}, {time.Hour, 20}, {time.Hour, 1000}} {
+			for _, mode := range []timeseries.Mode{timeseries.ModeMinMax, timeseries.ModeM4} {
+				sent.queries = nil
+				from := day.AddDate(0, 0, 2).Add(2*time.Hour + 7*time.Second + 3)
+				_, err := s.Series(t.Context(), timeseries.SeriesRequest{
+					Sessions: []string{"race"}, Metrics: []string{"speed_ms"}, From: from, To: from.Add(window.length), Points: window.points, Mode: mode,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				checked := 0
+				for _, q := range slices.Clone(sent.queries) {
+					if !dataQuery.MatchString(q.sql) {
+						continue
+					}
+					checked++
+					plan := explain(t, plain, q)
+					chunks := map[string]bool{}
+					for _, m := range chunkName.FindAllStringSubmatch(plan, -1) {
+						chunks[m[0]] = true
+					}
+					if len(chunks) > 1 {
+						t.Errorf("%s, %v at %d points, %v: %d chunks in the plan of %s\n%s", kind, window.length, window.points, mode, len(chunks), q.sql, plan)
+					}
+					if strings.Contains(plan, "power_w") || strings.Contains(plan, "voltage_v") {
+						t.Errorf("%s, %v at %d points, %v: other metrics in the plan of %s\n%s", kind, window.length, window.points, mode, q.sql, plan)
+					}
+				}
+				if checked == 0 {
+					t.Errorf("%s, %v at %d points, %v: no query reads data; is the pattern outdated?", kind, window.length, window.points, mode)
+				}
+			}
+		}
+	}
+}
+
+func explain(t *testing.T, pool *pgxpool.Pool, q sentQuery) string {
+	t.Helper()
+	var lines []string
+	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(t.Context(), "SET LOCAL plan_cache_mode = force_custom_plan"); err != nil {
+			return err
+		}
+		rows, err := tx.Query(t.Context(), "EXPLAIN (VERBOSE, COSTS OFF) "+q.sql, q.args...)
+		if err != nil {
+			return err
+		}
+		lines, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	if err != nil {
+		t.Fatalf("explain %s: %v", q.sql, err)
+	}
+	// A scan of the columnstore hands its rows of batches on as they are; what it
+	// takes out of them is what the node above it puts out.
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.Contains(line, "Output: _hyper") && strings.Contains(line, "_compressed.") })
+	return strings.Join(lines, "\n")
+}
