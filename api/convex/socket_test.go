@@ -669,7 +669,8 @@ func TestSyncSlowClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the socket", func() bool { return b.server.Stats().Sockets == 1 })
+	c.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[]}`)
+	c.want("Transition", "")
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
