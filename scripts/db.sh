@@ -162,10 +162,11 @@ wrap_programs() {
 		root=\${bin%/usr/lib/postgresql/*}
 		name=\${0##*/}
 		set -- "\$root/$loader" --library-path "\$root/$libraries" --argv0 "\$bin/\$name" "\$bin/.programs/\$name" "\$@"
-		# PostgreSQL refuses to run as root. As nobody, it keeps root's way to its files.
+		# PostgreSQL refuses to run as root. As nobody, it keeps root's way to its
+		# files; the securebit makes access(2) respect that as well.
 		if [ "\$(id -u)" = 0 ]; then
 			caps=+dac_override,+dac_read_search
-			set -- setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=\$caps --ambient-caps=\$caps "\$@"
+			set -- setpriv --securebits=+no_setuid_fixup --reuid=nobody --regid=nogroup --clear-groups --inh-caps=\$caps --ambient-caps=\$caps "\$@"
 		fi
 		exec "\$@"
 	RUN
