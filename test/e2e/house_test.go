@@ -31,7 +31,13 @@ type house struct {
 
 func newHouse(t testing.TB, change func(*daemon.Config)) *house {
 	t.Helper()
-	pool := dbtest.New(t)
+	return newHouseWith(&house{t: t, pool: dbtest.New(t)}, change)
+}
+
+// newHouseWith starts another daemon on the database of a house.
+func newHouseWith(other *house, change func(*daemon.Config)) *house {
+	t, pool := other.t, other.pool
+	t.Helper()
 	config := daemon.Config{
 		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), DeployKey: deployKey, Tick: 50 * time.Millisecond,
 		MaxUpload: 1 << 30, MaxIngests: 8,
