@@ -294,7 +294,7 @@ func (s *server) headers(c *gin.Context) {
 			return
 		}
 		c.Header("Access-Control-Allow-Origin", allowed)
-		c.Header("Access-Control-Expose-Headers", "ETag, Link, Retry-After, X-Request-Id")
+		c.Header("Access-Control-Expose-Headers", "ETag, Link, Retry-After, X-Next-Cursor, X-Request-Id")
 		if c.Request.Method == http.MethodOptions {
 			c.Header("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
 			c.Header("Access-Control-Allow-Headers", "Authorization, Content-Type, Content-Encoding, Idempotency-Key, If-None-Match")

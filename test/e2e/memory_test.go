@@ -76,6 +76,41 @@ func TestMemoryStaysBounded(t *testing.T) {
 	}
 	small("its start")
 
+	// A long session flows out. (Only its size matters, so SQL makes it.)
+	const n = 200_000
+	pool := dbtest.New(t)
+	_, err := pool.Exec(t.Context(), `
+		WITH made AS (
+			INSERT INTO sessions (id, records, batch, first_time, last_time)
+			SELECT 'long', $1::int, 1, timestamptz '2026-03-01', timestamptz '2026-03-01' + $1::int * interval '0.2 s' RETURNING session
+		)
+		INSERT INTO telemetry (session, batch, ord, time, session_name, message_id, speed_ms, voltage_v, latitude, longitude)
+		SELECT session, 1, i, timestamptz '2026-03-01' + i * interval '0.2 s', 'M 233', i, i / 7.0, i / 9.0, 40.71276, -74.004968
+		FROM made, generate_series(0, $1::int - 1) i`, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range []string{"ndjson", "csv", "json"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/api/v1/sessions/long/records?format="+form, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Convex "+deployKey)
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size, err := io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+		if err != nil || size < n*100 {
+			t.Errorf("%s: %d bytes, %v", form, size, err)
+		}
+	}
+	if peak := p.peak(); peak > 80<<20 {
+		t.Errorf("reading %d records took %d MB", n, peak>>20)
+	}
+	small("reading a long session")
+
 	// 300 MB in one upload. Most of it is bad, so that the database has little to do.
 	bad := strings.Repeat(`{"session_id":"large","timestamp":"never","note":"`+strings.Repeat("x", 200)+`"}`+"\n", 39)
 	line := func(i int) string { return string(marshal(recordAt("large", i))) + "\n" + bad }
@@ -103,7 +138,7 @@ func TestMemoryStaysBounded(t *testing.T) {
 	// Records as large as they may be, many of them, at once.
 	for i := range 4 {
 		wg.Go(func() {
-			a := post(&generator{total: 16 << 20, line: func(n int) string {
+			a := post(&generator{total: 10 << 20, line: func(n int) string {
 				r := recordAt(fmt.Sprint("wide", i), n)
 				r["odd"] = strings.Repeat("y", 900<<10)
 				return string(marshal(r)) + "\n"
