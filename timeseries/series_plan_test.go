@@ -147,6 +147,8 @@ func explain(t *testing.T, pool *pgxpool.Pool, q sentQuery) string {
 	}
 	// A scan of the columnstore hands its rows of batches on as they are; what it
 	// takes out of them is what the node above it puts out.
-	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.Contains(line, "Output: _hyper") && strings.Contains(line, "_compressed.") })
+	lines = slices.DeleteFunc(lines, func(line string) bool {
+		return strings.Contains(line, "Output: _hyper") && strings.Contains(line, "_compressed.")
+	})
 	return strings.Join(lines, "\n")
 }
