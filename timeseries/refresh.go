@@ -103,6 +103,16 @@ func (s *Store) Refresh(ctx context.Context, opt RefreshOptions) (result Refresh
 	if r.catalog, err = s.catalog.get(ctx, conn); err != nil {
 		return result, err
 	}
+	version, err := rollupVersion(ctx, conn, "")
+	if err != nil {
+		return result, fmt.Errorf("refresh rollups: %w", err)
+	}
+	if version != r.catalog.version {
+		s.catalog.forget() // another instance made them anew
+		if r.catalog, err = s.catalog.get(ctx, conn); err != nil {
+			return result, err
+		}
+	}
 	if r.catalog.continuous() {
 		err = r.rollups(ctx)
 	} else {
@@ -134,10 +144,6 @@ type pending struct {
 }
 
 func (r *refresh) rollups(ctx context.Context) error {
-	version, err := rollupVersion(ctx, r.conn, "")
-	if err != nil {
-		return err
-	}
 	// Batch numbers of a session become visible in order, so that a watermark
 	// by session skips nothing, in whatever order sessions commit.
 	rows, err := r.conn.Query(ctx, `
@@ -160,6 +166,9 @@ func (r *refresh) rollups(ctx context.Context) error {
 		return err
 	}
 	spans = append(spans, dirtySpans...)
+	if spans, err = r.keepHistory(ctx, spans, dirty); err != nil {
+		return err
+	}
 	if len(spans) == 0 && len(sessions) == 0 {
 		return nil
 	}
@@ -171,7 +180,7 @@ func (r *refresh) rollups(ctx context.Context) error {
 	if err := r.refresh(ctx, spans); err != nil {
 		return err
 	}
-	return r.advance(ctx, version, sessions, dirty)
+	return r.advance(ctx, sessions, dirty)
 }
 
 // changedByBatches gives the ranges of the batches that the rollups lack, and
@@ -270,6 +279,49 @@ func resetSettings() string {
 	return b.String()
 }
 
+// keepHistory leaves out what lies before the oldest records: where a retention
+// policy dropped them, a refresh would empty the rollups as well. Of sessions
+// that were deleted, the rollups' rows are removed there.
+func (r *refresh) keepHistory(ctx context.Context, spans []timeSpan, dirty []int64) ([]timeSpan, error) {
+	oldest, err := oldestChunk(ctx, r.conn)
+	if err != nil || oldest.IsZero() {
+		return spans, err
+	}
+	kept := spans[:0]
+	lost := false
+	for _, s := range spans {
+		lost = lost || s.From.Before(oldest)
+		if s = s.clip(timeSpan{oldest, s.To}); !s.empty() {
+			kept = append(kept, s)
+		}
+	}
+	if lost && len(dirty) > 0 {
+		for i := range Levels {
+			_, err := r.conn.Exec(ctx, fmt.Sprintf(`
+				DELETE FROM %s m USING rollup_dirty d
+				WHERE d.id = ANY($1) AND m.session = d.session AND m.bucket < $2
+				  AND NOT EXISTS (SELECT FROM sessions s WHERE s.session = d.session)`, r.catalog.tables[i]), dirty, oldest)
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return kept, nil
+}
+
+// oldestChunk gives where the records begin that are still there; zero when
+// there are none.
+func oldestChunk(ctx context.Context, q querier) (time.Time, error) {
+	var oldest *time.Time
+	err := q.QueryRow(ctx, `
+		SELECT min(range_start) FROM timescaledb_information.chunks
+		WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema()`).Scan(&oldest)
+	if err != nil || oldest == nil {
+		return time.Time{}, err
+	}
+	return oldest.UTC(), nil
+}
+
 // maxWindows bounds how many windows of one level are refreshed one by one.
 // Beyond it, neighbours are joined: TimescaleDB itself leaves out the buckets
 // in between that did not change, at a small cost for each call.
@@ -355,13 +407,13 @@ func (r *refresh) compress(ctx context.Context, spans []timeSpan) error {
 var errRebuilt = errors.New("the rollups were made anew meanwhile")
 
 // advance records that the rollups now hold the sessions up to their batches.
-func (r *refresh) advance(ctx context.Context, version string, sessions []pending, dirty []int64) error {
+func (r *refresh) advance(ctx context.Context, sessions []pending, dirty []int64) error {
 	return pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error {
 		now, err := rollupVersion(ctx, tx, "FOR SHARE")
 		if err != nil {
 			return err
 		}
-		if now != version {
+		if now != r.catalog.version {
 			return errRebuilt // the new ones hold nothing yet
 		}
 		var ids, batches []int32
@@ -385,7 +437,7 @@ func (r *refresh) advance(ctx context.Context, version string, sessions []pendin
 }
 
 func rollupVersion(ctx context.Context, q querier, lock string) (version string, err error) {
-	err = q.QueryRow(ctx, "SELECT version FROM repeatable_objects WHERE name = 'rollups' "+lock).Scan(&version)
+	err = q.QueryRow(ctx, "SELECT version || ' ' || applied_at FROM repeatable_objects WHERE name = 'rollups' "+lock).Scan(&version)
 	if err != nil {
 		return "", fmt.Errorf("read the version of the rollups: %w", err)
 	}

@@ -7,18 +7,24 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // catalog is what reads and refreshes need to know of the database's rollups.
 type catalog struct {
+	// version is that of the rollups' definition.
+	version string
 	// tables holds, by the order of Levels, the hypertable behind each level.
 	// It is nil on the Apache edition. Reads use it rather than the view: the
 	// view joins what is materialized with the records behind its watermark,
 	// which costs more to plan than a read takes, and it would not show late
 	// records. rollup_progress says better what is materialized.
 	tables []string
+	// oldest is where the records began when this was read. What lies before is
+	// only in the rollups, if a retention policy dropped it.
+	oldest time.Time
 	// settings is the SELECT that prepares a transaction for a read.
 	settings string
 	// refreshOptions is what a refresh passes beside its window.
@@ -68,10 +74,14 @@ var readSettings = [][2]string{
 }
 
 func readCatalog(ctx context.Context, q querier) (*catalog, error) {
-	c := &catalog{}
+	version, err := rollupVersion(ctx, q, "")
+	if err != nil {
+		return nil, err
+	}
+	c := &catalog{version: version}
 	var known []string
 	var refreshArguments int
-	err := q.QueryRow(ctx, `
+	err = q.QueryRow(ctx, `
 		SELECT (SELECT array_agg(name) FROM pg_settings WHERE name = ANY($1)),
 		       (SELECT coalesce(max(pronargs), 0) FROM pg_proc WHERE proname = 'refresh_continuous_aggregate')`,
 		settingNames()).Scan(&known, &refreshArguments)
@@ -93,6 +103,9 @@ func readCatalog(ctx context.Context, q querier) (*catalog, error) {
 	continuous, err := hasContinuousAggregates(ctx, q)
 	if err != nil || !continuous {
 		return c, err
+	}
+	if c.oldest, err = oldestChunk(ctx, q); err != nil {
+		return nil, err
 	}
 	for _, level := range Levels {
 		table, _, err := materialization(ctx, q, level.Relation)

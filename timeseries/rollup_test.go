@@ -150,6 +150,73 @@ func TestRollupsFollowTheEdition(t *testing.T) {
 	}
 }
 
+// Rollups outlive the records that a retention policy dropped, also when they
+// are made anew; a deleted session leaves them there too.
+func TestRollupsOutliveRecords(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	if dbtest.Edition(t, pool) == "apache" {
+		t.Skip("views have no life of their own")
+	}
+	s := timeseries.New(pool, timeseries.Options{})
+	day := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	for _, id := range []string{"kept", "deleted"} {
+		for n := range 3 {
+			var records []runSample
+			for i := range 1000 {
+				v := float64(n*1000 + i)
+				records = append(records, runSample{time: day.AddDate(0, 0, n).Add(time.Duration(i) * time.Minute), speed: &v})
+			}
+			store(t, s, id, records)
+		}
+	}
+	refresh(t, s)
+	if _, err := pool.Exec(t.Context(), "SELECT drop_chunks('telemetry', $1::timestamptz)", day.AddDate(0, 0, 2)); err != nil {
+		t.Fatal(err)
+	}
+	check := func(when string) {
+		t.Helper()
+		got, err := timeseries.New(pool, timeseries.Options{}).Series(t.Context(), timeseries.SeriesRequest{Sessions: []string{"kept"}, Metrics: []string{"speed_ms"}, Points: 500})
+		if err != nil {
+			t.Fatal(err)
+		}
+		total := int64(0)
+		for _, n := range got.Sessions[0].Metrics[0].Count {
+			total += n
+		}
+		if total != 3000 || got.Sessions[0].Metrics[0].Min[0] != 0 {
+			t.Errorf("%s: %d of 3000 records are known", when, total)
+		}
+	}
+	check("after the drop")
+	if _, err := pool.Exec(t.Context(), "UPDATE repeatable_objects SET version = 'older' WHERE name = 'rollups'"); err != nil {
+		t.Fatal(err)
+	}
+	if err := timeseries.ApplyRollups(t.Context(), dbtest.URL(t), nil); err != nil {
+		t.Fatal(err)
+	}
+	check("made anew")
+	refresh(t, s)
+	check("refreshed")
+	if _, err := s.DeleteSession(t.Context(), "deleted"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.PurgeDeleted(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refresh(t, s)
+	check("after a deletion")
+	for _, level := range timeseries.Levels {
+		var sessions int
+		if err := pool.QueryRow(t.Context(), "SELECT count(DISTINCT session) FROM "+level.Relation).Scan(&sessions); err != nil {
+			t.Fatal(err)
+		}
+		if sessions != 1 {
+			t.Errorf("%s holds %d sessions, want the one that was kept", level.Name, sessions)
+		}
+	}
+}
+
 func TestPolicies(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)

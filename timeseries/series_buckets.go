@@ -211,6 +211,9 @@ func (v *view) fewRecords(window timeSpan, points int) bool {
 // readPoints answers a window with its records; done is false when there are
 // more than points.
 func (v *view) readPoints(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, metrics []Field) (done bool, err error) {
+	if window.clip(v.span).From.Before(v.lost) {
+		return false, nil // only the rollups know the beginning
+	}
 	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(metrics)+` FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time < $3
 		ORDER BY time, batch, ord LIMIT $4`, v.session, window.From, window.To, req.Points+1)

@@ -22,6 +22,9 @@ type view struct {
 	settled bool
 	// span holds all records.
 	span timeSpan
+	// lost is where the session's records begin that are still there, if a
+	// retention policy dropped older ones; else zero.
+	lost time.Time
 	// dirty are the ranges that the rollups do not show yet, merged; meaningful
 	// only with rollups.
 	dirty []timeSpan
@@ -99,6 +102,9 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *catalog, ids []string) ([]*v
 		if v == nil {
 			return nil, NoSession(id)
 		}
+		if err := v.findLost(ctx); err != nil {
+			return nil, err
+		}
 		// A few long stretches cost less than many short ones.
 		gap := time.Second
 		for v.dirty = mergeSpans(v.dirty, gap); len(v.dirty) > 16; gap *= 4 {
@@ -107,6 +113,27 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *catalog, ids []string) ([]*v
 		views[i] = v
 	}
 	return views, nil
+}
+
+// findLost finds out which records are gone, and trusts the rollups there.
+func (v *view) findLost(ctx context.Context) error {
+	if !v.catalog.continuous() || v.span.empty() || !v.span.From.Before(v.catalog.oldest) {
+		return nil
+	}
+	// Since the catalog was read, older records may have come.
+	oldest, err := oldestChunk(ctx, v.tx)
+	if err != nil || !v.span.From.Before(oldest) {
+		return err
+	}
+	v.lost = oldest
+	dirty := v.dirty[:0]
+	for _, d := range v.dirty {
+		if d = d.clip(timeSpan{oldest, d.To}); !d.empty() {
+			dirty = append(dirty, d)
+		}
+	}
+	v.dirty = dirty
+	return nil
 }
 
 // level gives the coarsest rollup that buckets of that width can be made of.
