@@ -47,7 +47,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b 
 // release gives the memory back. The bytes must not be used after it.
 func (b *body) release() {
 	b.budget.give(b.taken)
-	if cap(b.bytes) <= keepBuffer {
+	if b.bytes != nil && cap(b.bytes) <= keepBuffer {
 		kept := b.bytes[:0]
 		buffers.Put(&kept)
 	}
@@ -55,7 +55,7 @@ func (b *body) release() {
 }
 
 func newBody(budget *budget) *body {
-	return &body{bytes: (*buffers.Get().(*[]byte))[:0], budget: budget}
+	return &body{budget: budget}
 }
 
 func overBudget() error {
@@ -123,13 +123,25 @@ func (b *body) fill(source io.Reader, limit, hint int64) error {
 	}
 }
 
+// pooled gives a buffer for size bytes. A small request takes no large one.
+func pooled(size int64) []byte {
+	kept := buffers.Get().(*[]byte)
+	if fits := int64(cap(*kept)); fits >= size && fits <= 4*max(size, 4096) {
+		return (*kept)[:0]
+	}
+	buffers.Put(kept)
+	return make([]byte, 0, size)
+}
+
 // grow makes room for size bytes in all, within the budget.
 func (b *body) grow(size int64) error {
-	more := max(size, int64(cap(b.bytes))) - b.taken
-	if !b.budget.take(more) {
+	if !b.budget.take(size - b.taken) {
 		return overBudget()
 	}
-	b.taken += more
+	b.taken = size
+	if b.bytes == nil {
+		b.bytes = pooled(size)
+	}
 	if size > int64(cap(b.bytes)) {
 		b.bytes = append(make([]byte, 0, size), b.bytes...)
 	}
