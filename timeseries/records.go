@@ -186,12 +186,15 @@ func newestFrom(ctx context.Context, db querier, b bounds, from, to time.Time, l
 			return from, nil
 		}
 		var enough bool
+		// The order is what makes the planner take the index: it believes that a
+		// scan of the whole chunk would soon meet as many records of the session.
 		err := db.QueryRow(ctx, `
 			SELECT count(*) >= $4
 			FROM (
 				SELECT
 				FROM telemetry
 				WHERE session = $1 AND time >= $2 AND time < $3
+				ORDER BY time DESC
 				LIMIT $4
 			) bucket`, b.session, start, to, limit).Scan(&enough)
 		if err != nil {
