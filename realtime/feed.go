@@ -33,7 +33,29 @@ type feed struct {
 	groups map[groupKey]*group
 	recent []*timeseries.Delta // the newest ones, without a gap, for readers that join
 	kept   int                 // records in recent
+	saved  map[snapshotKey]*savedSnapshot
 }
+
+// snapshotKey tells apart the snapshots that clients ask for.
+type snapshotKey struct {
+	groupKey
+	recent timeseries.Recent
+}
+
+// savedSnapshot is one that was just sent. A client that comes a moment later
+// gets the same one, and what came since from memory: a crowd costs the
+// database no more than the first of them.
+type savedSnapshot struct {
+	at     timeseries.Position
+	frames []*frame
+}
+
+// What a feed keeps of snapshots.
+const (
+	keepSnapshots      = 8
+	keepSnapshotFrames = 8
+	keepSnapshotBytes  = 256 << 10
+)
 
 // What a feed keeps of the newest past, so that a reader that was away for a
 // moment costs no query.
@@ -178,6 +200,58 @@ func (f *feed) fromMemory(w *recordsWriter, pos timeseries.Position, rate float6
 	return true
 }
 
+// covers reports whether all that came after pos is at hand; f.mu is held.
+func (f *feed) covers(pos timeseries.Position) bool {
+	if pos == f.pos {
+		return true
+	}
+	if pos.Session != f.pos.Session || len(f.recent) == 0 {
+		return false
+	}
+	return f.recent[0].From.Compare(pos) <= 0 && pos.Compare(f.pos) <= 0
+}
+
+// atHand is covers for those who do not hold the lock.
+func (f *feed) atHand(pos timeseries.Position) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.opened && f.covers(pos)
+}
+
+// savedSnapshot gives a snapshot that was just sent, if one will do.
+func (f *feed) savedSnapshot(key snapshotKey) *savedSnapshot {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.saved[key]
+	if s != nil && !f.covers(s.at) {
+		delete(f.saved, key)
+		return nil
+	}
+	return s
+}
+
+// saveSnapshot keeps a snapshot for those who come next.
+func (f *feed) saveSnapshot(key snapshotKey, s *savedSnapshot) {
+	size := 0
+	for _, fr := range s.frames {
+		size += len(fr.payload)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for k, old := range f.saved {
+		if !f.covers(old.at) {
+			delete(f.saved, k)
+		}
+	}
+	if size > keepSnapshotBytes || len(f.saved) >= keepSnapshots || !f.covers(s.at) {
+		return
+	}
+	if f.saved == nil {
+		f.saved = map[snapshotKey]*savedSnapshot{}
+	}
+	f.saved[key] = s
+}
+
 // leave forgets a live reader.
 func (f *feed) leave(s *subscription) {
 	f.mu.Lock()
@@ -247,7 +321,7 @@ func (f *feed) apply(d *timeseries.Delta, now time.Time) (more bool) {
 
 // reset forgets what was read before.
 func (f *feed) reset(pos timeseries.Position) {
-	f.pos, f.recent, f.kept = pos, nil, 0
+	f.pos, f.recent, f.kept, f.saved = pos, nil, 0, nil
 	for _, g := range f.groups {
 		g.pending, g.conflated = nil, 0
 	}

@@ -110,6 +110,7 @@ func (p *peer) startFlush() {
 		return
 	}
 	p.flushing = true
+	p.stream.writing.Add(1)
 	p.stream.work.Add(1) // cannot be at zero: the connection itself is counted
 	go p.flush()
 }
@@ -177,6 +178,7 @@ func (p *peer) restart(s *subscription, reason string) {
 // flush writes the queue until it is empty.
 func (p *peer) flush() {
 	defer p.stream.work.Done()
+	defer p.stream.writing.Add(-1)
 	for {
 		p.mu.Lock()
 		if p.closed {

@@ -68,6 +68,8 @@ type Stream struct {
 	reading chan struct{} // a slot for each reader of the database
 	work    sync.WaitGroup
 
+	writing atomic.Int64 // connections that are being written to
+
 	framesOut, recordsOut, overflows, replayReads, deltaReads atomic.Int64
 
 	mu     sync.Mutex
@@ -179,6 +181,7 @@ func (st *Stream) deliver(ctx context.Context) {
 		case <-kick:
 		case <-retry:
 		}
+		st.breathe(ctx)
 		if err := st.read(ctx); err != nil {
 			if ctx.Err() != nil {
 				return
@@ -188,6 +191,29 @@ func (st *Stream) deliver(ctx context.Context) {
 			continue
 		}
 		failed = 0
+	}
+}
+
+// Pauses that let the machine write what it has before there is more.
+const (
+	longestBreath = 40 * time.Millisecond
+	shortBreath   = time.Millisecond
+)
+
+// breathe waits a little while most connections are still being written to.
+// On a machine that cannot keep up with every commit, several of them then
+// make one message: fewer, larger writes instead of a queue that grows. A few
+// slow clients do not hold up the others.
+func (st *Stream) breathe(ctx context.Context) {
+	st.mu.Lock()
+	enough := int64(max(16, len(st.peers)/10))
+	st.mu.Unlock()
+	for end := time.Now().Add(longestBreath); st.writing.Load() > enough && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(shortBreath):
+		}
 	}
 }
 
@@ -292,6 +318,17 @@ func (st *Stream) takeDirty() []*feed {
 	}
 	clear(st.dirty)
 	return feeds
+}
+
+// turn waits for one of the few slots in which connections read from the
+// database.
+func (st *Stream) turn(ctx context.Context) (leave func(), err error) {
+	select {
+	case st.reading <- struct{}{}:
+		return func() { <-st.reading }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // flushDue sends what waits for a bounded rate and is due, and gives when the

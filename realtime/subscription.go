@@ -200,6 +200,8 @@ func (s *subscription) place(ctx context.Context) error {
 			reason = reasonRecreated
 		case now.Compare(since) < 0:
 			reason = reasonRewound
+		case s.feed.atHand(since):
+			resumed, start = true, since
 		default:
 			missed, err := s.peer.stream.records.CountBetween(ctx, since, now)
 			if err != nil {
@@ -273,12 +275,13 @@ func (s *subscription) snapshot(ctx context.Context) error {
 	if u == nil {
 		return nil
 	}
+	key := snapshotKey{groupKey{s.fieldKey, s.rate}, s.recent}
+	var sent []*frame // all of it, to be kept
 	if !u.located {
-		from, notBefore, err := s.peer.stream.records.RecentStart(ctx, u.to, s.recent)
-		if err != nil {
+		if done, err := s.locate(ctx, u, key); done || err != nil {
 			return err
 		}
-		u.from, u.notBefore, u.located = from, notBefore, true
+		sent = []*frame{}
 	}
 	w := s.feed.writer(kindSnapshot, s.set)
 	for u.from != u.to {
@@ -296,11 +299,37 @@ func (s *subscription) snapshot(ctx context.Context) error {
 		if err := s.peer.offer(ctx, s, w.frames); err != nil {
 			return err
 		}
+		if sent != nil && len(sent) < keepSnapshotFrames {
+			sent = append(sent, w.frames...)
+		} else {
+			sent = nil // too much to keep, or not from its beginning
+		}
 		u.from, w.frames = d.To, nil
 	}
 	w.cut(u.to, true)
 	s.unsent = nil
+	if sent != nil {
+		s.feed.saveSnapshot(key, &savedSnapshot{at: u.to, frames: append(sent, w.frames...)})
+	}
 	return s.peer.offer(ctx, s, w.frames)
+}
+
+// locate finds where the snapshot begins, or sends one that somebody else just
+// got. Those who wait for their turn look for that first.
+func (s *subscription) locate(ctx context.Context, u *unsent, key snapshotKey) (done bool, err error) {
+	leave, err := s.peer.stream.turn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	if saved := s.feed.savedSnapshot(key); saved != nil && saved.at.Session == u.to.Session {
+		s.unsent = nil
+		s.moveTo(saved.at)
+		return true, s.peer.offer(ctx, s, saved.frames)
+	}
+	u.from, u.notBefore, err = s.peer.stream.records.RecentStart(ctx, u.to, s.recent)
+	u.located = err == nil
+	return false, err
 }
 
 // explain tells a client that read too slowly, or whose session changed under
@@ -434,12 +463,11 @@ func (s *subscription) newSession(ctx context.Context, pos, target timeseries.Po
 // read reads a page, a few connections at a time.
 func (s *subscription) read(ctx context.Context, want timeseries.Want) (*timeseries.Delta, error) {
 	st := s.peer.stream
-	select {
-	case st.reading <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	leave, err := st.turn(ctx)
+	if err != nil {
+		return nil, err
 	}
-	defer func() { <-st.reading }()
+	defer leave()
 	deltas, err := st.records.ReadDeltas(ctx, []timeseries.Want{want}, s.set, pageRecords)
 	if err != nil {
 		return nil, err

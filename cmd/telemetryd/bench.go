@@ -10,7 +10,7 @@ import (
 
 type benchCmd struct {
 	databaseFlags
-	Suites []string `arg:"" optional:"" help:"What to measure: ingest, series, ... Default: everything."`
+	Suites []string `arg:"" optional:"" help:"What to measure: ingest, series, live. Default: everything."`
 	Rows   int      `default:"100000" help:"Records of each ingest case."`
 
 	SeriesRecords int `default:"4500000" help:"Records of the session that series are read from."`

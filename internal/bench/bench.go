@@ -49,6 +49,7 @@ func Suites() []Suite {
 	return []Suite{
 		{"ingest", "records/s into one hypertable, beside psql \\copy of the same rows", ingest},
 		{"series", "reads of one long session at every zoom, beside a GROUP BY of its records", series},
+		{"live", "from the start of an upload to every screen, at 50 commits/s", live},
 	}
 }
 

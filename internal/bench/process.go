@@ -75,6 +75,23 @@ func (p *Process) PeakMemory() int64 { return p.status("VmHWM:") }
 // Memory is what the daemon holds now, in bytes.
 func (p *Process) Memory() int64 { return p.status("VmRSS:") }
 
+// CPU is the processor time that the daemon has used so far.
+func (p *Process) CPU() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // after the program's name
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	const tick = 10 * time.Millisecond // of every Linux
+	return time.Duration(user+system) * tick
+}
+
 func (p *Process) status(name string) int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {
