@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/realtime"
 )
 
@@ -27,6 +28,9 @@ func (c *counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndDat
 // A commit costs the same queries whether one connection watches or hundreds.
 func TestQueriesDoNotGrowWithConnections(t *testing.T) {
 	t.Parallel()
+	if dbtest.SingleBackend(t) {
+		t.Skip("needs several connections")
+	}
 	var count counter
 	in := one(t, setup{
 		hub:  realtime.HubOptions{Tick: time.Hour}, // nothing but what a commit causes

@@ -110,9 +110,8 @@ func (p *peer) startFlush() {
 		return
 	}
 	p.flushing = true
-	p.stream.writing.Add(1)
 	p.stream.work.Add(1) // cannot be at zero: the connection itself is counted
-	go p.flush()
+	p.stream.pace.add(p)
 }
 
 // push queues frames for a live subscription and reports whether it still is
@@ -178,7 +177,7 @@ func (p *peer) restart(s *subscription, reason string) {
 // flush writes the queue until it is empty.
 func (p *peer) flush() {
 	defer p.stream.work.Done()
-	defer p.stream.writing.Add(-1)
+	defer p.stream.pace.done()
 	for {
 		p.mu.Lock()
 		if p.closed {

@@ -68,7 +68,7 @@ type Stream struct {
 	reading chan struct{} // a slot for each reader of the database
 	work    sync.WaitGroup
 
-	writing atomic.Int64 // connections that are being written to
+	pace *pace
 
 	framesOut, recordsOut, overflows, replayReads, deltaReads atomic.Int64
 
@@ -121,18 +121,23 @@ func NewStream(hub *Hub, records Records, opt StreamOptions) *Stream {
 		dirty:   map[*feed]struct{}{},
 		peers:   map[*peer]struct{}{},
 		topics:  map[string]map[*peer]struct{}{},
+		pace:    newPace(),
 	}
 }
 
 // Run serves until ctx ends, then closes every connection with "going away"
 // and waits for them. Call it once, beside Hub.Run.
 func (st *Stream) Run(ctx context.Context) {
+	paced := make(chan struct{})
+	go func() { st.pace.run(); close(paced) }()
 	var both sync.WaitGroup
 	both.Go(func() { st.deliver(ctx) })
 	both.Go(func() { st.tend(ctx) })
 	both.Wait()
 	st.Drain()
 	st.work.Wait()
+	st.pace.stop()
+	<-paced
 	st.sub.Close()
 }
 
@@ -208,7 +213,7 @@ func (st *Stream) breathe(ctx context.Context) {
 	st.mu.Lock()
 	enough := int64(max(16, len(st.peers)/10))
 	st.mu.Unlock()
-	for end := time.Now().Add(longestBreath); st.writing.Load() > enough && time.Now().Before(end); {
+	for end := time.Now().Add(longestBreath); st.pace.waiting() > enough && time.Now().Before(end); {
 		select {
 		case <-ctx.Done():
 			return
