@@ -139,23 +139,31 @@ func (f *feed) want(set *timeseries.FieldSet) {
 }
 
 // join makes s a live reader if it stands where the live readers stand, or if
-// what lies between is still in memory.
-func (f *feed) join(s *subscription) bool {
+// what lies between is still in memory and little. When it is not little, it
+// is given back, to be sent at the client's pace.
+func (f *feed) join(s *subscription) (joined bool, first []*frame) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	pos := s.position()
 	if pos.Session != f.pos.Session {
-		return false
+		return false, nil
 	}
 	var frames []*frame
 	if pos != f.pos {
 		w := f.writer(kindRecords, s.set)
 		w.replay = true
 		if !f.fromMemory(w, pos, s.rate) {
-			return false
+			return false, nil
 		}
 		w.cut(f.pos, false)
 		frames = w.frames
+		size := 0
+		for _, fr := range frames {
+			size += len(fr.payload)
+		}
+		if size > f.stream.opt.QueueBytes/4 {
+			return false, frames
+		}
 	}
 	key := groupKey{s.fieldKey, s.rate}
 	g := f.groups[key]
@@ -165,10 +173,10 @@ func (f *feed) join(s *subscription) bool {
 	}
 	f.flush(g) // what waits in it must not reach the new reader twice
 	if !s.golive(frames, f.pos) {
-		return true // it went away, or fell behind again and is taken care of
+		return true, nil // it went away, or fell behind again and is taken care of
 	}
 	g.members[s] = struct{}{}
-	return true
+	return true, nil
 }
 
 // fromMemory writes what came after pos, if all of it is at hand.

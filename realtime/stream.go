@@ -309,8 +309,9 @@ func (st *Stream) read(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// livePage is how many records one read for live readers brings.
-const livePage = 2000
+// livePage is how many records one read for live readers brings: half of what
+// fits into a connection's queue, at 1 kB each.
+const livePage = 500
 
 func (st *Stream) takeDirty() []*feed {
 	st.mu.Lock()

@@ -380,8 +380,15 @@ func (s *subscription) clearDropped() {
 // feed, and makes it live.
 func (s *subscription) catchUp(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if s.feed.join(s) {
+		joined, first := s.feed.join(s)
+		if joined {
 			return nil
+		}
+		if len(first) > 0 {
+			if err := s.peer.offer(ctx, s, first); err != nil {
+				return err
+			}
+			continue
 		}
 		pos := s.position()
 		target, _ := s.feed.stand()
