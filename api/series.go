@@ -187,6 +187,13 @@ func (s *server) getTrack(r *Request) error {
 	if err != nil {
 		return err
 	}
+	points, err := intParam(r, "points", 1, math.MaxInt32, 0)
+	if err != nil {
+		return err
+	}
+	if points > 0 {
+		track.Coarsen(points)
+	}
 	writeCacheable(r, "application/geo+json", track.AppendGeoJSON(nil), r.Query("version") == track.Version, false)
 	return nil
 }

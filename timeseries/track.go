@@ -125,6 +125,26 @@ func (v *view) readPositions(ctx context.Context) ([]TrackPoint, error) {
 	return points, nil
 }
 
+// Coarsen simplifies the track further until it has at most that many
+// positions, besides the ends of its parts. A receiver's noise is the reason:
+// it leaves a short run with as many corners as it has records.
+func (t *Track) Coarsen(points int) {
+	for count := t.positions(); count > points+2*len(t.Parts); count = t.positions() {
+		t.Tolerance = max(1, 1.5*t.Tolerance)
+		for i, part := range t.Parts {
+			t.Parts[i] = simplify(part, t.Tolerance)
+		}
+	}
+}
+
+func (t *Track) positions() int {
+	n := 0
+	for _, part := range t.Parts {
+		n += len(part)
+	}
+	return n
+}
+
 // metresPerDegree is the length of a degree of latitude.
 const metresPerDegree = 111_195
 
