@@ -36,8 +36,7 @@ async function visit({ expect = /^$/, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, timezoneId: "UTC", locale: "en-GB", ...options });
   context.setDefaultTimeout(20_000);
   const page = await context.newPage();
-  const pending = /\/(track|laps)\b/; // routes that are still to come
-  page.on("console", (m) => { if (["error", "warning"].includes(m.type()) && !expect.test(m.text()) && !pending.test(m.location().url)) complaints.push(`${m.type()}: ${m.text()} at ${m.location().url}`); });
+  page.on("console", (m) => { if (["error", "warning"].includes(m.type()) && !expect.test(m.text())) complaints.push(`${m.type()}: ${m.text()} at ${m.location().url}`); });
   page.on("pageerror", (e) => complaints.push(`exception: ${e.stack}`));
   return { context, page };
 }

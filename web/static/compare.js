@@ -119,7 +119,7 @@ export function render(main, { params }) {
   async function drawTrack(map) {
     const mine = track;
     const lines = await Promise.all(ids.map(async (id, i) => {
-      const answer = await api(query(sessionPath(id, "/track"), { tolerance: 1 }), { signal: abort.signal }).catch(() => null);
+      const answer = await api(query(sessionPath(id, "/track"), { tolerance: 2, points: 800 }), { signal: abort.signal }).catch(() => null);
       return { parts: answer ? trackLines(answer, Date.parse(runOf(id).start_time)) : [], color: hue(i) };
     }));
     if (mine !== track) return;

@@ -253,7 +253,7 @@ class RunView {
 
   async loadTrack() {
     try {
-      const answer = await api(query(sessionPath(this.id, "/track"), { tolerance: 0.5 }), { signal: this.signal });
+      const answer = await api(query(sessionPath(this.id, "/track"), { tolerance: 2, points: 1200 }), { signal: this.signal });
       const lines = trackLines(answer, this.start);
       if (!lines.length) return;
       this.map.hidden = false;
@@ -394,16 +394,6 @@ class RunView {
 
 // trackLines reads the track endpoint's GeoJSON into parts of [lon, lat, x].
 export function trackLines(answer, start) {
-  const features = answer.type === "FeatureCollection" ? answer.features : [answer];
-  const parts = [];
-  for (const f of features) {
-    const geometry = f.geometry || f;
-    const lines = geometry.type === "MultiLineString" ? geometry.coordinates : geometry.type === "LineString" ? [geometry.coordinates] : [];
-    const times = f.properties?.times || f.properties?.coordTimes || f.properties?.time_ms;
-    lines.forEach((line, i) => {
-      const t = times && (Array.isArray(times[0]) ? times[i] : lines.length === 1 ? times : null);
-      parts.push(line.map((p, j) => [p[0], p[1], t ? ((typeof t[j] === "string" ? Date.parse(t[j]) : t[j]) - start) / 1000 : p[3] != null ? (p[3] - start) / 1000 : null]));
-    });
-  }
-  return parts;
+  const { geometry, properties } = answer;
+  return (geometry?.coordinates || []).map((line, i) => line.map(([lon, lat], j) => [lon, lat, (properties.times[i][j] - start) / 1000]));
 }

@@ -131,7 +131,9 @@ export class Track {
     this.lines.forEach((line, i) => {
       const color = line.color || css("--accent");
       if (!i) for (const part of line.parts) stroke(part, css("--track"), 6);
-      for (const part of line.parts) if (!this.window) stroke(part, color, 1.8);
+      g.globalAlpha = 0.6; // laps lie over one another
+      for (const part of line.parts) if (!this.window) stroke(part, color, 1.5);
+      g.globalAlpha = 1;
       if (this.window) for (const part of line.parts) stroke(part, color, 2.2, this.window);
     });
     const first = this.lines[0]?.parts[0]?.[0];
