@@ -105,6 +105,9 @@ func (s *storm) run(ctx context.Context, writer uint64) {
 // requests waits until so many more requests were sent.
 func (s *storm) requests(n int) {
 	s.t.Helper()
+	for len(s.sent) > 0 { // what was tried in vain while the server was away
+		<-s.sent
+	}
 	deadline := time.After(30 * time.Second)
 	for range n {
 		select {
