@@ -106,6 +106,18 @@ func (m *metrics) watch(d *Daemon) {
 		}
 		return 0
 	})
+	m.gauge("telemetryd_live_connections", "Connections of the live stream now.",
+		func() float64 { return float64(d.Live.Stats().Connections) })
+	m.gauge("telemetryd_live_sessions", "Sessions that the live stream follows now.",
+		func() float64 { return float64(d.Live.Stats().Sessions) })
+	m.counter("telemetryd_live_messages_total", "Messages that the live stream wrote.",
+		func() float64 { return float64(d.Live.Stats().Frames) })
+	m.counter("telemetryd_live_reads_total", "Reads of new records for all live connections together.",
+		func() float64 { return float64(d.Live.Stats().DeltaReads) })
+	m.counter("telemetryd_live_replay_reads_total", "Reads by connections that catch up.",
+		func() float64 { return float64(d.Live.Stats().ReplayReads) })
+	m.counter("telemetryd_live_overflows_total", "Subscriptions whose client read too slowly.",
+		func() float64 { return float64(d.Live.Stats().Overflows) })
 	m.gauge("telemetryd_sync_sockets", "Sockets of Convex clients now.",
 		func() float64 { return float64(d.functions.Stats().Sockets) })
 	m.gauge("telemetryd_sync_queries", "Watched queries of Convex clients now; equal ones are shared.",
