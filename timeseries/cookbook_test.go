@@ -3,6 +3,7 @@ package timeseries_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -162,5 +163,52 @@ func TestAnalystIsConfined(t *testing.T) {
 		if !strings.Contains(settings, want) {
 			t.Errorf("the role's settings are %q, without %s", settings, want)
 		}
+	}
+}
+
+// TestGrafanaQueries runs the SQL of the provisioned telemetry dashboard.
+func TestGrafanaQueries(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	store := timeseries.New(pool, timeseries.Options{})
+	decoder := timeseries.NewDecoder(bytes.NewReader(lapsOfACar("my-run", 6)), timeseries.DecodeOptions{})
+	if _, err := store.IngestStream(t.Context(), decoder, timeseries.IngestOptions{Source: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../deploy/grafana/dashboards/telemetry.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ RawSQL string }
+		}
+		Templating struct{ List []struct{ Query string } }
+	}
+	if err := json.Unmarshal(text, &board); err != nil {
+		t.Fatal(err)
+	}
+	queries := map[string]string{"the list of runs": board.Templating.List[0].Query}
+	for _, p := range board.Panels {
+		queries[p.Title] = p.Targets[0].RawSQL
+	}
+	// What Grafana puts in for its macros and the chosen run.
+	fill := strings.NewReplacer("$session", "my-run", "$__timeFrom()", "'2026-01-01T00:00:00Z'", "$__timeTo()", "'2100-01-01T00:00:00Z'")
+	for title, query := range queries {
+		asAnalyst(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+			rows, err := tx.Query(ctx, fill.Replace(query))
+			if err != nil {
+				return fmt.Errorf("%s: %w", title, err)
+			}
+			n := 0
+			for rows.Next() {
+				n++
+			}
+			if n == 0 && rows.Err() == nil {
+				t.Errorf("%s: the query gives nothing", title)
+			}
+			return rows.Err()
+		})
 	}
 }
