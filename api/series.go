@@ -67,7 +67,7 @@ func (s *server) getSeries(r *Request) error {
 	if req.Mode, ok = timeseries.ParseMode(r.Query("mode")); !ok {
 		return fault.Field("mode", "must be minmax or m4")
 	}
-	series, err := s.Store.Series(r.Request.Context(), req)
+	series, err := s.Reads.Series(r.Request.Context(), req)
 	if err != nil {
 		return err
 	}

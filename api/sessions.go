@@ -200,7 +200,7 @@ func (s *server) getRecords(r *Request) error {
 	if page > 0 {
 		q.Limit++ // one more tells whether there is another page
 	}
-	stream, err := s.Store.Records(r.Request.Context(), q)
+	stream, err := s.Reads.Records(r.Request.Context(), q)
 	if err != nil {
 		return err
 	}

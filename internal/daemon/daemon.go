@@ -40,6 +40,7 @@ type Daemon struct {
 	archives  *timeseries.Archives
 	metrics   *metrics
 	log       *slog.Logger
+	reads     *pgxpool.Pool // of a replica, or pool itself
 	pool      *pgxpool.Pool
 	listener  net.Listener
 	server    *http.Server
@@ -60,11 +61,11 @@ func Start(ctx context.Context, config Config) (*Daemon, error) {
 	}
 	handler, err := d.assemble(ctx)
 	if err != nil {
-		d.pool.Close()
+		d.closePools()
 		return nil, err
 	}
 	if err := d.listen(handler); err != nil {
-		d.pool.Close()
+		d.closePools()
 		return nil, err
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -78,21 +79,40 @@ func Start(ctx context.Context, config Config) (*Daemon, error) {
 	return d, nil
 }
 
-func (d *Daemon) open(ctx context.Context) error {
-	config, err := pgxpool.ParseConfig(d.config.DatabaseURL)
+// open makes the pools. Neither connects before it is used.
+func (d *Daemon) open(ctx context.Context) (err error) {
+	if d.pool, err = newPool(ctx, d.config.DatabaseURL); err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	d.reads = d.pool
+	if d.config.ReadDatabaseURL == "" {
+		return nil
+	}
+	if d.reads, err = newPool(ctx, d.config.ReadDatabaseURL); err != nil {
+		d.pool.Close()
+		return fmt.Errorf("open database for reading: %w", err)
+	}
+	return nil
+}
+
+func newPool(ctx context.Context, address string) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(address)
 	if err != nil {
-		return fmt.Errorf("database URL: %w", err)
+		return nil, err
 	}
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "telemetryd"
 	}
 	// A connection that died with a restarted server is found before it is used.
 	config.PingTimeout = 2 * time.Second
-	d.pool, err = pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return fmt.Errorf("open database: %w", err)
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
+func (d *Daemon) closePools() {
+	if d.reads != d.pool {
+		d.reads.Close()
 	}
-	return nil
+	d.pool.Close()
 }
 
 func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
@@ -130,7 +150,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.metrics.watch(d)
 	return api.New(api.Deps{
 		Page: page, Metrics: d.metrics.handler(), Observe: d.metrics.observeRequest,
-		Store: d.Store, Auth: d.Auth, Archives: d.archives, Convex: d.functions, Live: d.Live, Log: d.log,
+		Store: d.Store, Reads: timeseries.New(d.reads, timeseries.Options{Logger: d.log}), Auth: d.Auth, Archives: d.archives, Convex: d.functions, Live: d.Live, Log: d.log,
 		Config: d.apiConfig(),
 	})
 }
@@ -300,6 +320,6 @@ func (d *Daemon) Stop(ctx context.Context) error {
 	}
 	d.stop()
 	d.work.Wait()
-	d.pool.Close()
+	d.closePools()
 	return err
 }
