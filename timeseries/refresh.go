@@ -229,8 +229,7 @@ func (r *refresh) changedByBatches(ctx context.Context, sessions []pending) ([]t
 	_, err = pgx.ForEachRow(rows, []any{&b.session, &b.number, &first, &last, &records}, func() error {
 		total += records
 		b.span = timeSpan{first, last.Add(time.Microsecond)}
-		// A batch with one stray timestamp spans months in which nothing changed.
-		if b.span.length() > time.Hour && b.span.length() > time.Duration(records)*10*time.Second {
+		if isSparse(b.span, records) {
 			sparse = append(sparse, b)
 			return nil
 		}
@@ -244,14 +243,7 @@ func (r *refresh) changedByBatches(ctx context.Context, sessions []pending) ([]t
 		return nil, 0, err
 	}
 	for _, b := range sparse {
-		rows, err := r.conn.Query(ctx, `
-			SELECT DISTINCT time_bucket('10 minutes', time)
-			FROM telemetry
-			WHERE session = $1 AND batch = $2 AND time >= $3 AND time < $4`, b.session, b.number, b.span.From, b.span.To)
-		if err != nil {
-			return nil, 0, err
-		}
-		buckets, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])
+		buckets, err := touchedBuckets(ctx, r.conn, b.session, b.number, b.span, 10*time.Minute)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -260,6 +252,24 @@ func (r *refresh) changedByBatches(ctx context.Context, sessions []pending) ([]t
 		}
 	}
 	return spans, total, nil
+}
+
+// isSparse tells a batch that spans much more time than its records fill: one
+// stray timestamp spans months in which nothing changed.
+func isSparse(span timeSpan, records int64) bool {
+	return span.length() > time.Hour && span.length() > time.Duration(records)*10*time.Second
+}
+
+// touchedBuckets gives the buckets of that width that a batch has records in.
+func touchedBuckets(ctx context.Context, q querier, session, batch int32, span timeSpan, width time.Duration) ([]time.Time, error) {
+	rows, err := q.Query(ctx, `
+		SELECT DISTINCT time_bucket($5::interval, time)
+		FROM telemetry
+		WHERE session = $1 AND batch = $2 AND time >= $3 AND time < $4`, session, batch, span.From, span.To, width)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[time.Time])
 }
 
 // dirty gives the ranges that changed other than by batches.

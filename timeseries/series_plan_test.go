@@ -147,8 +147,9 @@ func explain(t *testing.T, pool *pgxpool.Pool, q sentQuery) string {
 	}
 	// A scan of the columnstore hands its rows of batches on as they are; what it
 	// takes out of them is what the node above it puts out.
+	// Its table is the chunk's own, of a name that depends on the version.
 	lines = slices.DeleteFunc(lines, func(line string) bool {
-		return strings.Contains(line, "Output: _hyper") && strings.Contains(line, "_compressed.")
+		return strings.Contains(line, "Output: compress_hyper") || strings.Contains(line, "Output: _hyper") && strings.Contains(line, "_compressed.")
 	})
-	return strings.Join(lines, "\n")
+	return strings.ReplaceAll(strings.Join(lines, "\n"), "compress_hyper_", "columnstore_")
 }

@@ -56,6 +56,16 @@ const maxGaps = 100
 // before it is computed again. Store.Summary does not wait for it.
 const summaryPause = 5 * time.Second
 
+// summaryPiece is how much is counted at once, whole minutes.
+const summaryPiece = 30 * time.Minute
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 // Summary gives the figures of a session as of its newest batch.
 func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 	var key int32
@@ -205,34 +215,65 @@ func summariseTx(ctx context.Context, tx pgx.Tx, session int32) error {
 	if batch == done {
 		return nil
 	}
-	rows, err := tx.Query(ctx, `
-		SELECT min_time, max_time FROM ingest_batches
-		WHERE session = $1 AND batch > $2 AND batch <= $3 AND records > 0`, session, done, batch)
+	spans, err := changedMinutes(ctx, tx, session, done, batch)
 	if err != nil {
 		return err
 	}
+	if _, err := tx.Exec(ctx, "SELECT set_config('jit', 'off', true), set_config('work_mem', '32MB', true)"); err != nil {
+		return err
+	}
+	for _, s := range spans {
+		if _, err := tx.Exec(ctx, "DELETE FROM summary_parts WHERE session = $1 AND minute >= $2 AND minute < $3", session, s.From, s.To); err != nil {
+			return err
+		}
+		// By pieces that can be sorted in memory.
+		for at := s.From; at.Before(s.To); at = at.Add(summaryPiece) {
+			if _, err := tx.Exec(ctx, summaryPartsSQL, session, at, earlier(at.Add(summaryPiece), s.To)); err != nil {
+				return err
+			}
+		}
+	}
+	_, err = tx.Exec(ctx, summaryMergeSQL, session, batch)
+	return err
+}
+
+// changedMinutes gives the minutes that batches after done up to batch touched.
+func changedMinutes(ctx context.Context, tx pgx.Tx, session, done, batch int32) ([]timeSpan, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT batch, min_time, max_time, records FROM ingest_batches
+		WHERE session = $1 AND batch > $2 AND batch <= $3 AND records > 0`, session, done, batch)
+	if err != nil {
+		return nil, err
+	}
 	var spans []timeSpan
+	sparse := map[int32]timeSpan{}
+	var number int32
 	var first, last time.Time
-	_, err = pgx.ForEachRow(rows, []any{&first, &last}, func() error {
-		spans = append(spans, timeSpan{first, last.Add(time.Microsecond)}.outward(time.Minute))
-		if len(spans) > 10_000 {
+	var records int64
+	_, err = pgx.ForEachRow(rows, []any{&number, &first, &last, &records}, func() error {
+		s := timeSpan{first, last.Add(time.Microsecond)}
+		if isSparse(s, records) {
+			sparse[number] = s
+			return nil
+		}
+		if spans = append(spans, s.outward(time.Minute)); len(spans) > 10_000 {
 			spans = mergeSpans(spans, 0)
 		}
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, s := range mergeSpans(spans, 10*time.Minute) {
-		if _, err := tx.Exec(ctx, "DELETE FROM summary_parts WHERE session = $1 AND minute >= $2 AND minute < $3", session, s.From, s.To); err != nil {
-			return err
+	for number, s := range sparse {
+		starts, err := touchedBuckets(ctx, tx, session, number, s, time.Minute)
+		if err != nil {
+			return nil, err
 		}
-		if _, err := tx.Exec(ctx, summaryPartsSQL, session, s.From, s.To); err != nil {
-			return err
+		for _, start := range starts {
+			spans = append(spans, timeSpan{start, start.Add(time.Minute)})
 		}
 	}
-	_, err = tx.Exec(ctx, summaryMergeSQL, session, batch)
-	return err
+	return mergeSpans(spans, 10*time.Minute), nil
 }
 
 // summaryPartsSQL counts whole minutes. A step is the time since the record
