@@ -74,7 +74,7 @@ go_tests() {
 	fi
 	local server="the checkout's own server"
 	[[ -z ${TELEMETRYD_TEST_DATABASE_URL:-} ]] || server="the server of TELEMETRYD_TEST_DATABASE_URL"
-	step "go test ${race[*]}, on $server"
+	step "go test${race[0]:+ with the race detector}, on $server"
 	go test "${race[@]}" ./...
 }
 
