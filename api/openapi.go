@@ -154,7 +154,7 @@ func schemas() object {
 		"id": text, "name": text, "scope": text, "prefix": text, "created_at": moment, "expires_at": maybe("string"),
 		"revoked_at": maybe("string"), "last_used_at": maybe("string"), "key": object{"type": "string", "description": "The key itself; shown once, when it is made"},
 	})
-	return object{
+	all := object{
 		"Record":  object{"type": "object", "properties": record, "required": []string{"session_id", "timestamp"}, "additionalProperties": true},
 		"Problem": of(object{"type": text, "title": text, "status": integer, "detail": text, "code": text, "problems": list(problem), "request_id": text}),
 		"Session": session,
@@ -174,6 +174,8 @@ func schemas() object {
 		"AnyObject":  object{"type": "object"},
 		"NewAccount": object{"type": "object", "required": []string{"email", "password"}, "properties": object{"email": text, "password": text, "name": text, "role": text, "requested_role": text}},
 	}
+	addSeriesSchemas(all)
+	return all
 }
 
 func (s *server) getDescription(r *Request) error {
