@@ -32,7 +32,7 @@ type feed struct {
 	wanted *timeseries.FieldSet
 	groups map[groupKey]*group
 	recent []*timeseries.Delta // the newest ones, without a gap, for readers that join
-	kept   int                 // records in recent
+	kept   int                 // bytes of recent
 	saved  map[snapshotKey]*savedSnapshot
 }
 
@@ -60,8 +60,8 @@ const (
 // What a feed keeps of the newest past, so that a reader that was away for a
 // moment costs no query.
 const (
-	keepDeltas  = 64
-	keepRecords = 200
+	keepDeltas = 64
+	keepBytes  = 128 << 10
 )
 
 // groupKey tells apart the encodings of one session's records.
@@ -338,11 +338,11 @@ func (f *feed) reset(pos timeseries.Position) {
 // keep adds to what readers may join from.
 func (f *feed) keep(d *timeseries.Delta) {
 	f.recent = append(f.recent, d)
-	f.kept += d.Len()
+	f.kept += d.Size()
 	// The newest one stays whatever its size: it may end inside a batch, where
 	// no reader can come from the database.
-	for len(f.recent) > 1 && (len(f.recent) > keepDeltas || f.kept > keepRecords) {
-		f.kept -= f.recent[0].Len()
+	for len(f.recent) > 1 && (len(f.recent) > keepDeltas || f.kept > keepBytes) {
+		f.kept -= f.recent[0].Size()
 		f.recent[0] = nil
 		f.recent = f.recent[1:]
 	}

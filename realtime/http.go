@@ -55,8 +55,8 @@ func refusal(w http.ResponseWriter, err error) {
 	}
 }
 
-// sameOrigin admits requests that no page sent, and those of our own pages.
-func sameOrigin(r *http.Request) bool {
+// SameOrigin admits requests that no page sent, and those of our own pages.
+func SameOrigin(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		return true

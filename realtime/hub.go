@@ -222,10 +222,11 @@ func (h *Hub) Wake(topics ...string) {
 }
 
 // WakeSessions is Wake for sessions whose records or state changed, by their
-// text ids: whoever watches one of them, or the list of sessions, is concerned.
+// text ids: whoever watches one of them, the list of sessions or the live state
+// is concerned.
 func (h *Hub) WakeSessions(ids ...string) {
-	topics := make([]string, 0, len(ids)+1)
-	topics = append(topics, schema.TopicSessions)
+	topics := make([]string, 0, len(ids)+2)
+	topics = append(topics, schema.TopicSessions, schema.TopicLive)
 	for _, id := range ids {
 		topics = append(topics, schema.TopicSession(id))
 	}

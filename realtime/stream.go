@@ -92,7 +92,7 @@ func NewStream(hub *Hub, records Records, opt StreamOptions) *Stream {
 		}
 	}
 	if opt.CheckOrigin == nil {
-		opt.CheckOrigin = sameOrigin
+		opt.CheckOrigin = SameOrigin
 	}
 	if opt.QueueBytes <= 0 {
 		opt.QueueBytes = 1 << 20

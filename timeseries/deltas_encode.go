@@ -152,6 +152,9 @@ type deltaRow struct {
 // Len is the number of records.
 func (d *Delta) Len() int { return len(d.rows) }
 
+// Size is about how many bytes of memory the delta holds.
+func (d *Delta) Size() int { return cap(d.buf) + len(d.rows)*(64+4*(1+len(d.columns))) }
+
 // Time is when record i was measured.
 func (d *Delta) Time(i int) time.Time { return time.UnixMicro(d.rows[i].micros).UTC() }
 

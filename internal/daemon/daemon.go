@@ -133,7 +133,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.Live = realtime.NewStream(d.Hub, timeseries.NewDeltas(d.pool), realtime.StreamOptions{
 		Policy:      api.LivePolicy{Store: d.Store, Auth: d.Auth},
 		Credential:  api.LiveCredential,
-		CheckOrigin: func(r *http.Request) bool { return origins.Allows(r.Header.Get("Origin")) },
+		CheckOrigin: func(r *http.Request) bool { return realtime.SameOrigin(r) || origins.Allows(r.Header.Get("Origin")) },
 		Compression: true, Log: d.log,
 	})
 	if err := d.openRelay(); err != nil {

@@ -118,3 +118,32 @@ func TestLiveStream(t *testing.T) {
 		break
 	}
 }
+
+// A page of the server's own may connect, whatever other origins are allowed.
+func TestLiveOrigins(t *testing.T) {
+	t.Parallel()
+	d, err := daemon.Start(t.Context(), daemon.Config{
+		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), Tick: 50 * time.Millisecond, AllowOrigins: []string{"https://dash-*.example.org"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := d.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	for origin, may := range map[string]bool{"": true, d.URL(): true, "https://dash-1.example.org": true, "https://evil.example": false} {
+		header := http.Header{}
+		if origin != "" {
+			header.Set("Origin", origin)
+		}
+		conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(d.URL(), "http")+"/api/v1/live", header)
+		if err == nil {
+			conn.Close()
+		}
+		if (err == nil) != may {
+			t.Errorf("origin %q: %v, want allowed %v", origin, err, may)
+		}
+	}
+}
