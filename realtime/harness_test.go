@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,6 +28,35 @@ type instance struct {
 	stream *realtime.Stream
 	server *httptest.Server
 	stop   func()
+
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+// cutter remembers connections, so that a test can break them.
+type cutter struct {
+	net.Listener
+	in *instance
+}
+
+func (c *cutter) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err == nil {
+		c.in.mu.Lock()
+		c.in.conns = append(c.in.conns, conn)
+		c.in.mu.Unlock()
+	}
+	return conn, err
+}
+
+// cutAll breaks every connection.
+func (in *instance) cutAll() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, conn := range in.conns {
+		conn.Close()
+	}
+	in.conns = nil
 }
 
 type setup struct {
@@ -61,7 +92,9 @@ func start(t testing.TB, url string, s setup) *instance {
 	}
 	in.store = timeseries.New(pool, timeseries.Options{OnCommit: wake})
 	in.stream = realtime.NewStream(in.hub, deltas, s.stream)
-	in.server = httptest.NewServer(in.stream)
+	in.server = httptest.NewUnstartedServer(in.stream)
+	in.server.Listener = &cutter{Listener: in.server.Listener, in: in}
+	in.server.Start()
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{}, 2)
 	go func() { in.hub.Run(ctx); stopped <- struct{}{} }()
