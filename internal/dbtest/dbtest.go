@@ -115,5 +115,5 @@ func withDatabase(base, name string) string {
 }
 
 func short(parent context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(parent), time.Minute)
+	return context.WithTimeout(context.WithoutCancel(parent), 3*time.Minute)
 }

@@ -75,7 +75,8 @@ class Database {
   // enter gives the session of a connection to the backend.
   async #enter(connection) {
     this.#last = null
-    const settings = Object.entries(connection.settings).map(([name, value]) => `SET ${quoteName(name)} = ${quoteText(value)};`)
+    const settings = Object.entries({ ...await this.#settingsOf(connection.user), ...connection.settings })
+      .map(([name, value]) => `SELECT set_config(${quoteText(name)}, ${quoteText(value)}, false);`)
     const role = connection.user === owner ? 'DEFAULT' : quoteName(connection.user)
     const answer = Buffer.from(await this.#pg.execProtocolRaw(message('Q',
       `SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; SET SESSION AUTHORIZATION ${role}; ${settings.join(' ')}\0`,
@@ -84,6 +85,18 @@ class Database {
       if (frame.type === 'E') throw new Refusal('28000', `the session of ${connection.user} cannot begin: ${frame.body.toString().split('\0').join(' ')}`)
     }
     this.#last = connection
+  }
+
+  // settingsOf gives what ALTER ROLE ... SET says, as a log-in would apply it.
+  async #settingsOf(user) {
+    if (user === owner) return {}
+    const { rows } = await this.#pg.query(`
+      SELECT unnest(s.setconfig) AS setting FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+      WHERE r.rolname = $1`, [user])
+    return Object.fromEntries(rows.map(({ setting }) => {
+      const at = setting.indexOf('=')
+      return [setting.slice(0, at), setting.slice(at + 1)]
+    }))
   }
 
   async dump() {
