@@ -88,7 +88,7 @@ pglite_tests() {
 	local packages
 	packages=$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... |
 		grep internal/dbtest | cut -d ' ' -f 1 | grep -vE '/(api/convex|auth|dashboard|test/e2e)$')
-	node test/pglite/adapter.mjs -- go test -p 1 $packages
+	node test/pglite/adapter.mjs -- go test -timeout 20m -p 1 $packages
 }
 
 case ${1:-all} in
