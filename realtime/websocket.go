@@ -99,11 +99,25 @@ func (s *socket) close(why closing) {
 		// The client may be gone; then it needs no reason.
 		_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(why.code, why.reason), time.Now().Add(time.Second))
 	}
+	if why.lingers {
+		return // readSocket closes it
+	}
 	s.conn.Close()
+}
+
+// linger reads and drops what the client had on its way, then closes.
+func linger(conn *websocket.Conn) {
+	_ = conn.SetReadDeadline(time.Now().Add(lingerFor))
+	_, _ = io.CopyN(io.Discard, conn.NetConn(), lingerBytes)
+	conn.Close()
 }
 
 // readSocket handles what the client sends, until it stops.
 func (p *peer) readSocket(conn *websocket.Conn) {
+	tell := func(why closing) {
+		p.close(why)
+		linger(conn)
+	}
 	conn.SetPongHandler(func(string) error { p.seen(); return nil })
 	ping := conn.PingHandler()
 	conn.SetPingHandler(func(data string) error { p.seen(); return ping(data) })
@@ -115,24 +129,24 @@ func (p *peer) readSocket(conn *websocket.Conn) {
 		}
 		p.seen()
 		if !meter.allow(time.Now()) {
-			p.close(closeFlood)
+			tell(closeFlood)
 			return
 		}
 		text, err := readMessage(reader)
 		switch {
 		case errors.Is(err, errTooLong):
-			p.close(closing{websocket.CloseMessageTooBig, "message too long"})
+			tell(closing{websocket.CloseMessageTooBig, "message too long", true})
 			return
 		case err != nil:
 			return
 		case kind != websocket.TextMessage:
-			p.close(closing{websocket.CloseUnsupportedData, "text messages only"})
+			tell(closing{websocket.CloseUnsupportedData, "text messages only", true})
 			return
 		}
 		if !p.handle(text) {
 			meter.invalid++
 			if meter.invalid >= maxInvalid {
-				p.close(closeProtocol)
+				tell(closeProtocol)
 				return
 			}
 		}
