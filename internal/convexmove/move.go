@@ -9,6 +9,7 @@ package convexmove
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -57,6 +58,10 @@ func Move(ctx context.Context, dump *convexdump.Dump, services Services, options
 		m.accounts, m.runs, m.notifications, m.liveState, m.dashboards,
 	} {
 		if err := step(ctx); err != nil {
+			if stopped := ctx.Err(); stopped != nil && !errors.Is(err, stopped) {
+				// A cut connection may be all that the step saw of it.
+				err = fmt.Errorf("%w: %w", stopped, err)
+			}
 			return &m.report, err
 		}
 	}
