@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/realtime"
@@ -58,9 +59,7 @@ func (p LivePolicy) MayWatch(ctx context.Context, viewer realtime.Viewer, sessio
 		if err != nil {
 			return time.Time{}, err
 		}
-		if found != nil {
-			age = auth.SessionAge{Known: true, Start: found.Start, Newest: found.End, Now: found.ReadAt}
-		}
+		age = functions.Age(found)
 	}
 	decision := auth.Allow(principal, auth.ReadRecords, age)
 	if !decision.Allowed {

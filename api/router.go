@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -201,17 +202,13 @@ func (s *server) admit(r *Request, action auth.Action, ofSession bool) error {
 		return err
 	}
 	r.Principal = principal
-	var age auth.SessionAge
 	if ofSession {
 		r.Session, err = s.Store.Session(ctx, r.Param("id"))
 		if err != nil {
 			return err
 		}
-		if r.Session != nil {
-			age = auth.SessionAge{Known: true, Start: r.Session.Start, Newest: r.Session.End, Now: r.Session.ReadAt}
-		}
 	}
-	r.Decision = auth.Allow(principal, action, age)
+	r.Decision = auth.Allow(principal, action, functions.Age(r.Session))
 	if !r.Decision.Allowed {
 		return r.Decision.Err
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -85,11 +86,7 @@ func (s *server) admitSession(r *Request, id string, action auth.Action) error {
 	if err != nil {
 		return err
 	}
-	var age auth.SessionAge
-	if session != nil {
-		age = auth.SessionAge{Known: true, Start: session.Start, Newest: session.End, Now: session.ReadAt}
-	}
-	if decision := auth.Allow(r.Principal, action, age); !decision.Allowed {
+	if decision := auth.Allow(r.Principal, action, functions.Age(session)); !decision.Allowed {
 		return decision.Err
 	}
 	if session == nil {
