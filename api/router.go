@@ -26,11 +26,11 @@ const retryAfterAway = time.Second
 // Deps are what the API serves. Store, Auth and Log are needed.
 type Deps struct {
 	Store *timeseries.Store
-	// Reads is where exports and charts are read; nil is Store. On a replica it
-	// may lag behind.
-	Reads  *timeseries.Store
-	Auth   *auth.Service
-	Convex FunctionHandler // the endpoints of Convex clients
+	// Replica takes exports, charts, laps and tracks off Store's database; nil
+	// is none.
+	Replica *timeseries.Replica
+	Auth    *auth.Service
+	Convex  FunctionHandler // the endpoints of Convex clients
 	// Live serves the live stream; see realtime.Stream. Nil serves none.
 	Live http.Handler
 	// Archives makes the files that archives functions name; nil serves none.
@@ -105,9 +105,6 @@ type server struct {
 
 // New makes the handler of everything the daemon serves.
 func New(d Deps) (http.Handler, error) {
-	if d.Reads == nil {
-		d.Reads = d.Store
-	}
 	if d.Config.MaxUpload == 0 {
 		d.Config.MaxUpload = 4 << 30
 	}

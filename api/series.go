@@ -30,6 +30,7 @@ const defaultPoints = 1000
 
 func (s *server) getSeries(r *Request) error {
 	req := timeseries.SeriesRequest{Sessions: []string{r.Session.ID}, Metrics: listParam(r, "metrics")}
+	var others []*timeseries.Session
 	for _, id := range listParam(r, "compare") {
 		if slices.Contains(req.Sessions, id) {
 			continue
@@ -37,10 +38,11 @@ func (s *server) getSeries(r *Request) error {
 		if len(req.Sessions) > timeseries.MaxSeriesSessions {
 			break // the store says how many are too many
 		}
-		if err := s.admitSession(r, id, auth.ReadSeries); err != nil {
+		other, err := s.admitSession(r, id, auth.ReadSeries)
+		if err != nil {
 			return err
 		}
-		req.Sessions = append(req.Sessions, id)
+		req.Sessions, others = append(req.Sessions, id), append(others, other)
 	}
 	var err error
 	if req.Points, err = intParam(r, "points", math.MinInt, math.MaxInt, defaultPoints); err != nil {
@@ -68,7 +70,11 @@ func (s *server) getSeries(r *Request) error {
 	if req.Mode, ok = timeseries.ParseMode(r.Query("mode")); !ok {
 		return fault.Field("mode", "must be minmax or m4")
 	}
-	series, err := s.Reads.Series(r.Request.Context(), req)
+	var series *timeseries.Series
+	err = s.read(r, func(store *timeseries.Store) (err error) {
+		series, err = store.Series(r.Request.Context(), req)
+		return err
+	}, others...)
 	if err != nil {
 		return err
 	}
@@ -80,19 +86,28 @@ func (s *server) getSeries(r *Request) error {
 }
 
 // admitSession applies the rule of an action to a session other than the
-// path's.
-func (s *server) admitSession(r *Request, id string, action auth.Action) error {
+// path's, and gives it.
+func (s *server) admitSession(r *Request, id string, action auth.Action) (*timeseries.Session, error) {
 	session, err := s.Store.Session(r.Request.Context(), id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if decision := auth.Allow(r.Principal, action, functions.Age(session)); !decision.Allowed {
-		return decision.Err
+		return nil, decision.Err
 	}
 	if session == nil {
-		return timeseries.NoSession(id)
+		return nil, timeseries.NoSession(id)
 	}
-	return nil
+	return session, nil
+}
+
+// read reads from the path's session, and maybe others: from the replica, if
+// there is one that holds them as they are.
+func (s *server) read(r *Request, read func(*timeseries.Store) error, others ...*timeseries.Session) error {
+	if s.Replica == nil {
+		return read(s.Store)
+	}
+	return s.Replica.Read(r.Request.Context(), append(others, r.Session), read)
 }
 
 // writeCacheable answers with a body that is known by its content. What can
@@ -158,7 +173,11 @@ func (s *server) getLaps(r *Request) error {
 			*into = *v
 		}
 	}
-	race, err := s.Store.Laps(r.Request.Context(), req)
+	var race *timeseries.LongRace
+	err = s.read(r, func(store *timeseries.Store) (err error) {
+		race, err = store.Laps(r.Request.Context(), req)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -180,7 +199,11 @@ func (s *server) getTrack(r *Request) error {
 	} else if v != nil {
 		tolerance = *v
 	}
-	track, err := s.Store.Track(r.Request.Context(), r.Session.ID, tolerance)
+	var track *timeseries.Track
+	err := s.read(r, func(store *timeseries.Store) (err error) {
+		track, err = store.Track(r.Request.Context(), r.Session.ID, tolerance)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -200,7 +200,11 @@ func (s *server) getRecords(r *Request) error {
 	if page > 0 {
 		q.Limit++ // one more tells whether there is another page
 	}
-	stream, err := s.Reads.Records(r.Request.Context(), q)
+	var stream *timeseries.RecordStream
+	err = s.read(r, func(store *timeseries.Store) (err error) {
+		stream, err = store.Records(r.Request.Context(), q)
+		return err
+	})
 	if err != nil {
 		return err
 	}

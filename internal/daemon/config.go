@@ -40,7 +40,7 @@ type Config struct {
 	HashSlots      int           `placeholder:"N" help:"Passwords checked at the same time. Default: half of the processors, at most 4."`
 	KeepAudit      time.Duration `placeholder:"DURATION" help:"How long entries of the audit log are kept. Default: for ever."`
 
-	ReadDatabaseURL string `placeholder:"URL" help:"A streaming replica for exports and charts. What it gives may be as old as its lag."`
+	ReadDatabaseURL string `placeholder:"URL" help:"A streaming replica for exports, charts, laps and tracks. The primary serves what it lacks."`
 
 	Tick time.Duration `default:"100ms" help:"How often the live hub looks for what other instances stored."`
 

@@ -40,8 +40,9 @@ type Daemon struct {
 	archives  *timeseries.Archives
 	metrics   *metrics
 	log       *slog.Logger
-	reads     *pgxpool.Pool // of a replica, or pool itself
 	pool      *pgxpool.Pool
+	reads     *pgxpool.Pool       // of the replica; nil without one
+	replica   *timeseries.Replica // nil without one
 	listener  net.Listener
 	server    *http.Server
 	stop      context.CancelFunc
@@ -84,7 +85,6 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 	if d.pool, err = newPool(ctx, d.config.DatabaseURL); err != nil {
 		return fmt.Errorf("open database: %w", err)
 	}
-	d.reads = d.pool
 	if d.config.ReadDatabaseURL == "" {
 		return nil
 	}
@@ -109,7 +109,7 @@ func newPool(ctx context.Context, address string) (*pgxpool.Pool, error) {
 }
 
 func (d *Daemon) closePools() {
-	if d.reads != d.pool {
+	if d.reads != nil {
 		d.reads.Close()
 	}
 	d.pool.Close()
@@ -147,10 +147,13 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if d.reads != nil {
+		d.replica = timeseries.NewReplica(d.Store, d.reads, d.log)
+	}
 	d.metrics.watch(d)
 	return api.New(api.Deps{
 		Page: page, Metrics: d.metrics.handler(), Observe: d.metrics.observeRequest,
-		Store: d.Store, Reads: timeseries.New(d.reads, timeseries.Options{Logger: d.log}), Auth: d.Auth, Archives: d.archives, Convex: d.functions, Live: d.Live, Log: d.log,
+		Store: d.Store, Replica: d.replica, Auth: d.Auth, Archives: d.archives, Convex: d.functions, Live: d.Live, Log: d.log,
 		Config: d.apiConfig(),
 	})
 }
@@ -248,6 +251,9 @@ func (d *Daemon) background(ctx context.Context) {
 	if d.relay != nil {
 		// One instance relays; another one takes over when it goes.
 		d.goes(func() { _ = timeseries.NewDeltas(d.pool).Lead(ctx, d.relay.Run) })
+	}
+	if d.replica != nil {
+		d.goes(func() { d.replica.Run(ctx) })
 	}
 	d.goes(func() { d.Auth.Run(ctx) })
 	d.goes(func() { d.functions.Run(ctx) })

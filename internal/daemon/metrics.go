@@ -91,9 +91,36 @@ func (m *metrics) watchPool(pool *pgxpool.Pool) {
 		func() float64 { return pool.Stat().AcquireDuration().Seconds() })
 }
 
+func (m *metrics) watchReplica(r *timeseries.Replica) {
+	m.gauge("telemetryd_replica_up", "1 while the replica answers.", func() float64 {
+		if r.Stats().Up {
+			return 1
+		}
+		return 0
+	})
+	m.gauge("telemetryd_replica_lag_seconds", "For how long the replica has lacked something that the primary wrote.",
+		func() float64 { return r.Stats().Lag.Seconds() })
+	m.gauge("telemetryd_replica_lag_bytes", "Write-ahead log that the replica has not replayed yet.",
+		func() float64 { return float64(r.Stats().BehindBytes) })
+	for reason, count := range map[string]func(timeseries.ReplicaStats) int64{
+		"replica":        func(s timeseries.ReplicaStats) int64 { return s.Served },
+		"primary_behind": func(s timeseries.ReplicaStats) int64 { return s.Behind },
+		"primary_away":   func(s timeseries.ReplicaStats) int64 { return s.Away },
+	} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name:        "telemetryd_replica_reads_total",
+			Help:        "Reads of exports, charts, laps and tracks by who served them: the replica, or the primary since the replica was behind or away.",
+			ConstLabels: prometheus.Labels{"served_by": reason},
+		}, func() float64 { return float64(count(r.Stats())) }))
+	}
+}
+
 // watch shows what the parts of the daemon hold.
 func (m *metrics) watch(d *Daemon) {
 	m.watchPool(d.pool)
+	if d.replica != nil {
+		m.watchReplica(d.replica)
+	}
 	m.gauge("telemetryd_hub_topics", "Topics that the live hub polls now.",
 		func() float64 { return float64(d.Hub.Stats().Topics) })
 	m.gauge("telemetryd_hub_subscribers", "Subscribers of the live hub now.",

@@ -1,0 +1,215 @@
+package timeseries
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// Replica takes reads of sessions off the primary without showing anybody less
+// than the primary would.
+//
+// Before each read it asks the replica whether it holds what the primary knew
+// of the sessions a moment ago, when the caller's access was checked. Where it
+// does not, because it lags or is away, the primary is read instead. So whoever
+// stored a batch reads it back at once, and a replica that lags behind a car
+// that is driving still serves the runs of yesterday.
+type Replica struct {
+	primary, store *Store
+	pool           *pgxpool.Pool
+	log            *slog.Logger
+
+	down                 atomic.Bool
+	served, behind, away atomic.Int64
+
+	mu  sync.Mutex // guards lag
+	lag lagMeter
+}
+
+const (
+	// replicaPatience is how long a read waits for the replica to say what it
+	// holds, before it goes to the primary.
+	replicaPatience = 2 * time.Second
+	// replicaWatch is how often the replica is looked at. One that was away
+	// gets its first read after it.
+	replicaWatch = time.Second
+)
+
+// NewReplica gives a Replica of the primary's store, on a pool of the replica.
+// Nothing connects before the first read.
+func NewReplica(primary *Store, pool *pgxpool.Pool, log *slog.Logger) *Replica {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Replica{primary: primary, store: New(pool, Options{Logger: log}), pool: pool, log: log}
+}
+
+// Read calls read with the replica's store if that holds the sessions as they
+// were given, and with the primary's otherwise. When the replica fails in the
+// middle, read is called a second time, with the primary's; so it must not have
+// answered anybody before it can no longer fail.
+func (r *Replica) Read(ctx context.Context, sessions []*Session, read func(*Store) error) error {
+	if r.down.Load() {
+		r.away.Add(1)
+		return read(r.primary)
+	}
+	held, err := r.holds(ctx, sessions)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		r.away.Add(1)
+		r.setDown(err)
+		return read(r.primary)
+	}
+	if !held {
+		r.behind.Add(1)
+		return read(r.primary)
+	}
+	err = read(r.store)
+	if err == nil || fault.As(err) != nil || ctx.Err() != nil {
+		r.served.Add(1)
+		return err
+	}
+	r.away.Add(1)
+	r.log.Warn("a read failed on the replica; reading from the primary", "error", err)
+	return read(r.primary)
+}
+
+// holds reports whether the replica has the sessions, with at least the batches
+// and changes of metadata that they are known to have. A session that was made
+// anew under the same id is another one.
+func (r *Replica) holds(ctx context.Context, sessions []*Session) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, replicaPatience)
+	defer cancel()
+	ids, created := make([]string, len(sessions)), make([]time.Time, len(sessions))
+	batches, revisions := make([]int32, len(sessions)), make([]int32, len(sessions))
+	for i, s := range sessions {
+		ids[i], created[i], batches[i], revisions[i] = s.ID, s.CreatedAt, s.Batch, s.Revision
+	}
+	var held int
+	err := r.pool.QueryRow(ctx, `
+		SELECT count(*)
+		FROM sessions s
+		JOIN unnest($1::text[], $2::timestamptz[], $3::int[], $4::int[]) AS known (id, created_at, batch, revision)
+		  ON s.id = known.id AND s.created_at = known.created_at AND s.batch >= known.batch AND s.revision >= known.revision
+		WHERE s.deleted_at IS NULL`, ids, created, batches, revisions).Scan(&held)
+	return held == len(sessions), err
+}
+
+// Run watches the replica until the context ends: whether it answers, and how
+// far it is behind.
+func (r *Replica) Run(ctx context.Context) {
+	ticker := time.NewTicker(replicaWatch)
+	defer ticker.Stop()
+	for {
+		if err := r.look(ctx); err == nil {
+			if r.down.CompareAndSwap(true, false) {
+				r.log.Info("the replica answers again; exports and charts are read from it")
+			}
+		} else if ctx.Err() == nil {
+			r.setDown(err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (r *Replica) setDown(err error) {
+	if r.down.CompareAndSwap(false, true) {
+		r.log.Warn("the replica does not answer; exports and charts are read from the primary", "error", err)
+	}
+}
+
+// look asks both servers how far they are. Only the replica's failure is one.
+func (r *Replica) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, replicaPatience)
+	defer cancel()
+	var written *int64
+	_ = r.primary.pool.QueryRow(ctx, `SELECT (pg_current_wal_lsn() - '0/0')::bigint`).Scan(&written) // not known while it is away
+	var replayed *int64
+	err := r.pool.QueryRow(ctx, `
+		SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint
+		WHERE pg_is_in_recovery()`).Scan(&replayed)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil // a copy that is kept up in another way
+	}
+	if err != nil {
+		return fmt.Errorf("ask the replica how far it is: %w", err)
+	}
+	if written != nil && replayed != nil {
+		r.mu.Lock()
+		r.lag.note(time.Now(), *written, *replayed)
+		r.mu.Unlock()
+	}
+	return nil
+}
+
+// ReplicaStats is what became of reads, and how the replica is.
+type ReplicaStats struct {
+	Up bool
+	// Lag is for how long the replica has been without something that the
+	// primary had written, known to about a second. Behind is that in bytes of
+	// the write-ahead log.
+	Lag         time.Duration
+	BehindBytes int64
+	// Reads that the replica served, those that the primary served since the
+	// replica lacked something, and those since it was away or failed.
+	Served, Behind, Away int64
+}
+
+// Stats gives the figures as of now.
+func (r *Replica) Stats() ReplicaStats {
+	s := ReplicaStats{Up: !r.down.Load(), Served: r.served.Load(), Behind: r.behind.Load(), Away: r.away.Load()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.Lag, s.BehindBytes = r.lag.since(time.Now()), r.lag.bytes
+	return s
+}
+
+// lagMeter turns positions in the write-ahead log into time. The replica's own
+// figure, the time of the last transaction that it replayed, grows while the
+// primary is idle, and reads zero on a replica that lost its primary.
+type lagMeter struct {
+	waiting []walMark // positions of the primary that the replica has not reached, oldest first
+	bytes   int64
+}
+
+type walMark struct {
+	at       time.Time
+	position int64
+}
+
+// maxMarks bounds the marks; beyond, the oldest one still tells the lag.
+const maxMarks = 4096
+
+func (m *lagMeter) note(now time.Time, written, replayed int64) {
+	m.bytes = max(0, written-replayed)
+	if len(m.waiting) < maxMarks {
+		m.waiting = append(m.waiting, walMark{now, written})
+	}
+	reached := 0
+	for reached < len(m.waiting) && m.waiting[reached].position <= replayed {
+		reached++
+	}
+	m.waiting = append(m.waiting[:0], m.waiting[reached:]...)
+}
+
+func (m *lagMeter) since(now time.Time) time.Duration {
+	if len(m.waiting) == 0 {
+		return 0
+	}
+	return now.Sub(m.waiting[0].at)
+}
