@@ -1,0 +1,243 @@
+package e2e
+
+import (
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/pgserver"
+)
+
+// notRun are the documented commands that a test cannot run, with the reason
+// and what is run in the place of each.
+var notRun = []struct{ line, reason, instead string }{
+	{"make run", "serves until it is stopped", `make --dry-run --directory="$CHECKOUT" run >out && grep -q "serve --demo" out`},
+	{"make test", "is what runs this", `make --dry-run --directory="$CHECKOUT" test >out && grep -q scripts/test.sh out`},
+	{"TELEMETRYD_READ_DATABASE_URL=postgres://replica/telemetryd telemetryd serve", "serves until it is stopped; TestReplica does it",
+		`TELEMETRYD_READ_DATABASE_URL=postgres://replica/telemetryd telemetryd serve --help >out`},
+	{"npx convex export --prod --include-file-storage --path snapshot.zip", "needs a Convex deployment; the snapshot is made up", `test -s snapshot.zip`},
+}
+
+// typed is what a person would type at a document's commands.
+var typed = map[string]string{"docs/accounts.md": "correct horse battery staple\n"}
+
+// documents gives the files that people copy commands from.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	names, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(names) < 5 {
+		t.Fatalf("the documents are not there: %v, %v", names, err)
+	}
+	texts := map[string]string{}
+	for _, name := range append(names, "../../README.md", "../../SECURITY.md") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[strings.TrimPrefix(filepath.ToSlash(name), "../../")] = string(text)
+	}
+	return texts
+}
+
+var fence = regexp.MustCompile("(?ms)^```([a-z]*)[^\n]*\n(.*?)^```")
+
+// script puts a document's commands together, in their order, as one shell
+// would see them.
+func script(name, text string, used map[string]bool) string {
+	var b strings.Builder
+	for _, m := range fence.FindAllStringSubmatchIndex(text, -1) {
+		language, block := text[m[2]:m[3]], text[m[4]:m[5]]
+		switch language {
+		case "sh", "bash", "shell":
+		case "console":
+			block = strings.Join(regexp.MustCompile(`(?m)^\$ (.*)$`).FindAllString(block, -1), "\n")
+			block = strings.ReplaceAll(block, "$ ", "")
+		default:
+			continue
+		}
+		for _, e := range notRun {
+			pattern := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(e.line) + `$`)
+			if pattern.MatchString(block) {
+				used[e.line] = true
+				block = pattern.ReplaceAllLiteralString(block, e.instead)
+			}
+		}
+		fmt.Fprintf(&b, "echo '== %s, line %d' >&2\n%s\n", name, 1+strings.Count(text[:m[0]], "\n"), block)
+	}
+	return b.String()
+}
+
+// TestDocumentedCommands runs every command of the documents against a daemon,
+// in a home where there is nothing but what the text speaks of.
+func TestDocumentedCommands(t *testing.T) {
+	t.Parallel()
+	daemon := serve(t, "--database-url", dbtest.URL(t))
+	home := t.TempDir()
+	furnish(t, home)
+	checkout, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := append(environment(), "HOME="+home, "CHECKOUT="+checkout, "PATH="+filepath.Join(home, "bin")+":"+os.Getenv("PATH"),
+		"TELEMETRYD_DATABASE_URL="+dbtest.URL(t), "TELEMETRYD_URL="+daemon.url, "TELEMETRYD_DEPLOY_KEY="+deployKey)
+	if programs, err := filepath.Abs("../../.cache/pg/bin"); err == nil && os.Getenv(pgserver.BinDirVariable) == "" {
+		if _, err := os.Stat(programs); err == nil {
+			env = append(env, pgserver.BinDirVariable+"="+programs)
+		}
+	}
+	empty := dbtest.Empty(t)
+	real := strings.NewReplacer("http://127.0.0.1:3210", daemon.url, "postgres://localhost/new", "'"+empty+"'")
+	used := map[string]bool{}
+	commands := 0
+	texts := documents(t)
+	for _, name := range []string{"README.md", "docs/operations.md", "docs/accounts.md", "docs/sql.md", "docs/from-convex.md", "docs/scaling.md"} {
+		lines := script(name, texts[name], used)
+		delete(texts, name)
+		commands += strings.Count(lines, "==")
+		shell := exec.Command("bash", "-e", "-u", "-o", "pipefail", "-c", real.Replace(lines))
+		shell.Dir, shell.Env, shell.Stdin = home, env, strings.NewReader(typed[name])
+		if out, err := shell.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		} else if testing.Verbose() {
+			t.Logf("%s", out)
+		}
+	}
+	if commands < 12 {
+		t.Errorf("only %d blocks of commands were found", commands)
+	}
+	for name, text := range texts {
+		if script(name, text, used) != "" {
+			t.Errorf("%s has commands that this test does not run", name)
+		}
+	}
+	for _, e := range notRun {
+		if !used[e.line] {
+			t.Errorf("no document says %q any more", e.line)
+		}
+	}
+	// That they did what the text says, not only that they ended well.
+	pool := dbtest.New(t)
+	for what, sql := range map[string]string{
+		"the imported run":      `SELECT count(*) = 301 FROM telemetry JOIN sessions USING (session) WHERE id = '5dde09d3-8a69-47e6-9e00-6c4c4d2da226'`,
+		"the compressed run":    `SELECT records = 20 FROM sessions WHERE id = 'more'`,
+		"the program's records": `SELECT records = 30 FROM sessions WHERE id = 'run'`,
+		"no doubtful run":       `SELECT count(*) = 0 FROM sessions WHERE id = 'doubtful'`,
+		"the run from Convex":   `SELECT records = 1 FROM sessions WHERE id = 'moved'`,
+		"the bridge's keys":     `SELECT count(*) = 2 FROM deploy_keys WHERE name = 'bridge'`,
+		"the first admin":       `SELECT count(*) = 1 FROM users WHERE role = 'admin'`,
+	} {
+		var ok bool
+		if err := pool.QueryRow(t.Context(), sql).Scan(&ok); err != nil || !ok {
+			t.Errorf("%s: not there (%v)", what, err)
+		}
+	}
+	if n := queryOne[int64](t, empty, "SELECT count(*) FROM sessions"); n != 3 {
+		t.Errorf("the restored database has %d runs, want 3", n)
+	}
+	exported, err := os.ReadFile(filepath.Join(home, "run.csv.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(unpack(t, exported), []byte("\n")); n != 302 {
+		t.Errorf("the export has %d lines, want 302", n)
+	}
+}
+
+// furnish puts into the home what the documents speak of.
+func furnish(t *testing.T, home string) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.Mkdir(filepath.Join(home, "bin"), 0o700))
+	must(os.Mkdir(filepath.Join(home, "more"), 0o700))
+	must(os.Symlink(program(t), filepath.Join(home, "bin", "telemetryd")))
+	export, err := os.ReadFile("testdata/session.csv")
+	must(err)
+	// The rescue has a hundred rows that were received and one that was not.
+	rows := bytes.SplitAfter(export, []byte("\n"))
+	var rescue bytes.Buffer
+	rescue.Write(rows[0])
+	for _, row := range rows[len(rows)-101:] {
+		rescue.Write(row)
+	}
+	rescue.Write(bytes.Replace(rows[1], []byte("T21:41:10.272851"), []byte("T21:59:10.272851"), 1))
+	lines := func(session string, n int) []byte {
+		var b bytes.Buffer
+		for i := range n {
+			b.Write(marshal(recordAt(session, i)))
+			b.WriteByte('\n')
+		}
+		return b.Bytes()
+	}
+	for name, content := range map[string][]byte{
+		"session-m233.csv": export,
+		"more/a.ndjson.gz": pack(t, lines("more", 20)),
+		"rescue.csv":       rescue.Bytes(),
+		"doubtful.csv":     bytes.ReplaceAll(export, []byte("5dde09d3-8a69-47e6-9e00-6c4c4d2da226"), []byte("doubtful")),
+		"run.ndjson":       lines("run", 30),
+		"snapshot.zip":     convexSnapshot(t),
+	} {
+		must(os.WriteFile(filepath.Join(home, name), content, 0o600))
+	}
+}
+
+func convexSnapshot(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	archive := zip.NewWriter(&b)
+	for name, content := range map[string]string{
+		"README.md":                 "#",
+		"telemetry/documents.jsonl": `{"_id":"k1","_creationTime":1774000000000.5,"session_id":"moved","timestamp":"2026-03-21T10:00:00+00:00","speed_ms":5.0,"message_id":1.0}` + "\n",
+		"sessions/documents.jsonl":  `{"_id":"s1","session_id":"moved","record_count":1.0}` + "\n",
+	} {
+		w, err := archive.Create(name)
+		if err == nil {
+			_, err = w.Write([]byte(content))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := archive.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func pack(t *testing.T, content []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func unpack(t *testing.T, content []byte) []byte {
+	t.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(r); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
