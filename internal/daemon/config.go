@@ -42,6 +42,8 @@ type Config struct {
 
 	ReadDatabaseURL string `placeholder:"URL" help:"A streaming replica for exports, charts, laps and tracks. The primary serves what it lacks."`
 
+	DebugListen string `placeholder:"ADDR" help:"Address to serve Go's profiles on, such as 127.0.0.1:6060. They ask for no credential: keep it to this machine. Default: none."`
+
 	Tick time.Duration `default:"100ms" help:"How often the live hub looks for what other instances stored."`
 
 	// DemoKey is a deploy key for the cars of `serve --demo`, or "".

@@ -45,6 +45,7 @@ type Daemon struct {
 	replica   *timeseries.Replica // nil without one
 	listener  net.Listener
 	server    *http.Server
+	debug     *http.Server // of profiles; nil without an address for them
 	stop      context.CancelFunc
 	work      sync.WaitGroup
 	failed    chan error
@@ -66,6 +67,11 @@ func Start(ctx context.Context, config Config) (*Daemon, error) {
 		return nil, err
 	}
 	if err := d.listen(handler); err != nil {
+		d.closePools()
+		return nil, err
+	}
+	if err := d.listenDebug(); err != nil {
+		d.listener.Close()
 		d.closePools()
 		return nil, err
 	}
@@ -325,6 +331,7 @@ func (d *Daemon) Stop(ctx context.Context) error {
 		err = errors.Join(fmt.Errorf("finish open requests: %w", err), d.server.Close())
 	}
 	d.stop()
+	d.closeDebug()
 	d.work.Wait()
 	d.closePools()
 	return err

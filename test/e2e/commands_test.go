@@ -79,7 +79,7 @@ func script(name, text string, used map[string]bool) string {
 // in a home where there is nothing but what the text speaks of.
 func TestDocumentedCommands(t *testing.T) {
 	t.Parallel()
-	daemon := serve(t, "--database-url", dbtest.URL(t))
+	daemon := serve(t, "--database-url", dbtest.URL(t), "--debug-listen", "127.0.0.1:0")
 	home := t.TempDir()
 	furnish(t, home)
 	checkout, err := filepath.Abs("../..")
@@ -94,7 +94,7 @@ func TestDocumentedCommands(t *testing.T) {
 		}
 	}
 	empty := dbtest.Empty(t)
-	real := strings.NewReplacer("http://127.0.0.1:3210", daemon.url, "postgres://localhost/new", "'"+empty+"'")
+	real := strings.NewReplacer("http://127.0.0.1:3210", daemon.url, "http://127.0.0.1:6060", daemon.profiles(), "seconds=10", "seconds=1", "postgres://localhost/new", "'"+empty+"'")
 	used := map[string]bool{}
 	commands := 0
 	texts := documents(t)
