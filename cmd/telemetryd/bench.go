@@ -10,8 +10,10 @@ import (
 
 type benchCmd struct {
 	databaseFlags
-	Suites []string `arg:"" optional:"" help:"What to measure: ingest, series, live. Default: everything."`
+	Suites []string `arg:"" optional:"" help:"What to measure: ingest, series, live, scale. Default: everything."`
 	Rows   int      `default:"100000" help:"Records of each ingest case."`
+
+	ReplicaURL string `placeholder:"URL" help:"A streaming replica of the database, for the suite scale."`
 
 	SeriesRecords int `default:"4500000" help:"Records of the session that series are read from."`
 }
@@ -30,7 +32,7 @@ func (b benchCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	options := bench.Options{
-		DatabaseURL: url, Suites: b.Suites, Rows: b.Rows, SeriesRecords: b.SeriesRecords, Program: program, PGBinDir: b.PGBindir, Out: os.Stdout, Log: log,
+		DatabaseURL: url, Suites: b.Suites, Rows: b.Rows, SeriesRecords: b.SeriesRecords, ReplicaURL: b.ReplicaURL, Program: program, PGBinDir: b.PGBindir, Out: os.Stdout, Log: log,
 	}
 	if server != nil && options.PGBinDir == "" {
 		options.PGBinDir = server.Programs().Dir

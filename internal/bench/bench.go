@@ -23,9 +23,11 @@ type Options struct {
 	// SeriesRecords is the length of the session that series are read from.
 	SeriesRecords int
 	Program       string // the telemetryd binary, run as the daemon under test
-	PGBinDir      string // where psql is; empty looks on PATH
-	Out           io.Writer
-	Log           *slog.Logger
+	// ReplicaURL is a streaming replica of the server; empty measures none.
+	ReplicaURL string
+	PGBinDir   string // where psql is; empty looks on PATH
+	Out        io.Writer
+	Log        *slog.Logger
 }
 
 // Env is what a suite works with: a migrated scratch database, and the daemon
@@ -50,6 +52,7 @@ func Suites() []Suite {
 		{"ingest", "records/s into one hypertable, beside psql \\copy of the same rows", ingest},
 		{"series", "reads of one long session at every zoom, beside a GROUP BY of its records", series},
 		{"live", "from the start of an upload to every screen, at 50 commits/s", live},
+		{"scale", "one, two and three instances; reads with and without a replica", scale},
 	}
 }
 

@@ -22,11 +22,13 @@ const benchKey = "bench|loopback-only"
 type Process struct {
 	URL string
 	cmd *exec.Cmd
+	pid int
 }
 
-func startDaemon(ctx context.Context, program, databaseURL string) (*Process, error) {
+func startDaemon(ctx context.Context, program, databaseURL string, more ...string) (*Process, error) {
 	cmd := exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--log-level", "error")
 	cmd.Env = append(os.Environ(), "TELEMETRYD_DATABASE_URL="+databaseURL, "TELEMETRYD_DEPLOY_KEY="+benchKey)
+	cmd.Env = append(cmd.Env, more...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -35,7 +37,7 @@ func startDaemon(ctx context.Context, program, databaseURL string) (*Process, er
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the daemon: %w", err)
 	}
-	p := &Process{cmd: cmd}
+	p := &Process{cmd: cmd, pid: cmd.Process.Pid}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if _, at, ok := strings.Cut(lines.Text(), "telemetryd is at "); ok {
@@ -67,7 +69,7 @@ func (p *Process) Stop() {
 }
 
 // PID is the daemon's process id.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
+func (p *Process) PID() int { return p.pid }
 
 // PeakMemory is the most memory that the daemon has held so far, in bytes.
 func (p *Process) PeakMemory() int64 { return p.status("VmHWM:") }
