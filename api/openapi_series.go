@@ -40,7 +40,7 @@ func addSeriesSchemas(to object) {
 			"settled": described("boolean", "No records came for a while, or the run has ended"),
 			"sessions": list(of(object{
 				"session_id": text("The run"), "version": text("Changes whenever the run's records do"),
-				"level":   text("What served the bulk: raw, or a rollup: 1s, 10s, 1m, 10m"),
+				"level":   text("What served the bulk: raw, or a rollup: 1s, 5s, 10s, 1m, 10m"),
 				"records": described("boolean", "The points are the records themselves: there are no more than points"),
 				"bucket":  number("Width of a bucket in the unit of t; 0 for records"),
 				"t":       object{"type": "array", "items": number(""), "description": "Begin of each bucket: ms since 1970, s since the run's start, or m"},

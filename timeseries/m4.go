@@ -124,10 +124,8 @@ func (v *view) streamM4(ctx context.Context, window timeSpan, columns *m4Columns
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
 	i := 0
-	for rows.Next() {
-		r := rowReader{rows: rows, raw: rows.RawValues()}
+	return readRows(rows, func(r *rowReader) {
 		t := r.micro()
 		for t >= columns.edges[i+1] {
 			i++
@@ -145,11 +143,7 @@ func (v *view) streamM4(ctx context.Context, window timeSpan, columns *m4Columns
 			ends.last[i], ends.lastTime[i] = value, t
 			sums.metrics[m].add(i, value, value, value, 1)
 		}
-		if r.err != nil {
-			return r.err
-		}
-	}
-	return rows.Err()
+	})
 }
 
 // distinctTimes tells that no two records share a timestamp, so that time alone
@@ -174,24 +168,14 @@ func (v *view) scanM4(ctx context.Context, window timeSpan, columns *m4Columns, 
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		r := rowReader{rows: rows, raw: rows.RawValues()}
+	return readRows(rows, func(r *rowReader) {
 		i := int(r.integer())
-		sums.records[i] += r.integer()
-		for m := range metrics {
-			low, high, sum, count := r.float(), r.float(), r.float(), r.integer()
-			sums.metrics[m].add(i, low, high, sum, count)
-		}
+		sums.merge(i, r)
 		for m := range metrics {
 			e := &columns.metrics[m]
 			e.firstTime[i], e.lastTime[i], e.first[i], e.last[i] = r.micro(), r.micro(), r.float(), r.float()
 		}
-		if r.err != nil {
-			return r.err
-		}
-	}
-	return rows.Err()
+	})
 }
 
 func fieldList(metrics []Field) string {
@@ -220,14 +204,13 @@ func (v *view) aggregateM4(ctx context.Context, window timeSpan, level int, colu
 	}
 	edges := columns.starts()
 	var batch pgx.Batch
-	queries := 0
+	merge := func(r *rowReader) { columns.merge(int(r.integer()), sums, r) }
 	for level, list := range slabs {
 		table, timeColumn := v.relation(level)
 		if len(list) <= 8 {
 			for _, s := range list {
-				batch.Queue(fmt.Sprintf("SELECT width_bucket(%[1]s, $4::timestamptz[])::bigint - 1, %[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
+				queue(&batch, merge, fmt.Sprintf("SELECT width_bucket(%[1]s, $4::timestamptz[])::bigint - 1, %[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
 					timeColumn, aggregatesWithEnds(level, metrics), table), v.session, s.From, s.To, edges)
-				queries++
 			}
 			continue
 		}
@@ -236,14 +219,13 @@ func (v *view) aggregateM4(ctx context.Context, window timeSpan, level int, colu
 			from, to = append(from, s.From), append(to, s.To)
 		}
 		// OFFSET 0 keeps the planner from a join that scans all for each slab.
-		batch.Queue(fmt.Sprintf(`
+		queue(&batch, merge, fmt.Sprintf(`
 			SELECT width_bucket(%[1]s, $4::timestamptz[])::bigint - 1, %[2]s
 			FROM unnest($2::timestamptz[], $3::timestamptz[]) slab (lo, hi)
 			CROSS JOIN LATERAL (SELECT * FROM %[3]s WHERE session = $1 AND %[1]s >= slab.lo AND %[1]s < slab.hi OFFSET 0) r
 			GROUP BY 1`, timeColumn, aggregatesWithEnds(level, metrics), table), v.session, from, to, edges)
-		queries++
 	}
-	if err := v.runWithEnds(ctx, &batch, queries, columns, sums); err != nil {
+	if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return err
 	}
 	reach := time.Microsecond
@@ -269,59 +251,29 @@ func aggregatesWithEnds(level int, metrics []Field) string {
 	return b.String()
 }
 
-func (v *view) runWithEnds(ctx context.Context, batch *pgx.Batch, queries int, columns *m4Columns, sums *bucketSums) (err error) {
-	if queries == 0 {
-		return nil
+// merge adds the aggregates and the ends that a row goes on with to column i.
+func (c *m4Columns) merge(i int, sums *bucketSums, r *rowReader) {
+	var before [MaxSeriesMetrics]int64
+	for m := range sums.metrics {
+		before[m] = sums.metrics[m].count[i]
 	}
-	results := v.tx.SendBatch(ctx, batch)
-	defer func() {
-		if closeErr := results.Close(); err == nil {
-			err = closeErr
-		}
-	}()
-	for range queries {
-		rows, err := results.Query()
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			r := rowReader{rows: rows, raw: rows.RawValues()}
-			i := int(r.integer())
-			sums.records[i] += r.integer()
-			// How many each metric has is needed again with its times.
-			counts := make([]int64, len(sums.metrics))
-			before := make([]int64, len(sums.metrics))
-			for m := range sums.metrics {
-				low, high, sum, count := r.float(), r.float(), r.float(), r.integer()
-				before[m], counts[m] = sums.metrics[m].count[i], count
-				sums.metrics[m].add(i, low, high, sum, count)
-			}
-			for m := range sums.metrics {
-				first, last := r.micro(), r.micro()
-				if counts[m] == 0 {
-					continue
-				}
-				ends := &columns.metrics[m]
-				if before[m] == 0 {
-					ends.firstTime[i], ends.lastTime[i] = first, last
-				}
-				ends.firstTime[i], ends.lastTime[i] = min(ends.firstTime[i], first), max(ends.lastTime[i], last)
-			}
-			if r.err != nil {
-				rows.Close()
-				return r.err
-			}
-		}
-		if err := rows.Err(); err != nil {
-			return err
+	sums.merge(i, r)
+	for m := range sums.metrics {
+		first, last := r.micro(), r.micro()
+		ends := &c.metrics[m]
+		switch {
+		case sums.metrics[m].count[i] == before[m]: // none of these records has it
+		case before[m] == 0:
+			ends.firstTime[i], ends.lastTime[i] = first, last
+		default:
+			ends.firstTime[i], ends.lastTime[i] = min(ends.firstTime[i], first), max(ends.lastTime[i], last)
 		}
 	}
-	return nil
 }
 
 // lookUpEnds finds the first and the last record of each column. They lie
 // within a bucket's width of the times that the aggregation found.
-func (v *view) lookUpEnds(ctx context.Context, reach time.Duration, columns *m4Columns, sums *bucketSums, metrics []Field) (err error) {
+func (v *view) lookUpEnds(ctx context.Context, reach time.Duration, columns *m4Columns, sums *bucketSums, metrics []Field) error {
 	var batch pgx.Batch
 	for m, f := range metrics {
 		var column []int32
@@ -338,7 +290,11 @@ func (v *view) lookUpEnds(ctx context.Context, reach time.Duration, columns *m4C
 			lastLow = append(lastLow, time.UnixMicro(max(last-reach.Microseconds()+1, columns.edges[i])))
 			lastHigh = append(lastHigh, time.UnixMicro(last+1))
 		}
-		batch.Queue(fmt.Sprintf(`
+		queue(&batch, func(r *rowReader) {
+			i := int(r.integer())
+			ends.firstTime[i], ends.first[i] = r.micro(), r.float()
+			ends.lastTime[i], ends.last[i] = r.micro(), r.float()
+		}, fmt.Sprintf(`
 			SELECT c.i::bigint, f.time, f.%[1]s, l.time, l.%[1]s
 			FROM unnest($2::int[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[]) c (i, first_low, first_high, last_low, last_high)
 			CROSS JOIN LATERAL (
@@ -352,31 +308,5 @@ func (v *view) lookUpEnds(ctx context.Context, reach time.Duration, columns *m4C
 				ORDER BY time DESC, batch DESC, ord DESC LIMIT 1
 			) l`, f.Name), v.session, column, firstLow, firstHigh, lastLow, lastHigh)
 	}
-	results := v.tx.SendBatch(ctx, &batch)
-	defer func() {
-		if closeErr := results.Close(); err == nil {
-			err = closeErr
-		}
-	}()
-	for m := range metrics {
-		rows, err := results.Query()
-		if err != nil {
-			return err
-		}
-		ends := &columns.metrics[m]
-		for rows.Next() {
-			r := rowReader{rows: rows, raw: rows.RawValues()}
-			i := int(r.integer())
-			ends.firstTime[i], ends.first[i] = r.micro(), r.float()
-			ends.lastTime[i], ends.last[i] = r.micro(), r.float()
-			if r.err != nil {
-				rows.Close()
-				return r.err
-			}
-		}
-		if err := rows.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return v.tx.SendBatch(ctx, &batch).Close()
 }

@@ -18,10 +18,11 @@ type Level struct {
 // whole multiple of the one before and divides a day, so that a bucket of one
 // level holds whole buckets of all finer ones.
 //
-// The finest exists for windows of about an hour: at a thousand points they
-// are too narrow for 10 s and too wide to be read from the records in time.
+// The two finest exist for windows from minutes to hours: at a thousand points
+// they are too narrow for 10 s and too wide to be read from the records in time.
 var Levels = []Level{
 	{"1s", "telemetry_1s", time.Second},
+	{"5s", "telemetry_5s", 5 * time.Second},
 	{"10s", "telemetry_10s", 10 * time.Second},
 	{"1m", "telemetry_1m", time.Minute},
 	{"10m", "telemetry_10m", 10 * time.Minute},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // buckets accumulates what the pieces of a window add to each bucket. A bucket
@@ -65,9 +66,11 @@ func aggregates(level int, metrics []Field) string {
 		}
 		return b.String()
 	}
-	b.WriteString("sum(records)::bigint")
+	// The sum of bigint is a numeric, which costs as much as the rest together. No
+	// bucket of a level has more records than an int holds.
+	b.WriteString("sum(records::int)")
 	for _, f := range metrics {
-		fmt.Fprintf(&b, ", min(%[1]s_min), max(%[1]s_max), sum(%[1]s_sum), sum(%[1]s_count)::bigint", f.Name)
+		fmt.Fprintf(&b, ", min(%[1]s_min), max(%[1]s_max), sum(%[1]s_sum), sum(%[1]s_count::int)", f.Name)
 	}
 	return b.String()
 }
@@ -106,70 +109,93 @@ func (v *view) readBuckets(ctx context.Context, out *SessionSeries, window timeS
 	return nil
 }
 
+// rawStream is up to how many records of a piece are sent as they are and
+// aggregated here. A record has one number of each metric, of which the
+// database would make four aggregates; sending it costs less than those.
+const rawStream = 60_000
+
 // readPieces runs one query for each piece, in one round trip.
 func (v *view) readPieces(ctx context.Context, pieces []slab, width time.Duration, metrics []Field, sums *bucketSums, place func(int64) int) error {
 	var batch pgx.Batch
 	for _, p := range pieces {
+		if p.level == raw && v.fewRecords(p.span, rawStream) {
+			queue(&batch, func(r *rowReader) {
+				i := place(r.micro())
+				sums.records[i]++
+				for m := range sums.metrics {
+					if value := r.float(); !math.IsNaN(value) {
+						sums.metrics[m].add(i, value, value, value, 1)
+					}
+				}
+			}, "SELECT time"+fieldList(metrics)+" FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3", v.session, p.span.From, p.span.To)
+			continue
+		}
 		table, timeColumn := v.relation(p.level)
-		batch.Queue(fmt.Sprintf("SELECT time_bucket($4::interval, %[1]s), %[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
-			timeColumn, aggregates(p.level, metrics), table), v.session, p.span.From, p.span.To, width)
+		queue(&batch, func(r *rowReader) { sums.merge(place(r.micro()), r) },
+			fmt.Sprintf("SELECT time_bucket($4::interval, %[1]s), %[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
+				timeColumn, aggregates(p.level, metrics), table), v.session, p.span.From, p.span.To, width)
 	}
-	return runPieces(ctx, v.tx, &batch, len(pieces), sums, func(r *rowReader) int { return place(r.micro()) })
+	return v.tx.SendBatch(ctx, &batch).Close()
 }
 
-// runPieces merges the rows of a batch of queries into sums. place reads a
-// row's bucket.
-func runPieces(ctx context.Context, tx pgx.Tx, batch *pgx.Batch, queries int, sums *bucketSums, place func(*rowReader) int) (err error) {
-	if queries == 0 {
-		return nil
+// merge adds the aggregates that a row goes on with to bucket i.
+func (b *bucketSums) merge(i int, r *rowReader) {
+	b.records[i] += r.integer()
+	for m := range b.metrics {
+		low, high, sum, count := r.float(), r.float(), r.float(), r.integer()
+		b.metrics[m].add(i, low, high, sum, count)
 	}
-	results := tx.SendBatch(ctx, batch)
-	defer func() {
-		if closeErr := results.Close(); err == nil {
-			err = closeErr
-		}
-	}()
-	for range queries {
-		rows, err := results.Query()
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			r := rowReader{rows: rows, raw: rows.RawValues()}
-			i := place(&r)
-			sums.records[i] += r.integer()
-			for m := range sums.metrics {
-				low, high, sum, count := r.float(), r.float(), r.float(), r.integer()
-				sums.metrics[m].add(i, low, high, sum, count)
-			}
-			if r.err != nil {
-				rows.Close()
-				return r.err
+}
+
+// queue adds a query to a batch, each row of which goes to read.
+func queue(batch *pgx.Batch, read func(*rowReader), sql string, args ...any) {
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error { return readRows(rows, read) })
+}
+
+// readRows decodes all rows and closes them.
+func readRows(rows pgx.Rows, read func(*rowReader)) error {
+	defer rows.Close()
+	var r rowReader
+	for rows.Next() {
+		if r.columns == 0 {
+			if err := r.expect(rows.FieldDescriptions()); err != nil {
+				return err
 			}
 		}
-		if err := rows.Err(); err != nil {
-			return err
+		r.raw, r.next = rows.RawValues(), 0
+		if read(&r); r.err != nil {
+			return r.err
 		}
 	}
-	return nil
+	return rows.Err()
 }
 
 // rowReader decodes a row column by column. Series have too many numbers to
 // scan each through an interface.
 type rowReader struct {
-	rows pgx.Rows
-	raw  [][]byte
-	next int
-	err  error
+	columns int
+	raw     [][]byte
+	next    int
+	err     error
 }
 
+// expect sees to it that numbers and times come in binary.
+func (r *rowReader) expect(columns []pgconn.FieldDescription) error {
+	for _, c := range columns {
+		if c.Format != pgx.BinaryFormatCode {
+			return fmt.Errorf("column %s is not binary", c.Name)
+		}
+	}
+	r.columns = len(columns)
+	return nil
+}
+
+// column gives the next column's eight bytes; nil stands for NULL.
 func (r *rowReader) column() []byte {
 	value := r.raw[r.next]
-	if r.err == nil && value != nil && (len(value) != 8 || r.rows.FieldDescriptions()[r.next].Format != 1) {
-		r.err = fmt.Errorf("column %d is not eight binary bytes", r.next)
-	}
 	r.next++
-	if r.err != nil || value == nil {
+	if value != nil && len(value) != 8 {
+		r.err = fmt.Errorf("column %d has %d bytes, not eight", r.next, len(value))
 		return nil
 	}
 	return value
@@ -220,23 +246,18 @@ func (v *view) readPoints(ctx context.Context, out *SessionSeries, window timeSp
 	if err != nil {
 		return false, err
 	}
-	defer rows.Close()
-	var times []int64
+	times := make([]int64, 0, req.Points+1)
 	values := make([][]float64, len(metrics))
-	for rows.Next() {
-		if len(times) == req.Points {
-			return false, nil
-		}
-		r := rowReader{rows: rows, raw: rows.RawValues()}
+	for i := range values {
+		values[i] = make([]float64, 0, req.Points+1)
+	}
+	err = readRows(rows, func(r *rowReader) {
 		times = append(times, r.micro())
 		for i := range values {
 			values[i] = append(values[i], r.float())
 		}
-		if r.err != nil {
-			return false, r.err
-		}
-	}
-	if err := rows.Err(); err != nil {
+	})
+	if err != nil || len(times) > req.Points {
 		return false, err
 	}
 	out.Level, out.Points, out.Width = "raw", true, 0

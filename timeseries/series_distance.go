@@ -50,17 +50,16 @@ func distanceSeries(ctx context.Context, answer *Series, views []*view, metrics 
 		n := int(math.Ceil(end/step) - first)
 		sums := newBucketSums(max(n, 1), len(metrics))
 		var batch pgx.Batch
-		pieces := v.cover(v.span, levels[i])
-		for _, p := range pieces {
+		merge := func(r *rowReader) { sums.merge(min(max(int(r.integer())-int(first), 0), len(sums.records)-1), r) }
+		for _, p := range v.cover(v.span, levels[i]) {
 			table, timeColumn := v.relation(p.level)
-			batch.Queue(fmt.Sprintf(`
+			queue(&batch, merge, fmt.Sprintf(`
 				SELECT floor(d / $4)::bigint, %s FROM (
 					SELECT *, %s AS d FROM %s WHERE session = $1 AND %[4]s >= $2 AND %[4]s < $3
 				) r WHERE d >= $5 AND d < $6 GROUP BY 1`, aggregates(p.level, metrics), distanceOf(p.level), table, timeColumn),
 				v.session, p.span.From, p.span.To, step, start, end)
 		}
-		place := func(r *rowReader) int { return min(max(int(r.integer())-int(first), 0), len(sums.records)-1) }
-		if err := runPieces(ctx, v.tx, &batch, len(pieces), sums, place); err != nil {
+		if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
 			return err
 		}
 		out.Level = levelName(levels[i])

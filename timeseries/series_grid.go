@@ -4,7 +4,8 @@ import "time"
 
 // widths are the bucket widths that series use: round ones, each of which
 // divides a day, so that a window that moves or grows meets the same buckets
-// again. Neighbours are less than a factor of two apart.
+// again. Those of seconds and minutes are a level's, or few times as wide: what a
+// series costs goes by how many rows of a level it reads.
 var widths = func() []time.Duration {
 	var list []time.Duration
 	add := func(unit time.Duration, steps ...int) {
@@ -14,8 +15,8 @@ var widths = func() []time.Duration {
 	}
 	add(time.Microsecond, 1, 2, 4, 5, 8, 10, 16, 20, 25, 40, 50, 80, 100, 125, 200, 250, 400, 500)
 	add(time.Millisecond, 1, 2, 4, 5, 8, 10, 16, 20, 25, 40, 50, 80, 100, 125, 200, 250, 500)
-	add(time.Second, 1, 2, 3, 4, 5, 6, 10, 20, 30)
-	add(time.Minute, 1, 2, 3, 4, 5, 6, 10, 20, 30)
+	add(time.Second, 1, 2, 5, 10, 20, 30)
+	add(time.Minute, 1, 2, 3, 5, 10, 20, 30)
 	add(time.Hour, 1, 2, 3, 4, 6, 8, 12, 24)
 	return list
 }()

@@ -174,7 +174,7 @@ type slab struct {
 
 // below says which level serves what is left at the edges of another one. Not
 // every level takes part: each piece is a query, and a few more rows cost less.
-var below = [...]int{0: raw, 1: raw, 2: 1, 3: 1}
+var below = [...]int{0: raw, 1: raw, 2: raw, 3: 2, 4: 2}
 
 // cover cuts a window into pieces, the bulk at that level and the edges at
 // finer ones. What the rollups do not show yet is left to the records.

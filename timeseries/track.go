@@ -110,15 +110,10 @@ func (v *view) readPositions(ctx context.Context) ([]TrackPoint, error) {
 		if err != nil {
 			return nil, err
 		}
-		for rows.Next() {
-			r := rowReader{rows: rows, raw: rows.RawValues()}
+		err = readRows(rows, func(r *rowReader) {
 			points = append(points, TrackPoint{time.UnixMicro(r.micro()).UTC(), r.float(), r.float()})
-			if r.err != nil {
-				rows.Close()
-				return nil, r.err
-			}
-		}
-		if err := rows.Err(); err != nil {
+		})
+		if err != nil {
 			return nil, err
 		}
 	}

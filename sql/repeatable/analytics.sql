@@ -236,7 +236,7 @@ DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'telemetry_analyst') THEN
         GRANT USAGE ON SCHEMA analytics TO telemetry_analyst;
-        GRANT SELECT ON sessions, telemetry, telemetry_1s, telemetry_10s, telemetry_1m, telemetry_10m TO telemetry_analyst;
+        GRANT SELECT ON sessions, telemetry, telemetry_1s, telemetry_5s, telemetry_10s, telemetry_1m, telemetry_10m TO telemetry_analyst;
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA analytics TO telemetry_analyst;
     END IF;
 END
