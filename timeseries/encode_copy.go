@@ -2,11 +2,15 @@ package timeseries
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math/bits"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // A group is the part of some decoded records that belongs to one session,
@@ -227,4 +231,16 @@ const (
 // copyReader gives the whole COPY stream of the group.
 func (g *group) copyReader() io.Reader {
 	return io.MultiReader(strings.NewReader(copyHeader), bytes.NewReader(g.data), strings.NewReader(copyTrailer))
+}
+
+// copyTo stores the group's rows, which must be stamped.
+func (g *group) copyTo(ctx context.Context, tx pgx.Tx) error {
+	tag, err := tx.Conn().PgConn().CopyFrom(ctx, g.copyReader(), g.copySQL())
+	if err != nil {
+		return fmt.Errorf("copy: %w", err)
+	}
+	if tag.RowsAffected() != int64(g.records) {
+		return fmt.Errorf("copy: stored %d of %d records", tag.RowsAffected(), g.records)
+	}
+	return nil
 }

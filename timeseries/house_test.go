@@ -161,3 +161,14 @@ func checkConsistent(t testing.TB, pool *pgxpool.Pool) {
 		t.Fatal(err)
 	}
 }
+
+// beside is a house whose store has a pool of its own on a database.
+func (h *house) beside(url string) *house {
+	h.t.Helper()
+	pool, err := pgxpool.New(h.t.Context(), url)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(pool.Close)
+	return &house{t: h.t, pool: pool, store: timeseries.New(pool, timeseries.Options{})}
+}

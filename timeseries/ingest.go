@@ -161,9 +161,14 @@ type decoded struct {
 	err   error
 }
 
-// rest stores what follows the first chunk of a stream: while one chunk is
-// copied, the next one is decoded.
+// rest stores what follows the first chunk of a stream.
 func (in *ingest) rest(ctx context.Context, tx pgx.Tx, dec *Decoder) error {
+	return eachChunk(ctx, dec, func(b *Batch) error { return in.store(ctx, tx, b.groups(), b) })
+}
+
+// eachChunk calls store with the chunks of a stream: while one is stored, the
+// next one is decoded.
+func eachChunk(ctx context.Context, dec *Decoder, store func(*Batch) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	chunks := make(chan decoded)
 	done := make(chan struct{})
@@ -192,7 +197,7 @@ func (in *ingest) rest(ctx context.Context, tx pgx.Tx, dec *Decoder) error {
 		if c.err != nil && c.err != io.EOF {
 			err = withProblems(c.err, c.batch)
 		} else {
-			err = in.store(ctx, tx, c.batch.groups(), c.batch)
+			err = store(c.batch)
 		}
 		c.batch.Release()
 		if err != nil {
@@ -221,13 +226,11 @@ func (in *ingest) store(ctx context.Context, tx pgx.Tx, groups []*group, b *Batc
 	if err := in.noteBad(b); err != nil {
 		return err
 	}
-	// All writers lock sessions in one order, so that they cannot deadlock.
-	slices.SortFunc(groups, func(x, y *group) int { return strings.Compare(x.sessionID, y.sessionID) })
 	key := in.opt.IdempotencyKey
 	if key != "" && in.chunk > 0 {
 		key = fmt.Sprintf("%s#%d", key, in.chunk)
 	}
-	for _, g := range groups {
+	for _, g := range inLockingOrder(groups) {
 		in.link(g)
 		if err := in.storeGroup(ctx, tx, b, g, key); err != nil {
 			return fmt.Errorf("store batch of session %q: %w", g.sessionID, err)
@@ -235,6 +238,13 @@ func (in *ingest) store(ctx context.Context, tx pgx.Tx, groups []*group, b *Batc
 	}
 	in.chunk++
 	return nil
+}
+
+// inLockingOrder sorts groups by session: all writers lock sessions in one
+// order, so that batches cannot deadlock.
+func inLockingOrder(groups []*group) []*group {
+	slices.SortFunc(groups, func(x, y *group) int { return strings.Compare(x.sessionID, y.sessionID) })
+	return groups
 }
 
 // link chains the digest of a group to that of the session's chunk before it.
@@ -319,13 +329,10 @@ func (in *ingest) storeGroup(ctx context.Context, tx pgx.Tx, b *Batch, g *group,
 	batch := watermark + 1
 	g.stamp(session, batch)
 	begun := time.Now()
-	tag, err := tx.Conn().PgConn().CopyFrom(ctx, g.copyReader(), g.copySQL())
+	err = g.copyTo(ctx, tx)
 	in.copying += time.Since(begun)
 	if err != nil {
-		return fmt.Errorf("copy: %w", err)
-	}
-	if tag.RowsAffected() != int64(g.records) {
-		return fmt.Errorf("copy: stored %d of %d records", tag.RowsAffected(), g.records)
+		return err
 	}
 	if err := in.log(ctx, tx, g, session, batch, key); err != nil {
 		return err
@@ -336,14 +343,25 @@ func (in *ingest) storeGroup(ctx context.Context, tx pgx.Tx, b *Batch, g *group,
 
 // log moves the session's watermark to the batch and enters it in the commit log.
 func (in *ingest) log(ctx context.Context, tx pgx.Tx, g *group, session, batch int32, key string) error {
-	oldest, newest := time.UnixMicro(g.minMicros), time.UnixMicro(g.maxMicros)
 	var last pgx.Batch
-	last.Queue(advanceSessionSQL, session, batch, g.records, optional(g.name), oldest, optional(g.minText), newest, optional(g.maxText))
-	last.Queue(logBatchSQL, session, batch, g.digest[:], optional([]byte(key)), oldest, newest, g.records, in.opt.Source)
+	queueAdvance(&last, g, session, batch)
+	queueLog(&last, g, session, batch, key, in.opt.Source)
 	if err := tx.SendBatch(ctx, &last).Close(); err != nil {
 		return fmt.Errorf("log batch: %w", err)
 	}
 	return nil
+}
+
+// queueAdvance counts a group's records into their session.
+func queueAdvance(b *pgx.Batch, g *group, session, batch int32) {
+	b.Queue(advanceSessionSQL, session, batch, g.records, optional(g.name),
+		time.UnixMicro(g.minMicros), optional(g.minText), time.UnixMicro(g.maxMicros), optional(g.maxText))
+}
+
+// queueLog enters a group in the commit log.
+func queueLog(b *pgx.Batch, g *group, session, batch int32, key, source string) {
+	b.Queue(logBatchSQL, session, batch, g.digest[:], optional([]byte(key)),
+		time.UnixMicro(g.minMicros), time.UnixMicro(g.maxMicros), g.records, source)
 }
 
 type knownBatch struct {
@@ -406,7 +424,7 @@ func withProblems(err error, b *Batch) error {
 
 func deadlock(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
+	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001" || pg.Code == "55P03")
 }
 
 // ingestError turns the database's refusal of a value (SQLSTATE class 22) into

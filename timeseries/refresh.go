@@ -476,8 +476,9 @@ func rollupVersion(ctx context.Context, q querier, lock string) (version string,
 }
 
 // forgetDerived removes what is derived from the records of a session, in the
-// transaction that deletes them and before the session's own row goes. The
-// rollups forget it soon after.
+// transaction that deletes them and before the session's own row and its
+// batches go. The rollups forget it soon after. A session that never appeared
+// has no bounds but its batches'.
 func forgetDerived(ctx context.Context, tx pgx.Tx, session int32) error {
 	for _, table := range []string{"summary_parts", "session_summaries", "rollup_progress"} {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE session = $1", session); err != nil {
@@ -486,8 +487,12 @@ func forgetDerived(ctx context.Context, tx pgx.Tx, session int32) error {
 	}
 	_, err := tx.Exec(ctx, `
 		INSERT INTO rollup_dirty (session, from_time, to_time)
-		SELECT session, first_time, last_time FROM sessions
-		WHERE session = $1 AND first_time IS NOT NULL`, session)
+		SELECT s.session, coalesce(s.first_time, b.first_time), coalesce(s.last_time, b.last_time)
+		FROM sessions s, (
+			SELECT min(min_time) AS first_time, max(max_time) AS last_time
+			FROM ingest_batches
+			WHERE session = $1) b
+		WHERE s.session = $1 AND coalesce(s.first_time, b.first_time) IS NOT NULL`, session)
 	if err != nil {
 		return fmt.Errorf("note what the rollups have to forget: %w", err)
 	}

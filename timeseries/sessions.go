@@ -268,7 +268,8 @@ const purgeLock = 0x74656c656d5f7067
 // PurgeDeleted removes the records, batches and notifications of deleted
 // sessions, one session in a transaction, and gives how many sessions it
 // removed. It is safe to stop at any moment and to run in several instances:
-// one works, the others return at once.
+// one works, the others return at once. Sessions that an import is loading are
+// left alone; those of an import that died are removed.
 func (s *Store) PurgeDeleted(ctx context.Context) (sessions int, err error) {
 	for {
 		done := true
@@ -283,7 +284,8 @@ func (s *Store) PurgeDeleted(ctx context.Context) (sessions int, err error) {
 				FROM sessions
 				WHERE deleted_at IS NOT NULL
 				ORDER BY session
-				LIMIT 1`).Scan(&session)
+				LIMIT 1
+				FOR UPDATE SKIP LOCKED`).Scan(&session)
 			if err == pgx.ErrNoRows {
 				return nil
 			}
@@ -316,6 +318,9 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 	if err != nil {
 		return fmt.Errorf("delete records: %w", err)
 	}
+	if err := forgetDerived(ctx, tx, session); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(ctx, `DELETE FROM ingest_batches WHERE session = $1`, session); err != nil {
 		return fmt.Errorf("delete batches: %w", err)
 	}
@@ -330,9 +335,6 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 		WHERE s.session = $1 AND n.session_id = s.id AND n.stored_at <= s.deleted_at`, session)
 	if err != nil {
 		return fmt.Errorf("delete notifications: %w", err)
-	}
-	if err := forgetDerived(ctx, tx, session); err != nil {
-		return err
 	}
 	if _, err := tx.Exec(ctx, `DELETE FROM sessions WHERE session = $1`, session); err != nil {
 		return fmt.Errorf("delete session: %w", err)

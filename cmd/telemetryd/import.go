@@ -67,7 +67,7 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, name strin
 	if i.DryRun {
 		return check(os.Stdout, name, decoder, options.SkipBad)
 	}
-	result, err := store.IngestStream(ctx, decoder, timeseries.IngestOptions{
+	result, err := store.Import(ctx, decoder, timeseries.IngestOptions{
 		Source: "import", SkipBad: options.SkipBad, SkipExisting: i.SkipExisting,
 	})
 	if err != nil {

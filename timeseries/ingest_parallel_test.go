@@ -1,0 +1,360 @@
+package timeseries_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+const chunkRecords = timeseries.ChunkRecords
+
+// importFrom imports a stream as the command does.
+func (h *house) importFrom(ctx context.Context, opt timeseries.IngestOptions, in io.Reader) (timeseries.IngestResult, error) {
+	opt.Source = "test"
+	return h.store.Import(ctx, timeseries.NewDecoder(in, timeseries.DecodeOptions{SkipBad: opt.SkipBad}), opt)
+}
+
+// numberedRun makes n records of a session, from id on.
+func numberedRun(session string, n, id int) (records []rec) {
+	for i := range n {
+		records = append(records, recordAt(session, time.Duration(i)*time.Second, id+i))
+	}
+	return records
+}
+
+// pausedImport imports records and stops in the middle of reading them, when
+// some are in the database already. It goes on when told to.
+type pausedImport struct {
+	h      *house
+	goOn   chan struct{}
+	done   chan struct{}
+	result timeseries.IngestResult
+	err    error
+}
+
+func (h *house) importPaused(ctx context.Context, records []rec) *pausedImport {
+	h.t.Helper()
+	p := &pausedImport{h: h, goOn: make(chan struct{}), done: make(chan struct{})}
+	body, feed := io.Pipe()
+	cut := len(records) * 3 / 4
+	go func() {
+		io.WriteString(feed, ndjson(records[:cut]))
+		<-p.goOn
+		io.WriteString(feed, ndjson(records[cut:]))
+		feed.Close()
+	}()
+	go func() {
+		defer close(p.done)
+		p.result, p.err = h.importFrom(ctx, timeseries.IngestOptions{}, body)
+		body.Close()
+	}()
+	h.t.Cleanup(func() { p.finish() })
+	h.eventually("records are loaded", func() bool { return h.count("SELECT count(*) FROM ingest_batches WHERE source = 'test'") > 1 })
+	return p
+}
+
+// finish lets the import read on, and waits for its end.
+func (p *pausedImport) finish() (timeseries.IngestResult, error) {
+	select {
+	case <-p.goOn:
+	default:
+		close(p.goOn)
+	}
+	<-p.done
+	return p.result, p.err
+}
+
+func (h *house) eventually(what string, fact func() bool) {
+	h.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !fact() {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("never: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// snapshot is all that ingest wrote, without the keys that depend on who came first.
+func (h *house) snapshot() (all []string) {
+	h.t.Helper()
+	rows, err := h.pool.Query(h.t.Context(), `
+		SELECT concat_ws(' ', 'session', id, name, records, batch, first_time, last_time, first_text, last_text)
+		FROM sessions WHERE deleted_at IS NULL
+		UNION ALL
+		SELECT concat_ws(' ', 'batch', s.id, b.batch, b.records, b.min_time, b.max_time, encode(b.digest, 'hex'))
+		FROM ingest_batches b JOIN sessions s USING (session)
+		UNION ALL
+		SELECT concat_ws(' ', 'records', s.id, t.batch, count(*), md5(string_agg((to_jsonb(t) - 'session')::text, ' ' ORDER BY t.ord)))
+		FROM telemetry t JOIN sessions s USING (session)
+		GROUP BY s.id, t.batch`)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			h.t.Fatal(err)
+		}
+		all = append(all, line)
+	}
+	if err := rows.Err(); err != nil {
+		h.t.Fatal(err)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// An import gives the same records, batches, digests, counts and bounds as a
+// stream, of new sessions and of one that was there before.
+func TestImportIsLikeAStream(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(41, 1))
+	var records []rec
+	for i := range 3*chunkRecords + 777 {
+		session := "a"
+		switch {
+		case i > 12_000 && random.IntN(3) == 0:
+			session = "b"
+		case i > 8_000 && random.IntN(3) == 0:
+			session = "there before"
+		}
+		if i%20 == 0 {
+			records = append(records, anyRecord(random, session, i-random.IntN(100)))
+		} else {
+			records = append(records, recordAt(session, time.Duration(random.IntN(100_000))*time.Second, i))
+		}
+	}
+	records[9_000]["speed_ms"] = "fast"
+	text := ndjson(records)
+	houses := map[string]*house{"stream": newHouse(t)}
+	other := dbtest.Another(t, "import")
+	houses["import"] = houses["stream"].beside(other)
+	snapshots := map[string][]string{}
+	for name, h := range houses {
+		h.insert(numberedRun("there before", 100, 1_000_000)...)
+		opt := timeseries.IngestOptions{SkipBad: true}
+		store := func() (result timeseries.IngestResult, err error) {
+			if name == "stream" {
+				return h.stream(timeseries.FormatJSON, opt, text)
+			}
+			return h.importFrom(t.Context(), opt, strings.NewReader(text))
+		}
+		result, err := store()
+		if err != nil || result.Inserted != len(records)-1 || result.Rejected != 1 || len(result.Problems) != 1 || len(result.Sessions) != 3 {
+			t.Fatalf("%s: %+v, %v", name, result, err)
+		}
+		snapshots[name] = append(h.snapshot(), fmt.Sprintf("%+v", result.Sessions))
+		if result, err = store(); err != nil || result.Inserted != 0 || result.AlreadyStored != len(records)-1 {
+			t.Errorf("%s again: %+v, %v", name, result, err)
+		}
+		h.consistent()
+	}
+	if diff := cmp.Diff(snapshots["stream"], snapshots["import"]); diff != "" {
+		t.Errorf("(-stream +import)\n%s", diff)
+	}
+}
+
+// While a file is loaded, nobody sees any of it, nor removes it, and others who
+// post to its session wait; then all of it is there.
+func TestImportAppearsWhole(t *testing.T) {
+	t.Parallel()
+	if dbtest.SingleBackend(t) {
+		t.Skip("the server has one backend")
+	}
+	h := newHouse(t)
+	records := numberedRun("big", 5*chunkRecords+1, 0)
+	p := h.importPaused(t.Context(), records)
+
+	if s, err := h.store.Session(t.Context(), "big"); err != nil || s != nil {
+		t.Errorf("visible: %+v, %v", s, err)
+	}
+	if got := h.read(timeseries.RecordQuery{SessionID: "big"}); len(got) != 0 {
+		t.Errorf("%d records are visible", len(got))
+	}
+	versions, err := timeseries.NewDeltas(h.pool).Versions(t.Context(), []string{"session:big"})
+	if err != nil || len(versions) != 0 {
+		t.Errorf("versions: %v, %v", versions, err)
+	}
+	if n, err := h.store.PurgeDeleted(t.Context()); n != 0 || err != nil {
+		t.Errorf("purged %d, %v", n, err)
+	}
+	if _, err := h.store.DeleteSession(t.Context(), "big"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("delete: %v", err)
+	}
+	posted := make(chan timeseries.IngestResult, 1)
+	go func() {
+		result, err := h.try(timeseries.IngestOptions{}, numberedRun("big", 10, 900_000))
+		if err != nil {
+			t.Error(err)
+		}
+		posted <- result
+	}()
+	h.eventually("the other one waits", func() bool {
+		return h.count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") > 0
+	})
+	result, err := p.finish()
+	if err != nil || result.Inserted != len(records) {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if late := <-posted; late.Inserted != 10 || late.Sessions[0].Batch != 7 {
+		t.Errorf("the other one: %+v", late)
+	}
+	if n, err := h.store.PurgeDeleted(t.Context()); n != 0 || err != nil {
+		t.Errorf("purged %d, %v", n, err)
+	}
+	if got := h.count("SELECT count(DISTINCT message_id) FROM telemetry"); got != len(records)+10 {
+		t.Errorf("%d records", got)
+	}
+	h.consistent()
+}
+
+// An import that fails leaves nothing, whatever stops it; then the same file is
+// stored once.
+func TestImportThatFails(t *testing.T) {
+	t.Parallel()
+	if dbtest.SingleBackend(t) {
+		t.Skip("the server has one backend")
+	}
+	good := numberedRun("big", 5*chunkRecords+1, 0)
+	bad := slices.Clone(good)
+	bad[len(bad)-1] = rec{"session_id": "big", "timestamp": "soon"}
+	for name, fail := range map[string]func(t *testing.T, h *house) error{
+		"a bad record at the end": func(t *testing.T, h *house) error {
+			_, err := h.importFrom(t.Context(), timeseries.IngestOptions{}, strings.NewReader(ndjson(bad)))
+			if !fault.Is(err, fault.Invalid) {
+				t.Errorf("%v", err)
+			}
+			return err
+		},
+		"unreadable at the end": func(t *testing.T, h *house) error {
+			_, err := h.importFrom(t.Context(), timeseries.IngestOptions{}, strings.NewReader(ndjson(good)+"{"))
+			return err
+		},
+		"cancelled": func(t *testing.T, h *house) error {
+			ctx, cancel := context.WithCancel(t.Context())
+			p := h.importPaused(ctx, good)
+			cancel()
+			_, err := p.finish()
+			return err
+		},
+		"all connections lost": func(t *testing.T, h *house) error {
+			p := h.importPaused(t.Context(), good)
+			h.terminate("true")
+			_, err := p.finish()
+			return err
+		},
+		"the leader's connection lost": func(t *testing.T, h *house) error {
+			p := h.importPaused(t.Context(), good)
+			h.terminate("state = 'idle in transaction'")
+			_, err := p.finish()
+			return err
+		},
+		"the leader lost, and all purged": func(t *testing.T, h *house) error {
+			p := h.importPaused(t.Context(), good)
+			h.terminate("state = 'idle in transaction'")
+			h.eventually("it is purged", func() bool {
+				n, err := h.store.PurgeDeleted(t.Context())
+				return err == nil && n == 1
+			})
+			_, err := p.finish()
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			h.insert(numberedRun("another", 3, 0)...)
+			before := h.rows()
+			if err := fail(t, h); err == nil {
+				t.Fatal("it did not fail")
+			}
+			h.pool.Reset() // of connections that were ended
+			h.eventually("it is removed", func() bool {
+				if _, err := h.store.PurgeDeleted(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				return h.rows() == before
+			})
+			result, err := h.importFrom(t.Context(), timeseries.IngestOptions{}, strings.NewReader(ndjson(good)))
+			if err != nil || result.Inserted != len(good) {
+				t.Fatalf("%+v, %v", result, err)
+			}
+			result, err = h.importFrom(t.Context(), timeseries.IngestOptions{}, strings.NewReader(ndjson(good)))
+			if err != nil || result.Inserted != 0 || result.AlreadyStored != len(good) {
+				t.Fatalf("again: %+v, %v", result, err)
+			}
+			h.consistent()
+		})
+	}
+}
+
+// terminate ends the other connections of the test's database.
+func (h *house) terminate(which string) {
+	h.t.Helper()
+	h.count("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND " + which)
+}
+
+// The same new file is imported several times at once, while its session is
+// posted to and the purger is at work: it is stored once.
+func TestImportsAtOnce(t *testing.T) {
+	t.Parallel()
+	if dbtest.SingleBackend(t) {
+		t.Skip("the server has one backend")
+	}
+	h := newHouse(t)
+	text := ndjson(append(numberedRun("x", 2*chunkRecords, 0), numberedRun("y", 2*chunkRecords, 500_000)...))
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	purged := make(chan struct{})
+	go func() {
+		defer close(purged)
+		for ctx.Err() == nil {
+			if _, err := h.store.PurgeDeleted(ctx); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		}
+	}()
+	inserted := make(chan int, 3)
+	for range 3 {
+		mine := h.beside(dbtest.URL(t)) // an import has its pool for itself
+		go func() {
+			result, err := mine.importFrom(t.Context(), timeseries.IngestOptions{}, strings.NewReader(text))
+			if err != nil {
+				t.Error(err)
+			}
+			inserted <- result.Inserted
+		}()
+	}
+	for i := range 20 {
+		h.insert(numberedRun("y", 5, 900_000+5*i)...)
+	}
+	total := 0
+	for range 3 {
+		total += <-inserted
+	}
+	stop()
+	<-purged
+	if total != 4*chunkRecords {
+		t.Errorf("%d records were stored, want %d", total, 4*chunkRecords)
+	}
+	if _, err := h.store.PurgeDeleted(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if all, different := h.count("SELECT count(*) FROM telemetry"), h.count("SELECT count(DISTINCT message_id) FROM telemetry"); all != total+100 || different != all {
+		t.Errorf("%d records, %d of them different", all, different)
+	}
+	h.consistent()
+}
