@@ -17,24 +17,28 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// upToDate spares a database that is at the newest schema the locks and round
-// trips of a migration: every command begins with Migrate.
-func upToDate(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
+// UpToDate reports whether the numbered migrations have nothing to do. It
+// spares commands the locks and round trips of a migration.
+func UpToDate(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	newest, err := newestVersion()
 	if err != nil {
 		return false, err
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return false, fmt.Errorf("connect to the database: %w", err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
 	var version int
 	var dirty bool
 	if err := conn.QueryRow(ctx, `SELECT version, dirty FROM schema_migrations`).Scan(&version, &dirty); err != nil {
 		return false, nil // not there yet, or not readable: the migration will tell
 	}
 	return version == newest && !dirty, nil
+}
+
+func upToDate(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return false, fmt.Errorf("connect to the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return UpToDate(ctx, conn)
 }
 
 // newestVersion is the highest number among the embedded migrations.

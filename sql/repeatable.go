@@ -55,23 +55,13 @@ func applyRepeatables(ctx context.Context, conn *pgx.Conn, groups []Repeatable) 
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", applyLock); err != nil {
 			return fmt.Errorf("lock repeatable objects: %w", err)
 		}
-		rows, err := tx.Query(ctx, "SELECT name, version FROM repeatable_objects")
+		applied, err := appliedVersions(ctx, tx)
 		if err != nil {
-			return fmt.Errorf("read versions of repeatable objects: %w", err)
+			return err
 		}
-		applied := map[string]string{}
-		var name, version string
-		if _, err := pgx.ForEachRow(rows, []any{&name, &version}, func() error {
-			applied[name] = version
-			return nil
-		}); err != nil {
-			return fmt.Errorf("read versions of repeatable objects: %w", err)
-		}
-		// The running digest makes a group's version depend on all before it.
-		digest := sha256.New()
-		for _, group := range groups {
-			fmt.Fprintf(digest, "%s %d\n%s", group.Name, len(group.Definition), group.Definition)
-			version := hex.EncodeToString(digest.Sum(nil))
+		versions := repeatableVersions(groups)
+		for i, group := range groups {
+			version := versions[i]
 			if applied[group.Name] == version {
 				continue
 			}
@@ -87,6 +77,50 @@ func applyRepeatables(ctx context.Context, conn *pgx.Conn, groups []Repeatable) 
 		}
 		return nil
 	})
+}
+
+// RepeatablesCurrent reports whether ApplyRepeatables has nothing to do.
+func RepeatablesCurrent(ctx context.Context, conn *pgx.Conn, groups []Repeatable) (bool, error) {
+	applied, err := appliedVersions(ctx, conn)
+	if err != nil {
+		return false, err
+	}
+	for i, version := range repeatableVersions(groups) {
+		if applied[groups[i].Name] != version {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func appliedVersions(ctx context.Context, q interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}) (map[string]string, error) {
+	rows, err := q.Query(ctx, "SELECT name, version FROM repeatable_objects")
+	if err != nil {
+		return nil, fmt.Errorf("read versions of repeatable objects: %w", err)
+	}
+	applied := map[string]string{}
+	var name, version string
+	if _, err := pgx.ForEachRow(rows, []any{&name, &version}, func() error {
+		applied[name] = version
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read versions of repeatable objects: %w", err)
+	}
+	return applied, nil
+}
+
+// repeatableVersions gives each group's version. The running digest makes it
+// depend on all groups before it.
+func repeatableVersions(groups []Repeatable) []string {
+	versions := make([]string, len(groups))
+	digest := sha256.New()
+	for i, group := range groups {
+		fmt.Fprintf(digest, "%s %d\n%s", group.Name, len(group.Definition), group.Definition)
+		versions[i] = hex.EncodeToString(digest.Sum(nil))
+	}
+	return versions
 }
 
 // repeatablesOf reads a folder of SQL files. Each must cope with what an

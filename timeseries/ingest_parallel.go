@@ -46,6 +46,12 @@ func (s *Store) Import(ctx context.Context, dec *Decoder, opt IngestOptions) (In
 		return IngestResult{}, withProblems(err, first)
 	}
 	l := &load{store: s, ingest: newIngest(opt), runs: map[string]*loadRun{}}
+	if len(first.sessions) == 1 { // as usual; now it takes no further connection
+		l.early.id = first.sessions[0]
+		if l.early.session, err = l.hide(ctx, l.early.id); err != nil {
+			return IngestResult{}, err
+		}
+	}
 	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		return l.lead(ctx, tx, loaders, first, dec)
 	})
@@ -66,7 +72,11 @@ type load struct {
 	crewCtx context.Context
 	// alone says that the leader stores all that follows, in its own
 	// transaction, since a session was there before and must not change but by it.
-	alone   bool
+	alone bool
+	early struct { // a hidden session that was made beforehand, or 0
+		id      string
+		session int32
+	}
 	copying atomic.Int64 // nanoseconds
 }
 
@@ -95,6 +105,10 @@ func (l *load) lead(ctx context.Context, tx pgx.Tx, loaders int, first *Batch, d
 	l.jobs = make(chan loadJob)
 	for range loaders {
 		l.crew.Go(func() error {
+			// Connections are opened while the leader prepares.
+			if conn, err := l.store.pool.Acquire(l.crewCtx); err == nil {
+				conn.Release()
+			}
 			for job := range l.jobs {
 				if err := l.copy(l.crewCtx, job); err != nil {
 					return err
@@ -212,7 +226,8 @@ const (
 	// other ways, such as notifications, is not taken for its own.
 	hiddenSessionSQL = `
 		INSERT INTO sessions (id, deleted_at)
-		VALUES ($1, '-infinity')
+		SELECT $1, '-infinity'
+		WHERE NOT EXISTS (SELECT FROM sessions WHERE id = $1 AND deleted_at IS NULL)
 		RETURNING session`
 
 	showSessionSQL = `
@@ -237,8 +252,9 @@ func (l *load) begin(ctx context.Context, tx pgx.Tx, id string) (run *loadRun, k
 	if err := tx.QueryRow(ctx, lockSessionSQL, id).Scan(&session, &batch); err != pgx.ErrNoRows {
 		return nil, err == nil, err
 	}
-	// Others must be able to lock the row: it is committed by itself.
-	if err := l.store.pool.QueryRow(ctx, hiddenSessionSQL, id).Scan(&session); err != nil {
+	if l.early.id == id && l.early.session != 0 {
+		session, l.early.session = l.early.session, 0
+	} else if session, err = l.hide(ctx, id); err != nil || session == 0 {
 		return nil, false, err
 	}
 	var shown int64
@@ -257,6 +273,16 @@ func (l *load) begin(ctx context.Context, tx pgx.Tx, id string) (run *loadRun, k
 		return nil, false, nil
 	}
 	return &loadRun{session: session}, false, nil
+}
+
+// hide makes a hidden session, unless there is one of that id already. It is
+// committed at once, since the crew must be able to lock its row.
+func (l *load) hide(ctx context.Context, id string) (session int32, err error) {
+	err = l.store.pool.QueryRow(ctx, hiddenSessionSQL, id).Scan(&session)
+	if err != nil && err != pgx.ErrNoRows {
+		return 0, fmt.Errorf("hide session: %w", err)
+	}
+	return session, nil
 }
 
 // copy stores one chunk in a transaction of its own. It need not wait for the

@@ -50,6 +50,32 @@ func ApplyRollups(ctx context.Context, databaseURL string, policies *Policies) e
 	if err != nil {
 		return fmt.Errorf("apply rollups: %w", err)
 	}
+	groups, err := repeatables(continuous, policies)
+	if err != nil {
+		return err
+	}
+	return schema.ApplyRepeatables(ctx, databaseURL, groups)
+}
+
+// Migrated reports whether Migrate has nothing to do.
+func Migrated(ctx context.Context, conn *pgx.Conn, policies *Policies) (bool, error) {
+	current, err := schema.UpToDate(ctx, conn)
+	if err != nil || !current {
+		return false, err
+	}
+	continuous, err := hasContinuousAggregates(ctx, conn)
+	if err != nil {
+		return false, err
+	}
+	groups, err := repeatables(continuous, policies)
+	if err != nil {
+		return false, err
+	}
+	return schema.RepeatablesCurrent(ctx, conn, groups)
+}
+
+// repeatables are the groups of objects that are made anew when they change.
+func repeatables(continuous bool, policies *Policies) ([]schema.Repeatable, error) {
 	ddl := rollupDDL(continuous)
 	groups := []schema.Repeatable{{
 		Name:       "rollups",
@@ -60,7 +86,7 @@ func ApplyRollups(ctx context.Context, databaseURL string, policies *Policies) e
 	}, analystViews()}
 	files, err := schema.RepeatableFiles()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	groups = append(groups, files...)
 	if policies != nil {
@@ -75,7 +101,7 @@ func ApplyRollups(ctx context.Context, databaseURL string, policies *Policies) e
 			},
 		})
 	}
-	return schema.ApplyRepeatables(ctx, databaseURL, groups)
+	return groups, nil
 }
 
 func editionOf(ctx context.Context, databaseURL string) (continuous bool, err error) {

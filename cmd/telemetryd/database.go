@@ -79,16 +79,36 @@ func (f databaseFlags) pool(ctx context.Context, log *slog.Logger) (*pgxpool.Poo
 			_ = server.Stop(context.WithoutCancel(ctx))
 		}
 	}
-	if err := prepare(ctx, url); err != nil {
+	pool, err := openPool(ctx, url)
+	if err != nil {
 		stop()
 		return nil, nil, err
 	}
+	return pool, func() { pool.Close(); stop() }, nil
+}
+
+// openPool opens a database, which it migrates if need be. Usually there is no
+// need, which takes one connection to see, and the pool keeps that one.
+func openPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	pool, err := pgxpool.New(ctx, url)
 	if err != nil {
-		stop()
-		return nil, nil, fmt.Errorf("open the database: %w", err)
+		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	return pool, func() { pool.Close(); stop() }, nil
+	migrated := false
+	err = pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) (err error) {
+		migrated, err = timeseries.Migrated(ctx, conn.Conn(), nil)
+		return err
+	})
+	if err == nil && migrated {
+		return pool, nil
+	}
+	// What is wrong, if anything, is for prepare to explain.
+	pool.Reset()
+	if err := prepare(ctx, url); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return pool, nil
 }
 
 type migrateCmd struct {

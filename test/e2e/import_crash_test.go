@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/pgserver"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// bigFile is a session that an import copies over several connections.
+func bigFile() (text []byte, records int) {
+	const n = 4*timeseries.ChunkRecords + 1
+	var b bytes.Buffer
+	for i := range n {
+		b.Write(marshal(recordAt("big", i)))
+		b.WriteByte('\n')
+	}
+	return b.Bytes(), n
+}
+
+// halfImported starts an import of the file and returns when some of it is in
+// the database. The import waits for the rest of its input.
+func halfImported(t *testing.T, pool *pgxpool.Pool, text []byte, args ...string) (cmd *exec.Cmd, log *lockedBuffer) {
+	t.Helper()
+	log = &lockedBuffer{}
+	cmd = exec.Command(program(t), append([]string{"import", "--quiet", "-"}, args...)...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = environment(), log, log
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { in.Close(); _ = cmd.Process.Kill() })
+	go io.Copy(in, bytes.NewReader(text[:len(text)*4/5]))
+	deadline := time.Now().Add(30 * time.Second)
+	for loaded := 0; loaded < 2; {
+		if err := pool.QueryRow(t.Context(), `SELECT count(*) FROM ingest_batches`).Scan(&loaded); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("nothing is loaded\n%s", log)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return cmd, log
+}
+
+// nothingVisible wants the half import to be found nowhere, and to be removed.
+func nothingVisible(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	store := timeseries.New(pool, timeseries.Options{})
+	if s, err := store.Session(t.Context(), "big"); err != nil || s != nil {
+		t.Errorf("it can be seen: %+v, %v", s, err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for left := 1; left > 0; time.Sleep(10 * time.Millisecond) {
+		_, _ = store.PurgeDeleted(t.Context()) // the daemon may be at it
+		if err := pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM telemetry)`).Scan(&left); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d rows are left", left)
+		}
+	}
+}
+
+// An import is killed half-way: nothing of it is seen, all of it is removed,
+// and the same file is then stored once.
+func TestKillingAnImport(t *testing.T) {
+	t.Parallel()
+	c := newCLI(t)
+	text, n := bigFile()
+	cmd, _ := halfImported(t, c.pool, text, "--database-url", c.url)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	nothingVisible(t, c.pool)
+	file := c.file("big.ndjson", text)
+	c.imports(n, 0, "", file)
+	c.imports(0, n, "", file)
+	checkConsistent(t, c.pool)
+}
+
+// PostgreSQL is killed under an import, and comes back.
+func TestKillingPostgreSQLUnderAnImport(t *testing.T) {
+	t.Parallel()
+	bin := os.Getenv(pgserver.BinDirVariable)
+	if bin == "" {
+		bin, _ = filepath.Abs("../../.cache/pg/bin")
+	}
+	if _, err := pgserver.Find(t.Context(), bin, 0); err != nil {
+		t.Skipf("no server programs of the checkout's own (make db): %v", err)
+	}
+	dir := t.TempDir()
+	p := serve(t, "--data-dir", dir, "--pg-bindir", bin)
+	url, err := pgserver.Locate(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	text, n := bigFile()
+	cmd, log := halfImported(t, pool, text, "--data-dir", dir, "--pg-bindir", bin)
+	killAll(postmasterPID(t, dir))
+	_ = cmd.Process.Signal(os.Interrupt) // it may still be reading its input
+	if err := cmd.Wait(); err == nil {
+		t.Fatalf("the import did not fail\n%s", log)
+	}
+	pool.Reset()
+	deadline := time.Now().Add(40 * time.Second)
+	for pool.Ping(t.Context()) != nil {
+		if time.Now().After(deadline) {
+			t.Fatalf("PostgreSQL does not come back\n%s", p.log)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	nothingVisible(t, pool)
+	file := filepath.Join(dir, "big.ndjson")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{n, 0} {
+		again := exec.Command(program(t), "import", "--quiet", "--data-dir", dir, "--pg-bindir", bin, file)
+		again.Env = environment()
+		out, err := again.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), fmt.Sprintf("stored %d records", want)) {
+			t.Errorf("import %d: %v\n%s", i, err, out)
+		}
+	}
+	checkConsistent(t, pool)
+	pool.Close()
+	p.stop()
+}
