@@ -36,9 +36,9 @@ func analystViews() schema.Repeatable {
 
 // grantLevels lets analysts read the rollups themselves too.
 func grantLevels() string {
-	relations := make([]string, len(Levels))
-	for i, level := range Levels {
-		relations[i] = level.Relation
+	var relations []string
+	for _, r := range rollups() {
+		relations = append(relations, r.relation)
 	}
 	return fmt.Sprintf(`DO $$
 BEGIN

@@ -288,8 +288,7 @@ func (r *refresh) dirty(ctx context.Context) (ids []int64, spans []timeSpan, err
 	return ids, spans, err
 }
 
-// refreshSettings make aggregation hash, which it does on whole vectors of the
-// columnstore; TimescaleDB costs its sorted plans too low.
+// refreshSettings are those of the connection that refreshes.
 var refreshSettings = [][2]string{
 	{"statement_timeout", "0"},
 	{"jit", "off"},
@@ -327,11 +326,11 @@ func (r *refresh) keepHistory(ctx context.Context, spans []timeSpan, dirty []int
 		}
 	}
 	if lost && len(dirty) > 0 {
-		for i := range Levels {
+		for _, table := range r.catalog.tables {
 			_, err := r.conn.Exec(ctx, fmt.Sprintf(`
 				DELETE FROM %s m USING rollup_dirty d
 				WHERE d.id = ANY($1) AND m.session = d.session AND m.bucket < $2
-				  AND NOT EXISTS (SELECT FROM sessions s WHERE s.session = d.session)`, r.catalog.tables[i]), dirty, oldest)
+				  AND NOT EXISTS (SELECT FROM sessions s WHERE s.session = d.session)`, table), dirty, oldest)
 			if err != nil {
 				return nil, err
 			}
@@ -367,21 +366,31 @@ func (r *refresh) refresh(ctx context.Context, spans []timeSpan) error {
 			return err
 		}
 	}
-	for _, level := range Levels {
+	for _, rollup := range rollups() {
+		// What reads the records must hash, which it does on whole vectors of the
+		// columnstore: TimescaleDB costs its sorted plans too low. What reads a
+		// rollup may sort, so that neighbours in time lie together in the table.
+		sort := "on"
+		if rollup.finer == "" {
+			sort = "off"
+		}
+		if _, err := r.conn.Exec(ctx, "SET enable_sort = "+sort); err != nil {
+			return err
+		}
 		windows := make([]timeSpan, len(spans))
 		for i, s := range spans {
-			windows[i] = s.outward(level.Width)
+			windows[i] = s.outward(rollup.width)
 		}
 		windows = mergeSpans(windows, 0)
-		for gap := 10 * level.Width; len(windows) > maxWindows; gap *= 4 {
+		for gap := 10 * rollup.width; len(windows) > maxWindows; gap *= 4 {
 			windows = mergeSpans(windows, gap)
 		}
 		for _, w := range windows {
 			// It cannot run in a transaction block, nor with parameters in all versions.
 			_, err := r.conn.Exec(ctx, fmt.Sprintf("CALL refresh_continuous_aggregate('%s', %s, %s%s)",
-				level.Relation, timeLiteral(w.From), timeLiteral(w.To), r.catalog.refreshOptions))
+				rollup.relation, timeLiteral(w.From), timeLiteral(w.To), r.catalog.refreshOptions))
 			if err != nil {
-				return fmt.Errorf("%s from %v to %v: %w", level.Name, w.From, w.To, err)
+				return fmt.Errorf("%s from %v to %v: %w", rollup.relation, w.From, w.To, err)
 			}
 			r.result.Windows++
 		}

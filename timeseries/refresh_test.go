@@ -92,8 +92,8 @@ func TestRefreshCoversWhatChanged(t *testing.T) {
 	refresh(t, s)
 	speed := 99.0
 	store(t, s, "a", []runSample{{time: base.AddDate(-1, 0, 0), speed: &speed}})
-	if got := refresh(t, s); got.Windows != len(timeseries.Levels) {
-		t.Errorf("refreshed %d windows, want one of each level", got.Windows)
+	if got := refresh(t, s); got.Windows != len(allRollups()) {
+		t.Errorf("refreshed %d windows, want one of each rollup", got.Windows)
 	}
 	levelsEqualRecords(t, pool)
 }

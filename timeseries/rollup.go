@@ -12,6 +12,9 @@ type Level struct {
 	Name     string // as series answers name it
 	Relation string
 	Width    time.Duration
+	// States is the relation of the newest text states in each bucket; "" where
+	// the next finer level's serve.
+	States string
 }
 
 // Levels lists the rollups from the finest to the coarsest. Each width is a
@@ -21,15 +24,50 @@ type Level struct {
 // The two finest exist for windows from minutes to hours: at a thousand points
 // they are too narrow for 10 s and too wide to be read from the records in time.
 var Levels = []Level{
-	{"1s", "telemetry_1s", time.Second},
-	{"5s", "telemetry_5s", 5 * time.Second},
-	{"10s", "telemetry_10s", 10 * time.Second},
-	{"1m", "telemetry_1m", time.Minute},
-	{"10m", "telemetry_10m", 10 * time.Minute},
+	{"1s", "telemetry_1s", time.Second, "telemetry_states_1s"},
+	{"5s", "telemetry_5s", 5 * time.Second, ""},
+	{"10s", "telemetry_10s", 10 * time.Second, "telemetry_states_10s"},
+	{"1m", "telemetry_1m", time.Minute, "telemetry_states_1m"},
+	{"10m", "telemetry_10m", 10 * time.Minute, "telemetry_states_10m"},
 }
 
 // rollupStates are the text fields whose newest value the rollups keep.
 var rollupStates = []string{"motion_state", "driver_mode", "throttle_intensity", "brake_intensity"}
+
+// rollup is one relation that is made from the records.
+type rollup struct {
+	relation string
+	width    time.Duration
+	// finer is the relation that it is aggregated from where rollups are stored;
+	// "" is the records.
+	finer   string
+	comment string
+	columns []rollupColumn
+}
+
+// rollups lists all relations, each behind the one that it reads. States have
+// their own: an aggregate that takes the newest text keeps TimescaleDB from
+// aggregating whole vectors of the columnstore, and a refresh would take three
+// times as long for all metrics.
+func rollups() []rollup {
+	var list []rollup
+	finer := ""
+	for _, level := range Levels {
+		list = append(list, rollup{level.Relation, level.Width, finer,
+			fmt.Sprintf("Records by session and %v: lowest, highest, sum and count of every charted metric", level.Width), metricColumns()})
+		finer = level.Relation
+	}
+	finer = ""
+	for _, level := range Levels {
+		if level.States == "" {
+			continue
+		}
+		list = append(list, rollup{level.States, level.Width, finer,
+			fmt.Sprintf("Records by session and %v: the newest of each text state", level.Width), stateColumns()})
+		finer = level.States
+	}
+	return list
+}
 
 // rollupColumn is one column of every level.
 type rollupColumn struct {
@@ -39,20 +77,26 @@ type rollupColumn struct {
 	comment string
 }
 
-// rollupColumns gives the columns of the levels behind session and bucket.
-func rollupColumns() []rollupColumn {
+// stateColumns gives the columns of states behind session and bucket.
+func stateColumns() []rollupColumn {
+	var columns []rollupColumn
+	for _, name := range rollupStates {
+		columns = append(columns, rollupColumn{
+			name,
+			fmt.Sprintf("last(%[1]s, time) FILTER (WHERE %[1]s IS NOT NULL)", name),
+			fmt.Sprintf("last(%[1]s, bucket) FILTER (WHERE %[1]s IS NOT NULL)", name),
+			"Newest value in the bucket",
+		})
+	}
+	return columns
+}
+
+// metricColumns gives the columns of a level behind session and bucket.
+func metricColumns() []rollupColumn {
 	columns := []rollupColumn{
 		{"records", "count(*)", "sum(records)::bigint", "Records in the bucket, count"},
 		{"first_time", "min(time)", "min(first_time)", "Time of the bucket's oldest record, UTC"},
 		{"last_time", "max(time)", "max(last_time)", "Time of the bucket's newest record, UTC"},
-	}
-	for _, name := range rollupStates {
-		columns = append(columns, rollupColumn{
-			name,
-			fmt.Sprintf("last(%s, time)", name),
-			fmt.Sprintf("last(%s, last_time)", name),
-			"Newest value in the bucket",
-		})
 	}
 	for _, f := range Fields {
 		if !f.Charted {
@@ -72,29 +116,28 @@ func rollupColumns() []rollupColumn {
 	return columns
 }
 
-// rollupDDL gives the statements that make the levels: continuous aggregates,
+// rollupDDL gives the statements that make the rollups: continuous aggregates,
 // each reading the next finer one, or plain views over the records, from which
 // PostgreSQL drops the aggregates that a query does not ask for.
 //
-// There is no first and last of the metrics: they would keep the aggregation
-// of the columnstore from being vectorised, which makes a refresh five times
-// as long. Reads that need them find them by time in the records.
+// There is no first and last of the metrics, for the same reason that states
+// have relations of their own. Reads that need them find them by time in the
+// records.
 func rollupDDL(continuous bool) []string {
-	columns := rollupColumns()
 	var statements []string
-	for i, level := range Levels {
+	for _, r := range rollups() {
 		source, timeColumn := "telemetry", "time"
-		if continuous && i > 0 {
-			source, timeColumn = Levels[i-1].Relation, "bucket"
+		if continuous && r.finer != "" {
+			source, timeColumn = r.finer, "bucket"
 		}
 		var b strings.Builder
 		if continuous {
-			fmt.Fprintf(&b, "CREATE MATERIALIZED VIEW %s WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS\n", level.Relation)
+			fmt.Fprintf(&b, "CREATE MATERIALIZED VIEW %s WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS\n", r.relation)
 		} else {
-			fmt.Fprintf(&b, "CREATE VIEW %s AS\n", level.Relation)
+			fmt.Fprintf(&b, "CREATE VIEW %s AS\n", r.relation)
 		}
-		fmt.Fprintf(&b, "SELECT session, time_bucket(INTERVAL '%d seconds', %s) AS bucket", int(level.Width.Seconds()), timeColumn)
-		for _, c := range columns {
+		fmt.Fprintf(&b, "SELECT session, time_bucket(INTERVAL '%d seconds', %s) AS bucket", int(r.width.Seconds()), timeColumn)
+		for _, c := range r.columns {
 			expression := c.raw
 			if source != "telemetry" {
 				expression = c.coarse
@@ -105,21 +148,20 @@ func rollupDDL(continuous bool) []string {
 		if continuous {
 			b.WriteString("\nWITH NO DATA")
 		}
-		statements = append(statements, b.String(), rollupComments(level, columns))
+		statements = append(statements, b.String(), rollupComments(r))
 	}
 	return statements
 }
 
-func rollupComments(level Level, columns []rollupColumn) string {
+func rollupComments(r rollup) string {
 	var b strings.Builder
 	comment := func(column, text string) {
-		fmt.Fprintf(&b, "COMMENT ON COLUMN %s.%s IS %s;\n", level.Relation, column, quoteLiteral(text))
+		fmt.Fprintf(&b, "COMMENT ON COLUMN %s.%s IS %s;\n", r.relation, column, quoteLiteral(text))
 	}
-	fmt.Fprintf(&b, "COMMENT ON VIEW %s IS %s;\n", level.Relation,
-		quoteLiteral(fmt.Sprintf("Records by session and %v: lowest, highest, sum and count of every charted metric", level.Width)))
+	fmt.Fprintf(&b, "COMMENT ON VIEW %s IS %s;\n", r.relation, quoteLiteral(r.comment))
 	comment("session", "The run: sessions.session")
 	comment("bucket", "Start of the bucket, UTC")
-	for _, c := range columns {
+	for _, c := range r.columns {
 		comment(c.name, c.comment)
 	}
 	return b.String()

@@ -16,12 +16,11 @@ import (
 type catalog struct {
 	// version is that of the rollups' definition.
 	version string
-	// tables holds, by the order of Levels, the hypertable behind each level.
-	// It is nil on the Apache edition. Reads use it rather than the view: the
+	// tables holds the hypertable behind each rollup, by its relation. It is nil on the Apache edition. Reads use it rather than the view: the
 	// view joins what is materialized with the records behind its watermark,
 	// which costs more to plan than a read takes, and it would not show late
 	// records. rollup_progress says better what is materialized.
-	tables []string
+	tables map[string]string
 	// oldest is where the records began when this was read. What lies before is
 	// only in the rollups, if a retention policy dropped it.
 	oldest time.Time
@@ -107,17 +106,18 @@ func readCatalog(ctx context.Context, q querier) (*catalog, error) {
 	if c.oldest, err = oldestChunk(ctx, q); err != nil {
 		return nil, err
 	}
-	for _, level := range Levels {
-		table, _, err := materialization(ctx, q, level.Relation)
+	found := map[string]string{}
+	for _, r := range rollups() {
+		table, _, err := materialization(ctx, q, r.relation)
 		if err != nil {
 			return nil, err
 		}
 		if table == "" {
-			c.tables = nil // made by the Apache edition and not rebuilt yet
-			return c, nil
+			return c, nil // made by the Apache edition and not rebuilt yet
 		}
-		c.tables = append(c.tables, table)
+		found[r.relation] = table
 	}
+	c.tables = found
 	return c, nil
 }
 

@@ -3,6 +3,7 @@ package timeseries
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,8 +134,8 @@ func makeRollups(ctx context.Context, tx pgx.Tx, continuous bool, ddl []string) 
 	if err != nil {
 		return fmt.Errorf("keep rollups whose records are gone: %w", err)
 	}
-	for i := len(Levels) - 1; i >= 0; i-- {
-		if err := dropRollup(ctx, tx, Levels[i].Relation); err != nil {
+	for _, r := range slices.Backward(rollups()) {
+		if err := dropRollup(ctx, tx, r.relation); err != nil {
 			return err
 		}
 	}
@@ -184,7 +185,7 @@ func materialization(ctx context.Context, q querier, relation string) (table str
 	return table, columns, err
 }
 
-// orphans are the rows of one level whose records a retention policy dropped.
+// orphans are the rows of one rollup whose records a retention policy dropped.
 type orphans struct {
 	table   string // a temporary table
 	columns []string
@@ -194,15 +195,15 @@ type orphans struct {
 // policy that is nothing.
 func keepOrphans(ctx context.Context, tx pgx.Tx) (map[string]orphans, error) {
 	kept := map[string]orphans{}
-	for _, level := range Levels {
-		table, columns, err := materialization(ctx, tx, level.Relation)
+	for _, r := range rollups() {
+		table, columns, err := materialization(ctx, tx, r.relation)
 		if err != nil {
 			return nil, err
 		}
 		if table == "" {
 			continue
 		}
-		keep := "kept_" + level.Relation
+		keep := "kept_" + r.relation
 		tag, err := tx.Exec(ctx, fmt.Sprintf(`
 			CREATE TEMP TABLE %s ON COMMIT DROP AS
 			SELECT * FROM %s m
@@ -210,12 +211,12 @@ func keepOrphans(ctx context.Context, tx pgx.Tx) (map[string]orphans, error) {
 				(SELECT min(range_start) FROM timescaledb_information.chunks
 				 WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema()), 'infinity')
 			  AND EXISTS (SELECT FROM timescaledb_information.chunks
-				 WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema())`, keep, table), level.Width)
+				 WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema())`, keep, table), r.width)
 		if err != nil {
 			return nil, err
 		}
 		if tag.RowsAffected() > 0 {
-			kept[level.Relation] = orphans{keep, columns}
+			kept[r.relation] = orphans{keep, columns}
 		}
 	}
 	return kept, nil
@@ -270,10 +271,10 @@ func makePolicies(ctx context.Context, tx pgx.Tx, p Policies) error {
 	if p.KeepRecords > 0 {
 		statements = append(statements, fmt.Sprintf("SELECT add_retention_policy('telemetry', drop_after => %s)", interval(p.KeepRecords)))
 	}
-	for _, level := range Levels {
+	for _, r := range rollups() {
 		statements = append(statements,
-			fmt.Sprintf("SELECT remove_continuous_aggregate_policy('%s', if_exists => true)", level.Relation),
-			fmt.Sprintf("SELECT remove_retention_policy('%s', if_exists => true)", level.Relation))
+			fmt.Sprintf("SELECT remove_continuous_aggregate_policy('%s', if_exists => true)", r.relation),
+			fmt.Sprintf("SELECT remove_retention_policy('%s', if_exists => true)", r.relation))
 		if p.RefreshEvery > 0 {
 			// The window must not reach back to where retention dropped records:
 			// a refresh there would erase the rollups as well.
@@ -281,13 +282,13 @@ func makePolicies(ctx context.Context, tx pgx.Tx, p Policies) error {
 			if p.KeepRecords > 0 {
 				start = min(start, p.KeepRecords/2)
 			}
-			start = max(start, 4*level.Width)
+			start = max(start, 4*r.width)
 			statements = append(statements, fmt.Sprintf(
 				"SELECT add_continuous_aggregate_policy('%s', start_offset => %s, end_offset => %s, schedule_interval => %s)",
-				level.Relation, interval(start), interval(level.Width), interval(p.RefreshEvery)))
+				r.relation, interval(start), interval(r.width), interval(p.RefreshEvery)))
 		}
 		if p.KeepRollups > 0 {
-			statements = append(statements, fmt.Sprintf("SELECT add_retention_policy('%s', drop_after => %s)", level.Relation, interval(p.KeepRollups)))
+			statements = append(statements, fmt.Sprintf("SELECT add_retention_policy('%s', drop_after => %s)", r.relation, interval(p.KeepRollups)))
 		}
 	}
 	for _, statement := range statements {

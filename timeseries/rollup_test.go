@@ -31,6 +31,20 @@ func rollupColumns(t *testing.T, pool *pgxpool.Pool, relation string) []column {
 	return columns
 }
 
+// allRollups lists the relations, each behind the one that it reads.
+func allRollups() []string {
+	var relations []string
+	for _, level := range timeseries.Levels {
+		relations = append(relations, level.Relation)
+	}
+	for _, level := range timeseries.Levels {
+		if level.States != "" {
+			relations = append(relations, level.States)
+		}
+	}
+	return relations
+}
+
 func TestRollupColumns(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
@@ -38,6 +52,9 @@ func TestRollupColumns(t *testing.T) {
 	want := []column{
 		{"session", "integer"}, {"bucket", "timestamp with time zone"}, {"records", "bigint"},
 		{"first_time", "timestamp with time zone"}, {"last_time", "timestamp with time zone"},
+	}
+	states := []column{
+		{"session", "integer"}, {"bucket", "timestamp with time zone"},
 		{"motion_state", "text"}, {"driver_mode", "text"}, {"throttle_intensity", "text"}, {"brake_intensity", "text"},
 	}
 	for _, f := range timeseries.Fields {
@@ -51,6 +68,11 @@ func TestRollupColumns(t *testing.T) {
 	for _, level := range timeseries.Levels {
 		if diff := cmp.Diff(want, rollupColumns(t, pool, level.Relation)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", level.Relation, diff)
+		}
+		if level.States != "" {
+			if diff := cmp.Diff(states, rollupColumns(t, pool, level.States)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", level.States, diff)
+			}
 		}
 		var comment string
 		err := pool.QueryRow(t.Context(), `
@@ -82,9 +104,9 @@ func TestRollupsAreRebuilt(t *testing.T) {
 	url := dbtest.URL(t)
 	oids := func() []uint32 {
 		var list []uint32
-		for _, level := range timeseries.Levels {
+		for _, relation := range allRollups() {
 			var oid uint32
-			if err := pool.QueryRow(t.Context(), "SELECT $1::regclass::oid", level.Relation).Scan(&oid); err != nil {
+			if err := pool.QueryRow(t.Context(), "SELECT $1::regclass::oid", relation).Scan(&oid); err != nil {
 				t.Fatal(err)
 			}
 			list = append(list, oid)
@@ -108,7 +130,7 @@ func TestRollupsAreRebuilt(t *testing.T) {
 	}
 	for i, oid := range oids() {
 		if oid == before[i] {
-			t.Errorf("%s was not made again", timeseries.Levels[i].Name)
+			t.Errorf("%s was not made again", allRollups()[i])
 		}
 	}
 	var refreshed int
@@ -129,11 +151,11 @@ func TestRollupsFollowTheEdition(t *testing.T) {
 		t.Skip("the Apache edition cannot make continuous aggregates")
 	}
 	var drop strings.Builder
-	for _, level := range slices.Backward(timeseries.Levels) {
-		drop.WriteString("DROP MATERIALIZED VIEW " + level.Relation + " CASCADE;")
+	for _, relation := range slices.Backward(allRollups()) {
+		drop.WriteString("DROP MATERIALIZED VIEW " + relation + " CASCADE;")
 	}
-	for _, level := range timeseries.Levels {
-		drop.WriteString("CREATE VIEW " + level.Relation + " AS SELECT session, time AS bucket FROM telemetry;")
+	for _, relation := range allRollups() {
+		drop.WriteString("CREATE VIEW " + relation + " AS SELECT session, time AS bucket FROM telemetry;")
 	}
 	if _, err := pool.Exec(t.Context(), drop.String()+"UPDATE repeatable_objects SET version = 'apache'"); err != nil {
 		t.Fatal(err)
@@ -145,8 +167,8 @@ func TestRollupsFollowTheEdition(t *testing.T) {
 	if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM timescaledb_information.continuous_aggregates WHERE NOT materialized_only").Scan(&continuous); err != nil {
 		t.Fatal(err)
 	}
-	if continuous != len(timeseries.Levels) {
-		t.Errorf("%d continuous aggregates, want %d", continuous, len(timeseries.Levels))
+	if continuous != len(allRollups()) {
+		t.Errorf("%d continuous aggregates, want %d", continuous, len(allRollups()))
 	}
 }
 
@@ -206,13 +228,13 @@ func TestRollupsOutliveRecords(t *testing.T) {
 	}
 	refresh(t, s)
 	check("after a deletion")
-	for _, level := range timeseries.Levels {
+	for _, relation := range allRollups() {
 		var sessions int
-		if err := pool.QueryRow(t.Context(), "SELECT count(DISTINCT session) FROM "+level.Relation).Scan(&sessions); err != nil {
+		if err := pool.QueryRow(t.Context(), "SELECT count(DISTINCT session) FROM "+relation).Scan(&sessions); err != nil {
 			t.Fatal(err)
 		}
 		if sessions != 1 {
-			t.Errorf("%s holds %d sessions, want the one that was kept", level.Name, sessions)
+			t.Errorf("%s holds %d sessions, want the one that was kept", relation, sessions)
 		}
 	}
 }
@@ -248,7 +270,7 @@ func TestPolicies(t *testing.T) {
 		}
 		return
 	}
-	if len(all) != 2+2*len(timeseries.Levels) {
+	if len(all) != 2+2*len(allRollups()) {
 		t.Errorf("policies: %v", all)
 	}
 }

@@ -140,4 +140,40 @@ func levelsEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 			t.Errorf("%d buckets of %s differ from the records, such as session and bucket %s", wrong, level.Name, example)
 		}
 	}
+	statesEqualRecords(t, pool)
+}
+
+// statesEqualRecords does the same with the newest states. Of records that
+// share a timestamp, any may be the newest.
+func statesEqualRecords(t testing.TB, pool *pgxpool.Pool) {
+	t.Helper()
+	for _, level := range timeseries.Levels {
+		if level.States == "" {
+			continue
+		}
+		var wrong int
+		var example string
+		err := pool.QueryRow(t.Context(), fmt.Sprintf(`
+			WITH raw AS (
+				SELECT session, time_bucket(INTERVAL '%[2]d seconds', time) AS bucket, max(time) FILTER (WHERE driver_mode IS NOT NULL) AS newest
+				FROM telemetry GROUP BY 1, 2
+			), modes AS (
+				SELECT raw.session, raw.bucket, array_agg(t.driver_mode) FILTER (WHERE t.driver_mode IS NOT NULL) AS modes
+				FROM raw LEFT JOIN telemetry t ON t.session = raw.session AND t.time = raw.newest
+				GROUP BY 1, 2
+			), joined AS (
+				SELECT coalesce(m.session, l.session) AS session, coalesce(m.bucket, l.bucket) AS bucket,
+				       m.session IS NOT NULL AND l.session IS NOT NULL
+				       AND coalesce(l.driver_mode = ANY(m.modes), m.modes IS NULL AND l.driver_mode IS NULL) AS equal
+				FROM modes m FULL JOIN %[1]s l USING (session, bucket)
+			)
+			SELECT count(*), coalesce(min(session || ' ' || bucket), '') FROM joined WHERE equal IS NOT TRUE`,
+			level.States, int(level.Width.Seconds()))).Scan(&wrong, &example)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wrong > 0 {
+			t.Errorf("%d buckets of %s differ from the records, such as session and bucket %s", wrong, level.States, example)
+		}
+	}
 }

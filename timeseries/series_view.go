@@ -163,7 +163,7 @@ func (v *view) relation(level int) (table, timeColumn string) {
 	if level == raw {
 		return "telemetry", "time"
 	}
-	return v.catalog.tables[level], "bucket"
+	return v.catalog.tables[Levels[level].Relation], "bucket"
 }
 
 // slab is a range that one level serves exactly: whole buckets, none dirty.

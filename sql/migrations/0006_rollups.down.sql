@@ -4,7 +4,7 @@ DO $$
 DECLARE
     relation text;
 BEGIN
-    FOREACH relation IN ARRAY ARRAY['telemetry_10m', 'telemetry_1m', 'telemetry_10s', 'telemetry_5s', 'telemetry_1s'] LOOP
+    FOREACH relation IN ARRAY ARRAY['telemetry_states_10m', 'telemetry_states_1m', 'telemetry_states_10s', 'telemetry_states_1s', 'telemetry_10m', 'telemetry_1m', 'telemetry_10s', 'telemetry_5s', 'telemetry_1s'] LOOP
         IF EXISTS (SELECT FROM timescaledb_information.continuous_aggregates WHERE view_name = relation AND view_schema = current_schema()) THEN
             EXECUTE format('DROP MATERIALIZED VIEW %I CASCADE', relation);
         ELSE

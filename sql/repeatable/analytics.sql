@@ -44,8 +44,10 @@ BEGIN
                    THEN t.latitude_sum / nullif(t.latitude_count, 0) END AS lat,
                CASE WHEN (t.latitude_min > 0 OR t.latitude_max < 0 OR t.longitude_min > 0 OR t.longitude_max < 0)
                    THEN t.longitude_sum / nullif(t.longitude_count, 0) END AS lon,
-               t.driver_mode AS mode
+               m.driver_mode AS mode
         FROM telemetry_1s t
+        LEFT JOIN telemetry_states_1s m ON m.session = run.session AND m.bucket = t.bucket
+             AND m.bucket >= date_trunc('second', run.first_time) AND m.bucket <= run.last_time
         WHERE t.session = run.session AND t.bucket >= date_trunc('second', run.first_time) AND t.bucket <= run.last_time
         WINDOW w AS (ORDER BY t.bucket)
     ) r
@@ -236,7 +238,8 @@ DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'telemetry_analyst') THEN
         GRANT USAGE ON SCHEMA analytics TO telemetry_analyst;
-        GRANT SELECT ON sessions, telemetry, telemetry_1s, telemetry_5s, telemetry_10s, telemetry_1m, telemetry_10m TO telemetry_analyst;
+        GRANT SELECT ON sessions, telemetry, telemetry_1s, telemetry_5s, telemetry_10s, telemetry_1m, telemetry_10m,
+            telemetry_states_1s, telemetry_states_10s, telemetry_states_1m, telemetry_states_10m TO telemetry_analyst;
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA analytics TO telemetry_analyst;
     END IF;
 END
