@@ -18,6 +18,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/realtime"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 var gapFor = flag.Duration("gap", 4*time.Second, "how long the gap test runs; drops and outages grow with it")
@@ -140,23 +141,90 @@ func (d *diary) len() int {
 	return len(d.ids)
 }
 
-// Three instances take in 50 records a second; one client drops its connection
-// at random and turns to another instance, one stays; the database goes away
-// in between. Both end with exactly the records of the database, in order.
+// race is what the gap tests go through: three instances, each with a way to
+// the database that can be cut.
+type race struct {
+	links     [3]link
+	instances [3]*instance
+}
+
+func newRace(t *testing.T, url string) *race {
+	t.Helper()
+	r := &race{}
+	for i := range r.instances {
+		r.instances[i] = start(t, url, setup{
+			hub:  realtime.HubOptions{Tick: 50 * time.Millisecond, MaxBackOff: 200 * time.Millisecond},
+			pool: r.links[i].through(4),
+		})
+	}
+	return r
+}
+
+// away cuts all instances off the database for a while.
+func (r *race) away(length time.Duration) {
+	for i := range r.links {
+		r.links[i].set(true)
+	}
+	time.Sleep(length)
+	for i := range r.links {
+		r.links[i].set(false)
+	}
+}
+
+// The links to the database are cut twice, and its backends killed once.
 func TestNoGaps(t *testing.T) {
 	t.Parallel()
 	if dbtest.SingleBackend(t) {
 		t.Skip("needs several connections")
 	}
-	url := dbtest.URL(t)
-	var links [3]link
-	var instances [3]*instance
-	for i := range instances {
-		instances[i] = start(t, url, setup{
-			hub:  realtime.HubOptions{Tick: 50 * time.Millisecond, MaxBackOff: 200 * time.Millisecond},
-			pool: links[i].through(4),
-		})
+	r := newRace(t, dbtest.URL(t))
+	r.run(t, func(outage int) {
+		if outage != 1 {
+			r.away(*gapFor / 16)
+			return
+		}
+		_, err := r.instances[0].pool.Exec(t.Context(), `
+			SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// PostgreSQL is stopped and started again twice, and its links cut once.
+func TestNoGapsWhenPostgresRestarts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	server := ownServer(t, dir)
+	stop := func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := server.Stop(ctx); err != nil {
+			t.Error(err)
+		}
 	}
+	t.Cleanup(func() { stop() })
+	if err := schema.Migrate(t.Context(), server.URL()); err != nil {
+		t.Fatal(err)
+	}
+	r := newRace(t, server.URL())
+	r.run(t, func(outage int) {
+		if outage == 1 {
+			r.away(*gapFor / 16)
+			return
+		}
+		stop()
+		server = ownServer(t, dir)
+	})
+}
+
+// run lets the three instances take in 50 records a second, while one client
+// drops its connection at random and turns to another instance, and one stays.
+// Three times the database is interrupted. Both clients must end with exactly
+// the records of the database, in order.
+func (r *race) run(t *testing.T, interrupt func(outage int)) {
+	instances := &r.instances
 	instances[0].ingest(t, "run", 0, 1)
 
 	ctx, stop := context.WithCancel(t.Context())
@@ -238,26 +306,10 @@ func TestNoGaps(t *testing.T) {
 		clients <- nil
 	}()
 
-	// Twice the database is gone for all, once its backends are killed.
 	pause := *gapFor / 4
 	for outage := range 3 {
 		time.Sleep(pause)
-		if outage == 1 {
-			_, err := instances[0].pool.Exec(t.Context(), `
-				SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-				WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`)
-			if err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		for i := range links {
-			links[i].set(true)
-		}
-		time.Sleep(pause / 4)
-		for i := range links {
-			links[i].set(false)
-		}
+		interrupt(outage)
 	}
 	time.Sleep(pause)
 	stop()
