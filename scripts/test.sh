@@ -84,10 +84,10 @@ pglite_tests() {
 	# It is one process with one thread, so packages go one after the other, and
 	# only those with a database in which the edition can make a difference:
 	# accounts, dashboards and the protocol's records are plain tables, and what
-	# test/e2e sends the daemon the tests of the store send it, too.
+	# test/e2e and the page ask of the daemon the tests of the store ask, too.
 	local packages
 	packages=$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... |
-		grep internal/dbtest | cut -d ' ' -f 1 | grep -vE '/(api/convex|auth|dashboard|test/e2e)$')
+		grep internal/dbtest | cut -d ' ' -f 1 | grep -vE '/(api/convex|auth|dashboard|test/browser|test/e2e)$')
 	node test/pglite/adapter.mjs -- go test -timeout 20m -p 1 $packages
 }
 
