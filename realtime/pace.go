@@ -3,98 +3,158 @@ package realtime
 import (
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// pace starts the flushers of connections a few at a time. A message for a
-// thousand connections would otherwise put a thousand goroutines before
-// everything else that the daemon has to do, an upload among them.
+// pace writes to connections, a few at a time: half the processors at most, so
+// that a message for a thousand connections never stands between an upload and
+// the answers it waits for. (While all of the scheduler's processors have
+// something to run, it looks for what has arrived from the network only every
+// 10 ms.)
 //
 // A write that blocks, because a client does not read, must not hold up the
-// others: writers that make no progress for a moment no longer count.
+// others: a worker that makes no progress for a moment is replaced.
 type pace struct {
-	limit int64
-	wake  chan struct{} // something is ready
-	freed chan struct{} // a flusher has ended
+	limit int
+	wake  chan struct{} // there is a worker to watch
 	quit  chan struct{}
 
-	pending atomic.Int64 // connections that are, or are to be, written to
-	running atomic.Int64 // flushers
-
-	mu    sync.Mutex
-	ready []*peer
+	mu      sync.Mutex
+	ready   []*peer // to be written to, from head on
+	head    int
+	workers map[*paceWorker]struct{} // those that are not stuck
+	writing int                      // connections that workers have taken
+	stuck   int                      // of those, the ones whose clients do not read
 }
 
-// stuckAfter is how long the pace waits for a flusher to end.
+// paceWorker writes to one connection after the other.
+type paceWorker struct {
+	taken int // connections so far
+	seen  int // taken, when it was last looked at
+	stuck bool
+}
+
+// stuckAfter is how long the pace waits for a write to end.
 const stuckAfter = 2 * time.Millisecond
 
 func newPace() *pace {
 	return &pace{
-		limit: int64(4 * runtime.GOMAXPROCS(0)),
-		wake:  make(chan struct{}, 1), freed: make(chan struct{}, 1), quit: make(chan struct{}),
+		limit: max(1, runtime.GOMAXPROCS(0)/2),
+		wake:  make(chan struct{}, 1), quit: make(chan struct{}),
+		workers: map[*paceWorker]struct{}{},
 	}
 }
 
 // add lets a connection be written to when its turn comes.
 func (c *pace) add(p *peer) {
-	c.pending.Add(1)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.ready = append(c.ready, p)
-	c.mu.Unlock()
+	c.hire()
+}
+
+// hire sees to it that there is a worker; c.mu is held.
+func (c *pace) hire() {
+	if len(c.workers) >= c.limit || c.head == len(c.ready) {
+		return
+	}
+	w := &paceWorker{}
+	c.workers[w] = struct{}{}
+	go c.work(w)
 	notify(c.wake)
 }
 
-// done is the end of a flusher.
-func (c *pace) done() {
-	c.pending.Add(-1)
-	c.running.Add(-1)
-	notify(c.freed)
+// waiting is the number of connections that are, or are to be, written to, but
+// for those whose clients do not read.
+func (c *pace) waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.ready) - c.head + c.writing - c.stuck
 }
 
-// waiting is the number of connections that are, or are to be, written to.
-func (c *pace) waiting() int64 { return c.pending.Load() }
-
-func (c *pace) stop() { close(c.quit) }
-
-// run starts flushers until stop.
-func (c *pace) run() {
-	timer := time.NewTimer(stuckAfter)
-	defer timer.Stop()
-	var batch []*peer
-	stuck := int64(0) // running, but waiting for slow clients
+func (c *pace) work(w *paceWorker) {
 	for {
+		p := c.next(w)
+		if p == nil {
+			return
+		}
+		p.flush()
 		c.mu.Lock()
-		batch, c.ready = c.ready, batch[:0]
+		c.writing--
+		if w.stuck {
+			c.stuck--
+		}
 		c.mu.Unlock()
-		if len(batch) == 0 {
-			select {
-			case <-c.wake:
-			case <-c.quit:
-				return
-			}
-			continue
-		}
-		for i, p := range batch {
-			for {
-				running := c.running.Load()
-				stuck = min(stuck, running)
-				if running-stuck < c.limit {
-					break
-				}
-				timer.Reset(stuckAfter)
-				select {
-				case <-c.freed:
-				case <-timer.C:
-					stuck = c.running.Load()
-				}
-			}
-			batch[i] = nil
-			c.running.Add(1)
-			go p.flush()
-		}
 	}
 }
+
+// next gives the worker a connection, or nil when it is not needed any more.
+func (c *pace) next(w *paceWorker) *peer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w.stuck { // it goes on unless its place was taken
+		if len(c.workers) >= c.limit {
+			return nil
+		}
+		w.stuck = false
+		c.workers[w] = struct{}{}
+		notify(c.wake)
+	}
+	if c.head == len(c.ready) {
+		c.ready, c.head = c.ready[:0], 0
+		delete(c.workers, w)
+		return nil
+	}
+	p := c.ready[c.head]
+	c.ready[c.head] = nil
+	c.head++
+	c.writing++
+	w.taken++
+	return p
+}
+
+// run replaces workers that are stuck, until stop.
+func (c *pace) run() {
+	ticker := time.NewTicker(stuckAfter)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-c.quit:
+			return
+		case <-ticker.C:
+		}
+		if c.look() {
+			continue
+		}
+		ticker.Stop()
+		select {
+		case <-c.wake:
+		case <-c.quit:
+			return
+		}
+		ticker.Reset(stuckAfter)
+	}
+}
+
+// look replaces workers that made no progress since the last time, and reports
+// whether there are others.
+func (c *pace) look() (more bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for w := range c.workers {
+		if w.taken != w.seen || w.taken == 0 {
+			w.seen = w.taken
+			continue
+		}
+		w.stuck = true
+		c.stuck++
+		delete(c.workers, w)
+	}
+	c.hire()
+	return len(c.workers) > 0
+}
+
+func (c *pace) stop() { close(c.quit) }
 
 // notify sets a flag that is a channel.
 func notify(c chan struct{}) {

@@ -23,9 +23,9 @@ type transport interface {
 
 // peer is one connection: its outbound queue and its subscriptions.
 //
-// Nobody but its flusher writes to the connection. The flusher is a goroutine
-// that exists only while there is something to write, so an idle connection
-// costs the goroutine that reads from it and nothing else.
+// Nobody but its flusher writes to the connection. The stream's pace flushes it
+// while there is something to write, so an idle connection costs the goroutine
+// that reads from it and nothing else.
 type peer struct {
 	stream *Stream
 	out    transport
@@ -177,7 +177,6 @@ func (p *peer) restart(s *subscription, reason string) {
 // flush writes the queue until it is empty.
 func (p *peer) flush() {
 	defer p.stream.work.Done()
-	defer p.stream.pace.done()
 	for {
 		p.mu.Lock()
 		if p.closed {

@@ -186,7 +186,6 @@ func (st *Stream) deliver(ctx context.Context) {
 		case <-kick:
 		case <-retry:
 		}
-		st.breathe(ctx)
 		if err := st.read(ctx); err != nil {
 			if ctx.Err() != nil {
 				return
@@ -196,29 +195,58 @@ func (st *Stream) deliver(ctx context.Context) {
 			continue
 		}
 		failed = 0
+		st.breathe(ctx)
 	}
 }
 
-// Pauses that let the machine write what it has before there is more.
+// What breathe goes by.
 const (
-	longestBreath = 40 * time.Millisecond
-	shortBreath   = time.Millisecond
+	// A round is the writing of a message to a crowd. After one that took as
+	// long as evenRound, there is nothing new for just as long; after one that
+	// took twice as long, for four times that.
+	evenRound = 12 * time.Millisecond
+	// longestRound and longestRest bound how late a record may be on a machine
+	// that has no time for it.
+	longestRound = 150 * time.Millisecond
+	longestRest  = 60 * time.Millisecond
+	// crowd is how many connections may still have to be written to when the
+	// next message is made.
+	crowd  = 16
+	glance = time.Millisecond
 )
 
-// breathe waits a little while most connections are still being written to.
-// On a machine that cannot keep up with every commit, several of them then
-// make one message: fewer, larger writes instead of a queue that grows. A few
-// slow clients do not hold up the others.
+// breathe waits until most connections were written to, and then for a time
+// that grows with the square of how long that took, so that fan-out takes its share of the
+// machine and no more: where there are many screens, or something else to do,
+// several commits make one message. A thousand screens of a 50 Hz car would
+// otherwise take both cores of a small machine from the uploads, for messages
+// that no eye can tell apart. A few slow clients do not hold up the others.
 func (st *Stream) breathe(ctx context.Context) {
 	st.mu.Lock()
-	enough := int64(max(16, len(st.peers)/10))
+	enough := max(crowd, len(st.peers)/10)
 	st.mu.Unlock()
-	for end := time.Now().Add(longestBreath); st.pace.waiting() > enough && time.Now().Before(end); {
-		select {
-		case <-ctx.Done():
+	if st.pace.waiting() <= enough {
+		return
+	}
+	begun := time.Now()
+	for st.pace.waiting() > enough && time.Since(begun) < longestRound {
+		if !pause(ctx, glance) {
 			return
-		case <-time.After(shortBreath):
 		}
+	}
+	took := time.Since(begun)
+	pause(ctx, min(took*took/evenRound, longestRest))
+}
+
+// pause sleeps; it reports whether ctx still goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 type benchCmd struct {
 	databaseFlags
-	Suites []string `arg:"" optional:"" help:"What to measure: ingest, series, live, scale. Default: everything."`
+	Suites []string `arg:"" optional:"" help:"What to measure: ingest, series, live, screens, scale. Default: everything."`
 	Rows   int      `default:"100000" help:"Records of each ingest case."`
 
 	ReplicaURL string `placeholder:"URL" help:"A streaming replica of the database, for the suite scale."`

@@ -53,6 +53,7 @@ func Suites() []Suite {
 		{"series", "reads of one long session at every zoom, beside a GROUP BY of its records", series},
 		{"live", "from the start of an upload to every screen, at 50 commits/s", live},
 		{"scale", "one, two and three instances; reads with and without a replica", scale},
+		{"screens", "uploads of 200 records beside a 50 Hz car that 1,000 screens watch, and that none does", watched},
 	}
 }
 

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -16,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -162,78 +160,42 @@ func scaleLive(ctx context.Context, e *Env, instances []*Process) error {
 		if err := car.upload(ctx); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		var readers sync.WaitGroup
-		var count atomic.Bool
-		var mu sync.Mutex
-		var all []float64
-		for i := range scaleSockets {
-			s, err := dialLive(instances[i%n].URL, car.session())
-			if err != nil {
-				cancel()
-				return err
-			}
-			defer s.conn.Close()
-			readers.Go(func() {
-				took := scaleRead(s.conn, car, &count)
-				mu.Lock()
-				defer mu.Unlock()
-				all = append(all, took...)
-			})
-			context.AfterFunc(ctx, func() { s.conn.Close() })
+		urls := []string{}
+		for _, at := range instances[:n] {
+			urls = append(urls, at.URL)
 		}
+		screens, err := openScreens(urls, car, scaleSockets, 0)
+		if err != nil {
+			return err
+		}
+		defer screens.Close()
 		polls := func() (sum float64) {
 			for _, p := range instances {
 				sum += metric(ctx, p, "telemetryd_hub_polls_total")
 			}
 			return sum
 		}
-		err := car.drive(ctx, 2*time.Second, nil)
-		asked, daemons, one := polls(), busy(instances), busy(instances[:1])
+		for int(screens.live.Load()) < scaleSockets {
+			if err := car.drive(ctx, time.Second, nil); err != nil {
+				return err
+			}
+		}
+		screens.measureFrom.Store(int64(len(car.sent)) + 1)
+		asked, daemons, one, messages := polls(), busy(instances), busy(instances[:1]), screens.messages.Load()
 		begun := time.Now()
-		count.Store(true)
-		err = errors.Join(err, car.drive(ctx, scaleWindow, nil))
-		count.Store(false)
-		seconds := time.Since(begun).Seconds()
-		queries, cores, oneCore := (polls()-asked)/seconds, (busy(instances)-daemons).Seconds()/seconds, (busy(instances[:1])-one).Seconds()/seconds
-		cancel()
-		readers.Wait()
-		if err != nil {
+		if err := car.drive(ctx, scaleWindow, nil); err != nil {
 			return err
 		}
+		seconds := time.Since(begun).Seconds()
+		queries, cores, oneCore := (polls()-asked)/seconds, (busy(instances)-daemons).Seconds()/seconds, (busy(instances[:1])-one).Seconds()/seconds
+		messages = screens.messages.Load() - messages
+		screens.Close()
+		all := screens.Latencies()
 		slices.Sort(all)
-		t.row(n, int(float64(len(all))/seconds), quantile(all, 0.5), quantile(all, 0.99), queries, cores, oneCore)
+		t.row(n, int(float64(messages)/seconds), quantile(all, 0.5), quantile(all, 0.99), queries, cores, oneCore)
 	}
 	t.flush()
 	return nil
-}
-
-// scaleRead gives how long records took, in ms, while they count.
-func scaleRead(conn io.Reader, car *liveCar, count *atomic.Bool) (took []float64) {
-	r := bufio.NewReaderSize(conn, 8<<10)
-	var payload []byte
-	for {
-		_, body, err := readFrame(r, payload[:0])
-		if err != nil {
-			return took
-		}
-		payload = body
-		now := time.Now()
-		if !count.Load() || !bytes.HasPrefix(body, []byte(`{"type":"records"`)) {
-			continue
-		}
-		for rest := body; ; {
-			i := bytes.Index(rest, idMember)
-			if i < 0 {
-				break
-			}
-			rest = rest[i+len(idMember):]
-			end := bytes.IndexAny(rest, ",}")
-			if id, err := strconv.Atoi(string(rest[:max(end, 0)])); err == nil && id > 0 {
-				took = append(took, now.Sub(car.sentAt(id)).Seconds()*1000)
-			}
-		}
-	}
 }
 
 // scaleReads reads charts and exports with and without a replica.
