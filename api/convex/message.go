@@ -16,6 +16,9 @@ type clientMessage struct {
 	ConnectionCount      int64   `json:"connectionCount"`
 	LastCloseReason      *string `json:"lastCloseReason"`
 	MaxObservedTimestamp *string `json:"maxObservedTimestamp"`
+	// ClientTs is the client's clock, in ms since 1970. Old clients do not
+	// send it, and it may be off by any amount.
+	ClientTs *float64 `json:"clientTs"`
 
 	// Authenticate and ModifyQuerySet
 	BaseVersion int64 `json:"baseVersion"`

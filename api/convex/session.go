@@ -68,6 +68,7 @@ type session struct {
 	received version // what the client has sent
 	current  version // the end of the newest transition
 	identity identity
+	skew     *float64 // how far ahead the client's clock is, in ms; nil: it did not say
 	queries  map[int64]*query
 	removed  []int64 // to be reported
 	fresh    int64   // queries that are added need a result from then or later
@@ -259,7 +260,13 @@ func (c *session) update() {
 		b = append(b, `{"type":"QueryRemoved","queryId":`...)
 		b = append(strconv.AppendInt(b, id, 10), '}')
 	}
-	m.add(append(b, `]}`...))
+	b = append(b, ']')
+	if c.skew != nil {
+		// Newer clients time the refresh of a token by the server's clock so.
+		b = strconv.AppendFloat(append(b, `,"clientClockSkew":`...), *c.skew, 'f', -1, 64)
+		b = strconv.AppendInt(append(b, `,"serverTs":`...), c.server.clock.now(), 10)
+	}
+	m.add(append(b, '}'))
 	c.removed, c.owed, c.cover = nil, false, 0
 	c.current = end
 	c.sending = true

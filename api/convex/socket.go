@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -212,6 +213,11 @@ func (k *socket) handle(b []byte) bool {
 
 func (k *socket) connect(m *clientMessage) bool {
 	s, c := k.server, k.session
+	var skew *float64
+	if m.ClientTs != nil {
+		ahead := *m.ClientTs - math.Floor(float64(s.clock.now())/1e6)
+		skew = &ahead
+	}
 	for deadline := time.Now().Add(catchUp); m.observed > s.clock.now(); {
 		if time.Now().After(deadline) {
 			s.log.Warn("a client has seen a later timestamp than the database's clock gives", "ahead", time.Duration(m.observed-s.clock.now()))
@@ -226,7 +232,7 @@ func (k *socket) connect(m *clientMessage) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.id = m.SessionID
+	c.id, c.skew = m.SessionID, skew
 	if m.ConnectionCount > 0 || m.MaxObservedTimestamp != nil {
 		// It may come from another instance, where it has seen more than what
 		// this one still holds as the newest results.

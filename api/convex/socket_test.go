@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -739,6 +740,44 @@ func TestSyncQueryOutlivesABrokenDatabase(t *testing.T) {
 	eventually(t, "the query to be tried again", func() bool { return b.runs.Load() > before+2 })
 	b.failWith(nil)
 	c.want("Transition", `{"type":"QueryUpdated","queryId":0,"value":["a"]`)
+}
+
+// A client learns how its clock differs from the server's, if it told its own.
+func TestSyncTellsClockSkew(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	const ahead = 3_600_000 // ms
+	for _, test := range []struct {
+		name, clientTs string
+		told           bool
+	}{
+		{"a clock that is an hour ahead", fmt.Sprintf(`,"clientTs":%d`, time.Now().UnixMilli()+ahead), true},
+		{"a client that does not say", "", false},
+	} {
+		c, _, err := dial(t, b.url, "/api/1.48.0/sync", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.send(`{"type":"Connect","sessionId":"s1","connectionCount":0,"lastCloseReason":"InitialConnect"%s}`, test.clientTs)
+		c.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[]}`)
+		var got struct{ ClientClockSkew, ServerTs *float64 }
+		if err := json.Unmarshal([]byte(c.want("Transition", "").raw), &got); err != nil {
+			t.Fatal(err)
+		}
+		if (got.ClientClockSkew != nil) != test.told || (got.ServerTs != nil) != test.told {
+			t.Errorf("%s: %+v", test.name, got)
+			continue
+		}
+		if !test.told {
+			continue
+		}
+		if off := math.Abs(*got.ClientClockSkew - ahead); off > 60_000 {
+			t.Errorf("%s: the skew is off by %v ms", test.name, off)
+		}
+		if off := math.Abs(*got.ServerTs/1e6 - float64(time.Now().UnixMilli())); off > 60_000 {
+			t.Errorf("%s: the server's time is off by %v ms", test.name, off)
+		}
+	}
 }
 
 func FuzzParseMessage(f *testing.F) {
