@@ -288,7 +288,9 @@ func (r *refresh) dirty(ctx context.Context) (ids []int64, spans []timeSpan, err
 	return ids, spans, err
 }
 
-// refreshSettings are those of the connection that refreshes.
+// refreshSettings make aggregation hash, which it does on whole vectors of the
+// columnstore; TimescaleDB costs its sorted plans too low, and rows of rollups
+// are too wide to sort.
 var refreshSettings = [][2]string{
 	{"statement_timeout", "0"},
 	{"jit", "off"},
@@ -367,16 +369,6 @@ func (r *refresh) refresh(ctx context.Context, spans []timeSpan) error {
 		}
 	}
 	for _, rollup := range rollups() {
-		// What reads the records must hash, which it does on whole vectors of the
-		// columnstore: TimescaleDB costs its sorted plans too low. What reads a
-		// rollup may sort, so that neighbours in time lie together in the table.
-		sort := "on"
-		if rollup.finer == "" {
-			sort = "off"
-		}
-		if _, err := r.conn.Exec(ctx, "SET enable_sort = "+sort); err != nil {
-			return err
-		}
 		windows := make([]timeSpan, len(spans))
 		for i, s := range spans {
 			windows[i] = s.outward(rollup.width)
