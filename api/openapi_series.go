@@ -24,6 +24,9 @@ func addSeriesSchemas(to object) {
 		"first": column("mode=m4: first value of the pixel column"), "first_t": column("Its place on the axis"),
 		"last": column("mode=m4: last value of the pixel column"), "last_t": column("Its place on the axis"),
 	})
+	state := of(object{"last": object{
+		"type": "array", "items": object{"type": []string{"string", "null"}}, "description": "Newest value in the bucket; null where no record has one",
+	}})
 	drive := func(count string) object {
 		return object{
 			count: integer("Number, from 1"), "from": moment("Begin"), "to": moment("End"), "seconds": number("Length, s"),
@@ -44,7 +47,10 @@ func addSeriesSchemas(to object) {
 				"records": described("boolean", "The points are the records themselves: there are no more than points"),
 				"bucket":  number("Width of a bucket in the unit of t; 0 for records"),
 				"t":       object{"type": "array", "items": number(""), "description": "Begin of each bucket: ms since 1970, s since the run's start, or m"},
-				"metrics": object{"type": "object", "additionalProperties": metric, "description": "By name; every column is as long as t"},
+				"metrics": object{
+					"type": "object", "additionalProperties": object{"anyOf": []object{metric, state}},
+					"description": "By name; every column is as long as t. Text states, such as driver_mode, have only the newest of each bucket",
+				},
 			})),
 		}),
 		"Summary": of(object{

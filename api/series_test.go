@@ -19,7 +19,7 @@ func (s site) drive(t *testing.T, id string, start time.Time, n int) {
 	for i := range n {
 		records = append(records, object{
 			"session_id": id, "timestamp": start.Add(time.Duration(i) * 200 * time.Millisecond).UTC().Format("2006-01-02T15:04:05.000000+00:00"),
-			"speed_ms": float64(i % 50), "power_w": 100, "distance_m": float64(i) * 2, "latitude": 52 + float64(i)/1e5, "longitude": 4,
+			"speed_ms": float64(i % 50), "power_w": 100, "driver_mode": "eco", "distance_m": float64(i) * 2, "latitude": 52 + float64(i)/1e5, "longitude": 4,
 		})
 	}
 	if got := s.call(t, "POST", "/api/v1/telemetry", "Bearer ingest|key:1", records); got.status != 200 && got.status != 201 {
@@ -51,6 +51,18 @@ func TestSeriesOverREST(t *testing.T) {
 	}
 	if total != 3000 {
 		t.Errorf("%v records are counted", total)
+	}
+
+	for _, metrics := range []string{"driver_mode", "speed_ms,driver_mode"} {
+		got := s.call(t, "GET", "/api/v1/sessions/race/series?points=10&metrics="+metrics, internal, nil)
+		if got.status != 200 {
+			t.Fatalf("series of %s: %+v", metrics, got)
+		}
+		one := got.body["sessions"].([]any)[0].(object)
+		modes := one["metrics"].(object)["driver_mode"].(object)["last"].([]any)
+		if len(modes) != len(one["t"].([]any)) || len(modes) == 0 || modes[0] != "eco" {
+			t.Errorf("series of %s: %v", metrics, modes)
+		}
 	}
 
 	again := s.call(t, "GET", "/api/v1/sessions/race/series?metrics=speed_ms,power_w&points=100", internal, nil, "If-None-Match", got.header.Get("ETag"))

@@ -65,9 +65,10 @@ func (c *m4Columns) starts() []time.Time {
 }
 
 // readM4 answers a window with pixel columns.
-func (v *view) readM4(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, metrics []Field) error {
+func (v *view) readM4(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, want wanted) error {
+	metrics := want.metrics
 	if v.fewRecords(window, req.Points) {
-		done, err := v.readPoints(ctx, out, window, req, metrics)
+		done, err := v.readPoints(ctx, out, window, req, want)
 		if done || err != nil {
 			return err
 		}
@@ -90,7 +91,7 @@ func (v *view) readM4(ctx context.Context, out *SessionSeries, window timeSpan, 
 		return err
 	}
 	if sums.total() <= int64(req.Points) {
-		done, err := v.readPoints(ctx, out, window, req, metrics)
+		done, err := v.readPoints(ctx, out, window, req, want)
 		if done || err != nil {
 			return err
 		}
@@ -98,23 +99,14 @@ func (v *view) readM4(ctx context.Context, out *SessionSeries, window timeSpan, 
 	out.Level = levelName(level)
 	out.Width = float64(window.length().Microseconds()) / float64(req.Points) / 1e3
 	axis := func(i int) float64 { return float64(columns.edges[i]) / 1e3 }
-	emit(out, sums, columns, axis, req, metrics, v.gapAfter(max(width, time.Microsecond), sums))
+	emit(out, sums, columns, axis, req, want, v.gapAfter(max(width, time.Microsecond), sums))
 	return nil
 }
 
 // levelWithin gives the coarsest level of which whole buckets fit between the
 // edges of columns of that width, wherever those are.
 func (v *view) levelWithin(width time.Duration) int {
-	if !v.catalog.continuous() {
-		return raw
-	}
-	best := raw
-	for i, level := range Levels {
-		if 2*level.Width <= width {
-			best = i
-		}
-	}
-	return best
+	return v.coarsest(func(l Level) bool { return 2*l.Width <= width })
 }
 
 // streamM4 reads the records in order.

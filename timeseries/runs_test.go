@@ -65,7 +65,10 @@ func encodeSamples(session string, samples []runSample) []byte {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"session_id":%q,"timestamp":%q,"driver_mode":%q`, session, s.time.UTC().Format("2006-01-02T15:04:05.000000+00:00"), s.mode)
+		fmt.Fprintf(&b, `{"session_id":%q,"timestamp":%q`, session, s.time.UTC().Format("2006-01-02T15:04:05.000000+00:00"))
+		if s.mode != "" {
+			fmt.Fprintf(&b, `,"driver_mode":%q`, s.mode)
+		}
 		number := func(name string, v *float64) {
 			if v != nil {
 				fmt.Fprintf(&b, `,%q:%s`, name, strconv.FormatFloat(*v, 'g', -1, 64))

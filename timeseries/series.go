@@ -70,7 +70,8 @@ func (m Mode) String() string { return [...]string{"minmax", "m4"}[m] }
 // SeriesRequest asks for metrics of one or more sessions at a resolution.
 type SeriesRequest struct {
 	Sessions []string
-	Metrics  []string
+	// Metrics names charted fields, and text states such as driver_mode.
+	Metrics []string
 	// From and To bound the window by time, half-open, with AlignTime. Zero is
 	// where the sessions begin or end.
 	From, To time.Time
@@ -108,7 +109,18 @@ type SessionSeries struct {
 	Width   float64
 	X       []float64
 	Metrics []MetricSeries
+	States  []StateSeries
 }
+
+// StateSeries is one text state of one session: the newest in each bucket, ""
+// where there is none.
+type StateSeries struct {
+	Name string
+	Last []string
+}
+
+// wanted are the fields of a request.
+type wanted struct{ metrics, states []Field }
 
 // MetricSeries is one metric of one session. NaN stands for no value.
 type MetricSeries struct {
@@ -128,15 +140,15 @@ type MetricSeries struct {
 // those of the records in each bucket, whatever is not yet in the rollups
 // included; so is the mean, up to rounding.
 func (s *Store) Series(ctx context.Context, req SeriesRequest) (*Series, error) {
-	metrics, err := req.check()
+	want, err := req.check()
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.series(ctx, req, metrics)
+	answer, err := s.series(ctx, req, want)
 	if undefinedTable(err) {
 		// Another instance made the rollups anew; find them again.
 		s.catalog.forget()
-		answer, err = s.series(ctx, req, metrics)
+		answer, err = s.series(ctx, req, want)
 	}
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) && pgErr.Code == "57014" && ctx.Err() == nil {
@@ -149,7 +161,7 @@ func (s *Store) Series(ctx context.Context, req SeriesRequest) (*Series, error) 
 }
 
 // check gives the fields of the metrics, or what is wrong with the request.
-func (r *SeriesRequest) check() ([]Field, error) {
+func (r *SeriesRequest) check() (want wanted, err error) {
 	var problems []fault.Problem
 	wrong := func(field, format string, args ...any) {
 		problems = append(problems, fault.Problem{Field: field, Reason: fmt.Sprintf(format, args...)})
@@ -160,18 +172,21 @@ func (r *SeriesRequest) check() ([]Field, error) {
 	if len(r.Metrics) == 0 || len(r.Metrics) > MaxSeriesMetrics {
 		wrong("metrics", "1 to %d metrics, not %d", MaxSeriesMetrics, len(r.Metrics))
 	}
-	var fields []Field
 	for i, name := range r.Metrics {
 		f, ok := FieldByName(name)
 		switch {
 		case !ok:
 			wrong("metrics", "%q is not a field of a record", clip(name))
-		case !f.Charted:
-			wrong("metrics", "%q has no series: it is no measurement", name)
 		case slices.Contains(r.Metrics[:i], name):
 			wrong("metrics", "%q is named twice", name)
+		case f.Charted:
+			want.metrics = append(want.metrics, f)
+		case !slices.Contains(rollupStates, name):
+			wrong("metrics", "%q has no series: it is neither a measurement nor a state", name)
+		case r.Mode == ModeM4 || r.Align == AlignDistance:
+			wrong("metrics", "%q is a state: ask for it with mode=minmax on an axis of time", name)
 		default:
-			fields = append(fields, f)
+			want.states = append(want.states, f)
 		}
 	}
 	switch {
@@ -209,12 +224,12 @@ func (r *SeriesRequest) check() ([]Field, error) {
 		}
 	}
 	if len(problems) > 0 {
-		return nil, &fault.Error{Kind: fault.Invalid, Message: "invalid input", Problems: problems}
+		return wanted{}, &fault.Error{Kind: fault.Invalid, Message: "invalid input", Problems: problems}
 	}
-	return fields, nil
+	return want, nil
 }
 
-func (s *Store) series(ctx context.Context, req SeriesRequest, metrics []Field) (*Series, error) {
+func (s *Store) series(ctx context.Context, req SeriesRequest, want wanted) (*Series, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, err
@@ -240,9 +255,9 @@ func (s *Store) series(ctx context.Context, req SeriesRequest, metrics []Field) 
 			answer.Sessions[i] = SessionSeries{ID: v.id, Version: v.version}
 		}
 		if req.Align == AlignDistance {
-			return distanceSeries(ctx, answer, views, metrics)
+			return distanceSeries(ctx, answer, views, want.metrics)
 		}
-		return timeSeries(ctx, answer, views, metrics)
+		return timeSeries(ctx, answer, views, want)
 	})
 	if err != nil {
 		return nil, err
@@ -251,7 +266,7 @@ func (s *Store) series(ctx context.Context, req SeriesRequest, metrics []Field) 
 }
 
 // timeSeries reads with an axis of time, absolute or since the start.
-func timeSeries(ctx context.Context, answer *Series, views []*view, metrics []Field) error {
+func timeSeries(ctx context.Context, answer *Series, views []*view, want wanted) error {
 	req := &answer.Request
 	var window timeSpan
 	if req.Align == AlignTime {
@@ -304,11 +319,11 @@ func timeSeries(ctx context.Context, answer *Series, views []*view, metrics []Fi
 		var err error
 		switch {
 		case window.empty():
-			empty(out, metrics, req.Mode)
+			empty(out, want, req.Mode)
 		case req.Mode == ModeM4:
-			err = v.readM4(ctx, out, own, req, metrics)
+			err = v.readM4(ctx, out, own, req, want)
 		default:
-			err = v.readBuckets(ctx, out, own, req, metrics)
+			err = v.readBuckets(ctx, out, own, req, want)
 		}
 		if err != nil {
 			return err
@@ -332,7 +347,7 @@ func seconds(v float64) time.Duration { return time.Duration(v*1e6) * time.Micro
 func toElapsed(out *SessionSeries, shift time.Duration) {
 	start := elapsedOrigin.Add(shift).UnixMicro()
 	width := int64(0)
-	if !out.Points && len(out.Metrics) > 0 && out.Metrics[0].First == nil {
+	if !out.Points && (len(out.Metrics) == 0 || out.Metrics[0].First == nil) {
 		width = int64(math.Round(out.Width * 1e3))
 	}
 	convert := func(xs []float64) {
@@ -355,11 +370,21 @@ func toElapsed(out *SessionSeries, shift time.Duration) {
 }
 
 // empty gives out columns without points.
-func empty(out *SessionSeries, metrics []Field, mode Mode) {
+func empty(out *SessionSeries, want wanted, mode Mode) {
 	out.Level = "raw"
-	out.X = []float64{}
-	for _, f := range metrics {
-		out.Metrics = append(out.Metrics, newMetricSeries(f, 0, mode))
+	out.columns(want, 0, mode)
+}
+
+// columns makes empty columns.
+func (s *SessionSeries) columns(want wanted, capacity int, mode Mode) {
+	s.X = make([]float64, 0, capacity)
+	s.Metrics = make([]MetricSeries, len(want.metrics))
+	for i, f := range want.metrics {
+		s.Metrics[i] = newMetricSeries(f, capacity, mode)
+	}
+	s.States = make([]StateSeries, len(want.states))
+	for i, f := range want.states {
+		s.States[i] = StateSeries{f.Name, make([]string, 0, capacity)}
 	}
 }
 

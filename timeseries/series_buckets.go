@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // buckets accumulates what the pieces of a window add to each bucket. A bucket
@@ -17,6 +18,7 @@ import (
 type bucketSums struct {
 	records []int64
 	metrics []metricSums
+	states  [][]string // the newest, "" for none
 }
 
 type metricSums struct {
@@ -77,10 +79,10 @@ func aggregates(level int, metrics []Field) string {
 
 // readBuckets answers a window with round buckets, or with the records
 // themselves when there are no more of them than points.
-func (v *view) readBuckets(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, metrics []Field) error {
+func (v *view) readBuckets(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, want wanted) error {
 	width := gridWidth(window, req.Points)
 	if v.fewRecords(window, req.Points) {
-		done, err := v.readPoints(ctx, out, window, req, metrics)
+		done, err := v.readPoints(ctx, out, window, req, want)
 		if done || err != nil {
 			return err
 		}
@@ -88,13 +90,22 @@ func (v *view) readBuckets(ctx context.Context, out *SessionSeries, window timeS
 	level := v.level(width)
 	n := int(buckets(window, width))
 	origin := floorMicro(window.From.UnixMicro(), width.Microseconds())
-	sums := newBucketSums(n, len(metrics))
+	sums := newBucketSums(n, len(want.metrics))
 	place := func(micro int64) int { return int((micro - origin) / width.Microseconds()) }
-	if err := v.readPieces(ctx, v.cover(window, level), width, metrics, sums, place); err != nil {
+	var batch pgx.Batch
+	v.queuePieces(&batch, v.cover(window, level), width, want.metrics, sums, place)
+	if len(want.states) > 0 {
+		sums.states = make([][]string, len(want.states))
+		for k := range sums.states {
+			sums.states[k] = make([]string, n)
+		}
+		v.queueStates(&batch, v.cover(window, v.stateLevel(width)), width, want.states, sums, place)
+	}
+	if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return err
 	}
 	if sums.total() <= int64(req.Points) {
-		done, err := v.readPoints(ctx, out, window, req, metrics)
+		done, err := v.readPoints(ctx, out, window, req, want)
 		if done || err != nil {
 			return err
 		}
@@ -105,7 +116,7 @@ func (v *view) readBuckets(ctx context.Context, out *SessionSeries, window timeS
 	axis := func(i int) float64 {
 		return float64(max(origin+int64(i)*width.Microseconds(), window.From.UnixMicro())) / 1e3
 	}
-	emit(out, sums, nil, axis, req, metrics, v.gapAfter(width, sums))
+	emit(out, sums, nil, axis, req, want, v.gapAfter(width, sums))
 	return nil
 }
 
@@ -114,12 +125,11 @@ func (v *view) readBuckets(ctx context.Context, out *SessionSeries, window timeS
 // database would make four aggregates; sending it costs less than those.
 const rawStream = 60_000
 
-// readPieces runs one query for each piece, in one round trip.
-func (v *view) readPieces(ctx context.Context, pieces []slab, width time.Duration, metrics []Field, sums *bucketSums, place func(int64) int) error {
-	var batch pgx.Batch
+// queuePieces adds one query for each piece.
+func (v *view) queuePieces(batch *pgx.Batch, pieces []slab, width time.Duration, metrics []Field, sums *bucketSums, place func(int64) int) {
 	for _, p := range pieces {
 		if p.level == raw && v.fewRecords(p.span, rawStream) {
-			queue(&batch, func(r *rowReader) {
+			queue(batch, func(r *rowReader) {
 				i := place(r.micro())
 				sums.records[i]++
 				for m := range sums.metrics {
@@ -131,11 +141,34 @@ func (v *view) readPieces(ctx context.Context, pieces []slab, width time.Duratio
 			continue
 		}
 		table, timeColumn := v.relation(p.level)
-		queue(&batch, func(r *rowReader) { sums.merge(place(r.micro()), r) },
+		queue(batch, func(r *rowReader) { sums.merge(place(r.micro()), r) },
 			fmt.Sprintf("SELECT time_bucket($4::interval, %[1]s), %[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
 				timeColumn, aggregates(p.level, metrics), table), v.session, p.span.From, p.span.To, width)
 	}
-	return v.tx.SendBatch(ctx, &batch).Close()
+}
+
+// queueStates adds one query for each piece, from the oldest to the newest, so
+// that each overrules those before.
+func (v *view) queueStates(batch *pgx.Batch, pieces []slab, width time.Duration, states []Field, sums *bucketSums, place func(int64) int) {
+	for _, p := range pieces {
+		table, timeColumn := "telemetry", "time"
+		if p.level != raw {
+			table, timeColumn = v.catalog.tables[Levels[p.level].States], "bucket"
+		}
+		var columns strings.Builder
+		for _, f := range states {
+			fmt.Fprintf(&columns, ", last(%[1]s, %[2]s) FILTER (WHERE %[1]s IS NOT NULL)", f.Name, timeColumn)
+		}
+		queue(batch, func(r *rowReader) {
+			i := place(r.micro())
+			for k := range states {
+				if state := r.text(); state != "" {
+					sums.states[k][i] = state
+				}
+			}
+		}, fmt.Sprintf("SELECT time_bucket($4::interval, %[1]s)%[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
+			timeColumn, columns.String(), table), v.session, p.span.From, p.span.To, width)
+	}
 }
 
 // merge adds the aggregates that a row goes on with to bucket i.
@@ -182,7 +215,7 @@ type rowReader struct {
 // expect sees to it that numbers and times come in binary.
 func (r *rowReader) expect(columns []pgconn.FieldDescription) error {
 	for _, c := range columns {
-		if c.Format != pgx.BinaryFormatCode {
+		if c.Format != pgx.BinaryFormatCode && c.DataTypeOID != pgtype.TextOID {
 			return fmt.Errorf("column %s is not binary", c.Name)
 		}
 	}
@@ -199,6 +232,13 @@ func (r *rowReader) column() []byte {
 		return nil
 	}
 	return value
+}
+
+// text gives "" for NULL. Its bytes are the same in binary and text.
+func (r *rowReader) text() string {
+	value := r.raw[r.next]
+	r.next++
+	return string(value)
 }
 
 // float gives NaN for NULL.
@@ -236,31 +276,35 @@ func (v *view) fewRecords(window timeSpan, points int) bool {
 
 // readPoints answers a window with its records; done is false when there are
 // more than points.
-func (v *view) readPoints(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, metrics []Field) (done bool, err error) {
+func (v *view) readPoints(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, want wanted) (done bool, err error) {
 	if window.clip(v.span).From.Before(v.lost) {
 		return false, nil // only the rollups know the beginning
 	}
-	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(metrics)+` FROM telemetry
+	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(want.metrics)+fieldList(want.states)+` FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time < $3
 		ORDER BY time, batch, ord LIMIT $4`, v.session, window.From, window.To, req.Points+1)
 	if err != nil {
 		return false, err
 	}
 	times := make([]int64, 0, req.Points+1)
-	values := make([][]float64, len(metrics))
+	values := make([][]float64, len(want.metrics))
 	for i := range values {
 		values[i] = make([]float64, 0, req.Points+1)
 	}
+	states := make([][]string, len(want.states))
 	err = readRows(rows, func(r *rowReader) {
 		times = append(times, r.micro())
 		for i := range values {
 			values[i] = append(values[i], r.float())
+		}
+		for i := range states {
+			states[i] = append(states[i], r.text())
 		}
 	})
 	if err != nil || len(times) > req.Points {
 		return false, err
 	}
 	out.Level, out.Points, out.Width = "raw", true, 0
-	emitPoints(out, times, values, req, metrics)
+	emitPoints(out, times, values, states, req, want)
 	return true, nil
 }

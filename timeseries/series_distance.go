@@ -42,7 +42,7 @@ func distanceSeries(ctx context.Context, answer *Series, views []*view, metrics 
 	for i, v := range views {
 		out := &answer.Sessions[i]
 		if !(start < end) {
-			empty(out, metrics, req.Mode)
+			empty(out, wanted{metrics: metrics}, req.Mode)
 			continue
 		}
 		step := gridStep(start, end, req.Points)
@@ -66,7 +66,7 @@ func distanceSeries(ctx context.Context, answer *Series, views []*view, metrics 
 		out.Width = step
 		axis := func(k int) float64 { return max((first+float64(k))*step, start) }
 		// Rollup buckets may leap over a bucket of distance at speed: that is no gap.
-		emit(out, sums, nil, axis, req, metrics, 5)
+		emit(out, sums, nil, axis, req, wanted{metrics: metrics}, 5)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func (v *view) gapAfter(width time.Duration, sums *bucketSums) int {
 }
 
 // emit turns accumulated buckets into columns; ends is nil but with ModeM4.
-func emit(out *SessionSeries, sums *bucketSums, ends *m4Columns, axis func(int) float64, req *SeriesRequest, metrics []Field, gapAfter int) {
+func emit(out *SessionSeries, sums *bucketSums, ends *m4Columns, axis func(int) float64, req *SeriesRequest, want wanted, gapAfter int) {
 	n := len(sums.records)
 	filled := 0
 	for _, r := range sums.records {
@@ -45,11 +45,7 @@ func emit(out *SessionSeries, sums *bucketSums, ends *m4Columns, axis func(int) 
 	if req.Fill != FillGap || capacity > n {
 		capacity = n
 	}
-	out.X = make([]float64, 0, capacity)
-	out.Metrics = make([]MetricSeries, len(metrics))
-	for i, f := range metrics {
-		out.Metrics[i] = newMetricSeries(f, capacity, req.Mode)
-	}
+	out.columns(want, capacity, req.Mode)
 	if filled == 0 && req.Fill != FillNull {
 		return
 	}
@@ -78,10 +74,16 @@ func emit(out *SessionSeries, sums *bucketSums, ends *m4Columns, axis func(int) 
 					col.Last, col.LastX = append(col.Last, e.last[i]), append(col.LastX, float64(e.lastTime[i])/1e3)
 				}
 			}
+			for k := range out.States {
+				out.States[k].add(sums.states[k][i], req.Fill)
+			}
 		case req.Fill != FillGap:
 			out.X = append(out.X, axis(i))
 			for m := range out.Metrics {
 				out.Metrics[m].hole(req.Fill)
+			}
+			for k := range out.States {
+				out.States[k].add("", req.Fill)
 			}
 		}
 	}
@@ -98,6 +100,17 @@ func (s *SessionSeries) hole(x float64) {
 	for m := range s.Metrics {
 		s.Metrics[m].hole(FillNull)
 	}
+	for k := range s.States {
+		s.States[k].add("", FillNull)
+	}
+}
+
+// add appends a state; where there is none, that is a hole.
+func (s *StateSeries) add(state string, fill Fill) {
+	if n := len(s.Last); state == "" && fill == FillLOCF && n > 0 {
+		state = s.Last[n-1]
+	}
+	s.Last = append(s.Last, state)
 }
 
 // hole appends a point without a value, or with the last one.
@@ -114,12 +127,8 @@ func (m *MetricSeries) hole(fill Fill) {
 }
 
 // emitPoints turns single records into columns.
-func emitPoints(out *SessionSeries, times []int64, values [][]float64, req *SeriesRequest, metrics []Field) {
-	out.X = make([]float64, 0, len(times))
-	out.Metrics = make([]MetricSeries, len(metrics))
-	for i, f := range metrics {
-		out.Metrics[i] = newMetricSeries(f, len(times), req.Mode)
-	}
+func emitPoints(out *SessionSeries, times []int64, values [][]float64, states [][]string, req *SeriesRequest, want wanted) {
+	out.columns(want, len(times), req.Mode)
 	gap := int64(math.MaxInt64)
 	if req.Fill != FillLOCF {
 		gap = usualStep(times) * 5
@@ -141,6 +150,9 @@ func emitPoints(out *SessionSeries, times []int64, values [][]float64, req *Seri
 			if req.Mode == ModeM4 {
 				col.First, col.Last, col.FirstX, col.LastX = append(col.First, v), append(col.Last, v), append(col.FirstX, x), append(col.LastX, x)
 			}
+		}
+		for k := range states {
+			out.States[k].add(states[k][i], req.Fill)
 		}
 	}
 }

@@ -7,7 +7,8 @@ import (
 )
 
 // AppendJSON appends the answer as JSON. Columns lie side by side: t, and of
-// each metric min, max, avg and count; null stands for no value.
+// each metric min, max, avg and count, or of a text state last; null stands for
+// no value.
 func (s *Series) AppendJSON(dst []byte) []byte {
 	size := 512
 	for i := range s.Sessions {
@@ -95,6 +96,24 @@ func (s *SessionSeries) appendJSON(dst []byte, align Align) []byte {
 			dst = appendNumbers(dst, m.LastX, axis)
 		}
 		dst = append(dst, '}')
+	}
+	for i, state := range s.States {
+		if i > 0 || len(s.Metrics) > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendQuote(dst, state.Name)
+		dst = append(dst, `:{"last":[`...)
+		for k, text := range state.Last {
+			if k > 0 {
+				dst = append(dst, ',')
+			}
+			if text == "" {
+				dst = append(dst, "null"...)
+			} else {
+				dst = appendJSONString(dst, []byte(text))
+			}
+		}
+		dst = append(dst, "]}"...)
 	}
 	return append(dst, "}}"...)
 }

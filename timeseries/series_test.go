@@ -284,7 +284,9 @@ func TestSeriesRefuses(t *testing.T) {
 		"no session":      func(r *timeseries.SeriesRequest) { r.Sessions = nil },
 		"no metric":       func(r *timeseries.SeriesRequest) { r.Metrics = nil },
 		"unknown metric":  func(r *timeseries.SeriesRequest) { r.Metrics = []string{"speed_ms; DROP TABLE telemetry"} },
-		"text metric":     func(r *timeseries.SeriesRequest) { r.Metrics = []string{"driver_mode"} },
+		"text metric":     func(r *timeseries.SeriesRequest) { r.Metrics = []string{"session_name"} },
+		"state in m4":     func(r *timeseries.SeriesRequest) { r.Metrics, r.Mode = []string{"driver_mode"}, timeseries.ModeM4 },
+		"state by metres": func(r *timeseries.SeriesRequest) { r.Metrics, r.Align = []string{"driver_mode"}, timeseries.AlignDistance },
 		"metric twice":    func(r *timeseries.SeriesRequest) { r.Metrics = []string{"speed_ms", "speed_ms"} },
 		"no points":       func(r *timeseries.SeriesRequest) { r.Points = 0 },
 		"a million":       func(r *timeseries.SeriesRequest) { r.Points = 1_000_000 },
@@ -308,5 +310,86 @@ func TestSeriesRefuses(t *testing.T) {
 	req.From, req.To = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	if got, err := sc.store.Series(t.Context(), req); err != nil || len(got.Sessions[0].X) != 0 {
 		t.Errorf("a window beside the session: %v, %v", got, err)
+	}
+}
+
+// A text state is the newest that the records of a bucket have.
+func TestSeriesOfStates(t *testing.T) {
+	t.Parallel()
+	sc := newScene(t, 31)
+	rng := rand.New(rand.NewPCG(31, 7))
+	// The scene's records all have a mode; these often have none.
+	start := sc.records[len(sc.records)-1].time.Add(time.Hour).Truncate(time.Second)
+	var quiet []runSample
+	for i := range 4000 {
+		s := runSample{time: start.Add(time.Duration(i) * 700 * time.Millisecond)}
+		if rng.IntN(30) == 0 {
+			s.mode = []string{"eco", "normal", "coasting"}[rng.IntN(3)]
+		}
+		quiet = append(quiet, s)
+	}
+	store(t, sc.store, "race", quiet[:3000])
+	refresh(t, sc.store)
+	store(t, sc.store, "race", quiet[3000:])
+	sc.records = append(sc.records, quiet...)
+	for range 60 {
+		from, to := sc.window(rng)
+		req := timeseries.SeriesRequest{
+			Sessions: []string{"race"}, Metrics: []string{"driver_mode", "speed_ms"}, From: from, To: to,
+			Points: []int{1, 7, 50, 300, 5000}[rng.IntN(5)], Fill: timeseries.Fill(rng.IntN(3)),
+		}
+		if rng.IntN(3) == 0 {
+			req.Metrics = req.Metrics[:1]
+		}
+		got, err := sc.store.Series(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := got.Sessions[0]
+		if len(one.States) != 1 || one.States[0].Name != "driver_mode" || len(one.States[0].Last) != len(one.X) || len(one.Metrics) != len(req.Metrics)-1 {
+			t.Fatalf("%d states, %d metrics, %d points", len(one.States), len(one.Metrics), len(one.X))
+		}
+		var inside []runSample
+		for _, r := range sc.records {
+			if !r.time.Before(from) && r.time.Before(to) {
+				inside = append(inside, r)
+			}
+		}
+		carried := map[string]bool{}
+		for i, x := range one.X {
+			end := int64(math.MaxInt64)
+			if i+1 < len(one.X) {
+				end = micros(one.X[i+1])
+			}
+			// Records that share a timestamp are equally new.
+			newest, at := map[string]bool{}, int64(0)
+			for len(inside) > 0 && (inside[0].time.UnixMicro() < end || one.Points && inside[0].time.UnixMicro() == micros(x)) {
+				r := inside[0]
+				inside = inside[1:]
+				if r.mode != "" {
+					if r.time.UnixMicro() != at || one.Points {
+						clear(newest)
+					}
+					newest[r.mode], at = true, r.time.UnixMicro()
+				}
+				if one.Points {
+					break
+				}
+			}
+			if len(newest) == 0 {
+				if req.Fill == timeseries.FillLOCF && len(carried) > 0 {
+					newest = carried
+				} else {
+					newest[""] = true
+				}
+			}
+			if state := one.States[0].Last[i]; !newest[state] {
+				t.Fatalf("level %s, %v, %d points, %v to %v: %q at %v, want one of %v", one.Level, req.Fill, req.Points, from, to, state, x, newest)
+			}
+			carried = map[string]bool{one.States[0].Last[i]: one.States[0].Last[i] != ""}
+			if one.States[0].Last[i] == "" {
+				carried = map[string]bool{}
+			}
+		}
 	}
 }

@@ -138,12 +138,22 @@ func (v *view) findLost(ctx context.Context) error {
 
 // level gives the coarsest rollup that buckets of that width can be made of.
 func (v *view) level(width time.Duration) int {
+	return v.coarsest(func(l Level) bool { return width%l.Width == 0 })
+}
+
+// stateLevel does the same for text states, which not every level has.
+func (v *view) stateLevel(width time.Duration) int {
+	return v.coarsest(func(l Level) bool { return width%l.Width == 0 && l.States != "" })
+}
+
+// coarsest gives the last level that will do.
+func (v *view) coarsest(will func(Level) bool) int {
 	if !v.catalog.continuous() {
 		return raw
 	}
 	best := raw
 	for i, level := range Levels {
-		if level.Width <= width && width%level.Width == 0 {
+		if will(level) {
 			best = i
 		}
 	}
@@ -174,6 +184,7 @@ type slab struct {
 
 // below says which level serves what is left at the edges of another one. Not
 // every level takes part: each piece is a query, and a few more rows cost less.
+// Those that do have states.
 var below = [...]int{0: raw, 1: raw, 2: raw, 3: 2, 4: 2}
 
 // cover cuts a window into pieces, the bulk at that level and the edges at
