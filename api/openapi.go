@@ -147,7 +147,8 @@ func schemas() object {
 	session := of(object{
 		"session_id": text, "session_name": maybe("string"), "start_time": text, "end_time": text, "duration_s": number,
 		"record_count": integer, "watermark": object{"type": "integer", "description": "Number of the newest batch"},
-		"live": object{"type": "boolean"}, "ended_at": maybe("string"), "updated_at": moment,
+		"version": object{"type": "string", "description": "Changes whenever the records or the metadata do; named in a request for series, it lets the answer be kept"},
+		"live":    object{"type": "boolean"}, "ended_at": maybe("string"), "updated_at": moment,
 	})
 	user := of(object{"user_id": text, "email": text, "name": maybe("string"), "role": text, "requested_role": maybe("string"), "approval_status": text, "created_at": moment})
 	key := of(object{

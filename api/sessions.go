@@ -36,6 +36,7 @@ type sessionView struct {
 	DurationS float64    `json:"duration_s"`
 	Records   int64      `json:"record_count"`
 	Watermark int32      `json:"watermark"`
+	Version   string     `json:"version"`
 	Live      bool       `json:"live"`
 	EndedAt   *time.Time `json:"ended_at"`
 	UpdatedAt time.Time  `json:"updated_at"`
@@ -51,7 +52,7 @@ func viewSession(s *timeseries.Session) sessionView {
 	return sessionView{
 		ID: s.ID, Name: s.Name, Start: s.StartText, End: s.EndText,
 		DurationS: math.Round(s.End.Sub(s.Start).Seconds()*1000) / 1000,
-		Records:   s.Records, Watermark: s.Batch,
+		Records:   s.Records, Watermark: s.Batch, Version: s.Version(),
 		Live:    s.ReadAt.Sub(s.End) <= auth.LiveWindow,
 		EndedAt: s.EndedAt, UpdatedAt: s.UpdatedAt,
 		Distance: s.Figures.Distance, Energy: s.Figures.Energy, Efficiency: s.Figures.Efficiency,

@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
@@ -56,7 +59,7 @@ func TestPage(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	node := exec.CommandContext(ctx, "node", "--test-reporter=spec", "page.test.mjs")
-	node.Env = append(os.Environ(), "BASE_URL="+d.URL(), "CHROMIUM="+chromium,
+	node.Env = append(os.Environ(), "BASE_URL="+d.URL(), "NO_WEBSOCKETS_URL="+withoutWebsockets(t, d.URL()), "CHROMIUM="+chromium,
 		"ADMIN_EMAIL=admin@example.org", "ADMIN_PASSWORD=the first administrator",
 		"RUN_ID="+run.id, "RUN_NAME="+run.name, fmt.Sprint("RUN_RECORDS=", run.records), fmt.Sprint("RUN_SPIKE=", run.spike),
 		fmt.Sprint("RUN_PEAK=", run.peak), fmt.Sprint("RUN_PEAK_AT=", run.peakAt.Seconds()), fmt.Sprint("RUN_SECONDS=", run.length.Seconds()),
@@ -66,6 +69,24 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Errorf("node page.test.mjs (are its packages installed? npm ci --prefix test/browser): %v", err)
 	}
+}
+
+// withoutWebsockets gives the daemon behind a proxy that lets no websocket
+// through, as some of events and companies do.
+func withoutWebsockets(t *testing.T, daemon string) string {
+	t.Helper()
+	target, err := url.Parse(daemon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Header.Del("Upgrade")
+		r.Out.Header.Del("Connection")
+	}}
+	server := httptest.NewServer(proxy)
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	return server.URL
 }
 
 func findChromium(t *testing.T) string {

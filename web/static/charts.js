@@ -46,7 +46,7 @@ export class ChartStack {
     this.win = [...this.extent];
     this.past = [];
     this.charts = [];
-    this.pointers = new Map();
+    this.touches = new Map(); // where each finger is, by pointer
     this.status = h("p", { class: "stack-status", id: "stack-status" });
     this.body = h("div", {
       class: "stack", tabindex: "0", role: "group", id: "charts", "aria-label": "Charts", "aria-describedby": "stack-keys stack-status",
@@ -54,7 +54,8 @@ export class ChartStack {
     this.keys = h("p", { class: "sr", id: "stack-keys" }, "Arrow left and right pan, plus and minus zoom, 0 shows everything, Backspace goes back, comma and full stop move the cursor and read the values.");
     this.table = h("div", { class: "table-scroll", hidden: true, tabindex: "0", role: "region", "aria-label": "Values of the charts as a table" });
     const hint = h("p", { class: "stack-hint", "aria-hidden": "true" }, "Drag to zoom, wheel to zoom, Shift and drag to pan, double click for everything. With the charts focused: arrows, + and −, 0, and , . for single values.");
-    root.append(this.keys, this.status, this.body, hint, this.table);
+    const touchHint = h("p", { class: "stack-hint touch", "aria-hidden": "true" }, "Two fingers zoom, one moves along, a tap reads the values.");
+    root.append(this.keys, this.status, this.body, hint, touchHint, this.table);
     this.body.addEventListener("keydown", (e) => this.key(e));
     this.resized = new ResizeObserver(() => this.resize());
     this.resized.observe(this.body);
@@ -433,9 +434,8 @@ export class ChartStack {
 
     over.addEventListener("pointerdown", (e) => {
       if (e.pointerType === "touch") {
-        this.pointers.set(e.pointerId, e);
-        start = { win: [...this.win], points: [...this.pointers.values()].map((p) => p.clientX) };
-        mode = this.pointers.size > 1 ? "pinch" : "maybe";
+        this.touches.set(e.pointerId, e.clientX);
+        this.hold(this.touches.size > 1 ? "pinch" : "tap");
         return;
       }
       if (e.button > 1) return;
@@ -449,29 +449,8 @@ export class ChartStack {
     });
 
     over.addEventListener("pointermove", (e) => {
+      if (e.pointerType === "touch") return this.slide(e, over);
       const span = start && start.win[1] - start.win[0], width = over.clientWidth;
-      if (e.pointerType === "touch") {
-        if (!this.pointers.has(e.pointerId) || !start) return;
-        const first = this.pointers.get(e.pointerId);
-        if (mode === "maybe" && Math.abs(e.clientX - first.clientX) > 6) { mode = "swipe"; this.onTouch?.(); }
-        if (mode === "swipe") {
-          const by = ((start.points[0] - e.clientX) / width) * span;
-          this.show(start.win[0] + by, start.win[1] + by, { keep: false });
-        } else if (mode === "pinch") {
-          this.onTouch?.();
-          this.pinch = this.pinch || new Map();
-          this.pinch.set(e.pointerId, e.clientX);
-          const ids = [...this.pointers.keys()];
-          const now = ids.map((id) => this.pinch.get(id) ?? this.pointers.get(id).clientX);
-          const left = over.getBoundingClientRect().left;
-          const old = start.points.map((p) => start.win[0] + ((p - left) / width) * span);
-          const apart = Math.max(24, Math.abs(now[0] - now[1])), factor = Math.abs(start.points[0] - start.points[1]) / apart;
-          const mid = (old[0] + old[1]) / 2, where = ((now[0] + now[1]) / 2 - left) / width;
-          const a = mid - where * span * factor;
-          this.show(a, a + span * factor, { keep: false });
-        }
-        return;
-      }
       if (mode === "pan") {
         const by = ((from - e.clientX) / width) * span;
         if (Math.abs(from - e.clientX) > 2) this.onTouch?.();
@@ -484,12 +463,10 @@ export class ChartStack {
     });
 
     const end = (e) => {
-      this.pointers.delete(e.pointerId);
-      this.pinch?.delete(e.pointerId);
       if (e.pointerType === "touch") {
-        if (mode === "maybe" && e.type === "pointerup") this.setCursor(at(e.clientX));
-        mode = "";
-        start = null;
+        if (!this.touches.delete(e.pointerId)) return;
+        if (this.held.mode === "tap" && e.type === "pointerup") this.setCursor(at(e.clientX));
+        this.hold("swipe"); // the finger that stays goes on from here
         return;
       }
       if (mode === "select") {
@@ -502,6 +479,31 @@ export class ChartStack {
     };
     over.addEventListener("pointerup", end);
     over.addEventListener("pointercancel", end);
+  }
+
+  // hold remembers window and fingers as they are, for slide to move them from.
+  // The fingers may be on different charts.
+  hold(mode) { this.held = { mode, win: [...this.win], at: new Map(this.touches) }; }
+
+  // slide moves the window with the fingers: what is under each stays there.
+  slide(e, over) {
+    if (!this.touches.has(e.pointerId)) return;
+    this.touches.set(e.pointerId, e.clientX);
+    if (this.held.mode === "tap") {
+      if (Math.abs(e.clientX - this.held.at.get(e.pointerId)) <= 6) return;
+      this.held.mode = "swipe";
+    }
+    if (this.following) { this.onTouch?.(); this.held.win = [...this.win]; }
+    const { mode, win: [a, b], at } = this.held, width = over.clientWidth, left = over.getBoundingClientRect().left;
+    const scale = (b - a) / width, [one, two] = at.keys();
+    if (mode === "swipe") {
+      const by = (at.get(one) - this.touches.get(one)) * scale;
+      return this.show(a + by, b + by, { keep: false });
+    }
+    const p = at.get(one), q = at.get(two), p1 = this.touches.get(one), q1 = this.touches.get(two);
+    const factor = Math.max(8, Math.abs(p - q)) / Math.max(24, Math.abs(p1 - q1));
+    const from = a + ((p + q) / 2 - left) * scale - ((p1 + q1) / 2 - left) * scale * factor;
+    this.show(from, from + (b - a) * factor, { keep: false });
   }
 
   // toggleTable shows what is drawn as a table of at most 60 rows.

@@ -143,7 +143,7 @@ export function render(main, { params }) {
       ["Average speed, km/h", "avg_speed_kmh", 1], ["Top speed, km/h", "max_speed_kmh", 1], ["Average power, W", "avg_power_w", 0], ["Peak power, W", "max_power_w", 0],
     ];
     return h("section", { class: "card panel", "aria-labelledby": "figures-title" }, h("h2", { id: "figures-title" }, "Figures"),
-      h("div", { class: "laps figures", tabindex: "0", role: "region", "aria-label": "Figures" }, h("table", null,
+      h("div", { class: "laps figures", tabindex: "0", role: "region", "aria-label": "Figures as a table" }, h("table", null,
         h("caption", { class: "sr" }, "Figures of the compared runs"),
         h("thead", null, h("tr", null, h("th", { scope: "col" }, h("span", { class: "sr" }, "Figure")), ids.map((id, i) => {
           const swatch = h("span", { class: "swatch", "aria-hidden": "true" });

@@ -63,7 +63,7 @@ class RunView {
 
     this.stack = new ChartStack(charts, {
       extent: [0, this.length()], start: this.start, clockTime: params.get("axis") !== "elapsed",
-      load: (a, b, points, metrics, s) => runSeries(this.id, this.start, a, b, points, metrics, s, !onTrack(this.run)),
+      load: (a, b, points, metrics, s) => runSeries(this.run, a, b, points, metrics, s, !onTrack(this.run)),
       onWindow: (a, b, whole) => this.moved(a, b, whole),
       onCursor: (x) => this.cursor(x),
       onTouch: () => this.live && this.stopLive(),
@@ -348,7 +348,7 @@ class RunView {
     const metric = this.metrics?.[0];
     if (!metric) return;
     try {
-      this.little = { metric, ...(await runSeries(this.id, this.start, 0, this.length(), 400, [metric], this.signal, !onTrack(this.run))) };
+      this.little = { metric, ...(await runSeries(this.run, 0, this.length(), 400, [metric], this.signal, !onTrack(this.run))) };
       this.paintOverview();
     } catch { /* the charts tell what is wrong */ }
   }
@@ -368,15 +368,26 @@ class RunView {
       for (let i = 0; i < line.min.length; i++) { if (line.min[i] != null) { lo = Math.min(lo, line.min[i]); hi = Math.max(hi, line.max[i]); } }
       const py = (v) => ht - 5 - ((v - lo) / (hi - lo || 1)) * (ht - 10);
       const color = hue(0);
-      g.fillStyle = color;
-      this.little.x.forEach((x, i) => {
-        if (line.min[i] == null) return;
-        const top = py(line.max[i]);
-        g.globalAlpha = 0.35;
-        g.fillRect(px(x), top, Math.max(1, w / 400), Math.max(1, py(line.min[i]) - top));
+      const x = this.little.x, part = [];
+      g.fillStyle = g.strokeStyle = color;
+      g.lineWidth = 1.2;
+      g.lineJoin = "round";
+      const flush = () => {
+        if (!part.length) return;
+        g.globalAlpha = 0.3;
+        g.beginPath();
+        for (const i of part) g.lineTo(px(x[i]), py(line.max[i]) - 0.5);
+        for (const i of part.reverse()) g.lineTo(px(x[i]), py(line.min[i]) + 0.5);
+        g.fill();
         g.globalAlpha = 1;
-        g.fillRect(px(x), py(line.avg[i]) - 0.6, Math.max(1, w / 400), 1.2);
-      });
+        g.beginPath();
+        for (const i of part) g.lineTo(px(x[i]), py(line.avg[i]));
+        if (part.length === 1) g.lineTo(px(x[part[0]]) + 1, py(line.avg[part[0]]));
+        g.stroke();
+        part.length = 0;
+      };
+      x.forEach((_, i) => { if (line.avg[i] == null) flush(); else part.push(i); });
+      flush();
     }
     g.fillStyle = css("--live");
     for (const gap of this.summary?.gaps || []) {

@@ -44,10 +44,13 @@ function columns(session, metrics) {
   return out;
 }
 
-// runSeries loads the window [a, b] (seconds since start, in ms) of one run.
-export async function runSeries(id, start, a, b, points, metrics, signal, keep) {
-  const url = query(sessionPath(id, "/series"), {
-    metrics: metrics.join(","), from: new Date(start + a * 1000).toISOString(), to: new Date(Math.ceil(start + b * 1000) + 1).toISOString(), points,
+// runSeries loads the window [a, b] (seconds since its start) of a run. What is
+// asked for of a version that lasts, the browser keeps for good: it is not
+// asked for again, after a reload neither.
+export async function runSeries(run, a, b, points, metrics, signal, keep) {
+  const start = Date.parse(run.start_time);
+  const url = query(sessionPath(run.session_id, "/series"), {
+    version: keep ? run.version : null, metrics: metrics.join(","), from: new Date(start + a * 1000).toISOString(), to: new Date(Math.ceil(start + b * 1000) + 1).toISOString(), points,
   });
   const answer = await ask(url, signal, keep);
   const session = answer.sessions[0];

@@ -51,6 +51,7 @@ export class Track {
     for (const p of points) {
       const part = parts[parts.length - 1];
       const last = part[part.length - 1];
+      if (last && p[2] <= last[2]) continue; // the way as it was loaded has it already
       if (last && p[2] != null && last[2] != null && p[2] - last[2] > gap) parts.push([p]);
       else part.push(p);
       this.grow(p[0], p[1]);
