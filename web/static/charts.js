@@ -516,8 +516,9 @@ export class ChartStack {
   fillTable() {
     if (!this.data) return;
     const rows = [], n = this.data.x.length, group = Math.max(1, Math.ceil(n / 60));
+    const step = ((this.win[1] - this.win[0]) / n) * group * 15; // rows are to differ
     for (let i = 0; i < n; i += group) {
-      const cells = [h("th", { scope: "row" }, this.x(this.data.x[i]))];
+      const cells = [h("th", { scope: "row" }, this.x(this.data.x[i], step))];
       let any = false;
       for (const { metric } of this.charts) {
         for (const line of this.data.columns[metric.name] || []) {

@@ -1,0 +1,63 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/pgserver"
+)
+
+// TestFirstMinutes starts what `make run` starts, on an empty folder: within ten
+// seconds there are finished runs, and a car whose records come in.
+func TestFirstMinutes(t *testing.T) {
+	t.Parallel()
+	args := []string{"--demo", "--data-dir", filepath.Join(t.TempDir(), "data")}
+	bin, err := filepath.Abs("../../.cache/pg/bin")
+	if _, missing := os.Stat(bin); err == nil && missing == nil && os.Getenv(pgserver.BinDirVariable) == "" {
+		args = append(args, "--pg-bindir", bin)
+	} else if _, err := pgserver.Find(t.Context(), "", 0); errors.Is(err, pgserver.ErrNoPrograms) {
+		t.Skipf("this needs server programs, a database alone will not do: TELEMETRYD_DB=packages make db gets some (%v)", err)
+	}
+	program(t) // building it is not part of the start
+	begun := time.Now()
+	daemon := serve(t, args...)
+	p := &probe{t, daemon.url}
+	finished, live := 0, map[int64]bool{} // runs; different counts of the live one
+	for finished < 2 || len(live) < 3 {
+		if time.Since(begun) > time.Minute {
+			t.Fatalf("after %v: %d finished runs and a live one that had %v records\n%s", time.Since(begun), finished, live, daemon.log)
+		}
+		a := p.send(request{method: http.MethodGet, path: "/api/v1/sessions"})
+		var list struct {
+			Sessions []struct {
+				Live    bool  `json:"live"`
+				Records int64 `json:"record_count"`
+			}
+		}
+		if err := json.Unmarshal(a.body, &list); err != nil {
+			t.Fatalf("%v: %v", a, err)
+		}
+		finished = 0
+		for _, run := range list.Sessions {
+			switch {
+			case run.Live:
+				live[run.Records] = true
+			case run.Records > 1000:
+				finished++
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	took := time.Since(begun)
+	t.Logf("two finished runs and a moving car after %.1f s", took.Seconds())
+	// A machine that runs every test at once is no measure of the ten seconds.
+	if took > 30*time.Second {
+		t.Errorf("that is too long")
+	}
+	daemon.stop()
+}
