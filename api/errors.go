@@ -8,9 +8,9 @@ import (
 	"strconv"
 
 	"github.com/gin-gonic/gin"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // problem is a failure as RFC 9457 writes it (application/problem+json).
@@ -22,19 +22,6 @@ type problem struct {
 	Code     string          `json:"code,omitempty"`
 	Problems []fault.Problem `json:"problems,omitempty"`
 	Request  string          `json:"request_id,omitempty"`
-}
-
-var statusOf = map[fault.Kind]int{
-	fault.Internal:        http.StatusInternalServerError,
-	fault.Invalid:         http.StatusBadRequest,
-	fault.Unauthenticated: http.StatusUnauthorized,
-	fault.Forbidden:       http.StatusForbidden,
-	fault.NotFound:        http.StatusNotFound,
-	fault.Conflict:        http.StatusConflict,
-	fault.TooLarge:        http.StatusRequestEntityTooLarge,
-	fault.Unsupported:     http.StatusUnsupportedMediaType,
-	fault.RateLimited:     http.StatusTooManyRequests,
-	fault.Unavailable:     http.StatusServiceUnavailable,
 }
 
 // statusClientGone is logged when the client left before its answer; nobody
@@ -49,7 +36,7 @@ func writeError(c *gin.Context, log *slog.Logger, err error) {
 		return
 	}
 	f := Explain(err)
-	status := statusOf[f.Kind]
+	status := f.Kind.Status()
 	p := problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status,
 		Detail: f.Message, Code: f.Code, Problems: f.Problems, Request: requestID(c),
@@ -82,30 +69,11 @@ func Explain(err error) *fault.Error {
 	if errors.As(err, &big) {
 		return fault.New(fault.TooLarge, "the body is larger than %d bytes", big.Limit)
 	}
-	if databaseAway(err) {
+	if schema.Away(err) {
 		return &fault.Error{Kind: fault.Unavailable, Message: "the database does not answer; try again", RetryAfter: retryAfterAway, Err: err}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &fault.Error{Kind: fault.Unavailable, Message: "the request took too long", RetryAfter: retryAfterAway, Err: err}
 	}
 	return &fault.Error{Kind: fault.Internal, Message: "something went wrong on the server", Err: err}
-}
-
-// databaseAway recognises failures to connect and servers that shut down, are
-// starting, or have no room for another connection.
-func databaseAway(err error) bool {
-	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) {
-		return true
-	}
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		switch pg.Code {
-		case "57P01", "57P02", "57P03", "57014", "53300", "53100", "53200", "25006":
-			return true
-		}
-		return pg.Code[:2] == "08"
-	}
-	var locked interface{ SafeToRetry() bool }
-	return errors.As(err, &locked) || pgconn.Timeout(err) || isClosedConnection(err)
 }

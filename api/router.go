@@ -3,9 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -302,9 +300,4 @@ func (s *server) headers(c *gin.Context) {
 			c.AbortWithStatus(http.StatusNoContent)
 		}
 	}
-}
-
-func isClosedConnection(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }

@@ -6,13 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // failure is how a function failed, ready to be sent.
@@ -40,7 +38,7 @@ func describe(ctx context.Context, log *slog.Logger, name string, err error, for
 		return &failure{
 			kind:      fault.Internal,
 			message:   "[Request ID: " + id + "] Server Error",
-			transient: isTransient(err),
+			transient: schema.Away(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled),
 		}
 	}
 	f := &failure{
@@ -68,26 +66,6 @@ func codedError(e *fault.Error, format Format) (json.RawMessage, string) {
 		data, _ = AppendValue(nil, map[string]any{"code": e.Code, "message": e.Error()}, format)
 	}
 	return data, "Uncaught ConvexError: " + string(data)
-}
-
-// isTransient reports whether an internal error speaks of the database being
-// away or overloaded, and not of a mistake of ours.
-func isTransient(err error) bool {
-	var connect *pgconn.ConnectError
-	var network net.Error
-	if errors.As(err, &connect) || errors.As(err, &network) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || pgconn.SafeToRetry(err) {
-		return true
-	}
-	var server *pgconn.PgError
-	if !errors.As(err, &server) || len(server.Code) < 2 {
-		return errors.Is(err, net.ErrClosed) || strings.Contains(err.Error(), "unexpected EOF") || strings.Contains(err.Error(), "conn closed")
-	}
-	switch server.Code[:2] {
-	case "08", "53", "57", "40": // connection, resources, operator intervention, rollback
-		return true
-	}
-	return false
 }
 
 // unknownFunction is the answer to a name that nobody registered.

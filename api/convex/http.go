@@ -298,29 +298,30 @@ func parseBody(b []byte) (functionRequest, error) {
 	return request, err
 }
 
-// statusOf is the HTTP status of a request that was refused.
-func statusOf(kind fault.Kind) (int, string) {
+// refusalCode names what is wrong with a request that was refused, as the
+// original backend does.
+func refusalCode(kind fault.Kind) string {
 	switch kind {
 	case fault.Invalid:
-		return http.StatusBadRequest, "BadRequest"
+		return "BadRequest"
 	case fault.Unauthenticated:
-		return http.StatusUnauthorized, "BadDeployKey"
+		return "BadDeployKey"
 	case fault.Forbidden:
-		return http.StatusForbidden, "Forbidden"
+		return "Forbidden"
 	case fault.NotFound:
-		return http.StatusNotFound, "NotFound"
+		return "NotFound"
 	case fault.Conflict:
-		return http.StatusConflict, "Conflict"
+		return "Conflict"
 	case fault.TooLarge:
-		return http.StatusRequestEntityTooLarge, "BodyTooLarge"
+		return "BodyTooLarge"
 	case fault.Unsupported:
-		return http.StatusUnsupportedMediaType, "UnsupportedEncoding"
+		return "UnsupportedEncoding"
 	case fault.RateLimited:
-		return http.StatusTooManyRequests, "TooManyRequests"
+		return "TooManyRequests"
 	case fault.Unavailable:
-		return http.StatusServiceUnavailable, "Overloaded"
+		return "Overloaded"
 	}
-	return http.StatusInternalServerError, "InternalServerError"
+	return "InternalServerError"
 }
 
 // writeRefusal answers a request that never became a call.
@@ -332,7 +333,7 @@ func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, err error)
 			f.kind = fault.Unavailable
 		}
 		transport = &transportError{message: f.message}
-		transport.status, transport.code = statusOf(f.kind)
+		transport.status, transport.code = f.kind.Status(), refusalCode(f.kind)
 		setRetryAfter(w, f)
 	}
 	writeTransportError(w, transport)
@@ -351,7 +352,7 @@ func writeFailure(w http.ResponseWriter, kind Kind, f *failure) {
 	status := statusFunctionFailed
 	switch {
 	case f.kind == fault.RateLimited || f.transient:
-		status, _ = statusOf(f.kind)
+		status = f.kind.Status()
 		if f.transient {
 			status = http.StatusServiceUnavailable
 		}

@@ -8,13 +8,14 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 )
 
 // Kind says what sort of failure happened. It decides the HTTP status.
 type Kind int
 
-// The kinds, with the HTTP status that api gives them.
+// The kinds, with their HTTP status.
 const (
 	Internal        Kind = iota // 500: ours; details go to the log only
 	Invalid                     // 400: the caller's input is wrong
@@ -27,6 +28,31 @@ const (
 	RateLimited                 // 429: see RetryAfter
 	Unavailable                 // 503: overloaded or the database is away; see RetryAfter
 )
+
+// Status is the HTTP status of an answer that tells of the failure.
+func (k Kind) Status() int {
+	switch k {
+	case Invalid:
+		return http.StatusBadRequest
+	case Unauthenticated:
+		return http.StatusUnauthorized
+	case Forbidden:
+		return http.StatusForbidden
+	case NotFound:
+		return http.StatusNotFound
+	case Conflict:
+		return http.StatusConflict
+	case TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case Unsupported:
+		return http.StatusUnsupportedMediaType
+	case RateLimited:
+		return http.StatusTooManyRequests
+	case Unavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
 
 // Problem is one thing that is wrong with the input.
 type Problem struct {

@@ -1,0 +1,36 @@
+package schema
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Away reports whether a statement failed because the server cannot be
+// reached, is stopping, starting or read-only after a failover, is out of
+// resources, or took it back in favour of another transaction: what will pass,
+// and no mistake of ours.
+func Away(err error) bool {
+	var server *pgconn.PgError
+	if errors.As(err, &server) {
+		if server.Code == "25006" { // read_only_sql_transaction
+			return true
+		}
+		// The classes of Appendix A of PostgreSQL's manual: connection
+		// exception, transaction rollback, insufficient resources, operator
+		// intervention.
+		for _, class := range []string{"08", "40", "53", "57"} {
+			if strings.HasPrefix(server.Code, class) {
+				return true
+			}
+		}
+		return false
+	}
+	var connect *pgconn.ConnectError
+	var network *net.OpError
+	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) || pgconn.Timeout(err) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) || err != nil && strings.Contains(err.Error(), "conn closed")
+}
