@@ -49,7 +49,7 @@ func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
 }
 
 func (i importCmd) file(ctx context.Context, store *timeseries.Store, name string) error {
-	in, err := openInput(name, i.Format, !i.Quiet)
+	in, err := openInput(ctx, name, i.Format, !i.Quiet)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -36,11 +37,13 @@ type input struct {
 // peekBytes is how far a header line is looked for.
 const peekBytes = 64 << 10
 
-func openInput(name, format string, progress bool) (*input, error) {
+func openInput(ctx context.Context, name, format string, progress bool) (*input, error) {
 	in := &input{name: name, file: os.Stdin, close: func() {}}
-	var raw io.Reader = os.Stdin
+	var raw io.Reader
 	size := int64(-1)
-	if name != "-" {
+	if name == "-" {
+		raw = untilDone(ctx, os.Stdin)
+	} else {
 		file, err := os.Open(name)
 		if err != nil {
 			return nil, err
@@ -64,6 +67,17 @@ func openInput(name, format string, progress bool) (*input, error) {
 	in.Reader = bufio.NewReaderSize(decoded, 1<<20)
 	in.format = in.guess(format)
 	return in, nil
+}
+
+// untilDone reads src until the context ends, also while src is silent.
+func untilDone(ctx context.Context, src io.Reader) io.Reader {
+	out, in := io.Pipe()
+	go func() {
+		_, err := io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{src}, make([]byte, 256<<10))
+		in.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })
+	return out
 }
 
 // decompress looks at the first bytes, not at the name.
