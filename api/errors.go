@@ -31,7 +31,9 @@ const statusClientGone = 499
 // writeError answers a request with what went wrong. It is the one place that
 // turns errors into REST answers; details of internal ones go to the log only.
 func writeError(c *gin.Context, log *slog.Logger, err error) {
-	if errors.Is(err, context.Canceled) && c.Request.Context().Err() != nil {
+	// The database's words for work that was cancelled differ.
+	if errors.Is(err, errClientGone) || errors.Is(c.Request.Context().Err(), context.Canceled) {
+		log.Debug("the client left", "method", c.Request.Method, "path", c.FullPath(), "request_id", requestID(c), "error", err)
 		c.AbortWithStatus(statusClientGone)
 		return
 	}

@@ -2,12 +2,15 @@ package api
 
 import (
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -42,21 +45,20 @@ func (s *server) ingest(r *Request) error {
 	if err != nil {
 		return err
 	}
-	turn := time.NewTimer(waitForTurn)
-	defer turn.Stop()
-	select {
-	case s.ingests <- struct{}{}:
-		defer func() { <-s.ingests }()
-	case <-turn.C:
-		return &fault.Error{Kind: fault.Unavailable, Message: "too many uploads at once; try again", RetryAfter: time.Second}
-	case <-r.Request.Context().Done():
-		return r.Request.Context().Err()
-	}
+	turn := noTurn()
+	defer func() { turn.end() }()
 	body, err := s.body(r)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
+	ingest.Admit = func(ctx context.Context) error {
+		if err := body.spool.arrived(ctx); err != nil {
+			return err
+		}
+		turn, err = s.takeTurn(ctx, body.weight())
+		return err
+	}
 	result, err := s.Store.IngestStream(r.Request.Context(), timeseries.NewDecoder(body, opt), ingest)
 	if err != nil {
 		return err
@@ -104,30 +106,75 @@ func ingestOptions(r *Request) (timeseries.DecodeOptions, timeseries.IngestOptio
 	return opt, ingest, nil
 }
 
+const (
+	// chunkMemory is about what the largest chunks of one upload take while one
+	// of them is stored and the next one is decoded.
+	chunkMemory = 24 << 20
+	// ingestMemory bounds that for all uploads together.
+	ingestMemory = 4 * chunkMemory
+	// expansion is how many times larger than its text a record may be in memory.
+	expansion = 16
+)
+
+// turn is the right to store an upload.
+type turn struct{ end func() }
+
+func noTurn() turn { return turn{end: func() {}} }
+
+// takeTurn waits until few enough uploads are stored, and there is memory for
+// another one.
+func (s *server) takeTurn(ctx context.Context, weight int64) (turn, error) {
+	patience, cancel := context.WithTimeout(ctx, waitForTurn)
+	defer cancel()
+	select {
+	case s.ingests <- struct{}{}:
+	case <-patience.Done():
+		return noTurn(), turnedAway(ctx)
+	}
+	if err := s.ingestMemory.Acquire(patience, weight); err != nil {
+		<-s.ingests
+		return noTurn(), turnedAway(ctx)
+	}
+	return turn{end: func() {
+		s.ingestMemory.Release(weight)
+		<-s.ingests
+	}}, nil
+}
+
+func turnedAway(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return &fault.Error{Kind: fault.Unavailable, Message: "too many uploads at once; try again", RetryAfter: time.Second}
+}
+
 // body gives the decoded body. Its size and the client's silences are bounded.
-func (s *server) body(r *Request) (io.ReadCloser, error) {
-	raw := &patientReader{src: r.Request.Body, control: http.NewResponseController(r.Writer)}
-	var decoded io.Reader
-	closer := func() error { return nil }
+func (s *server) body(r *Request) (*boundedBody, error) {
+	client := &patientReader{src: r.Request.Body, control: http.NewResponseController(r.Writer)}
+	raw := newSpool(client, s.Config.MaxUpload, os.TempDir(), s.spoolMemory, client.stop)
+	body := &boundedBody{spool: raw, src: raw, left: s.Config.MaxUpload, limit: s.Config.MaxUpload, close: func() {}}
 	switch encoding := strings.ToLower(strings.TrimSpace(r.GetHeader("Content-Encoding"))); encoding {
 	case "", "identity":
-		decoded = raw
+		body.plain = true
 	case "gzip", "x-gzip":
 		z, err := gzip.NewReader(raw)
 		if err != nil {
+			raw.Close()
 			return nil, encodingFault(err)
 		}
-		decoded, closer = z, z.Close
+		body.src = z
 	case "zstd":
 		z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20))
 		if err != nil {
+			raw.Close()
 			return nil, encodingFault(err)
 		}
-		decoded, closer = z, func() error { z.Close(); return nil }
+		body.src, body.close = z, z.Close
 	default:
+		raw.Close()
 		return nil, fault.New(fault.Unsupported, "the Content-Encoding must be gzip or zstd")
 	}
-	return &boundedBody{src: decoded, left: s.Config.MaxUpload, limit: s.Config.MaxUpload, close: closer}, nil
+	return body, nil
 }
 
 // patientReader gives the client a new deadline for each piece of the body, so
@@ -135,10 +182,18 @@ func (s *server) body(r *Request) (io.ReadCloser, error) {
 type patientReader struct {
 	src     io.Reader
 	control *http.ResponseController
+	mu      sync.Mutex
+	stopped bool
 }
 
 func (p *patientReader) Read(b []byte) (int, error) {
+	p.mu.Lock()
+	if p.stopped {
+		p.mu.Unlock()
+		return 0, os.ErrDeadlineExceeded
+	}
 	_ = p.control.SetReadDeadline(time.Now().Add(stall)) // not every writer can; then there is none
+	p.mu.Unlock()
 	n, err := p.src.Read(b)
 	if err == io.EOF {
 		// The server goes on reading to learn whether the client has left. That
@@ -148,12 +203,30 @@ func (p *patientReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// stop ends reading, also a read that waits for the client.
+func (p *patientReader) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped = true
+	_ = p.control.SetReadDeadline(time.Now())
+}
+
 // boundedBody ends a body that is decoded to more than its limit, and explains
 // failures of the decoder.
 type boundedBody struct {
-	src         io.Reader
+	spool       *spool
+	src         io.Reader // spool, decoded
+	plain       bool      // src is spool
 	left, limit int64
-	close       func() error
+	close       func()
+}
+
+// weight is about how much memory storing the body takes.
+func (b *boundedBody) weight() int64 {
+	if size := b.spool.received(); b.plain && size >= 0 {
+		return min(chunkMemory, size*expansion)
+	}
+	return chunkMemory
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
@@ -167,11 +240,14 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *boundedBody) Close() error { return b.close() }
+func (b *boundedBody) Close() error {
+	b.close()
+	return b.spool.Close()
+}
 
 func encodingFault(err error) error {
 	var big *http.MaxBytesError
-	if errors.As(err, &big) || fault.As(err) != nil {
+	if errors.As(err, &big) || errors.Is(err, errClientGone) || fault.As(err) != nil {
 		return err
 	}
 	reason := err.Error()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
@@ -96,6 +97,9 @@ type server struct {
 	Deps
 	origins Origins
 	ingests chan struct{}
+	// ingestMemory and spoolMemory bound the bytes of all uploads that are
+	// stored, and that are received.
+	ingestMemory, spoolMemory *semaphore.Weighted
 	// What describes the routes is made when it is first asked for.
 	description func() ([]byte, error)
 	reference   func() ([]byte, error)
@@ -109,7 +113,10 @@ func New(d Deps) (http.Handler, error) {
 	if d.Config.MaxIngests == 0 {
 		d.Config.MaxIngests = 8
 	}
-	s := &server{Deps: d, origins: NewOrigins(d.Config.AllowedOrigins), ingests: make(chan struct{}, d.Config.MaxIngests)}
+	s := &server{
+		Deps: d, origins: NewOrigins(d.Config.AllowedOrigins), ingests: make(chan struct{}, d.Config.MaxIngests),
+		ingestMemory: semaphore.NewWeighted(ingestMemory), spoolMemory: semaphore.NewWeighted(spoolMemory),
+	}
 	s.description = sync.OnceValues(func() ([]byte, error) { return json.Marshal(describe(s.Routes(), "1")) })
 	s.reference = sync.OnceValues(func() ([]byte, error) { return writeReference(s.Routes()) })
 	trusted, err := parseProxies(d.Config.TrustedProxies)

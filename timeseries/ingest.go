@@ -36,6 +36,10 @@ type IngestOptions struct {
 	// SkipExisting leaves out records that the session already holds: those with
 	// the same time and the same value in every field that the new record has.
 	SkipExisting bool
+	// Admit, when not nil, is called by IngestStream once it knows the first
+	// records and before it locks anything: the place to wait for the rest of
+	// the stream, or for a turn.
+	Admit func(context.Context) error
 }
 
 // IngestResult says what became of a batch or a stream of batches.
@@ -101,6 +105,11 @@ func (s *Store) IngestStream(ctx context.Context, dec *Decoder, opt IngestOption
 	first := NewBatch()
 	defer first.Release()
 	err := dec.Next(first, blockRecords)
+	if opt.Admit != nil && (err == nil || err == io.EOF) {
+		if err := opt.Admit(ctx); err != nil {
+			return IngestResult{}, err
+		}
+	}
 	if err == nil && overlaps(first, opt) {
 		return s.ingestOverlapped(ctx, dec, first, opt)
 	}

@@ -31,7 +31,7 @@ func describe(ctx context.Context, log *slog.Logger, name string, err error, for
 	if e == nil || e.Kind == fault.Internal {
 		id := strings.ToLower(rand.Text()[:16])
 		level := slog.LevelError
-		if errors.Is(err, context.Canceled) {
+		if errors.Is(err, context.Canceled) || errors.Is(ctx.Err(), context.Canceled) {
 			level = slog.LevelDebug // who asked does not want it any more
 		}
 		log.Log(ctx, level, "function failed", "function", name, "request", id, "error", err)

@@ -134,8 +134,24 @@ func TestMemoryStaysBounded(t *testing.T) {
 	wg.Wait()
 	small("eight uploads at once")
 
+	// Chunks as large as they may be, at once.
+	for i := range 8 {
+		wg.Go(func() {
+			a := post(&generator{total: 12 << 20, line: func(n int) string {
+				r := recordAt(fmt.Sprint("full", i), n)
+				r["odd"] = strings.Repeat("z", 1000)
+				return string(marshal(r)) + "\n"
+			}}, nil, "")
+			if a.status != http.StatusOK {
+				t.Errorf("%v", a)
+			}
+		})
+	}
+	wg.Wait()
+	small("eight uploads of full chunks at once")
+
 	// Records as large as they may be, many of them, at once.
-	for i := range 4 {
+	for i := range 8 {
 		wg.Go(func() {
 			a := post(&generator{total: 10 << 20, line: func(n int) string {
 				r := recordAt(fmt.Sprint("wide", i), n)
