@@ -81,7 +81,7 @@ func (r *Replica) Read(ctx context.Context, sessions []*Session, read func(*Stor
 		return err
 	}
 	r.away.Add(1)
-	r.log.Warn("a read failed on the replica; reading from the primary", "error", err)
+	r.log.Warn("a read failed on the replica; the primary repeats it", "error", err)
 	return read(r.primary)
 }
 
@@ -114,7 +114,7 @@ func (r *Replica) Run(ctx context.Context) {
 	for {
 		if err := r.look(ctx); err == nil {
 			if r.down.CompareAndSwap(true, false) {
-				r.log.Info("the replica answers again; exports and charts are read from it")
+				r.log.Info("the replica answers again")
 			}
 		} else if ctx.Err() == nil {
 			r.setDown(err)
@@ -129,7 +129,7 @@ func (r *Replica) Run(ctx context.Context) {
 
 func (r *Replica) setDown(err error) {
 	if r.down.CompareAndSwap(false, true) {
-		r.log.Warn("the replica does not answer; exports and charts are read from the primary", "error", err)
+		r.log.Warn("cannot read from the replica; the primary serves exports and charts", "error", err)
 	}
 }
 
@@ -137,6 +137,9 @@ func (r *Replica) setDown(err error) {
 func (r *Replica) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, replicaPatience)
 	defer cancel()
+	if _, err := r.holds(ctx, nil); err != nil { // a server that has no sessions to ask about is none
+		return fmt.Errorf("ask the replica what it holds: %w", err)
+	}
 	var written *int64
 	_ = r.primary.pool.QueryRow(ctx, `SELECT (pg_current_wal_lsn() - '0/0')::bigint`).Scan(&written) // not known while it is away
 	var replayed *int64

@@ -109,7 +109,7 @@ func TestReplica(t *testing.T) {
 	if a := p.send(request{method: http.MethodGet, path: "/readyz"}); a.status != http.StatusOK {
 		t.Errorf("without the replica /readyz answers %v", a)
 	}
-	if n := strings.Count(daemon.log.String(), "the replica does not answer"); n != 1 {
+	if n := strings.Count(daemon.log.String(), "cannot read from the replica"); n != 1 {
 		t.Errorf("the log says %d times that the replica is away, want once", n)
 	}
 
@@ -123,6 +123,20 @@ func TestReplica(t *testing.T) {
 		}
 		return replica.scans() > before
 	})
+	daemon.stop()
+
+	step("one that is the replica of something else is as good as none")
+	elsewhere := strings.Replace(replica.url, "/telemetryd?", "/postgres?", 1)
+	daemon = serve(t, "--database-url", primary.URL(), "--read-database-url", elsewhere)
+	p = &probe{t, daemon.url}
+	p.await("the daemon notices", func(m map[string]float64) bool { return m["telemetryd_replica_up"] == 0 })
+	for range 3 {
+		p.same("/api/v1/sessions/old/records?format=csv", records)
+		time.Sleep(500 * time.Millisecond) // longer, in all, than the daemon waits to look again
+	}
+	if n := strings.Count(daemon.log.String(), "cannot read from the replica") + strings.Count(daemon.log.String(), "answers again"); n != 1 {
+		t.Errorf("the log speaks %d times of the replica, want once\n%s", n, daemon.log)
+	}
 	daemon.stop()
 }
 
