@@ -22,6 +22,15 @@ packages_of() {
 	fi
 }
 
+# install_packages installs Debian packages.
+install_packages() {
+	step "$*, by apt"
+	local root=()
+	[[ $EUID == 0 ]] || root=(sudo)
+	"${root[@]}" apt-get update -q
+	"${root[@]}" apt-get install --yes --no-install-recommends "$@"
+}
+
 # browser sees to it that there is a Chromium for the tests of the page.
 browser() {
 	[[ -z ${TELEMETRYD_TEST_CHROMIUM:-} ]] || return 0
@@ -29,11 +38,7 @@ browser() {
 	for name in chromium chromium-browser google-chrome; do
 		! command -v "$name" >/dev/null || return 0
 	done
-	step "chromium, by apt"
-	local root=()
-	[[ $EUID == 0 ]] || root=(sudo)
-	"${root[@]}" apt-get update -q
-	"${root[@]}" apt-get install --yes --no-install-recommends chromium fonts-dejavu-core
+	install_packages chromium fonts-dejavu-core
 }
 
 lint() {
@@ -66,6 +71,7 @@ go_tests() {
 	packages_of test/node # the npm clients that the tests of api/convex run
 	packages_of test/browser
 	browser
+	command -v curl >/dev/null || install_packages curl # the documents' commands use it
 	local race=()
 	if command -v gcc >/dev/null; then
 		race=(-race)

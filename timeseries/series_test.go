@@ -281,12 +281,14 @@ func TestSeriesRefuses(t *testing.T) {
 	good := timeseries.SeriesRequest{Sessions: []string{"race"}, Metrics: []string{"speed_ms"}, Points: 100}
 	minus := -1.0
 	for name, spoil := range map[string]func(*timeseries.SeriesRequest){
-		"no session":      func(r *timeseries.SeriesRequest) { r.Sessions = nil },
-		"no metric":       func(r *timeseries.SeriesRequest) { r.Metrics = nil },
-		"unknown metric":  func(r *timeseries.SeriesRequest) { r.Metrics = []string{"speed_ms; DROP TABLE telemetry"} },
-		"text metric":     func(r *timeseries.SeriesRequest) { r.Metrics = []string{"session_name"} },
-		"state in m4":     func(r *timeseries.SeriesRequest) { r.Metrics, r.Mode = []string{"driver_mode"}, timeseries.ModeM4 },
-		"state by metres": func(r *timeseries.SeriesRequest) { r.Metrics, r.Align = []string{"driver_mode"}, timeseries.AlignDistance },
+		"no session":     func(r *timeseries.SeriesRequest) { r.Sessions = nil },
+		"no metric":      func(r *timeseries.SeriesRequest) { r.Metrics = nil },
+		"unknown metric": func(r *timeseries.SeriesRequest) { r.Metrics = []string{"speed_ms; DROP TABLE telemetry"} },
+		"text metric":    func(r *timeseries.SeriesRequest) { r.Metrics = []string{"session_name"} },
+		"state in m4":    func(r *timeseries.SeriesRequest) { r.Metrics, r.Mode = []string{"driver_mode"}, timeseries.ModeM4 },
+		"state by metres": func(r *timeseries.SeriesRequest) {
+			r.Metrics, r.Align = []string{"driver_mode"}, timeseries.AlignDistance
+		},
 		"metric twice":    func(r *timeseries.SeriesRequest) { r.Metrics = []string{"speed_ms", "speed_ms"} },
 		"no points":       func(r *timeseries.SeriesRequest) { r.Points = 0 },
 		"a million":       func(r *timeseries.SeriesRequest) { r.Points = 1_000_000 },
