@@ -18,7 +18,6 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/realtime"
-	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 var gapFor = flag.Duration("gap", 4*time.Second, "how long the gap test runs; drops and outages grow with it")
@@ -195,27 +194,15 @@ func TestNoGaps(t *testing.T) {
 // PostgreSQL is stopped and started again twice, and its links cut once.
 func TestNoGapsWhenPostgresRestarts(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	server := ownServer(t, dir)
-	stop := func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := server.Stop(ctx); err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(func() { stop() })
-	if err := schema.Migrate(t.Context(), server.URL()); err != nil {
-		t.Fatal(err)
-	}
-	r := newRace(t, server.URL())
+	url, stop, again := restartable(t)
+	r := newRace(t, url)
 	r.run(t, func(outage int) {
 		if outage == 1 {
 			r.away(*gapFor / 16)
 			return
 		}
 		stop()
-		server = ownServer(t, dir)
+		again()
 	})
 }
 

@@ -28,13 +28,12 @@ func ownServer(t *testing.T, dir string) *pgserver.Server {
 	return server
 }
 
-// PostgreSQL is stopped and started again under an open socket: the client is
-// told twice, the socket stays, and no record is missing.
-func TestPostgresRestarts(t *testing.T) {
-	t.Parallel()
+// restartable gives a migrated server of our own, and what stops and starts it.
+func restartable(t *testing.T) (url string, stop, again func()) {
+	t.Helper()
 	dir := t.TempDir()
 	server := ownServer(t, dir)
-	stop := func() {
+	stop = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := server.Stop(ctx); err != nil {
@@ -45,7 +44,15 @@ func TestPostgresRestarts(t *testing.T) {
 	if err := schema.Migrate(t.Context(), server.URL()); err != nil {
 		t.Fatal(err)
 	}
-	in := start(t, server.URL(), setup{hub: realtime.HubOptions{MaxBackOff: 200 * time.Millisecond}})
+	return server.URL(), stop, func() { server = ownServer(t, dir) }
+}
+
+// PostgreSQL is stopped and started again under an open socket: the client is
+// told twice, the socket stays, and no record is missing.
+func TestPostgresRestarts(t *testing.T) {
+	t.Parallel()
+	url, stop, again := restartable(t)
+	in := start(t, url, setup{hub: realtime.HubOptions{MaxBackOff: 200 * time.Millisecond}})
 	in.ingest(t, "a", 1, 3)
 	c := in.dial(t, "session=a&snapshot_records=100")
 	c.expect("hello")
@@ -56,7 +63,7 @@ func TestPostgresRestarts(t *testing.T) {
 		if m := c.next(); m.Type != "status" || m.Database != "away" || m.Since == "" {
 			t.Errorf("got %+v, want status away", m)
 		}
-		server = ownServer(t, dir)
+		again()
 		eventually(t, "records can be stored again", func() bool { return in.tryIngest(t.Context(), "a", first, 3) == nil })
 		back := false
 		for ids[len(ids)-1] != first+2 {
