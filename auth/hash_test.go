@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/alexedwards/argon2id"
@@ -14,8 +15,16 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 )
 
+// scrypts keeps what scryptText has made: the fixed cost of these hashes is
+// felt under the race detector.
+var scrypts sync.Map
+
 func scryptText(t testing.TB, password, pepper string) string {
 	t.Helper()
+	made := [2]string{password, pepper}
+	if text, ok := scrypts.Load(made); ok {
+		return text.(string)
+	}
 	salt := []byte("0123456789abcdef")
 	key, err := scrypt.Key([]byte(password+pepper), salt, 1<<17, 8, 1, 64)
 	if err != nil {
@@ -26,7 +35,9 @@ func scryptText(t testing.TB, password, pepper string) string {
 		marker = "p1"
 	}
 	b64 := base64.RawURLEncoding
-	return "scrypt-v1$131072$8$1$" + marker + "$" + b64.EncodeToString(salt) + "$" + b64.EncodeToString(key)
+	text := "scrypt-v1$131072$8$1$" + marker + "$" + b64.EncodeToString(salt) + "$" + b64.EncodeToString(key)
+	scrypts.Store(made, text)
+	return text
 }
 
 func legacyText(password string) string {
