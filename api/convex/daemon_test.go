@@ -24,7 +24,10 @@ func TestClientsOnDaemon(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"telemetry.test.mjs", "accounts.test.mjs", "dashboards.test.mjs"} {
 		for _, version := range []string{"1.17.0", "1.17.4", "newest"} {
-			t.Run(file+" "+version, func(t *testing.T) { runClient(t, file, version) })
+			t.Run(file+" "+version, func(t *testing.T) {
+				t.Parallel()
+				runClient(t, file, version)
+			})
 		}
 	}
 }
