@@ -209,6 +209,15 @@ func TestImportAppearsWhole(t *testing.T) {
 	if err != nil || result.Inserted != len(records) {
 		t.Fatalf("%+v, %v", result, err)
 	}
+	// Who watched from before gets each record once, in order.
+	from := timeseries.Position{Session: int32(h.count("SELECT session FROM sessions WHERE id = 'big' AND deleted_at IS NULL"))}
+	deltas, err := timeseries.NewDeltas(h.pool).ReadDeltas(t.Context(), []timeseries.Want{{ID: "big", From: from}}, timeseries.NewFieldSet("message_id"), len(records)+100)
+	if err != nil || len(deltas) != 1 || deltas[0].Len() < len(records) {
+		t.Fatalf("%d deltas, %v", len(deltas), err)
+	}
+	if got := messages(t, deltas[0])[:len(records)]; !slices.IsSorted(got) || got[0] != 0 || got[len(got)-1] != len(records)-1 {
+		t.Errorf("a watcher gets %d records, from %d to %d", len(got), got[0], got[len(got)-1])
+	}
 	if late := <-posted; late.Inserted != 10 || late.Sessions[0].Batch != 7 {
 		t.Errorf("the other one: %+v", late)
 	}
@@ -288,6 +297,10 @@ func TestImportThatFails(t *testing.T) {
 				}
 				return h.rows() == before
 			})
+			// Rollups may have been made of what was there for a while.
+			if h.count("SELECT count(*) FROM rollup_dirty WHERE to_time > from_time") == 0 {
+				t.Error("the rollups are not told to forget it")
+			}
 			result, err := h.importFrom(t.Context(), timeseries.IngestOptions{}, strings.NewReader(ndjson(good)))
 			if err != nil || result.Inserted != len(good) {
 				t.Fatalf("%+v, %v", result, err)
