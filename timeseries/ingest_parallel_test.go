@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -121,6 +122,9 @@ func (h *house) snapshot() (all []string) {
 // stream, of new sessions and of one that was there before.
 func TestImportIsLikeAStream(t *testing.T) {
 	t.Parallel()
+	if dbtest.SingleBackend(t) {
+		t.Skip("the server has one backend")
+	}
 	random := rand.New(rand.NewPCG(41, 1))
 	var records []rec
 	for i := range 3*chunkRecords + 777 {
@@ -165,6 +169,30 @@ func TestImportIsLikeAStream(t *testing.T) {
 	if diff := cmp.Diff(snapshots["stream"], snapshots["import"]); diff != "" {
 		t.Errorf("(-stream +import)\n%s", diff)
 	}
+}
+
+// A pool of one connection has none to spare: the import makes do with it.
+func TestImportOverOneConnection(t *testing.T) {
+	t.Parallel()
+	config, err := pgxpool.ParseConfig(dbtest.URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	h := &house{t: t, pool: pool, store: timeseries.New(pool, timeseries.Options{})}
+	records := numberedRun("one", 2*chunkRecords+1, 0)
+	for i, want := range []int{len(records), 0} {
+		result, err := h.importFrom(t.Context(), timeseries.IngestOptions{}, strings.NewReader(ndjson(records)))
+		if err != nil || result.Inserted != want || result.Inserted+result.AlreadyStored != len(records) {
+			t.Errorf("import %d: %+v, %v", i, result, err)
+		}
+	}
+	h.consistent()
 }
 
 // While a file is loaded, nobody sees any of it, nor removes it, and others who
