@@ -47,6 +47,11 @@ type Options struct {
 	// KeepAudit is how long audit entries are kept; zero is for ever.
 	KeepAudit time.Duration
 
+	// OnSignIn is told how each sign-in ended: "succeeded", "refused" for a wrong
+	// password or a rejected account, "blocked" after too many attempts, or
+	// "failed" when it could not be looked at. Nil tells nobody.
+	OnSignIn func(outcome string)
+
 	// Log receives operational messages; never secrets or e-mails. Nil discards.
 	Log *slog.Logger
 }

@@ -77,6 +77,23 @@ type SignUp struct {
 // accounts that do not exist. It fails with fault.Unavailable when too many
 // wait for a check already.
 func (s *Service) SignIn(ctx context.Context, in SignIn) (Result, error) {
+	result, err := s.signIn(ctx, in)
+	if s.options.OnSignIn != nil {
+		outcome := "refused"
+		switch {
+		case err != nil:
+			outcome = "failed"
+		case result.Err == "":
+			outcome = "succeeded"
+		case result.Kind == fault.RateLimited:
+			outcome = "blocked"
+		}
+		s.options.OnSignIn(outcome)
+	}
+	return result, err
+}
+
+func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 	if in.Email == "" || in.Password == "" {
 		return mistake(fault.Invalid, textMissing), nil
 	}

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -162,6 +163,28 @@ func TestAttemptLimit(t *testing.T) {
 		t.Errorf("the block was recorded %d times in %v", n, events)
 	}
 	_ = user
+}
+
+// TestSignInOutcomes hears how sign-ins end, for who watches the service.
+func TestSignInOutcomes(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	heard := map[string]int{}
+	s := bundle{auth.New(pool, auth.Options{Hash: cheap, OnSignIn: func(outcome string) { heard[outcome]++ }}), pool}
+	s.signUp(t, "driver@team.example")
+	s.signIn(t, "driver@team.example", password)
+	for range 10 {
+		s.signIn(t, "driver@team.example", "wrong")
+	}
+	s.signIn(t, "nobody at all", password)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.SignIn(gone, auth.SignIn{Email: "driver@team.example", Password: password}); err == nil {
+		t.Error("a sign-in that was given up succeeded")
+	}
+	if diff := cmp.Diff(map[string]int{"succeeded": 1, "refused": 9, "blocked": 2, "failed": 1}, heard); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
 }
 
 func TestAttemptWindow(t *testing.T) {

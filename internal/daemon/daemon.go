@@ -209,7 +209,7 @@ func (d *Daemon) authOptions() auth.Options {
 		StaticKeys: d.staticKeys(), Log: d.log,
 		Pepper: c.Pepper, FormerPeppers: c.FormerPeppers, ImportedPepper: c.ImportedPepper,
 		Hash:      auth.HashParams{MemoryKiB: c.HashMemory, Iterations: c.HashIterations, Threads: c.HashThreads},
-		HashSlots: c.HashSlots, KeepAudit: c.KeepAudit,
+		HashSlots: c.HashSlots, KeepAudit: c.KeepAudit, OnSignIn: d.metrics.observeSignIn,
 	}
 }
 
@@ -265,6 +265,7 @@ func (d *Daemon) background(ctx context.Context) {
 	d.goes(func() { d.functions.Run(ctx) })
 	d.goes(func() { every(ctx, time.Second, d.purge) })
 	d.goes(func() { every(ctx, 10*time.Second, d.divide) })
+	d.goes(func() { every(ctx, 5*time.Second, d.measureRollups) })
 	d.goes(func() { d.Store.RunRefresher(ctx, timeseries.RefreshOptions{}) })
 }
 
@@ -289,6 +290,15 @@ func (d *Daemon) purge(ctx context.Context) {
 func (d *Daemon) divide(ctx context.Context) {
 	if _, err := d.archives.KeepUp(ctx); err != nil && ctx.Err() == nil {
 		d.log.Warn("cannot divide long sessions into archive parts yet", "error", err)
+	}
+}
+
+// measureRollups notes how far behind the rollups are, whoever refreshes them.
+func (d *Daemon) measureRollups(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if stale, err := d.Store.RollupStaleness(ctx); err == nil { // else it stays as it was; hub_healthy tells
+		d.metrics.stale.Set(stale.Seconds())
 	}
 }
 

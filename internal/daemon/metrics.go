@@ -22,6 +22,8 @@ type metrics struct {
 	batches  *prometheus.HistogramVec
 	copying  prometheus.Counter
 	storing  prometheus.Counter
+	signIns  *prometheus.CounterVec
+	stale    prometheus.Gauge
 }
 
 func newMetrics(version string) *metrics {
@@ -45,11 +47,20 @@ func newMetrics(version string) *metrics {
 			Name: "telemetryd_ingest_seconds_total", Help: "Time that uploads took in all.",
 		}),
 	}
+	m.signIns = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "telemetryd_sign_ins_total", Help: "Sign-ins by outcome: succeeded, refused, blocked after too many attempts, or failed on our side.",
+	}, []string{"outcome"})
+	for _, outcome := range []string{"succeeded", "refused", "blocked", "failed"} {
+		m.signIns.WithLabelValues(outcome) // at zero from the start, so that the first one is a rise
+	}
+	m.stale = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "telemetryd_rollup_staleness_seconds", Help: "For how long the oldest batch that the rollups lack has been stored.",
+	})
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "telemetryd_build_info", Help: "1, with the version as a label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
-	m.registry.MustRegister(m.requests, m.records, m.batches, m.copying, m.storing, info,
+	m.registry.MustRegister(m.requests, m.records, m.batches, m.copying, m.storing, m.signIns, m.stale, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -69,6 +80,8 @@ func (m *metrics) observeIngest(s timeseries.IngestStats) {
 	m.copying.Add(s.Copying.Seconds())
 	m.storing.Add(s.Took.Seconds())
 }
+
+func (m *metrics) observeSignIn(outcome string) { m.signIns.WithLabelValues(outcome).Inc() }
 
 // gauge shows a figure that somebody else keeps.
 func (m *metrics) gauge(name, help string, value func() float64) {

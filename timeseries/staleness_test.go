@@ -1,0 +1,40 @@
+package timeseries_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+func TestRollupStaleness(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	store := timeseries.New(pool, timeseries.Options{})
+	stale := func() bool {
+		t.Helper()
+		age, err := store.RollupStaleness(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return age > 0
+	}
+	if stale() {
+		t.Error("rollups of nothing are stale")
+	}
+	decoder := timeseries.NewDecoder(bytes.NewReader(lapsOfACar("a", 2)), timeseries.DecodeOptions{})
+	if _, err := store.IngestStream(t.Context(), decoder, timeseries.IngestOptions{Source: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	// The Apache edition has views, which lack nothing.
+	if got, want := stale(), dbtest.Edition(t, pool) == "community"; got != want {
+		t.Errorf("after a batch they are stale: %v, want %v", got, want)
+	}
+	if _, err := store.Refresh(t.Context(), timeseries.RefreshOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if stale() {
+		t.Error("after a refresh they are stale")
+	}
+}
