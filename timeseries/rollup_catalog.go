@@ -103,6 +103,8 @@ func readCatalog(ctx context.Context, q querier) (*catalog, error) {
 	if err != nil || !continuous {
 		return c, err
 	}
+	// What charts read of rollups is in memory, so that an index costs little.
+	c.settings += ", set_config('random_page_cost', '1', true)"
 	if c.oldest, err = oldestChunk(ctx, q); err != nil {
 		return nil, err
 	}
