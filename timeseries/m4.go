@@ -106,7 +106,7 @@ func (v *view) readM4(ctx context.Context, out *SessionSeries, window timeSpan, 
 // levelWithin gives the coarsest level of which whole buckets fit between the
 // edges of columns of that width, wherever those are.
 func (v *view) levelWithin(width time.Duration) int {
-	return v.coarsest(func(l Level) bool { return 2*l.Width <= width })
+	return v.coarsest(func(l Level) bool { return 2*l.Width <= width && v.catalog.tables[l.Relation] != "" })
 }
 
 // streamM4 reads the records in order.

@@ -121,10 +121,8 @@ func (s *Store) Refresh(ctx context.Context, opt RefreshOptions) (result Refresh
 			return result, err
 		}
 	}
-	if r.catalog.continuous() {
+	if r.catalog.stored() {
 		err = r.rollups(ctx)
-	} else {
-		_, err = conn.Exec(ctx, "DELETE FROM rollup_dirty") // views are never behind
 	}
 	if err != nil {
 		s.catalog.forget()
@@ -368,26 +366,52 @@ func (r *refresh) refresh(ctx context.Context, spans []timeSpan) error {
 			return err
 		}
 	}
-	for _, rollup := range rollups() {
+	list := rollups()
+	if !r.catalog.aggregates {
+		list = plainRollups()
+	}
+	for _, rollup := range list {
 		windows := make([]timeSpan, len(spans))
 		for i, s := range spans {
 			windows[i] = s.outward(rollup.width)
 		}
 		windows = mergeSpans(windows, 0)
-		for gap := 10 * rollup.width; len(windows) > maxWindows; gap *= 4 {
+		for gap := 10 * rollup.width; r.catalog.aggregates && len(windows) > maxWindows; gap *= 4 {
 			windows = mergeSpans(windows, gap)
 		}
 		for _, w := range windows {
+			r.result.Windows++
+			if !r.catalog.aggregates {
+				if err := r.refreshTable(ctx, rollup, w); err != nil {
+					return fmt.Errorf("%s from %v to %v: %w", rollup.relation, w.From, w.To, err)
+				}
+				continue
+			}
 			// It cannot run in a transaction block, nor with parameters in all versions.
 			_, err := r.conn.Exec(ctx, fmt.Sprintf("CALL refresh_continuous_aggregate('%s', %s, %s%s)",
 				rollup.relation, timeLiteral(w.From), timeLiteral(w.To), r.catalog.refreshOptions))
 			if err != nil {
 				return fmt.Errorf("%s from %v to %v: %w", rollup.relation, w.From, w.To, err)
 			}
-			r.result.Windows++
 		}
 	}
 	return nil
+}
+
+// refreshTable aggregates a window of whole buckets anew where there are no
+// continuous aggregates.
+func (r *refresh) refreshTable(ctx context.Context, rollup rollup, window timeSpan) error {
+	finer := rollup.finer
+	if finer != "" {
+		finer = plainTable(finer)
+	}
+	return pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+rollup.plainTable()+" WHERE bucket >= $1 AND bucket < $2", window.From, window.To); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO "+rollup.plainTable()+"\n"+rollup.query(finer, "WHERE %s >= $1 AND %s < $2\n"), window.From, window.To)
+		return err
+	})
 }
 
 func timeLiteral(t time.Time) string {

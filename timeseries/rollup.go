@@ -117,8 +117,9 @@ func metricColumns() []rollupColumn {
 }
 
 // rollupDDL gives the statements that make the rollups: continuous aggregates,
-// each reading the next finer one, or plain views over the records, from which
-// PostgreSQL drops the aggregates that a query does not ask for.
+// each reading the next finer one; or, on the Apache edition, plain views over
+// the records, from which PostgreSQL drops the aggregates that a query does not
+// ask for, and tables for the refresher to fill.
 //
 // There is no first and last of the metrics, for the same reason that states
 // have relations of their own. Reads that need them find them by time in the
@@ -126,39 +127,79 @@ func metricColumns() []rollupColumn {
 func rollupDDL(continuous bool) []string {
 	var statements []string
 	for _, r := range rollups() {
-		source, timeColumn := "telemetry", "time"
-		if continuous && r.finer != "" {
-			source, timeColumn = r.finer, "bucket"
-		}
-		var b strings.Builder
 		if continuous {
-			fmt.Fprintf(&b, "CREATE MATERIALIZED VIEW %s WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS\n", r.relation)
+			statements = append(statements, fmt.Sprintf("CREATE MATERIALIZED VIEW %s WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS\n%s\nWITH NO DATA",
+				r.relation, r.query(r.finer, "")))
 		} else {
-			fmt.Fprintf(&b, "CREATE VIEW %s AS\n", r.relation)
+			statements = append(statements, fmt.Sprintf("CREATE VIEW %s AS\n%s", r.relation, r.query("", "")))
 		}
-		fmt.Fprintf(&b, "SELECT session, time_bucket(INTERVAL '%d seconds', %s) AS bucket", int(r.width.Seconds()), timeColumn)
-		for _, c := range r.columns {
-			expression := c.raw
-			if source != "telemetry" {
-				expression = c.coarse
-			}
-			fmt.Fprintf(&b, ",\n    %s AS %s", expression, c.name)
+		statements = append(statements, rollupComments("VIEW", r.relation, r))
+	}
+	if !continuous {
+		for _, r := range plainRollups() {
+			table := r.plainTable()
+			statements = append(statements, fmt.Sprintf("CREATE TABLE %[1]s AS SELECT * FROM %[2]s WITH NO DATA;\n"+
+				"CREATE UNIQUE INDEX ON %[1]s (session, bucket);\nCREATE INDEX ON %[1]s (bucket)", table, r.relation))
+			statements = append(statements, rollupComments("TABLE", table, r))
 		}
-		fmt.Fprintf(&b, "\nFROM %s\nGROUP BY 1, 2", source)
-		if continuous {
-			b.WriteString("\nWITH NO DATA")
-		}
-		statements = append(statements, b.String(), rollupComments(r))
 	}
 	return statements
 }
 
-func rollupComments(r rollup) string {
+// query aggregates the records, or the finer rollup that is named. where may
+// bound %s, the column of time.
+func (r rollup) query(finer, where string) string {
+	source, timeColumn := "telemetry", "time"
+	if finer != "" {
+		source, timeColumn = finer, "bucket"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "SELECT session, time_bucket(INTERVAL '%d seconds', %s) AS bucket", int(r.width.Seconds()), timeColumn)
+	for _, c := range r.columns {
+		expression := c.raw
+		if finer != "" {
+			expression = c.coarse
+		}
+		fmt.Fprintf(&b, ",\n    %s AS %s", expression, c.name)
+	}
+	fmt.Fprintf(&b, "\nFROM %s\n%sGROUP BY 1, 2", source, strings.ReplaceAll(where, "%s", timeColumn))
+	return b.String()
+}
+
+// plainFinest is the finest level that is stored on the Apache edition, where
+// the rollups are tables of ours. Without the columnstore finer ones would take
+// too long to fill, and narrower buckets are read from the records soon enough.
+const plainFinest = 10 * time.Second
+
+// plainRollups lists the rollups that have a table on the Apache edition.
+func plainRollups() []rollup {
+	var list []rollup
+	stored := map[string]bool{}
+	for _, r := range rollups() {
+		if r.width < plainFinest {
+			continue
+		}
+		if !stored[r.finer] {
+			r.finer = ""
+		}
+		stored[r.relation] = true
+		list = append(list, r)
+	}
+	return list
+}
+
+// plainTable is the table of a rollup on the Apache edition. Its view shows the
+// records as they are; what the refresher has put into the table serves series.
+func (r rollup) plainTable() string { return plainTable(r.relation) }
+
+func plainTable(relation string) string { return relation + "_stored" }
+
+func rollupComments(kind, relation string, r rollup) string {
 	var b strings.Builder
 	comment := func(column, text string) {
-		fmt.Fprintf(&b, "COMMENT ON COLUMN %s.%s IS %s;\n", r.relation, column, quoteLiteral(text))
+		fmt.Fprintf(&b, "COMMENT ON COLUMN %s.%s IS %s;\n", relation, column, quoteLiteral(text))
 	}
-	fmt.Fprintf(&b, "COMMENT ON VIEW %s IS %s;\n", r.relation, quoteLiteral(r.comment))
+	fmt.Fprintf(&b, "COMMENT ON %s %s IS %s;\n", kind, relation, quoteLiteral(r.comment))
 	comment("session", "The run: sessions.session")
 	comment("bucket", "Start of the bucket, UTC")
 	for _, c := range r.columns {

@@ -16,10 +16,14 @@ import (
 type catalog struct {
 	// version is that of the rollups' definition.
 	version string
-	// tables holds the hypertable behind each rollup, by its relation. It is nil on the Apache edition. Reads use it rather than the view: the
-	// view joins what is materialized with the records behind its watermark,
-	// which costs more to plan than a read takes, and it would not show late
-	// records. rollup_progress says better what is materialized.
+	// aggregates tells that the rollups are continuous aggregates. On the Apache
+	// edition the refresher fills tables of ours.
+	aggregates bool
+	// tables holds the table behind each rollup that has one, by its relation.
+	// Reads use it rather than the view: the view joins what is materialized with
+	// the records behind its watermark, which costs more to plan than a read
+	// takes, and it would not show late records. rollup_progress says better what
+	// is materialized.
 	tables map[string]string
 	// oldest is where the records began when this was read. What lies before is
 	// only in the rollups, if a retention policy dropped it.
@@ -30,7 +34,8 @@ type catalog struct {
 	refreshOptions string
 }
 
-func (c *catalog) continuous() bool { return c.tables != nil }
+// stored tells that there are tables to read.
+func (c *catalog) stored() bool { return len(c.tables) > 0 }
 
 // catalogCache keeps the catalog until a read finds it outdated.
 type catalogCache struct {
@@ -99,16 +104,29 @@ func readCatalog(ctx context.Context, q querier) (*catalog, error) {
 		// buckets are short.
 		c.refreshOptions = `, options => '{"buckets_per_batch": 0}'`
 	}
-	continuous, err := hasContinuousAggregates(ctx, q)
-	if err != nil || !continuous {
-		return c, err
-	}
-	// What charts read of rollups is in memory, so that an index costs little.
-	c.settings += ", set_config('random_page_cost', '1', true)"
 	if c.oldest, err = oldestChunk(ctx, q); err != nil {
 		return nil, err
 	}
+	if c.aggregates, err = hasContinuousAggregates(ctx, q); err != nil {
+		return nil, err
+	}
 	found := map[string]string{}
+	if !c.aggregates {
+		for _, r := range plainRollups() {
+			var there bool
+			if err := q.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", r.plainTable()).Scan(&there); err != nil {
+				return nil, err
+			}
+			if !there {
+				return c, nil // made by the community edition and not rebuilt yet
+			}
+			found[r.relation] = r.plainTable()
+		}
+		c.tables = found
+		return c, nil
+	}
+	// What charts read of rollups is in memory, so that an index costs little.
+	c.settings += ", set_config('random_page_cost', '1', true)"
 	for _, r := range rollups() {
 		table, _, err := materialization(ctx, q, r.relation)
 		if err != nil {

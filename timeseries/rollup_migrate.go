@@ -135,6 +135,9 @@ func makeRollups(ctx context.Context, tx pgx.Tx, continuous bool, ddl []string) 
 		return fmt.Errorf("keep rollups whose records are gone: %w", err)
 	}
 	for _, r := range slices.Backward(rollups()) {
+		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+r.plainTable()); err != nil {
+			return err
+		}
 		if err := dropRollup(ctx, tx, r.relation); err != nil {
 			return err
 		}

@@ -113,10 +113,37 @@ func refresh(t testing.TB, s *timeseries.Store) timeseries.RefreshResult {
 	}
 }
 
+type rollupRelation struct {
+	relation string
+	width    time.Duration
+}
+
+// storedToo lists the relations of all levels, and on the Apache edition the
+// tables that serve series in their place.
+func storedToo(t testing.TB, pool *pgxpool.Pool, relation func(timeseries.Level) string) []rollupRelation {
+	t.Helper()
+	var list []rollupRelation
+	for _, level := range timeseries.Levels {
+		name := relation(level)
+		if name == "" {
+			continue
+		}
+		list = append(list, rollupRelation{name, level.Width})
+		var stored bool
+		if err := pool.QueryRow(t.Context(), "SELECT to_regclass($1) IS NOT NULL", name+"_stored").Scan(&stored); err != nil {
+			t.Fatal(err)
+		}
+		if stored {
+			list = append(list, rollupRelation{name + "_stored", level.Width})
+		}
+	}
+	return list
+}
+
 // levelsEqualRecords compares every level with a plain GROUP BY over the records.
 func levelsEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 	t.Helper()
-	for _, level := range timeseries.Levels {
+	for _, level := range storedToo(t, pool, func(l timeseries.Level) string { return l.Relation }) {
 		var wrong int
 		var example string
 		err := pool.QueryRow(t.Context(), fmt.Sprintf(`
@@ -135,12 +162,12 @@ func levelsEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 				FROM raw FULL JOIN %[1]s l USING (session, bucket)
 			)
 			SELECT count(*), coalesce(min(session || ' ' || bucket), '') FROM joined WHERE equal IS NOT TRUE`,
-			level.Relation, int(level.Width.Seconds()))).Scan(&wrong, &example)
+			level.relation, int(level.width.Seconds()))).Scan(&wrong, &example)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if wrong > 0 {
-			t.Errorf("%d buckets of %s differ from the records, such as session and bucket %s", wrong, level.Name, example)
+			t.Errorf("%d buckets of %s differ from the records, such as session and bucket %s", wrong, level.relation, example)
 		}
 	}
 	statesEqualRecords(t, pool)
@@ -150,10 +177,7 @@ func levelsEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 // share a timestamp, any may be the newest.
 func statesEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 	t.Helper()
-	for _, level := range timeseries.Levels {
-		if level.States == "" {
-			continue
-		}
+	for _, level := range storedToo(t, pool, func(l timeseries.Level) string { return l.States }) {
 		var wrong int
 		var example string
 		err := pool.QueryRow(t.Context(), fmt.Sprintf(`
@@ -171,12 +195,12 @@ func statesEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 				FROM modes m FULL JOIN %[1]s l USING (session, bucket)
 			)
 			SELECT count(*), coalesce(min(session || ' ' || bucket), '') FROM joined WHERE equal IS NOT TRUE`,
-			level.States, int(level.Width.Seconds()))).Scan(&wrong, &example)
+			level.relation, int(level.width.Seconds()))).Scan(&wrong, &example)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if wrong > 0 {
-			t.Errorf("%d buckets of %s differ from the records, such as session and bucket %s", wrong, level.States, example)
+			t.Errorf("%d buckets of %s differ from the records, such as session and bucket %s", wrong, level.relation, example)
 		}
 	}
 }

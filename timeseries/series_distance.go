@@ -73,11 +73,11 @@ func distanceSeries(ctx context.Context, answer *Series, views []*view, metrics 
 
 // distanceLevel gives the finest level by which the session is short enough.
 func (v *view) distanceLevel() int {
-	if !v.catalog.continuous() || v.records <= distanceRows {
+	if !v.catalog.stored() || v.records <= distanceRows {
 		return raw
 	}
 	for i, level := range Levels {
-		if v.span.length()/level.Width <= distanceRows {
+		if v.catalog.tables[level.Relation] != "" && v.span.length()/level.Width <= distanceRows {
 			return i
 		}
 	}

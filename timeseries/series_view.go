@@ -38,7 +38,7 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *catalog, ids []string) ([]*v
 		SELECT s.session, s.id, s.batch || '.' || s.revision, s.records, s.first_time, s.last_time,
 		       s.ended_at IS NOT NULL OR s.updated_at < now() - INTERVAL '1 hour'
 		FROM sessions s WHERE s.id = ANY($1) AND s.deleted_at IS NULL`, ids)
-	if cat.continuous() {
+	if cat.stored() {
 		batch.Queue(`
 			SELECT s.id, b.min_time, b.max_time
 			FROM sessions s
@@ -74,7 +74,7 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *catalog, ids []string) ([]*v
 	if err != nil {
 		return nil, err
 	}
-	if cat.continuous() {
+	if cat.stored() {
 		rows, err := results.Query()
 		if err != nil {
 			return nil, err
@@ -117,7 +117,7 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *catalog, ids []string) ([]*v
 
 // findLost finds out which records are gone, and trusts the rollups there.
 func (v *view) findLost(ctx context.Context) error {
-	if !v.catalog.continuous() || v.span.empty() || !v.span.From.Before(v.catalog.oldest) {
+	if !v.catalog.stored() || v.span.empty() || !v.span.From.Before(v.catalog.oldest) {
 		return nil
 	}
 	// Since the catalog was read, older records may have come.
@@ -138,19 +138,16 @@ func (v *view) findLost(ctx context.Context) error {
 
 // level gives the coarsest rollup that buckets of that width can be made of.
 func (v *view) level(width time.Duration) int {
-	return v.coarsest(func(l Level) bool { return width%l.Width == 0 })
+	return v.coarsest(func(l Level) bool { return width%l.Width == 0 && v.catalog.tables[l.Relation] != "" })
 }
 
 // stateLevel does the same for text states, which not every level has.
 func (v *view) stateLevel(width time.Duration) int {
-	return v.coarsest(func(l Level) bool { return width%l.Width == 0 && l.States != "" })
+	return v.coarsest(func(l Level) bool { return width%l.Width == 0 && v.catalog.tables[l.States] != "" })
 }
 
 // coarsest gives the last level that will do.
 func (v *view) coarsest(will func(Level) bool) int {
-	if !v.catalog.continuous() {
-		return raw
-	}
 	best := raw
 	for i, level := range Levels {
 		if will(level) {

@@ -84,7 +84,7 @@ func (s *Store) Track(ctx context.Context, id string, tolerance float64) (*Track
 // are left out.
 func (v *view) readPositions(ctx context.Context) ([]TrackPoint, error) {
 	level := raw
-	if v.records > trackRecords && v.catalog.continuous() {
+	if v.records > trackRecords && v.catalog.tables[Levels[0].Relation] != "" {
 		level = 0
 	}
 	var points []TrackPoint
