@@ -7,9 +7,8 @@ import (
 )
 
 // RollupStaleness gives for how long the oldest batch that the rollups lack has
-// been stored. It is zero when they have everything, and on the Apache edition,
-// where they are views. What they lack is read from the records: charts are exact
-// meanwhile, and slower.
+// been stored. It is zero when they have everything. What they lack is read from
+// the records: charts are exact meanwhile, and slower.
 func (s *Store) RollupStaleness(ctx context.Context) (time.Duration, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -17,7 +16,7 @@ func (s *Store) RollupStaleness(ctx context.Context) (time.Duration, error) {
 	}
 	defer conn.Release()
 	cat, err := s.catalog.get(ctx, conn)
-	if err != nil || !cat.continuous() {
+	if err != nil || !cat.stored() {
 		return 0, err
 	}
 	var age time.Duration
