@@ -48,7 +48,7 @@ func (r *queryLog) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndDa
 
 var (
 	chunkName = regexp.MustCompile(`_hyper_(\d+)_(\d+)_chunk\b`)
-	dataQuery = regexp.MustCompile(`FROM (telemetry|_timescaledb_internal\._materialized_hypertable_\d+)\s+WHERE session`)
+	dataQuery = regexp.MustCompile(`FROM (telemetry|telemetry_\w+_stored|_timescaledb_internal\._materialized_hypertable_\d+)\s+WHERE session`)
 )
 
 // Every query of a series opens the chunks of its window and no others, and
@@ -76,12 +76,20 @@ func TestSeriesReadsOnlyWhatItNeeds(t *testing.T) {
 			v := float64(i)
 			records = append(records, runSample{time: day.AddDate(0, 0, n).Add(time.Duration(i) * 28 * time.Second), speed: &v, power: &v})
 		}
+		if n == 2 { // dense where the windows begin, for the levels of seconds
+			for i := range 8400 {
+				v := float64(i)
+				records = append(records, runSample{time: day.AddDate(0, 0, n).Add(2*time.Hour + time.Duration(i)*500*time.Millisecond), speed: &v, power: &v, mode: "eco"})
+			}
+		}
 		store(t, s, "race", records)
 	}
 	refresh(t, s)
 	stores := []string{"row store"}
+	levels := map[string]bool{"raw": true, "10s": true, "1m": true, "10m": true}
 	if dbtest.Edition(t, plain) == "community" {
 		stores = append(stores, "columnstore")
+		levels["1s"], levels["5s"] = true, true
 	}
 	for _, kind := range stores {
 		if kind == "columnstore" {
@@ -92,16 +100,21 @@ func TestSeriesReadsOnlyWhatItNeeds(t *testing.T) {
 		for _, window := range []struct {
 			length time.Duration
 			points int
-		}{{20 * time.Hour, 10}, {20 * time.Hour, 100}, {20 * time.Hour, 1000}, {time.Hour, 20}, {time.Hour, 1000}} {
+		}{{20 * time.Hour, 10}, {20 * time.Hour, 100}, {20 * time.Hour, 1000}, {time.Hour, 20}, {time.Hour, 400}, {time.Hour, 1000}, {time.Hour, 5000}} {
 			for _, mode := range []timeseries.Mode{timeseries.ModeMinMax, timeseries.ModeM4} {
 				sent.queries = nil
 				from := day.AddDate(0, 0, 2).Add(2*time.Hour + 7*time.Second + 3)
-				_, err := s.Series(t.Context(), timeseries.SeriesRequest{
-					Sessions: []string{"race"}, Metrics: []string{"speed_ms"}, From: from, To: from.Add(window.length), Points: window.points, Mode: mode,
+				metrics := []string{"speed_ms"}
+				if mode == timeseries.ModeMinMax {
+					metrics = append(metrics, "driver_mode")
+				}
+				got, err := s.Series(t.Context(), timeseries.SeriesRequest{
+					Sessions: []string{"race"}, Metrics: metrics, From: from, To: from.Add(window.length), Points: window.points, Mode: mode,
 				})
 				if err != nil {
 					t.Fatal(err)
 				}
+				delete(levels, got.Sessions[0].Level)
 				checked := 0
 				for _, q := range slices.Clone(sent.queries) {
 					if !dataQuery.MatchString(q.sql) {
@@ -116,7 +129,7 @@ func TestSeriesReadsOnlyWhatItNeeds(t *testing.T) {
 					if len(chunks) > 1 {
 						t.Errorf("%s, %v at %d points, %v: %d chunks in the plan of %s\n%s", kind, window.length, window.points, mode, len(chunks), q.sql, plan)
 					}
-					if strings.Contains(plan, "power_w") || strings.Contains(plan, "voltage_v") {
+					if strings.Contains(plan, "power_w") || strings.Contains(plan, "voltage_v") || strings.Contains(plan, "motion_state") {
 						t.Errorf("%s, %v at %d points, %v: other metrics in the plan of %s\n%s", kind, window.length, window.points, mode, q.sql, plan)
 					}
 				}
@@ -125,6 +138,9 @@ func TestSeriesReadsOnlyWhatItNeeds(t *testing.T) {
 				}
 			}
 		}
+	}
+	for level := range levels {
+		t.Errorf("no window was served by %s", level)
 	}
 }
 

@@ -16,6 +16,7 @@ type benchCmd struct {
 	ReplicaURL string `placeholder:"URL" help:"A streaming replica of the database, for the suite scale."`
 
 	SeriesRecords int `default:"4500000" help:"Records of the session that series are read from."`
+	SeriesOthers  int `default:"0" help:"Further sessions of that length beside it: 9 makes 45 million records of 4.5."`
 }
 
 // Run measures on a scratch database of the server, which is dropped afterwards.
@@ -32,7 +33,7 @@ func (b benchCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	options := bench.Options{
-		DatabaseURL: url, Suites: b.Suites, Rows: b.Rows, SeriesRecords: b.SeriesRecords, ReplicaURL: b.ReplicaURL, Program: program, PGBinDir: b.PGBindir, Out: os.Stdout, Log: log,
+		DatabaseURL: url, Suites: b.Suites, Rows: b.Rows, SeriesRecords: b.SeriesRecords, SeriesOthers: b.SeriesOthers, ReplicaURL: b.ReplicaURL, Program: program, PGBinDir: b.PGBindir, Out: os.Stdout, Log: log,
 	}
 	if server != nil && options.PGBinDir == "" {
 		options.PGBinDir = server.Programs().Dir

@@ -22,7 +22,9 @@ type Options struct {
 	Rows        int      // records of each ingest case
 	// SeriesRecords is the length of the session that series are read from.
 	SeriesRecords int
-	Program       string // the telemetryd binary, run as the daemon under test
+	// SeriesOthers is how many more sessions of that length lie beside it.
+	SeriesOthers int
+	Program      string // the telemetryd binary, run as the daemon under test
 	// ReplicaURL is a streaming replica of the server; empty measures none.
 	ReplicaURL string
 	PGBinDir   string // where psql is; empty looks on PATH

@@ -31,7 +31,7 @@ var seriesMetrics = []string{"speed_ms", "power_w", "voltage_v", "current_a", "m
 // GROUP BY of the records in the window.
 func series(ctx context.Context, e *Env) error {
 	length := time.Duration(e.SeriesRecords) * time.Second / seriesRate
-	fmt.Fprintf(e.Out, "%d records in one session: %v at %d Hz\n\n", e.SeriesRecords, length, seriesRate)
+	fmt.Fprintf(e.Out, "%d records in one session: %v at %d Hz; as many in each of %d others\n\n", e.SeriesRecords, length, seriesRate, e.SeriesOthers)
 	if err := fillSeries(ctx, e); err != nil {
 		return err
 	}
@@ -84,11 +84,21 @@ func fillSeries(ctx context.Context, e *Env) error {
 	if err != nil {
 		return fmt.Errorf("make the session: %w", err)
 	}
-	fmt.Fprintf(e.Out, "made in the database in %.1f s\n", time.Since(start).Seconds())
 	var license string
 	if err := conn.QueryRow(ctx, "SHOW timescaledb.license").Scan(&license); err != nil {
 		return err
 	}
+	for n := range e.SeriesOthers {
+		// Two on the same day, as in one race; the others on days of their own.
+		shift := 0
+		if n >= 2 {
+			shift = n
+		}
+		if err := copySession(ctx, conn.Conn(), fmt.Sprint("bench-other-", n+1), shift*48, license == "timescale"); err != nil {
+			return fmt.Errorf("make another session: %w", err)
+		}
+	}
+	fmt.Fprintf(e.Out, "made in the database in %.1f s, with %d other sessions\n", time.Since(start).Seconds(), e.SeriesOthers)
 	size := func() (s string) {
 		_ = conn.QueryRow(ctx, "SELECT pg_size_pretty(hypertable_size('telemetry'))").Scan(&s)
 		return s
@@ -110,10 +120,6 @@ func fillSeries(ctx context.Context, e *Env) error {
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", int64(refreshLock)); err != nil {
 		return err
 	}
-	if license != "timescale" {
-		fmt.Fprintln(e.Out)
-		return nil
-	}
 	for {
 		var behind bool
 		err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM sessions s LEFT JOIN rollup_progress p USING (session) WHERE s.batch > coalesce(p.batch, 0))").Scan(&behind)
@@ -126,6 +132,10 @@ func fillSeries(ctx context.Context, e *Env) error {
 		time.Sleep(50 * time.Millisecond)
 	}
 	fmt.Fprintf(e.Out, "rollups refreshed in %.1f s\n", time.Since(start).Seconds())
+	if license != "timescale" {
+		fmt.Fprintln(e.Out)
+		return nil
+	}
 	for _, level := range timeseries.Levels {
 		var size string
 		if err := conn.QueryRow(ctx, "SELECT pg_size_pretty(hypertable_size(format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)::regclass)) FROM timescaledb_information.continuous_aggregates WHERE view_name = $1", level.Relation).Scan(&size); err != nil {
@@ -135,6 +145,37 @@ func fillSeries(ctx context.Context, e *Env) error {
 	}
 	fmt.Fprintln(e.Out)
 	return nil
+}
+
+// copySession stores the session once more, so many hours later. What earlier
+// copies stored moves to the columnstore, so that the disk need not hold all of
+// them in rows.
+func copySession(ctx context.Context, conn *pgx.Conn, id string, hours int, columnstore bool) error {
+	var columns string
+	err := conn.QueryRow(ctx, `
+		SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute
+		WHERE attrelid = 'telemetry'::regclass AND attnum > 0 AND NOT attisdropped AND attname NOT IN ('time', 'session')`).Scan(&columns)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, fmt.Sprintf(`
+		WITH old AS (
+			SELECT * FROM sessions WHERE id = $1
+		), run AS (
+			INSERT INTO sessions (id, name, first_time, last_time, records, batch)
+			SELECT $2::text, name, first_time + make_interval(hours => $3), last_time + make_interval(hours => $3), records, batch FROM old RETURNING session
+		), log AS (
+			INSERT INTO ingest_batches (session, batch, digest, min_time, max_time, records, source)
+			SELECT run.session, b.batch, b.digest, b.min_time + make_interval(hours => $3), b.max_time + make_interval(hours => $3), b.records, b.source
+			FROM run, old JOIN ingest_batches b ON b.session = old.session
+		)
+		INSERT INTO telemetry (time, session, %[1]s)
+		SELECT t.time + make_interval(hours => $3), run.session, %[1]s FROM run, old JOIN telemetry t ON t.session = old.session`, columns),
+		seriesSession, id, hours)
+	if err == nil && columnstore {
+		_, err = conn.Exec(ctx, "SELECT compress_chunk(c, if_not_compressed => true) FROM show_chunks('telemetry') c")
+	}
+	return err
 }
 
 // seriesSQL makes a session with 36 fields of every record set.
