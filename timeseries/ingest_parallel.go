@@ -38,7 +38,9 @@ func (s *Store) Import(ctx context.Context, dec *Decoder, opt IngestOptions) (In
 	}
 	first := NewBatch()
 	defer first.Release()
+	opened := s.openMore(ctx, loaders)
 	err := dec.Next(first, ChunkRecords)
+	opened()
 	if err == io.EOF {
 		return s.Ingest(ctx, first, opt)
 	}
@@ -60,6 +62,23 @@ func (s *Store) Import(ctx context.Context, dec *Decoder, opt IngestOptions) (In
 	}
 	l.ingest.copying += time.Duration(l.copying.Load())
 	return s.finish(l.ingest, err)
+}
+
+// openMore has the pool open n connections, besides one that it usually has,
+// until the function that it gives is called.
+func (s *Store) openMore(ctx context.Context, n int) (enough func()) {
+	one, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return func() {} // whoever needs one will tell
+	}
+	for range n {
+		go func() {
+			if conn, err := s.pool.Acquire(ctx); err == nil {
+				conn.Release()
+			}
+		}()
+	}
+	return one.Release
 }
 
 // load is an import over several connections.
@@ -105,10 +124,6 @@ func (l *load) lead(ctx context.Context, tx pgx.Tx, loaders int, first *Batch, d
 	l.jobs = make(chan loadJob)
 	for range loaders {
 		l.crew.Go(func() error {
-			// Connections are opened while the leader prepares.
-			if conn, err := l.store.pool.Acquire(l.crewCtx); err == nil {
-				conn.Release()
-			}
 			for job := range l.jobs {
 				if err := l.copy(l.crewCtx, job); err != nil {
 					return err
@@ -224,9 +239,12 @@ func (l *load) run(ctx context.Context, tx pgx.Tx, id string) (*loadRun, error) 
 const (
 	// The session is deleted since ever, so that what is known of its id by
 	// other ways, such as notifications, is not taken for its own.
+	// It need not reach the disk before what follows does.
 	hiddenSessionSQL = `
+		WITH now_or_later AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 		INSERT INTO sessions (id, deleted_at)
 		SELECT $1, '-infinity'
+		FROM now_or_later
 		WHERE NOT EXISTS (SELECT FROM sessions WHERE id = $1 AND deleted_at IS NULL)
 		RETURNING session`
 
