@@ -121,7 +121,7 @@ func (l *load) lead(ctx context.Context, tx pgx.Tx, loaders int, first *Batch, d
 		return err
 	}
 	l.crew, l.crewCtx = errgroup.WithContext(ctx)
-	l.jobs = make(chan loadJob)
+	l.jobs = make(chan loadJob, loaders) // nobody of the crew waits for the leader to encode
 	for range loaders {
 		l.crew.Go(func() error {
 			for job := range l.jobs {
