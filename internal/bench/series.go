@@ -151,10 +151,10 @@ func fillSeries(ctx context.Context, e *Env) error {
 // copies stored moves to the columnstore, so that the disk need not hold all of
 // them in rows.
 func copySession(ctx context.Context, conn *pgx.Conn, id string, hours int, columnstore bool) error {
-	var columns string
+	var columns, values string
 	err := conn.QueryRow(ctx, `
-		SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute
-		WHERE attrelid = 'telemetry'::regclass AND attnum > 0 AND NOT attisdropped AND attname NOT IN ('time', 'session')`).Scan(&columns)
+		SELECT string_agg(quote_ident(attname), ', '), string_agg('t.' || quote_ident(attname), ', ') FROM pg_attribute
+		WHERE attrelid = 'telemetry'::regclass AND attnum > 0 AND NOT attisdropped AND attname NOT IN ('time', 'session')`).Scan(&columns, &values)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func copySession(ctx context.Context, conn *pgx.Conn, id string, hours int, colu
 			FROM run, old JOIN ingest_batches b ON b.session = old.session
 		)
 		INSERT INTO telemetry (time, session, %[1]s)
-		SELECT t.time + make_interval(hours => $3), run.session, %[1]s FROM run, old JOIN telemetry t ON t.session = old.session`, columns),
+		SELECT t.time + make_interval(hours => $3), run.session, %[2]s FROM run, old JOIN telemetry t ON t.session = old.session`, columns, values),
 		seriesSession, id, hours)
 	if err == nil && columnstore {
 		_, err = conn.Exec(ctx, "SELECT compress_chunk(c, if_not_compressed => true) FROM show_chunks('telemetry') c")
