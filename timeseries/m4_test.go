@@ -74,14 +74,13 @@ func TestM4DrawsTheSamePixels(t *testing.T) {
 				if rng.IntN(2) == 0 {
 					points = 10 + rng.IntN(90) // coarse enough for the rollups
 				}
+				got, err := sc.store.Series(t.Context(), timeseries.SeriesRequest{
+					Sessions: []string{"race"}, Metrics: []string{"speed_ms", "power_w"}, From: from, To: to, Points: points, Mode: timeseries.ModeM4,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
 				for m, value := range []func(runSample) *float64{speedOf, powerOf} {
-					metric := []string{"speed_ms", "power_w"}[m]
-					got, err := sc.store.Series(t.Context(), timeseries.SeriesRequest{
-						Sessions: []string{"race"}, Metrics: []string{metric}, From: from, To: to, Points: points, Mode: timeseries.ModeM4,
-					})
-					if err != nil {
-						t.Fatal(err)
-					}
 					span := float64(to.Sub(from).Microseconds())
 					start := from.UnixMicro()
 					column := func(micro int64) float64 { return float64(micro-start) * float64(points) / span }
@@ -93,7 +92,7 @@ func TestM4DrawsTheSamePixels(t *testing.T) {
 						}
 					}
 					one := got.Sessions[0]
-					col := one.Metrics[0]
+					col := one.Metrics[m]
 					for i := range one.X {
 						if col.Count[i] == 0 {
 							continue
@@ -103,7 +102,7 @@ func TestM4DrawsTheSamePixels(t *testing.T) {
 						m4 = append(m4, vertex{first, row(col.First[i])}, vertex{middle, row(col.Min[i])}, vertex{middle, row(col.Max[i])}, vertex{last, row(col.Last[i])})
 					}
 					if !slices.Equal(draw(points, height, raw).set, draw(points, height, m4).set) {
-						t.Fatalf("%s, level %s, %d columns, %d records, from %v to %v: pixels differ", metric, one.Level, points, len(raw), from, to)
+						t.Fatalf("%s, level %s, %d columns, %d records, from %v to %v: pixels differ", col.Name, one.Level, points, len(raw), from, to)
 					}
 				}
 			}
