@@ -264,10 +264,11 @@ class RunView {
     }
   }
 
-  async loadFigures() {
-    const [summary, laps] = await Promise.all(["/summary", "/laps"].map((rest) => api(sessionPath(this.id, rest), { signal: this.signal }).catch(() => null)));
-    if (summary) this.fillTiles(summary.summary || summary);
-    if (laps) this.fillLaps(laps);
+  loadFigures() {
+    // Each as it comes: laps of a long race take their time.
+    const load = (rest, fill) => api(sessionPath(this.id, rest), { signal: this.signal }).then(fill).catch(() => {});
+    load("/summary", (answer) => this.fillTiles(answer.summary || answer));
+    load("/laps", (answer) => this.fillLaps(answer));
   }
 
   fillTiles(s) {
