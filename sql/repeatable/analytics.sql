@@ -18,6 +18,9 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE
 SET jit = off
+-- Of a run that was stored a moment ago there are no statistics: the planner takes
+-- it for a few rows, and would look the states up anew for each second.
+SET enable_nestloop = off
 SET search_path FROM CURRENT
 AS $$
 DECLARE

@@ -1,0 +1,30 @@
+package timeseries_test
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// TestLapsAtOnce asks for the laps of an hour that was stored a moment ago,
+// before the database has looked at what it got.
+func TestLapsAtOnce(t *testing.T) {
+	t.Parallel()
+	store := timeseries.New(dbtest.New(t), timeseries.Options{})
+	decoder := timeseries.NewDecoder(bytes.NewReader(lapsOfACar("a", 60)), timeseries.DecodeOptions{})
+	if _, err := store.IngestStream(t.Context(), decoder, timeseries.IngestOptions{Source: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	begun := time.Now()
+	race, err := store.Laps(ctx, timeseries.LapRequest{Session: "a"})
+	if err != nil || len(race.Laps) < 10 {
+		t.Fatalf("after %v: %v, %+v", time.Since(begun), err, race)
+	}
+	t.Logf("%d laps after %v", len(race.Laps), time.Since(begun))
+}
