@@ -87,7 +87,7 @@ func TestSpoolOfBrokenBody(t *testing.T) {
 // holds sessions wait for long.
 func TestSpoolOfSilentClient(t *testing.T) {
 	t.Parallel()
-	body, client := io.Pipe()
+	body, _ := io.Pipe()
 	stop := func() { body.CloseWithError(os.ErrDeadlineExceeded) }
 	s := newSpool(body, 1<<30, t.TempDir(), semaphore.NewWeighted(spoolMemory), stop)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -97,7 +97,7 @@ func TestSpoolOfSilentClient(t *testing.T) {
 	}
 	s.Close() // or the test hangs
 
-	body, client = io.Pipe()
+	body, client := io.Pipe()
 	s = newSpool(body, 1<<30, filepath.Join(t.TempDir(), "none"), semaphore.NewWeighted(0), func() { body.Close() })
 	go client.Write(make([]byte, slabBytes+1)) // of which there is room for one less
 	if err := s.arrived(t.Context()); err != nil {
