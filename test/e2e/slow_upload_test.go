@@ -77,8 +77,9 @@ func TestSlowUpload(t *testing.T) {
 	}
 
 	ctx, leave := context.WithCancel(t.Context())
-	_, answered = begin(ctx, "left")
+	feed, answered = begin(ctx, "left")
 	leave()
+	feed.CloseWithError(context.Canceled) // the client waits for what reads the body
 	<-answered
 	deadline := time.Now().Add(20 * time.Second)
 	for !strings.Contains(p.log.String(), "status=499") {
