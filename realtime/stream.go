@@ -49,7 +49,11 @@ type StreamOptions struct {
 	// Compression offers permessage-deflate. Messages below 512 bytes are never
 	// compressed, and no state is kept between messages.
 	Compression bool
-	Log         *slog.Logger
+	// OnDelta, if set, is told how long after they were stored new records
+	// were queued for a session's live readers: the oldest of them, counting
+	// the pauses in which commits gather.
+	OnDelta func(lag time.Duration)
+	Log     *slog.Logger
 }
 
 // Stream serves live records to connections. Make one with NewStream, start it
@@ -312,6 +316,7 @@ func (st *Stream) read(ctx context.Context) error {
 		if fields == nil {
 			fields = noFields
 		}
+		asked := time.Now()
 		limited, cancel := context.WithTimeout(ctx, readTimeout)
 		deltas, err := st.records.ReadDeltas(limited, wants, fields, livePage)
 		cancel()
@@ -331,6 +336,9 @@ func (st *Stream) read(ctx context.Context) error {
 				st.mu.Lock()
 				st.dirty[f] = struct{}{}
 				st.mu.Unlock()
+			}
+			if d := &deltas[i]; d.Len() > 0 && st.opt.OnDelta != nil {
+				st.opt.OnDelta(d.Waited + time.Since(asked))
 			}
 		}
 	}

@@ -116,6 +116,9 @@ type Delta struct {
 	Name     string   // the session's name now
 	From, To Position // what it covers
 	Now      Position // where the session stands; zero when there is none of that id
+	// Waited is for how long the oldest of its batches had been stored when the
+	// database was asked, by the database's clock. Zero when it holds none.
+	Waited time.Duration
 
 	rows    []deltaRow
 	read    *FieldSet

@@ -94,7 +94,8 @@ func (d *Deltas) ReadDeltas(ctx context.Context, wants []Want, fields *FieldSet,
 
 // A batch that is in the watermark is in the log: one transaction wrote both.
 const piecesQuery = `
-SELECT w.place, s.session, s.batch, coalesce(s.name, ''), b.batch, b.min_time, b.max_time, b.records
+SELECT w.place, s.session, s.batch, coalesce(s.name, ''), b.batch, b.min_time, b.max_time, b.records,
+	extract(epoch FROM clock_timestamp() - b.received_at)::float8
 FROM unnest($1::text[], $2::int[], $3::int[], $4::int[]) WITH ORDINALITY AS w (id, session, batch, upto, place)
 JOIN sessions s ON s.id = w.id AND s.deleted_at IS NULL
 LEFT JOIN LATERAL (
@@ -130,10 +131,11 @@ func (d *Deltas) pieces(ctx context.Context, wants []Want, deltas []Delta, limit
 		session, newest int32
 		name            string
 		batch, records  *int32
+		stored          *float64 // seconds ago
 		minTime         *time.Time
 		maxTime         *time.Time
 	)
-	_, err = pgx.ForEachRow(rows, []any{&place, &session, &newest, &name, &batch, &minTime, &maxTime, &records}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&place, &session, &newest, &name, &batch, &minTime, &maxTime, &records, &stored}, func() error {
 		i := place - 1
 		delta, want := &deltas[i], wants[i]
 		delta.Now = Position{Session: session, Batch: newest}
@@ -165,6 +167,7 @@ func (d *Deltas) pieces(ctx context.Context, wants []Want, deltas []Delta, limit
 			count, full[i], p.most = budget, true, budget
 		}
 		budget -= count
+		delta.Waited = max(delta.Waited, time.Duration(*stored*float64(time.Second)))
 		delta.To = Position{Session: session, Batch: *batch}
 		if !want.NotBefore.IsZero() {
 			p.min = max(p.min, want.NotBefore.UnixMicro())

@@ -3,7 +3,10 @@ package daemon_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +104,18 @@ func TestLiveStream(t *testing.T) {
 			t.Fatalf("events ended after:\n%s", seen)
 		}
 	}
+	lag := regexp.MustCompile(`telemetryd_hub_lag_seconds_sum (\S+)\ntelemetryd_hub_lag_seconds_count 1\n`)
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if m := lag.FindStringSubmatch(read(t, d.URL()+"/metrics")); m != nil {
+			if sum, err := strconv.ParseFloat(m[1], 64); err != nil || sum <= 0 || sum > 10 {
+				t.Errorf("a record waited %s s, error %v", m[1], err)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the metrics show no lag, or more than one")
+		}
+	}
 
 	begun := time.Now()
 	stop()
@@ -117,6 +132,21 @@ func TestLiveStream(t *testing.T) {
 		}
 		break
 	}
+}
+
+func read(t *testing.T, url string) string {
+	t.Helper()
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
 
 // A page of the server's own may connect, whatever other origins are allowed.

@@ -24,6 +24,7 @@ type metrics struct {
 	storing  prometheus.Counter
 	signIns  *prometheus.CounterVec
 	stale    prometheus.Gauge
+	lag      prometheus.Histogram
 }
 
 func newMetrics(version string) *metrics {
@@ -56,11 +57,15 @@ func newMetrics(version string) *metrics {
 	m.stale = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "telemetryd_rollup_staleness_seconds", Help: "For how long the oldest batch that the rollups lack has been stored.",
 	})
+	m.lag = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "telemetryd_hub_lag_seconds", Help: "Time from the storing of records to their being queued for the screens that watch them.",
+		Buckets: []float64{.0025, .005, .01, .025, .05, .1, .15, .25, .5, 1, 2.5, 10},
+	})
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "telemetryd_build_info", Help: "1, with the version as a label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
-	m.registry.MustRegister(m.requests, m.records, m.batches, m.copying, m.storing, m.signIns, m.stale, info,
+	m.registry.MustRegister(m.requests, m.records, m.batches, m.copying, m.storing, m.signIns, m.stale, m.lag, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -82,6 +87,8 @@ func (m *metrics) observeIngest(s timeseries.IngestStats) {
 }
 
 func (m *metrics) observeSignIn(outcome string) { m.signIns.WithLabelValues(outcome).Inc() }
+
+func (m *metrics) observeLag(lag time.Duration) { m.lag.Observe(lag.Seconds()) }
 
 // gauge shows a figure that somebody else keeps.
 func (m *metrics) gauge(name, help string, value func() float64) {
