@@ -53,6 +53,7 @@ type Hub struct {
 	mu     sync.Mutex
 	topics map[string]*topic
 	subs   map[*Sub]struct{}
+	until  time.Time // commits cause no poll before it
 	away   error     // why the last poll failed; nil while healthy
 	since  time.Time // when away last changed between nil and not nil
 }
@@ -128,7 +129,7 @@ func (h *Hub) Run(ctx context.Context) {
 			return
 		case <-timer.C:
 		case <-kick:
-			if rest := h.opt.Gap - time.Since(started); rest > 0 {
+			if rest := max(h.opt.Gap-time.Since(started), min(h.resting(), h.opt.Tick-time.Since(started))); rest > 0 {
 				timer.Reset(rest)
 				select {
 				case <-ctx.Done():
@@ -236,6 +237,20 @@ func (h *Hub) WakeSessions(ids ...string) {
 // WakeAll makes the hub poll at once if anybody watches anything. Call it after
 // a local commit whose topics are not known.
 func (h *Hub) WakeAll() { h.poke() }
+
+// rest keeps commits from causing a poll for a while; ticks still do.
+func (h *Hub) rest(d time.Duration) {
+	h.mu.Lock()
+	h.until = time.Now().Add(d)
+	h.mu.Unlock()
+}
+
+// resting gives how long that is still so.
+func (h *Hub) resting() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Until(h.until)
+}
 
 func (h *Hub) poke() {
 	select {

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// pace writes to connections, a few at a time: half the processors at most, so
-// that a message for a thousand connections never stands between an upload and
-// the answers it waits for. (While all of the scheduler's processors have
+// pace writes to connections, as many at a time as there are processors. While
+// uploads are at work it is half of them, so that a message for a thousand
+// connections does not stand between an upload and the answers it waits for. (While all of the scheduler's processors have
 // something to run, it looks for what has arrived from the network only every
 // 10 ms.)
 //
 // A write that blocks, because a client does not read, must not hold up the
 // others: a worker that makes no progress for a moment is replaced.
 type pace struct {
-	limit int
-	wake  chan struct{} // there is a worker to watch
-	quit  chan struct{}
+	wake chan struct{} // there is a worker to watch
+	quit chan struct{}
 
 	mu      sync.Mutex
+	limit   int
 	ready   []*peer // to be written to, from head on
 	head    int
 	workers map[*paceWorker]struct{} // those that are not stuck
@@ -39,7 +39,7 @@ const stuckAfter = 2 * time.Millisecond
 
 func newPace() *pace {
 	return &pace{
-		limit: max(1, runtime.GOMAXPROCS(0)/2),
+		limit: runtime.GOMAXPROCS(0),
 		wake:  make(chan struct{}, 1), quit: make(chan struct{}),
 		workers: map[*paceWorker]struct{}{},
 	}
@@ -152,6 +152,16 @@ func (c *pace) look() (more bool) {
 	}
 	c.hire()
 	return len(c.workers) > 0
+}
+
+// share says whether others need half of the processors.
+func (c *pace) share(half bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.limit = runtime.GOMAXPROCS(0)
+	if half {
+		c.limit = max(1, c.limit/2)
+	}
 }
 
 func (c *pace) stop() { close(c.quit) }

@@ -49,6 +49,9 @@ type StreamOptions struct {
 	// Compression offers permessage-deflate. Messages below 512 bytes are never
 	// compressed, and no state is kept between messages.
 	Compression bool
+	// Uploads, if set, tells for how long uploads have been at work on this
+	// machine, all together. Where they are, fan-out takes less of it.
+	Uploads func() time.Duration
 	// OnDelta, if set, is told how long after they were stored new records
 	// were queued for a session's live readers: the oldest of them, counting
 	// the pauses in which commits gather.
@@ -72,8 +75,8 @@ type Stream struct {
 	reading chan struct{} // a slot for each reader of the database
 	work    sync.WaitGroup
 
-	pace *pace
-
+	pace                                                      *pace
+	uploads                                                   uploads // of deliver
 	framesOut, recordsOut, overflows, replayReads, deltaReads atomic.Int64
 
 	mu     sync.Mutex
@@ -126,6 +129,7 @@ func NewStream(hub *Hub, records Records, opt StreamOptions) *Stream {
 		peers:   map[*peer]struct{}{},
 		topics:  map[string]map[*peer]struct{}{},
 		pace:    newPace(),
+		uploads: uploads{total: opt.Uploads},
 	}
 }
 
@@ -182,10 +186,12 @@ func (st *Stream) deliver(ctx context.Context) {
 		if failed > 0 {
 			kick = nil
 		}
+		var begun time.Time
 		select {
 		case <-ctx.Done():
 			return
 		case <-st.sub.C():
+			begun = time.Now()
 			st.note(ctx, st.sub.Changed())
 		case <-kick:
 		case <-retry:
@@ -199,58 +205,9 @@ func (st *Stream) deliver(ctx context.Context) {
 			continue
 		}
 		failed = 0
-		st.breathe(ctx)
-	}
-}
-
-// What breathe goes by.
-const (
-	// A round is the writing of a message to a crowd. After one that took as
-	// long as evenRound, there is nothing new for just as long; after one that
-	// took twice as long, for four times that.
-	evenRound = 12 * time.Millisecond
-	// longestRound and longestRest bound how late a record may be on a machine
-	// that has no time for it.
-	longestRound = 150 * time.Millisecond
-	longestRest  = 60 * time.Millisecond
-	// crowd is how many connections may still have to be written to when the
-	// next message is made.
-	crowd  = 16
-	glance = time.Millisecond
-)
-
-// breathe waits until most connections were written to, and then for a time
-// that grows with the square of how long that took, so that fan-out takes its share of the
-// machine and no more: where there are many screens, or something else to do,
-// several commits make one message. A thousand screens of a 50 Hz car would
-// otherwise take both cores of a small machine from the uploads, for messages
-// that no eye can tell apart. A few slow clients do not hold up the others.
-func (st *Stream) breathe(ctx context.Context) {
-	st.mu.Lock()
-	enough := max(crowd, len(st.peers)/10)
-	st.mu.Unlock()
-	if st.pace.waiting() <= enough {
-		return
-	}
-	begun := time.Now()
-	for st.pace.waiting() > enough && time.Since(begun) < longestRound {
-		if !pause(ctx, glance) {
-			return
+		if !begun.IsZero() {
+			st.breathe(ctx, begun)
 		}
-	}
-	took := time.Since(begun)
-	pause(ctx, min(took*took/evenRound, longestRest))
-}
-
-// pause sleeps; it reports whether ctx still goes on.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

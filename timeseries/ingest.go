@@ -84,6 +84,11 @@ func (r *IngestResult) ids() []string {
 // batch is recognised when it comes again, by the digest of each session's
 // records or by the idempotency key, and then counted as already stored.
 func (s *Store) Ingest(ctx context.Context, b *Batch, opt IngestOptions) (IngestResult, error) {
+	defer s.uploads.begin()()
+	return s.ingest(ctx, b, opt)
+}
+
+func (s *Store) ingest(ctx context.Context, b *Batch, opt IngestOptions) (IngestResult, error) {
 	in := newIngest(opt)
 	var err error
 	for range 3 {
@@ -110,6 +115,7 @@ func (s *Store) IngestStream(ctx context.Context, dec *Decoder, opt IngestOption
 			return IngestResult{}, err
 		}
 	}
+	defer s.uploads.begin()()
 	if err == nil && overlaps(first, opt) {
 		return s.ingestOverlapped(ctx, dec, first, opt)
 	}
@@ -117,7 +123,7 @@ func (s *Store) IngestStream(ctx context.Context, dec *Decoder, opt IngestOption
 		err = dec.Next(first, ChunkRecords)
 	}
 	if err == io.EOF {
-		return s.Ingest(ctx, first, opt)
+		return s.ingest(ctx, first, opt)
 	}
 	if err != nil {
 		return IngestResult{}, withProblems(err, first)

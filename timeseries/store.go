@@ -40,6 +40,7 @@ type Store struct {
 	onCommit func(sessionIDs ...string)
 	onIngest func(IngestStats)
 	catalog  catalogCache
+	uploads  uploadMeter
 }
 
 // New makes a Store on a migrated database.

@@ -140,7 +140,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 		Policy:      api.LivePolicy{Store: d.Store, Auth: d.Auth},
 		Credential:  api.LiveCredential,
 		CheckOrigin: func(r *http.Request) bool { return realtime.SameOrigin(r) || origins.Allows(r.Header.Get("Origin")) },
-		Compression: true, OnDelta: d.metrics.observeLag, Log: d.log,
+		Compression: true, Uploads: d.Store.UploadTime, OnDelta: d.metrics.observeLag, Log: d.log,
 	})
 	if err := d.openRelay(); err != nil {
 		return nil, err
