@@ -87,14 +87,22 @@ go_tests() {
 pglite_tests() {
 	step "go test, on the community edition (PGlite)"
 	packages_of test/pglite
-	# It is one process with one thread, so packages go one after the other, and
-	# only those with a database in which the edition can make a difference:
+	# It is one process with one thread, so packages go one after the other; the
+	# store's, which take as long as all others, have a server of their own. And
+	# only those packages with a database in which the edition can make a difference:
 	# accounts, dashboards and the protocol's records are plain tables, and what
 	# test/e2e and the page ask of the daemon the tests of the store ask, too.
-	local packages
+	local packages store=github.com/ecovolt/telemetryd/timeseries log=$cache/pglite.log status=0 others
 	packages=$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... |
-		grep internal/dbtest | cut -d ' ' -f 1 | grep -vE '/(api/convex|auth|dashboard|test/browser|test/e2e)$')
-	node test/pglite/adapter.mjs -- go test -timeout 20m -p 1 $packages
+		grep internal/dbtest | cut -d ' ' -f 1 | grep -vE '/(api/convex|auth|dashboard|test/browser|test/e2e)$' | grep -vFx "$store")
+	node test/pglite/adapter.mjs -- go test -timeout 20m -p 1 $packages >"$log" 2>&1 &
+	others=$!
+	trap 'kill $others 2>/dev/null || true' EXIT
+	node test/pglite/adapter.mjs -- go test -timeout 20m "$store" || status=$?
+	wait $others || status=$?
+	trap - EXIT
+	cat "$log"
+	return $status
 }
 
 case ${1:-all} in

@@ -111,6 +111,24 @@ func runSuite(ctx context.Context, opt Options, suite Suite, migrate func(contex
 	return suite.Run(ctx, e)
 }
 
+// refreshed waits until rollups and summaries hold all that was stored.
+func refreshed(ctx context.Context, db interface {
+	QueryRow(context.Context, string, ...any) pgx.Row
+}) error {
+	for {
+		var behind bool
+		err := db.QueryRow(ctx, `
+			SELECT EXISTS (
+				SELECT FROM sessions s
+				LEFT JOIN rollup_progress p USING (session) LEFT JOIN session_summaries m USING (session)
+				WHERE s.batch > least(coalesce(p.batch, 0), coalesce(m.batch, 0)) AND s.deleted_at IS NULL)`).Scan(&behind)
+		if err != nil || !behind {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
 // scratch makes a database and gives its URL and what drops it.
 func scratch(ctx context.Context, serverURL string) (string, func() error, error) {
 	admin, err := pgx.Connect(ctx, serverURL)

@@ -57,6 +57,27 @@ func makeRows(n int) rows {
 	return r
 }
 
+// firstSession is above the keys of all sessions that the daemon makes.
+const firstSession = 1_000_000
+
+// turn begins the next case: it gets a session key and a time of its own.
+func (r rows) turn(next *int) rows {
+	*next++
+	return r.after(*next - firstSession)
+}
+
+// after gives the same records, measured after those of the cases before: no two
+// sessions were driven at the same time, and the rollups of one are not made
+// anew because of the next.
+func (r rows) after(cases int) rows {
+	by := time.Duration(cases) * time.Duration(len(r.times)) * 20 * time.Millisecond
+	times := make([]time.Time, len(r.times))
+	for i, t := range r.times {
+		times[i] = t.Add(by)
+	}
+	return rows{times, r.values}
+}
+
 const benchTime = "2006-01-02T15:04:05.000000+00:00"
 
 // body writes records [from, to) in a form: json, ndjson, csv, or function.
@@ -132,29 +153,42 @@ func (r rows) copyText(session int) []byte {
 }
 
 // ingest measures every way in. Plain \copy is measured between the others, and
-// each case is set against the mean of the \copy before and the one after it, so
-// that a machine whose speed drifts skews no ratio.
+// each turn of a case is set against the mean of the \copy before and the one
+// after it, so that a machine whose speed drifts skews no ratio. The median of
+// the turns counts.
 func ingest(ctx context.Context, e *Env) error {
 	t := newTable(e.Out, "way in", "batch", "clients", "records/s", "x \\copy", "ms/batch p50", "p99")
-	next := 1_000_000
+	next := firstSession
 	var bases []float64
-	measure := func(r rows, cases []ingestCase) error {
+	measure := func(r rows, turns int, cases []ingestCase) error {
 		base, err := psqlCopy(ctx, e, r, &next)
 		if err != nil {
 			return err
 		}
 		for _, c := range cases {
-			rate, took, err := c.run(ctx, e, r, &next)
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
+			var rates, ratios []float64
+			var took []time.Duration
+			for range turns {
+				// What the last case left to do is not this one's.
+				if err := refreshed(ctx, e.Pool); err != nil {
+					return err
+				}
+				rate, times, err := c.run(ctx, e, r, &next)
+				if err != nil {
+					return fmt.Errorf("%s: %w", c.name, err)
+				}
+				if err := refreshed(ctx, e.Pool); err != nil {
+					return err
+				}
+				after, err := psqlCopy(ctx, e, r, &next)
+				if err != nil {
+					return err
+				}
+				rates, ratios, took = append(rates, rate), append(ratios, rate/((base+after)/2)), append(took, times...)
+				bases = append(bases, base)
+				base = after
 			}
-			after, err := psqlCopy(ctx, e, r, &next)
-			if err != nil {
-				return err
-			}
-			ratio := rate / ((base + after) / 2)
-			bases = append(bases, base)
-			base = after
+			rate, ratio := median(rates), median(ratios)
 			p50, p99 := any("-"), any("-")
 			if len(took) > 0 {
 				slices.Sort(took)
@@ -164,11 +198,11 @@ func ingest(ctx context.Context, e *Env) error {
 		}
 		return nil
 	}
-	if err := measure(makeRows(e.Rows), ingestCases()); err != nil {
+	if err := measure(makeRows(e.Rows), 3, ingestCases()); err != nil {
 		return err
 	}
 	// A file that is long enough for the import's start not to count.
-	if err := measure(makeRows(longFile*e.Rows), []ingestCase{{fmt.Sprintf("import, %d x the rows", longFile), 0, 1, importFile}}); err != nil {
+	if err := measure(makeRows(longFile*e.Rows), 1, []ingestCase{{fmt.Sprintf("import, %d x the rows", longFile), 0, 1, importFile}}); err != nil {
 		return err
 	}
 	t.flush()
@@ -211,7 +245,7 @@ func ingestCases() []ingestCase {
 
 // psqlCopy is the measure of all: text, by psql, on one connection.
 func psqlCopy(ctx context.Context, e *Env, r rows, next *int) (float64, error) {
-	*next++
+	r = r.turn(next)
 	file := filepath.Join(os.TempDir(), fmt.Sprintf("telemetryd-bench-%d.txt", os.Getpid()))
 	if err := os.WriteFile(file, r.copyText(*next), 0o600); err != nil {
 		return 0, err
@@ -239,7 +273,7 @@ func psqlCopy(ctx context.Context, e *Env, r rows, next *int) (float64, error) {
 
 // pgxCopy is pgx's own CopyFrom of ready values.
 func pgxCopy(ctx context.Context, e *Env, r rows, next *int) (float64, []time.Duration, error) {
-	*next++
+	r = r.turn(next)
 	session := *next
 	start := time.Now()
 	_, err := e.Pool.CopyFrom(ctx, pgx.Identifier{"telemetry"}, columnNames(), pgx.CopyFromSlice(len(r.times), func(i int) ([]any, error) {
@@ -253,7 +287,7 @@ func pgxCopy(ctx context.Context, e *Env, r rows, next *int) (float64, []time.Du
 }
 
 func importFile(ctx context.Context, e *Env, r rows, next *int) (float64, []time.Duration, error) {
-	*next++
+	r = r.turn(next)
 	file := filepath.Join(os.TempDir(), fmt.Sprintf("telemetryd-bench-%d.csv", os.Getpid()))
 	if err := os.WriteFile(file, r.body("csv", fmt.Sprintf("import-%d", *next), 0, len(r.times)), 0o600); err != nil {
 		return 0, nil, err
@@ -277,6 +311,7 @@ func httpCase(form string, batch, clients int) ingestCase {
 		name = "function endpoint"
 	}
 	return ingestCase{name, batch, clients, func(ctx context.Context, e *Env, r rows, next *int) (float64, []time.Duration, error) {
+		r = r.turn(next)
 		share := len(r.times) / clients
 		bodies := make([][][]byte, clients)
 		for c := range clients {

@@ -68,6 +68,12 @@ type liveResult struct {
 func (r *liveResult) upload(q float64) float64 { return quantile(r.uploads, q) }
 func (r *liveResult) socket(q float64) float64 { return quantile(r.sockets, q) }
 
+// median sorts the values.
+func median(values []float64) float64 {
+	slices.Sort(values)
+	return quantile(values, 0.5)
+}
+
 // quantile of sorted values.
 func quantile(sorted []float64, q float64) float64 {
 	if len(sorted) == 0 {
@@ -246,28 +252,36 @@ func liveMemory(ctx context.Context, e *Env, at *Process) error {
 	return nil
 }
 
-// watched measures what a crowd of screens takes from bulk ingest. Both cases
-// are measured twice, in turn, and the machine's moods so shared out.
+// watched measures what a crowd of screens takes from bulk ingest. The cases
+// take turns, and each turn gives ratios of its own, since the machine has moods.
 func watched(ctx context.Context, e *Env) error {
+	const turns = 7
 	counts := []int{0, 1, 1000}
-	rates, messages := make([]float64, len(counts)), make([]float64, len(counts))
-	const turns = 2
+	rates, ratios, messages := make([][]float64, len(counts)), make([][]float64, len(counts)), make([][]float64, len(counts))
 	for range turns {
+		alone := 0.0
 		for i, n := range counts {
 			r, m, err := ingestBeside(ctx, e, n)
 			if err != nil {
 				return err
 			}
-			rates[i], messages[i] = rates[i]+r/turns, messages[i]+m/turns
+			if i == 0 {
+				alone = r
+			}
+			rates[i], ratios[i], messages[i] = append(rates[i], r), append(ratios[i], r/alone), append(messages[i], m)
 		}
 	}
-	t := newTable(e.Out, "screens", "records/s", "of none", "messages/s on each screen")
+	t := newTable(e.Out, "screens", "records/s", "of none", "from", "to", "messages/s on each screen")
 	defer t.flush()
 	for i, n := range counts {
-		t.row(n, rates[i], rates[i]/rates[0], messages[i])
+		middle := median(ratios[i])
+		t.row(n, median(rates[i]), middle, ratios[i][0], ratios[i][turns-1], median(messages[i]))
 	}
 	return nil
 }
+
+// besideWindow is how long one turn of a case is.
+const besideWindow = 4 * time.Second
 
 // ingestBeside uploads for a while beside a car that screens watch, and gives
 // the records stored and the messages that each screen got, a second.
@@ -293,7 +307,7 @@ func ingestBeside(ctx context.Context, e *Env, n int) (rate, messages float64, e
 	const records = 200
 	client := &http.Client{Timeout: 30 * time.Second}
 	before, sent, begun := screens.messages.Load(), 0, time.Now()
-	for time.Since(begun) < liveWindow {
+	for time.Since(begun) < besideWindow {
 		var body bytes.Buffer
 		if err := load.WriteNDJSON(&body, records); err != nil {
 			return 0, 0, err

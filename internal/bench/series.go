@@ -120,16 +120,8 @@ func fillSeries(ctx context.Context, e *Env) error {
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", int64(refreshLock)); err != nil {
 		return err
 	}
-	for {
-		var behind bool
-		err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM sessions s LEFT JOIN rollup_progress p USING (session) WHERE s.batch > coalesce(p.batch, 0))").Scan(&behind)
-		if err != nil {
-			return err
-		}
-		if !behind {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
+	if err := refreshed(ctx, conn); err != nil {
+		return err
 	}
 	fmt.Fprintf(e.Out, "rollups refreshed in %.1f s\n", time.Since(start).Seconds())
 	if license != "timescale" {
