@@ -9,8 +9,10 @@ import (
 	"io"
 	"math/bits"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // A group is the part of some decoded records that belongs to one session,
@@ -235,7 +237,7 @@ func (g *group) copyReader() io.Reader {
 
 // copyTo stores the group's rows, which must be stamped.
 func (g *group) copyTo(ctx context.Context, tx pgx.Tx) error {
-	tag, err := tx.Conn().PgConn().CopyFrom(ctx, g.copyReader(), g.copySQL())
+	tag, err := copyIn(ctx, tx, g.copyReader(), g.copySQL())
 	if err != nil {
 		return fmt.Errorf("copy: %w", err)
 	}
@@ -243,4 +245,36 @@ func (g *group) copyTo(ctx context.Context, tx pgx.Tx) error {
 		return fmt.Errorf("copy: stored %d of %d records", tag.RowsAffected(), g.records)
 	}
 	return nil
+}
+
+// copyIn runs a COPY statement. When it returns, r is not read any more: pgx
+// leaves a goroutine behind that reads on when the connection breaks, and what r
+// reads from may be lent to another upload by then.
+func copyIn(ctx context.Context, tx pgx.Tx, r io.Reader, sql string) (pgconn.CommandTag, error) {
+	guarded := &guardedReader{r: r}
+	defer guarded.end()
+	return tx.Conn().PgConn().CopyFrom(ctx, guarded, sql)
+}
+
+// guardedReader can be ended from another goroutine.
+type guardedReader struct {
+	mu    sync.Mutex
+	r     io.Reader
+	ended bool
+}
+
+func (g *guardedReader) Read(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended {
+		return 0, io.ErrClosedPipe
+	}
+	return g.r.Read(p)
+}
+
+// end waits for the read that is going on; later ones fail.
+func (g *guardedReader) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ended = true
 }

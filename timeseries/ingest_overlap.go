@@ -127,7 +127,7 @@ func (in *ingest) overlap(ctx context.Context, tx pgx.Tx, dec *Decoder, first *B
 	take := func() *group { return o.take(blocks, session, batch) }
 	for g := take(); g != nil; {
 		begun := time.Now()
-		tag, err := tx.Conn().PgConn().CopyFrom(ctx, &copyRun{group: g, next: take, o: o, rest: []byte(copyHeader)}, g.copySQL())
+		tag, err := copyIn(ctx, tx, &copyRun{group: g, next: take, o: o, rest: []byte(copyHeader)}, g.copySQL())
 		in.copying += time.Since(begun)
 		if o.failed != nil { // the server only echoes why its stream was cut off
 			return o.failed

@@ -1,0 +1,77 @@
+package timeseries_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// An upload that is given up while it is decoded and copied leaves nothing
+// behind: no record, and nobody who still works on what the next upload uses
+// (which the race detector would tell).
+func TestUploadGivenUp(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	if dbtest.SingleBackend(t) {
+		t.Skip("needs a connection that can be broken")
+	}
+	s := timeseries.New(pool, timeseries.Options{})
+	const n = 6_000
+	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	upload := func(ctx context.Context, session string, body func(io.Reader) io.Reader) error {
+		var text bytes.Buffer
+		for i := range n {
+			fmt.Fprintf(&text, `{"session_id":%q,"timestamp":%q,"speed_ms":%d}`+"\n", session, timeseries.FormatTime(at.Add(time.Duration(i)*time.Millisecond)), i)
+		}
+		decoder := timeseries.NewDecoder(body(&text), timeseries.DecodeOptions{})
+		_, err := s.IngestStream(ctx, decoder, timeseries.IngestOptions{Source: "test"})
+		return err
+	}
+	for i := range 8 {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := upload(ctx, "given up", func(r io.Reader) io.Reader {
+			return &stoppingReader{r: r, left: 120_000 + 35_000*i, stop: cancel}
+		})
+		cancel()
+		if err == nil {
+			t.Fatal("an upload was stored although it was given up")
+		}
+		if err := upload(t.Context(), fmt.Sprint("whole-", i), func(r io.Reader) io.Reader { return r }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var sessions, wrong int
+	if err := pool.QueryRow(t.Context(), `
+		SELECT count(*), count(*) FILTER (WHERE c.records IS DISTINCT FROM $1)
+		FROM sessions s LEFT JOIN (
+			SELECT session, count(DISTINCT (time, speed_ms)) AS records FROM telemetry GROUP BY session
+		) c USING (session)`, n).Scan(&sessions, &wrong); err != nil {
+		t.Fatal(err)
+	}
+	if sessions != 8 || wrong != 0 {
+		t.Errorf("%d sessions, %d of them not whole; want 8", sessions, wrong)
+	}
+}
+
+// stoppingReader calls stop in the middle of what it reads, and goes on slowly.
+type stoppingReader struct {
+	r    io.Reader
+	left int
+	stop func()
+}
+
+func (s *stoppingReader) Read(p []byte) (int, error) {
+	if s.left <= 0 {
+		s.stop()
+		time.Sleep(time.Millisecond)
+	}
+	n, err := s.r.Read(p[:min(len(p), 8<<10)])
+	s.left -= n
+	return n, err
+}
