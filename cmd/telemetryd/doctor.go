@@ -18,7 +18,8 @@ import (
 
 type doctorCmd struct {
 	databaseFlags
-	JSON bool `name:"json" help:"Print the findings as JSON."`
+	ReadDatabaseURL string `placeholder:"URL" help:"A streaming replica to look at, too."`
+	JSON            bool   `name:"json" help:"Print the findings as JSON."`
 }
 
 // Run prints what it found and fails when something of it stops telemetryd
@@ -34,6 +35,9 @@ func (d doctorCmd) Run(ctx context.Context, log *slog.Logger) error {
 		var found []doctor.Finding
 		found, err = database(ctx, url)
 		findings = append(findings, found...)
+		if err == nil && d.ReadDatabaseURL != "" {
+			findings = append(findings, replica(ctx, url, d.ReadDatabaseURL)...)
+		}
 	}
 	if err != nil {
 		advice := "Check that the server runs and that the URL, the user and the password are right"
@@ -69,6 +73,39 @@ func (d doctorCmd) machine(ctx context.Context) []doctor.Finding {
 }
 
 func database(ctx context.Context, url string) ([]doctor.Finding, error) {
+	conn, err := connect(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(ctx)
+	return doctor.Database(ctx, conn)
+}
+
+func replica(ctx context.Context, primaryURL, url string) []doctor.Finding {
+	findings, err := func() ([]doctor.Finding, error) {
+		primary, err := connect(ctx, primaryURL)
+		if err != nil {
+			return nil, err
+		}
+		defer primary.Close(ctx)
+		replica, err := connect(ctx, url)
+		if err != nil {
+			return nil, err
+		}
+		defer replica.Close(ctx)
+		return doctor.Replica(ctx, primary, replica)
+	}()
+	if err != nil {
+		// Nothing depends on it: the primary serves what the replica does not.
+		return []doctor.Finding{{
+			Level: doctor.Warning, Subject: "Replica", Found: err.Error(),
+			Advice: "Check that it runs and that its URL, user and password are right; the primary serves all reads meanwhile",
+		}}
+	}
+	return findings
+}
+
+func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	config, err := schema.ParseURL(url)
 	if err != nil {
 		return nil, err
@@ -77,8 +114,7 @@ func database(ctx context.Context, url string) ([]doctor.Finding, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	defer conn.Close(ctx)
-	return doctor.Database(ctx, conn)
+	return conn, nil
 }
 
 func (d doctorCmd) print(w io.Writer, findings []doctor.Finding) error {

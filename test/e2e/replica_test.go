@@ -34,6 +34,20 @@ func TestReplica(t *testing.T) {
 	replica.start()
 	daemon := serve(t, "--database-url", primary.URL(), "--read-database-url", replica.url)
 	p := &probe{t, daemon.url}
+	doctor := func(url string) string {
+		t.Helper()
+		out, err := exec.Command(program(t), "doctor", "--database-url", primary.URL(), "--read-database-url", url).CombinedOutput()
+		if sick := strings.Contains(string(out), "\nproblem "); sick != (err != nil) {
+			t.Errorf("the doctor ends with error %v after\n%s", err, out)
+		}
+		return string(out)
+	}
+	finds := func(url, level, found string) {
+		t.Helper()
+		if out := doctor(url); !regexp.MustCompile(`(?m)^` + level + ` +Replica +.*(?:` + found + `)`).MatchString(out) {
+			t.Errorf("the doctor does not find that %s:\n%s", found, out)
+		}
+	}
 
 	step("what was stored is read from the replica")
 	p.store("old", 0, 900)
@@ -54,6 +68,7 @@ func TestReplica(t *testing.T) {
 		t.Errorf("the replica looked into records %d times, want 4 and more", n)
 	}
 	p.served(4, 0, 0)
+	finds(replica.url, "ok", "it has replayed all|it lacks 0.0 MB") // the primary writes now and then by itself
 
 	step("one that lags serves what it has; the primary serves the rest")
 	replica.exec("SELECT pg_wal_replay_pause()")
@@ -71,6 +86,7 @@ func TestReplica(t *testing.T) {
 	p.await("the lag shows", func(m map[string]float64) bool {
 		return m["telemetryd_replica_lag_seconds"] > 0 && m["telemetryd_replica_lag_bytes"] > 0
 	})
+	finds(replica.url, "(ok|warning)", "it lacks")
 	replica.exec("SELECT pg_wal_replay_resume()")
 	replica.caughtUp(primary)
 	p.await("the replica serves what it lacked", func(m map[string]float64) bool {
@@ -103,6 +119,7 @@ func TestReplica(t *testing.T) {
 		p.same("/api/v1/sessions/old/series?metrics=speed_ms&points=50", series)
 	}
 	p.await("the daemon notices", func(m map[string]float64) bool { return m["telemetryd_replica_up"] == 0 })
+	finds(replica.url, "warning", "connect")
 	p.same("/api/v1/sessions/old/records?format=csv", records)
 	p.same("/api/v1/sessions/old/laps", laps)
 	p.store("new", 400, 1)
@@ -127,6 +144,8 @@ func TestReplica(t *testing.T) {
 
 	step("one that is the replica of something else is as good as none")
 	elsewhere := strings.Replace(replica.url, "/telemetryd?", "/postgres?", 1)
+	finds(elsewhere, "problem", "its URL names the database postgres")
+	finds(primary.URL(), "problem", "it is no standby")
 	daemon = serve(t, "--database-url", primary.URL(), "--read-database-url", elsewhere)
 	p = &probe{t, daemon.url}
 	p.await("the daemon notices", func(m map[string]float64) bool { return m["telemetryd_replica_up"] == 0 })
