@@ -131,7 +131,7 @@ func daysFromCivil(year, month, day int) int {
 	if month <= 2 {
 		year--
 	}
-	era := year / 400
+	era := (year+400)/400 - 1 // rounded down for the year -1, too
 	yearOfEra := year - era*400
 	dayOfYear := (153*((month+9)%12)+2)/5 + day - 1
 	dayOfEra := yearOfEra*365 + yearOfEra/4 - yearOfEra/100 + dayOfYear
