@@ -22,11 +22,10 @@ db: ## get a PostgreSQL with TimescaleDB for this checkout, once
 
 .PHONY: build
 build: ## build bin/telemetryd
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/telemetryd
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/telemetryd ./cmd/telemetryd
 
 .PHONY: run
-run: ## start telemetryd on its own database, kept in data/, with a demo
-	@$(MAKE) --no-print-directory --jobs=2 db build # fetching one leaves the processor to the other
+run: db build ## start telemetryd on its own database, kept in data/, with a demo
 	@scripts/db.sh exec bin/telemetryd serve --demo $(ARGS)
 
 .PHONY: vendor
@@ -39,8 +38,7 @@ test: db ## check the code and run every test
 
 .PHONY: bench
 bench: db build ## measure ingest and reads against plain \copy
-	@CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/telemetryd-bench
-	@scripts/db.sh exec bin/telemetryd-bench $(ARGS)
+	@scripts/db.sh exec bin/telemetryd bench $(ARGS)
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck

@@ -21,6 +21,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/realtime"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 // Who calls, in the order of the columns of the contract's table; the last two
@@ -273,7 +274,7 @@ func openHouse(t *testing.T) house {
 	}
 
 	const day = 24 * time.Hour
-	b := timeseries.NewBatch()
+	b := decode.NewBatch()
 	defer b.Release()
 	var rows []string
 	for id, ages := range map[string][]time.Duration{"live": {0}, "recent": {3 * day}, "old": {8 * day}, "long": {8 * day, 0}} {
@@ -281,7 +282,7 @@ func openHouse(t *testing.T) house {
 			rows = append(rows, fmt.Sprintf(`{"session_id":%q,"timestamp":%q,"speed_ms":1.5}`, id, time.Now().Add(-age).UTC().Format(time.RFC3339Nano)))
 		}
 	}
-	if err := timeseries.DecodeRecords([]byte("["+strings.Join(rows, ",")+"]"), b, time.Now()); err != nil {
+	if err := decode.Records([]byte("["+strings.Join(rows, ",")+"]"), b, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Store.Ingest(ctx, b, timeseries.IngestOptions{Source: "test"}); err != nil {

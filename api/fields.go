@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"github.com/ecovolt/telemetryd/auth"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 func (s *server) fieldRoutes() []Route {
@@ -30,8 +30,8 @@ type fieldView struct {
 // fieldList is the answer of listFields and its entity tag; it is the same as
 // long as the program is.
 var fieldList = sync.OnceValues(func() ([]byte, string) {
-	views := make([]fieldView, len(timeseries.Fields))
-	for i, f := range timeseries.Fields {
+	views := make([]fieldView, len(channel.All))
+	for i, f := range channel.All {
 		views[i] = fieldView{f.Name, f.Type.String(), nullIfEmpty(f.Unit), f.Meaning, f.Charted}
 	}
 	body, err := json.Marshal(map[string]any{"fields": views})

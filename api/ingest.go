@@ -19,6 +19,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 func (s *server) ingestRoutes() []Route {
@@ -59,7 +60,7 @@ func (s *server) ingest(r *Request) error {
 		turn, err = s.takeTurn(ctx, body.weight())
 		return err
 	}
-	result, err := s.Store.IngestStream(r.Request.Context(), timeseries.NewDecoder(body, opt), ingest)
+	result, err := s.Store.IngestStream(r.Request.Context(), decode.New(body, opt), ingest)
 	if err != nil {
 		return err
 	}
@@ -74,8 +75,8 @@ func (s *server) ingest(r *Request) error {
 	return nil
 }
 
-func ingestOptions(r *Request) (timeseries.DecodeOptions, timeseries.IngestOptions, error) {
-	opt := timeseries.DecodeOptions{SessionID: r.Query("session_id"), SessionName: r.Query("session_name")}
+func ingestOptions(r *Request) (decode.Options, timeseries.IngestOptions, error) {
+	opt := decode.Options{SessionID: r.Query("session_id"), SessionName: r.Query("session_name")}
 	ingest := timeseries.IngestOptions{Source: "rest", IdempotencyKey: r.GetHeader("Idempotency-Key")}
 	if len(ingest.IdempotencyKey) > 255 {
 		return opt, ingest, fault.Field("Idempotency-Key", "is longer than 255 bytes")
@@ -97,9 +98,9 @@ func ingestOptions(r *Request) (timeseries.DecodeOptions, timeseries.IngestOptio
 	}
 	switch media {
 	case "", "application/json", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines":
-		opt.Format = timeseries.FormatJSON
+		opt.Format = decode.FormatJSON
 	case "text/csv", "application/csv":
-		opt.Format = timeseries.FormatCSV
+		opt.Format = decode.FormatCSV
 	default:
 		return opt, ingest, fault.New(fault.Unsupported, "the Content-Type must be application/json, application/x-ndjson or text/csv")
 	}

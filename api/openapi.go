@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/ecovolt/telemetryd/auth"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 // object is a JSON object of the API description.
@@ -125,18 +125,18 @@ func schemas() object {
 		"session_id": object{"type": "string", "description": "Id of the run, at most 256 bytes"},
 		"timestamp":  object{"type": "string", "description": "When the vehicle measured, ISO 8601; given back as received", "examples": []string{"2026-03-21T21:41:10.272851+00:00"}},
 	}
-	for _, f := range timeseries.Fields {
+	for _, f := range channel.All {
 		about := f.Meaning
 		if f.Unit != "" {
 			about += ", " + f.Unit
 		}
 		field := object{"description": about}
 		switch f.Type {
-		case timeseries.Float:
+		case channel.Float:
 			field["type"] = "number"
-		case timeseries.Int:
+		case channel.Int:
 			field["type"] = "integer"
-		case timeseries.Text:
+		case channel.Text:
 			field["type"] = "string"
 		}
 		record[f.Name] = field

@@ -14,6 +14,8 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 func (s *server) sessionRoutes() []Route {
@@ -187,7 +189,7 @@ func (s *server) getRecords(r *Request) error {
 		return fault.Field("to", "must be later than from")
 	}
 	if cursor := r.Query("cursor"); cursor != "" {
-		after, err := timeseries.ParseCursor(cursor)
+		after, err := record.ParseCursor(cursor)
 		if err != nil {
 			return err
 		}
@@ -247,7 +249,7 @@ func writeRecords(r *Request, stream *timeseries.RecordStream, format string, pa
 	// is small enough to be held back until the cursor is known.
 	hold := page > 0 && page <= 20_000
 	control := http.NewResponseController(r.Writer)
-	out := make([]byte, 0, flushAt+timeseries.MaxRecordBytes/8)
+	out := make([]byte, 0, flushAt+decode.MaxRecordBytes/8)
 	switch format {
 	case "json":
 		out = append(out, `{"records":[`...)
@@ -255,7 +257,7 @@ func writeRecords(r *Request, stream *timeseries.RecordStream, format string, pa
 		out = append(out, stream.CSVHeader()...)
 	}
 	n := 0
-	var last timeseries.Cursor
+	var last record.Cursor
 	more := false
 	for stream.Next() {
 		if page > 0 && n == page {
@@ -356,7 +358,7 @@ func timeParam(r *Request, name string) (time.Time, error) {
 	if i := strings.LastIndexByte(text, ' '); i > len("2006-01-02T15") {
 		text = text[:i] + "+" + text[i+1:]
 	}
-	t, err := timeseries.ParseTime(text)
+	t, err := record.ParseTime(text)
 	if err != nil {
 		return time.Time{}, fault.Field(name, "%v, nor milliseconds since 1970", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/realtime"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 // ably is what the relay publishes to.
@@ -140,13 +141,13 @@ func TestAblyRelay(t *testing.T) {
 
 	// The next run is relayed from its first record, large records a few at a time.
 	in.report(t, timeseries.LiveActive, "b")
-	batch := timeseries.NewBatch()
+	batch := decode.NewBatch()
 	defer batch.Release()
 	text := "["
 	for i := range 8 {
 		text += fmt.Sprintf(`,{"session_id":"b","timestamp":"2026-03-21T21:41:1%d+00:00","note":%q}`, i, strings.Repeat(`"`, 10_000))
 	}
-	if err := timeseries.DecodeRecords([]byte("["+text[2:]+"]"), batch, base); err != nil {
+	if err := decode.Records([]byte("["+text[2:]+"]"), batch, base); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := in.store.Ingest(t.Context(), batch, timeseries.IngestOptions{Source: "test"}); err != nil {

@@ -18,6 +18,8 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/realtime"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // instance is one telemetryd, as far as live data goes.
@@ -137,12 +139,12 @@ func (in *instance) tryIngest(ctx context.Context, session string, first, count 
 		}
 		at := base.Add(time.Duration(i) * 20 * time.Millisecond)
 		fmt.Fprintf(&text, `{"session_id":%q,"session_name":"M 233","timestamp":%q,"message_id":%d,"speed_ms":%d.5,"voltage_v":48.25,"tyre":%d}`,
-			session, timeseries.FormatTime(at), i, i%20, i)
+			session, record.FormatTime(at), i, i%20, i)
 	}
 	text.WriteByte(']')
-	b := timeseries.NewBatch()
+	b := decode.NewBatch()
 	defer b.Release()
-	if err := timeseries.DecodeRecords([]byte(text.String()), b, base.Add(time.Hour)); err != nil {
+	if err := decode.Records([]byte(text.String()), b, base.Add(time.Hour)); err != nil {
 		return err
 	}
 	if err := b.Err(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 // analystViews are the views of schema analytics whose columns follow the list
@@ -55,7 +56,7 @@ func recordsView() string {
 CREATE VIEW analytics.records AS
 SELECT s.id AS session_id,
        t.time`)
-	for _, f := range Fields {
+	for _, f := range channel.All {
 		fmt.Fprintf(&view, ",\n       t.%s", f.Name)
 	}
 	view.WriteString(`,
@@ -77,7 +78,7 @@ func recordsComments() []string {
 		comment("COLUMN analytics.records.batch", "Which upload of the run brought the record; (batch, ord) is the order of insertion", ""),
 		comment("COLUMN analytics.records.ord", "Place in the upload, from 0", ""),
 	}
-	for _, f := range Fields {
+	for _, f := range channel.All {
 		comments = append(comments, comment("COLUMN analytics.records."+f.Name, f.Meaning, f.Unit))
 	}
 	return comments
@@ -106,7 +107,7 @@ SELECT s.id AS session_id,
 		comment("COLUMN "+name+".bucket", "Start of the bucket, UTC", ""),
 		comment("COLUMN "+name+".records", "Records in the bucket, count", ""),
 	}
-	for _, f := range Fields {
+	for _, f := range channel.All {
 		if !f.Charted {
 			continue
 		}

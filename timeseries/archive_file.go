@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // archiveLevel is the gzip level of the files, as the contract has it. The
@@ -76,7 +78,7 @@ func (a *Archives) File(ctx context.Context, name string) ([]byte, error) {
 // archiveWriter writes records as a JSON array into a gzip file.
 type archiveWriter struct {
 	file   archiveFile
-	record Record
+	record record.Row
 	buf    bytes.Buffer
 	zip    *gzip.Writer
 	line   []byte
@@ -84,7 +86,7 @@ type archiveWriter struct {
 }
 
 func newArchiveWriter(file archiveFile, sessionID string) *archiveWriter {
-	w := &archiveWriter{file: file, record: Record{sessionID: sessionID, session: file.session, sel: &everything}}
+	w := &archiveWriter{file: file, record: record.Row{SessionID: sessionID, Session: file.session, Selection: &record.Everything}}
 	w.zip, _ = gzip.NewWriterLevel(&w.buf, archiveLevel) // fails for unknown levels only
 	if file.kind == archiveOverview {
 		w.line = append(w.line, `{"version":"overview-v1","records":`...)
@@ -98,7 +100,7 @@ func (w *archiveWriter) add(raw [][]byte) {
 	if w.count > 0 {
 		w.line = append(w.line, ',')
 	}
-	w.record.raw = raw
+	w.record.Raw = raw
 	w.line = w.record.AppendJSON(w.line)
 	w.count++
 	_, _ = w.zip.Write(w.line)
@@ -127,7 +129,7 @@ func (f archiveFile) lastTime() time.Time  { return time.UnixMicro(f.last) }
 // part writes records of a part, evenly spaced, most of them at most.
 func (w *archiveWriter) part(ctx context.Context, conn *pgxpool.Conn, most int64) error {
 	f := w.file
-	rows, err := conn.Query(ctx, "SELECT "+everything.columns()+`
+	rows, err := conn.Query(ctx, "SELECT "+record.Everything.Columns()+`
 		FROM telemetry t
 		WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.batch <= $4
 		ORDER BY t.time, t.batch, t.ord
@@ -154,7 +156,7 @@ func (w *archiveWriter) overview(ctx context.Context, conn *pgxpool.Conn, d divi
 		return err
 	}
 	f := w.file
-	rows, err := conn.Query(ctx, "SELECT t.* FROM unnest($2::timestamptz[], $3::int[]) WITH ORDINALITY AS mark (time, skip, place) CROSS JOIN LATERAL (SELECT "+everything.columns()+`
+	rows, err := conn.Query(ctx, "SELECT t.* FROM unnest($2::timestamptz[], $3::int[]) WITH ORDINALITY AS mark (time, skip, place) CROSS JOIN LATERAL (SELECT "+record.Everything.Columns()+`
 			FROM telemetry t
 			WHERE t.session = $1 AND t.time = mark.time AND t.batch <= $4
 			ORDER BY t.batch, t.ord

@@ -18,6 +18,8 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 var raceStart = time.Date(2026, 3, 21, 10, 0, 0, 0, time.UTC)
@@ -35,12 +37,12 @@ func storeSamples(t testing.TB, store *timeseries.Store, session string, samples
 	for i, s := range samples {
 		text.WriteByte("[,"[min(i, 1)])
 		fmt.Fprintf(&text, `{"session_id":%q,"timestamp":%q,"message_id":%d,"speed_ms":%g}`,
-			session, timeseries.FormatTime(raceStart.Add(s.at)), s.num, float64(s.num%50)/4)
+			session, record.FormatTime(raceStart.Add(s.at)), s.num, float64(s.num%50)/4)
 	}
 	text.WriteByte(']')
-	b := timeseries.NewBatch()
+	b := decode.NewBatch()
 	defer b.Release()
-	if err := timeseries.DecodeRecords(text.Bytes(), b, time.Now()); err != nil {
+	if err := decode.Records(text.Bytes(), b, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.Ingest(t.Context(), b, timeseries.IngestOptions{Source: "test"}); err != nil {
@@ -407,9 +409,9 @@ func TestArchiveRecordsAreWhole(t *testing.T) {
 	archives := timeseries.NewArchives(store)
 	text := `[{"session_id":"run","session_name":"Ünïcode","timestamp":"2026-03-21T10:00:00.5Z","speed_ms":-0.25,"message_id":3,` +
 		`"outliers":{"severity":"info"},"data_source":"csv \"x\"","my_own":[1,null]}]`
-	b := timeseries.NewBatch()
+	b := decode.NewBatch()
 	defer b.Release()
-	if err := timeseries.DecodeRecords([]byte(text), b, time.Now()); err != nil {
+	if err := decode.Records([]byte(text), b, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.Ingest(t.Context(), b, timeseries.IngestOptions{Source: "test"}); err != nil {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // cookbook gives the queries of docs/sql.md by the headline before each.
@@ -55,7 +57,7 @@ func lapsOfACar(session string, laps int) []byte {
 		distance += speed
 		energy += power
 		fmt.Fprintf(&b, `{"session_id":%q,"timestamp":%q,"speed_ms":%.3f,"power_w":%.2f,"voltage_v":%.3f,"current_a":%.3f,"distance_m":%.2f,"energy_j":%.1f,"latitude":%.6f,"longitude":%.6f,"driver_mode":%q,"message_id":%d`,
-			session, timeseries.FormatTime(start.Add(time.Duration(i)*time.Second)), speed, power, 48-power/480, power/48, distance, energy,
+			session, record.FormatTime(start.Add(time.Duration(i)*time.Second)), speed, power, 48-power/480, power/48, distance, energy,
 			48.1+0.002*math.Sin(angle), 11.5+0.003*math.Cos(angle), []string{"eco", "normal"}[i/60%2], i)
 		if i%50 == 0 {
 			b.WriteString(`,"outliers":{"flagged_fields":["power_w"],"severity":"info"},"outlier_severity":"info"`)
@@ -71,7 +73,7 @@ func TestCookbook(t *testing.T) {
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
 	for i, session := range []string{"my-run", "other-run"} {
-		decoder := timeseries.NewDecoder(bytes.NewReader(lapsOfACar(session, 6+i)), timeseries.DecodeOptions{})
+		decoder := decode.New(bytes.NewReader(lapsOfACar(session, 6+i)), decode.Options{})
 		if _, err := store.IngestStream(t.Context(), decoder, timeseries.IngestOptions{Source: "test"}); err != nil {
 			t.Fatal(err)
 		}
@@ -177,7 +179,7 @@ func TestGrafanaQueries(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
-	decoder := timeseries.NewDecoder(bytes.NewReader(lapsOfACar("my-run", 6)), timeseries.DecodeOptions{})
+	decoder := decode.New(bytes.NewReader(lapsOfACar("my-run", 6)), decode.Options{})
 	if _, err := store.IngestStream(t.Context(), decoder, timeseries.IngestOptions{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}

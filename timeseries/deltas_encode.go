@@ -12,6 +12,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // FieldSet names the members of a record that a reader wants besides its
@@ -35,7 +38,7 @@ func NewFieldSet(names ...string) *FieldSet {
 	}
 	set := &FieldSet{}
 	for _, name := range names {
-		if i, ok := fieldIndex[name]; ok {
+		if i, ok := channel.Index(name); ok {
 			set.known = append(set.known, i)
 		} else if name == "_id" {
 			set.id = true
@@ -74,7 +77,7 @@ func (f *FieldSet) Names() []string {
 		names = append(names, "_id")
 	}
 	for _, i := range f.known {
-		names = append(names, Fields[i].Name)
+		names = append(names, channel.All[i].Name)
 	}
 	return append(names, f.extra...)
 }
@@ -87,7 +90,7 @@ func (f *FieldSet) columns() []int {
 	if !f.all {
 		return f.known
 	}
-	all := make([]int, len(Fields))
+	all := make([]int, len(channel.All))
 	for i := range all {
 		all[i] = i
 	}
@@ -101,7 +104,7 @@ func (f *FieldSet) columnList() string {
 	var list strings.Builder
 	for _, i := range f.columns() {
 		list.WriteString(", t.")
-		list.WriteString(Fields[i].Name)
+		list.WriteString(channel.All[i].Name)
 	}
 	if f.needsExtra() {
 		list.WriteString(", t.extra")
@@ -215,7 +218,7 @@ func appendMembers(dst, object []byte, names []string) []byte {
 	for _, name := range names {
 		if raw, ok := members[name]; ok {
 			dst = append(dst, ',')
-			dst = appendJSONString(dst, []byte(name))
+			dst = record.AppendJSONString(dst, []byte(name))
 			dst = append(dst, ':')
 			dst = append(dst, raw...)
 		}
@@ -239,7 +242,7 @@ const fixed = 5
 func newRowEncoder(fields *FieldSet, described []pgconn.FieldDescription) *rowEncoder {
 	e := &rowEncoder{fields: fields, columns: fields.columns(), extra: fields.needsExtra()}
 	for _, i := range e.columns {
-		e.keys = append(e.keys, `,"`+Fields[i].Name+`":`)
+		e.keys = append(e.keys, `,"`+channel.All[i].Name+`":`)
 	}
 	for _, f := range described {
 		e.format = append(e.format, f.Format)
@@ -252,19 +255,19 @@ func (e *rowEncoder) add(raw [][]byte, delta func(place int) *Delta) error {
 	place, ok1 := e.integer(raw, 0)
 	batch, ok2 := e.integer(raw, 1)
 	ord, ok3 := e.integer(raw, 2)
-	pgMicros, ok4 := e.integer(raw, 3)
+	_, ok4 := e.integer(raw, 3)
 	if !ok1 || !ok2 || !ok3 || !ok4 {
 		return fmt.Errorf("a record's key has an unexpected form")
 	}
 	d := delta(int(place))
 	d.read, d.columns = e.fields, e.columns
-	row := deltaRow{batch: int32(batch), ord: int32(ord), micros: pgMicros + postgresEpoch, start: uint32(len(d.buf))}
+	row := deltaRow{batch: int32(batch), ord: int32(ord), micros: record.Micros(raw[3]), start: uint32(len(d.buf))}
 	d.buf = append(d.buf, `"timestamp":`...)
 	if text := raw[4]; text != nil {
-		d.buf = appendJSONString(d.buf, text)
+		d.buf = record.AppendJSONString(d.buf, text)
 	} else {
 		d.buf = append(d.buf, '"')
-		d.buf = appendTimestamp(d.buf, row.micros)
+		d.buf = record.AppendTimestamp(d.buf, row.micros)
 		d.buf = append(d.buf, '"')
 	}
 	row.ends = make([]uint32, 1, len(e.columns)+1)
@@ -273,8 +276,8 @@ func (e *rowEncoder) add(raw [][]byte, delta func(place int) *Delta) error {
 		if value := raw[fixed+at]; value != nil {
 			d.buf = append(d.buf, e.keys[at]...)
 			var err error
-			if d.buf, err = e.value(d.buf, Fields[field].Type, value, e.format[fixed+at]); err != nil {
-				return fmt.Errorf("column %s: %w", Fields[field].Name, err)
+			if d.buf, err = e.value(d.buf, channel.All[field].Type, value, e.format[fixed+at]); err != nil {
+				return fmt.Errorf("column %s: %w", channel.All[field].Name, err)
 			}
 		}
 		row.ends = append(row.ends, uint32(len(d.buf)))
@@ -309,18 +312,18 @@ func (e *rowEncoder) integer(raw [][]byte, column int) (int64, bool) {
 }
 
 // value writes one column's value as JSON.
-func (e *rowEncoder) value(dst []byte, t Type, value []byte, format int16) ([]byte, error) {
+func (e *rowEncoder) value(dst []byte, t channel.Type, value []byte, format int16) ([]byte, error) {
 	switch {
-	case t == Text:
-		return appendJSONString(dst, value), nil
-	case t == JSON:
+	case t == channel.Text:
+		return record.AppendJSONString(dst, value), nil
+	case t == channel.JSON:
 		return append(dst, jsonText(value, format)...), nil
 	case format != pgx.BinaryFormatCode || len(value) != 8:
 		return dst, fmt.Errorf("unexpected form of a number")
-	case t == Int:
+	case t == channel.Int:
 		return strconv.AppendInt(dst, int64(binary.BigEndian.Uint64(value)), 10), nil
 	}
-	return AppendJSONFloat(dst, math.Float64frombits(binary.BigEndian.Uint64(value))), nil
+	return record.AppendJSONFloat(dst, math.Float64frombits(binary.BigEndian.Uint64(value))), nil
 }
 
 // jsonText gives the text of a jsonb value; its binary form has a version

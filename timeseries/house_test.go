@@ -12,6 +12,8 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // house is a store on a database of the test's own.
@@ -32,7 +34,7 @@ type rec map[string]any
 
 // recordAt makes a record that a test can recognise by its message_id.
 func recordAt(session string, after time.Duration, id int) rec {
-	return rec{"session_id": session, "timestamp": timeseries.FormatTime(raceStart.Add(after)), "message_id": id, "speed_ms": float64(id) / 8}
+	return rec{"session_id": session, "timestamp": record.FormatTime(raceStart.Add(after)), "message_id": id, "speed_ms": float64(id) / 8}
 }
 
 func ndjson(records []rec) string {
@@ -52,9 +54,9 @@ func (h *house) try(opt timeseries.IngestOptions, records []rec) (timeseries.Ing
 	if err != nil {
 		panic(err)
 	}
-	b := timeseries.NewBatch()
+	b := decode.NewBatch()
 	defer b.Release()
-	if err := timeseries.DecodeRecords(text, b, time.Now()); err != nil {
+	if err := decode.Records(text, b, time.Now()); err != nil {
 		return timeseries.IngestResult{}, err
 	}
 	opt.Source = "test"
@@ -70,9 +72,9 @@ func (h *house) insert(records ...rec) timeseries.IngestResult {
 	return result
 }
 
-func (h *house) stream(format timeseries.Format, opt timeseries.IngestOptions, text string) (timeseries.IngestResult, error) {
+func (h *house) stream(format decode.Format, opt timeseries.IngestOptions, text string) (timeseries.IngestResult, error) {
 	opt.Source = "test"
-	dec := timeseries.NewDecoder(strings.NewReader(text), timeseries.DecodeOptions{Format: format, SkipBad: opt.SkipBad})
+	dec := decode.New(strings.NewReader(text), decode.Options{Format: format, SkipBad: opt.SkipBad})
 	return h.store.IngestStream(h.t.Context(), dec, opt)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 // ChunkRecords is how many records of a stream are decoded and copied at once.
@@ -83,18 +84,18 @@ func (r *IngestResult) ids() []string {
 // Ingest stores a batch in one transaction and returns after its commit. The
 // batch is recognised when it comes again, by the digest of each session's
 // records or by the idempotency key, and then counted as already stored.
-func (s *Store) Ingest(ctx context.Context, b *Batch, opt IngestOptions) (IngestResult, error) {
+func (s *Store) Ingest(ctx context.Context, b *decode.Batch, opt IngestOptions) (IngestResult, error) {
 	defer s.uploads.begin()()
 	return s.ingest(ctx, b, opt)
 }
 
-func (s *Store) ingest(ctx context.Context, b *Batch, opt IngestOptions) (IngestResult, error) {
+func (s *Store) ingest(ctx context.Context, b *decode.Batch, opt IngestOptions) (IngestResult, error) {
 	in := newIngest(opt)
 	var err error
 	for range 3 {
 		in.reset()
 		err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-			return in.store(ctx, tx, b.groups(), b)
+			return in.store(ctx, tx, groups(b), b)
 		})
 		if !deadlock(err) {
 			break
@@ -106,8 +107,8 @@ func (s *Store) ingest(ctx context.Context, b *Batch, opt IngestOptions) (Ingest
 // IngestStream stores all records of a stream in one transaction, in bounded
 // memory. Decoding and copying overlap. Nothing is stored when the stream ends
 // in an error.
-func (s *Store) IngestStream(ctx context.Context, dec *Decoder, opt IngestOptions) (IngestResult, error) {
-	first := NewBatch()
+func (s *Store) IngestStream(ctx context.Context, dec *decode.Decoder, opt IngestOptions) (IngestResult, error) {
+	first := decode.NewBatch()
 	defer first.Release()
 	err := dec.Next(first, blockRecords)
 	if opt.Admit != nil && (err == nil || err == io.EOF) {
@@ -130,7 +131,7 @@ func (s *Store) IngestStream(ctx context.Context, dec *Decoder, opt IngestOption
 	}
 	in := newIngest(opt)
 	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		if err := in.store(ctx, tx, first.groups(), first); err != nil {
+		if err := in.store(ctx, tx, groups(first), first); err != nil {
 			return err
 		}
 		return in.rest(ctx, tx, dec)
@@ -172,18 +173,18 @@ func newIngest(opt IngestOptions) *ingest {
 func (in *ingest) reset() { *in = *newIngest(in.opt) }
 
 type decoded struct {
-	batch *Batch
+	batch *decode.Batch
 	err   error
 }
 
 // rest stores what follows the first chunk of a stream.
-func (in *ingest) rest(ctx context.Context, tx pgx.Tx, dec *Decoder) error {
-	return eachChunk(ctx, dec, func(b *Batch) error { return in.store(ctx, tx, b.groups(), b) })
+func (in *ingest) rest(ctx context.Context, tx pgx.Tx, dec *decode.Decoder) error {
+	return eachChunk(ctx, dec, func(b *decode.Batch) error { return in.store(ctx, tx, groups(b), b) })
 }
 
 // eachChunk calls store with the chunks of a stream: while one is stored, the
 // next one is decoded.
-func eachChunk(ctx context.Context, dec *Decoder, store func(*Batch) error) error {
+func eachChunk(ctx context.Context, dec *decode.Decoder, store func(*decode.Batch) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	chunks := make(chan decoded)
 	done := make(chan struct{})
@@ -191,7 +192,7 @@ func eachChunk(ctx context.Context, dec *Decoder, store func(*Batch) error) erro
 		defer close(done)
 		defer close(chunks)
 		for {
-			b := NewBatch()
+			b := decode.NewBatch()
 			err := dec.Next(b, ChunkRecords)
 			select {
 			case chunks <- decoded{b, err}:
@@ -223,7 +224,7 @@ func eachChunk(ctx context.Context, dec *Decoder, store func(*Batch) error) erro
 }
 
 // noteBad takes the bad records of a batch into account.
-func (in *ingest) noteBad(b *Batch) error {
+func (in *ingest) noteBad(b *decode.Batch) error {
 	if b.Rejected() == 0 {
 		return nil
 	}
@@ -231,13 +232,13 @@ func (in *ingest) noteBad(b *Batch) error {
 		return b.Err()
 	}
 	in.result.Rejected += b.Rejected()
-	room := max(0, maxProblems-len(in.result.Problems))
-	in.result.Problems = append(in.result.Problems, b.problems[:min(room, len(b.problems))]...)
+	room := max(0, decode.MaxProblems-len(in.result.Problems))
+	in.result.Problems = append(in.result.Problems, b.Problems()[:min(room, len(b.Problems()))]...)
 	return nil
 }
 
 // store writes one decoded batch, already split into groups.
-func (in *ingest) store(ctx context.Context, tx pgx.Tx, groups []*group, b *Batch) error {
+func (in *ingest) store(ctx context.Context, tx pgx.Tx, groups []*group, b *decode.Batch) error {
 	if err := in.noteBad(b); err != nil {
 		return err
 	}
@@ -313,14 +314,14 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 )
 
-func (in *ingest) storeGroup(ctx context.Context, tx pgx.Tx, b *Batch, g *group, key string) error {
+func (in *ingest) storeGroup(ctx context.Context, tx pgx.Tx, b *decode.Batch, g *group, key string) error {
 	session, watermark, known, err := lockSession(ctx, tx, g, key)
 	if err != nil {
 		return err
 	}
 	if known != nil {
 		if !known.same {
-			return fault.New(fault.Conflict, "the idempotency key %q was used for other records", clip(key))
+			return fault.New(fault.Conflict, "the idempotency key %q was used for other records", fault.Clip(key))
 		}
 		if !in.opt.SkipExisting {
 			in.result.add(g.sessionID, 0, g.records, known.batch)
@@ -430,9 +431,9 @@ func optional(text []byte) *string {
 }
 
 // withProblems adds what the batch noted before the stream became unreadable.
-func withProblems(err error, b *Batch) error {
-	if f := fault.As(err); f != nil && len(b.problems) > 0 {
-		f.Problems = append(slices.Clone(b.problems), f.Problems...)
+func withProblems(err error, b *decode.Batch) error {
+	if f := fault.As(err); f != nil && len(b.Problems()) > 0 {
+		f.Problems = append(slices.Clone(b.Problems()), f.Problems...)
 	}
 	return err
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // An upload that is given up while it is decoded and copied leaves nothing
@@ -27,9 +29,9 @@ func TestUploadGivenUp(t *testing.T) {
 	upload := func(ctx context.Context, session string, body func(io.Reader) io.Reader) error {
 		var text bytes.Buffer
 		for i := range n {
-			fmt.Fprintf(&text, `{"session_id":%q,"timestamp":%q,"speed_ms":%d}`+"\n", session, timeseries.FormatTime(at.Add(time.Duration(i)*time.Millisecond)), i)
+			fmt.Fprintf(&text, `{"session_id":%q,"timestamp":%q,"speed_ms":%d}`+"\n", session, record.FormatTime(at.Add(time.Duration(i)*time.Millisecond)), i)
 		}
-		decoder := timeseries.NewDecoder(body(&text), timeseries.DecodeOptions{})
+		decoder := decode.New(body(&text), decode.Options{})
 		_, err := s.IngestStream(ctx, decoder, timeseries.IngestOptions{Source: "test"})
 		return err
 	}

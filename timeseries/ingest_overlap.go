@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // One upload of thousands of records would keep either the daemon or the server
@@ -27,30 +29,30 @@ var errNotOverlapped = errors.New("store in order")
 
 // overlaps reports whether the first block's upload can be copied while it is
 // decoded: records of one session, all good, and nothing to compare them with.
-func overlaps(first *Batch, opt IngestOptions) bool {
-	return len(first.sessions) == 1 && first.Rejected() == 0 && opt.IdempotencyKey == "" && !opt.SkipExisting
+func overlaps(first *decode.Batch, opt IngestOptions) bool {
+	return len(first.Sessions()) == 1 && first.Rejected() == 0 && opt.IdempotencyKey == "" && !opt.SkipExisting
 }
 
 // block is a piece of the first chunk on its way to the server.
 type block struct {
-	batch *Batch
+	batch *decode.Batch
 	group *group // nil when the piece does not fit
 	err   error
 }
 
 // overlapped is the first chunk of an upload.
 type overlapped struct {
-	blocks  []*Batch // kept until the chunk is known to be new
-	total   *group   // counts and bounds of all blocks
-	ended   bool     // the stream ends with this chunk
-	past    bool     // later chunks were read: there is no way back
-	err     error    // why the stream cannot be read on
-	failed  error    // why the chunk cannot be stored this way
-	pending *group   // begins the next COPY: it has other columns
-	unsent  block    // decoded but not yet sent when decoding was stopped
+	blocks  []*decode.Batch // kept until the chunk is known to be new
+	total   *group          // counts and bounds of all blocks
+	ended   bool            // the stream ends with this chunk
+	past    bool            // later chunks were read: there is no way back
+	err     error           // why the stream cannot be read on
+	failed  error           // why the chunk cannot be stored this way
+	pending *group          // begins the next COPY: it has other columns
+	unsent  block           // decoded but not yet sent when decoding was stopped
 }
 
-func (s *Store) ingestOverlapped(ctx context.Context, dec *Decoder, first *Batch, opt IngestOptions) (IngestResult, error) {
+func (s *Store) ingestOverlapped(ctx context.Context, dec *decode.Decoder, first *decode.Batch, opt IngestOptions) (IngestResult, error) {
 	var o overlapped
 	in := newIngest(opt)
 	defer func() {
@@ -85,7 +87,7 @@ func (s *Store) ingestOverlapped(ctx context.Context, dec *Decoder, first *Batch
 		return IngestResult{}, withProblems(o.err, chunk)
 	}
 	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		if err := in.store(ctx, tx, chunk.groups(), chunk); err != nil || o.ended {
+		if err := in.store(ctx, tx, groups(chunk), chunk); err != nil || o.ended {
 			return err
 		}
 		return in.rest(ctx, tx, dec)
@@ -94,9 +96,9 @@ func (s *Store) ingestOverlapped(ctx context.Context, dec *Decoder, first *Batch
 }
 
 // overlap locks the session and copies the first chunk while it is decoded.
-func (in *ingest) overlap(ctx context.Context, tx pgx.Tx, dec *Decoder, first *Batch, o *overlapped) error {
-	o.blocks = []*Batch{first}
-	o.total = &group{sessionID: first.sessions[0]}
+func (in *ingest) overlap(ctx context.Context, tx pgx.Tx, dec *decode.Decoder, first *decode.Batch, o *overlapped) error {
+	o.blocks = []*decode.Batch{first}
+	o.total = &group{sessionID: first.Sessions()[0]}
 	session, watermark, _, err := lockSession(ctx, tx, o.total, "")
 	if err != nil {
 		return err
@@ -127,7 +129,7 @@ func (in *ingest) overlap(ctx context.Context, tx pgx.Tx, dec *Decoder, first *B
 	take := func() *group { return o.take(blocks, session, batch) }
 	for g := take(); g != nil; {
 		begun := time.Now()
-		tag, err := copyIn(ctx, tx, &copyRun{group: g, next: take, o: o, rest: []byte(copyHeader)}, g.copySQL())
+		tag, err := copyIn(ctx, tx, &copyRun{group: g, next: take, o: o, rest: []byte(record.CopyHeader)}, g.copySQL())
 		in.copying += time.Since(begun)
 		if o.failed != nil { // the server only echoes why its stream was cut off
 			return o.failed
@@ -161,18 +163,19 @@ func (in *ingest) overlap(ctx context.Context, tx pgx.Tx, dec *Decoder, first *B
 
 // decodeBlocks decodes and encodes the first chunk's blocks in order. It gives
 // the block that it could not send before the context ended.
-func decodeBlocks(ctx context.Context, dec *Decoder, first *Batch, digest io.Writer, out chan<- block) (unsent block) {
+func decodeBlocks(ctx context.Context, dec *decode.Decoder, first *decode.Batch, digest io.Writer, out chan<- block) (unsent block) {
 	ord, held := 0, 0
 	b, err := first, error(nil)
 	for {
-		held += b.memory()
+		held += b.Memory()
 		piece := block{batch: b, err: err}
-		if b.Rejected() == 0 && len(b.sessions) <= 1 && (len(b.sessions) == 0 || b.sessions[0] == first.sessions[0]) {
-			piece.group = &group{sessionID: first.sessions[0]}
-			for i := range b.rows {
-				piece.group.note(b, i)
+		if b.Rejected() == 0 && len(b.Sessions()) <= 1 && (len(b.Sessions()) == 0 || b.Sessions()[0] == first.Sessions()[0]) {
+			piece.group = &group{sessionID: first.Sessions()[0]}
+			for i := range b.Len() {
+				v := b.Record(i)
+				piece.group.note(&v)
 			}
-			piece.group.encode(b, 0, uint32(ord), digest)
+			piece.group.encode(b, 0, uint32(ord), digest, nil)
 			ord += b.Len()
 		}
 		select {
@@ -180,11 +183,11 @@ func decodeBlocks(ctx context.Context, dec *Decoder, first *Batch, digest io.Wri
 		case <-ctx.Done():
 			return piece
 		}
-		if err != nil || piece.group == nil || ord >= ChunkRecords || held >= maxChunkBytes {
+		if err != nil || piece.group == nil || ord >= ChunkRecords || held >= decode.MaxChunkBytes {
 			return block{}
 		}
-		b = NewBatch()
-		b.room = maxChunkBytes - held
+		b = decode.NewBatch()
+		b.Limit(decode.MaxChunkBytes - held)
 		err = dec.Next(b, min(blockRecords, ChunkRecords-ord))
 	}
 }
@@ -236,11 +239,6 @@ func (g *group) merge(other *group) {
 	}
 }
 
-// sameColumns reports whether the rows of both fit one COPY statement.
-func (g *group) sameColumns(other *group) bool {
-	return g.columns == other.columns && g.timeText == other.timeText && g.hasExtra == other.hasExtra
-}
-
 // copyRun is the stream of one COPY statement: blocks with the same columns.
 type copyRun struct {
 	group *group
@@ -260,12 +258,12 @@ func (c *copyRun) Read(p []byte) (int, error) {
 			if c.o.failed != nil {
 				return 0, c.o.failed
 			}
-			if g != nil && c.group.sameColumns(g) {
+			if g != nil && c.group.layout == g.layout {
 				c.group, c.rest = g, g.data
 				continue
 			}
 			c.o.pending = g
-			c.stage, c.rest = 2, []byte(copyTrailer)
+			c.stage, c.rest = 2, []byte(record.CopyTrailer)
 		default:
 			return 0, io.EOF
 		}
@@ -287,33 +285,13 @@ func findBatch(ctx context.Context, tx pgx.Tx, g *group) (bool, error) {
 }
 
 // joinBatches puts the blocks of one chunk into one batch.
-func joinBatches(blocks []*Batch, first *Batch) *Batch {
-	out := NewBatch()
+func joinBatches(blocks []*decode.Batch, first *decode.Batch) *decode.Batch {
+	out := decode.NewBatch()
 	if len(blocks) == 0 {
-		blocks = []*Batch{first}
+		blocks = []*decode.Batch{first}
 	}
 	for _, b := range blocks {
-		shift := uint32(len(out.text))
-		for i := range b.rows {
-			r := b.rows[i]
-			r.session = out.sessionNumber([]byte(b.sessions[r.session]))
-			r.timeText.off += shift
-			r.extra.off += shift
-			values := b.values[i*len(Fields) : (i+1)*len(Fields)]
-			at := len(out.values)
-			out.values = append(out.values, values...)
-			for f := range Fields {
-				if t := Fields[f].Type; (t == Text || t == JSON) && r.present.has(f) {
-					s := unpackSpan(values[f])
-					s.off += shift
-					out.values[at+f] = s.pack()
-				}
-			}
-			out.rows = append(out.rows, r)
-		}
-		out.text = append(out.text, b.text...)
-		out.problems = append(out.problems, b.problems...)
-		out.rejected += b.rejected
+		out.Append(b)
 	}
 	return out
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // TestIngestStreamLarge uploads streams that are copied while they are decoded,
@@ -18,7 +20,7 @@ func TestIngestStreamLarge(t *testing.T) {
 	store := timeseries.New(pool, timeseries.Options{})
 	start := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	plain := func(session string, i int) string {
-		return fmt.Sprintf(`{"session_id":%q,"timestamp":%q,"speed_ms":%d.5}`, session, timeseries.FormatTime(start.Add(time.Duration(i)*time.Second)), i)
+		return fmt.Sprintf(`{"session_id":%q,"timestamp":%q,"speed_ms":%d.5}`, session, record.FormatTime(start.Add(time.Duration(i)*time.Second)), i)
 	}
 	for _, tc := range []struct {
 		name     string
@@ -37,7 +39,7 @@ func TestIngestStreamLarge(t *testing.T) {
 			if i < 1700 {
 				return plain(s, i)
 			}
-			return fmt.Sprintf(`{"session_id":%q,"timestamp":%q,"voltage_v":%d,"new_sensor":[%d]}`, s, timeseries.FormatTime(start.Add(time.Duration(i)*time.Second)), i, i)
+			return fmt.Sprintf(`{"session_id":%q,"timestamp":%q,"voltage_v":%d,"new_sensor":[%d]}`, s, record.FormatTime(start.Add(time.Duration(i)*time.Second)), i, i)
 		}},
 		{name: "another session later", records: 4000, want: 2500, others: 1500, record: func(s string, i int) string {
 			if i < 2500 {
@@ -72,7 +74,7 @@ func TestIngestStreamLarge(t *testing.T) {
 			}
 			// A second upload of the same must find the first one.
 			for upload := range 2 {
-				decoder := timeseries.NewDecoder(bytes.NewReader(body.Bytes()), timeseries.DecodeOptions{SkipBad: tc.skip})
+				decoder := decode.New(bytes.NewReader(body.Bytes()), decode.Options{SkipBad: tc.skip})
 				result, err := store.IngestStream(t.Context(), decoder, timeseries.IngestOptions{Source: "test", SkipBad: tc.skip})
 				if (err != nil) != tc.fails {
 					t.Fatalf("upload %d: error %v", upload, err)

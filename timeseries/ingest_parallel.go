@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 // One connection copies no faster than one processor of the server works. A
@@ -31,12 +32,12 @@ const maxLoaders = 4
 // Import is IngestStream for files: it gives the same result, and copies over
 // several connections where a session is new and the stream has more than one
 // chunk. One import at a time may run on a pool.
-func (s *Store) Import(ctx context.Context, dec *Decoder, opt IngestOptions) (IngestResult, error) {
+func (s *Store) Import(ctx context.Context, dec *decode.Decoder, opt IngestOptions) (IngestResult, error) {
 	loaders := min(maxLoaders, max(2, runtime.GOMAXPROCS(0)), int(s.pool.Config().MaxConns)-2)
 	if loaders < 2 || opt.IdempotencyKey != "" {
 		return s.IngestStream(ctx, dec, opt)
 	}
-	first := NewBatch()
+	first := decode.NewBatch()
 	defer first.Release()
 	opened := s.openMore(ctx, loaders)
 	err := dec.Next(first, ChunkRecords)
@@ -48,8 +49,8 @@ func (s *Store) Import(ctx context.Context, dec *Decoder, opt IngestOptions) (In
 		return IngestResult{}, withProblems(err, first)
 	}
 	l := &load{store: s, ingest: newIngest(opt), runs: map[string]*loadRun{}}
-	if len(first.sessions) == 1 { // as usual; now it takes no further connection
-		l.early.id = first.sessions[0]
+	if len(first.Sessions()) == 1 { // as usual; now it takes no further connection
+		l.early.id = first.Sessions()[0]
 		if l.early.session, err = l.hide(ctx, l.early.id); err != nil {
 			return IngestResult{}, err
 		}
@@ -115,7 +116,7 @@ type loadJob struct {
 
 // lead decodes the stream and hands the chunks out. Its transaction holds the
 // new sessions and makes them appear.
-func (l *load) lead(ctx context.Context, tx pgx.Tx, loaders int, first *Batch, dec *Decoder) error {
+func (l *load) lead(ctx context.Context, tx pgx.Tx, loaders int, first *decode.Batch, dec *decode.Decoder) error {
 	// It is idle while others copy, for as long as that takes.
 	if _, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil {
 		return err
@@ -134,7 +135,7 @@ func (l *load) lead(ctx context.Context, tx pgx.Tx, loaders int, first *Batch, d
 	}
 	err := l.handOut(ctx, tx, first)
 	if err == nil {
-		err = eachChunk(ctx, dec, func(b *Batch) error { return l.handOut(ctx, tx, b) })
+		err = eachChunk(ctx, dec, func(b *decode.Batch) error { return l.handOut(ctx, tx, b) })
 	}
 	if l.alone {
 		return err
@@ -166,11 +167,11 @@ func (l *load) join(ctx context.Context, tx pgx.Tx, count bool) error {
 var errCrew = errors.New("loading stopped")
 
 // handOut has one chunk stored.
-func (l *load) handOut(ctx context.Context, tx pgx.Tx, b *Batch) error {
+func (l *load) handOut(ctx context.Context, tx pgx.Tx, b *decode.Batch) error {
 	if err := l.noteBad(b); err != nil {
 		return err
 	}
-	for _, g := range inLockingOrder(b.groups()) {
+	for _, g := range inLockingOrder(groups(b)) {
 		l.link(g)
 		if !l.alone {
 			run, err := l.run(ctx, tx, g.sessionID)

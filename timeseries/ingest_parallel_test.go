@@ -16,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 const chunkRecords = timeseries.ChunkRecords
@@ -23,7 +24,7 @@ const chunkRecords = timeseries.ChunkRecords
 // importFrom imports a stream as the command does.
 func (h *house) importFrom(ctx context.Context, opt timeseries.IngestOptions, in io.Reader) (timeseries.IngestResult, error) {
 	opt.Source = "test"
-	return h.store.Import(ctx, timeseries.NewDecoder(in, timeseries.DecodeOptions{SkipBad: opt.SkipBad}), opt)
+	return h.store.Import(ctx, decode.New(in, decode.Options{SkipBad: opt.SkipBad}), opt)
 }
 
 // numberedRun makes n records of a session, from id on.
@@ -152,7 +153,7 @@ func TestImportIsLikeAStream(t *testing.T) {
 		opt := timeseries.IngestOptions{SkipBad: true}
 		store := func() (result timeseries.IngestResult, err error) {
 			if name == "stream" {
-				return h.stream(timeseries.FormatJSON, opt, text)
+				return h.stream(decode.FormatJSON, opt, text)
 			}
 			return h.importFrom(t.Context(), opt, strings.NewReader(text))
 		}

@@ -16,6 +16,9 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // anyRecord makes a record with random members of every type, and a timestamp
@@ -62,20 +65,20 @@ func anyRecord(random *rand.Rand, session string, i int) rec {
 	case 2:
 		r["timestamp"] = at.Format("2006-01-02 15:04:05.000000")
 	default:
-		r["timestamp"] = timeseries.FormatTime(at)
+		r["timestamp"] = record.FormatTime(at)
 	}
-	for _, f := range timeseries.Fields {
+	for _, f := range channel.All {
 		if random.IntN(3) == 0 {
 			continue
 		}
 		switch f.Type {
-		case timeseries.Float:
+		case channel.Float:
 			r[f.Name] = float()
-		case timeseries.Int:
+		case channel.Int:
 			r[f.Name] = float64(random.Int64N(1<<53) - 1<<52)
-		case timeseries.Text:
+		case channel.Text:
 			r[f.Name] = texts[random.IntN(len(texts))]
-		case timeseries.JSON:
+		case channel.JSON:
 			r[f.Name] = value(2)
 		}
 	}
@@ -95,7 +98,7 @@ func TestRecordsComeBack(t *testing.T) {
 	for i := range 600 {
 		want = append(want, anyRecord(random, "run", i))
 	}
-	result, err := h.stream(timeseries.FormatJSON, timeseries.IngestOptions{}, ndjson(want))
+	result, err := h.stream(decode.FormatJSON, timeseries.IngestOptions{}, ndjson(want))
 	if err != nil || result.Inserted != len(want) {
 		t.Fatalf("%+v, %v", result, err)
 	}
@@ -112,7 +115,7 @@ func TestRecordsComeBack(t *testing.T) {
 		text = rs.Record().AppendCSV(text)
 	}
 	rs.Close()
-	dec := timeseries.NewDecoder(strings.NewReader(string(text)), timeseries.DecodeOptions{Format: timeseries.FormatCSV, SessionID: "again"})
+	dec := decode.New(strings.NewReader(string(text)), decode.Options{Format: decode.FormatCSV, SessionID: "again"})
 	result, err = h.store.IngestStream(t.Context(), dec, timeseries.IngestOptions{Source: "test"})
 	if err != nil || result.Inserted != len(want) {
 		t.Fatalf("from CSV: %+v, %v", result, err)
@@ -120,8 +123,8 @@ func TestRecordsComeBack(t *testing.T) {
 	for _, r := range want {
 		r["session_id"] = "again"
 		maps.DeleteFunc(r, func(name string, value any) bool {
-			f, known := timeseries.FieldByName(name)
-			return known && f.Type == timeseries.Text && value == ""
+			f, known := channel.ByName(name)
+			return known && f.Type == channel.Text && value == ""
 		})
 	}
 	if diff := cmp.Diff(want, h.read(timeseries.RecordQuery{SessionID: "again"})); diff != "" {
@@ -179,7 +182,7 @@ func TestBatchesAreAtomic(t *testing.T) {
 		late = append(late, recordAt("a", time.Duration(i)*time.Second, i+1000))
 	}
 	late = append(late, recordAt("a", 0, 666))
-	if _, err := h.stream(timeseries.FormatJSON, timeseries.IngestOptions{}, ndjson(late)); err == nil {
+	if _, err := h.stream(decode.FormatJSON, timeseries.IngestOptions{}, ndjson(late)); err == nil {
 		t.Error("a stream that the database refused at its end was stored")
 	}
 	if got := h.rows(); got != before {
@@ -220,13 +223,13 @@ func TestBatchesAreStoredOnce(t *testing.T) {
 	if again.Sessions[0].Batch != first.Sessions[0].Batch {
 		t.Errorf("the repeated batch is said to be number %d, was %d", again.Sessions[0].Batch, first.Sessions[0].Batch)
 	}
-	result, err := h.stream(timeseries.FormatJSON, timeseries.IngestOptions{}, ndjson(a))
+	result, err := h.stream(decode.FormatJSON, timeseries.IngestOptions{}, ndjson(a))
 	check("as a stream", result, err, 0, 20)
 	csv := "session_id,message_id,speed_ms,timestamp\n"
 	for _, r := range a {
 		csv += fmt.Sprintf("%s,%d,%g,%s\n", r["session_id"], r["message_id"], r["speed_ms"], r["timestamp"])
 	}
-	result, err = h.stream(timeseries.FormatCSV, timeseries.IngestOptions{}, csv)
+	result, err = h.stream(decode.FormatCSV, timeseries.IngestOptions{}, csv)
 	check("as CSV", result, err, 0, 20)
 	check("in another session", h.insert(batch("b")...), nil, 20, 0)
 	check("both sessions mixed", h.insert(append(batch("a"), batch("b")...)...), nil, 0, 40)
@@ -241,9 +244,9 @@ func TestBatchesAreStoredOnce(t *testing.T) {
 	for range timeseries.ChunkRecords * 2 / 20 {
 		file = append(file, batch("d")...)
 	}
-	result, err = h.stream(timeseries.FormatJSON, timeseries.IngestOptions{}, ndjson(file))
+	result, err = h.stream(decode.FormatJSON, timeseries.IngestOptions{}, ndjson(file))
 	check("two equal chunks", result, err, len(file), 0)
-	result, err = h.stream(timeseries.FormatJSON, timeseries.IngestOptions{}, ndjson(file))
+	result, err = h.stream(decode.FormatJSON, timeseries.IngestOptions{}, ndjson(file))
 	check("two equal chunks again", result, err, 0, len(file))
 	h.consistent()
 }
@@ -257,7 +260,7 @@ func TestIdempotencyKeys(t *testing.T) {
 		records = append(records, recordAt("a", time.Duration(i)*time.Second, i))
 	}
 	for upload := range 2 {
-		result, err := h.stream(timeseries.FormatJSON, key, ndjson(records))
+		result, err := h.stream(decode.FormatJSON, key, ndjson(records))
 		if err != nil || result.Inserted != 12_000*(1-upload) || result.AlreadyStored != 12_000*upload {
 			t.Fatalf("upload %d: %+v, %v", upload, result, err)
 		}
@@ -266,7 +269,7 @@ func TestIdempotencyKeys(t *testing.T) {
 	for name, other := range map[string][]rec{
 		"other records": {recordAt("a", 0, -1)}, "fewer records": records[:6000], "more records": append(slices.Clone(records), recordAt("a", 0, -1)),
 	} {
-		if result, err := h.stream(timeseries.FormatJSON, key, ndjson(other)); !fault.Is(err, fault.Conflict) {
+		if result, err := h.stream(decode.FormatJSON, key, ndjson(other)); !fault.Is(err, fault.Conflict) {
 			t.Errorf("%s under the same key: %+v, %v", name, result, err)
 		}
 	}
@@ -274,10 +277,10 @@ func TestIdempotencyKeys(t *testing.T) {
 		t.Errorf("conflicts left %s, had %s", got, before)
 	}
 	// The key belongs to the session; without it the records are known all the same.
-	if result, err := h.stream(timeseries.FormatJSON, key, ndjson([]rec{recordAt("b", 0, 1)})); err != nil || result.Inserted != 1 {
+	if result, err := h.stream(decode.FormatJSON, key, ndjson([]rec{recordAt("b", 0, 1)})); err != nil || result.Inserted != 1 {
 		t.Errorf("another session: %+v, %v", result, err)
 	}
-	if result, err := h.stream(timeseries.FormatJSON, timeseries.IngestOptions{IdempotencyKey: "upload 2"}, ndjson(records)); err != nil || result.AlreadyStored != 12_000 {
+	if result, err := h.stream(decode.FormatJSON, timeseries.IngestOptions{IdempotencyKey: "upload 2"}, ndjson(records)); err != nil || result.AlreadyStored != 12_000 {
 		t.Errorf("another key: %+v, %v", result, err)
 	}
 	h.consistent()
@@ -346,7 +349,7 @@ func TestStreamsThatMeet(t *testing.T) {
 	for _, text := range []string{upload(0, "x", "y", "x"), upload(1_000_000, "y", "x", "y"), upload(2_000_000, "x", "y", "y")} {
 		wg.Go(func() {
 			for range 20 {
-				result, err := h.stream(timeseries.FormatJSON, timeseries.IngestOptions{}, text)
+				result, err := h.stream(decode.FormatJSON, timeseries.IngestOptions{}, text)
 				if err == nil {
 					if result.Inserted != 3*chunk {
 						t.Errorf("%+v", result)
@@ -497,7 +500,7 @@ func TestSkipExisting(t *testing.T) {
 	}
 	import_ := func(what string, records []rec, inserted, already int) {
 		t.Helper()
-		result, err := h.stream(timeseries.FormatJSON, skip, ndjson(records))
+		result, err := h.stream(decode.FormatJSON, skip, ndjson(records))
 		if err != nil || result.Inserted != inserted || result.AlreadyStored != already {
 			t.Errorf("%s: %d inserted, %d already stored, %v; want %d, %d", what, result.Inserted, result.AlreadyStored, err, inserted, already)
 		}
@@ -561,7 +564,7 @@ func TestSkipExisting(t *testing.T) {
 		}
 	}
 	import_("a long file", file, len(file)-31, 31)
-	if result, err := h.stream(timeseries.FormatJSON, timeseries.IngestOptions{}, ndjson(file)); err != nil || result.Inserted != 0 {
+	if result, err := h.stream(decode.FormatJSON, timeseries.IngestOptions{}, ndjson(file)); err != nil || result.Inserted != 0 {
 		t.Errorf("the long file, without comparing: %+v, %v", result, err)
 	}
 	import_("a long file again, with one more row", append(slices.Clone(file), recordAt("long", 0, 0)), 1, len(file))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 // TestLapsAtOnce asks for the laps of an hour that was stored a moment ago,
@@ -15,7 +16,7 @@ import (
 func TestLapsAtOnce(t *testing.T) {
 	t.Parallel()
 	store := timeseries.New(dbtest.New(t), timeseries.Options{})
-	decoder := timeseries.NewDecoder(bytes.NewReader(lapsOfACar("a", 60)), timeseries.DecodeOptions{})
+	decoder := decode.New(bytes.NewReader(lapsOfACar("a", 60)), decode.Options{})
 	if _, err := store.IngestStream(t.Context(), decoder, timeseries.IngestOptions{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 const (
@@ -29,7 +30,7 @@ func circle(start time.Time, laps int) (records []rec, stopFrom, stopTo time.Tim
 			mode = "coasting"
 		}
 		records = append(records, rec{
-			"session_id": "race", "timestamp": timeseries.FormatTime(t), "speed_ms": speed, "power_w": power, "driver_mode": mode,
+			"session_id": "race", "timestamp": record.FormatTime(t), "speed_ms": speed, "power_w": power, "driver_mode": mode,
 			"latitude":  trackLat + trackRadius*math.Sin(angle)/111195,
 			"longitude": trackLon + trackRadius*math.Cos(angle)/(111195*math.Cos(trackLat*math.Pi/180)),
 		})

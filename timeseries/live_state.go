@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // The statuses of the run on the road.
@@ -72,7 +73,7 @@ func (s *Store) ReportLive(ctx context.Context, r LiveReport) (*LiveState, error
 			return err
 		}
 		if r.Status == LiveEnded {
-			at, err := ParseTime(deref(r.EndedAt))
+			at, err := record.ParseTime(deref(r.EndedAt))
 			tag, err := tx.Exec(ctx, `
 				UPDATE sessions SET ended_at = coalesce($2, clock_timestamp()), revision = revision + 1
 				WHERE id = $1 AND deleted_at IS NULL AND ended_at IS NULL`, r.SessionID, nullTime(at, err))

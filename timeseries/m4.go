@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 // m4Stream is up to how many records a window is read one by one, rather than
@@ -110,7 +112,7 @@ func (v *view) levelWithin(width time.Duration) int {
 }
 
 // streamM4 reads the records in order.
-func (v *view) streamM4(ctx context.Context, window timeSpan, columns *m4Columns, sums *bucketSums, metrics []Field) error {
+func (v *view) streamM4(ctx context.Context, window timeSpan, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
 	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(metrics)+` FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time < $3 ORDER BY time, batch, ord`, v.session, window.From, window.To)
 	if err != nil {
@@ -149,7 +151,7 @@ func (v *view) distinctTimes(ctx context.Context) bool {
 }
 
 // scanM4 lets the database aggregate the records of the window, ends included.
-func (v *view) scanM4(ctx context.Context, window timeSpan, columns *m4Columns, sums *bucketSums, metrics []Field) error {
+func (v *view) scanM4(ctx context.Context, window timeSpan, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
 	var ends strings.Builder
 	for _, f := range metrics {
 		fmt.Fprintf(&ends, ", min(time) FILTER (WHERE %[1]s IS NOT NULL), max(time) FILTER (WHERE %[1]s IS NOT NULL)"+
@@ -170,7 +172,7 @@ func (v *view) scanM4(ctx context.Context, window timeSpan, columns *m4Columns, 
 	})
 }
 
-func fieldList(metrics []Field) string {
+func fieldList(metrics []channel.Channel) string {
 	var names strings.Builder
 	for _, f := range metrics {
 		names.WriteString(", " + f.Name)
@@ -180,7 +182,7 @@ func fieldList(metrics []Field) string {
 
 // aggregateM4 lets the database aggregate what lies whole inside a column, and
 // looks up where the lines inside columns begin and end.
-func (v *view) aggregateM4(ctx context.Context, window timeSpan, level int, columns *m4Columns, sums *bucketSums, metrics []Field) error {
+func (v *view) aggregateM4(ctx context.Context, window timeSpan, level int, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
 	// Which part of which column each level serves.
 	slabs := map[int][]timeSpan{}
 	for i := range len(columns.edges) - 1 {
@@ -230,7 +232,7 @@ func (v *view) aggregateM4(ctx context.Context, window timeSpan, level int, colu
 // aggregatesWithEnds is aggregates, and for each metric between which times
 // the records that have it lie: exactly in the records, up to a bucket in
 // rollups.
-func aggregatesWithEnds(level int, metrics []Field) string {
+func aggregatesWithEnds(level int, metrics []channel.Channel) string {
 	var b strings.Builder
 	b.WriteString(aggregates(level, metrics))
 	for _, f := range metrics {
@@ -265,7 +267,7 @@ func (c *m4Columns) merge(i int, sums *bucketSums, r *rowReader) {
 
 // lookUpEnds finds the first and the last record of each column. They lie
 // within a bucket's width of the times that the aggregation found.
-func (v *view) lookUpEnds(ctx context.Context, reach time.Duration, columns *m4Columns, sums *bucketSums, metrics []Field) error {
+func (v *view) lookUpEnds(ctx context.Context, reach time.Duration, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
 	var batch pgx.Batch
 	for m, f := range metrics {
 		var column []int32

@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // RecordQuery names records of one session.
@@ -19,7 +21,7 @@ type RecordQuery struct {
 	// From and To bound the time, [From, To). A zero time is no bound.
 	From, To time.Time
 	// After starts behind that record. With Newest it is ignored.
-	After *Cursor
+	After *record.Cursor
 	// Limit is the most records to give; 0 is no limit.
 	Limit int
 	// Newest takes the newest Limit records. They are still given oldest first.
@@ -33,8 +35,8 @@ type RecordQuery struct {
 
 // RecordStream reads records one by one, in constant memory.
 type RecordStream struct {
-	sel    selection
-	record Record
+	sel    record.Selection
+	record record.Row
 	rows   pgx.Rows
 	conn   *pgxpool.Conn
 }
@@ -42,7 +44,7 @@ type RecordStream struct {
 // Records opens a stream of records, oldest first. An unknown session gives an
 // empty stream. The caller must close it. It holds a database connection until then.
 func (s *Store) Records(ctx context.Context, q RecordQuery) (*RecordStream, error) {
-	sel, err := selectFields(q.Fields)
+	sel, err := record.Select(q.Fields)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +65,7 @@ func (rs *RecordStream) open(ctx context.Context, q RecordQuery) error {
 	if err != nil {
 		return err
 	}
-	rs.record = Record{sessionID: q.SessionID, session: bounds.session, sel: &rs.sel, created: q.Stored}
+	rs.record = record.Row{SessionID: q.SessionID, Session: bounds.session, Selection: &rs.sel, Stored: q.Stored}
 	if !bounds.found || bounds.first.IsZero() {
 		return nil
 	}
@@ -94,11 +96,11 @@ func (rs *RecordStream) open(ctx context.Context, q RecordQuery) error {
 // recordsSQL writes the query. Its time bounds let the planner leave out
 // chunks, and its order is the index's (session, time) with a small sort of
 // equal times, so that the first row comes at once whatever the session's size.
-func recordsSQL(sel selection, q RecordQuery, session int32, from, to time.Time) (string, []any) {
+func recordsSQL(sel record.Selection, q RecordQuery, session int32, from, to time.Time) (string, []any) {
 	var sql strings.Builder
 	args := []any{session, from, to}
 	sql.WriteString("SELECT ")
-	sql.WriteString(sel.columns())
+	sql.WriteString(sel.Columns())
 	if q.Stored {
 		sql.WriteString(", (SELECT b.received_at FROM ingest_batches b WHERE b.session = t.session AND b.batch = t.batch)")
 	}
@@ -132,7 +134,7 @@ type bounds struct {
 }
 
 func sessionBounds(ctx context.Context, db querier, id string) (bounds, error) {
-	if textProblem([]byte(id)) != "" {
+	if record.TextProblem([]byte(id)) != "" {
 		return bounds{}, nil
 	}
 	b := bounds{found: true}
@@ -212,12 +214,12 @@ func (rs *RecordStream) Next() bool {
 	if rs.rows == nil || !rs.rows.Next() {
 		return false
 	}
-	rs.record.raw = rs.rows.RawValues()
+	rs.record.Raw = rs.rows.RawValues()
 	return true
 }
 
 // Record is the record read last. It is valid until Next is called again.
-func (rs *RecordStream) Record() *Record { return &rs.record }
+func (rs *RecordStream) Record() *record.Row { return &rs.record }
 
 // Err is what ended the stream early, or nil.
 func (rs *RecordStream) Err() error {
@@ -236,7 +238,7 @@ func (rs *RecordStream) Close() {
 }
 
 // CSVHeader is the header line for AppendCSV of the stream's records.
-func (rs *RecordStream) CSVHeader() []byte { return rs.sel.csvHeader() }
+func (rs *RecordStream) CSVHeader() []byte { return rs.sel.CSVHeader() }
 
 // AllRecords reads a bounded number of records into one JSON array. More than
 // most records is an Invalid fault that says how to read them instead.
@@ -301,14 +303,14 @@ func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width tim
 		return nil, fmt.Errorf("read buckets: %w", err)
 	}
 	defer rows.Close()
-	record := Record{sessionID: sessionID, session: b.session, sel: &bucketed}
+	row := record.Row{SessionID: sessionID, Session: b.session, Selection: &bucketed}
 	out := []byte{'['}
 	for rows.Next() {
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		record.raw = rows.RawValues()
-		out = record.AppendJSON(out)
+		row.Raw = rows.RawValues()
+		out = row.AppendJSON(out)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read buckets: %w", err)
@@ -335,11 +337,11 @@ func latest(a, b time.Time) time.Time {
 }
 
 // bucketed is every field but those whose mean means nothing.
-var bucketed = func() selection {
-	var sel selection
-	for i, f := range Fields {
-		if f.Type != JSON {
-			sel.fields = append(sel.fields, i)
+var bucketed = func() record.Selection {
+	var sel record.Selection
+	for i, f := range channel.All {
+		if f.Type != channel.JSON {
+			sel.Channels = append(sel.Channels, i)
 		}
 	}
 	return sel
@@ -351,11 +353,11 @@ var bucketedSQL = func() string {
 		SELECT *
 		FROM (
 			SELECT time_bucket($1, time) AS bucket, 0 AS batch, 0 AS ord, NULL::text`)
-	for _, i := range bucketed.fields {
-		switch f := Fields[i]; f.Type {
-		case Float:
+	for _, i := range bucketed.Channels {
+		switch f := channel.All[i]; f.Type {
+		case channel.Float:
 			fmt.Fprintf(&sql, ", avg(%s)", f.Name)
-		case Int:
+		case channel.Int:
 			fmt.Fprintf(&sql, ", max(%s)", f.Name)
 		default:
 			fmt.Fprintf(&sql, ", last(%[1]s, time) FILTER (WHERE %[1]s IS NOT NULL)", f.Name)

@@ -17,6 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // A coarse clock gives many records one time. Pages of any size lose none and
@@ -75,8 +76,8 @@ func TestWindows(t *testing.T) {
 		h.insert(recordAt("s", time.Duration(i)*time.Second, i))
 	}
 	at := func(seconds float64) time.Time { return raceStart.Add(time.Duration(seconds * float64(time.Second))) }
-	cursor := func(seconds float64, batch int32) *timeseries.Cursor {
-		return &timeseries.Cursor{Micros: at(seconds).UnixMicro(), Batch: batch}
+	cursor := func(seconds float64, batch int32) *record.Cursor {
+		return &record.Cursor{Micros: at(seconds).UnixMicro(), Batch: batch}
 	}
 	for _, test := range []struct {
 		name  string
@@ -96,8 +97,8 @@ func TestWindows(t *testing.T) {
 		{"behind a record", timeseries.RecordQuery{After: cursor(7, 8)}, []int{8, 9}},
 		{"behind a place before it", timeseries.RecordQuery{After: cursor(7, 7)}, []int{7, 8, 9}},
 		{"behind a record, with from", timeseries.RecordQuery{After: cursor(3, 4), From: at(8)}, []int{8, 9}},
-		{"a made-up early cursor", timeseries.RecordQuery{After: &timeseries.Cursor{Micros: -1 << 63}, Limit: 1}, []int{0}},
-		{"a made-up late cursor", timeseries.RecordQuery{After: &timeseries.Cursor{Micros: 1<<63 - 1}}, []int{}},
+		{"a made-up early cursor", timeseries.RecordQuery{After: &record.Cursor{Micros: -1 << 63}, Limit: 1}, []int{0}},
+		{"a made-up late cursor", timeseries.RecordQuery{After: &record.Cursor{Micros: 1<<63 - 1}}, []int{}},
 		{"no session", timeseries.RecordQuery{SessionID: "none"}, []int{}},
 		{"an impossible id", timeseries.RecordQuery{SessionID: "a\x00b"}, []int{}},
 		{"an id that is not text", timeseries.RecordQuery{SessionID: "\xff"}, []int{}},
@@ -320,7 +321,7 @@ func TestBuckets(t *testing.T) {
 				var id float64
 				var mode string
 				err := row.Scan(&at, &speed, &id, &mode)
-				r := rec{"session_id": "s", "timestamp": timeseries.FormatTime(at), "message_id": id, "driver_mode": mode}
+				r := rec{"session_id": "s", "timestamp": record.FormatTime(at), "message_id": id, "driver_mode": mode}
 				if speed != nil {
 					r["speed_ms"] = *speed
 				}

@@ -13,6 +13,8 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Batches come in order, late, out of order and from last year, sessions go,
@@ -196,8 +198,8 @@ func TestRefresherKeepsUp(t *testing.T) {
 					default:
 					}
 					at = at.Add(time.Millisecond)
-					record := fmt.Sprintf(`{"session_id":"other","timestamp":%q}`, timeseries.FormatTime(at))
-					decoder := timeseries.NewDecoder(strings.NewReader(record), timeseries.DecodeOptions{})
+					record := fmt.Sprintf(`{"session_id":"other","timestamp":%q}`, record.FormatTime(at))
+					decoder := decode.New(strings.NewReader(record), decode.Options{})
 					if _, err := s.IngestStream(context.Background(), decoder, timeseries.IngestOptions{Source: "test"}); err != nil {
 						t.Error(err)
 						return

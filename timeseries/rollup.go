@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 // Level is a rollup relation: one row per session and bucket of Width, with
@@ -98,7 +100,7 @@ func metricColumns() []rollupColumn {
 		{"first_time", "min(time)", "min(first_time)", "Time of the bucket's oldest record, UTC"},
 		{"last_time", "max(time)", "max(last_time)", "Time of the bucket's newest record, UTC"},
 	}
-	for _, f := range Fields {
+	for _, f := range channel.All {
 		if !f.Charted {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 type column struct{ Name, Type string }
@@ -57,7 +58,7 @@ func TestRollupColumns(t *testing.T) {
 		{"session", "integer"}, {"bucket", "timestamp with time zone"},
 		{"motion_state", "text"}, {"driver_mode", "text"}, {"throttle_intensity", "text"}, {"brake_intensity", "text"},
 	}
-	for _, f := range timeseries.Fields {
+	for _, f := range channel.All {
 		if f.Charted {
 			for _, suffix := range []string{"_min", "_max", "_sum"} {
 				want = append(want, column{f.Name + suffix, "double precision"})

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 // runSample is a record as the tests of rollups and series make it. A nil value
@@ -90,9 +91,9 @@ func store(t testing.TB, s *timeseries.Store, session string, samples []runSampl
 
 func storeJSON(t testing.TB, s *timeseries.Store, records []byte) {
 	t.Helper()
-	b := timeseries.NewBatch()
+	b := decode.NewBatch()
 	defer b.Release()
-	if err := timeseries.DecodeRecords(records, b, time.Now()); err != nil {
+	if err := decode.Records(records, b, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Ingest(t.Context(), b, timeseries.IngestOptions{Source: "test"}); err != nil {

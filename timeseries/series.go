@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 // Bounds of a series request. A chart has a few thousand pixels; the most is
@@ -120,7 +121,7 @@ type StateSeries struct {
 }
 
 // wanted are the fields of a request.
-type wanted struct{ metrics, states []Field }
+type wanted struct{ metrics, states []channel.Channel }
 
 // MetricSeries is one metric of one session. NaN stands for no value.
 type MetricSeries struct {
@@ -173,10 +174,10 @@ func (r *SeriesRequest) check() (want wanted, err error) {
 		wrong("metrics", "1 to %d metrics, not %d", MaxSeriesMetrics, len(r.Metrics))
 	}
 	for i, name := range r.Metrics {
-		f, ok := FieldByName(name)
+		f, ok := channel.ByName(name)
 		switch {
 		case !ok:
-			wrong("metrics", "%q is not a field of a record", clip(name))
+			wrong("metrics", "%q is not a field of a record", fault.Clip(name))
 		case slices.Contains(r.Metrics[:i], name):
 			wrong("metrics", "%q is named twice", name)
 		case f.Charted:
@@ -388,7 +389,7 @@ func (s *SessionSeries) columns(want wanted, capacity int, mode Mode) {
 	}
 }
 
-func newMetricSeries(f Field, capacity int, mode Mode) MetricSeries {
+func newMetricSeries(f channel.Channel, capacity int, mode Mode) MetricSeries {
 	column := func() []float64 { return make([]float64, 0, capacity) }
 	m := MetricSeries{Name: f.Name, Unit: f.Unit, Min: column(), Max: column(), Avg: column(), Count: make([]int64, 0, capacity)}
 	if mode == ModeM4 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // steady drives at 10 m/s and 5 Hz; the value of power tells where it is.
@@ -18,7 +19,7 @@ func steady(session string, start time.Time, n int, hole func(i int) bool) []rec
 			continue
 		}
 		records = append(records, rec{
-			"session_id": session, "timestamp": timeseries.FormatTime(start.Add(time.Duration(i) * 200 * time.Millisecond)),
+			"session_id": session, "timestamp": record.FormatTime(start.Add(time.Duration(i) * 200 * time.Millisecond)),
 			"speed_ms": 10.0, "power_w": float64(i), "distance_m": float64(i) * 2,
 		})
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 // buckets accumulates what the pieces of a window add to each bucket. A bucket
@@ -59,7 +61,7 @@ func (b *bucketSums) total() (n int64) {
 
 // aggregates gives the select list that every read of buckets has, behind the
 // bucket: the records, then minimum, maximum, sum and count of each metric.
-func aggregates(level int, metrics []Field) string {
+func aggregates(level int, metrics []channel.Channel) string {
 	var b strings.Builder
 	if level == raw {
 		b.WriteString("count(*)")
@@ -126,7 +128,7 @@ func (v *view) readBuckets(ctx context.Context, out *SessionSeries, window timeS
 const rawStream = 60_000
 
 // queuePieces adds one query for each piece.
-func (v *view) queuePieces(batch *pgx.Batch, pieces []slab, width time.Duration, metrics []Field, sums *bucketSums, place func(int64) int) {
+func (v *view) queuePieces(batch *pgx.Batch, pieces []slab, width time.Duration, metrics []channel.Channel, sums *bucketSums, place func(int64) int) {
 	for _, p := range pieces {
 		if p.level == raw && v.fewRecords(p.span, rawStream) {
 			queue(batch, func(r *rowReader) {
@@ -149,7 +151,7 @@ func (v *view) queuePieces(batch *pgx.Batch, pieces []slab, width time.Duration,
 
 // queueStates adds one query for each piece, from the oldest to the newest, so
 // that each overrules those before.
-func (v *view) queueStates(batch *pgx.Batch, pieces []slab, width time.Duration, states []Field, sums *bucketSums, place func(int64) int) {
+func (v *view) queueStates(batch *pgx.Batch, pieces []slab, width time.Duration, states []channel.Channel, sums *bucketSums, place func(int64) int) {
 	for _, p := range pieces {
 		table, timeColumn := "telemetry", "time"
 		if p.level != raw {

@@ -6,6 +6,8 @@ import (
 	"math"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 // distanceRows is how many rows of a level a series by distance may read.
@@ -15,7 +17,7 @@ const distanceRows = 20_000
 // of the level that serves the session, counts where the vehicle's counter
 // stood in it; a bucket is short beside a point unless the session is long and
 // few points are wanted for many metres.
-func distanceSeries(ctx context.Context, answer *Series, views []*view, metrics []Field) error {
+func distanceSeries(ctx context.Context, answer *Series, views []*view, metrics []channel.Channel) error {
 	req := &answer.Request
 	start, end := 0.0, math.NaN()
 	if req.Start != nil {

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // AppendJSON appends the answer as JSON. Columns lie side by side: t, and of
@@ -47,7 +49,7 @@ func (s *Series) AppendJSON(dst []byte) []byte {
 
 func (s *SessionSeries) appendJSON(dst []byte, align Align) []byte {
 	dst = append(dst, `{"session_id":`...)
-	dst = appendJSONString(dst, []byte(s.ID))
+	dst = record.AppendJSONString(dst, []byte(s.ID))
 	dst = append(dst, `,"version":"`...)
 	dst = append(dst, s.Version...)
 	dst = append(dst, `","level":"`...)
@@ -110,7 +112,7 @@ func (s *SessionSeries) appendJSON(dst []byte, align Align) []byte {
 			if text == "" {
 				dst = append(dst, "null"...)
 			} else {
-				dst = appendJSONString(dst, []byte(text))
+				dst = record.AppendJSONString(dst, []byte(text))
 			}
 		}
 		dst = append(dst, "]}"...)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Session is what the sessions table knows of one run.
@@ -70,7 +71,7 @@ func timeAndText(t *time.Time, text *string) (time.Time, string) {
 	case text != nil:
 		return t.UTC(), *text
 	}
-	return t.UTC(), FormatTime(*t)
+	return t.UTC(), record.FormatTime(*t)
 }
 
 // SessionFilter narrows and pages a list of sessions.
@@ -126,7 +127,7 @@ func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error
 
 // Session gives one run; nil when there is none of that id.
 func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
-	if textProblem([]byte(id)) != "" {
+	if record.TextProblem([]byte(id)) != "" {
 		return nil, nil // the database would not even compare it
 	}
 	rows, err := s.pool.Query(ctx, `
@@ -148,7 +149,7 @@ func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
 
 // NoSession is the error for a session that does not exist.
 func NoSession(id string) error {
-	return fault.New(fault.NotFound, "there is no session %q", clip(id))
+	return fault.New(fault.NotFound, "there is no session %q", fault.Clip(id))
 }
 
 // Latest is what the importer asks before and after it uploads.
@@ -199,7 +200,7 @@ const idleAfter = 30 * time.Minute
 // refused with the code ACTIVE_SESSION. A live state that points at the deleted
 // run goes with it.
 func (s *Store) DeleteEndedSession(ctx context.Context, id string) (records int64, err error) {
-	if textProblem([]byte(id)) != "" {
+	if record.TextProblem([]byte(id)) != "" {
 		return 0, NoSession(id)
 	}
 	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
@@ -245,7 +246,7 @@ func (s *Store) DeleteSession(ctx context.Context, id string) (records int64, er
 }
 
 func deleteSession(ctx context.Context, tx pgx.Tx, id string) (records int64, err error) {
-	if textProblem([]byte(id)) != "" {
+	if record.TextProblem([]byte(id)) != "" {
 		return 0, NoSession(id)
 	}
 	err = tx.QueryRow(ctx, `

@@ -1,20 +1,19 @@
 package timeseries
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"io"
-	"math"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // existing is what an upload knows of the records that a session held before
@@ -48,7 +47,7 @@ type storedRow struct {
 
 // skipExisting gives the part of a group that the session does not hold yet. The
 // session's row must be locked.
-func (in *ingest) skipExisting(ctx context.Context, tx pgx.Tx, b *Batch, g *group, session, watermark int32) (fresh *group, err error) {
+func (in *ingest) skipExisting(ctx context.Context, tx pgx.Tx, b *decode.Batch, g *group, key, watermark int32) (fresh *group, err error) {
 	held := in.existing[g.sessionID]
 	if held == nil {
 		held = &existing{batch: watermark, used: map[int32][]uint64{}}
@@ -57,15 +56,14 @@ func (in *ingest) skipExisting(ctx context.Context, tx pgx.Tx, b *Batch, g *grou
 	if held.batch == 0 {
 		return g, nil
 	}
-	number := int32(slices.Index(b.sessions, g.sessionID))
+	session := slices.Index(b.Sessions(), g.sessionID)
 	var order []int // the group's rows
-	for i := range b.rows {
-		if b.rows[i].session == number {
+	for i := range b.Len() {
+		if b.Session(i) == session {
 			order = append(order, i)
 		}
 	}
-	fields := g.fields()
-	stored, err := readStored(ctx, tx, b, g, order, session, held)
+	stored, err := readStored(ctx, tx, b, g, order, key, held)
 	if err != nil {
 		return nil, fmt.Errorf("compare with stored records: %w", err)
 	}
@@ -74,14 +72,16 @@ func (in *ingest) skipExisting(ctx context.Context, tx pgx.Tx, b *Batch, g *grou
 	}
 	// Records with more fields choose first: what matches them matches less else.
 	slices.SortStableFunc(order, func(x, y int) int {
-		return cmp.Compare(b.rows[y].present.count(), b.rows[x].present.count())
+		vx, vy := b.Record(x), b.Record(y)
+		return cmp.Compare(vy.Present.Count(), vx.Present.Count())
 	})
 	drop := map[int]bool{}
 	for _, i := range order {
-		candidates := stored[b.rows[i].micros]
+		v := b.Record(i)
+		candidates := stored[v.Micros]
 		for c := range candidates {
 			row := &candidates[c]
-			if !row.taken && row.covers(b, i, fields) {
+			if !row.taken && row.covers(&v, g.layout.Channels.Channels()) {
 				row.taken = true
 				held.take(row.batch, row.ord)
 				drop[i] = true
@@ -92,40 +92,36 @@ func (in *ingest) skipExisting(ctx context.Context, tx pgx.Tx, b *Batch, g *grou
 	if len(drop) == 0 {
 		return g, nil
 	}
-	return g.without(b, number, drop), nil
+	return g.without(b, session, drop), nil
 }
 
 // without encodes the group anew, less some rows. It keeps the digest, so that
 // the whole input is recognised when it comes again.
-func (g *group) without(b *Batch, number int32, drop map[int]bool) *group {
-	rest := &Batch{sessions: b.sessions, text: b.text}
-	for i := range b.rows {
-		if b.rows[i].session == number && !drop[i] {
-			rest.rows = append(rest.rows, b.rows[i])
-			rest.values = append(rest.values, b.values[i*len(Fields):(i+1)*len(Fields)]...)
+func (g *group) without(b *decode.Batch, session int, drop map[int]bool) *group {
+	fresh := &group{sessionID: g.sessionID, digest: g.digest}
+	for i := range b.Len() {
+		if b.Session(i) == session && !drop[i] {
+			v := b.Record(i)
+			fresh.note(&v)
 		}
 	}
-	fresh := &group{sessionID: g.sessionID, digest: g.digest}
-	for i := range rest.rows {
-		fresh.note(rest, i)
-	}
-	fresh.encode(rest, number, 0, io.Discard)
+	fresh.encode(b, session, 0, io.Discard, drop)
 	return fresh
 }
 
 // readStored reads the session's records that have the time of one of the
 // group's, by time.
-func readStored(ctx context.Context, tx pgx.Tx, b *Batch, g *group, order []int, session int32, held *existing) (map[int64][]storedRow, error) {
+func readStored(ctx context.Context, tx pgx.Tx, b *decode.Batch, g *group, order []int, session int32, held *existing) (map[int64][]storedRow, error) {
 	times := make([]time.Time, 0, len(order))
 	for _, i := range order {
-		times = append(times, time.UnixMicro(b.rows[i].micros))
+		times = append(times, time.UnixMicro(b.Record(i).Micros))
 	}
 	var sql strings.Builder
 	sql.WriteString("SELECT time, batch, ord")
-	for _, f := range g.fields() {
-		sql.WriteString(", " + Fields[f].Name)
+	for _, f := range g.layout.Channels.Channels() {
+		sql.WriteString(", " + channel.All[f].Name)
 	}
-	if g.hasExtra {
+	if g.layout.Extra {
 		sql.WriteString(", extra")
 	}
 	sql.WriteString(`
@@ -141,7 +137,7 @@ func readStored(ctx context.Context, tx pgx.Tx, b *Batch, g *group, order []int,
 	stored := map[int64][]storedRow{}
 	for rows.Next() {
 		raw := rows.RawValues()
-		row := storedRow{batch: int32At(raw[1]), ord: int32At(raw[2]), values: make([][]byte, len(raw)-3)}
+		row := storedRow{batch: record.Int32(raw[1]), ord: record.Int32(raw[2]), values: make([][]byte, len(raw)-3)}
 		if held.taken(row.batch, row.ord) {
 			continue
 		}
@@ -150,68 +146,18 @@ func readStored(ctx context.Context, tx pgx.Tx, b *Batch, g *group, order []int,
 				row.values[i] = append([]byte{}, value...) // the driver reuses its buffer
 			}
 		}
-		stored[microsAt(raw[0])] = append(stored[microsAt(raw[0])], row)
+		stored[record.Micros(raw[0])] = append(stored[record.Micros(raw[0])], row)
 	}
 	return stored, rows.Err()
 }
 
-// covers reports whether the stored record has the same value in every field
-// that row i of the batch has.
-func (stored *storedRow) covers(b *Batch, i int, fields []int) bool {
-	r, values := &b.rows[i], b.values[i*len(Fields):(i+1)*len(Fields)]
-	for c, f := range fields {
-		if !r.present.has(f) {
-			continue
-		}
-		raw := stored.values[c]
-		if raw == nil {
-			return false
-		}
-		switch v := values[f]; Fields[f].Type {
-		case Float:
-			if math.Float64frombits(binary.BigEndian.Uint64(raw)) != math.Float64frombits(v) {
-				return false
-			}
-		case Int:
-			if binary.BigEndian.Uint64(raw) != v {
-				return false
-			}
-		case Text:
-			if !bytes.Equal(raw, unpackSpan(v).of(b.text)) {
-				return false
-			}
-		case JSON:
-			if !sameJSON(raw[1:], unpackSpan(v).of(b.text)) {
-				return false
-			}
-		}
-	}
-	if r.extra.len == 0 {
-		return true
-	}
-	raw := stored.values[len(fields)]
-	return raw != nil && holdsMembers(raw[1:], r.extra.of(b.text))
-}
-
-// sameJSON compares values, since jsonb does not keep the text.
-func sameJSON(x, y []byte) bool {
-	if bytes.Equal(x, y) {
-		return true
-	}
-	var a, b any
-	return json.Unmarshal(x, &a) == nil && json.Unmarshal(y, &b) == nil && reflect.DeepEqual(a, b)
-}
-
-// holdsMembers reports whether the object all has every member of some.
-func holdsMembers(all, some []byte) bool {
-	var a, b map[string]any
-	if json.Unmarshal(all, &a) != nil || json.Unmarshal(some, &b) != nil {
-		return false
-	}
-	for name, value := range b {
-		if held, ok := a[name]; !ok || !reflect.DeepEqual(held, value) {
+// covers reports whether the stored record, read with those channels, has the
+// same value in every member that v has.
+func (stored *storedRow) covers(v *record.Values, channels []int) bool {
+	for c, i := range channels {
+		if v.Present.Has(i) && !v.Stored(i, stored.values[c]) {
 			return false
 		}
 	}
-	return true
+	return len(v.Extra) == 0 || v.ExtraStored(stored.values[len(channels)])
 }

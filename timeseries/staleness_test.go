@@ -6,6 +6,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 func TestRollupStaleness(t *testing.T) {
@@ -23,7 +24,7 @@ func TestRollupStaleness(t *testing.T) {
 	if stale() {
 		t.Error("rollups of nothing are stale")
 	}
-	decoder := timeseries.NewDecoder(bytes.NewReader(lapsOfACar("a", 2)), timeseries.DecodeOptions{})
+	decoder := decode.New(bytes.NewReader(lapsOfACar("a", 2)), decode.Options{})
 	if _, err := store.IngestStream(t.Context(), decoder, timeseries.IngestOptions{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // drive makes records with what a summary looks at, now and then missing.
@@ -24,7 +25,7 @@ func drive(rng *rand.Rand, start time.Time, n int, counters bool) []rec {
 		case 1:
 			t = records[max(0, i-1)]["t"].(time.Time)
 		}
-		r := rec{"session_id": "race", "timestamp": timeseries.FormatTime(t), "t": t}
+		r := rec{"session_id": "race", "timestamp": record.FormatTime(t), "t": t}
 		maybe := func(name string, v any) {
 			if rng.IntN(8) > 0 {
 				r[name] = v

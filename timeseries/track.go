@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // TrackPoint is a place on the way of a session.
@@ -221,7 +222,7 @@ func (t *Track) AppendGeoJSON(dst []byte) []byte {
 		dst = append(dst, "]}"...)
 	}
 	dst = append(dst, `,"properties":{"session_id":`...)
-	dst = appendJSONString(dst, []byte(t.Session))
+	dst = record.AppendJSONString(dst, []byte(t.Session))
 	dst = append(dst, `,"tolerance_m":`...)
 	dst = appendNumber(dst, t.Tolerance)
 	dst = append(dst, `,"measured":`...)

@@ -6,6 +6,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/convex"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // archives is the module of that name: how the historical page opens a run.
@@ -119,7 +120,7 @@ func (d Deps) getSessionArchiveManifest(ctx context.Context, c *convex.Call) (an
 			for _, p := range archive.Parts {
 				parts = append(parts, map[string]any{
 					"partNumber": p.Number, "recordCount": p.Records,
-					"startTime": timeseries.FormatTime(p.First), "endTime": timeseries.FormatTime(p.Last),
+					"startTime": record.FormatTime(p.First), "endTime": record.FormatTime(p.Last),
 					"compressedBytes": p.Records * archivedRecordBytes,
 					"url":             d.archiveURL(c, p.Name), "previewUrl": d.archiveURL(c, p.PreviewName),
 				})

@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Deps are the services that the functions call.
@@ -91,7 +92,7 @@ func Age(s *timeseries.Session) auth.SessionAge {
 
 // timeArg reads an argument that holds a time as records carry it.
 func timeArg(c *convex.Call, name string) (time.Time, error) {
-	t, err := timeseries.ParseTime(c.Args.String(name))
+	t, err := record.ParseTime(c.Args.String(name))
 	if err != nil {
 		return time.Time{}, fault.Field(name, "%v", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Limits of one call, from the function contract where it names them.
@@ -101,9 +103,9 @@ func telemetry(d Deps) []convex.Function {
 }
 
 func (d Deps) insertTelemetryBatch(ctx context.Context, c *convex.Call) (any, error) {
-	b := timeseries.NewBatch()
+	b := decode.NewBatch()
 	defer b.Release()
-	if err := timeseries.DecodeRecords(c.Args.Raw("records"), b, time.Now()); err != nil {
+	if err := decode.Records(c.Args.Raw("records"), b, time.Now()); err != nil {
 		return nil, err
 	}
 	if n := b.Len() + b.Rejected(); n > maxInsert {
@@ -202,7 +204,7 @@ func (d Deps) getSessionRecordsBatch(ctx context.Context, c *convex.Call) (any, 
 type page struct {
 	array    []byte
 	n        int
-	last     timeseries.Cursor
+	last     record.Cursor
 	lastText string
 	more     bool // the query gave more than were wanted
 }
@@ -239,7 +241,7 @@ func (d Deps) getSessionRecordsPage(ctx context.Context, c *convex.Call) (any, e
 	q := timeseries.RecordQuery{SessionID: id, Stored: true, Limit: most + 1}
 	cursor := opts.String("cursor")
 	if cursor != "" {
-		after, err := timeseries.ParseCursor(cursor)
+		after, err := record.ParseCursor(cursor)
 		if err != nil {
 			return nil, err
 		}

@@ -13,12 +13,12 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 type exportCmd struct {
-	database.Flags
+	databaseFlags
 	Session string   `arg:"" help:"Id of the session."`
 	Output  string   `short:"o" default:"-" placeholder:"FILE" help:"File to write; '-' is standard output. A name ending in .gz or .zst is compressed."`
 	Format  string   `enum:",csv,ndjson,json" default:"" placeholder:"FORMAT" help:"csv, ndjson or json. Default: by the file's name, else csv."`
@@ -35,11 +35,7 @@ func (e exportCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	if query.To, err = timeFlag("--to", e.To); err != nil {
 		return err
 	}
-	db, err := e.Find(ctx, log)
-	if err != nil {
-		return err
-	}
-	pool, done, err := db.Pool(ctx)
+	pool, done, err := e.pool(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -71,7 +67,7 @@ func timeFlag(name, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	t, err := timeseries.ParseTime(text)
+	t, err := record.ParseTime(text)
 	if err != nil {
 		return t, fmt.Errorf("%s: %w", name, err)
 	}

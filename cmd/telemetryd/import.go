@@ -9,13 +9,13 @@ import (
 	"os"
 	"time"
 
-	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 type importCmd struct {
-	database.Flags
+	databaseFlags
 	Files        []string `arg:"" help:"CSV, NDJSON or JSON files, also .gz or .zst; '-' is standard input."`
 	Format       string   `enum:",csv,ndjson,json" default:"" placeholder:"FORMAT" help:"csv, ndjson or json. Default: by the content."`
 	SessionID    string   `placeholder:"ID" help:"Store all records in this session. Default: the file's session_id, or an id made from its name and content."`
@@ -29,11 +29,7 @@ type importCmd struct {
 func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
 	var store *timeseries.Store
 	if !i.DryRun {
-		db, err := i.Make(ctx, log)
-		if err != nil {
-			return err
-		}
-		pool, done, err := db.Pool(ctx)
+		pool, done, err := i.pool(ctx, log)
 		if err != nil {
 			return err
 		}
@@ -59,15 +55,15 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, name strin
 		return err
 	}
 	defer in.Close()
-	options := timeseries.DecodeOptions{
+	options := decode.Options{
 		Format: in.format, SkipBad: i.OnError == "skip", SessionID: i.SessionID, SessionName: i.SessionName,
 	}
-	if options.SessionID == "" && in.format == timeseries.FormatCSV && !timeseries.HeaderHasSession(in.firstLine()) {
+	if options.SessionID == "" && in.format == decode.FormatCSV && !decode.HeaderHasSession(in.firstLine()) {
 		if options.SessionID, err = in.derivedID(i.SessionName); err != nil {
 			return err
 		}
 	}
-	decoder := timeseries.NewDecoder(in, options)
+	decoder := decode.New(in, options)
 	start := time.Now()
 	if i.DryRun {
 		return check(os.Stdout, name, decoder, options.SkipBad)
@@ -84,10 +80,10 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, name strin
 }
 
 // check reads a file to its end and says what is in it.
-func check(w io.Writer, name string, decoder *timeseries.Decoder, skipBad bool) error {
+func check(w io.Writer, name string, decoder *decode.Decoder, skipBad bool) error {
 	total, rejected := 0, 0
 	for {
-		b := timeseries.NewBatch()
+		b := decode.NewBatch()
 		err := decoder.Next(b, timeseries.ChunkRecords)
 		total += b.Len()
 		rejected += b.Rejected()

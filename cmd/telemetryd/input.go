@@ -20,7 +20,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 // input is one file to import, decompressed, with a progress bar over what was
@@ -31,7 +31,7 @@ type input struct {
 	file   *os.File
 	bar    *progressbar.ProgressBar
 	close  func()
-	format timeseries.Format
+	format decode.Format
 }
 
 // peekBytes is how far a header line is looked for.
@@ -97,18 +97,18 @@ func (in *input) decompress(raw *bufio.Reader) (io.Reader, error) {
 	return raw, nil
 }
 
-func (in *input) guess(format string) timeseries.Format {
+func (in *input) guess(format string) decode.Format {
 	switch format {
 	case "csv":
-		return timeseries.FormatCSV
+		return decode.FormatCSV
 	case "":
 		head, _ := in.Peek(512)
 		head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
 		if len(head) == 0 || head[0] != '{' && head[0] != '[' {
-			return timeseries.FormatCSV
+			return decode.FormatCSV
 		}
 	}
-	return timeseries.FormatJSON
+	return decode.FormatJSON
 }
 
 func (in *input) firstLine() string {

@@ -10,12 +10,11 @@ import (
 	"path/filepath"
 
 	"github.com/ecovolt/telemetryd/internal/backup"
-	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 )
 
 type psqlCmd struct {
-	database.Flags
+	databaseFlags
 	Owner bool     `help:"Connect as the database's owner, who may write, instead of as the analyst."`
 	Args  []string `arg:"" optional:"" passthrough:"" help:"Arguments for psql, behind '--'."`
 }
@@ -26,15 +25,15 @@ const analystSettings = "-c role=telemetry_analyst -c default_transaction_read_o
 
 // Run opens psql on the database.
 func (p psqlCmd) Run(ctx context.Context, log *slog.Logger) error {
-	db, err := p.Find(ctx, log)
+	address, server, err := p.beside(ctx, log)
 	if err != nil {
 		return err
 	}
-	defer db.Close(ctx)
-	if err := database.Prepare(ctx, db.URL, nil); err != nil {
+	defer stopServer(ctx, server)
+	if err := prepare(ctx, address); err != nil {
 		return err
 	}
-	program, err := findPsql(ctx, p.PGBindir, db.Server)
+	program, err := findPsql(ctx, p.PGBindir, server)
 	if err != nil {
 		return err
 	}
@@ -45,7 +44,7 @@ func (p psqlCmd) Run(ctx context.Context, log *slog.Logger) error {
 	// The address goes in the environment: a command line can be read by others.
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	env, err := backup.Environment(db.URL)
+	env, err := backup.Environment(address)
 	if err != nil {
 		return err
 	}

@@ -7,12 +7,11 @@ import (
 	"runtime/debug"
 
 	"github.com/ecovolt/telemetryd/internal/daemon"
-	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/demo"
 )
 
 type serveCmd struct {
-	database.Flags
+	databaseFlags
 	policyFlags
 	daemon.Config
 	Demo bool `help:"Fill the daemon for a first look: an administrator, finished runs, and a car that drives."`
@@ -24,20 +23,22 @@ const memoryGoal = 160 << 20
 
 func (s serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 	debug.SetMemoryLimit(memoryGoal)
-	db, err := s.Own(ctx, log)
+	url, server, err := s.open(ctx, log)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err := db.Close(ctx); err != nil {
-			log.Error("stop the database", "error", err)
-		}
-	}()
-	if err := database.Prepare(ctx, db.URL, s.policies()); err != nil {
+	if server != nil {
+		defer func() {
+			if err := server.Stop(context.WithoutCancel(ctx)); err != nil {
+				log.Error("stop the database", "error", err)
+			}
+		}()
+	}
+	if err := prepareWith(ctx, url, s.policies()); err != nil {
 		return err
 	}
 	config := s.Config
-	config.DatabaseURL, config.Log, config.Version = db.URL, log, version
+	config.DatabaseURL, config.Log, config.Version = url, log, version
 	if s.Demo {
 		config.DemoKey = demo.NewKey()
 	}
@@ -70,8 +71,8 @@ func (s serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 // startDemo fills the daemon and says how to sign in. It gives what stops the
 // demo's car; that must come before the daemon stops.
 func (s serveCmd) startDemo(ctx context.Context, d *daemon.Daemon, key string, log *slog.Logger) (func(), error) {
-	dir := s.Flags.DataDir
-	if s.Flags.DatabaseURL != "" {
+	dir := s.databaseFlags.DataDir
+	if s.databaseFlags.DatabaseURL != "" {
 		dir = ""
 	}
 	ctx, stop := context.WithCancel(ctx)

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ecovolt/telemetryd/auth"
-	"github.com/ecovolt/telemetryd/internal/database"
 )
 
 // userCmd manages accounts from the machine that can reach the database. It
@@ -30,7 +29,7 @@ type userCmd struct {
 
 // accountFlags open the accounts.
 type accountFlags struct {
-	database.Flags
+	databaseFlags
 	Pepper string `placeholder:"SECRET" env:"TELEMETRYD_PEPPER,AUTH_PASSWORD_PEPPER" help:"Secret that password hashes depend on, the daemon's. Use the variable, not the flag."`
 }
 
@@ -83,11 +82,7 @@ var operator = auth.Operator("command line")
 
 // with runs work on the accounts of the database that the flags name.
 func (f accountFlags) with(ctx context.Context, log *slog.Logger, work func(*auth.Service, terminal) error) error {
-	db, err := f.Find(ctx, log)
-	if err != nil {
-		return err
-	}
-	pool, done, err := db.Pool(ctx)
+	pool, done, err := f.pool(ctx, log)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,8 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/realtime"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 type watchCmd struct {
@@ -231,13 +232,13 @@ func (s *screen) draw(force bool) error {
 	s.lines = 0
 	line("\x1b[1m%s\x1b[0m  %s", printable(s.name), printable(s.session))
 	age := ""
-	if at, err := timeseries.ParseTime(s.stamp); err == nil {
+	if at, err := record.ParseTime(s.stamp); err == nil {
 		age = fmt.Sprintf(", measured %v ago", max(now.Sub(at), 0).Round(10*time.Millisecond))
 	}
 	line("%.1f records/s, %d shown%s", float64(len(s.recent))/5, s.records, age)
 	for _, field := range s.fields {
 		unit := ""
-		if f, ok := timeseries.FieldByName(field); ok {
+		if f, ok := channel.ByName(field); ok {
 			unit = f.Unit
 		}
 		switch v := s.values[field]; {

@@ -15,6 +15,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 // TestRestoreIsIdentical backs a database up, restores it into a new one, and
@@ -55,7 +56,7 @@ func TestRestoreIsIdentical(t *testing.T) {
 	}
 	// It takes records as before.
 	store := timeseries.New(restored, timeseries.Options{})
-	result, err := store.IngestStream(t.Context(), timeseries.NewDecoder(records("b", 100), timeseries.DecodeOptions{}), timeseries.IngestOptions{Source: "test"})
+	result, err := store.IngestStream(t.Context(), decode.New(records("b", 100), decode.Options{}), timeseries.IngestOptions{Source: "test"})
 	if err != nil || result.Inserted != 100 {
 		t.Errorf("ingest after the restore: %+v, %v", result, err)
 	}
@@ -72,7 +73,7 @@ func records(session string, n int) *strings.Reader {
 func fill(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	store := timeseries.New(pool, timeseries.Options{})
-	if _, err := store.IngestStream(t.Context(), timeseries.NewDecoder(records("a", 3000), timeseries.DecodeOptions{}), timeseries.IngestOptions{Source: "test"}); err != nil {
+	if _, err := store.IngestStream(t.Context(), decode.New(records("a", 3000), decode.Options{}), timeseries.IngestOptions{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.Refresh(t.Context(), timeseries.RefreshOptions{}); err != nil {

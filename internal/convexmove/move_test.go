@@ -25,6 +25,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/convexmove"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 type object = map[string]any
@@ -134,9 +135,9 @@ func (d *deployment) add(table string, document object) string {
 }
 
 // record is one of a session, with its number in message_id.
-func record(session string, number int) object {
+func telemetry(session string, number int) object {
 	at := time.Date(2026, 3, 21, 10, 0, 0, 0, time.UTC).Add(time.Duration(number/2) * 200 * time.Millisecond) // two share a time
-	return object{"session_id": session, "session_name": "Run " + session, "timestamp": timeseries.FormatTime(at),
+	return object{"session_id": session, "session_name": "Run " + session, "timestamp": record.FormatTime(at),
 		"speed_ms": float64(number%40) / 4, "message_id": float64(number)}
 }
 
@@ -193,17 +194,17 @@ func sample(t testing.TB, hash string) *deployment {
 
 	var done, going []object
 	for i := range 5000 {
-		done = append(done, record("done", i))
+		done = append(done, telemetry("done", i))
 	}
 	d.archive(t, "done", 1, done[3000:])
 	d.archive(t, "done", 0, done[:3000])
 	for i := range 3000 {
-		going = append(going, record("going", i))
+		going = append(going, telemetry("going", i))
 	}
 	d.archive(t, "going", 0, going)
 	for i := range 250 {
-		d.add("telemetry", record("going", 3000+i))
-		d.add("telemetry", record("table", i))
+		d.add("telemetry", telemetry("going", 3000+i))
+		d.add("telemetry", telemetry("table", i))
 	}
 	for session, n := range map[string]int{"done": 5000, "going": 3250, "table": 250} {
 		d.add("sessions", object{"session_id": session, "record_count": float64(n), "start_time": "x", "end_time": "y"})
@@ -403,20 +404,20 @@ func TestLaterSnapshotAddsWhatIsNew(t *testing.T) {
 	to := newTarget(t)
 	first := &deployment{tables: map[string][]object{}, files: map[string]string{}}
 	for i := range 700 {
-		first.add("telemetry", record("run", i))
+		first.add("telemetry", telemetry("run", i))
 	}
-	first.add("telemetry", record("run", 699))
+	first.add("telemetry", telemetry("run", 699))
 	if report := to.move(t, first.snapshot(t)); !report.OK() || report.Records.Added != 701 {
 		t.Fatalf("first: %+v", report)
 	}
 	second := &deployment{tables: map[string][]object{}, files: map[string]string{}}
 	var archived []object
 	for i := range 900 {
-		archived = append(archived, record("run", i))
+		archived = append(archived, telemetry("run", i))
 	}
-	archived = append(archived, record("run", 699), record("run", 699)) // sent twice more, one of which is new
+	archived = append(archived, telemetry("run", 699), telemetry("run", 699)) // sent twice more, one of which is new
 	second.archive(t, "run", 0, archived)
-	second.add("telemetry", record("run", 900))
+	second.add("telemetry", telemetry("run", 900))
 	for _, want := range []convexmove.Count{{Found: 903, Added: 202, Present: 701}, {Found: 903, Present: 903}} {
 		if report := to.move(t, second.snapshot(t)); !report.OK() || report.Records != want {
 			t.Errorf("records %+v, want %+v; problems %v", report.Records, want, report.Problems)
@@ -448,7 +449,7 @@ func TestDryRunStoresNothing(t *testing.T) {
 func TestWhatCannotBeMovedIsReported(t *testing.T) {
 	t.Parallel()
 	d := sample(t, legacyHash)
-	bad := record("table", 9)
+	bad := telemetry("table", 9)
 	bad["timestamp"] = "yesterday"
 	d.add("telemetry", bad)
 	d.files["kgdone1"] = "no gzip file"

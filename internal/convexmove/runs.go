@@ -11,6 +11,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/convexdump"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 // run is one session of the snapshot: archived parts, then what the telemetry
@@ -111,7 +112,7 @@ func (m *mover) run(ctx context.Context, shelf *shelf, r *run, progress func(int
 	}
 	source := newRunReader(m.dump, shelf, r, progress)
 	defer source.Close()
-	decoder := timeseries.NewDecoder(source, timeseries.DecodeOptions{SkipBad: true, SessionID: r.id})
+	decoder := decode.New(source, decode.Options{SkipBad: true, SessionID: r.id})
 	var result timeseries.IngestResult
 	var err error
 	if m.DryRun {
@@ -137,7 +138,7 @@ func (m *mover) run(ctx context.Context, shelf *shelf, r *run, progress func(int
 
 // store ingests a session. Of a session that has records here already, those
 // that are not here yet are added.
-func (m *mover) store(ctx context.Context, r *run, decoder *timeseries.Decoder) (timeseries.IngestResult, error) {
+func (m *mover) store(ctx context.Context, r *run, decoder *decode.Decoder) (timeseries.IngestResult, error) {
 	here, err := m.Store.Session(ctx, r.id)
 	if err != nil {
 		return timeseries.IngestResult{}, err
@@ -148,9 +149,9 @@ func (m *mover) store(ctx context.Context, r *run, decoder *timeseries.Decoder) 
 }
 
 // check decodes all records and stores none.
-func check(decoder *timeseries.Decoder) (timeseries.IngestResult, error) {
+func check(decoder *decode.Decoder) (timeseries.IngestResult, error) {
 	var result timeseries.IngestResult
-	b := timeseries.NewBatch()
+	b := decode.NewBatch()
 	defer b.Release()
 	for {
 		b.Reset()

@@ -19,6 +19,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/simulate"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 // Email is the demo administrator's.
@@ -124,7 +125,7 @@ func finishedRuns(ctx context.Context, store *timeseries.Store, now time.Time) e
 		})
 		in, out := io.Pipe()
 		go func() { out.CloseWithError(car.WriteNDJSON(out, int(run.length.Seconds()*rate))) }()
-		_, err = store.IngestStream(ctx, timeseries.NewDecoder(in, timeseries.DecodeOptions{Format: timeseries.FormatJSON}), timeseries.IngestOptions{Source: "demo"})
+		_, err = store.IngestStream(ctx, decode.New(in, decode.Options{Format: decode.FormatJSON}), timeseries.IngestOptions{Source: "demo"})
 		in.Close() // ends the writer, should the reader have stopped early
 		if err != nil {
 			return fmt.Errorf("store the run %s: %w", run.id, err)

@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/simulate"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 func TestSameSeedSameRecords(t *testing.T) {
@@ -40,7 +41,7 @@ func TestSameSeedSameRecords(t *testing.T) {
 func TestRecordsAreBelievable(t *testing.T) {
 	t.Parallel()
 	car := simulate.New(simulate.Options{Seed: 1, Number: 3, Rate: 10, Laps: 2, Gap: 10 * time.Minute})
-	batch := timeseries.NewBatch()
+	batch := decode.NewBatch()
 	defer batch.Release()
 	var last time.Time
 	var longest time.Duration
@@ -73,7 +74,7 @@ func TestRecordsAreBelievable(t *testing.T) {
 			stopped++
 		}
 		line := r.AppendJSON(nil)
-		if err := timeseries.DecodeRecords(append(append([]byte{'['}, line...), ']'), batch, last); err != nil {
+		if err := decode.Records(append(append([]byte{'['}, line...), ']'), batch, last); err != nil {
 			t.Fatalf("record %d: %v in %s", i, err, line)
 		}
 		if i == 0 {
@@ -82,7 +83,7 @@ func TestRecordsAreBelievable(t *testing.T) {
 				t.Fatal(err)
 			}
 			for name := range members {
-				if _, ok := timeseries.FieldByName(name); !ok && name != "session_id" && name != "timestamp" {
+				if _, ok := channel.ByName(name); !ok && name != "session_id" && name != "timestamp" {
 					t.Errorf("the record list does not know %s", name)
 				}
 			}
@@ -107,14 +108,14 @@ func TestRecordsAreBelievable(t *testing.T) {
 
 func TestCSVIsReadAsNDJSONIs(t *testing.T) {
 	t.Parallel()
-	decode := func(format timeseries.Format, write func(*simulate.Car, io.Writer) error) int {
+	decoded := func(format decode.Format, write func(*simulate.Car, io.Writer) error) int {
 		var text bytes.Buffer
 		if err := write(simulate.New(simulate.Options{Seed: 5}), &text); err != nil {
 			t.Fatal(err)
 		}
-		batch := timeseries.NewBatch()
+		batch := decode.NewBatch()
 		defer batch.Release()
-		decoder := timeseries.NewDecoder(&text, timeseries.DecodeOptions{Format: format})
+		decoder := decode.New(&text, decode.Options{Format: format})
 		if err := decoder.Next(batch, 1000); err != nil && err != io.EOF {
 			t.Fatal(err)
 		}
@@ -123,8 +124,8 @@ func TestCSVIsReadAsNDJSONIs(t *testing.T) {
 		}
 		return batch.Len()
 	}
-	asJSON := decode(timeseries.FormatJSON, func(c *simulate.Car, w io.Writer) error { return c.WriteNDJSON(w, 500) })
-	asCSV := decode(timeseries.FormatCSV, func(c *simulate.Car, w io.Writer) error { return c.WriteCSV(w, 500) })
+	asJSON := decoded(decode.FormatJSON, func(c *simulate.Car, w io.Writer) error { return c.WriteNDJSON(w, 500) })
+	asCSV := decoded(decode.FormatCSV, func(c *simulate.Car, w io.Writer) error { return c.WriteCSV(w, 500) })
 	if asJSON != 500 || asCSV != 500 {
 		t.Errorf("%d records from NDJSON and %d from CSV, want 500 each", asJSON, asCSV)
 	}

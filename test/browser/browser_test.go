@@ -23,6 +23,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/simulate"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
 // realRun gives where the team's export is, which is not part of the repository.
@@ -125,7 +126,7 @@ func importRun(t *testing.T, store *timeseries.Store) figures {
 		t.Fatal(err)
 	}
 	run := measure(t, body)
-	result, err := store.IngestStream(t.Context(), timeseries.NewDecoder(bytes.NewReader(body), timeseries.DecodeOptions{Format: timeseries.FormatCSV}), timeseries.IngestOptions{Source: "test"})
+	result, err := store.IngestStream(t.Context(), decode.New(bytes.NewReader(body), decode.Options{Format: decode.FormatCSV}), timeseries.IngestOptions{Source: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +211,7 @@ func importSimulated(t *testing.T, store *timeseries.Store) {
 	if err := car.WriteNDJSON(&out, 3000); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.IngestStream(t.Context(), timeseries.NewDecoder(&out, timeseries.DecodeOptions{}), timeseries.IngestOptions{Source: "test"}); err != nil {
+	if _, err := store.IngestStream(t.Context(), decode.New(&out, decode.Options{}), timeseries.IngestOptions{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,4 +1,4 @@
-package timeseries
+package decode
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"unsafe"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // csvAliases are other names of fields in headers of CSV files, after the team's
@@ -106,8 +108,8 @@ func (d *csvStream) header() error {
 	if err != nil {
 		return d.fault(err)
 	}
-	if len(d.cells) > len(Fields)+maxUnknownFields {
-		return fault.New(fault.Invalid, "the header names %d columns; at most %d are allowed", len(d.cells), len(Fields)+maxUnknownFields)
+	if len(d.cells) > len(channel.All)+maxUnknownFields {
+		return fault.New(fault.Invalid, "the header names %d columns; at most %d are allowed", len(d.cells), len(channel.All)+maxUnknownFields)
 	}
 	d.columns = make([]csvColumn, len(d.cells))
 	taken := map[int]bool{}
@@ -116,7 +118,7 @@ func (d *csvStream) header() error {
 		if i == 0 {
 			cell = bytes.TrimPrefix(cell, []byte("\xef\xbb\xbf")) // spreadsheets write a byte order mark
 		}
-		if reason := textProblem(cell); reason != "" || len(cell) > maxSessionID {
+		if reason := record.TextProblem(cell); reason != "" || len(cell) > maxSessionID {
 			return fault.New(fault.Invalid, "the name of column %d is not a usable text", i+1)
 		}
 		name := normalHeader(string(cell))
@@ -136,7 +138,7 @@ func (d *csvStream) header() error {
 		// else the first; the other one is kept like an unknown field.
 		if slot >= 0 || slot == slotSession || slot == slotTime {
 			if taken[slot] {
-				if slot >= 0 && Fields[slot].Name == name {
+				if slot >= 0 && channel.All[slot].Name == name {
 					for j := range i {
 						if d.columns[j].slot == slot {
 							d.columns[j] = csvColumn{slotUnknown, d.columns[j].name}
@@ -157,7 +159,7 @@ func (d *csvStream) header() error {
 		}
 		// Unknown fields must not hide each other, nor known ones.
 		if extras[string(col.name)] || slotOf(col.name) != slotUnknown && slotOf(col.name) != slotAltitude {
-			return fault.New(fault.Invalid, "the header names %q twice (column %d)", clip(string(col.name)), i+1)
+			return fault.New(fault.Invalid, "the header names %q twice (column %d)", fault.Clip(string(col.name)), i+1)
 		}
 		extras[string(col.name)] = true
 	}
@@ -229,24 +231,24 @@ func (d *csvStream) record(b *Batch) {
 			d.cell(rb, col.slot, cell)
 		}
 	}
-	if d.powerFromMean && rb.row.present.has(meanPowerField) {
+	if d.powerFromMean && rb.row.present.Has(meanPowerField) {
 		rb.values[powerField] = rb.values[meanPowerField]
-		rb.row.present.set(powerField)
+		rb.row.present.Set(powerField)
 	}
 }
 
 var (
-	nameField      = fieldIndex["session_name"]
-	powerField     = fieldIndex["power_w"]
-	meanPowerField = fieldIndex["avg_power"]
+	nameField, _      = channel.Index("session_name")
+	powerField, _     = channel.Index("power_w")
+	meanPowerField, _ = channel.Index("avg_power")
 )
 
 func (d *csvStream) cell(rb *rowBuilder, slot int, cell []byte) {
-	f := &Fields[slot]
+	f := &channel.All[slot]
 	switch f.Type {
-	case Text:
+	case channel.Text:
 		rb.setText(slot, cell)
-	case JSON:
+	case channel.JSON:
 		s := scanner{buf: cell}
 		raw, reason, err := s.value()
 		if err == nil && s.pos != len(cell) && len(bytes.TrimSpace(cell[s.pos:])) > 0 {
@@ -258,7 +260,7 @@ func (d *csvStream) cell(rb *rowBuilder, slot int, cell []byte) {
 		switch {
 		case err != nil: // a text that a spreadsheet or a page made of the value
 			if rb.checkText(f.Name, cell) {
-				rb.setJSON(slot, appendJSONString(nil, cell))
+				rb.setJSON(slot, record.AppendJSONString(nil, cell))
 			}
 		case reason != "":
 			rb.problem(f.Name, "%s", reason)
@@ -269,8 +271,8 @@ func (d *csvStream) cell(rb *rowBuilder, slot int, cell []byte) {
 		v, ok := parseCell(cell)
 		switch {
 		case !ok:
-			rb.problem(f.Name, "%q is not %s", clip(string(cell)), article(f.Type))
-		case f.Type == Int:
+			rb.problem(f.Name, "%q is not %s", fault.Clip(string(cell)), article(f.Type))
+		case f.Type == channel.Int:
 			rb.setInt(slot, v)
 		default:
 			rb.setFloat(slot, v)
@@ -300,7 +302,7 @@ func (d *csvStream) extra(rb *rowBuilder, name, cell []byte) {
 		_ = s.expect(':')
 		raw, _, _ := s.value()
 		if slotOf(member) != slotUnknown || len(member) > maxSessionID {
-			rb.problem(string(name), "holds a member %q, which is not an unknown field", clip(string(member)))
+			rb.problem(string(name), "holds a member %q, which is not an unknown field", fault.Clip(string(member)))
 			return
 		}
 		rb.addExtra(member, raw)
@@ -316,7 +318,7 @@ func (d *csvStream) unknown(rb *rowBuilder, name, cell []byte) {
 		return
 	}
 	if rb.checkText(string(name), cell) {
-		rb.addExtra(name, appendJSONString(nil, cell))
+		rb.addExtra(name, record.AppendJSONString(nil, cell))
 	}
 }
 

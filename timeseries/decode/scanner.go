@@ -1,4 +1,4 @@
-package timeseries
+package decode
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
+
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // A scanner reads JSON text in place, without building values: telemetry
@@ -320,7 +322,7 @@ func (s *scanner) skip(depth int) (reason string, err error) {
 		if err != nil {
 			return "", err
 		}
-		return textProblem(text), nil
+		return record.TextProblem(text), nil
 	case c == '{':
 		s.pos++
 		if s.space() == '}' {
@@ -332,7 +334,7 @@ func (s *scanner) skip(depth int) (reason string, err error) {
 			if err != nil {
 				return "", err
 			}
-			note(textProblem(name))
+			note(record.TextProblem(name))
 			if err := s.expect(':'); err != nil {
 				return "", err
 			}
@@ -423,33 +425,4 @@ func tagged(raw []byte) (v float64, ok bool) {
 		return float64(int64(u)), true
 	}
 	return math.Float64frombits(u), true
-}
-
-const hexDigits = "0123456789abcdef"
-
-// appendJSONString writes text, which must be valid UTF-8, as a JSON string.
-func appendJSONString(dst, text []byte) []byte {
-	dst = append(dst, '"')
-	start := 0
-	for i, c := range text {
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
-		}
-		dst = append(dst, text[start:i]...)
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
-		start = i + 1
-	}
-	dst = append(dst, text[start:]...)
-	return append(dst, '"')
 }

@@ -1,4 +1,4 @@
-package timeseries
+package decode
 
 import (
 	"io"
@@ -14,8 +14,8 @@ const (
 	FormatCSV                // a header line, then a line for each record
 )
 
-// DecodeOptions say how to read a stream of records.
-type DecodeOptions struct {
+// Options say how to read a stream of records.
+type Options struct {
 	Format Format
 	// SkipBad goes on after records that cannot be used; they are noted in the
 	// batch. Otherwise the first text that cannot be read ends the stream.
@@ -34,8 +34,8 @@ type Decoder struct {
 	next func(b *Batch, most int) error
 }
 
-// NewDecoder reads records from src.
-func NewDecoder(src io.Reader, opt DecodeOptions) *Decoder {
+// New reads records from src.
+func New(src io.Reader, opt Options) *Decoder {
 	now := opt.Now
 	if now.IsZero() {
 		now = time.Now()

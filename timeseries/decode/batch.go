@@ -1,15 +1,15 @@
-package timeseries
+package decode
 
 import (
 	"fmt"
 	"math"
-	"math/bits"
 	"slices"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Limits on what a record may hold. They bound the work and memory that one
@@ -20,41 +20,22 @@ const (
 	maxTextBytes     = 64 << 10
 	maxUnknownFields = 256 // members without a column of their own
 	maxNesting       = 32  // depth of a JSON value inside a record
-	maxProblems      = 100 // problems listed; further ones are only counted
+	MaxProblems      = 100 // problems listed; further ones are only counted
 
-	// maxChunkBytes ends a chunk of a stream before it has all its records, so
+	// MaxChunkBytes ends a chunk of a stream before it has all its records, so
 	// that records of extraordinary size do not break the bound on memory. It
-	// must not change, see ChunkRecords. The usual chunk needs two thirds of it.
-	maxChunkBytes = 5 << 20
+	// must not change, see timeseries.ChunkRecords. The usual chunk needs two thirds of it.
+	MaxChunkBytes = 5 << 20
 )
-
-// fieldMask has one bit for each of Fields.
-type fieldMask [2]uint64
-
-func (m *fieldMask) set(i int)      { m[i>>6] |= 1 << (i & 63) }
-func (m *fieldMask) clear(i int)    { m[i>>6] &^= 1 << (i & 63) }
-func (m *fieldMask) has(i int) bool { return m[i>>6]>>(i&63)&1 != 0 }
-func (m *fieldMask) count() int     { return bits.OnesCount64(m[0]) + bits.OnesCount64(m[1]) }
-func (m *fieldMask) add(o fieldMask) {
-	m[0] |= o[0]
-	m[1] |= o[1]
-}
-
-// span is a piece of a Batch's text.
-type span struct{ off, len uint32 }
-
-func (s span) pack() uint64       { return uint64(s.off)<<32 | uint64(s.len) }
-func unpackSpan(v uint64) span    { return span{uint32(v >> 32), uint32(v)} }
-func (s span) of(b []byte) []byte { return b[s.off : s.off+s.len] }
 
 // row is one decoded record. Its field values stand in Batch.values.
 type row struct {
 	micros   int64 // microseconds since the Unix epoch
 	session  int32 // index into Batch.sessions
 	index    int32 // place in the caller's input
-	present  fieldMask
-	timeText span // empty when the timestamp was in the usual form
-	extra    span // a JSON object, or empty
+	present  record.Mask
+	timeText record.Span // empty when the timestamp was in the usual form
+	extra    record.Span // a JSON object, or empty
 }
 
 // Batch holds decoded and validated records until they are stored. Values lie
@@ -63,7 +44,7 @@ type row struct {
 type Batch struct {
 	sessions []string
 	rows     []row
-	values   []uint64 // len(Fields) for each row: float bits, integer, or span
+	values   []uint64 // len(channel.All) for each row: float bits, integer, or record.Span
 	text     []byte
 
 	problems    []fault.Problem
@@ -93,7 +74,7 @@ func (b *Batch) Release() {
 func (b *Batch) Reset() {
 	*b = Batch{
 		sessions: b.sessions[:0], rows: b.rows[:0], values: b.values[:0], text: b.text[:0],
-		lastSession: -1, room: maxChunkBytes,
+		lastSession: -1, room: MaxChunkBytes,
 	}
 }
 
@@ -118,13 +99,60 @@ func (b *Batch) Err() error {
 	}
 }
 
-// memory estimates the bytes that the batch holds. It depends on nothing but
+// Sessions lists the ids of the sessions that the batch has records of, bad
+// ones among them.
+func (b *Batch) Sessions() []string { return b.sessions }
+
+// Session is the place in Sessions of the session of record i.
+func (b *Batch) Session(i int) int { return int(b.rows[i].session) }
+
+// TextBytes is how many bytes of text the records have together.
+func (b *Batch) TextBytes() int { return len(b.text) }
+
+// Record is the good record i. It is valid until the batch changes.
+func (b *Batch) Record(i int) record.Values {
+	r := &b.rows[i]
+	n := len(channel.All)
+	return record.Values{
+		Micros: r.micros, Present: r.present, Values: b.values[i*n : (i+1)*n : (i+1)*n], Text: b.text,
+		TimeText: r.timeText.Of(b.text), Extra: r.extra.Of(b.text),
+	}
+}
+
+// Append adds all records of another batch, good and bad.
+func (b *Batch) Append(other *Batch) {
+	shift := uint32(len(b.text))
+	for i := range other.rows {
+		r := other.rows[i]
+		r.session = b.sessionNumber([]byte(other.sessions[r.session]))
+		r.timeText.Off += shift
+		r.extra.Off += shift
+		b.rows = append(b.rows, r)
+		at := len(b.values)
+		b.values = append(b.values, other.values[i*len(channel.All):(i+1)*len(channel.All)]...)
+		for c := range channel.All {
+			if t := channel.All[c].Type; (t == channel.Text || t == channel.JSON) && r.present.Has(c) {
+				s := record.UnpackSpan(b.values[at+c])
+				s.Off += shift
+				b.values[at+c] = s.Pack()
+			}
+		}
+	}
+	b.text = append(b.text, other.text...)
+	b.problems = append(b.problems, other.problems...)
+	b.rejected += other.rejected
+}
+
+// Limit bounds the memory that the batch may take before it counts as full.
+func (b *Batch) Limit(bytes int) { b.room = bytes }
+
+// Memory estimates the bytes that the batch holds. It depends on nothing but
 // the records, since it decides where chunks end.
-func (b *Batch) memory() int { return len(b.values)*8 + len(b.text) + len(b.rows)*64 }
+func (b *Batch) Memory() int { return len(b.values)*8 + len(b.text) + len(b.rows)*64 }
 
 // full reports whether a stream's chunk should end here.
 func (b *Batch) full(most int) bool {
-	return b.Len()+b.Rejected() >= most || b.memory() >= b.room
+	return b.Len()+b.Rejected() >= most || b.Memory() >= b.room
 }
 
 // sessionNumber gives the index of a session id, adding it if it is new.
@@ -159,7 +187,7 @@ type rowBuilder struct {
 // begin starts a row. now is the clock for "too far ahead".
 func (rb *rowBuilder) begin(b *Batch, index int, now time.Time) {
 	n := len(b.values)
-	b.values = slices.Grow(b.values, len(Fields))[:n+len(Fields)]
+	b.values = slices.Grow(b.values, len(channel.All))[:n+len(channel.All)]
 	*rb = rowBuilder{
 		batch: b, values: b.values[n:], textMark: len(b.text), extra: rb.extra[:0],
 		latest: now.Add(maxAhead).UnixMicro(), index: index, row: row{index: int32(index)},
@@ -170,9 +198,9 @@ func (rb *rowBuilder) begin(b *Batch, index int, now time.Time) {
 func (rb *rowBuilder) problem(field, format string, args ...any) {
 	rb.problems++
 	b := rb.batch
-	if len(b.problems) < maxProblems {
+	if len(b.problems) < MaxProblems {
 		index := rb.index
-		b.problems = append(b.problems, fault.Problem{Index: &index, Field: clip(field), Reason: fmt.Sprintf(format, args...)})
+		b.problems = append(b.problems, fault.Problem{Index: &index, Field: fault.Clip(field), Reason: fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -186,7 +214,7 @@ func (rb *rowBuilder) end() {
 		rb.problem("timestamp", "is missing")
 	}
 	if rb.problems > 0 {
-		b.values = b.values[:len(b.values)-len(Fields)]
+		b.values = b.values[:len(b.values)-len(channel.All)]
 		b.text = b.text[:rb.textMark]
 		b.rejected++
 		return
@@ -198,12 +226,19 @@ func (rb *rowBuilder) end() {
 	b.rows = append(b.rows, rb.row)
 }
 
-func (rb *rowBuilder) store(text []byte) span {
+func (rb *rowBuilder) store(text []byte) record.Span {
 	b := rb.batch
-	s := span{uint32(len(b.text)), uint32(len(text))}
+	s := record.Span{Off: uint32(len(b.text)), Len: uint32(len(text))}
 	b.text = append(b.text, text...)
 	return s
 }
+
+// earliest is the first time that a record may have. Vehicles with no clock
+// send 1970; nothing before the team's own records can be meant.
+var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+
+// maxAhead is how far in the future a record's time may lie.
+const maxAhead = 24 * time.Hour
 
 func (rb *rowBuilder) setSession(id []byte) {
 	switch {
@@ -219,17 +254,17 @@ func (rb *rowBuilder) setSession(id []byte) {
 }
 
 func (rb *rowBuilder) setTime(text []byte) {
-	micros, usual, err := parseTimestamp(text)
+	micros, usual, err := record.ParseTimestamp(text)
 	switch {
 	case err != nil:
-		rb.problem("timestamp", "%q is %v", clip(string(text)), err)
+		rb.problem("timestamp", "%q is %v", fault.Clip(string(text)), err)
 	case micros < earliest:
 		rb.problem("timestamp", "%s is before the year 2000", text)
 	case micros > rb.latest:
 		rb.problem("timestamp", "%s is more than a day ahead of the server's clock", text)
 	default:
 		rb.row.micros, rb.hasTime = micros, true
-		rb.row.timeText = span{}
+		rb.row.timeText = record.Span{}
 		if !usual {
 			rb.row.timeText = rb.store(text)
 		}
@@ -238,15 +273,15 @@ func (rb *rowBuilder) setTime(text []byte) {
 
 func (rb *rowBuilder) setFloat(i int, v float64) {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
-		rb.problem(Fields[i].Name, "is not a finite number")
+		rb.problem(channel.All[i].Name, "is not a finite number")
 		return
 	}
 	if math.Abs(v) > maxMagnitude {
-		rb.problem(Fields[i].Name, "is out of range")
+		rb.problem(channel.All[i].Name, "is out of range")
 		return
 	}
 	rb.values[i] = math.Float64bits(v)
-	rb.row.present.set(i)
+	rb.row.present.Set(i)
 }
 
 // maxMagnitude bounds what a measurement can be, so that no sum of values or of
@@ -258,28 +293,28 @@ const maxMagnitude = 1e100
 func (rb *rowBuilder) setInt(i int, v float64) {
 	// From 2^53 on a float64 stands for several integers: which one was sent?
 	if v != math.Trunc(v) || math.Abs(v) >= 1<<53 {
-		rb.problem(Fields[i].Name, "is not a whole number between -2^53 and 2^53")
+		rb.problem(channel.All[i].Name, "is not a whole number between -2^53 and 2^53")
 		return
 	}
 	rb.values[i] = uint64(int64(v))
-	rb.row.present.set(i)
+	rb.row.present.Set(i)
 }
 
 func (rb *rowBuilder) setText(i int, text []byte) {
 	if len(text) > maxTextBytes {
-		rb.problem(Fields[i].Name, "is %d bytes long; at most %d are allowed", len(text), maxTextBytes)
+		rb.problem(channel.All[i].Name, "is %d bytes long; at most %d are allowed", len(text), maxTextBytes)
 		return
 	}
-	if rb.checkText(Fields[i].Name, text) {
-		rb.values[i] = rb.store(text).pack()
-		rb.row.present.set(i)
+	if rb.checkText(channel.All[i].Name, text) {
+		rb.values[i] = rb.store(text).Pack()
+		rb.row.present.Set(i)
 	}
 }
 
 // setJSON takes a value that was already checked.
 func (rb *rowBuilder) setJSON(i int, raw []byte) {
-	rb.values[i] = rb.store(raw).pack()
-	rb.row.present.set(i)
+	rb.values[i] = rb.store(raw).Pack()
+	rb.row.present.Set(i)
 }
 
 // addExtra keeps a member that has no column. name must be valid text and raw
@@ -297,32 +332,18 @@ func (rb *rowBuilder) addExtra(name, raw []byte) {
 	} else {
 		rb.extra = append(rb.extra, ',')
 	}
-	rb.extra = appendJSONString(rb.extra, name)
+	rb.extra = record.AppendJSONString(rb.extra, name)
 	rb.extra = append(rb.extra, ':')
 	rb.extra = append(rb.extra, raw...)
 }
 
 // checkText reports whether PostgreSQL can hold the text.
 func (rb *rowBuilder) checkText(field string, text []byte) bool {
-	reason := textProblem(text)
+	reason := record.TextProblem(text)
 	if reason != "" {
 		rb.problem(field, "%s", reason)
 	}
 	return reason == ""
-}
-
-func textProblem(text []byte) string {
-	ascii := true
-	for _, c := range text {
-		if c == 0 {
-			return "holds a NUL character, which cannot be stored"
-		}
-		ascii = ascii && c < utf8.RuneSelf
-	}
-	if !ascii && !utf8.Valid(text) {
-		return "is not valid UTF-8"
-	}
-	return ""
 }
 
 func hasControl(text []byte) bool {
@@ -332,20 +353,4 @@ func hasControl(text []byte) bool {
 		}
 	}
 	return false
-}
-
-// clip shortens a text that comes from the input for use in an error.
-func clip(s string) string {
-	const most = 80
-	if !utf8.ValidString(s) {
-		s = fmt.Sprintf("%q", s)
-	}
-	if len(s) <= most {
-		return s
-	}
-	cut := most
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "..."
 }

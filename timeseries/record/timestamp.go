@@ -1,4 +1,4 @@
-package timeseries
+package record
 
 import (
 	"errors"
@@ -8,20 +8,13 @@ import (
 // Times are kept as microseconds since the Unix epoch, the resolution of
 // PostgreSQL's timestamptz.
 
-// earliest is the first time that a record may have. Vehicles with no clock
-// send 1970; nothing before the team's own records can be meant.
-var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
-
-// maxAhead is how far in the future a record's time may lie.
-const maxAhead = 24 * time.Hour
-
 var errTimestamp = errors.New("not an ISO 8601 time such as 2026-03-21T21:41:10.272851+00:00")
 
-// parseTimestamp reads an ISO 8601 date and time: "T" or a space between them,
+// ParseTimestamp reads an ISO 8601 date and time: "T" or a space between them,
 // up to nine fraction digits (microseconds are kept), and "Z", an offset, or
 // nothing, which means UTC. It reports whether text is the form that
-// appendTimestamp writes.
-func parseTimestamp(text []byte) (micros int64, usual bool, err error) {
+// AppendTimestamp writes.
+func ParseTimestamp(text []byte) (micros int64, usual bool, err error) {
 	if len(text) < 19 || len(text) > 40 {
 		return 0, false, errTimestamp
 	}
@@ -138,9 +131,9 @@ func daysFromCivil(year, month, day int) int {
 	return era*146097 + dayOfEra - 719468
 }
 
-// appendTimestamp writes the usual form: Python's isoformat in UTC, with six
+// AppendTimestamp writes the usual form: Python's isoformat in UTC, with six
 // fraction digits, or none when the time is a whole second.
-func appendTimestamp(dst []byte, micros int64) []byte {
+func AppendTimestamp(dst []byte, micros int64) []byte {
 	t := time.UnixMicro(micros).UTC()
 	if micros%1e6 == 0 {
 		return t.AppendFormat(dst, "2006-01-02T15:04:05+00:00")
@@ -149,11 +142,11 @@ func appendTimestamp(dst []byte, micros int64) []byte {
 }
 
 // FormatTime writes t in the usual form of a record's timestamp.
-func FormatTime(t time.Time) string { return string(appendTimestamp(nil, t.UnixMicro())) }
+func FormatTime(t time.Time) string { return string(AppendTimestamp(nil, t.UnixMicro())) }
 
 // ParseTime reads a time as records carry it; see the package's ingest rules.
 func ParseTime(text string) (time.Time, error) {
-	micros, _, err := parseTimestamp([]byte(text))
+	micros, _, err := ParseTimestamp([]byte(text))
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -1,4 +1,4 @@
-package timeseries
+package record
 
 import (
 	"math/rand/v2"
@@ -30,12 +30,12 @@ func TestTimestampForms(t *testing.T) {
 		{"2026-03-21T21:41:10,25+00:00", "2026-03-21T21:41:10.250000+00:00", false},
 		{"2024-02-29T00:00:00+00:00", "2024-02-29T00:00:00+00:00", true},
 	} {
-		micros, usual, err := parseTimestamp([]byte(test.text))
+		micros, usual, err := ParseTimestamp([]byte(test.text))
 		if err != nil {
 			t.Errorf("%q: %v", test.text, err)
 			continue
 		}
-		if got := string(appendTimestamp(nil, micros)); got != test.want || usual != test.usual {
+		if got := string(AppendTimestamp(nil, micros)); got != test.want || usual != test.usual {
 			t.Errorf("%q: %s, usual %v; want %s, usual %v", test.text, got, usual, test.want, test.usual)
 		}
 	}
@@ -46,8 +46,8 @@ func TestTimestampForms(t *testing.T) {
 		"2026-03-21T21:41:10+1", "2026-03-21T21:41:10 UTC", "2026/03/21T21:41:10Z", "2026-03-21T21-41-10Z", "-026-03-21T21:41:10Z",
 		"2026-03-21T21:41:10.272851+00:00 ", strings.Repeat("2", 1000), "２026-03-21T21:41:10",
 	} {
-		if micros, _, err := parseTimestamp([]byte(text)); err == nil {
-			t.Errorf("%q was read as %s", text, appendTimestamp(nil, micros))
+		if micros, _, err := ParseTimestamp([]byte(text)); err == nil {
+			t.Errorf("%q was read as %s", text, AppendTimestamp(nil, micros))
 		}
 	}
 }
@@ -80,15 +80,15 @@ func TestTimestampsAgreeWithGo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		micros, usual, err := parseTimestamp([]byte(text))
+		micros, usual, err := ParseTimestamp([]byte(text))
 		if err != nil || micros != want.UnixMicro() {
 			t.Fatalf("%q: %d, %v; want %d", text, micros, err, want.UnixMicro())
 		}
-		written := string(appendTimestamp(nil, micros))
+		written := string(AppendTimestamp(nil, micros))
 		if usual != (written == text) {
 			t.Fatalf("%q: usual is %v, but it is written as %q", text, usual, written)
 		}
-		again, usual, err := parseTimestamp([]byte(written))
+		again, usual, err := ParseTimestamp([]byte(written))
 		if err != nil || !usual || again != micros {
 			t.Fatalf("%q is written as %q, which is read as %d, usual %v, %v", text, written, again, usual, err)
 		}
@@ -100,11 +100,11 @@ func FuzzTimestamp(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		micros, usual, err := parseTimestamp([]byte(text))
+		micros, usual, err := ParseTimestamp([]byte(text))
 		if err != nil {
 			return
 		}
-		if written := string(appendTimestamp(nil, micros)); usual != (written == text) {
+		if written := string(AppendTimestamp(nil, micros)); usual != (written == text) {
 			t.Errorf("%q: usual is %v, but it is written as %q", text, usual, written)
 		}
 		if want, err := time.Parse(time.RFC3339Nano, text); err == nil && want.UnixMicro() != micros {

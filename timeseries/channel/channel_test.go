@@ -1,4 +1,4 @@
-package timeseries_test
+package channel_test
 
 import (
 	"testing"
@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 // The list of fields and the migrated table say the same of every field: its
@@ -30,7 +30,7 @@ func TestFieldsAreTheTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want []column
-	for _, f := range timeseries.Fields {
+	for _, f := range channel.All {
 		comment := f.Meaning
 		if f.Unit != "" {
 			comment += ", " + f.Unit

@@ -1,4 +1,4 @@
-package timeseries
+package decode
 
 import (
 	"bytes"
@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 var testNow = time.Date(2026, 3, 22, 0, 0, 0, 0, time.UTC)
@@ -24,48 +26,49 @@ var testNow = time.Date(2026, 3, 22, 0, 0, 0, 0, time.UTC)
 // records in.
 func flat(b *Batch) []map[string]any {
 	all := []map[string]any{}
-	for i, r := range b.rows {
-		record := map[string]any{"session_id": b.sessions[r.session], "timestamp": string(appendTimestamp(nil, r.micros))}
-		if r.timeText.len > 0 {
-			record["timestamp"] = string(r.timeText.of(b.text))
+	for i := range b.Len() {
+		v := b.Record(i)
+		members := map[string]any{"session_id": b.Sessions()[b.Session(i)], "timestamp": string(record.AppendTimestamp(nil, v.Micros))}
+		if len(v.TimeText) > 0 {
+			members["timestamp"] = string(v.TimeText)
 		}
-		if r.extra.len > 0 {
+		if len(v.Extra) > 0 {
 			var extra map[string]any
-			if err := json.Unmarshal(r.extra.of(b.text), &extra); err != nil {
+			if err := json.Unmarshal(v.Extra, &extra); err != nil {
 				panic(err)
 			}
 			for name, value := range extra {
-				record[name] = value
+				members[name] = value
 			}
 		}
-		for f, field := range Fields {
-			if !r.present.has(f) {
+		for c, ch := range channel.All {
+			if !v.Present.Has(c) {
 				continue
 			}
-			switch v := b.values[i*len(Fields)+f]; field.Type {
-			case Float:
-				record[field.Name] = math.Float64frombits(v)
-			case Int:
-				record[field.Name] = float64(int64(v))
-			case Text:
-				record[field.Name] = string(unpackSpan(v).of(b.text))
-			case JSON:
+			switch ch.Type {
+			case channel.Float:
+				members[ch.Name] = math.Float64frombits(v.Values[c])
+			case channel.Int:
+				members[ch.Name] = float64(int64(v.Values[c]))
+			case channel.Text:
+				members[ch.Name] = string(v.Bytes(c))
+			case channel.JSON:
 				var value any
-				if err := json.Unmarshal(unpackSpan(v).of(b.text), &value); err != nil {
+				if err := json.Unmarshal(v.Bytes(c), &value); err != nil {
 					panic(err)
 				}
-				record[field.Name] = value
+				members[ch.Name] = value
 			}
 		}
-		all = append(all, record)
+		all = append(all, members)
 	}
 	return all
 }
 
 // readAll decodes a stream to its end, chunk by chunk, into one batch.
-func readAll(src io.Reader, opt DecodeOptions, chunk int) (*Batch, error) {
+func readAll(src io.Reader, opt Options, chunk int) (*Batch, error) {
 	opt.Now = testNow
-	dec := NewDecoder(src, opt)
+	dec := New(src, opt)
 	whole := new(Batch)
 	whole.Reset()
 	for {
@@ -123,7 +126,7 @@ func TestGoodRecords(t *testing.T) {
 				want[name] = value
 			}
 		}
-		b, err := readAll(strings.NewReader(`{`+at+test.members+`}`), DecodeOptions{}, 100)
+		b, err := readAll(strings.NewReader(`{`+at+test.members+`}`), Options{}, 100)
 		if err != nil || b.Rejected() > 0 {
 			t.Errorf("%s: %v, %s", test.members, err, reasons(b.Problems()))
 			continue
@@ -180,7 +183,7 @@ func TestBadRecords(t *testing.T) {
 		for form, text := range map[string]string{
 			"array": "[" + good + "," + test.record + "," + good + "]", "NDJSON": good + "\n" + test.record + "\n" + good + "\n",
 		} {
-			b, err := readAll(strings.NewReader(text), DecodeOptions{}, 100)
+			b, err := readAll(strings.NewReader(text), Options{}, 100)
 			if err != nil || b.Len() != 2 || b.Rejected() != 1 {
 				t.Errorf("%s %.100s: %d good, %d bad, %v", form, test.record, b.Len(), b.Rejected(), err)
 				continue
@@ -205,11 +208,11 @@ func TestManyUnknownFields(t *testing.T) {
 		}
 		return text.String() + "}"
 	}
-	b, err := readAll(strings.NewReader(record(maxUnknownFields)), DecodeOptions{}, 100)
+	b, err := readAll(strings.NewReader(record(maxUnknownFields)), Options{}, 100)
 	if err != nil || b.Len() != 1 || len(flat(b)[0]) != maxUnknownFields+2 {
 		t.Errorf("at the limit: %d good, %v", b.Len(), err)
 	}
-	b, err = readAll(strings.NewReader(record(10_000)), DecodeOptions{}, 100)
+	b, err = readAll(strings.NewReader(record(10_000)), Options{}, 100)
 	if err != nil || b.Len() != 0 || reasons(b.Problems()) != "record 0, field field256: is one unknown field too many; at most 256 are kept" {
 		t.Errorf("10,000 fields: %d good, %v, %s", b.Len(), err, reasons(b.Problems()))
 	}
@@ -224,18 +227,18 @@ func TestUnreadableText(t *testing.T) {
 		`{"deep":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}", strings.Repeat(`{"deep":`, 1000), strings.Repeat("[", 1000),
 		`{"long":"` + strings.Repeat("x", 3*MaxRecordBytes) + `"}`, `{"long":"` + strings.Repeat("x", 3*MaxRecordBytes),
 	} {
-		b, err := readAll(strings.NewReader(text), DecodeOptions{}, 100)
+		b, err := readAll(strings.NewReader(text), Options{}, 100)
 		if !fault.Is(err, fault.Invalid) {
 			t.Errorf("%.60q: %d good, %v", text, b.Len(), err)
 		}
 		if strings.HasPrefix(text, "[") && !strings.HasPrefix(text, "[[") && len(text) < 1000 {
-			if err := DecodeRecords([]byte(text), NewBatch(), testNow); !fault.Is(err, fault.Invalid) {
-				t.Errorf("DecodeRecords %.60q: %v", text, err)
+			if err := Records([]byte(text), NewBatch(), testNow); !fault.Is(err, fault.Invalid) {
+				t.Errorf("Records %.60q: %v", text, err)
 			}
 		}
 	}
 	// Longer than a record may be, but readable: bad, and the rest goes on.
-	b, err := readAll(strings.NewReader(`{`+at+`,"outliers":"`+strings.Repeat("x", MaxRecordBytes)+`"}`+"\n"+good), DecodeOptions{}, 100)
+	b, err := readAll(strings.NewReader(`{`+at+`,"outliers":"`+strings.Repeat("x", MaxRecordBytes)+`"}`+"\n"+good), Options{}, 100)
 	if err != nil || b.Len() != 1 || b.Rejected() != 1 {
 		t.Errorf("one record too long: %d good, %d bad, %v", b.Len(), b.Rejected(), err)
 	}
@@ -261,7 +264,7 @@ func TestSkippingWhatCannotBeRead(t *testing.T) {
 		{FormatCSV, "session_id,timestamp,speed_ms\n" + strings.Repeat("x", MaxRecordBytes+2*readSize) + "\ns,2026-03-21T21:41:10Z,3", 1, 1},
 	} {
 		for _, chunk := range []int{1, 100} {
-			b, err := readAll(strings.NewReader(test.text), DecodeOptions{Format: test.format, SkipBad: true}, chunk)
+			b, err := readAll(strings.NewReader(test.text), Options{Format: test.format, SkipBad: true}, chunk)
 			if err != nil || b.Len() != test.good || b.Rejected() != test.bad || len(b.Problems()) != test.bad {
 				t.Errorf("%.80q: %d good, %d bad, %v\n%s", test.text, b.Len(), b.Rejected(), err, reasons(b.Problems()))
 			}
@@ -289,12 +292,12 @@ var sample = []struct {
 // they came in.
 func TestFormsAreOne(t *testing.T) {
 	t.Parallel()
-	first, err := readAll(strings.NewReader(sample[0].text), DecodeOptions{}, 100)
+	first, err := readAll(strings.NewReader(sample[0].text), Options{}, 100)
 	if err != nil || first.Len() != 2 {
 		t.Fatalf("%d records, %v, %s", first.Len(), err, reasons(first.Problems()))
 	}
 	for i, form := range sample {
-		b, err := readAll(strings.NewReader(form.text), DecodeOptions{Format: form.format}, 100)
+		b, err := readAll(strings.NewReader(form.text), Options{Format: form.format}, 100)
 		if err != nil || b.Rejected() > 0 {
 			t.Errorf("form %d: %v, %s", i, err, reasons(b.Problems()))
 			continue
@@ -302,10 +305,10 @@ func TestFormsAreOne(t *testing.T) {
 		if diff := cmp.Diff(flat(first), flat(b)); diff != "" {
 			t.Errorf("form %d: (-first +got)\n%s", i, diff)
 		}
-		want, got := first.groups(), b.groups()
-		for g := range want {
-			if got[g].digest != want[g].digest || got[g].records != want[g].records {
-				t.Errorf("form %d: the digest of session %s differs", i, got[g].sessionID)
+		for r := range first.Len() {
+			want, got := first.Record(r), b.Record(r)
+			if !bytes.Equal(want.AppendCanonical(nil), got.AppendCanonical(nil)) {
+				t.Errorf("form %d: what the digest is taken over differs in record %d", i, r)
 			}
 		}
 	}
@@ -315,7 +318,7 @@ func TestFormsAreOne(t *testing.T) {
 func TestReadsOfAnySize(t *testing.T) {
 	t.Parallel()
 	for i, form := range sample {
-		want, err := readAll(strings.NewReader(form.text), DecodeOptions{Format: form.format}, 100)
+		want, err := readAll(strings.NewReader(form.text), Options{Format: form.format}, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -323,12 +326,12 @@ func TestReadsOfAnySize(t *testing.T) {
 			"one byte": iotest.OneByteReader(strings.NewReader(form.text)), "half": iotest.HalfReader(strings.NewReader(form.text)),
 			"data with EOF": iotest.DataErrReader(strings.NewReader(form.text)),
 		} {
-			b, err := readAll(src, DecodeOptions{Format: form.format}, 1)
+			b, err := readAll(src, Options{Format: form.format}, 1)
 			if err != nil || !cmp.Equal(flat(want), flat(b)) {
 				t.Errorf("form %d, %s: %d records, %v", i, name, b.Len(), err)
 			}
 		}
-		_, err = readAll(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(form.text))), DecodeOptions{Format: form.format}, 1)
+		_, err = readAll(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(form.text))), Options{Format: form.format}, 1)
 		if !errors.Is(err, iotest.ErrTimeout) {
 			t.Errorf("form %d: a failing source gave %v", i, err)
 		}
@@ -339,7 +342,7 @@ func TestReadsOfAnySize(t *testing.T) {
 func TestRecordsAcrossBuffers(t *testing.T) {
 	t.Parallel()
 	for i, form := range sample {
-		want, err := readAll(strings.NewReader(form.text), DecodeOptions{Format: form.format}, 100)
+		want, err := readAll(strings.NewReader(form.text), Options{Format: form.format}, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -366,7 +369,7 @@ func TestRecordsAcrossBuffers(t *testing.T) {
 	for i := range 5000 {
 		fmt.Fprintf(&text, `{%s,"message_id":%d,"note":"%s"}`+"\n", at, i, strings.Repeat("x", i%301))
 	}
-	b, err := readAll(strings.NewReader(text.String()), DecodeOptions{}, 777)
+	b, err := readAll(strings.NewReader(text.String()), Options{}, 777)
 	if err != nil || b.Len() != 5000 {
 		t.Fatalf("%d records, %v", b.Len(), err)
 	}
@@ -384,13 +387,13 @@ func TestChunksAreBoundedInBytes(t *testing.T) {
 	text := strings.Repeat(record, 200)
 	var before []int
 	for _, src := range []io.Reader{strings.NewReader(text), iotest.HalfReader(strings.NewReader(text))} {
-		dec := NewDecoder(src, DecodeOptions{Now: testNow})
+		dec := New(src, Options{Now: testNow})
 		var sizes []int
 		for err := error(nil); err == nil; {
 			b := NewBatch()
-			err = dec.Next(b, ChunkRecords)
-			if b.memory() > maxChunkBytes+MaxRecordBytes {
-				t.Errorf("a chunk holds %d bytes", b.memory())
+			err = dec.Next(b, 5000)
+			if b.Memory() > MaxChunkBytes+MaxRecordBytes {
+				t.Errorf("a chunk holds %d bytes", b.Memory())
 			}
 			if err != nil && err != io.EOF {
 				t.Fatal(err)
@@ -442,8 +445,8 @@ func FuzzDecodeJSON(f *testing.F) {
 	}
 	f.Add([]byte(`[{` + at + `,"speed_ms":1e5,"outliers":[null,{"a":1}]}]`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		b, err := readAll(iotest.HalfReader(bytes.NewReader(text)), DecodeOptions{}, 3)
-		again, err2 := readAll(bytes.NewReader(text), DecodeOptions{}, 1000)
+		b, err := readAll(iotest.HalfReader(bytes.NewReader(text)), Options{}, 3)
+		again, err2 := readAll(bytes.NewReader(text), Options{}, 1000)
 		if (err == nil) != (err2 == nil) || b.Len() != again.Len() || b.Rejected() != again.Rejected() {
 			t.Fatalf("%q: %d records, %v; then %d, %v", text, b.Len(), err, again.Len(), err2)
 		}
@@ -489,7 +492,7 @@ func FuzzDecodeJSON(f *testing.F) {
 			}
 			for name := range got { // written as Convex's tagged numbers, or a repeated name
 				if _, isObject := expect[name].(map[string]any); isObject {
-					if field, ok := FieldByName(name); ok && field.Type <= Int {
+					if field, ok := channel.ByName(name); ok && field.Type <= channel.Int {
 						expect[name] = got[name]
 					}
 				}
@@ -573,31 +576,31 @@ func FuzzCSVCells(f *testing.F) {
 func TestCSVHeaders(t *testing.T) {
 	t.Parallel()
 	const when = "2026-03-21T21:41:10Z"
-	decode := func(opt DecodeOptions, lines ...string) (*Batch, error) {
+	decode := func(opt Options, lines ...string) (*Batch, error) {
 		opt.Format = FormatCSV
 		return readAll(strings.NewReader(strings.Join(lines, "\n")), opt, 100)
 	}
 	for _, test := range []struct {
 		header, line string
-		opt          DecodeOptions
+		opt          Options
 		want         map[string]any // besides session_id s and timestamp
 	}{
-		{"session_id,timestamp,voltage,current,energy,distance,lat,lng,alt", "s," + when + ",1,2,3,4,5,6,7", DecodeOptions{},
+		{"session_id,timestamp,voltage,current,energy,distance,lat,lng,alt", "s," + when + ",1,2,3,4,5,6,7", Options{},
 			map[string]any{"voltage_v": 1.0, "current_a": 2.0, "energy_j": 3.0, "distance_m": 4.0, "latitude": 5.0, "longitude": 6.0, "altitude_m": 7.0}},
-		{"session_id,timestamp,altitude,total_accel,msg_id,uptime,max_current,s_gyro_x,s_accel_z,lon", "s," + when + ",1,2,3,4,5,6,7,8", DecodeOptions{},
+		{"session_id,timestamp,altitude,total_accel,msg_id,uptime,max_current,s_gyro_x,s_accel_z,lon", "s," + when + ",1,2,3,4,5,6,7,8", Options{},
 			map[string]any{"altitude_m": 1.0, "total_acceleration": 2.0, "message_id": 3.0, "uptime_seconds": 4.0, "max_current_a": 5.0, "steering_gyro_x": 6.0, "steering_accel_z": 7.0, "longitude": 8.0}},
-		{"Session ID,Timestamp,Speed (m/s),Voltage [V],Gyro X (deg/s)", "s," + when + ",1,2,3", DecodeOptions{},
+		{"Session ID,Timestamp,Speed (m/s),Voltage [V],Gyro X (deg/s)", "s," + when + ",1,2,3", Options{},
 			map[string]any{"speed_ms": 1.0, "voltage_v": 2.0, "gyro_x": 3.0}},
-		{"session_id,timestamp,altitude,altitude_m", "s," + when + ",1,2", DecodeOptions{}, map[string]any{"altitude_m": 2.0, "altitude": 1.0}},
-		{"session_id,timestamp,lat,latitude", "s," + when + ",1,2", DecodeOptions{}, map[string]any{"latitude": 2.0, "lat": 1.0}},
-		{"session_id,timestamp,avg_power", "s," + when + ",5", DecodeOptions{}, map[string]any{"avg_power": 5.0, "power_w": 5.0}},
-		{"session_id,timestamp,avg_power,power_w", "s," + when + ",5,", DecodeOptions{}, map[string]any{"avg_power": 5.0}},
-		{"session_id,timestamp,,odd name", "s," + when + ",5,6x", DecodeOptions{}, map[string]any{"odd name": "6x"}},
-		{"session_id,timestamp,outliers", "s," + when + ",[object Object]", DecodeOptions{}, map[string]any{"outliers": "[object Object]"}},
-		{"session_id,timestamp,outliers", "s," + when + ",5", DecodeOptions{}, map[string]any{"outliers": 5.0}},
-		{"session_id,timestamp,speed_ms", "s," + when + `," 5 "`, DecodeOptions{}, map[string]any{"speed_ms": 5.0}},
-		{"timestamp,speed_ms", when + ",5", DecodeOptions{SessionID: "s", SessionName: "N"}, map[string]any{"speed_ms": 5.0, "session_name": "N"}},
-		{"session_id,session_name,timestamp", "other,O," + when, DecodeOptions{SessionID: "s", SessionName: "N"}, map[string]any{"session_name": "N"}},
+		{"session_id,timestamp,altitude,altitude_m", "s," + when + ",1,2", Options{}, map[string]any{"altitude_m": 2.0, "altitude": 1.0}},
+		{"session_id,timestamp,lat,latitude", "s," + when + ",1,2", Options{}, map[string]any{"latitude": 2.0, "lat": 1.0}},
+		{"session_id,timestamp,avg_power", "s," + when + ",5", Options{}, map[string]any{"avg_power": 5.0, "power_w": 5.0}},
+		{"session_id,timestamp,avg_power,power_w", "s," + when + ",5,", Options{}, map[string]any{"avg_power": 5.0}},
+		{"session_id,timestamp,,odd name", "s," + when + ",5,6x", Options{}, map[string]any{"odd name": "6x"}},
+		{"session_id,timestamp,outliers", "s," + when + ",[object Object]", Options{}, map[string]any{"outliers": "[object Object]"}},
+		{"session_id,timestamp,outliers", "s," + when + ",5", Options{}, map[string]any{"outliers": 5.0}},
+		{"session_id,timestamp,speed_ms", "s," + when + `," 5 "`, Options{}, map[string]any{"speed_ms": 5.0}},
+		{"timestamp,speed_ms", when + ",5", Options{SessionID: "s", SessionName: "N"}, map[string]any{"speed_ms": 5.0, "session_name": "N"}},
+		{"session_id,session_name,timestamp", "other,O," + when, Options{SessionID: "s", SessionName: "N"}, map[string]any{"session_name": "N"}},
 	} {
 		want := map[string]any{"session_id": "s", "timestamp": when}
 		for name, value := range test.want {
@@ -620,7 +623,7 @@ func TestCSVHeaders(t *testing.T) {
 		"timestamp,speed_ms", "session_id,speed_ms", "session_id,timestamp,speed_ms,speed_ms", "session_id,timestamp,odd,odd", "session_id,timestamp,timestamp",
 		"session_id,timestamp,a\xff", "session_id,timestamp,a\x00", many, "session_id,timestamp,\"a", strings.Repeat("x", 2*MaxRecordBytes),
 	} {
-		if b, err := decode(DecodeOptions{}, header, "s,"+when+",5"); !fault.Is(err, fault.Invalid) {
+		if b, err := decode(Options{}, header, "s,"+when+",5"); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%.80q: %d records, %v", header, b.Len(), err)
 		}
 	}
@@ -649,7 +652,7 @@ func TestBadCells(t *testing.T) {
 		"s,2026-03-21T21:41:10Z,,,,,":       "record 1: line 3 has 7 cells where the header has 6",
 		"\"a\nb\",2026-03-21T21:41:10Z,,,,": "record 1, field session_id: holds a control character",
 	} {
-		b, err := readAll(strings.NewReader(head+good+line+"\n"+good), DecodeOptions{Format: FormatCSV}, 100)
+		b, err := readAll(strings.NewReader(head+good+line+"\n"+good), Options{Format: FormatCSV}, 100)
 		if err != nil || b.Len() != 2 || b.Rejected() != 1 || reasons(b.Problems()) != want {
 			t.Errorf("%q: %d good, %v\n got %s\nwant %s", line, b.Len(), err, reasons(b.Problems()), want)
 		}
@@ -659,8 +662,8 @@ func TestBadCells(t *testing.T) {
 // Only the first problems are listed, and all are counted.
 func TestProblemsAreBounded(t *testing.T) {
 	t.Parallel()
-	b, err := readAll(strings.NewReader(strings.Repeat("{}\n", 100_000)), DecodeOptions{SkipBad: true}, 5000)
-	if err != nil || b.Rejected() != 100_000 || len(b.Problems()) != maxProblems {
+	b, err := readAll(strings.NewReader(strings.Repeat("{}\n", 100_000)), Options{SkipBad: true}, 5000)
+	if err != nil || b.Rejected() != 100_000 || len(b.Problems()) != MaxProblems {
 		t.Errorf("%d rejected, %d problems, %v", b.Rejected(), len(b.Problems()), err)
 	}
 }

@@ -1,9 +1,9 @@
-package timeseries
+package channel
 
-// Type is how a field is stored and sent.
+// Type is how a channel's values are stored and sent.
 type Type int
 
-// The types of fields.
+// The types of channels.
 const (
 	Float Type = iota // float8; a JSON number
 	Int               // int8; a JSON number without a fraction, 1.0 included
@@ -11,7 +11,7 @@ const (
 	JSON              // jsonb; any JSON value
 )
 
-// SQL gives the PostgreSQL type of a column of type t.
+// SQL returns the PostgreSQL type of a column of type t.
 func (t Type) SQL() string {
 	switch t {
 	case Float:
@@ -25,14 +25,14 @@ func (t Type) SQL() string {
 	}
 }
 
-// String gives the name that documentation and errors use.
+// String returns the name that documentation and errors use.
 func (t Type) String() string {
 	return [...]string{"number", "integer", "text", "JSON value"}[t]
 }
 
-// Field is one known member of a telemetry record. Its JSON name is also its
+// Channel is one known member of a telemetry record. Its JSON name is also its
 // column's name in the telemetry hypertable.
-type Field struct {
+type Channel struct {
 	Name    string
 	Type    Type
 	Unit    string // "" where there is none
@@ -40,11 +40,11 @@ type Field struct {
 	Charted bool // has minimum, maximum, sum and count in the rollups
 }
 
-// Fields lists every known field of a record but session_id and timestamp, in
+// All lists every known member of a record but session_id and timestamp, in
 // the order of export columns. Names, units and meanings follow the function
 // contract's record; COPY, validation, rollups, OpenAPI and column comments all
 // derive from this list.
-var Fields = []Field{
+var All = []Channel{
 	{"session_name", Text, "", "Name the operator gave the run", false},
 	{"speed_ms", Float, "m/s", "Ground speed", true},
 	{"voltage_v", Float, "V", "Pack voltage", true},
@@ -121,20 +121,25 @@ var Fields = []Field{
 	{"quality_score", Float, "score", "Data quality", true},
 }
 
-// fieldIndex finds a field by its JSON name.
-var fieldIndex = func() map[string]int {
-	index := make(map[string]int, len(Fields))
-	for i, f := range Fields {
-		index[f.Name] = i
+var index = func() map[string]int {
+	index := make(map[string]int, len(All))
+	for i, c := range All {
+		index[c.Name] = i
 	}
 	return index
 }()
 
-// FieldByName gives the known field of that JSON name.
-func FieldByName(name string) (Field, bool) {
-	i, ok := fieldIndex[name]
+// Index returns the place in All of the channel with that JSON name.
+func Index(name string) (int, bool) {
+	i, ok := index[name]
+	return i, ok
+}
+
+// ByName returns the channel with that JSON name.
+func ByName(name string) (Channel, bool) {
+	i, ok := index[name]
 	if !ok {
-		return Field{}, false
+		return Channel{}, false
 	}
-	return Fields[i], true
+	return All[i], true
 }

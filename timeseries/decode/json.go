@@ -1,4 +1,4 @@
-package timeseries
+package decode
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // jsonDecoder reads records from JSON text into a Batch.
@@ -41,7 +43,7 @@ const (
 )
 
 func slotOf(name []byte) int {
-	if i, ok := fieldIndex[string(name)]; ok {
+	if i, ok := channel.Index(string(name)); ok {
 		return i
 	}
 	switch string(name) {
@@ -67,13 +69,13 @@ func (d *jsonDecoder) slot(place int, name []byte) int {
 		return slot
 	}
 	slot := slotOf(name)
-	if place < 2*len(Fields) {
+	if place < 2*len(channel.All) {
 		d.hints = append(d.hints, hint{string(name), slot})
 	}
 	return slot
 }
 
-var altitudeField = fieldIndex["altitude_m"]
+var altitudeField, _ = channel.Index("altitude_m")
 
 // record reads one record. A returned error means that the text cannot be read
 // on; what is wrong with the record alone is noted in the batch.
@@ -136,7 +138,7 @@ func (d *jsonDecoder) members(s *scanner, rb *rowBuilder) error {
 		slot := d.slot(place, name)
 		var unknown []byte
 		if slot == slotUnknown {
-			if reason := textProblem(name); reason != "" {
+			if reason := record.TextProblem(name); reason != "" {
 				rb.problem(string(name), "the name %s", reason)
 			} else if len(name) > maxSessionID {
 				rb.problem(string(name), "the name is %d bytes long; at most %d are allowed", len(name), maxSessionID)
@@ -167,7 +169,7 @@ func (d *jsonDecoder) member(s *scanner, rb *rowBuilder, slot int, unknown []byt
 	if c == 'n' { // null: the same as absent
 		_, err := s.literal()
 		if err == nil && slot >= 0 {
-			rb.row.present.clear(slot)
+			rb.row.present.Clear(slot)
 		}
 		return err
 	}
@@ -209,10 +211,10 @@ func (d *jsonDecoder) member(s *scanner, rb *rowBuilder, slot int, unknown []byt
 		rb.addExtra(unknown, raw)
 		return nil
 	}
-	switch f := &Fields[slot]; f.Type {
-	case Float, Int:
+	switch f := &channel.All[slot]; f.Type {
+	case channel.Float, channel.Int:
 		return d.numberMember(s, rb, slot, c, fallback)
-	case Text:
+	case channel.Text:
 		if c != '"' {
 			return d.wrongType(s, rb, f.Name, "text")
 		}
@@ -237,7 +239,7 @@ func (d *jsonDecoder) member(s *scanner, rb *rowBuilder, slot int, unknown []byt
 }
 
 func (d *jsonDecoder) numberMember(s *scanner, rb *rowBuilder, slot int, c byte, fallback bool) error {
-	f := &Fields[slot]
+	f := &channel.All[slot]
 	var v float64
 	switch {
 	case c == '-' || c == 'N' || c == 'I' || c-'0' <= 9:
@@ -264,10 +266,10 @@ func (d *jsonDecoder) numberMember(s *scanner, rb *rowBuilder, slot int, c byte,
 	default:
 		return d.wrongType(s, rb, f.Name, article(f.Type))
 	}
-	if fallback && rb.row.present.has(slot) {
+	if fallback && rb.row.present.Has(slot) {
 		return nil // altitude_m itself wins over its other name
 	}
-	if f.Type == Int {
+	if f.Type == channel.Int {
 		rb.setInt(slot, v)
 	} else {
 		rb.setFloat(slot, v)
@@ -275,8 +277,8 @@ func (d *jsonDecoder) numberMember(s *scanner, rb *rowBuilder, slot int, c byte,
 	return nil
 }
 
-func article(t Type) string {
-	if t == Int {
+func article(t channel.Type) string {
+	if t == channel.Int {
 		return "an integer"
 	}
 	return "a " + t.String()
@@ -308,10 +310,10 @@ func kindOf(first byte) string {
 	return "a number"
 }
 
-// DecodeRecords reads the JSON text of an array of records, as the function
+// Records reads the JSON text of an array of records, as the function
 // contract's insertTelemetryBatch takes it. Syntax errors are returned; what is
 // wrong with single records is noted in the batch.
-func DecodeRecords(text []byte, b *Batch, now time.Time) error {
+func Records(text []byte, b *Batch, now time.Time) error {
 	d := jsonDecoder{scan: scanner{buf: text}, now: now}
 	s := &d.scan
 	if err := s.expect('['); err != nil {

@@ -1,4 +1,4 @@
-package timeseries
+package decode
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // scanWhole scans text as one value, as it would stand in a record.
@@ -86,9 +88,9 @@ func FuzzScannerString(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
-		if textProblem(got) != "" { // broken UTF-8, lone surrogates, NUL: encoding/json replaces or keeps these
+		if record.TextProblem(got) != "" { // broken UTF-8, lone surrogates, NUL: encoding/json replaces or keeps these
 			if utf8.Valid(text) && !strings.ContainsRune(want, utf8.RuneError) && !strings.ContainsRune(want, 0) {
-				t.Fatalf("%q was refused: %s", text, textProblem(got))
+				t.Fatalf("%q was refused: %s", text, record.TextProblem(got))
 			}
 			return
 		}
@@ -96,8 +98,8 @@ func FuzzScannerString(f *testing.F) {
 			t.Fatalf("%q is read as %q, want %q", text, got, want)
 		}
 		var again string
-		if err := json.Unmarshal(appendJSONString(nil, got), &again); err != nil || again != want {
-			t.Fatalf("%q is written as %s", want, appendJSONString(nil, got))
+		if err := json.Unmarshal(record.AppendJSONString(nil, got), &again); err != nil || again != want {
+			t.Fatalf("%q is written as %s", want, record.AppendJSONString(nil, got))
 		}
 	})
 }
@@ -120,16 +122,6 @@ func checkNumber(t *testing.T, text string) {
 	if ok != (rangeErr == nil) || ok && math.Float64bits(cell) != math.Float64bits(want) {
 		t.Fatalf("cell %q: %v %v, want %v", text, cell, ok, want)
 	}
-	if ok && !math.IsInf(want, 0) {
-		for _, written := range []string{string(AppendJSONFloat(nil, want)), string(appendPythonFloat(nil, want))} {
-			if again, err := strconv.ParseFloat(written, 64); err != nil || math.Float64bits(again) != math.Float64bits(want) {
-				t.Fatalf("%q is written as %q", text, written)
-			}
-		}
-		if !json.Valid(AppendJSONFloat(nil, want)) {
-			t.Fatalf("%q is written as %s, which is not JSON", text, AppendJSONFloat(nil, want))
-		}
-	}
 }
 
 // Numbers are read bit for bit as strconv reads them, on the fast way and the slow one.
@@ -148,7 +140,7 @@ func TestNumbersBitForBit(t *testing.T) {
 			if math.IsNaN(v) || math.IsInf(v, 0) {
 				continue
 			}
-			text = string(AppendJSONFloat(nil, v))
+			text = string(record.AppendJSONFloat(nil, v))
 		case 1: // a decimal around the limits of the fast way
 			text = strconv.FormatFloat(random.Float64()*math.Pow10(random.IntN(18)), 'f', random.IntN(18), 64)
 		case 2: // digits

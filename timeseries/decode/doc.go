@@ -1,0 +1,2 @@
+// Package decode reads records from JSON and CSV into batches.
+package decode

@@ -1,0 +1,43 @@
+package record
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// Cursor is a place in a session's order of records: by time, then by batch,
+// then by place in the batch. No two records share a cursor, so that paging
+// loses none that have equal timestamps.
+type Cursor struct {
+	Micros int64 // microseconds since the Unix epoch
+	Batch  int32
+	Ord    int32
+}
+
+// Time is when the record at the cursor was measured.
+func (c Cursor) Time() time.Time { return time.UnixMicro(c.Micros).UTC() }
+
+// String gives the opaque text that clients send back.
+func (c Cursor) String() string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[0:], uint64(c.Micros))
+	binary.BigEndian.PutUint32(b[8:], uint32(c.Batch))
+	binary.BigEndian.PutUint32(b[12:], uint32(c.Ord))
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// ParseCursor reads a text made by String. Anything else is an Invalid fault.
+func ParseCursor(text string) (Cursor, error) {
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(b) != 16 {
+		return Cursor{}, fault.Field("cursor", "is not a cursor that this server gave out")
+	}
+	return Cursor{
+		Micros: int64(binary.BigEndian.Uint64(b[0:])),
+		Batch:  int32(binary.BigEndian.Uint32(b[8:])),
+		Ord:    int32(binary.BigEndian.Uint32(b[12:])),
+	}, nil
+}

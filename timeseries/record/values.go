@@ -1,0 +1,242 @@
+package record
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"math/bits"
+	"reflect"
+	"strings"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+)
+
+// Mask is a set of channels: one bit for each of channel.All.
+type Mask [2]uint64
+
+// Set, Clear and Has work on one channel.
+func (m *Mask) Set(i int) { m[i>>6] |= 1 << (i & 63) }
+
+// Clear takes channel i out.
+func (m *Mask) Clear(i int) { m[i>>6] &^= 1 << (i & 63) }
+
+// Has reports whether channel i is in the set.
+func (m *Mask) Has(i int) bool { return m[i>>6]>>(i&63)&1 != 0 }
+
+// Count is the number of channels in the set.
+func (m *Mask) Count() int { return bits.OnesCount64(m[0]) + bits.OnesCount64(m[1]) }
+
+// Channels lists the set in the order of channel.All.
+func (m *Mask) Channels() []int {
+	list := make([]int, 0, m.Count())
+	for word, rest := range m {
+		for ; rest != 0; rest &= rest - 1 {
+			list = append(list, word<<6+bits.TrailingZeros64(rest))
+		}
+	}
+	return list
+}
+
+// Span is a part of a text that the values of many records share.
+type Span struct{ Off, Len uint32 }
+
+// Pack turns the span into the eight bytes of a value.
+func (s Span) Pack() uint64 { return uint64(s.Off)<<32 | uint64(s.Len) }
+
+// UnpackSpan is the span that Pack packed.
+func UnpackSpan(v uint64) Span { return Span{uint32(v >> 32), uint32(v)} }
+
+// Of is the part of text.
+func (s Span) Of(text []byte) []byte { return text[s.Off : s.Off+s.Len] }
+
+// Values is one record on its way in: what it measured, and when. It shares
+// its memory with the batch that it was decoded into.
+type Values struct {
+	Micros   int64 // microseconds since the Unix epoch
+	Present  Mask
+	Values   []uint64 // for each of channel.All, if present: the bits of a float, an integer, or a packed Span of Text
+	Text     []byte
+	TimeText []byte // the timestamp as received; empty when AppendTimestamp would write it
+	Extra    []byte // the members that have no channel, as a JSON object; or empty
+}
+
+// Bytes is the value of a Text or JSON channel.
+func (v *Values) Bytes(i int) []byte { return UnpackSpan(v.Values[i]).Of(v.Text) }
+
+// Layout says which columns the rows of a COPY have besides their key and time.
+// The zero Layout has none.
+type Layout struct {
+	Channels        Mask
+	TimeText, Extra bool
+}
+
+// Add makes the layout fit the record, too.
+func (l *Layout) Add(v *Values) {
+	l.Channels[0] |= v.Present[0]
+	l.Channels[1] |= v.Present[1]
+	l.TimeText = l.TimeText || len(v.TimeText) > 0
+	l.Extra = l.Extra || len(v.Extra) > 0
+}
+
+// Columns lists the columns of the layout's rows for a COPY statement. Only
+// columns with a value are named: the server then spends nothing on the others.
+func (l *Layout) Columns() string {
+	var list strings.Builder
+	list.WriteString("session, batch, ord, time")
+	for _, i := range l.Channels.Channels() {
+		list.WriteString(", ")
+		list.WriteString(channel.All[i].Name)
+	}
+	if l.TimeText {
+		list.WriteString(", time_text")
+	}
+	if l.Extra {
+		list.WriteString(", extra")
+	}
+	return list.String()
+}
+
+// CopyHeader begins a binary COPY stream: signature, flags, no extension.
+// CopyTrailer ends it.
+const (
+	CopyHeader  = "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	CopyTrailer = "\xff\xff"
+)
+
+// epoch is 2000-01-01, from which PostgreSQL counts microseconds.
+const epoch = 946684800 * 1_000_000
+
+// AppendCopy writes the record as a row of a binary COPY. The session's key
+// and the batch's number are zeros until Stamp writes them.
+func (l *Layout) AppendCopy(dst []byte, v *Values, ord uint32) []byte {
+	columns := 4 + l.Channels.Count()
+	if l.TimeText {
+		columns++
+	}
+	if l.Extra {
+		columns++
+	}
+	dst = binary.BigEndian.AppendUint16(dst, uint16(columns))
+	dst = append(dst, 0, 0, 0, 4, 0, 0, 0, 0) // session
+	dst = append(dst, 0, 0, 0, 4, 0, 0, 0, 0) // batch
+	dst = append(dst, 0, 0, 0, 4)
+	dst = binary.BigEndian.AppendUint32(dst, ord)
+	dst = append(dst, 0, 0, 0, 8)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(v.Micros-epoch))
+	for word, rest := range l.Channels {
+		for ; rest != 0; rest &= rest - 1 {
+			i := word<<6 + bits.TrailingZeros64(rest)
+			if !v.Present.Has(i) {
+				dst = appendNull(dst)
+				continue
+			}
+			switch channel.All[i].Type {
+			case channel.Float, channel.Int:
+				dst = append(dst, 0, 0, 0, 8)
+				dst = binary.BigEndian.AppendUint64(dst, v.Values[i])
+			case channel.Text:
+				dst = appendSized(dst, v.Bytes(i))
+			case channel.JSON:
+				dst = appendJSONB(dst, v.Bytes(i))
+			}
+		}
+	}
+	if l.TimeText {
+		if len(v.TimeText) == 0 {
+			dst = appendNull(dst)
+		} else {
+			dst = appendSized(dst, v.TimeText)
+		}
+	}
+	if l.Extra {
+		if len(v.Extra) == 0 {
+			dst = appendNull(dst)
+		} else {
+			dst = appendJSONB(dst, v.Extra)
+		}
+	}
+	return dst
+}
+
+// Stamp writes the session's key and the batch's number into a row that
+// AppendCopy wrote.
+func Stamp(row []byte, session, batch int32) {
+	binary.BigEndian.PutUint32(row[2+4:], uint32(session))
+	binary.BigEndian.PutUint32(row[2+4+4+4:], uint32(batch))
+}
+
+func appendNull(dst []byte) []byte { return append(dst, 0xff, 0xff, 0xff, 0xff) }
+
+func appendSized(dst, text []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(text)))
+	return append(dst, text...)
+}
+
+// appendJSONB writes jsonb: a version byte, then the text.
+func appendJSONB(dst, text []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(text)+1))
+	dst = append(dst, 1)
+	return append(dst, text...)
+}
+
+// AppendCanonical writes what a digest is taken over: the record's time,
+// members and values, and no key that the database makes up.
+func (v *Values) AppendCanonical(dst []byte) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(v.Micros))
+	dst = binary.LittleEndian.AppendUint64(dst, v.Present[0])
+	dst = binary.LittleEndian.AppendUint64(dst, v.Present[1])
+	for word, rest := range v.Present {
+		for ; rest != 0; rest &= rest - 1 {
+			i := word<<6 + bits.TrailingZeros64(rest)
+			if t := channel.All[i].Type; t == channel.Float || t == channel.Int {
+				dst = binary.LittleEndian.AppendUint64(dst, v.Values[i])
+			} else {
+				dst = appendSized(dst, v.Bytes(i))
+			}
+		}
+	}
+	dst = appendSized(dst, v.TimeText)
+	return appendSized(dst, v.Extra)
+}
+
+// Stored reports whether raw, a column of channel i in PostgreSQL's binary
+// form or nil for NULL, holds the value that the record has there.
+func (v *Values) Stored(i int, raw []byte) bool {
+	if raw == nil {
+		return false
+	}
+	switch channel.All[i].Type {
+	case channel.Float: // by value: 0 is -0
+		return math.Float64frombits(binary.BigEndian.Uint64(raw)) == math.Float64frombits(v.Values[i])
+	case channel.Int:
+		return binary.BigEndian.Uint64(raw) == v.Values[i]
+	case channel.Text:
+		return bytes.Equal(raw, v.Bytes(i))
+	}
+	return sameJSON(raw[1:], v.Bytes(i))
+}
+
+// ExtraStored reports whether raw, the column extra in PostgreSQL's binary
+// form or nil for NULL, holds every member without a channel that the record has.
+func (v *Values) ExtraStored(raw []byte) bool {
+	var stored, own map[string]any
+	if raw == nil || json.Unmarshal(raw[1:], &stored) != nil || json.Unmarshal(v.Extra, &own) != nil {
+		return false
+	}
+	for name, value := range own {
+		if held, ok := stored[name]; !ok || !reflect.DeepEqual(held, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameJSON compares values, since jsonb does not keep the text.
+func sameJSON(x, y []byte) bool {
+	if bytes.Equal(x, y) {
+		return true
+	}
+	var a, b any
+	return json.Unmarshal(x, &a) == nil && json.Unmarshal(y, &b) == nil && reflect.DeepEqual(a, b)
+}
