@@ -261,15 +261,8 @@ func (s *Service) manage(ctx context.Context, by Principal, target, doing string
 	})
 }
 
-// adminsLock is the advisory lock under which the number of admins can sink.
-const adminsLock = 0x74646164 // "tdad"
-
-func lockAdmins(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, adminsLock); err != nil {
-		return fmt.Errorf("lock administrators: %w", err)
-	}
-	return nil
-}
+// lockAdmins is what lets the number of administrators sink.
+func lockAdmins(ctx context.Context, tx pgx.Tx) error { return schema.Lock(ctx, tx, "administrators") }
 
 // stillAdmin looks again under the lock: another administrator may have
 // changed the caller's role since the request came in.

@@ -28,8 +28,8 @@ func New(pool *pgxpool.Pool) *Service { return &Service{pool: pool} }
 func (s *Service) change(ctx context.Context, owner string, work func(context.Context, pgx.Tx) (bool, error)) error {
 	err := schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		topic := schema.TopicDashboard(owner)
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", topic); err != nil {
-			return fmt.Errorf("lock dashboards: %w", err)
+		if err := schema.Lock(ctx, tx, topic); err != nil {
+			return err
 		}
 		changed, err := work(ctx, tx)
 		if err != nil || !changed {

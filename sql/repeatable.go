@@ -14,10 +14,6 @@ import (
 //go:embed repeatable/*.sql
 var repeatableFiles embed.FS
 
-// applyLock keeps two instances that start at once from making the same
-// repeatable objects twice. The number is arbitrary and used nowhere else.
-const applyLock = 0x74656c72
-
 // Repeatable is a group of database objects that is made anew, rather than
 // altered, when its definition changes.
 type Repeatable struct {
@@ -52,8 +48,8 @@ func RepeatableFiles() ([]Repeatable, error) { return repeatablesOf(repeatableFi
 
 func applyRepeatables(ctx context.Context, conn *pgx.Conn, groups []Repeatable) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", applyLock); err != nil {
-			return fmt.Errorf("lock repeatable objects: %w", err)
+		if err := Lock(ctx, tx, "repeatables"); err != nil {
+			return err
 		}
 		applied, err := appliedVersions(ctx, tx)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // Sizes of the function contract's archive files.
@@ -294,7 +295,7 @@ func (a *Archives) refreshed(ctx context.Context, session int32) (division, erro
 // divide finds the parts anew from the first one that batches since the last
 // division fell into.
 func divide(ctx context.Context, tx pgx.Tx, session int32) (division, error) {
-	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('archive:' || $1::int, 0))", session); err != nil {
+	if err := schema.Lock(ctx, tx, fmt.Sprint("archive:", session)); err != nil {
 		return division{}, err
 	}
 	old, err := readParts(ctx, tx, session)

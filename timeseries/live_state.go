@@ -126,10 +126,7 @@ func (r LiveReport) late(stored LiveState) bool {
 // works while there is no row to lock. A writer that locks a sessions row too
 // does so after this.
 func lockLive(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('live', 0))"); err != nil {
-		return fmt.Errorf("lock live state: %w", err)
-	}
-	return nil
+	return schema.Lock(ctx, tx, schema.TopicLive)
 }
 
 const liveColumns = `status, session_id, session_name, started_at, ended_at, reason, record_count,

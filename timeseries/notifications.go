@@ -142,7 +142,7 @@ func (s *Store) ImportNotifications(ctx context.Context, sessionID string, list 
 	}
 	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		// One import of a session at a time, or two would both find nothing there.
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('notifications:' || $1, 0))", sessionID); err != nil {
+		if err := schema.Lock(ctx, tx, schema.TopicNotifications(sessionID)); err != nil {
 			return fmt.Errorf("import notifications: %w", err)
 		}
 		added = 0
