@@ -263,47 +263,56 @@ func deleteSession(ctx context.Context, tx pgx.Tx, id string) (records int64, er
 	return records, nil
 }
 
-// purgeLock is the advisory lock of the instance that purges.
-const purgeLock = 0x74656c656d5f7067
-
 // PurgeDeleted removes the records, batches and notifications of deleted
 // sessions, one session in a transaction, and gives how many sessions it
 // removed. It is safe to stop at any moment and to run in several instances:
 // one works, the others return at once. Sessions that an import is loading are
 // left alone; those of an import that died are removed.
 func (s *Store) PurgeDeleted(ctx context.Context) (sessions int, err error) {
-	for {
-		done := true
-		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			var mine bool
-			if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, int64(purgeLock)).Scan(&mine); err != nil || !mine {
-				return err
+	var some bool
+	err = s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM sessions WHERE deleted_at IS NOT NULL)`).Scan(&some)
+	if err == nil && some {
+		lease := schema.Lease{Pool: s.pool, Name: "purge", Log: s.log}
+		_, err = lease.TryLead(ctx, func(ctx context.Context, fence schema.Fence) error {
+			for {
+				purged, err := s.purgeOne(ctx, fence)
+				if err != nil || !purged {
+					return err
+				}
+				sessions++
 			}
-			var session int32
-			err := tx.QueryRow(ctx, `
-				SELECT session
-				FROM sessions
-				WHERE deleted_at IS NOT NULL
-				ORDER BY session
-				LIMIT 1
-				FOR UPDATE SKIP LOCKED`).Scan(&session)
-			if err == pgx.ErrNoRows {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			done = false
-			return purge(ctx, tx, session)
 		})
-		if err != nil {
-			return sessions, fmt.Errorf("purge deleted sessions: %w", err)
-		}
-		if done {
-			return sessions, nil
-		}
-		sessions++
 	}
+	if err != nil {
+		return sessions, fmt.Errorf("purge deleted sessions: %w", err)
+	}
+	return sessions, nil
+}
+
+// purgeOne removes one deleted session, if there is any.
+func (s *Store) purgeOne(ctx context.Context, fence schema.Fence) (purged bool, err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := fence.Check(ctx, tx); err != nil {
+			return err
+		}
+		var session int32
+		err := tx.QueryRow(ctx, `
+			SELECT session
+			FROM sessions
+			WHERE deleted_at IS NOT NULL
+			ORDER BY session
+			LIMIT 1
+			FOR UPDATE SKIP LOCKED`).Scan(&session)
+		if err == pgx.ErrNoRows {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		purged = true
+		return purge(ctx, tx, session)
+	})
+	return purged, err
 }
 
 // purge removes what belongs to one deleted session.

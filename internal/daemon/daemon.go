@@ -23,6 +23,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/dashboard"
 	"github.com/ecovolt/telemetryd/realtime"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/web"
 )
@@ -256,7 +257,10 @@ func (d *Daemon) background(ctx context.Context) {
 	d.goes(func() { d.Live.Run(ctx) })
 	if d.relay != nil {
 		// One instance relays; another one takes over when it goes.
-		d.goes(func() { _ = timeseries.NewDeltas(d.pool).Lead(ctx, d.relay.Run) })
+		lease := schema.Lease{Pool: d.pool, Name: "relay", Log: d.log}
+		d.goes(func() {
+			_ = lease.Lead(ctx, func(ctx context.Context, _ schema.Fence) error { return d.relay.Run(ctx) })
+		})
 	}
 	if d.replica != nil {
 		d.goes(func() { d.replica.Run(ctx) })
