@@ -35,9 +35,6 @@ type ingestAnswer struct {
 	Problems      []fault.Problem            `json:"problems,omitempty"`
 }
 
-// waitForTurn is how long an upload waits for others before it is turned away.
-const waitForTurn = 10 * time.Second
-
 // stall is the longest silence of a client in the middle of its body.
 const stall = 30 * time.Second
 
@@ -46,8 +43,8 @@ func (s *server) ingest(r *Request) error {
 	if err != nil {
 		return err
 	}
-	turn := noTurn()
-	defer func() { turn.end() }()
+	leave := func() {}
+	defer func() { leave() }()
 	body, err := s.body(r)
 	if err != nil {
 		return err
@@ -57,7 +54,10 @@ func (s *server) ingest(r *Request) error {
 		if err := body.spool.arrived(ctx); err != nil {
 			return err
 		}
-		turn, err = s.takeTurn(ctx, body.weight())
+		left, err := s.uploads.Enter(ctx, body.weight())
+		if err == nil {
+			leave = left
+		}
 		return err
 	}
 	result, err := s.Store.IngestStream(r.Request.Context(), decode.New(body, opt), ingest)
@@ -116,38 +116,6 @@ const (
 	// expansion is how many times larger than its text a record may be in memory.
 	expansion = 16
 )
-
-// turn is the right to store an upload.
-type turn struct{ end func() }
-
-func noTurn() turn { return turn{end: func() {}} }
-
-// takeTurn waits until few enough uploads are stored, and there is memory for
-// another one.
-func (s *server) takeTurn(ctx context.Context, weight int64) (turn, error) {
-	patience, cancel := context.WithTimeout(ctx, waitForTurn)
-	defer cancel()
-	select {
-	case s.ingests <- struct{}{}:
-	case <-patience.Done():
-		return noTurn(), turnedAway(ctx)
-	}
-	if err := s.ingestMemory.Acquire(patience, weight); err != nil {
-		<-s.ingests
-		return noTurn(), turnedAway(ctx)
-	}
-	return turn{end: func() {
-		s.ingestMemory.Release(weight)
-		<-s.ingests
-	}}, nil
-}
-
-func turnedAway(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return &fault.Error{Kind: fault.Unavailable, Message: "too many uploads at once; try again", RetryAfter: time.Second}
-}
 
 // body gives the decoded body. Its size and the client's silences are bounded.
 func (s *server) body(r *Request) (*boundedBody, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
@@ -96,10 +97,9 @@ type Request struct {
 type server struct {
 	Deps
 	origins Origins
-	ingests chan struct{}
-	// ingestMemory and spoolMemory bound the bytes of all uploads that are
-	// stored, and that are received.
-	ingestMemory, spoolMemory *semaphore.Weighted
+	uploads *load.Gate
+	// spoolMemory bounds the bytes of all uploads that are received.
+	spoolMemory *semaphore.Weighted
 	// What describes the routes is made when it is first asked for.
 	description func() ([]byte, error)
 	reference   func() ([]byte, error)
@@ -114,8 +114,8 @@ func New(d Deps) (http.Handler, error) {
 		d.Config.MaxIngests = 8
 	}
 	s := &server{
-		Deps: d, origins: NewOrigins(d.Config.AllowedOrigins), ingests: make(chan struct{}, d.Config.MaxIngests),
-		ingestMemory: semaphore.NewWeighted(ingestMemory), spoolMemory: semaphore.NewWeighted(spoolMemory),
+		Deps: d, origins: NewOrigins(d.Config.AllowedOrigins),
+		uploads: load.NewGate(d.Config.MaxIngests, ingestMemory), spoolMemory: semaphore.NewWeighted(spoolMemory),
 	}
 	s.description = sync.OnceValues(func() ([]byte, error) { return json.Marshal(describe(s.Routes(), "1")) })
 	s.reference = sync.OnceValues(func() ([]byte, error) { return writeReference(s.Routes()) })

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/realtime"
 )
 
@@ -18,7 +19,7 @@ func TestCommitsGatherBesideUploads(t *testing.T) {
 	}
 	const commits = 400
 	begun := time.Now()
-	messages := func(uploads func() time.Duration) (n int) {
+	messages := func(uploads *load.Uploads) (n int) {
 		in := one(t, setup{hub: realtime.HubOptions{Tick: time.Hour}, stream: realtime.StreamOptions{Uploads: uploads}})
 		session := t.Name() + time.Since(begun).String()
 		in.ingest(t, session, 1, 1)
@@ -48,7 +49,10 @@ func TestCommitsGatherBesideUploads(t *testing.T) {
 		return n
 	}
 	// As if two had been at work all the time.
-	beside := messages(func() time.Duration { return 2 * time.Since(begun) })
+	uploads := new(load.Uploads)
+	defer uploads.Begin()()
+	defer uploads.Begin()()
+	beside := messages(uploads)
 	alone := messages(nil)
 	if beside > alone*2/3 {
 		t.Errorf("%d commits made %d messages beside uploads and %d without", commits, beside, alone)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/load"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
@@ -49,9 +50,9 @@ type StreamOptions struct {
 	// Compression offers permessage-deflate. Messages below 512 bytes are never
 	// compressed, and no state is kept between messages.
 	Compression bool
-	// Uploads, if set, tells for how long uploads have been at work on this
-	// machine, all together. Where they are, fan-out takes less of it.
-	Uploads func() time.Duration
+	// Uploads are those that are being stored beside the stream: while they
+	// are at work, fan-out takes less of the machine. Nil is none.
+	Uploads *load.Uploads
 	// OnDelta, if set, is told how long after they were stored new records
 	// were queued for a session's live readers: the oldest of them, counting
 	// the pauses in which commits gather.
@@ -76,7 +77,6 @@ type Stream struct {
 	work    sync.WaitGroup
 
 	pace                                                      *pace
-	uploads                                                   uploads // of deliver
 	framesOut, recordsOut, overflows, replayReads, deltaReads atomic.Int64
 
 	mu     sync.Mutex
@@ -100,6 +100,9 @@ func NewStream(hub *Hub, records Records, opt StreamOptions) *Stream {
 	}
 	if opt.CheckOrigin == nil {
 		opt.CheckOrigin = SameOrigin
+	}
+	if opt.Uploads == nil {
+		opt.Uploads = new(load.Uploads)
 	}
 	if opt.QueueBytes <= 0 {
 		opt.QueueBytes = 1 << 20
@@ -129,7 +132,6 @@ func NewStream(hub *Hub, records Records, opt StreamOptions) *Stream {
 		peers:   map[*peer]struct{}{},
 		topics:  map[string]map[*peer]struct{}{},
 		pace:    newPace(),
-		uploads: uploads{total: opt.Uploads},
 	}
 }
 

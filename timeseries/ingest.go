@@ -85,7 +85,7 @@ func (r *IngestResult) ids() []string {
 // batch is recognised when it comes again, by the digest of each session's
 // records or by the idempotency key, and then counted as already stored.
 func (s *Store) Ingest(ctx context.Context, b *decode.Batch, opt IngestOptions) (IngestResult, error) {
-	defer s.uploads.begin()()
+	defer s.uploads.Begin()()
 	return s.ingest(ctx, b, opt)
 }
 
@@ -116,7 +116,7 @@ func (s *Store) IngestStream(ctx context.Context, dec *decode.Decoder, opt Inges
 			return IngestResult{}, err
 		}
 	}
-	defer s.uploads.begin()()
+	defer s.uploads.Begin()()
 	if err == nil && overlaps(first, opt) {
 		return s.ingestOverlapped(ctx, dec, first, opt)
 	}

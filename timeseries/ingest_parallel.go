@@ -48,7 +48,7 @@ func (s *Store) Import(ctx context.Context, dec *decode.Decoder, opt IngestOptio
 	if err != nil {
 		return IngestResult{}, withProblems(err, first)
 	}
-	l := &load{store: s, ingest: newIngest(opt), runs: map[string]*loadRun{}}
+	l := &bulkLoad{store: s, ingest: newIngest(opt), runs: map[string]*loadRun{}}
 	if len(first.Sessions()) == 1 { // as usual; now it takes no further connection
 		l.early.id = first.Sessions()[0]
 		if l.early.session, err = l.hide(ctx, l.early.id); err != nil {
@@ -82,8 +82,8 @@ func (s *Store) openMore(ctx context.Context, n int) (enough func()) {
 	return one.Release
 }
 
-// load is an import over several connections.
-type load struct {
+// bulkLoad is an import over several connections.
+type bulkLoad struct {
 	*ingest
 	store   *Store
 	runs    map[string]*loadRun // by session id
@@ -116,7 +116,7 @@ type loadJob struct {
 
 // lead decodes the stream and hands the chunks out. Its transaction holds the
 // new sessions and makes them appear.
-func (l *load) lead(ctx context.Context, tx pgx.Tx, loaders int, first *decode.Batch, dec *decode.Decoder) error {
+func (l *bulkLoad) lead(ctx context.Context, tx pgx.Tx, loaders int, first *decode.Batch, dec *decode.Decoder) error {
 	// It is idle while others copy, for as long as that takes.
 	if _, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil {
 		return err
@@ -147,7 +147,7 @@ func (l *load) lead(ctx context.Context, tx pgx.Tx, loaders int, first *decode.B
 }
 
 // join waits for the crew, and counts what it stored into the new sessions.
-func (l *load) join(ctx context.Context, tx pgx.Tx, count bool) error {
+func (l *bulkLoad) join(ctx context.Context, tx pgx.Tx, count bool) error {
 	close(l.jobs)
 	l.alone = true
 	if err := l.crew.Wait(); err != nil || !count {
@@ -167,7 +167,7 @@ func (l *load) join(ctx context.Context, tx pgx.Tx, count bool) error {
 var errCrew = errors.New("loading stopped")
 
 // handOut has one chunk stored.
-func (l *load) handOut(ctx context.Context, tx pgx.Tx, b *decode.Batch) error {
+func (l *bulkLoad) handOut(ctx context.Context, tx pgx.Tx, b *decode.Batch) error {
 	if err := l.noteBad(b); err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (l *load) handOut(ctx context.Context, tx pgx.Tx, b *decode.Batch) error {
 }
 
 // dispatch gives a group to whoever of the crew is free.
-func (l *load) dispatch(run *loadRun, g *group) error {
+func (l *bulkLoad) dispatch(run *loadRun, g *group) error {
 	run.batch++
 	run.note(g)
 	select {
@@ -226,7 +226,7 @@ func (r *loadRun) note(g *group) {
 
 // run gives the import's run of a session id, and begins it when it is new. It
 // gives nil for a session that was there before, which is then locked.
-func (l *load) run(ctx context.Context, tx pgx.Tx, id string) (*loadRun, error) {
+func (l *bulkLoad) run(ctx context.Context, tx pgx.Tx, id string) (*loadRun, error) {
 	run, known, err := l.runs[id], false, error(nil)
 	for run == nil && !known && err == nil {
 		run, known, err = l.begin(ctx, tx, id)
@@ -266,7 +266,7 @@ const (
 // begin locks the session if it is there, or makes a hidden one that this
 // transaction will show. Whoever else wants to make one of that id waits for
 // the transaction from now on. It may have to be tried again.
-func (l *load) begin(ctx context.Context, tx pgx.Tx, id string) (run *loadRun, known bool, err error) {
+func (l *bulkLoad) begin(ctx context.Context, tx pgx.Tx, id string) (run *loadRun, known bool, err error) {
 	var session, batch int32
 	if err := tx.QueryRow(ctx, lockSessionSQL, id).Scan(&session, &batch); err != pgx.ErrNoRows {
 		return nil, err == nil, err
@@ -296,7 +296,7 @@ func (l *load) begin(ctx context.Context, tx pgx.Tx, id string) (run *loadRun, k
 
 // hide makes a hidden session, unless there is one of that id already. It is
 // committed at once, since the crew must be able to lock its row.
-func (l *load) hide(ctx context.Context, id string) (session int32, err error) {
+func (l *bulkLoad) hide(ctx context.Context, id string) (session int32, err error) {
 	err = l.store.pool.QueryRow(ctx, hiddenSessionSQL, id).Scan(&session)
 	if err != nil && err != pgx.ErrNoRows {
 		return 0, fmt.Errorf("hide session: %w", err)
@@ -306,7 +306,7 @@ func (l *load) hide(ctx context.Context, id string) (session int32, err error) {
 
 // copy stores one chunk in a transaction of its own. It need not wait for the
 // disk: the leader's commit comes later in the log and does.
-func (l *load) copy(ctx context.Context, job loadJob) error {
+func (l *bulkLoad) copy(ctx context.Context, job loadJob) error {
 	g := job.group
 	g.stamp(job.session, job.batch)
 	var err error
@@ -338,7 +338,7 @@ func (l *load) copy(ctx context.Context, job loadJob) error {
 const abandonPatience = 5 * time.Second
 
 // abandon removes what was loaded and never appeared.
-func (l *load) abandon(ctx context.Context) {
+func (l *bulkLoad) abandon(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonPatience)
 	defer cancel()
 	if _, err := l.store.PurgeDeleted(ctx); err != nil {

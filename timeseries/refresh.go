@@ -77,35 +77,16 @@ func (s *Store) RunRefresher(ctx context.Context, opt RefreshOptions) {
 		case <-time.After(wait):
 		}
 		if err == nil && !result.More {
-			s.giveWay(ctx, mostPatience-wait-2*result.Took)
+			s.uploads.Yield(ctx, mostPatience-wait-2*result.Took)
 		}
 	}
 }
 
 // mostPatience bounds how long a commit may wait for its refresh to be done,
-// with what that takes itself. The rollups promise 5 s.
+// with what that takes itself. The rollups promise 5 s. Until then uploads go
+// first: a burst is stored sooner when no refresh competes with it, and charts
+// read from the records meanwhile what the rollups lack.
 const mostPatience = 2500 * time.Millisecond
-
-// giveWay waits while uploads are at work here most of the time, but no longer
-// than patience: a burst is stored sooner when no refresh competes with it, and
-// charts read from the records meanwhile what the rollups lack.
-func (s *Store) giveWay(ctx context.Context, patience time.Duration) {
-	const glance = 100 * time.Millisecond
-	ticker := time.NewTicker(glance)
-	defer ticker.Stop()
-	for before, end := s.UploadTime(), time.Now().Add(patience); time.Now().Before(end); {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		now := s.UploadTime()
-		if now-before < glance/2 {
-			return
-		}
-		before = now
-	}
-}
 
 // Refresh brings the rollups and summaries up to what is committed now, and no
 // more than the ranges that changed. It may be stopped at any moment: what was

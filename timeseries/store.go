@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/load"
 )
 
 // Options tune a Store. The zero value is fit for use.
@@ -20,6 +22,9 @@ type Options struct {
 	OnCommit func(sessionIDs ...string)
 	// OnIngest is told of every upload that was committed. Nil is no call.
 	OnIngest func(IngestStats)
+	// Uploads counts the uploads that are being stored, for those who work
+	// beside them. Nil makes one that the Store alone knows.
+	Uploads *load.Uploads
 }
 
 // IngestStats is what an upload cost.
@@ -40,12 +45,12 @@ type Store struct {
 	onCommit func(sessionIDs ...string)
 	onIngest func(IngestStats)
 	catalog  catalogCache
-	uploads  uploadMeter
+	uploads  *load.Uploads
 }
 
 // New makes a Store on a migrated database.
 func New(pool *pgxpool.Pool, opt Options) *Store {
-	s := &Store{pool: pool, log: opt.Logger, now: opt.Now, onCommit: opt.OnCommit, onIngest: opt.OnIngest}
+	s := &Store{pool: pool, log: opt.Logger, now: opt.Now, onCommit: opt.OnCommit, onIngest: opt.OnIngest, uploads: opt.Uploads}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -57,6 +62,9 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	}
 	if s.onIngest == nil {
 		s.onIngest = func(IngestStats) {}
+	}
+	if s.uploads == nil {
+		s.uploads = new(load.Uploads)
 	}
 	return s
 }

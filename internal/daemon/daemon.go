@@ -22,6 +22,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/dashboard"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/realtime"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -125,7 +126,10 @@ func (d *Daemon) closePools() {
 func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.metrics = newMetrics(d.config.Version)
 	d.Hub = realtime.NewHub(timeseries.NewDeltas(d.pool), realtime.HubOptions{Tick: d.config.Tick, Log: d.log})
-	d.Store = timeseries.New(d.pool, timeseries.Options{Logger: d.log, OnCommit: d.Hub.WakeSessions, OnIngest: d.metrics.observeIngest})
+	uploads := new(load.Uploads)
+	d.Store = timeseries.New(d.pool, timeseries.Options{
+		Logger: d.log, OnCommit: d.Hub.WakeSessions, OnIngest: d.metrics.observeIngest, Uploads: uploads,
+	})
 	d.Auth = auth.New(d.pool, d.authOptions())
 	if d.config.AdminEmail != "" && d.config.AdminPassword != "" {
 		made, err := d.Auth.Bootstrap(ctx, d.config.AdminEmail, d.config.AdminPassword)
@@ -141,7 +145,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 		Policy:      api.LivePolicy{Store: d.Store, Auth: d.Auth},
 		Credential:  api.LiveCredential,
 		CheckOrigin: func(r *http.Request) bool { return realtime.SameOrigin(r) || origins.Allows(r.Header.Get("Origin")) },
-		Compression: true, Uploads: d.Store.UploadTime, OnDelta: d.metrics.observeLag, Log: d.log,
+		Compression: true, Uploads: uploads, OnDelta: d.metrics.observeLag, Log: d.log,
 	})
 	if err := d.openRelay(); err != nil {
 		return nil, err

@@ -1,0 +1,16 @@
+// Package load keeps uploads ahead of everything that can wait.
+//
+// The rule: records come in first. A Gate bounds how many uploads are stored at
+// once, and how much memory they take. Uploads knows how many are being stored;
+// whatever runs beside them asks it before it takes the machine:
+//
+//	upload ──► Gate.Enter ──► Uploads.Begin ──► COPY ──► end ──► leave
+//	                                │
+//	        AtOnce, Busy ◄──────────┴──────────► Rest, Yield
+//	        fan-out: half of its writers,        rollups: Yield before a
+//	        and a Rest after each round          refresh that can wait
+//
+// Everything here is safe for concurrent use and knows this process alone: the
+// uploads that other instances store are at work on other machines, except for
+// the database's part.
+package load

@@ -1,0 +1,52 @@
+package load
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// patience is how long an upload waits for others before it is turned away.
+const patience = 10 * time.Second
+
+// Gate bounds the uploads that are stored at once.
+type Gate struct {
+	places, bytes *semaphore.Weighted
+	limit         int64
+}
+
+// NewGate lets that many uploads in at once, which together take that many bytes.
+func NewGate(uploads int, bytes int64) *Gate {
+	return &Gate{places: semaphore.NewWeighted(int64(uploads)), bytes: semaphore.NewWeighted(bytes), limit: bytes}
+}
+
+// Enter waits until an upload of so many bytes may be stored; one larger than
+// the gate waits until it is alone. The caller calls leave when the upload is
+// stored. An upload that waited 10 s is turned away: an Unavailable fault that
+// says when to try again.
+func (g *Gate) Enter(ctx context.Context, bytes int64) (leave func(), err error) {
+	bytes = min(bytes, g.limit)
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if g.places.Acquire(waiting, 1) != nil {
+		return nil, turnedAway(ctx)
+	}
+	if g.bytes.Acquire(waiting, bytes) != nil {
+		g.places.Release(1)
+		return nil, turnedAway(ctx)
+	}
+	return func() {
+		g.bytes.Release(bytes)
+		g.places.Release(1)
+	}, nil
+}
+
+func turnedAway(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return &fault.Error{Kind: fault.Unavailable, Message: "too many uploads at once; try again", RetryAfter: time.Second}
+}

@@ -1,0 +1,85 @@
+package load
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+)
+
+// memory is how long ago an upload counts about a third.
+const memory = 300 * time.Millisecond
+
+// Uploads knows how many uploads are being stored. The zero value knows none.
+type Uploads struct {
+	mu      sync.Mutex
+	running int
+	mean    float64 // of running over the last moments, as of at
+	at      time.Time
+}
+
+// Begin counts one more upload until end is called, once.
+func (u *Uploads) Begin() (end func()) {
+	u.change(1)
+	return func() { u.change(-1) }
+}
+
+func (u *Uploads) change(by int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.settle()
+	u.running += by
+}
+
+// settle lets the mean follow what has run since it was last asked for: exactly,
+// since running is constant in between. u.mu is held.
+func (u *Uploads) settle() {
+	now := time.Now()
+	u.mean += (float64(u.running) - u.mean) * (1 - math.Exp(-float64(now.Sub(u.at))/float64(memory)))
+	u.at = now
+}
+
+// AtOnce is how many uploads are stored at once, on the average of the last 300 ms.
+func (u *Uploads) AtOnce() float64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.settle()
+	return u.mean
+}
+
+// Busy reports whether uploads are at work most of the time: work beside them
+// should then take half of the machine at most.
+func (u *Uploads) Busy() bool { return u.AtOnce() > 0.5 }
+
+const (
+	// restShare is how many times as long as it took, work rests while one
+	// upload after the other is stored. Measured with a thousand screens of a
+	// 50 Hz car on two processors: less takes ingest more than a tenth of its
+	// rate, more is seen on the screens.
+	restShare = 6
+	// longestRest bounds how late that makes a record.
+	longestRest = 100 * time.Millisecond
+)
+
+// Rest is how long work that took that long should pause before it goes on. It
+// grows with the square of the uploads, so that the few of a quiet day cost
+// nothing.
+func (u *Uploads) Rest(took time.Duration) time.Duration {
+	busy := u.AtOnce()
+	return min(time.Duration(float64(took)*restShare*busy*busy), longestRest)
+}
+
+// Yield waits until uploads are not Busy, but no longer than patience, or until
+// ctx ends. It looks ten times a second.
+func (u *Uploads) Yield(ctx context.Context, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for ctx.Err() == nil && u.Busy() {
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+}
