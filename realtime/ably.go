@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/retry"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
@@ -86,7 +87,8 @@ func (a *AblyRelay) Run(ctx context.Context) error {
 	if err := r.sub.Watch(ctx, schema.TopicLive); err != nil {
 		return err
 	}
-	pause, failing, first := time.Duration(0), false, true
+	backoff := retry.Backoff(250*time.Millisecond, 30*time.Second)
+	failing, first := false, true
 	for {
 		err := r.step(ctx, first)
 		switch {
@@ -97,17 +99,17 @@ func (a *AblyRelay) Run(ctx context.Context) error {
 				a.opt.Log.Warn("cannot relay to Ably; trying again", "error", err)
 			}
 			failing = true
-			pause = min(max(2*pause, 250*time.Millisecond), 30*time.Second)
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-time.After(pause):
+			case <-time.After(backoff.NextBackOff()):
 			}
 			continue
 		case failing:
 			a.opt.Log.Info("relaying to Ably again")
 		}
-		pause, failing, first = 0, false, false
+		backoff.Reset()
+		failing, first = false, false
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

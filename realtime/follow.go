@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
 // Follower is a client of the live stream: it watches one session, reconnects
@@ -30,7 +31,7 @@ var ErrRefused = errors.New("the server refuses")
 
 // Run follows until ctx ends or Message fails.
 func (f *Follower) Run(ctx context.Context) error {
-	pause := 100 * time.Millisecond
+	backoff := retry.Backoff(100*time.Millisecond, 5*time.Second)
 	for {
 		connected, err := f.once(ctx)
 		if ctx.Err() != nil {
@@ -43,14 +44,13 @@ func (f *Follower) Run(ctx context.Context) error {
 			f.Down(err)
 		}
 		if connected {
-			pause = 100 * time.Millisecond
+			backoff.Reset()
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(pause/2 + rand.N(pause)):
+		case <-time.After(backoff.NextBackOff()):
 		}
-		pause = min(2*pause, 5*time.Second)
 	}
 }
 

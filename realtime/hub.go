@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/retry"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
@@ -99,7 +99,7 @@ func (h *Hub) Run(ctx context.Context) {
 	defer close(h.done)
 	timer := time.NewTimer(h.opt.Tick)
 	defer timer.Stop()
-	backOff := time.Duration(0)
+	backoff := retry.Backoff(h.opt.Tick, h.opt.MaxBackOff)
 	for {
 		names := h.names()
 		if len(names) == 0 { // nobody watches: sleep until somebody does
@@ -117,10 +117,9 @@ func (h *Hub) Run(ctx context.Context) {
 		}
 		pause, kick := h.opt.Tick-time.Since(started), h.kick
 		if err == nil {
-			backOff = 0
+			backoff.Reset()
 		} else {
-			backOff = min(max(2*backOff, h.opt.Tick), h.opt.MaxBackOff)
-			pause = backOff/2 + rand.N(backOff/2+1)
+			pause = backoff.NextBackOff()
 			kick = nil // a failing database is not asked more often because of new watchers
 		}
 		timer.Reset(max(pause, 0))

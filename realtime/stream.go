@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/load"
+	"github.com/ecovolt/telemetryd/internal/retry"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
@@ -171,22 +172,21 @@ const readTimeout = 10 * time.Second
 func (st *Stream) deliver(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	var failed int
+	backoff := retry.Backoff(100*time.Millisecond, 2*time.Second)
+	failed := false
 	for {
-		var retry <-chan time.Time
+		var again <-chan time.Time
 		var due time.Time
-		if failed > 0 {
-			due = time.Now().Add(min(50*time.Millisecond<<min(failed, 6), 2*time.Second))
+		kick := st.kick
+		if failed {
+			due = time.Now().Add(backoff.NextBackOff())
+			kick = nil
 		} else {
 			due = st.flushDue(time.Now())
 		}
 		if !due.IsZero() {
 			timer.Reset(time.Until(due))
-			retry = timer.C
-		}
-		kick := st.kick
-		if failed > 0 {
-			kick = nil
+			again = timer.C
 		}
 		var begun time.Time
 		select {
@@ -196,17 +196,18 @@ func (st *Stream) deliver(ctx context.Context) {
 			begun = time.Now()
 			st.note(ctx, st.sub.Changed())
 		case <-kick:
-		case <-retry:
+		case <-again:
 		}
 		if err := st.read(ctx); err != nil {
 			if ctx.Err() != nil {
 				return
 			}
-			failed++
+			failed = true
 			st.log.Debug("new records could not be read", "error", err)
 			continue
 		}
-		failed = 0
+		failed = false
+		backoff.Reset()
 		if !begun.IsZero() {
 			st.breathe(ctx, begun)
 		}

@@ -3,11 +3,11 @@ package realtime
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/retry"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
@@ -90,7 +90,7 @@ func (s *subscription) start() {
 // run brings the subscription to where the feed is. While the database is
 // away it keeps trying: the client was told, and nothing is lost by waiting.
 func (s *subscription) run(ctx context.Context) {
-	pause := 100 * time.Millisecond
+	backoff := retry.Backoff(100*time.Millisecond, 2*time.Second)
 	for {
 		err := s.attempt(ctx)
 		if err == nil || ctx.Err() != nil {
@@ -104,9 +104,8 @@ func (s *subscription) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pause/2 + rand.N(pause)):
+		case <-time.After(backoff.NextBackOff()):
 		}
-		pause = min(2*pause, 2*time.Second)
 	}
 }
 

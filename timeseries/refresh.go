@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
 // refreshLock is the advisory lock of the instance that refreshes.
@@ -50,7 +52,7 @@ func (s *Store) RunRefresher(ctx context.Context, opt RefreshOptions) {
 	if every <= 0 {
 		every = time.Second
 	}
-	failures := 0
+	backoff := retry.Backoff(every, 30*time.Second)
 	for {
 		wait := every
 		result, err := s.Refresh(ctx, opt)
@@ -58,11 +60,10 @@ func (s *Store) RunRefresher(ctx context.Context, opt RefreshOptions) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			failures++
-			wait = min(every<<min(failures, 5), 30*time.Second)
+			wait = backoff.NextBackOff()
 			s.log.Error("refreshing rollups failed", slog.Any("error", err), slog.Duration("retry_in", wait))
 		default:
-			failures = 0
+			backoff.Reset()
 			if result.More {
 				wait = 0
 			}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
 // content is what a query answered. It is shared by all who asked the same,
@@ -160,7 +161,7 @@ func (l *live) run(ctx context.Context) {
 	defer sub.Close()
 	var (
 		broken  time.Time // since when runs break; zero while they do not
-		backOff time.Duration
+		backoff = retry.Backoff(retryFirst, retryMost)
 		timer   = time.NewTimer(0)
 	)
 	<-timer.C
@@ -195,14 +196,14 @@ func (l *live) run(ctx context.Context) {
 			if broken.IsZero() {
 				broken = begun
 			}
-			backOff = min(max(2*backOff, retryFirst), retryMost)
-			pause, timed = backOff, true
+			pause, timed = backoff.NextBackOff(), true
 			hopeful := got.failed.transient && (time.Since(broken) < patience || !l.awaited(l.latest.Load()))
 			if !hopeful {
 				l.publish(got, start)
 			}
 		} else {
-			broken, backOff = time.Time{}, 0
+			broken = time.Time{}
+			backoff.Reset()
 			sub.Set(slices.Compact(slices.Sorted(slices.Values(topics))))
 			l.publish(got, start)
 		}

@@ -30,6 +30,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
 const (
@@ -308,8 +310,8 @@ func (s *Server) supervise() {
 
 // relaunch tries until the server runs, or until its owner gives it up.
 func (s *Server) relaunch() error {
-	const longest = 30 * time.Second
-	for wait := time.Second; ; wait = min(2*wait, longest) {
+	backoff := retry.Backoff(time.Second, 30*time.Second)
+	for {
 		// A wrapper may die alone and leave the server behind.
 		if running := s.cluster.running(); running != nil && s.ping(s.life) == nil {
 			s.setProcess(running)
@@ -322,6 +324,7 @@ func (s *Server) relaunch() error {
 		if s.life.Err() != nil {
 			return s.life.Err()
 		}
+		wait := backoff.NextBackOff()
 		s.logger.Error("the database server does not start", "error", err, "next_try_in", wait)
 		if err := pause(s.life, wait); err != nil {
 			return err
