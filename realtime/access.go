@@ -145,11 +145,11 @@ func (p *peer) review(ctx context.Context) {
 	token, topics := p.token, p.viewer.Topics
 	p.mu.Unlock()
 	if err := p.signIn(p.ctx, token); err != nil {
-		refused := fault.As(err)
-		if refused == nil || refused.Kind == fault.Internal || refused.Kind == fault.Unavailable {
+		refused := fault.Refusal(err)
+		if refused == nil {
 			return
 		}
-		p.send(ServerMessage{Type: "error", Code: codeOf(refused), Message: refused.Error()})
+		p.send(ServerMessage{Type: "error", Code: refused.LiveCode(), Message: refused.Error()})
 		if err := p.signIn(p.ctx, ""); err != nil {
 			p.close(closeRefused)
 			return
@@ -176,7 +176,7 @@ func (p *peer) review(ctx context.Context) {
 			p.mu.Unlock()
 			continue
 		}
-		if refused := fault.As(err); refused != nil && refused.Kind != fault.Internal && refused.Kind != fault.Unavailable {
+		if refused := fault.Refusal(err); refused != nil {
 			p.revoke(s, refused)
 		}
 	}
@@ -193,5 +193,5 @@ func (p *peer) revoke(s *subscription, why *fault.Error) {
 	p.drop(s)
 	p.mu.Unlock()
 	p.stream.release(s)
-	p.send(ServerMessage{Type: "revoked", Session: s.session, Code: codeOf(why), Message: why.Error()})
+	p.send(ServerMessage{Type: "revoked", Session: s.session, Code: why.LiveCode(), Message: why.Error()})
 }

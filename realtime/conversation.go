@@ -76,8 +76,8 @@ func (p *peer) authenticate(r request) {
 	err := p.stream.greet(p.ctx, p, r.Token)
 	if err != nil {
 		code, message := codeUnavailable, "the database does not answer"
-		if refused := fault.As(err); refused != nil && refused.Kind != fault.Internal {
-			code, message = codeOf(refused), refused.Error()
+		if refused := fault.Refusal(err); refused != nil {
+			code, message = refused.LiveCode(), refused.Error()
 		}
 		p.send(ServerMessage{Type: "error", ID: r.ID, Code: code, Message: message})
 		return

@@ -41,18 +41,13 @@ func problem(w http.ResponseWriter, status int, code, message string) {
 
 // refusal answers a request whose credential the policy does not take.
 func refusal(w http.ResponseWriter, err error) {
-	refused := fault.As(err)
-	switch {
-	case refused == nil, refused.Kind == fault.Internal, refused.Kind == fault.Unavailable:
+	refused := fault.Refusal(err)
+	if refused == nil {
 		w.Header().Set("Retry-After", "1")
 		problem(w, http.StatusServiceUnavailable, codeUnavailable, "the database does not answer")
-	case refused.Kind == fault.Unauthenticated:
-		problem(w, http.StatusUnauthorized, codeOf(refused), refused.Error())
-	case refused.Kind == fault.RateLimited:
-		problem(w, http.StatusTooManyRequests, codeOf(refused), refused.Error())
-	default:
-		problem(w, http.StatusForbidden, codeOf(refused), refused.Error())
+		return
 	}
+	problem(w, refused.Kind.Status(), refused.LiveCode(), refused.Error())
 }
 
 // SameOrigin admits requests that no page sent, and those of our own pages.

@@ -96,7 +96,7 @@ func (s *subscription) run(ctx context.Context) {
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if refused := fault.As(err); refused != nil && refused.Kind != fault.Internal && refused.Kind != fault.Unavailable {
+		if refused := fault.Refusal(err); refused != nil {
 			s.refuse(refused)
 			return
 		}
@@ -111,7 +111,7 @@ func (s *subscription) run(ctx context.Context) {
 
 func (s *subscription) refuse(err *fault.Error) {
 	s.peer.mu.Lock()
-	answer := ServerMessage{Type: "error", ID: s.id, Session: s.session, Code: codeOf(err), Message: err.Error()}
+	answer := ServerMessage{Type: "error", ID: s.id, Session: s.session, Code: err.LiveCode(), Message: err.Error()}
 	if s.peer.subs[s.session] == s {
 		delete(s.peer.subs, s.session)
 	}
@@ -119,24 +119,6 @@ func (s *subscription) refuse(err *fault.Error) {
 	s.peer.mu.Unlock()
 	s.peer.stream.release(s)
 	s.peer.send(answer)
-}
-
-// codeOf names a refusal.
-func codeOf(err *fault.Error) string {
-	if err.Code != "" {
-		return err.Code
-	}
-	switch err.Kind {
-	case fault.Unauthenticated:
-		return "UNAUTHENTICATED"
-	case fault.Forbidden:
-		return "FORBIDDEN"
-	case fault.NotFound:
-		return "NOT_FOUND"
-	case fault.RateLimited:
-		return codeLimit
-	}
-	return codeInvalid
 }
 
 func (s *subscription) position() timeseries.Position {

@@ -1,58 +1,14 @@
-// Package fault holds the one error type that every layer speaks.
-//
-// A service returns a *Error (or wraps one); the api package turns it into an
-// HTTP problem or a function error in a single place. Anything that is not a
-// *Error is an internal failure: its text is logged and never shown.
 package fault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
+
+	schema "github.com/ecovolt/telemetryd/sql"
 )
-
-// Kind says what sort of failure happened. It decides the HTTP status.
-type Kind int
-
-// The kinds, with their HTTP status.
-const (
-	Internal        Kind = iota // 500: ours; details go to the log only
-	Invalid                     // 400: the caller's input is wrong
-	Unauthenticated             // 401: no credential, or a bad one
-	Forbidden                   // 403: known caller, not allowed
-	NotFound                    // 404
-	Conflict                    // 409: the state does not permit it
-	TooLarge                    // 413: over a size limit
-	Unsupported                 // 415: media type or encoding not known
-	RateLimited                 // 429: see RetryAfter
-	Unavailable                 // 503: overloaded or the database is away; see RetryAfter
-)
-
-// Status is the HTTP status of an answer that tells of the failure.
-func (k Kind) Status() int {
-	switch k {
-	case Invalid:
-		return http.StatusBadRequest
-	case Unauthenticated:
-		return http.StatusUnauthorized
-	case Forbidden:
-		return http.StatusForbidden
-	case NotFound:
-		return http.StatusNotFound
-	case Conflict:
-		return http.StatusConflict
-	case TooLarge:
-		return http.StatusRequestEntityTooLarge
-	case Unsupported:
-		return http.StatusUnsupportedMediaType
-	case RateLimited:
-		return http.StatusTooManyRequests
-	case Unavailable:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusInternalServerError
-}
 
 // Problem is one thing that is wrong with the input.
 type Problem struct {
@@ -85,7 +41,7 @@ type Error struct {
 	Message    string         // for people; never holds secrets
 	Data       map[string]any // further members of errorData
 	Problems   []Problem      // per-record or per-field details
-	RetryAfter time.Duration  // how long to wait, for RateLimited and Unavailable
+	RetryAfter time.Duration  // how long to wait; 0 is what the kind says, see Wait
 	Err        error          // the cause, for the log only
 }
 
@@ -98,6 +54,23 @@ func (e *Error) Error() string {
 		return e.Problems[0].String()
 	}
 	return e.Message + ": " + e.Problems[0].String()
+}
+
+// Wait is how long the caller is asked to wait before the next attempt, or 0
+// where another one would fail alike.
+func (e *Error) Wait() time.Duration {
+	if e.RetryAfter > 0 {
+		return e.RetryAfter
+	}
+	return kinds[e.Kind].retry
+}
+
+// LiveCode names the failure to clients of the live stream.
+func (e *Error) LiveCode() string {
+	if e.Code != "" {
+		return e.Code
+	}
+	return kinds[e.Kind].live
 }
 
 // Unwrap gives the cause to errors.Is and errors.As.
@@ -122,6 +95,34 @@ func Field(field, format string, args ...any) *Error {
 func As(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}
+
+// Explain gives what a caller may see of any error: the *Error inside it, or
+// else Unavailable where the database is away or the time ran out, TooLarge for
+// a body beyond http.MaxBytesReader's limit, and Internal without details.
+func Explain(err error) *Error {
+	if e := As(err); e != nil {
+		return e
+	}
+	var big *http.MaxBytesError
+	switch {
+	case errors.As(err, &big):
+		return New(TooLarge, "the body is larger than %d bytes", big.Limit)
+	case schema.Away(err):
+		return &Error{Kind: Unavailable, Message: "the database does not answer; try again", Err: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Error{Kind: Unavailable, Message: "the request took too long", Err: err}
+	}
+	return &Error{Kind: Internal, Message: "something went wrong on the server", Err: err}
+}
+
+// Refusal gives the *Error by which the caller was refused, or nil where the
+// failure is ours, so that the same call may succeed later.
+func Refusal(err error) *Error {
+	if e := As(err); e != nil && e.Kind != Internal && e.Kind != Unavailable {
 		return e
 	}
 	return nil
