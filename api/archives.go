@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 // archiveRoutes serve the files that the archives functions name. The name is
@@ -25,7 +26,7 @@ func (s *server) getArchiveFile(r *Request) error {
 	// Whoever has the name may read the file, from a page of any origin.
 	header.Set("Access-Control-Allow-Origin", "*")
 	header.Del("Vary")
-	if r.GetHeader("If-None-Match") == etag {
+	if httpx.Matches(r.Request, etag) {
 		header.Set("ETag", etag)
 		r.Status(http.StatusNotModified)
 		return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 func (s *server) authRoutes() []Route {
@@ -43,7 +44,7 @@ func (s *server) signUp(r *Request) error {
 		Name          string    `json:"name"`
 		RequestedRole auth.Role `json:"requested_role"`
 	}
-	if err := readBody(r, &in); err != nil {
+	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
 		return err
 	}
 	switch in.RequestedRole {
@@ -65,7 +66,7 @@ func (s *server) signIn(r *Request) error {
 		Password string `json:"password"`
 		Remember bool   `json:"remember"`
 	}
-	if err := readBody(r, &in); err != nil {
+	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
 		return err
 	}
 	ctx := r.Request.Context()
@@ -77,11 +78,23 @@ func (s *server) signIn(r *Request) error {
 
 func (s *server) signOut(r *Request) error {
 	ctx := r.Request.Context()
-	token := credentials(r.GetHeader("Authorization")).Token
+	token := credentials(r).Token
 	if err := s.Auth.SignOut(ctx, token, auth.ClientAddress(ctx)); err != nil {
 		return err
 	}
 	return answer(r, http.StatusNoContent, nil)
+}
+
+// answer sends a JSON answer that nobody may keep a copy of.
+func answer(r *Request, status int, body any) error {
+	r.Header("Cache-Control", "no-store")
+	if body == nil {
+		r.Status(status)
+		r.Writer.WriteHeaderNow()
+		return nil
+	}
+	r.JSON(status, body)
+	return nil
 }
 
 // sessionAnswer is the caller's bearer session and who they are.
@@ -94,7 +107,7 @@ type sessionAnswer struct {
 
 func (s *server) currentSession(r *Request) error {
 	ctx := r.Request.Context()
-	session, err := s.Auth.VerifySession(ctx, credentials(r.GetHeader("Authorization")).Token)
+	session, err := s.Auth.VerifySession(ctx, credentials(r).Token)
 	if err != nil {
 		return err
 	}
@@ -115,7 +128,7 @@ func (s *server) changePassword(r *Request) error {
 		Current string `json:"current_password"`
 		New     string `json:"new_password"`
 	}
-	if err := readBody(r, &in); err != nil {
+	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
 		return err
 	}
 	ctx := r.Request.Context()

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
@@ -46,7 +47,7 @@ func (s *server) listFields(r *Request) error {
 	body, tag := fieldList()
 	r.Header("Cache-Control", "public, max-age=300")
 	r.Header("ETag", tag)
-	if r.GetHeader("If-None-Match") == tag {
+	if httpx.Matches(r.Request, tag) {
 		r.Status(http.StatusNotModified)
 		r.Writer.WriteHeaderNow()
 		return nil

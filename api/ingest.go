@@ -1,7 +1,6 @@
 package api
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -9,15 +8,11 @@ import (
 	"mime"
 	"net/http"
 	"os"
-	"strings"
-	"sync"
-	"time"
 	"unicode/utf8"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
@@ -34,9 +29,6 @@ type ingestAnswer struct {
 	Sessions      []timeseries.SessionResult `json:"sessions"`
 	Problems      []fault.Problem            `json:"problems,omitempty"`
 }
-
-// stall is the longest silence of a client in the middle of its body.
-const stall = 30 * time.Second
 
 func (s *server) ingest(r *Request) error {
 	opt, ingest, err := ingestOptions(r)
@@ -117,77 +109,26 @@ const (
 	expansion = 16
 )
 
-// body gives the decoded body. Its size and the client's silences are bounded.
+// body returns the decoded body. Its size and the client's silences are bounded.
 func (s *server) body(r *Request) (*boundedBody, error) {
-	client := &patientReader{src: r.Request.Body, control: http.NewResponseController(r.Writer)}
-	raw := newSpool(client, s.Config.MaxUpload, os.TempDir(), s.spoolMemory, client.stop)
-	body := &boundedBody{spool: raw, src: raw, left: s.Config.MaxUpload, limit: s.Config.MaxUpload, close: func() {}}
-	switch encoding := strings.ToLower(strings.TrimSpace(r.GetHeader("Content-Encoding"))); encoding {
-	case "", "identity":
-		body.plain = true
-	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(raw)
-		if err != nil {
-			raw.Close()
-			return nil, encodingFault(err)
-		}
-		body.src = z
-	case "zstd":
-		z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20))
-		if err != nil {
-			raw.Close()
-			return nil, encodingFault(err)
-		}
-		body.src, body.close = z, z.Close
-	default:
+	client := httpx.NewBody(r.Writer, r.Request)
+	raw := newSpool(client, s.Config.MaxUpload, os.TempDir(), s.spoolMemory, client.Stop)
+	encoding := r.GetHeader("Content-Encoding")
+	decoded, err := httpx.Decode(raw, encoding)
+	if err != nil {
 		raw.Close()
-		return nil, fault.New(fault.Unsupported, "the Content-Encoding must be gzip or zstd")
+		return nil, encodingFault(err)
 	}
-	return body, nil
-}
-
-// patientReader gives the client a new deadline for each piece of the body, so
-// that a long upload may take its time and a silent one may not.
-type patientReader struct {
-	src     io.Reader
-	control *http.ResponseController
-	mu      sync.Mutex
-	stopped bool
-}
-
-func (p *patientReader) Read(b []byte) (int, error) {
-	p.mu.Lock()
-	if p.stopped {
-		p.mu.Unlock()
-		return 0, os.ErrDeadlineExceeded
-	}
-	_ = p.control.SetReadDeadline(time.Now().Add(stall)) // not every writer can; then there is none
-	p.mu.Unlock()
-	n, err := p.src.Read(b)
-	if err == io.EOF {
-		// The server goes on reading to learn whether the client has left. That
-		// must not time out while the records are stored.
-		_ = p.control.SetReadDeadline(time.Time{})
-	}
-	return n, err
-}
-
-// stop ends reading, also a read that waits for the client.
-func (p *patientReader) stop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stopped = true
-	_ = p.control.SetReadDeadline(time.Now())
+	return &boundedBody{spool: raw, src: decoded, plain: encoding == "", left: s.Config.MaxUpload, limit: s.Config.MaxUpload}, nil
 }
 
 // boundedBody ends a body that is decoded to more than its limit, and explains
 // failures of the decoder.
 type boundedBody struct {
 	spool       *spool
-	src         io.Reader // spool, decoded
-	plain       bool      // src is spool
+	src         io.ReadCloser // spool, decoded
+	plain       bool          // src is spool
 	left, limit int64
-	close       func()
 }
 
 // weight is about how much memory storing the body takes.
@@ -210,13 +151,13 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 }
 
 func (b *boundedBody) Close() error {
-	b.close()
+	b.src.Close()
 	return b.spool.Close()
 }
 
 func encodingFault(err error) error {
 	var big *http.MaxBytesError
-	if errors.As(err, &big) || errors.Is(err, errClientGone) || fault.As(err) != nil {
+	if errors.As(err, &big) || errors.Is(err, httpx.ErrClientGone) || fault.As(err) != nil {
 		return err
 	}
 	reason := err.Error()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 func (s *server) keyRoutes() []Route {
@@ -69,7 +70,7 @@ func (s *server) createKey(r *Request) error {
 		Scope  auth.Scope `json:"scope"`
 		ValidS float64    `json:"valid_s"` // how long it is valid, seconds; 0 or absent: for ever
 	}
-	if err := readBody(r, &in); err != nil {
+	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
 		return err
 	}
 	valid, err := seconds("valid_s", in.ValidS)
@@ -87,7 +88,7 @@ func (s *server) rotateKey(r *Request) error {
 	var in struct {
 		OverlapS float64 `json:"overlap_s"` // how long the old key stays valid, seconds
 	}
-	if err := readBody(r, &in); err != nil {
+	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
 		return err
 	}
 	overlap, err := seconds("overlap_s", in.OverlapS)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/api"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 func TestProtectiveHeaders(t *testing.T) {
@@ -65,7 +66,7 @@ func TestSlowBody(t *testing.T) {
 			}
 			defer conn.Close()
 			fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", request)
-			_ = conn.SetReadDeadline(time.Now().Add(api.BodyPatience + 30*time.Second))
+			_ = conn.SetReadDeadline(time.Now().Add(httpx.SmallPatience + 30*time.Second))
 			if _, err := io.Copy(io.Discard, conn); err != nil {
 				t.Errorf("the connection is not closed: %v", err)
 			}

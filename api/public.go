@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+
+	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 // publicRoutes are the endpoints that need no account: health and settings for
@@ -39,24 +42,21 @@ func (s *server) publicRoutes(engine *gin.Engine) {
 // webOrigin applies ALLOWED_WEB_ORIGINS as the function contract's section on
 // CORS has it, and answers preflights.
 func (s *server) webOrigin(c *gin.Context) {
-	allow, ok := s.origins.Match(c.GetHeader("Origin"))
-	if !ok {
-		if c.Request.Method == http.MethodGet && strings.Contains(c.Request.URL.Path, "/ably/") {
-			c.AbortWithStatusJSON(http.StatusForbidden, gin.H{"error": "Origin not allowed"})
-			return
-		}
-		c.AbortWithStatus(http.StatusForbidden)
+	if !s.public.Admit(c.Writer, c.Request) {
+		c.Abort()
 		return
 	}
-	c.Header("Access-Control-Allow-Origin", allow)
-	c.Header("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-	c.Header("Access-Control-Allow-Headers", "Content-Type, Authorization")
-	c.Header("Access-Control-Max-Age", "86400")
 	c.Header("Cache-Control", "no-store")
-	c.Header("Vary", "Origin")
-	if c.Request.Method == http.MethodOptions {
-		c.AbortWithStatus(http.StatusNoContent)
+}
+
+func refuseOrigin(w http.ResponseWriter, r *http.Request) {
+	if !strings.Contains(r.URL.Path, "/ably/") {
+		w.WriteHeader(http.StatusForbidden)
+		return
 	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(http.StatusForbidden)
+	_, _ = io.WriteString(w, `{"error":"Origin not allowed"}`)
 }
 
 func (s *server) health(c *gin.Context) {
@@ -76,21 +76,12 @@ func (s *server) readyz(c *gin.Context) {
 	c.String(http.StatusOK, "ok\n")
 }
 
-// PublicConfig is what config:getPublicConfig answers.
-func (c Config) PublicConfig() map[string]any {
-	return map[string]any{"ABLY_CHANNEL_NAME": c.AblyChannel, "ABLY_AUTH_URL": "/api/ably/token", "CONVEX_URL": c.PublicURL}
-}
-
 // publicConfig is merged over a page's own settings; its ABLY_AUTH_URL is
 // absolute, so that a page of any origin finds the token route.
 func (s *server) publicConfig(c *gin.Context) {
 	base := strings.TrimSuffix(s.Config.PublicURL, "/")
 	if base == "" {
-		scheme := "http"
-		if c.Request.TLS != nil || c.GetHeader("X-Forwarded-Proto") == "https" {
-			scheme = "https"
-		}
-		base = scheme + "://" + c.Request.Host
+		base = httpx.BaseURL(c.Request)
 	}
 	c.JSON(http.StatusOK, gin.H{"ABLY_CHANNEL_NAME": s.Config.AblyChannel, "ABLY_AUTH_URL": base + "/ably/token", "CONVEX_URL": base})
 }

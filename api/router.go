@@ -13,15 +13,13 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/ecovolt/telemetryd/api/functions"
+	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
-
-// retryAfterAway is how long clients are asked to wait for the database.
-const retryAfterAway = time.Second
 
 // Deps are what the API serves. Store, Auth and Log are needed.
 type Deps struct {
@@ -96,8 +94,10 @@ type Request struct {
 
 type server struct {
 	Deps
-	origins Origins
-	uploads *load.Gate
+	// pages and public are what pages of other origins may do with /api/v1 and
+	// with the public routes.
+	pages, public httpx.CORS
+	uploads       *load.Gate
 	// spoolMemory bounds the bytes of all uploads that are received.
 	spoolMemory *semaphore.Weighted
 	// What describes the routes is made when it is first asked for.
@@ -114,17 +114,25 @@ func New(d Deps) (http.Handler, error) {
 		d.Config.MaxIngests = 8
 	}
 	s := &server{
-		Deps: d, origins: NewOrigins(d.Config.AllowedOrigins),
-		uploads: load.NewGate(d.Config.MaxIngests, ingestMemory), spoolMemory: semaphore.NewWeighted(spoolMemory),
+		Deps: d, uploads: load.NewGate(d.Config.MaxIngests, ingestMemory), spoolMemory: semaphore.NewWeighted(spoolMemory),
+	}
+	origins := httpx.NewOrigins(d.Config.AllowedOrigins)
+	s.pages = httpx.CORS{
+		Origins: origins, Methods: "GET, POST, PUT, PATCH, DELETE, OPTIONS",
+		Headers: "Authorization, Content-Type, Content-Encoding, Idempotency-Key, If-None-Match",
+		Expose:  "ETag, Link, Retry-After, X-Next-Cursor, X-Request-Id",
+	}
+	s.public = httpx.CORS{
+		Origins: origins, Methods: "GET, POST, OPTIONS", Headers: "Content-Type, Authorization", Always: true, Refuse: refuseOrigin,
 	}
 	s.description = sync.OnceValues(func() ([]byte, error) { return json.Marshal(describe(s.Routes(), "1")) })
 	s.reference = sync.OnceValues(func() ([]byte, error) { return writeReference(s.Routes()) })
-	trusted, err := parseProxies(d.Config.TrustedProxies)
+	trusted, err := httpx.ParseProxies(d.Config.TrustedProxies)
 	if err != nil {
 		return nil, err
 	}
 	engine := s.engine()
-	return protect(trusted.noteClient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return httpx.Protect(trusted.NoteClient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.Convex != nil && s.Convex.Handles(r) {
 			s.Convex.ServeHTTP(w, r)
 			return
@@ -149,15 +157,14 @@ func (s *server) engine() *gin.Engine {
 	}
 	s.publicRoutes(engine)
 	engine.NoMethod(func(c *gin.Context) {
-		c.Header("Content-Type", "application/problem+json")
-		c.AbortWithStatusJSON(http.StatusMethodNotAllowed, problem{Type: "about:blank", Title: "Method Not Allowed", Status: http.StatusMethodNotAllowed})
+		httpx.WriteProblem(c.Writer, httpx.Problem{Status: http.StatusMethodNotAllowed})
 	})
 	engine.NoRoute(func(c *gin.Context) {
 		if s.Page != nil && !strings.HasPrefix(c.Request.URL.Path, "/api/") {
 			s.Page.ServeHTTP(c.Writer, c.Request)
 			return
 		}
-		writeError(c, s.Log, fault.New(fault.NotFound, "there is nothing at %s", c.Request.URL.Path))
+		s.fail(c, fault.New(fault.NotFound, "there is nothing at %s", c.Request.URL.Path))
 	})
 	return engine
 }
@@ -188,65 +195,66 @@ func (s *server) handle(route Route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		r := &Request{Context: c}
 		if err := s.admit(r, route.Action, ofSession); err != nil {
-			writeError(c, s.Log, err)
+			s.fail(c, err)
 			return
 		}
 		if err := route.Handle(r); err != nil {
-			writeError(c, s.Log, err)
+			s.fail(c, err)
 		}
 	}
 }
 
 func (s *server) admit(r *Request, action auth.Action, ofSession bool) error {
 	ctx := r.Request.Context()
-	principal, err := s.Auth.Resolve(ctx, credentials(r.GetHeader("Authorization")))
+	principal, err := s.Auth.Resolve(ctx, credentials(r))
 	if err != nil {
 		return err
 	}
 	r.Principal = principal
 	if ofSession {
-		r.Session, err = s.Store.Session(ctx, r.Param("id"))
-		if err != nil {
-			return err
-		}
+		r.Session, err = s.admitSession(r, r.Param("id"), action)
+		return err
 	}
-	r.Decision = auth.Allow(principal, action, functions.Age(r.Session))
+	r.Decision = auth.Allow(principal, action, auth.SessionAge{})
 	if !r.Decision.Allowed {
 		return r.Decision.Err
-	}
-	if ofSession && r.Session == nil {
-		return timeseries.NoSession(r.Param("id"))
 	}
 	return nil
 }
 
-// credentials reads the Authorization header: "Bearer" carries a session token
-// or a deploy key, "Convex" a deploy key, as Convex clients send it.
-func credentials(header string) auth.Credentials {
-	scheme, value, _ := strings.Cut(header, " ")
-	value = strings.TrimSpace(value)
-	switch strings.ToLower(scheme) {
-	case "bearer":
-		if auth.WellFormedToken(value) {
-			return auth.Credentials{Token: value}
-		}
-		return auth.Credentials{Key: value}
-	case "convex":
-		return auth.Credentials{Key: value}
+// admitSession applies the rule of an action to a session, and returns it.
+func (s *server) admitSession(r *Request, id string, action auth.Action) (*timeseries.Session, error) {
+	session, decision, err := access.Session(r.Request.Context(), s.Store, r.Principal, action, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case !decision.Allowed:
+		return nil, decision.Err
+	case session == nil:
+		return nil, timeseries.NoSession(id)
 	}
-	return auth.Credentials{}
+	return session, nil
 }
 
-const requestIDKey = "request_id"
+// credentials are what a request brings to sign in with. A scheme that is not
+// ours is nobody's.
+func credentials(r *Request) auth.Credentials {
+	c, _ := httpx.Credentials(r.GetHeader("Authorization"))
+	return c
+}
+
+// fail answers a request with what went wrong.
+func (s *server) fail(c *gin.Context, err error) {
+	c.Abort()
+	httpx.Fail(c.Writer, c.Request, s.Log, c.FullPath(), c.Writer.Written(), err)
+}
 
 // identify gives each request an id that its log lines and errors carry.
 func (s *server) identify(c *gin.Context) {
-	id := uuid.NewString()
-	c.Set(requestIDKey, id)
-	c.Header("X-Request-Id", id)
+	c.Header("X-Request-Id", uuid.NewString())
 }
 
-func requestID(c *gin.Context) string { return c.GetString(requestIDKey) }
+func requestID(c *gin.Context) string { return c.Writer.Header().Get("X-Request-Id") }
 
 // recover answers a panic with a plain failure. http.ErrAbortHandler passes:
 // it cuts the connection on purpose.
@@ -258,7 +266,7 @@ func (s *server) recover(c *gin.Context) {
 			}
 			s.Log.Error("panic", "request_id", requestID(c), "panic", v)
 			if !c.Writer.Written() {
-				writeError(c, s.Log, errors.New("panic"))
+				s.fail(c, errors.New("panic"))
 			}
 		}
 	}()
@@ -289,22 +297,7 @@ func (s *server) headers(c *gin.Context) {
 	if !strings.HasPrefix(c.Request.URL.Path, "/api/v1/") {
 		return
 	}
-	if origin := c.GetHeader("Origin"); origin != "" {
-		c.Header("Vary", "Origin")
-		allowed, ok := s.origins.Match(origin)
-		if !ok {
-			if c.Request.Method == http.MethodOptions {
-				c.AbortWithStatus(http.StatusForbidden)
-			}
-			return
-		}
-		c.Header("Access-Control-Allow-Origin", allowed)
-		c.Header("Access-Control-Expose-Headers", "ETag, Link, Retry-After, X-Next-Cursor, X-Request-Id")
-		if c.Request.Method == http.MethodOptions {
-			c.Header("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
-			c.Header("Access-Control-Allow-Headers", "Authorization, Content-Type, Content-Encoding, Idempotency-Key, If-None-Match")
-			c.Header("Access-Control-Max-Age", "86400")
-			c.AbortWithStatus(http.StatusNoContent)
-		}
+	if !s.pages.Admit(c.Writer, c.Request) {
+		c.Abort()
 	}
 }

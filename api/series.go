@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
@@ -85,22 +85,6 @@ func (s *server) getSeries(r *Request) error {
 	return nil
 }
 
-// admitSession applies the rule of an action to a session other than the
-// path's, and gives it.
-func (s *server) admitSession(r *Request, id string, action auth.Action) (*timeseries.Session, error) {
-	session, err := s.Store.Session(r.Request.Context(), id)
-	if err != nil {
-		return nil, err
-	}
-	if decision := auth.Allow(r.Principal, action, functions.Age(session)); !decision.Allowed {
-		return nil, decision.Err
-	}
-	if session == nil {
-		return nil, timeseries.NoSession(id)
-	}
-	return session, nil
-}
-
 // read reads from the path's session, and maybe others: from the replica, if
 // there is one that holds them as they are.
 func (s *server) read(r *Request, read func(*timeseries.Store) error, others ...*timeseries.Session) error {
@@ -125,18 +109,13 @@ func writeCacheable(r *Request, contentType string, body []byte, pinned, settled
 		r.Header("Cache-Control", "private, no-cache")
 	}
 	// Who may read a session depends on the credential.
-	r.Writer.Header().Add("Vary", "Authorization, Accept-Encoding")
-	for known := range strings.SplitSeq(r.GetHeader("If-None-Match"), ",") {
-		if strings.TrimPrefix(strings.TrimSpace(known), "W/") == etag {
-			r.Status(http.StatusNotModified)
-			return
-		}
+	r.Writer.Header().Add("Vary", "Authorization")
+	if httpx.Matches(r.Request, etag) {
+		r.Status(http.StatusNotModified)
+		return
 	}
-	body, packed := compress(r, body)
-	if packed {
-		r.Header("Content-Encoding", "gzip")
-	}
-	r.Data(http.StatusOK, contentType, body)
+	r.Header("Content-Type", contentType)
+	httpx.Send(r.Writer, r.Request, http.StatusOK, body)
 }
 
 func (s *server) getSummary(r *Request) error {

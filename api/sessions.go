@@ -13,6 +13,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -248,7 +249,7 @@ func writeRecords(r *Request, stream *timeseries.RecordStream, format string, pa
 	// A page's cursor goes into a header, so that all formats have it: a page
 	// is small enough to be held back until the cursor is known.
 	hold := page > 0 && page <= 20_000
-	control := http.NewResponseController(r.Writer)
+	flow := httpx.NewFlow(r.Writer)
 	out := make([]byte, 0, flushAt+decode.MaxRecordBytes/8)
 	switch format {
 	case "json":
@@ -279,9 +280,7 @@ func writeRecords(r *Request, stream *timeseries.RecordStream, format string, pa
 		last = record.Cursor()
 		n++
 		if len(out) >= flushAt && !hold {
-			// Each piece gets its own deadline: a slow reader is fine, a dead one is not.
-			_ = control.SetWriteDeadline(time.Now().Add(stall))
-			if _, err := r.Writer.Write(out); err != nil {
+			if _, err := flow.Write(out); err != nil {
 				return err
 			}
 			out = out[:0]
@@ -307,8 +306,7 @@ func writeRecords(r *Request, stream *timeseries.RecordStream, format string, pa
 		}
 		out = append(out, '}', '\n')
 	}
-	_ = control.SetWriteDeadline(time.Now().Add(stall))
-	_, err := r.Writer.Write(out)
+	_, err := flow.Write(out)
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 // An upload of many records is stored in one transaction, which holds its
@@ -32,9 +33,6 @@ const (
 	// that holds its sessions. Only where no temporary file can be made.
 	lockedPatience = 5 * time.Second
 )
-
-// errClientGone says that the connection broke in the middle of a body.
-var errClientGone = errors.New("the client left")
 
 // spool receives a body in the background and gives it to one reader.
 type spool struct {
@@ -106,7 +104,7 @@ func (s *spool) receive() error {
 		case err == io.EOF:
 			return err
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return fault.New(fault.Invalid, "the body stopped coming for %v", stall)
+			return fault.New(fault.Invalid, "the body stopped coming for %v", httpx.Patience)
 		case err != nil:
 			return err
 		}
@@ -119,7 +117,7 @@ func (s *spool) room() ([]byte, error) {
 	defer s.mu.Unlock()
 	for {
 		if s.closed {
-			return nil, errClientGone
+			return nil, httpx.ErrClientGone
 		}
 		if s.file != nil {
 			return s.slabs[len(s.slabs)-1][:slabBytes], nil // the last slab is its buffer
@@ -207,7 +205,7 @@ func (s *spool) failure() error {
 	if s.err == io.EOF || fault.As(s.err) != nil {
 		return s.err
 	}
-	return encodingFault(fmt.Errorf("%w: %w", errClientGone, s.err))
+	return encodingFault(fmt.Errorf("%w: %w", httpx.ErrClientGone, s.err))
 }
 
 // arrived waits until the body is there, as far as there is a place to put it.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 func (s *server) userRoutes() []Route {
@@ -66,7 +67,7 @@ func (s *server) createUser(r *Request) error {
 		Name     string    `json:"name"`
 		Role     auth.Role `json:"role"`
 	}
-	if err := readBody(r, &in); err != nil {
+	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
 		return err
 	}
 	id, err := s.Auth.CreateAccount(r.Request.Context(), r.Principal, auth.NewAccount{
@@ -92,7 +93,7 @@ func (s *server) patchUser(r *Request) error {
 	var in struct {
 		Role auth.Role `json:"role"`
 	}
-	if err := readBody(r, &in); err != nil {
+	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
 		return err
 	}
 	if err := s.Auth.SetRole(r.Request.Context(), r.Principal, r.Param("id"), in.Role); err != nil {
@@ -121,7 +122,7 @@ func (s *server) resetPassword(r *Request) error {
 	var in struct {
 		New string `json:"new_password"`
 	}
-	if err := readBody(r, &in); err != nil {
+	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
 		return err
 	}
 	if err := s.Auth.ResetPassword(r.Request.Context(), r.Principal, r.Param("id"), in.New); err != nil {

@@ -7,10 +7,11 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/andybalholm/brotli"
+
+	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 // asset is one file and its compressed forms.
@@ -69,12 +70,11 @@ func (a *asset) serve(w http.ResponseWriter, r *http.Request, cache string) {
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("X-Content-Type-Options", "nosniff")
 	body, tag := a.body, a.tag
-	accepted := acceptedEncodings(r.Header.Get("Accept-Encoding"))
 	for _, e := range []struct {
 		name string
 		body func() []byte
 	}{{"br", a.brotli}, {"gzip", a.gzip}} {
-		if !accepted[e.name] {
+		if !httpx.Accepts(r, e.name) {
 			continue
 		}
 		if packed := e.body(); packed != nil {
@@ -85,7 +85,7 @@ func (a *asset) serve(w http.ResponseWriter, r *http.Request, cache string) {
 	}
 	quoted := `"` + tag + `"`
 	h.Set("ETag", quoted)
-	if matches(r.Header.Get("If-None-Match"), quoted) {
+	if httpx.Matches(r, quoted) {
 		h.Del("Content-Encoding")
 		h.Del("Content-Type")
 		w.WriteHeader(http.StatusNotModified)
@@ -96,31 +96,4 @@ func (a *asset) serve(w http.ResponseWriter, r *http.Request, cache string) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // a client that went away needs no answer
 	}
-}
-
-// acceptedEncodings reads an Accept-Encoding header; a weight of 0 refuses.
-func acceptedEncodings(header string) map[string]bool {
-	accepted := map[string]bool{}
-	for entry := range strings.SplitSeq(header, ",") {
-		name, parameters, _ := strings.Cut(strings.TrimSpace(entry), ";")
-		weight, isWeight := strings.CutPrefix(strings.ReplaceAll(parameters, " ", ""), "q=")
-		if isWeight {
-			if q, err := strconv.ParseFloat(weight, 64); err != nil || q == 0 {
-				continue
-			}
-		}
-		accepted[strings.ToLower(strings.TrimSpace(name))] = true
-	}
-	return accepted
-}
-
-// matches reports whether an If-None-Match header names the tag.
-func matches(header, quoted string) bool {
-	for entry := range strings.SplitSeq(header, ",") {
-		entry = strings.TrimPrefix(strings.TrimSpace(entry), "W/")
-		if entry == quoted || entry == "*" {
-			return true
-		}
-	}
-	return false
 }

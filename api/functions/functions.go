@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/api/convex"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/dashboard"
@@ -60,11 +61,10 @@ func tokenArg() convex.ObjectField { return convex.Optional("token", convex.Stri
 func readable(ctx context.Context, c *convex.Call, d Deps, id string, action auth.Action) (bool, *timeseries.Session, error) {
 	c.Watch(schema.TopicSession(id))
 	watchCaller(c)
-	session, err := d.Store.Session(ctx, id)
+	session, decision, err := access.Session(ctx, d.Store, c.Principal, action, id)
 	if err != nil {
 		return false, nil, err
 	}
-	decision := auth.Allow(c.Principal, action, Age(session))
 	if !decision.Until.IsZero() {
 		c.ValidUntil(decision.Until)
 	}
@@ -80,14 +80,6 @@ func watchCaller(c *convex.Call) {
 	if !c.Principal.ExpiresAt.IsZero() {
 		c.ValidUntil(c.Principal.ExpiresAt)
 	}
-}
-
-// Age is what the access rules need to know of a session; nil is unknown.
-func Age(s *timeseries.Session) auth.SessionAge {
-	if s == nil {
-		return auth.SessionAge{}
-	}
-	return auth.SessionAge{Known: true, Start: s.Start, Newest: s.End, Now: s.ReadAt}
 }
 
 // timeArg reads an argument that holds a time as records carry it.

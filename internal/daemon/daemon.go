@@ -18,10 +18,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/api"
+	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/api/convex"
 	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/dashboard"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/realtime"
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -140,10 +142,10 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 			d.log.Info("made the first administrator")
 		}
 	}
-	origins := api.NewOrigins(d.config.AllowOrigins)
+	origins := httpx.NewOrigins(d.config.AllowOrigins)
 	d.Live = realtime.NewStream(d.Hub, timeseries.NewDeltas(d.pool), realtime.StreamOptions{
-		Policy:      api.LivePolicy{Store: d.Store, Auth: d.Auth},
-		Credential:  api.LiveCredential,
+		Policy:      access.Live{Store: d.Store, Auth: d.Auth},
+		Credential:  func(r *http.Request) string { return r.Header.Get("Authorization") },
 		CheckOrigin: func(r *http.Request) bool { return realtime.SameOrigin(r) || origins.Allows(r.Header.Get("Origin")) },
 		Compression: true, Uploads: uploads, OnDelta: d.metrics.observeLag, Log: d.log,
 	})
@@ -192,8 +194,7 @@ func (d *Daemon) openFunctions(archives *timeseries.Archives) error {
 	}
 	d.functions, err = convex.New(convex.Options{
 		Registry: registry, Resolver: d.Auth, Pool: d.pool, Hub: d.Hub,
-		AllowOrigin: api.NewOrigins(d.config.AllowOrigins).Allows,
-		Version:     d.config.Version, Log: d.log,
+		AllowOrigin: httpx.NewOrigins(d.config.AllowOrigins).Allows, Version: d.config.Version, Log: d.log,
 	})
 	return err
 }

@@ -1,4 +1,4 @@
-package api
+package httpx
 
 import (
 	"fmt"
@@ -9,12 +9,12 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 )
 
-// proxies are the addresses whose word on where a request came from counts.
-type proxies []netip.Prefix
+// Proxies are the addresses whose word on where a request came from counts.
+type Proxies []netip.Prefix
 
-// parseProxies takes addresses and networks, such as 10.0.0.1 or 10.0.0.0/8.
-func parseProxies(entries []string) (proxies, error) {
-	var trusted proxies
+// ParseProxies takes addresses and networks, such as 10.0.0.1 or 10.0.0.0/8.
+func ParseProxies(entries []string) (Proxies, error) {
+	var trusted Proxies
 	for _, entry := range entries {
 		entry = strings.TrimSpace(entry)
 		if entry == "" {
@@ -32,7 +32,7 @@ func parseProxies(entries []string) (proxies, error) {
 	return trusted, nil
 }
 
-func (p proxies) trust(address netip.Addr) bool {
+func (p Proxies) trust(address netip.Addr) bool {
 	for _, network := range p {
 		if network.Contains(address) {
 			return true
@@ -41,10 +41,10 @@ func (p proxies) trust(address netip.Addr) bool {
 	return false
 }
 
-// client gives the address that a request came from: the peer's or, as long as
+// client returns the address that a request came from: the peer's or, as long as
 // that is a trusted proxy, the one before it in X-Forwarded-For. Whatever else
 // the header says was written by strangers.
-func (p proxies) client(r *http.Request) string {
+func (p Proxies) client(r *http.Request) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return "" // a unix socket
@@ -61,9 +61,49 @@ func (p proxies) client(r *http.Request) string {
 	return address.String()
 }
 
-// noteClient lets everything behind it know where a request came from.
-func (p proxies) noteClient(next http.Handler) http.Handler {
+// NoteClient lets everything behind it know where a request came from; see
+// auth.ClientAddress.
+func (p Proxies) NoteClient(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(auth.WithClientAddress(r.Context(), p.client(r))))
 	})
+}
+
+// BaseURL is the URL under which the client reached us, by the request's host
+// and what a proxy in front says of the protocol.
+func BaseURL(r *http.Request) string {
+	scheme := "http"
+	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host
+}
+
+// Credentials reads an Authorization header: "Bearer" carries a session token
+// or a deploy key, "Convex" a deploy key, as Convex clients send it. A bearer
+// token of another issuer (a JWT) is nobody in particular. Known is false where
+// the scheme is neither; no header is nobody, too.
+func Credentials(header string) (c auth.Credentials, known bool) {
+	scheme, value, _ := strings.Cut(strings.TrimSpace(header), " ")
+	value = strings.TrimSpace(value)
+	switch strings.ToLower(scheme) {
+	case "":
+		return c, true
+	case "bearer":
+		switch {
+		case auth.WellFormedToken(value):
+			c.Token = value
+		case !isJWT(value):
+			c.Key = value
+		}
+		return c, true
+	case "convex":
+		return auth.Credentials{Key: value}, true
+	}
+	return c, false
+}
+
+// isJWT tells a JSON Web Token by its header, the base64 of `{"`, and its parts.
+func isJWT(value string) bool {
+	return strings.HasPrefix(value, "eyJ") && strings.Count(value, ".") == 2
 }

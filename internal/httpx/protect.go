@@ -1,4 +1,4 @@
-package api
+package httpx
 
 import (
 	"net/http"
@@ -14,14 +14,10 @@ const (
 	strictTransport = "max-age=31536000"
 )
 
-// bodyPatience is how long a body may take that its handler does not read with
-// a deadline of its own, or does not read at all.
-const bodyPatience = 10 * time.Second
-
-// protect sets the headers that every answer has, those of functions too (the
+// Protect sets the headers that every answer has, those of functions too (the
 // built-in page sets a policy of its own over it), and sees to it that nobody
 // keeps a connection with a body that never comes.
-func protect(next http.Handler) http.Handler {
+func Protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -34,7 +30,7 @@ func protect(next http.Handler) http.Handler {
 			h.Set("Strict-Transport-Security", strictTransport)
 		}
 		if r.ContentLength != 0 {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyPatience))
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(SmallPatience))
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -1,0 +1,182 @@
+package httpx
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// Accepts reports whether the client takes answers in an encoding, by its
+// Accept-Encoding; a weight of 0 refuses (RFC 9110, 12.5.3).
+func Accepts(r *http.Request, encoding string) bool {
+	any := false
+	for entry := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, parameter, _ := strings.Cut(entry, ";")
+		taken := true
+		if weight, ok := strings.CutPrefix(strings.ToLower(strings.ReplaceAll(parameter, " ", "")), "q="); ok {
+			q, err := strconv.ParseFloat(weight, 64)
+			taken = err == nil && q > 0
+		}
+		switch name = strings.TrimSpace(name); {
+		case strings.EqualFold(name, encoding):
+			return taken
+		case name == "*":
+			any = taken
+		}
+	}
+	return any
+}
+
+// Matches reports whether an If-None-Match header names the entity tag, which
+// is in quotes.
+func Matches(r *http.Request, tag string) bool {
+	for entry := range strings.SplitSeq(r.Header.Get("If-None-Match"), ",") {
+		entry = strings.TrimPrefix(strings.TrimSpace(entry), "W/")
+		if entry == tag || entry == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+// minCompress is the length below which a compressed body saves no packet.
+const minCompress = 1400
+
+var gzips = sync.Pool{New: func() any {
+	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is a valid one
+	return w
+}}
+
+// Send answers with a body in parts, in gzip where the client takes that and it
+// pays: charts are columns of similar numbers, which shrink to a third. The
+// client may take its time as long as it takes something; one that does not, or
+// is gone, cannot be told.
+func Send(w http.ResponseWriter, r *http.Request, status int, parts ...[]byte) {
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
+	h := w.Header()
+	h.Add("Vary", "Accept-Encoding")
+	to := io.Writer(NewFlow(w))
+	if size >= minCompress && Accepts(r, "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		z := gzips.Get().(*gzip.Writer)
+		defer gzips.Put(z)
+		z.Reset(to)
+		defer z.Close()
+		to = z
+	} else {
+		h.Set("Content-Length", strconv.Itoa(size))
+	}
+	w.WriteHeader(status)
+	for _, part := range parts {
+		if _, err := to.Write(part); err != nil {
+			return
+		}
+	}
+}
+
+// flowPiece is how much is written under one deadline.
+const flowPiece = 64 << 10
+
+// Flow writes an answer whose client may take its time, but has Patience for
+// each piece.
+type Flow struct {
+	w       io.Writer
+	control *http.ResponseController
+}
+
+// NewFlow writes to w.
+func NewFlow(w http.ResponseWriter) Flow { return Flow{w, http.NewResponseController(w)} }
+
+// Write fails with os.ErrDeadlineExceeded when the client takes nothing.
+func (f Flow) Write(b []byte) (n int, err error) {
+	defer f.control.SetWriteDeadline(time.Time{})
+	for len(b) > 0 && err == nil {
+		_ = f.control.SetWriteDeadline(time.Now().Add(Patience)) // not every writer can; then there is none
+		var m int
+		m, err = f.w.Write(b[:min(len(b), flowPiece)])
+		n, b = n+m, b[m:]
+	}
+	return n, err
+}
+
+// Problem is a failure as RFC 9457 writes it (application/problem+json).
+type Problem struct {
+	Type     string          `json:"type"`
+	Title    string          `json:"title"`
+	Status   int             `json:"status"`
+	Detail   string          `json:"detail,omitempty"`
+	Code     string          `json:"code,omitempty"`
+	Problems []fault.Problem `json:"problems,omitempty"`
+	Request  string          `json:"request_id,omitempty"`
+}
+
+// WriteProblem answers with a problem. Type, title and the request's id, which
+// the answer's X-Request-Id has, are filled in.
+func WriteProblem(w http.ResponseWriter, p Problem) {
+	p.Type, p.Title, p.Request = "about:blank", http.StatusText(p.Status), w.Header().Get("X-Request-Id")
+	body, err := json.Marshal(p)
+	if err != nil {
+		body = []byte("{}") // no type in a Problem can fail
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body) // a client that is gone cannot be told
+}
+
+// SetRetryAfter tells the client to wait, in whole seconds; 0 says nothing.
+func SetRetryAfter(h http.Header, wait time.Duration) {
+	if wait > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	}
+}
+
+// StatusClientGone is logged when the client left before its answer; nobody
+// receives it.
+const StatusClientGone = 499
+
+// ErrClientGone says that the connection broke in the middle of a body.
+var ErrClientGone = errors.New("the client left")
+
+// Fail answers a request with what went wrong, as far as the caller may see it,
+// and logs what is our fault under the route's name. When the answer has begun
+// it panics with http.ErrAbortHandler: cutting the connection is the only way to
+// tell the client that it is not whole.
+func Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, route string, begun bool, err error) {
+	id := w.Header().Get("X-Request-Id")
+	// The database's words for work that was cancelled differ.
+	if errors.Is(err, ErrClientGone) || errors.Is(r.Context().Err(), context.Canceled) {
+		log.Debug("the client left", "method", r.Method, "path", route, "request_id", id, "error", err)
+		w.WriteHeader(StatusClientGone)
+		return
+	}
+	f := fault.Explain(err)
+	if fault.Refusal(f) == nil {
+		log.Error("request failed", "method", r.Method, "path", route, "request_id", id, "error", err)
+	}
+	if begun {
+		panic(http.ErrAbortHandler)
+	}
+	SetRetryAfter(w.Header(), f.Wait())
+	if f.Kind == fault.Unauthenticated {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="telemetryd"`)
+	}
+	WriteProblem(w, Problem{Status: f.Kind.Status(), Detail: f.Message, Code: f.Code, Problems: f.Problems})
+}

@@ -1,0 +1,14 @@
+// Package httpx is the HTTP that REST, the function endpoints and the built-in
+// page have in common: which origins may call, who calls, how long a body may
+// be and take, how an answer is compressed, and how a failure is written.
+//
+//	request ── Protect ── Client ──┬─ CORS ── Credentials ── body: Patience, Decode, Bound
+//	                               │                             │
+//	                               │                          handler
+//	                               │                             │
+//	answer  <──────────────────────┴── Send (gzip, in pieces) or WriteProblem
+//
+// It knows nothing of routes. Everything in it may be used by any number of
+// requests at once; readers and writers belong to one request. Sizes are in
+// bytes.
+package httpx
