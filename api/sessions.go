@@ -192,7 +192,7 @@ func (s *server) getRecords(r *Request) error {
 	if cursor := r.Query("cursor"); cursor != "" {
 		after, err := record.ParseCursor(cursor)
 		if err != nil {
-			return err
+			return fault.Field("cursor", "%v", err)
 		}
 		q.After = &after
 	}

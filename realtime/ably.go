@@ -16,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/retry"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // AblyOptions say where the relay publishes.
@@ -173,7 +174,7 @@ func (r *relay) follow(ctx context.Context, session string, atStart bool) error 
 // send publishes the records that came since.
 func (r *relay) send(ctx context.Context) error {
 	for {
-		deltas, err := r.records.ReadDeltas(ctx, []timeseries.Want{{ID: r.session, From: r.pos}}, timeseries.AllFields, pageRecords)
+		deltas, err := r.records.ReadDeltas(ctx, []timeseries.Want{{ID: r.session, From: r.pos}}, record.All, pageRecords)
 		if err != nil {
 			return fmt.Errorf("read new records: %w", err)
 		}
@@ -210,14 +211,14 @@ func (r *relay) sendAll(ctx context.Context, d *timeseries.Delta) error {
 	}
 	var frame []ablyMessage
 	size := 0
-	var record []byte
+	var data []byte
 	for i := range d.Len() {
-		record = append(record[:0], `{"session_id":`...)
-		record = append(record, id...)
-		at := len(record)
-		record = d.AppendRecord(record, i, timeseries.AllFields)
-		record[at] = ',' // instead of the brace
-		m := ablyMessage{Name: "telemetry_update", Data: string(record)}
+		data = append(data[:0], `{"session_id":`...)
+		data = append(data, id...)
+		at := len(data)
+		data = d.AppendRecord(data, i, record.All)
+		data[at] = ',' // instead of the brace
+		m := ablyMessage{Name: "telemetry_update", Data: string(data)}
 		length := m.length()
 		if len(frame) > 0 && (len(frame) == ablyMessages || size+length > ablyBytes) {
 			if err := r.publish(ctx, frame); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 func appendInt(dst []byte, n int) []byte { return strconv.AppendInt(dst, int64(n), 10) }
@@ -29,7 +30,7 @@ type feed struct {
 	opened bool
 	name   string
 	pos    timeseries.Position // what live readers have got
-	wanted *timeseries.FieldSet
+	wanted *record.Selection
 	groups map[groupKey]*group
 	recent []*timeseries.Delta // the newest ones, without a gap, for readers that join
 	kept   int                 // bytes of recent
@@ -72,7 +73,7 @@ type groupKey struct {
 
 // group is the live readers of one session that get the same messages.
 type group struct {
-	set     *timeseries.FieldSet
+	set     *record.Selection
 	rate    float64
 	members map[*subscription]struct{}
 
@@ -118,7 +119,7 @@ func (f *feed) open(ctx context.Context) error {
 }
 
 // noFields is for reads that only ask where a session stands.
-var noFields = timeseries.NewFieldSet("timestamp")
+var noFields = record.Select("timestamp")
 
 // stand gives where live readers stand, and the session's name.
 func (f *feed) stand() (timeseries.Position, string) {
@@ -128,7 +129,7 @@ func (f *feed) stand() (timeseries.Position, string) {
 }
 
 // want makes sure that the fields are read from now on.
-func (f *feed) want(set *timeseries.FieldSet) {
+func (f *feed) want(set *record.Selection) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.wanted == nil {
@@ -273,7 +274,7 @@ func (f *feed) leave(s *subscription) {
 	}
 }
 
-func (f *feed) writer(kind string, set *timeseries.FieldSet) *recordsWriter {
+func (f *feed) writer(kind string, set *record.Selection) *recordsWriter {
 	return &recordsWriter{kind: kind, id: f.id, session: f.quoted, set: set}
 }
 

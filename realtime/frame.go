@@ -8,6 +8,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // frame is one encoded message. It is shared by all who get it.
@@ -59,7 +60,7 @@ type recordsWriter struct {
 	kind    string
 	id      string
 	session []byte // the id as a JSON string
-	set     *timeseries.FieldSet
+	set     *record.Selection
 	replay  bool
 
 	frames    []*frame

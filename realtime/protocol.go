@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // The live protocol, version 1. docs/live.md describes every message; a test
@@ -129,7 +131,7 @@ const (
 // request is a client message that was checked.
 type request struct {
 	ClientMessage
-	set      *timeseries.FieldSet
+	set      *record.Selection
 	since    *timeseries.Position
 	snapshot timeseries.Recent
 	given    bool // a snapshot was asked for
@@ -193,6 +195,22 @@ func (r request) checkSession() error {
 	return nil
 }
 
+// recordID is the member with a record's opaque id, as the function contract has it.
+const recordID = "_id"
+
+func selection(fields []string) *record.Selection {
+	names := slices.Clone(fields)
+	for i, name := range names {
+		if name == recordID {
+			names[i] = "timestamp"
+		}
+	}
+	if slices.Contains(fields, recordID) {
+		return record.Select(names...).WithID(recordID)
+	}
+	return record.Select(names...)
+}
+
 func (r request) checkSubscribe() (request, error) {
 	if err := r.checkSession(); err != nil {
 		return r, err
@@ -205,7 +223,7 @@ func (r request) checkSubscribe() (request, error) {
 			return r, fmt.Errorf("fields: a name must have 1 to %d bytes", maxFieldNameBytes)
 		}
 	}
-	r.set = timeseries.NewFieldSet(r.Fields...)
+	r.set = selection(r.Fields)
 	if r.Since != "" {
 		p, err := ParseCursor(r.Since)
 		if err != nil {

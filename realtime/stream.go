@@ -14,11 +14,12 @@ import (
 	"github.com/ecovolt/telemetryd/internal/retry"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Records is what a Stream reads from the store. timeseries.Deltas is one.
 type Records interface {
-	ReadDeltas(ctx context.Context, wants []timeseries.Want, fields *timeseries.FieldSet, limit int) ([]timeseries.Delta, error)
+	ReadDeltas(ctx context.Context, wants []timeseries.Want, fields *record.Selection, limit int) ([]timeseries.Delta, error)
 	RecentStart(ctx context.Context, now timeseries.Position, recent timeseries.Recent) (timeseries.Position, time.Time, error)
 	CountBetween(ctx context.Context, from, to timeseries.Position) (int64, error)
 }
@@ -256,7 +257,7 @@ func (st *Stream) read(ctx context.Context) error {
 		}
 		wants := make([]timeseries.Want, 0, len(feeds))
 		open := feeds[:0]
-		var fields *timeseries.FieldSet
+		var fields *record.Selection
 		for _, f := range feeds {
 			f.mu.Lock()
 			if f.opened { // otherwise it will see for itself

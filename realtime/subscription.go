@@ -9,6 +9,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/retry"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Reasons why what a client has does not continue.
@@ -27,7 +28,7 @@ type subscription struct {
 	feed     *feed
 	session  string
 	id       string // the client's name for the request, until it was answered
-	set      *timeseries.FieldSet
+	set      *record.Selection
 	fieldKey string
 	rate     float64
 	mode     string
@@ -65,7 +66,7 @@ func newSubscription(p *peer, r request) *subscription {
 		peer: p, session: r.Session, id: r.ID, set: r.set, fieldKey: strings.Join(r.set.Names(), ","),
 		rate: r.MaxRate, mode: r.Mode, since: r.since, recent: r.snapshot,
 	}
-	if r.set == timeseries.AllFields {
+	if r.set == record.All {
 		s.fieldKey = "*"
 	}
 	if !r.given {

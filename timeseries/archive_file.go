@@ -78,7 +78,7 @@ func (a *Archives) File(ctx context.Context, name string) ([]byte, error) {
 // archiveWriter writes records as a JSON array into a gzip file.
 type archiveWriter struct {
 	file   archiveFile
-	record record.Row
+	record *record.Row
 	buf    bytes.Buffer
 	zip    *gzip.Writer
 	line   []byte
@@ -86,7 +86,7 @@ type archiveWriter struct {
 }
 
 func newArchiveWriter(file archiveFile, sessionID string) *archiveWriter {
-	w := &archiveWriter{file: file, record: record.Row{SessionID: sessionID, Session: file.session, Selection: &record.Everything}}
+	w := &archiveWriter{file: file, record: record.NewRow(record.All, file.session, sessionID)}
 	w.zip, _ = gzip.NewWriterLevel(&w.buf, archiveLevel) // fails for unknown levels only
 	if file.kind == archiveOverview {
 		w.line = append(w.line, `{"version":"overview-v1","records":`...)
@@ -96,15 +96,18 @@ func newArchiveWriter(file archiveFile, sessionID string) *archiveWriter {
 }
 
 // add writes one record. Writing to memory does not fail.
-func (w *archiveWriter) add(raw [][]byte) {
+func (w *archiveWriter) add(raw [][]byte) error {
+	if err := w.record.Read(raw); err != nil {
+		return err
+	}
 	if w.count > 0 {
 		w.line = append(w.line, ',')
 	}
-	w.record.Raw = raw
 	w.line = w.record.AppendJSON(w.line)
 	w.count++
 	_, _ = w.zip.Write(w.line)
 	w.line = w.line[:0]
+	return nil
 }
 
 func (w *archiveWriter) finish() ([]byte, error) {
@@ -129,7 +132,7 @@ func (f archiveFile) lastTime() time.Time  { return time.UnixMicro(f.last) }
 // part writes records of a part, evenly spaced, most of them at most.
 func (w *archiveWriter) part(ctx context.Context, conn *pgxpool.Conn, most int64) error {
 	f := w.file
-	rows, err := conn.Query(ctx, "SELECT "+record.Everything.Columns()+`
+	rows, err := conn.Query(ctx, "SELECT "+record.All.Columns()+`
 		FROM telemetry t
 		WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.batch <= $4
 		ORDER BY t.time, t.batch, t.ord
@@ -143,7 +146,9 @@ func (w *archiveWriter) part(ctx context.Context, conn *pgxpool.Conn, most int64
 	for at := int64(0); rows.Next(); at++ {
 		if len(places) > 0 && places[0] == at {
 			places = places[1:]
-			w.add(rows.RawValues())
+			if err := w.add(rows.RawValues()); err != nil {
+				return err
+			}
 		}
 	}
 	return rows.Err()
@@ -156,7 +161,7 @@ func (w *archiveWriter) overview(ctx context.Context, conn *pgxpool.Conn, d divi
 		return err
 	}
 	f := w.file
-	rows, err := conn.Query(ctx, "SELECT t.* FROM unnest($2::timestamptz[], $3::int[]) WITH ORDINALITY AS mark (time, skip, place) CROSS JOIN LATERAL (SELECT "+record.Everything.Columns()+`
+	rows, err := conn.Query(ctx, "SELECT t.* FROM unnest($2::timestamptz[], $3::int[]) WITH ORDINALITY AS mark (time, skip, place) CROSS JOIN LATERAL (SELECT "+record.All.Columns()+`
 			FROM telemetry t
 			WHERE t.session = $1 AND t.time = mark.time AND t.batch <= $4
 			ORDER BY t.batch, t.ord
@@ -169,7 +174,9 @@ func (w *archiveWriter) overview(ctx context.Context, conn *pgxpool.Conn, d divi
 	}
 	defer rows.Close()
 	for rows.Next() {
-		w.add(rows.RawValues())
+		if err := w.add(rows.RawValues()); err != nil {
+			return err
+		}
 	}
 	return rows.Err()
 }

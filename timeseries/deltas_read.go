@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Position is a place in a session's order of arrival: every record of the
@@ -60,7 +62,7 @@ type piece struct {
 // where all sessions stand and then reads only the chunks that hold the new
 // records. A Want whose From names another session than the id has now gets no
 // records; compare Delta.Now with it.
-func (d *Deltas) ReadDeltas(ctx context.Context, wants []Want, fields *FieldSet, limit int) ([]Delta, error) {
+func (d *Deltas) ReadDeltas(ctx context.Context, wants []Want, fields *record.Selection, limit int) ([]Delta, error) {
 	deltas := make([]Delta, len(wants))
 	for i, w := range wants {
 		deltas[i] = Delta{ID: w.ID, From: w.From, To: w.From}
@@ -78,15 +80,15 @@ func (d *Deltas) ReadDeltas(ctx context.Context, wants []Want, fields *FieldSet,
 		if p.most > 0 { // where it ends is known only now: places in a batch may have gaps
 			d := &deltas[p.want]
 			if n := len(d.rows); n == p.most {
-				d.To = Position{Session: p.session, Batch: p.high - 1, Next: d.rows[n-1].ord + 1}
+				d.To = Position{Session: p.session, Batch: p.high - 1, Next: d.rows[n-1].Ord + 1}
 			} else {
 				d.To = Position{Session: p.session, Batch: p.high}
 			}
 		}
 	}
 	for i := range deltas {
-		slices.SortStableFunc(deltas[i].rows, func(a, b deltaRow) int {
-			return cmp.Or(cmp.Compare(a.batch, b.batch), cmp.Compare(a.ord, b.ord))
+		slices.SortStableFunc(deltas[i].rows, func(a, b record.Encoded) int {
+			return cmp.Or(cmp.Compare(a.Batch, b.Batch), cmp.Compare(a.Ord, b.Ord))
 		})
 	}
 	return deltas, nil
@@ -208,7 +210,7 @@ func together(pieces []piece) [][]piece {
 }
 
 // readRun reads the records of a run of pieces with one query.
-func (d *Deltas) readRun(ctx context.Context, run []piece, deltas []Delta, fields *FieldSet) error {
+func (d *Deltas) readRun(ctx context.Context, run []piece, deltas []Delta, fields *record.Selection) error {
 	n := len(run)
 	sessions, low, next, high, since := make([]int32, n), make([]int32, n), make([]int32, n), make([]int32, n), make([]time.Time, n)
 	lo, hi := run[0].min, run[0].max
@@ -224,26 +226,33 @@ func (d *Deltas) readRun(ctx context.Context, run []piece, deltas []Delta, field
 	// The statement is planned anew each time, with the times known, so that
 	// the plan names no other chunk than the ones these times lie in.
 	rows, err := d.pool.Query(ctx, `
-		SELECT w.place, t.batch, t.ord, t.time, t.time_text`+fields.columnList()+`
+		SELECT w.place::int, `+fields.Columns()+`
 		FROM unnest($1::int[], $2::int[], $3::int[], $4::int[], $5::timestamptz[])
 			WITH ORDINALITY AS w (session, low, next, high, since, place)
 		JOIN telemetry t ON t.session = w.session
 			AND t.batch BETWEEN w.low AND w.high AND (t.batch > w.low OR t.ord >= w.next) AND t.time >= w.since
 		WHERE t.session = ANY ($1::int[]) AND t.time BETWEEN $6 AND $7
 		ORDER BY w.place, t.batch, t.ord LIMIT $8`,
-		pgx.QueryExecModeCacheDescribe, sessions, low, next, high, since, time.UnixMicro(lo), time.UnixMicro(hi), most)
+		pgx.QueryExecModeCacheDescribe, pgx.QueryResultFormats{pgx.BinaryFormatCode},
+		sessions, low, next, high, since, time.UnixMicro(lo), time.UnixMicro(hi), most)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	var enc *rowEncoder
+	row := record.NewRow(fields, 0, "")
+	var place record.Columns
 	for rows.Next() {
-		if enc == nil {
-			enc = newRowEncoder(fields, rows.FieldDescriptions())
-		}
-		if err := enc.add(rows.RawValues(), func(place int) *Delta { return &deltas[run[place-1].want] }); err != nil {
+		raw := rows.RawValues()
+		place.Reset(raw)
+		number := place.Int32()
+		if err := cmp.Or(place.Err(), row.Read(raw[1:])); err != nil {
 			return err
 		}
+		delta := &deltas[run[number-1].want]
+		delta.read = fields
+		var encoded record.Encoded
+		delta.buf, encoded = row.Encode(delta.buf)
+		delta.rows = append(delta.rows, encoded)
 	}
 	return rows.Err()
 }

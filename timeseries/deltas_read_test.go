@@ -11,6 +11,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // logged is a store whose batches a test lays out by hand.
@@ -70,7 +71,7 @@ func (l *logged) at(seconds float64) time.Time {
 func messages(t *testing.T, d timeseries.Delta) []int {
 	t.Helper()
 	ids := []int{}
-	set := timeseries.NewFieldSet("message_id")
+	set := record.Select("message_id")
 	for i := range d.Len() {
 		var record struct {
 			ID int `json:"message_id"`
@@ -117,7 +118,7 @@ func TestReadDeltas(t *testing.T) {
 		{"of no session", timeseries.Want{ID: "x\x00", From: at(0, 0, 0)}, 100, []int{}, at(0, 0, 0)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{test.want}, timeseries.NewFieldSet("message_id"), test.limit)
+			got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{test.want}, record.Select("message_id"), test.limit)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,7 +137,7 @@ func TestReadDeltas(t *testing.T) {
 	t.Run("several sessions", func(t *testing.T) {
 		got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{
 			{ID: "b", From: at(b, 0, 0)}, {ID: "none"}, {ID: "a", From: at(a, 2, 0)},
-		}, timeseries.AllFields, 100)
+		}, record.All, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,13 +154,13 @@ func TestReadDeltas(t *testing.T) {
 	})
 
 	t.Run("every position inside is a cursor", func(t *testing.T) {
-		whole, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: at(a, 0, 0)}}, timeseries.AllFields, 100)
+		whole, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: at(a, 0, 0)}}, record.All, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ids := messages(t, whole[0])
 		for i := range ids {
-			rest, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: whole[0].After(i)}}, timeseries.AllFields, 100)
+			rest, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: whole[0].After(i)}}, record.All, 100)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +174,7 @@ func TestReadDeltas(t *testing.T) {
 		t.Run(fmt.Sprintf("pages of %d", page), func(t *testing.T) {
 			from, ids := at(a, 0, 0), []int{}
 			for range 20 {
-				got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: from}}, timeseries.AllFields, page)
+				got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: from}}, record.All, page)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -201,20 +202,20 @@ func TestDeltaRecords(t *testing.T) {
 	l.batch(key, 1)
 	l.exec(`UPDATE telemetry SET extra = '{"tyre": [1, 2], "pit": "in \"box\""}', outliers = '{"flagged": ["speed_ms"]}',
 		speed_ms = 1e-7, time_text = '2026-03-21 21:41:11' WHERE batch = 2`)
-	got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: timeseries.Position{Session: key}}}, timeseries.AllFields, 10)
+	got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: timeseries.Position{Session: key}}}, record.All, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
 		record int
-		set    *timeseries.FieldSet
+		set    *record.Selection
 		want   string
 	}{
-		{0, timeseries.AllFields, `{"timestamp":"2026-03-21T21:41:10.272851+00:00","session_name":"M \"233\"","speed_ms":0.1364255,"message_id":100}`},
-		{0, timeseries.NewFieldSet("message_id", "speed_ms", "speed_ms", "voltage_v", "timestamp"), `{"timestamp":"2026-03-21T21:41:10.272851+00:00","speed_ms":0.1364255,"message_id":100}`},
-		{0, timeseries.NewFieldSet("tyre"), `{"timestamp":"2026-03-21T21:41:10.272851+00:00"}`},
-		{1, timeseries.AllFields, `{"timestamp":"2026-03-21 21:41:11","session_name":"M \"233\"","speed_ms":1e-07,"message_id":200,"outliers":{"flagged": ["speed_ms"]},"pit": "in \"box\"", "tyre": [1, 2]}`},
-		{1, timeseries.NewFieldSet("tyre", "outliers", "nope"), `{"timestamp":"2026-03-21 21:41:11","outliers":{"flagged": ["speed_ms"]},"tyre":[1, 2]}`},
+		{0, record.All, `{"timestamp":"2026-03-21T21:41:10.272851+00:00","session_name":"M \"233\"","speed_ms":0.1364255,"message_id":100}`},
+		{0, record.Select("message_id", "speed_ms", "speed_ms", "voltage_v", "timestamp"), `{"timestamp":"2026-03-21T21:41:10.272851+00:00","speed_ms":0.1364255,"message_id":100}`},
+		{0, record.Select("tyre"), `{"timestamp":"2026-03-21T21:41:10.272851+00:00"}`},
+		{1, record.All, `{"timestamp":"2026-03-21 21:41:11","session_name":"M \"233\"","speed_ms":1e-07,"message_id":200,"outliers":{"flagged": ["speed_ms"]},"pit": "in \"box\"", "tyre": [1, 2]}`},
+		{1, record.Select("tyre", "outliers", "nope"), `{"timestamp":"2026-03-21 21:41:11","outliers":{"flagged": ["speed_ms"]},"tyre":[1, 2]}`},
 	} {
 		record := got[0].AppendRecord(nil, test.record, test.set)
 		if diff := cmp.Diff(test.want, string(record)); diff != "" {
@@ -259,7 +260,7 @@ func TestRecentStart(t *testing.T) {
 			ids := []int{}
 			if from != test.now {
 				got, err := l.deltas.ReadDeltas(t.Context(),
-					[]timeseries.Want{{ID: "a", From: from, Upto: test.now.Batch, NotBefore: notBefore}}, timeseries.AllFields, 100)
+					[]timeseries.Want{{ID: "a", From: from, Upto: test.now.Batch, NotBefore: notBefore}}, record.All, 100)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -290,7 +291,7 @@ func TestReadDeltasWithGaps(t *testing.T) {
 	for page := range 4 {
 		from, ids := timeseries.Position{Session: key}, []int{}
 		for from.Batch < 2 {
-			got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: from}}, timeseries.AllFields, page+1)
+			got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: from}}, record.All, page+1)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 const chunkRecords = timeseries.ChunkRecords
@@ -240,7 +241,7 @@ func TestImportAppearsWhole(t *testing.T) {
 	}
 	// Who watched from before gets each record once, in order.
 	from := timeseries.Position{Session: int32(h.count("SELECT session FROM sessions WHERE id = 'big' AND deleted_at IS NULL"))}
-	deltas, err := timeseries.NewDeltas(h.pool).ReadDeltas(t.Context(), []timeseries.Want{{ID: "big", From: from}}, timeseries.NewFieldSet("message_id"), len(records)+100)
+	deltas, err := timeseries.NewDeltas(h.pool).ReadDeltas(t.Context(), []timeseries.Want{{ID: "big", From: from}}, record.Select("message_id"), len(records)+100)
 	if err != nil || len(deltas) != 1 || deltas[0].Len() < len(records) {
 		t.Fatalf("%d deltas, %v", len(deltas), err)
 	}

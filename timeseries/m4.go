@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // m4Stream is up to how many records a window is read one by one, rather than
@@ -119,14 +120,14 @@ func (v *view) streamM4(ctx context.Context, window timeSpan, columns *m4Columns
 		return err
 	}
 	i := 0
-	return readRows(rows, func(r *rowReader) {
-		t := r.micro()
+	return readRows(rows, func(r *record.Columns) {
+		t := r.Micros()
 		for t >= columns.edges[i+1] {
 			i++
 		}
 		sums.records[i]++
 		for m := range metrics {
-			value := r.float()
+			value := r.Float()
 			if math.IsNaN(value) {
 				continue
 			}
@@ -162,12 +163,12 @@ func (v *view) scanM4(ctx context.Context, window timeSpan, columns *m4Columns, 
 	if err != nil {
 		return err
 	}
-	return readRows(rows, func(r *rowReader) {
-		i := int(r.integer())
+	return readRows(rows, func(r *record.Columns) {
+		i := int(r.Int())
 		sums.merge(i, r)
 		for m := range metrics {
 			e := &columns.metrics[m]
-			e.firstTime[i], e.lastTime[i], e.first[i], e.last[i] = r.micro(), r.micro(), r.float(), r.float()
+			e.firstTime[i], e.lastTime[i], e.first[i], e.last[i] = r.Micros(), r.Micros(), r.Float(), r.Float()
 		}
 	})
 }
@@ -198,7 +199,7 @@ func (v *view) aggregateM4(ctx context.Context, window timeSpan, level int, colu
 	}
 	edges := columns.starts()
 	var batch pgx.Batch
-	merge := func(r *rowReader) { columns.merge(int(r.integer()), sums, r) }
+	merge := func(r *record.Columns) { columns.merge(int(r.Int()), sums, r) }
 	for level, list := range slabs {
 		table, timeColumn := v.relation(level)
 		if len(list) <= 8 {
@@ -246,14 +247,14 @@ func aggregatesWithEnds(level int, metrics []channel.Channel) string {
 }
 
 // merge adds the aggregates and the ends that a row goes on with to column i.
-func (c *m4Columns) merge(i int, sums *bucketSums, r *rowReader) {
+func (c *m4Columns) merge(i int, sums *bucketSums, r *record.Columns) {
 	var before [MaxSeriesMetrics]int64
 	for m := range sums.metrics {
 		before[m] = sums.metrics[m].count[i]
 	}
 	sums.merge(i, r)
 	for m := range sums.metrics {
-		first, last := r.micro(), r.micro()
+		first, last := r.Micros(), r.Micros()
 		ends := &c.metrics[m]
 		switch {
 		case sums.metrics[m].count[i] == before[m]: // none of these records has it
@@ -284,10 +285,10 @@ func (v *view) lookUpEnds(ctx context.Context, reach time.Duration, columns *m4C
 			lastLow = append(lastLow, time.UnixMicro(max(last-reach.Microseconds()+1, columns.edges[i])))
 			lastHigh = append(lastHigh, time.UnixMicro(last+1))
 		}
-		queue(&batch, func(r *rowReader) {
-			i := int(r.integer())
-			ends.firstTime[i], ends.first[i] = r.micro(), r.float()
-			ends.lastTime[i], ends.last[i] = r.micro(), r.float()
+		queue(&batch, func(r *record.Columns) {
+			i := int(r.Int())
+			ends.firstTime[i], ends.first[i] = r.Micros(), r.Float()
+			ends.lastTime[i], ends.last[i] = r.Micros(), r.Float()
 		}, fmt.Sprintf(`
 			SELECT c.i::bigint, f.time, f.%[1]s, l.time, l.%[1]s
 			FROM unnest($2::int[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[]) c (i, first_low, first_high, last_low, last_high)

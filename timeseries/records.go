@@ -3,6 +3,7 @@ package timeseries
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,33 +27,38 @@ type RecordQuery struct {
 	Limit int
 	// Newest takes the newest Limit records. They are still given oldest first.
 	Newest bool
-	// Fields are the names of the fields to read; none means all, and then also
-	// members that have no field.
+	// Fields are the names of the channels to read; none means all, and then
+	// also members that have no channel.
 	Fields []string
-	// Stored also reads when each record was stored, for _id and _creationTime.
-	Stored bool
+	// ID and Created, when not empty, name two more members of each record as
+	// JSON: its opaque id, and when it was stored (ms since the Unix epoch).
+	ID, Created string
 }
 
 // RecordStream reads records one by one, in constant memory.
 type RecordStream struct {
-	sel    record.Selection
-	record record.Row
+	fields *record.Selection
+	record *record.Row
 	rows   pgx.Rows
 	conn   *pgxpool.Conn
+	err    error
 }
 
 // Records opens a stream of records, oldest first. An unknown session gives an
 // empty stream. The caller must close it. It holds a database connection until then.
 func (s *Store) Records(ctx context.Context, q RecordQuery) (*RecordStream, error) {
-	sel, err := record.Select(q.Fields)
+	fields, err := selectFields(q.Fields)
 	if err != nil {
 		return nil, err
+	}
+	if q.ID != "" {
+		fields = fields.WithID(q.ID)
 	}
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read records: %w", err)
 	}
-	stream := &RecordStream{sel: sel, conn: conn}
+	stream := &RecordStream{fields: fields, conn: conn}
 	if err := stream.open(ctx, q); err != nil {
 		conn.Release()
 		return nil, fmt.Errorf("read records: %w", err)
@@ -65,7 +71,7 @@ func (rs *RecordStream) open(ctx context.Context, q RecordQuery) error {
 	if err != nil {
 		return err
 	}
-	rs.record = record.Row{SessionID: q.SessionID, Session: bounds.session, Selection: &rs.sel, Stored: q.Stored}
+	rs.record = record.NewRow(rs.fields, bounds.session, q.SessionID).WithCreated(q.Created)
 	if !bounds.found || bounds.first.IsZero() {
 		return nil
 	}
@@ -87,21 +93,35 @@ func (rs *RecordStream) open(ctx context.Context, q RecordQuery) error {
 			return err
 		}
 	}
-	sql, args := recordsSQL(rs.sel, q, bounds.session, from, to)
+	sql, args := recordsSQL(rs.fields, q, bounds.session, from, to)
 	// Binary results are read without decoding; jsonb has the same text in both forms.
 	rs.rows, err = rs.conn.Query(ctx, sql, append([]any{pgx.QueryResultFormats{pgx.BinaryFormatCode}}, args...)...)
 	return err
 }
 
+// selectFields selects channels by name. JSON and CSV have the session's id and
+// the timestamp whatever is selected.
+func selectFields(names []string) (*record.Selection, error) {
+	names = slices.Clone(names)
+	for i, name := range names {
+		if name == "session_id" {
+			names[i] = "timestamp"
+		} else if _, ok := channel.Index(name); !ok && name != "timestamp" {
+			return nil, fault.Field("fields", "there is no field %q", fault.Clip(name))
+		}
+	}
+	return record.Select(names...), nil
+}
+
 // recordsSQL writes the query. Its time bounds let the planner leave out
 // chunks, and its order is the index's (session, time) with a small sort of
 // equal times, so that the first row comes at once whatever the session's size.
-func recordsSQL(sel record.Selection, q RecordQuery, session int32, from, to time.Time) (string, []any) {
+func recordsSQL(fields *record.Selection, q RecordQuery, session int32, from, to time.Time) (string, []any) {
 	var sql strings.Builder
 	args := []any{session, from, to}
 	sql.WriteString("SELECT ")
-	sql.WriteString(sel.Columns())
-	if q.Stored {
+	sql.WriteString(fields.Columns())
+	if q.Created != "" {
 		sql.WriteString(", (SELECT b.received_at FROM ingest_batches b WHERE b.session = t.session AND b.batch = t.batch)")
 	}
 	sql.WriteString(" FROM telemetry t WHERE t.session = $1 AND t.time >= $2 AND t.time < $3")
@@ -211,22 +231,26 @@ func newestFrom(ctx context.Context, db querier, b bounds, from, to time.Time, l
 
 // Next reads the next record; false at the end or on an error, see Err.
 func (rs *RecordStream) Next() bool {
-	if rs.rows == nil || !rs.rows.Next() {
+	if rs.rows == nil || rs.err != nil || !rs.rows.Next() {
 		return false
 	}
-	rs.record.Raw = rs.rows.RawValues()
-	return true
+	rs.err = rs.record.Read(rs.rows.RawValues())
+	return rs.err == nil
 }
 
 // Record is the record read last. It is valid until Next is called again.
-func (rs *RecordStream) Record() *record.Row { return &rs.record }
+func (rs *RecordStream) Record() *record.Row { return rs.record }
 
 // Err is what ended the stream early, or nil.
 func (rs *RecordStream) Err() error {
-	if rs.rows == nil || rs.rows.Err() == nil {
-		return nil
+	err := rs.err
+	if err == nil && rs.rows != nil {
+		err = rs.rows.Err()
 	}
-	return fmt.Errorf("read records: %w", rs.rows.Err())
+	if err != nil {
+		return fmt.Errorf("read records: %w", err)
+	}
+	return nil
 }
 
 // Close ends the stream and gives its connection back.
@@ -238,10 +262,10 @@ func (rs *RecordStream) Close() {
 }
 
 // CSVHeader is the header line for AppendCSV of the stream's records.
-func (rs *RecordStream) CSVHeader() []byte { return rs.sel.CSVHeader() }
+func (rs *RecordStream) CSVHeader() []byte { return rs.fields.CSVHeader() }
 
 // AllRecords reads a bounded number of records into one JSON array. More than
-// most records is an Invalid fault that says how to read them instead.
+// most records is a TooLarge fault.
 func (s *Store) AllRecords(ctx context.Context, q RecordQuery, most int) ([]byte, int, error) {
 	if q.Limit == 0 || q.Limit > most {
 		q.Limit = most + 1
@@ -254,7 +278,7 @@ func (s *Store) AllRecords(ctx context.Context, q RecordQuery, most int) ([]byte
 	out, n := []byte{'['}, 0
 	for rs.Next() {
 		if n == most {
-			return nil, 0, fault.New(fault.TooLarge, "the session has more than %d records; read it by pages (telemetry:getSessionRecordsPage, or /api/v1/sessions/{id}/records)", most)
+			return nil, 0, fault.New(fault.TooLarge, "the session has more than %d records", most)
 		}
 		if n > 0 {
 			out = append(out, ',')
@@ -276,7 +300,7 @@ func (s *Store) AllRecords(ctx context.Context, q RecordQuery, most int) ([]byte
 // first.
 func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width time.Duration, limit int, since time.Time) ([]byte, error) {
 	if width < time.Millisecond || width > 24*time.Hour {
-		return nil, fault.Field("bucketMs", "must be from 1 ms to 24 h")
+		return nil, fault.Field("width", "must be from 1 ms to 24 h")
 	}
 	width = width.Truncate(time.Microsecond)
 	conn, err := s.pool.Acquire(ctx)
@@ -303,13 +327,15 @@ func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width tim
 		return nil, fmt.Errorf("read buckets: %w", err)
 	}
 	defer rows.Close()
-	row := record.Row{SessionID: sessionID, Session: b.session, Selection: &bucketed}
+	row := record.NewRow(bucketed, b.session, sessionID)
 	out := []byte{'['}
 	for rows.Next() {
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		row.Raw = rows.RawValues()
+		if err := row.Read(rows.RawValues()); err != nil {
+			return nil, fmt.Errorf("read buckets: %w", err)
+		}
 		out = row.AppendJSON(out)
 	}
 	if err := rows.Err(); err != nil {
@@ -336,15 +362,15 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// bucketed is every field but those whose mean means nothing.
-var bucketed = func() record.Selection {
-	var sel record.Selection
-	for i, f := range channel.All {
-		if f.Type != channel.JSON {
-			sel.Channels = append(sel.Channels, i)
+// bucketed is every channel but those whose mean means nothing.
+var bucketed = func() *record.Selection {
+	var names []string
+	for _, c := range channel.All {
+		if c.Type != channel.JSON {
+			names = append(names, c.Name)
 		}
 	}
-	return sel
+	return record.Select(names...)
 }()
 
 var bucketedSQL = func() string {
@@ -353,7 +379,7 @@ var bucketedSQL = func() string {
 		SELECT *
 		FROM (
 			SELECT time_bucket($1, time) AS bucket, 0 AS batch, 0 AS ord, NULL::text`)
-	for _, i := range bucketed.Channels {
+	for _, i := range bucketed.Channels() {
 		switch f := channel.All[i]; f.Type {
 		case channel.Float:
 			fmt.Fprintf(&sql, ", avg(%s)", f.Name)

@@ -2,17 +2,15 @@ package timeseries
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"math"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // buckets accumulates what the pieces of a window add to each bucket. A bucket
@@ -131,11 +129,11 @@ const rawStream = 60_000
 func (v *view) queuePieces(batch *pgx.Batch, pieces []slab, width time.Duration, metrics []channel.Channel, sums *bucketSums, place func(int64) int) {
 	for _, p := range pieces {
 		if p.level == raw && v.fewRecords(p.span, rawStream) {
-			queue(batch, func(r *rowReader) {
-				i := place(r.micro())
+			queue(batch, func(r *record.Columns) {
+				i := place(r.Micros())
 				sums.records[i]++
 				for m := range sums.metrics {
-					if value := r.float(); !math.IsNaN(value) {
+					if value := r.Float(); !math.IsNaN(value) {
 						sums.metrics[m].add(i, value, value, value, 1)
 					}
 				}
@@ -143,7 +141,7 @@ func (v *view) queuePieces(batch *pgx.Batch, pieces []slab, width time.Duration,
 			continue
 		}
 		table, timeColumn := v.relation(p.level)
-		queue(batch, func(r *rowReader) { sums.merge(place(r.micro()), r) },
+		queue(batch, func(r *record.Columns) { sums.merge(place(r.Micros()), r) },
 			fmt.Sprintf("SELECT time_bucket($4::interval, %[1]s), %[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
 				timeColumn, aggregates(p.level, metrics), table), v.session, p.span.From, p.span.To, width)
 	}
@@ -161,10 +159,10 @@ func (v *view) queueStates(batch *pgx.Batch, pieces []slab, width time.Duration,
 		for _, f := range states {
 			fmt.Fprintf(&columns, ", last(%[1]s, %[2]s) FILTER (WHERE %[1]s IS NOT NULL)", f.Name, timeColumn)
 		}
-		queue(batch, func(r *rowReader) {
-			i := place(r.micro())
+		queue(batch, func(r *record.Columns) {
+			i := place(r.Micros())
 			for k := range states {
-				if state := r.text(); state != "" {
+				if state := r.Text(); state != "" {
 					sums.states[k][i] = state
 				}
 			}
@@ -174,96 +172,30 @@ func (v *view) queueStates(batch *pgx.Batch, pieces []slab, width time.Duration,
 }
 
 // merge adds the aggregates that a row goes on with to bucket i.
-func (b *bucketSums) merge(i int, r *rowReader) {
-	b.records[i] += r.integer()
+func (b *bucketSums) merge(i int, r *record.Columns) {
+	b.records[i] += r.Int()
 	for m := range b.metrics {
-		low, high, sum, count := r.float(), r.float(), r.float(), r.integer()
+		low, high, sum, count := r.Float(), r.Float(), r.Float(), r.Int()
 		b.metrics[m].add(i, low, high, sum, count)
 	}
 }
 
 // queue adds a query to a batch, each row of which goes to read.
-func queue(batch *pgx.Batch, read func(*rowReader), sql string, args ...any) {
+func queue(batch *pgx.Batch, read func(*record.Columns), sql string, args ...any) {
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error { return readRows(rows, read) })
 }
 
 // readRows decodes all rows and closes them.
-func readRows(rows pgx.Rows, read func(*rowReader)) error {
+func readRows(rows pgx.Rows, read func(*record.Columns)) error {
 	defer rows.Close()
-	var r rowReader
+	var r record.Columns
 	for rows.Next() {
-		if r.columns == 0 {
-			if err := r.expect(rows.FieldDescriptions()); err != nil {
-				return err
-			}
-		}
-		r.raw, r.next = rows.RawValues(), 0
-		if read(&r); r.err != nil {
-			return r.err
+		r.Reset(rows.RawValues())
+		if read(&r); r.Err() != nil {
+			return r.Err()
 		}
 	}
 	return rows.Err()
-}
-
-// rowReader decodes a row column by column. Series have too many numbers to
-// scan each through an interface.
-type rowReader struct {
-	columns int
-	raw     [][]byte
-	next    int
-	err     error
-}
-
-// expect sees to it that numbers and times come in binary.
-func (r *rowReader) expect(columns []pgconn.FieldDescription) error {
-	for _, c := range columns {
-		if c.Format != pgx.BinaryFormatCode && c.DataTypeOID != pgtype.TextOID {
-			return fmt.Errorf("column %s is not binary", c.Name)
-		}
-	}
-	r.columns = len(columns)
-	return nil
-}
-
-// column gives the next column's eight bytes; nil stands for NULL.
-func (r *rowReader) column() []byte {
-	value := r.raw[r.next]
-	r.next++
-	if value != nil && len(value) != 8 {
-		r.err = fmt.Errorf("column %d has %d bytes, not eight", r.next, len(value))
-		return nil
-	}
-	return value
-}
-
-// text gives "" for NULL. Its bytes are the same in binary and text.
-func (r *rowReader) text() string {
-	value := r.raw[r.next]
-	r.next++
-	return string(value)
-}
-
-// float gives NaN for NULL.
-func (r *rowReader) float() float64 {
-	b := r.column()
-	if b == nil {
-		return math.NaN()
-	}
-	return math.Float64frombits(binary.BigEndian.Uint64(b))
-}
-
-func (r *rowReader) integer() int64 {
-	b := r.column()
-	if b == nil {
-		return 0
-	}
-	return int64(binary.BigEndian.Uint64(b))
-}
-
-// micro gives a timestamp as microseconds since 1970.
-func (r *rowReader) micro() int64 {
-	const postgresEpoch = 946684800_000_000 // 2000-01-01
-	return r.integer() + postgresEpoch
 }
 
 // fewRecords guesses whether a window has no more records than that.
@@ -294,13 +226,13 @@ func (v *view) readPoints(ctx context.Context, out *SessionSeries, window timeSp
 		values[i] = make([]float64, 0, req.Points+1)
 	}
 	states := make([][]string, len(want.states))
-	err = readRows(rows, func(r *rowReader) {
-		times = append(times, r.micro())
+	err = readRows(rows, func(r *record.Columns) {
+		times = append(times, r.Micros())
 		for i := range values {
-			values[i] = append(values[i], r.float())
+			values[i] = append(values[i], r.Float())
 		}
 		for i := range states {
-			states[i] = append(states[i], r.text())
+			states[i] = append(states[i], r.Text())
 		}
 	})
 	if err != nil || len(times) > req.Points {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // distanceRows is how many rows of a level a series by distance may read.
@@ -52,7 +53,7 @@ func distanceSeries(ctx context.Context, answer *Series, views []*view, metrics 
 		n := int(math.Ceil(end/step) - first)
 		sums := newBucketSums(max(n, 1), len(metrics))
 		var batch pgx.Batch
-		merge := func(r *rowReader) { sums.merge(min(max(int(r.integer())-int(first), 0), len(sums.records)-1), r) }
+		merge := func(r *record.Columns) { sums.merge(min(max(int(r.Int())-int(first), 0), len(sums.records)-1), r) }
 		for _, p := range v.cover(v.span, levels[i]) {
 			table, timeColumn := v.relation(p.level)
 			queue(&batch, merge, fmt.Sprintf(`

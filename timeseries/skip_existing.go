@@ -135,9 +135,15 @@ func readStored(ctx context.Context, tx pgx.Tx, b *decode.Batch, g *group, order
 	}
 	defer rows.Close()
 	stored := map[int64][]storedRow{}
+	var key record.Columns
 	for rows.Next() {
 		raw := rows.RawValues()
-		row := storedRow{batch: record.Int32(raw[1]), ord: record.Int32(raw[2]), values: make([][]byte, len(raw)-3)}
+		key.Reset(raw)
+		at := key.Micros()
+		row := storedRow{batch: key.Int32(), ord: key.Int32(), values: make([][]byte, len(raw)-3)}
+		if key.Err() != nil {
+			return nil, key.Err()
+		}
 		if held.taken(row.batch, row.ord) {
 			continue
 		}
@@ -146,7 +152,7 @@ func readStored(ctx context.Context, tx pgx.Tx, b *decode.Batch, g *group, order
 				row.values[i] = append([]byte{}, value...) // the driver reuses its buffer
 			}
 		}
-		stored[record.Micros(raw[0])] = append(stored[record.Micros(raw[0])], row)
+		stored[at] = append(stored[at], row)
 	}
 	return stored, rows.Err()
 }

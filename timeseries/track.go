@@ -111,8 +111,8 @@ func (v *view) readPositions(ctx context.Context) ([]TrackPoint, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = readRows(rows, func(r *rowReader) {
-			points = append(points, TrackPoint{time.UnixMicro(r.micro()).UTC(), r.float(), r.float()})
+		err = readRows(rows, func(r *record.Columns) {
+			points = append(points, TrackPoint{time.UnixMicro(r.Micros()).UTC(), r.Float(), r.Float()})
 		})
 		if err != nil {
 			return nil, err

@@ -23,6 +23,12 @@ const (
 	maxPage       = 10_000
 )
 
+// The members that the function contract's records have besides what was sent.
+const (
+	recordID      = "_id"
+	recordCreated = "_creationTime"
+)
+
 func telemetry(d Deps) []convex.Function {
 	session := convex.Field("sessionId", convex.String())
 	return []convex.Function{
@@ -128,8 +134,11 @@ func (d Deps) records(ctx context.Context, c *convex.Call, q timeseries.RecordQu
 	if err != nil || !ok {
 		return noRecords, err
 	}
-	q.SessionID, q.Stored = id, true
+	q.SessionID, q.ID, q.Created = id, recordID, recordCreated
 	records, _, err := d.Store.AllRecords(ctx, q, most)
+	if fault.Is(err, fault.TooLarge) {
+		err = fault.New(fault.TooLarge, "%v; read it by pages (telemetry:getSessionRecordsPage, or /api/v1/sessions/{id}/records)", err)
+	}
 	return records, err
 }
 
@@ -155,6 +164,9 @@ func (d Deps) getRecentRecords(ctx context.Context, c *convex.Call) (any, error)
 		}
 		width := time.Duration(c.Args.Number("bucketMs", 0) * float64(time.Millisecond))
 		records, err := d.Store.BucketedRecords(ctx, id, width, limit, q.From)
+		if e := fault.As(err); e != nil && len(e.Problems) > 0 {
+			err = fault.Field("bucketMs", "%s", e.Problems[0].Reason)
+		}
 		return json.RawMessage(records), err
 	}
 	return d.records(ctx, c, q, limit)
@@ -163,7 +175,7 @@ func (d Deps) getRecentRecords(ctx context.Context, c *convex.Call) (any, error)
 // getSessionRecordsBatch gives a page that never ends between records of equal
 // time: the next page begins strictly after the last timestamp.
 func (d Deps) getSessionRecordsBatch(ctx context.Context, c *convex.Call) (any, error) {
-	q := timeseries.RecordQuery{SessionID: c.Args.String("sessionId"), Stored: true, Limit: batchPage + 1}
+	q := timeseries.RecordQuery{SessionID: c.Args.String("sessionId"), ID: recordID, Created: recordCreated, Limit: batchPage + 1}
 	if c.Args.Has("afterTimestamp") {
 		after, err := timeArg(c, "afterTimestamp")
 		if err != nil {
@@ -183,7 +195,7 @@ func (d Deps) getSessionRecordsBatch(ctx context.Context, c *convex.Call) (any, 
 	}
 	if page.more {
 		at := page.last.Time()
-		rest := timeseries.RecordQuery{SessionID: q.SessionID, Stored: true, From: at, To: at.Add(time.Microsecond), After: &page.last}
+		rest := timeseries.RecordQuery{SessionID: q.SessionID, ID: recordID, Created: recordCreated, From: at, To: at.Add(time.Microsecond), After: &page.last}
 		if err := page.read(ctx, d.Store, rest, maxWhole); err != nil {
 			return nil, err
 		}
@@ -238,12 +250,12 @@ func (d Deps) getSessionRecordsPage(ctx context.Context, c *convex.Call) (any, e
 	opts := c.Args.Object("paginationOpts")
 	id := c.Args.String("sessionId")
 	most := opts.Clamp("numItems", 1, maxPage, maxPage)
-	q := timeseries.RecordQuery{SessionID: id, Stored: true, Limit: most + 1}
+	q := timeseries.RecordQuery{SessionID: id, ID: recordID, Created: recordCreated, Limit: most + 1}
 	cursor := opts.String("cursor")
 	if cursor != "" {
 		after, err := record.ParseCursor(cursor)
 		if err != nil {
-			return nil, err
+			return nil, fault.Field("cursor", "%v", err)
 		}
 		q.After = &after
 	}
@@ -274,7 +286,7 @@ func (d Deps) getSessionPreviewTail(ctx context.Context, c *convex.Call) (any, e
 		return map[string]any{"records": noRecords, "totalRecords": 0}, nil
 	}
 	limit := c.Args.Clamp("limit", 100, 1500, 1500)
-	records, _, err := d.Store.AllRecords(ctx, timeseries.RecordQuery{SessionID: id, Newest: true, Limit: limit, Stored: true}, limit)
+	records, _, err := d.Store.AllRecords(ctx, timeseries.RecordQuery{SessionID: id, Newest: true, Limit: limit, ID: recordID, Created: recordCreated}, limit)
 	if err != nil {
 		return nil, err
 	}

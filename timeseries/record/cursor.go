@@ -3,9 +3,8 @@ package record
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"time"
-
-	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
 // Cursor is a place in a session's order of records: by time, then by batch,
@@ -20,7 +19,7 @@ type Cursor struct {
 // Time is when the record at the cursor was measured.
 func (c Cursor) Time() time.Time { return time.UnixMicro(c.Micros).UTC() }
 
-// String gives the opaque text that clients send back.
+// String is the opaque text that clients send back.
 func (c Cursor) String() string {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[0:], uint64(c.Micros))
@@ -29,11 +28,14 @@ func (c Cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// ParseCursor reads a text made by String. Anything else is an Invalid fault.
+var errCursor = errors.New("is not a cursor that this server gave out")
+
+// ParseCursor reads a text made by String. Anything else is an error that says
+// what the text is not.
 func ParseCursor(text string) (Cursor, error) {
 	b, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(b) != 16 {
-		return Cursor{}, fault.Field("cursor", "is not a cursor that this server gave out")
+		return Cursor{}, errCursor
 	}
 	return Cursor{
 		Micros: int64(binary.BigEndian.Uint64(b[0:])),

@@ -1,155 +1,136 @@
 package record
 
 import (
-	"encoding/binary"
-	"math"
+	"encoding/json"
+	"fmt"
+	"slices"
 	"strconv"
-	"strings"
 
-	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
-// Selection is a set of channels to read, and how they lie in a result row.
-type Selection struct {
-	Channels []int // indexes into channel.All, ascending
-	extra    bool
-	all      bool
-}
-
-// Everything selects all channels, and the members that have no channel.
-var Everything = func() Selection {
-	sel := Selection{extra: true, all: true}
-	for i := range channel.All {
-		sel.Channels = append(sel.Channels, i)
-	}
-	return sel
-}()
-
-// Select makes a selection of the named channels; none means everything.
-func Select(names []string) (Selection, error) {
-	if len(names) == 0 {
-		return Everything, nil
-	}
-	var mask Mask
-	for _, name := range names {
-		switch i, ok := channel.Index(name); {
-		case ok:
-			mask.Set(i)
-		case name == "session_id" || name == "timestamp": // always there
-		default:
-			return Selection{}, fault.Field("fields", "there is no field %q", fault.Clip(name))
-		}
-	}
-	return Selection{Channels: mask.Channels()}, nil
-}
-
-// Columns lists what a query must select, in the order that Row expects.
-func (sel Selection) Columns() string {
-	var b strings.Builder
-	b.WriteString("t.time, t.batch, t.ord, t.time_text")
-	for _, i := range sel.Channels {
-		b.WriteString(", t.")
-		b.WriteString(channel.All[i].Name)
-	}
-	if sel.extra {
-		b.WriteString(", t.extra")
-	}
-	return b.String()
-}
-
-const (
-	colTime = iota
-	colBatch
-	colOrd
-	colTimeText
-	colFields
-)
-
-// Row is one stored record, as it came from the database: the columns of
-// Selection.Columns in PostgreSQL's binary form. It is valid only until the
-// next one is read.
+// Row is one stored record at a time, as a query for Selection.Columns gives
+// it in PostgreSQL's binary form.
 type Row struct {
-	SessionID string
-	Session   int32 // its key
-	Selection *Selection
-	Raw       [][]byte
-	Stored    bool // a last column holds the time of storage
+	selection *Selection
+	session   int32
+	head      []byte // `{"session_id":"...",`
+	id        []byte // the session's id as text
+	created   string
+	cursor    Cursor
+	raw       [][]byte // time_text, the selection's channels, extra, and the time of storage if selected
 }
 
-// Int32 reads an integer in PostgreSQL's binary form.
-func Int32(raw []byte) int32 { return int32(binary.BigEndian.Uint32(raw)) }
-
-// Micros reads a timestamptz in PostgreSQL's binary form, as microseconds since
-// the Unix epoch.
-func Micros(raw []byte) int64 { return int64(binary.BigEndian.Uint64(raw)) + epoch }
-
-// Cursor is the record's place in its session.
-func (r *Row) Cursor() Cursor {
-	return Cursor{Micros(r.Raw[colTime]), Int32(r.Raw[colBatch]), Int32(r.Raw[colOrd])}
+// NewRow makes a row for records of one session, whose key and id those are.
+func NewRow(s *Selection, session int32, id string) *Row {
+	r := &Row{selection: s, session: session, id: []byte(id)}
+	r.head = append(AppendJSONString([]byte(`{"session_id":`), r.id), ',')
+	return r
 }
 
-// appendTime writes the record's timestamp as it was received.
-func (r *Row) appendTime(dst []byte) []byte {
-	if text := r.Raw[colTimeText]; text != nil {
-		return append(dst, text...)
+// WithCreated expects the time of storage, a timestamptz, behind the
+// selection's columns. AppendJSON then ends with the selection's id and a
+// member of that name, which has the time in milliseconds since the Unix epoch.
+func (r *Row) WithCreated(member string) *Row {
+	r.created = member
+	return r
+}
+
+// Read takes another record. It is valid until the driver reads the next one.
+// An error says that the columns are not the selection's.
+func (r *Row) Read(raw [][]byte) error {
+	var key Columns
+	key.Reset(raw)
+	r.cursor = Cursor{Micros: key.Micros(), Batch: key.Int32(), Ord: key.Int32()}
+	if key.err != nil {
+		return key.err
 	}
-	return AppendTimestamp(dst, Micros(r.Raw[colTime]))
-}
-
-// Timestamp is the record's timestamp as it was received.
-func (r *Row) Timestamp() string { return string(r.appendTime(nil)) }
-
-// jsonText is the text of a jsonb value, which has a version byte before it.
-func jsonText(raw []byte) []byte { return raw[1:] }
-
-// AppendJSON writes the record as a JSON object with the members that it has.
-// Records read with their time of storage also get the contract's _id and
-// _creationTime (ms since the Unix epoch).
-func (r *Row) AppendJSON(dst []byte) []byte {
-	dst = append(dst, `{"session_id":`...)
-	dst = AppendJSONString(dst, []byte(r.SessionID))
-	dst = append(dst, `,"timestamp":"`...)
-	dst = r.appendTime(dst)
-	dst = append(dst, '"')
-	for i, f := range r.Selection.Channels {
-		raw := r.Raw[colFields+i]
-		if raw == nil {
+	columns := 4 + len(r.selection.channels)
+	if r.selection.readsExtra() {
+		columns++
+	}
+	if r.created != "" {
+		columns++
+	}
+	if len(raw) != columns {
+		return fmt.Errorf("a record has %d columns, not %d", len(raw), columns)
+	}
+	r.raw = raw[3:]
+	for at, i := range r.selection.channels {
+		value := r.raw[1+at]
+		if value == nil {
 			continue
 		}
-		field := &channel.All[f]
-		dst = append(dst, ',', '"')
-		dst = append(dst, field.Name...)
-		dst = append(dst, '"', ':')
-		switch field.Type {
-		case channel.Float:
-			dst = AppendJSONFloat(dst, math.Float64frombits(binary.BigEndian.Uint64(raw)))
-		case channel.Int:
-			dst = strconv.AppendInt(dst, int64(binary.BigEndian.Uint64(raw)), 10)
-		case channel.Text:
-			dst = AppendJSONString(dst, raw)
+		switch channel.All[i].Type {
+		case channel.Float, channel.Int:
+			if len(value) != 8 {
+				return fmt.Errorf("column %s has %d bytes, not 8", channel.All[i].Name, len(value))
+			}
 		case channel.JSON:
-			dst = append(dst, jsonText(raw)...)
-		}
-	}
-	if r.Selection.extra {
-		if raw := r.Raw[colFields+len(r.Selection.Channels)]; raw != nil {
-			if object := jsonText(raw); len(object) > 2 {
-				dst = append(dst, ',')
-				dst = append(dst, object[1:len(object)-1]...)
+			if len(value) < 2 || value[0] != jsonVersion {
+				return fmt.Errorf("column %s is not a jsonb value", channel.All[i].Name)
 			}
 		}
 	}
-	if r.Stored {
-		dst = append(dst, `,"_id":"`...)
-		dst = strconv.AppendInt(dst, int64(r.Session), 10)
-		dst = append(dst, '.')
-		dst = strconv.AppendInt(dst, int64(Int32(r.Raw[colBatch])), 10)
-		dst = append(dst, '.')
-		dst = strconv.AppendInt(dst, int64(Int32(r.Raw[colOrd])), 10)
-		dst = append(dst, `","_creationTime":`...)
-		if raw := r.Raw[len(r.Raw)-1]; raw != nil {
-			dst = strconv.AppendFloat(dst, float64(Micros(raw))/1e3, 'f', -1, 64)
+	if extra := r.extra(); extra != nil && (len(extra) < 3 || extra[0] != jsonVersion) {
+		return fmt.Errorf("column extra is not a jsonb object")
+	}
+	if at := len(r.raw) - 1; r.created != "" && r.raw[at] != nil && len(r.raw[at]) != 8 {
+		return fmt.Errorf("the time of storage has %d bytes, not 8", len(r.raw[at]))
+	}
+	return nil
+}
+
+// extra is the column of that name, nil when it is NULL or was not read.
+func (r *Row) extra() []byte {
+	if !r.selection.readsExtra() {
+		return nil
+	}
+	return r.raw[1+len(r.selection.channels)]
+}
+
+// Cursor is the record's place in its session.
+func (r *Row) Cursor() Cursor { return r.cursor }
+
+func (r *Row) appendTimestamp(dst []byte) []byte {
+	if text := r.raw[0]; text != nil {
+		return append(dst, text...)
+	}
+	return AppendTimestamp(dst, r.cursor.Micros)
+}
+
+// Timestamp is the record's timestamp as it was received.
+func (r *Row) Timestamp() string { return string(r.appendTimestamp(nil)) }
+
+// keys are the channels' names as members of an object begin.
+var keys = func() []string {
+	keys := make([]string, len(channel.All))
+	for i, c := range channel.All {
+		keys[i] = `,"` + c.Name + `":`
+	}
+	return keys
+}()
+
+// AppendJSON writes the record as a JSON object with the selected members that
+// it has, behind session_id and timestamp.
+func (r *Row) AppendJSON(dst []byte) []byte {
+	dst = append(dst, r.head...)
+	dst = append(dst, `"timestamp":"`...)
+	dst = r.appendTimestamp(dst)
+	dst = append(dst, '"')
+	for at := range r.selection.channels {
+		dst = r.appendMember(dst, at)
+	}
+	if extra := r.extra(); len(extra) > 3 {
+		dst = r.selection.appendExtra(dst, extra[2:len(extra)-1])
+	}
+	if r.created != "" {
+		dst = appendID(dst, r.selection.id, r.session, r.cursor)
+		dst = append(dst, ',', '"')
+		dst = append(dst, r.created...)
+		dst = append(dst, '"', ':')
+		if raw := r.raw[len(r.raw)-1]; raw != nil {
+			dst = strconv.AppendFloat(dst, float64(integer(raw)+epoch)/1e3, 'f', -1, 64)
 		} else {
 			dst = append(dst, '0')
 		}
@@ -157,62 +138,114 @@ func (r *Row) AppendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// CSVHeader lists the columns that AppendCSV writes.
-func (sel Selection) CSVHeader() []byte {
-	header := []byte("session_id")
-	if sel.all {
-		header = append(header, ",session_name"...)
+// appendMember writes the selection's channel at that place, a comma before
+// it, if the record has it.
+func (r *Row) appendMember(dst []byte, at int) []byte {
+	raw := r.raw[1+at]
+	if raw == nil {
+		return dst
 	}
-	header = append(header, ",timestamp"...)
-	for _, i := range sel.Channels {
-		if sel.all && i == nameField {
-			continue
-		}
-		header = append(header, ',')
-		header = append(header, channel.All[i].Name...)
+	i := r.selection.channels[at]
+	dst = append(dst, keys[i]...)
+	switch channel.All[i].Type {
+	case channel.Float:
+		return AppendJSONFloat(dst, float(raw))
+	case channel.Int:
+		return strconv.AppendInt(dst, integer(raw), 10)
+	case channel.Text:
+		return AppendJSONString(dst, raw)
 	}
-	if sel.extra {
-		header = append(header, ",extra"...)
-	}
-	return append(header, '\n')
+	return append(dst, raw[1:]...)
 }
 
-// AppendCSV writes the record as a line of CSV, absent fields as empty cells.
-func (r *Row) AppendCSV(dst []byte) []byte {
-	dst = appendCSVCell(dst, []byte(r.SessionID))
-	if r.Selection.all {
-		dst = append(dst, ',')
-		dst = appendCSVCell(dst, r.Raw[colFields+nameField])
+// appendExtra writes the selected members of an object that is given without
+// its braces, a comma before each.
+func (s *Selection) appendExtra(dst, object []byte) []byte {
+	if s.all {
+		return append(append(dst, ','), object...)
 	}
-	dst = append(dst, ',')
-	dst = r.appendTime(dst)
-	for i, f := range r.Selection.Channels {
-		if r.Selection.all && f == nameField {
-			continue
-		}
-		dst = append(dst, ',')
-		raw := r.Raw[colFields+i]
-		if raw == nil {
-			continue
-		}
-		switch channel.All[f].Type {
-		case channel.Float:
-			dst = appendPythonFloat(dst, math.Float64frombits(binary.BigEndian.Uint64(raw)))
-		case channel.Int:
-			dst = strconv.AppendInt(dst, int64(binary.BigEndian.Uint64(raw)), 10)
-		case channel.Text:
-			dst = appendCSVCell(dst, raw)
-		case channel.JSON:
-			dst = appendCSVCell(dst, jsonText(raw))
+	members := map[string]json.RawMessage{}
+	if json.Unmarshal(slices.Concat([]byte{'{'}, object, []byte{'}'}), &members) != nil {
+		return dst // jsonb never holds such
+	}
+	for _, name := range s.extra {
+		if raw, ok := members[name]; ok {
+			dst = append(dst, ',')
+			dst = AppendJSONString(dst, []byte(name))
+			dst = append(dst, ':')
+			dst = append(dst, raw...)
 		}
 	}
-	if r.Selection.extra {
-		dst = append(dst, ',')
-		if raw := r.Raw[colFields+len(r.Selection.Channels)]; raw != nil {
-			dst = appendCSVCell(dst, jsonText(raw))
-		}
-	}
-	return append(dst, '\n')
+	return dst
 }
 
-var nameField, _ = channel.Index("session_name")
+// appendID writes the record's opaque id as a member, a comma before it.
+func appendID(dst []byte, member string, session int32, at Cursor) []byte {
+	dst = append(dst, ',', '"')
+	dst = append(dst, member...)
+	dst = append(dst, '"', ':', '"')
+	dst = strconv.AppendInt(dst, int64(session), 10)
+	dst = append(dst, '.')
+	dst = strconv.AppendInt(dst, int64(at.Batch), 10)
+	dst = append(dst, '.')
+	dst = strconv.AppendInt(dst, int64(at.Ord), 10)
+	return append(dst, '"')
+}
+
+// Encoded is one record as JSON in a buffer, member by member, so that any
+// selection of what was read is put together by copying.
+type Encoded struct {
+	Cursor
+	start  uint32   // of the timestamp member
+	extra  uint32   // of the members without a channel; may be empty
+	end    uint32   // of the record
+	member []uint32 // ends of the timestamp and of each channel that was read; absent ones are empty
+}
+
+// Encode appends the record to a buffer that it may share with others.
+func (r *Row) Encode(buf []byte) ([]byte, Encoded) {
+	e := Encoded{Cursor: r.cursor, start: uint32(len(buf)), member: make([]uint32, 1, 1+len(r.selection.channels))}
+	buf = append(buf, `"timestamp":"`...)
+	buf = r.appendTimestamp(buf)
+	buf = append(buf, '"')
+	e.member[0] = uint32(len(buf))
+	for at := range r.selection.channels {
+		buf = r.appendMember(buf, at)
+		e.member = append(e.member, uint32(len(buf)))
+	}
+	e.extra = uint32(len(buf))
+	if extra := r.extra(); len(extra) > 3 {
+		buf = append(buf, extra[2:len(extra)-1]...)
+	}
+	e.end = uint32(len(buf))
+	return buf, e
+}
+
+// AppendJSON writes the record, which was encoded into buf for the selection
+// read, as a JSON object with the members of want that it has; read must
+// cover want. session is the session's key, for the record's opaque id.
+func (e *Encoded) AppendJSON(dst, buf []byte, read, want *Selection, session int32) []byte {
+	dst = append(dst, '{')
+	if want.all { // members follow each other in buf, each with a comma before it
+		dst = append(dst, buf[e.start:e.extra]...)
+		if e.end > e.extra {
+			dst = want.appendExtra(dst, buf[e.extra:e.end])
+		}
+		return append(dst, '}')
+	}
+	dst = append(dst, buf[e.start:e.member[0]]...)
+	if want.id != "" {
+		dst = appendID(dst, want.id, session, e.Cursor)
+	}
+	at := 0
+	for _, i := range want.channels {
+		for read.channels[at] != i {
+			at++
+		}
+		dst = append(dst, buf[e.member[at]:e.member[at+1]]...)
+	}
+	if len(want.extra) > 0 && e.end > e.extra {
+		dst = want.appendExtra(dst, buf[e.extra:e.end])
+	}
+	return append(dst, '}')
+}

@@ -104,9 +104,6 @@ const (
 	CopyTrailer = "\xff\xff"
 )
 
-// epoch is 2000-01-01, from which PostgreSQL counts microseconds.
-const epoch = 946684800 * 1_000_000
-
 // AppendCopy writes the record as a row of a binary COPY. The session's key
 // and the batch's number are zeros until Stamp writes them.
 func (l *Layout) AppendCopy(dst []byte, v *Values, ord uint32) []byte {
@@ -176,7 +173,7 @@ func appendSized(dst, text []byte) []byte {
 // appendJSONB writes jsonb: a version byte, then the text.
 func appendJSONB(dst, text []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(text)+1))
-	dst = append(dst, 1)
+	dst = append(dst, jsonVersion)
 	return append(dst, text...)
 }
 
@@ -208,9 +205,9 @@ func (v *Values) Stored(i int, raw []byte) bool {
 	}
 	switch channel.All[i].Type {
 	case channel.Float: // by value: 0 is -0
-		return math.Float64frombits(binary.BigEndian.Uint64(raw)) == math.Float64frombits(v.Values[i])
+		return float(raw) == math.Float64frombits(v.Values[i])
 	case channel.Int:
-		return binary.BigEndian.Uint64(raw) == v.Values[i]
+		return integer(raw) == int64(v.Values[i])
 	case channel.Text:
 		return bytes.Equal(raw, v.Bytes(i))
 	}

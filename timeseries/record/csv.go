@@ -1,0 +1,109 @@
+package record
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+)
+
+var nameChannel, _ = channel.Index("session_name")
+
+// CSVHeader lists the columns that Row.AppendCSV writes: session_id, the
+// timestamp and the selection's channels. A selection of everything has the
+// session's name in second place, where people look for it, and the members
+// without a channel as an object in the column extra.
+func (s *Selection) CSVHeader() []byte {
+	header := []byte("session_id")
+	if s.all {
+		header = append(header, ",session_name"...)
+	}
+	header = append(header, ",timestamp"...)
+	for _, i := range s.channels {
+		if s.all && i == nameChannel {
+			continue
+		}
+		header = append(header, ',')
+		header = append(header, channel.All[i].Name...)
+	}
+	if s.all {
+		header = append(header, ",extra"...)
+	}
+	return append(header, '\n')
+}
+
+// AppendCSV writes the record as a line of CSV, absent values as empty cells.
+func (r *Row) AppendCSV(dst []byte) []byte {
+	s := r.selection
+	dst = appendCSVCell(dst, r.id)
+	if s.all {
+		dst = append(dst, ',')
+		dst = appendCSVCell(dst, r.raw[1+nameChannel])
+	}
+	dst = append(dst, ',')
+	dst = r.appendTimestamp(dst)
+	for at, i := range s.channels {
+		if s.all && i == nameChannel {
+			continue
+		}
+		dst = append(dst, ',')
+		raw := r.raw[1+at]
+		if raw == nil {
+			continue
+		}
+		switch channel.All[i].Type {
+		case channel.Float:
+			dst = appendPythonFloat(dst, float(raw))
+		case channel.Int:
+			dst = strconv.AppendInt(dst, integer(raw), 10)
+		case channel.Text:
+			dst = appendCSVCell(dst, raw)
+		case channel.JSON:
+			dst = appendCSVCell(dst, raw[1:])
+		}
+	}
+	if s.all {
+		dst = append(dst, ',')
+		if extra := r.extra(); extra != nil {
+			dst = appendCSVCell(dst, extra[1:])
+		}
+	}
+	return append(dst, '\n')
+}
+
+// appendPythonFloat writes v as Python does, which is what stands in the team's
+// CSV files: 0.0 rather than 0, and an exponent from 1e16 on and below 1e-4.
+func appendPythonFloat(dst []byte, v float64) []byte {
+	if a := math.Abs(v); a != 0 && (a < 1e-4 || a >= 1e16) {
+		return strconv.AppendFloat(dst, v, 'e', -1, 64)
+	}
+	n := len(dst)
+	dst = strconv.AppendFloat(dst, v, 'f', -1, 64)
+	for _, c := range dst[n:] {
+		if c == '.' {
+			return dst
+		}
+	}
+	return append(dst, '.', '0')
+}
+
+func appendCSVCell(dst, text []byte) []byte {
+	quote := false
+	for _, c := range text {
+		if c == ',' || c == '"' || c == '\n' || c == '\r' {
+			quote = true
+			break
+		}
+	}
+	if !quote {
+		return append(dst, text...)
+	}
+	dst = append(dst, '"')
+	for _, c := range text {
+		if c == '"' {
+			dst = append(dst, '"')
+		}
+		dst = append(dst, c)
+	}
+	return append(dst, '"')
+}

@@ -1,0 +1,121 @@
+package record
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+)
+
+// Selection says which members of a record a reader wants besides its
+// timestamp, which it always gets. It is immutable.
+type Selection struct {
+	all      bool
+	channels []int    // into channel.All, ascending
+	extra    []string // members that have no channel, sorted
+	id       string   // the member with the record's opaque id; "" without
+}
+
+// All selects every member.
+var All = func() *Selection {
+	s := &Selection{all: true}
+	for i := range channel.All {
+		s.channels = append(s.channels, i)
+	}
+	return s
+}()
+
+// Select makes the selection of the named members; none at all means every
+// one. Names that are not in channel.All mean members that have no channel.
+func Select(names ...string) *Selection {
+	if len(names) == 0 {
+		return All
+	}
+	s := &Selection{}
+	for _, name := range names {
+		if i, ok := channel.Index(name); ok {
+			s.channels = append(s.channels, i)
+		} else if name != "timestamp" {
+			s.extra = append(s.extra, name)
+		}
+	}
+	return s.sorted()
+}
+
+// WithID also selects the record's opaque id, as a member of that name.
+func (s *Selection) WithID(member string) *Selection {
+	with := *s
+	with.id = member
+	return &with
+}
+
+func (s *Selection) sorted() *Selection {
+	slices.Sort(s.channels)
+	s.channels = slices.Compact(s.channels)
+	slices.Sort(s.extra)
+	s.extra = slices.Compact(s.extra)
+	return s
+}
+
+// Union is the selection that covers both; nil covers all.
+func (s *Selection) Union(o *Selection) *Selection {
+	if s == nil || s.all || o == nil || o.all {
+		return All
+	}
+	u := &Selection{channels: slices.Concat(s.channels, o.channels), extra: slices.Concat(s.extra, o.extra), id: s.id}
+	if u.id == "" {
+		u.id = o.id
+	}
+	return u.sorted()
+}
+
+// Covers reports whether what was read for s has all that o selects.
+func (s *Selection) Covers(o *Selection) bool {
+	if s.all || o.all {
+		return s.all
+	}
+	for _, i := range o.channels {
+		if _, ok := slices.BinarySearch(s.channels, i); !ok {
+			return false
+		}
+	}
+	return len(o.extra) == 0 || len(s.extra) > 0 // any such member brings all of them
+}
+
+// Names lists the selected members, channels in their usual order and then the
+// others; nil when it is every one.
+func (s *Selection) Names() []string {
+	if s.all {
+		return nil
+	}
+	names := make([]string, 0, 1+len(s.channels)+len(s.extra))
+	if s.id != "" {
+		names = append(names, s.id)
+	}
+	for _, i := range s.channels {
+		names = append(names, channel.All[i].Name)
+	}
+	return append(names, s.extra...)
+}
+
+// Unknown lists the selected members that have no channel.
+func (s *Selection) Unknown() []string { return s.extra }
+
+// Channels lists the selected channels as places in channel.All.
+func (s *Selection) Channels() []int { return s.channels }
+
+func (s *Selection) readsExtra() bool { return s.all || len(s.extra) > 0 }
+
+// Columns lists what a query must select of the table t, telemetry, for a Row.
+func (s *Selection) Columns() string {
+	var list strings.Builder
+	list.WriteString("t.time, t.batch, t.ord, t.time_text")
+	for _, i := range s.channels {
+		list.WriteString(", t.")
+		list.WriteString(channel.All[i].Name)
+	}
+	if s.readsExtra() {
+		list.WriteString(", t.extra")
+	}
+	return list.String()
+}
