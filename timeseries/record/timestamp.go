@@ -27,8 +27,13 @@ func ParseTimestamp(text []byte) (micros int64, usual bool, err error) {
 	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6) ||
 		text[4] != '-' || text[7] != '-' || text[13] != ':' || text[16] != ':' ||
 		(text[10] != 'T' && text[10] != 't' && text[10] != ' ') ||
-		month < 1 || month > 12 || day < 1 || day > daysIn(year, month) ||
+		month < 1 || month > 12 || day < 1 || day > 31 ||
 		hour > 23 || minute > 59 || second > 59 {
+		return 0, false, errTimestamp
+	}
+	// What time.Date makes of the 30th of February is in March.
+	date := time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC)
+	if date.Day() != day {
 		return 0, false, errTimestamp
 	}
 	rest := text[19:]
@@ -53,8 +58,7 @@ func ParseTimestamp(text []byte) (micros int64, usual bool, err error) {
 	if !ok {
 		return 0, false, errTimestamp
 	}
-	days := daysFromCivil(year, month, day)
-	seconds := int64(days)*86400 + int64(hour)*3600 + int64(minute)*60 + int64(second) - int64(offset)*60
+	seconds := date.Unix() - int64(offset)*60
 	usual = text[10] == 'T' && string(rest) == "+00:00" &&
 		(digitsRead == 6 && fraction != 0 || digitsRead == 0) && (digitsRead == 0 || text[19] == '.')
 	return seconds*1e6 + int64(fraction), usual, nil
@@ -103,32 +107,6 @@ func digits(text []byte) (n int, ok bool) {
 		n = n*10 + int(c-'0')
 	}
 	return n, true
-}
-
-func daysIn(year, month int) int {
-	switch month {
-	case 2:
-		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
-			return 29
-		}
-		return 28
-	case 4, 6, 9, 11:
-		return 30
-	}
-	return 31
-}
-
-// daysFromCivil counts days from 1970-01-01 in the Gregorian calendar. It
-// counts years from March, so that the leap day comes last.
-func daysFromCivil(year, month, day int) int {
-	if month <= 2 {
-		year--
-	}
-	era := (year+400)/400 - 1 // rounded down for the year -1, too
-	yearOfEra := year - era*400
-	dayOfYear := (153*((month+9)%12)+2)/5 + day - 1
-	dayOfEra := yearOfEra*365 + yearOfEra/4 - yearOfEra/100 + dayOfYear
-	return era*146097 + dayOfEra - 719468
 }
 
 // AppendTimestamp writes the usual form: Python's isoformat in UTC, with six
