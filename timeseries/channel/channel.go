@@ -11,20 +11,6 @@ const (
 	JSON              // jsonb; any JSON value
 )
 
-// SQL returns the PostgreSQL type of a column of type t.
-func (t Type) SQL() string {
-	switch t {
-	case Float:
-		return "double precision"
-	case Int:
-		return "bigint"
-	case JSON:
-		return "jsonb"
-	default:
-		return "text"
-	}
-}
-
 // String returns the name that documentation and errors use.
 func (t Type) String() string {
 	return [...]string{"number", "integer", "text", "JSON value"}[t]

@@ -55,14 +55,14 @@ type Batch struct {
 
 var batchPool = sync.Pool{New: func() any { return new(Batch) }}
 
-// NewBatch gives an empty batch. Release returns its memory for another use.
+// NewBatch returns an empty batch. Release returns its memory for another use.
 func NewBatch() *Batch {
 	b := batchPool.Get().(*Batch)
 	b.Reset()
 	return b
 }
 
-// Release gives the batch's memory back. The batch must not be used afterwards.
+// Release returns the batch's memory to the pool. The batch must not be used afterwards.
 func (b *Batch) Release() {
 	const keep = 64 << 20 // do not hoard what one huge batch needed
 	if cap(b.values)*8+cap(b.text) < keep {
@@ -87,7 +87,7 @@ func (b *Batch) Rejected() int { return b.rejected }
 // Problems lists what is wrong with the input, up to 100 problems.
 func (b *Batch) Problems() []fault.Problem { return b.problems }
 
-// Err gives an Invalid error listing the batch's problems, or nil.
+// Err returns an Invalid error listing the batch's problems, or nil.
 func (b *Batch) Err() error {
 	if b.rejected == 0 {
 		return nil
@@ -155,7 +155,7 @@ func (b *Batch) full(most int) bool {
 	return b.Len()+b.Rejected() >= most || b.Memory() >= b.room
 }
 
-// sessionNumber gives the index of a session id, adding it if it is new.
+// sessionNumber returns the index of a session id, adding it if it is new.
 func (b *Batch) sessionNumber(id []byte) int32 {
 	if b.lastSession >= 0 && b.sessions[b.lastSession] == string(id) {
 		return b.lastSession

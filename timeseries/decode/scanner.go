@@ -34,7 +34,7 @@ func (s *scanner) syntax(format string, args ...any) error {
 	return fmt.Errorf("%w at byte %d: %s", errSyntax, s.pos, fmt.Sprintf(format, args...))
 }
 
-// space skips white space and gives the next byte, or 0 at the end.
+// space skips white space and returns the next byte, or 0 at the end.
 func (s *scanner) space() byte {
 	for s.pos < len(s.buf) {
 		switch c := s.buf[s.pos]; c {
@@ -153,7 +153,7 @@ func (s *scanner) hex4() (rune, error) {
 	return rune(v), nil
 }
 
-// lowSurrogate completes a surrogate pair; it gives -1 for a lone surrogate.
+// lowSurrogate completes a surrogate pair; it is -1 for a lone surrogate.
 func (s *scanner) lowSurrogate(high rune) (rune, error) {
 	if s.pos+6 > len(s.buf) && s.pos+1 < len(s.buf) && s.buf[s.pos] == '\\' && s.buf[s.pos+1] == 'u' {
 		return 0, errShort
@@ -291,7 +291,7 @@ func (s *scanner) literal() (string, error) {
 	return "", s.syntax("not a value")
 }
 
-// value skips one value of any kind and gives its text. reason is not empty
+// value skips one value of any kind and returns its text. reason is not empty
 // when the value is JSON but cannot be stored.
 func (s *scanner) value() (raw []byte, reason string, err error) {
 	if s.space() == 0 && s.pos >= len(s.buf) {

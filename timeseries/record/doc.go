@@ -1,3 +1,23 @@
-// Package record is one telemetry record: its values, timestamp and cursor,
-// and how they are written as binary COPY, JSON and CSV.
+// Package record is one telemetry record: its values, its timestamp, its place
+// in the session (Cursor), and its forms on the way in and out.
+//
+//	upload                 decode.Batch             database
+//	JSON, CSV  ── decode ──▶ Values ── Layout.AppendCopy ──▶ COPY row
+//	                                                          │ Selection.Columns
+//	JSON   ◀── Row.AppendJSON ───────────┐                    ▼
+//	CSV    ◀── Row.AppendCSV ────────────┴── Row.Read ◀── binary row
+//	JSON   ◀── Encoded.AppendJSON ◀── Row.Encode ──┘          │
+//	float64, int64, text ◀── Columns ◀────────────────────────┘ aggregates
+//
+// Selection says which members a reader wants; it names the columns of the
+// query and what is written of them. Row writes whole records, and Encoded
+// members that are put together for many readers with different selections.
+//
+// Times are microseconds since the Unix epoch, UTC, the resolution of
+// PostgreSQL's timestamptz; only the binary form counts from 2000-01-01. The
+// package knows channels and nothing else of the service: names that only one
+// protocol has (WithID, Row.WithCreated) come from the caller.
+//
+// Selections are immutable and may be shared. A Row, Columns or Values belongs
+// to one goroutine.
 package record

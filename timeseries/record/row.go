@@ -9,7 +9,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
-// Row is one stored record at a time, as a query for Selection.Columns gives
+// Row is one stored record at a time, as a query for Selection.Columns returns
 // it in PostgreSQL's binary form.
 type Row struct {
 	selection *Selection
