@@ -29,7 +29,7 @@ type Deps struct {
 	Replica *timeseries.Replica
 	Auth    *auth.Service
 	Convex  FunctionHandler // the endpoints of Convex clients
-	// Live serves the live stream; see realtime.Stream. Nil serves none.
+	// Live serves the live stream; see live.Stream. Nil serves none.
 	Live http.Handler
 	// Archives makes the files that archives functions name; nil serves none.
 	Archives *timeseries.Archives

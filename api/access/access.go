@@ -10,7 +10,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/httpx"
-	"github.com/ecovolt/telemetryd/realtime"
+	"github.com/ecovolt/telemetryd/realtime/live"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
@@ -38,21 +38,21 @@ type Live struct {
 
 // Viewer finds out whose credential it is: an Authorization header's value, or
 // just a token.
-func (l Live) Viewer(ctx context.Context, credential string) (realtime.Viewer, error) {
+func (l Live) Viewer(ctx context.Context, credential string) (live.Viewer, error) {
 	if credential != "" && !strings.Contains(credential, " ") {
 		credential = "Bearer " + credential
 	}
 	credentials, _ := httpx.Credentials(credential)
 	principal, err := l.Auth.Resolve(ctx, credentials)
 	if err != nil {
-		return realtime.Viewer{}, err
+		return live.Viewer{}, err
 	}
-	return realtime.Viewer{Principal: principal, Until: principal.ExpiresAt, Topics: principal.Topics()}, nil
+	return live.Viewer{Principal: principal, Until: principal.ExpiresAt, Topics: principal.Topics()}, nil
 }
 
 // MayWatch applies the rule for reading a session's records. The time is when
 // the decision must be asked for again; zero is never.
-func (l Live) MayWatch(ctx context.Context, viewer realtime.Viewer, session string) (time.Time, error) {
+func (l Live) MayWatch(ctx context.Context, viewer live.Viewer, session string) (time.Time, error) {
 	principal, _ := viewer.Principal.(auth.Principal)
 	// Whoever may read sessions that do not exist may read them all.
 	decision := auth.Allow(principal, auth.ReadRecords, auth.SessionAge{})

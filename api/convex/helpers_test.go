@@ -17,7 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/realtime"
+	"github.com/ecovolt/telemetryd/realtime/hub"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
@@ -165,7 +165,7 @@ type bench struct {
 	*notebook
 	server *Server
 	auth   *auth.Service
-	hub    *realtime.Hub
+	hub    *hub.Hub
 	url    string
 	log    *logLines
 }
@@ -202,7 +202,7 @@ func newBench(t testing.TB, change ...func(*Options)) *bench {
 	b := &bench{
 		notebook: n, log: new(logLines),
 		auth: auth.New(pool, auth.Options{StaticKeys: []auth.StaticKey{{Name: "bridge", Secret: testKey}}}),
-		hub:  realtime.NewHub(timeseries.NewDeltas(pool), realtime.HubOptions{}),
+		hub:  hub.New(timeseries.NewDeltas(pool), hub.Options{}),
 	}
 	options := Options{
 		Registry: registry, Resolver: b.auth, Pool: pool, Hub: b.hub,

@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/ecovolt/telemetryd/realtime"
+	"github.com/ecovolt/telemetryd/realtime/hub"
 )
 
 // ordinaryBody is the largest body, in bytes, that Convex itself takes.
@@ -23,7 +23,7 @@ type Options struct {
 	Registry *Registry
 	Resolver Resolver
 	Pool     *pgxpool.Pool
-	Hub      *realtime.Hub // tells which queries to run again
+	Hub      *hub.Hub // tells which queries to run again
 	// AllowOrigin says which browser origins may call; nil lets all of them.
 	AllowOrigin func(origin string) bool
 	// Version is what /version answers.

@@ -14,7 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ecovolt/telemetryd/realtime"
+	"github.com/ecovolt/telemetryd/realtime/live"
+	"github.com/ecovolt/telemetryd/realtime/live/client"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -38,11 +39,11 @@ func (w watchCmd) Run(ctx context.Context, _ *slog.Logger) error {
 		}
 	}
 	show := &screen{out: os.Stdout, session: session, fields: w.Fields, redraw: isTerminal(os.Stdout) && !w.JSON, json: w.JSON}
-	follower := &realtime.Follower{
+	follower := &client.Follower{
 		URL: w.URL,
-		Subscribe: realtime.ClientMessage{
-			Session: session, Fields: w.Fields, MaxRate: w.Rate, Mode: realtime.ModeLatest,
-			Snapshot: &realtime.SnapshotRequest{Seconds: w.History.Seconds(), Records: 2000},
+		Subscribe: live.ClientMessage{
+			Session: session, Fields: w.Fields, MaxRate: w.Rate, Mode: live.ModeLatest,
+			Snapshot: &live.SnapshotRequest{Seconds: w.History.Seconds(), Records: 2000},
 		},
 		Message: show.message,
 		Down:    show.down,
@@ -116,7 +117,7 @@ const (
 	redrawGap  = 80 * time.Millisecond
 )
 
-func (s *screen) message(m realtime.ServerMessage) error {
+func (s *screen) message(m live.ServerMessage) error {
 	switch m.Type {
 	case "hello", "subscribed", "begun":
 		if m.Name != "" {

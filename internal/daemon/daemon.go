@@ -25,7 +25,9 @@ import (
 	"github.com/ecovolt/telemetryd/dashboard"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/internal/load"
-	"github.com/ecovolt/telemetryd/realtime"
+	"github.com/ecovolt/telemetryd/realtime/ably"
+	"github.com/ecovolt/telemetryd/realtime/hub"
+	"github.com/ecovolt/telemetryd/realtime/live"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/web"
@@ -35,12 +37,12 @@ import (
 type Daemon struct {
 	Store *timeseries.Store
 	Auth  *auth.Service
-	Hub   *realtime.Hub
-	Live  *realtime.Stream
+	Hub   *hub.Hub
+	Live  *live.Stream
 
 	config    Config
 	functions *convex.Server
-	relay     *realtime.AblyRelay // nil without a key
+	relay     *ably.Relay // nil without a key
 	archives  *timeseries.Archives
 	metrics   *metrics
 	log       *slog.Logger
@@ -127,7 +129,7 @@ func (d *Daemon) closePools() {
 
 func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.metrics = newMetrics(d.config.Version)
-	d.Hub = realtime.NewHub(timeseries.NewDeltas(d.pool), realtime.HubOptions{Tick: d.config.Tick, Log: d.log})
+	d.Hub = hub.New(timeseries.NewDeltas(d.pool), hub.Options{Tick: d.config.Tick, Log: d.log})
 	uploads := new(load.Uploads)
 	d.Store = timeseries.New(d.pool, timeseries.Options{
 		Logger: d.log, OnCommit: d.Hub.WakeSessions, OnIngest: d.metrics.observeIngest, Uploads: uploads,
@@ -143,10 +145,10 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 		}
 	}
 	origins := httpx.NewOrigins(d.config.AllowOrigins)
-	d.Live = realtime.NewStream(d.Hub, timeseries.NewDeltas(d.pool), realtime.StreamOptions{
+	d.Live = live.New(d.Hub, timeseries.NewDeltas(d.pool), live.Options{
 		Policy:      access.Live{Store: d.Store, Auth: d.Auth},
 		Credential:  func(r *http.Request) string { return r.Header.Get("Authorization") },
-		CheckOrigin: func(r *http.Request) bool { return realtime.SameOrigin(r) || origins.Allows(r.Header.Get("Origin")) },
+		CheckOrigin: func(r *http.Request) bool { return live.SameOrigin(r) || origins.Allows(r.Header.Get("Origin")) },
 		Compression: true, Uploads: uploads, OnDelta: d.metrics.observeLag, Log: d.log,
 	})
 	if err := d.openRelay(); err != nil {
@@ -176,7 +178,7 @@ func (d *Daemon) openRelay() (err error) {
 	if d.config.AblyRelayKey == "" {
 		return nil
 	}
-	d.relay, err = realtime.NewAblyRelay(d.Hub, timeseries.NewDeltas(d.pool), d.Store.LiveState, realtime.AblyOptions{
+	d.relay, err = ably.New(d.Hub, timeseries.NewDeltas(d.pool), d.Store.LiveState, ably.Options{
 		Key: strings.TrimSpace(d.config.AblyRelayKey), Channel: d.config.AblyChannel, BaseURL: d.config.AblyURL, Log: d.log,
 	})
 	return err

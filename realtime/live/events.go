@@ -1,0 +1,149 @@
+package live
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ecovolt/telemetryd/timeseries"
+)
+
+// serveEvents serves the stream as server-sent events: the same messages, each
+// an event of its type, whose id is the cursors of all sessions watched. A
+// browser sends the last one by itself when it reconnects.
+func (st *Stream) serveEvents(w http.ResponseWriter, r *http.Request) {
+	values := r.URL.Query()
+	resume := r.Header.Get("Last-Event-ID")
+	if resume == "" {
+		resume = values.Get("since")
+	}
+	values.Del("since")
+	requests, err := queryRequests(values)
+	switch {
+	case err != nil:
+		problem(w, http.StatusBadRequest, codeInvalid, err.Error())
+		return
+	case len(requests) == 0:
+		problem(w, http.StatusBadRequest, codeInvalid, "session: missing")
+		return
+	case len(requests) > maxEventSessions:
+		problem(w, http.StatusBadRequest, codeLimit, "an event stream carries at most 16 sessions; use a websocket")
+		return
+	case !st.opt.CheckOrigin(r):
+		problem(w, http.StatusForbidden, "ORIGIN", "pages of this origin may not connect")
+		return
+	}
+	p := newConn(st)
+	if err := st.admit(p); err != nil {
+		w.Header().Set("Retry-After", "5")
+		problem(w, http.StatusServiceUnavailable, codeLimit, err.Error())
+		p.cancel()
+		return
+	}
+	if err := st.greet(r.Context(), p, st.opt.Credential(r)); err != nil {
+		refusal(w, err)
+		p.abandon()
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // or nginx keeps the events to itself
+	w.WriteHeader(http.StatusOK)
+	e := &events{w: w, control: http.NewResponseController(w), conn: p, ended: make(chan struct{}), at: map[string]string{}}
+	p.attach(e)
+	p.begin(requests, splitCursors(resume))
+	select {
+	case <-r.Context().Done():
+		p.close(closeGone)
+	case <-p.ctx.Done():
+	}
+	<-e.ended // nothing is written once this handler has returned
+	p.ended()
+}
+
+// maxEventSessions bounds the length of an event's id.
+const maxEventSessions = 16
+
+// events is the transport over server-sent events.
+type events struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	conn    *conn
+	ended   chan struct{}
+	at      map[string]string // cursor by session
+	buf     bytes.Buffer
+}
+
+func (e *events) write(f *frame) error {
+	e.buf.Reset()
+	e.buf.WriteString("event: ")
+	e.buf.WriteString(f.kind)
+	if f.moves || f.marks {
+		if f.to.Session == 0 {
+			delete(e.at, f.session)
+		} else {
+			e.at[f.session] = formatCursor(f.to)
+		}
+		e.buf.WriteString("\nid: ")
+		e.buf.WriteString(e.id())
+	}
+	e.buf.WriteString("\ndata: ")
+	e.buf.Write(f.payload) // JSON without line breaks
+	e.buf.WriteString("\n\n")
+	return e.flush()
+}
+
+// id joins the cursors of all sessions.
+func (e *events) id() string {
+	cursors := make([]string, 0, len(e.at))
+	for _, cursor := range e.at {
+		cursors = append(cursors, cursor)
+	}
+	slices.Sort(cursors)
+	return strings.Join(cursors, cursorSeparator)
+}
+
+func (e *events) ping() error {
+	e.buf.Reset()
+	e.buf.WriteString(": still here\n\n")
+	err := e.flush()
+	if err == nil {
+		e.conn.seen() // the link took it; there is no answer to wait for
+	}
+	return err
+}
+
+func (e *events) flush() error {
+	if err := e.control.SetWriteDeadline(time.Now().Add(writeWait)); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	if _, err := e.w.Write(e.buf.Bytes()); err != nil {
+		return err
+	}
+	return e.control.Flush()
+}
+
+func (e *events) close(why closing) {
+	if why != closeGone && why != closeSlow && why != closeTimeout {
+		e.buf.Reset()
+		e.buf.Write([]byte("event: closing\ndata: "))
+		e.buf.Write(messageFrame(ServerMessage{Type: "closing", Reason: why.reason}).payload)
+		e.buf.WriteString("\n\n")
+		_ = e.flush() // the client may be gone
+	}
+	close(e.ended)
+}
+
+// resumeFrom picks the cursor that belongs to the session with the key.
+func resumeFrom(resume []timeseries.Position, key int32) *timeseries.Position {
+	for _, p := range resume {
+		if p.Session == key {
+			return &p
+		}
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package live_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ecovolt/telemetryd/realtime/live"
+)
+
+// stall fills the connection of a client that does not read: first the
+// kernel's buffers, then the queue, until the subscription falls behind.
+func stall(t *testing.T, in *instance, next int) (after int) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); in.stream.Stats().Overflows == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("the client never fell behind")
+		}
+		in.ingest(t, "a", next, 500)
+		next += 500
+	}
+	return next
+}
+
+// A client that stops reading loses nothing: it is told, and what was dropped
+// comes again from the database. Meanwhile others go on.
+func TestSlowReaderGetsEverything(t *testing.T) {
+	t.Parallel()
+	in := one(t, setup{stream: live.Options{QueueBytes: 128 << 10}})
+	in.ingest(t, "a", 1, 1)
+	slow := in.dial(t, "session=a")
+	slow.expect("hello")
+	slow.expect("subscribed")
+	slow.collect(1)
+	quick := in.dial(t, "session=a&fields=message_id")
+	quick.expect("hello")
+	quick.expect("subscribed")
+	quick.collect(1)
+
+	done := make(chan int)
+	go func() { done <- stall(t, in, 2) }()
+	seen, last := 1, 0
+	for last == 0 || seen < last {
+		m := quick.next()
+		if m.Type != "records" && m.Type != "dropped" { // a busy machine may make it slow as well
+			t.Fatalf("got %+v", m)
+		}
+		for _, id := range numbers(t, m) {
+			if id != seen+1 {
+				t.Fatalf("record %d after %d for a client that reads", id, seen)
+			}
+			seen = id
+		}
+		select {
+		case next := <-done:
+			last = next - 1
+		default:
+		}
+	}
+
+	ids, dropped := []int{1}, 0
+	for ids[len(ids)-1] != last {
+		switch m := slow.next(); m.Type {
+		case "records":
+			ids = append(ids, numbers(t, m)...)
+		case "dropped":
+			dropped++
+			if !*m.Replay || m.Messages == 0 || m.Cursor == "" {
+				t.Errorf("dropped: %+v", m)
+			}
+		default:
+			t.Fatalf("got %+v", m)
+		}
+	}
+	if diff := cmp.Diff(span(1, last), ids); diff != "" {
+		t.Errorf("records of the slow client (-want +got):\n%s", diff)
+	}
+	if dropped == 0 {
+		t.Error("the slow client was never told")
+	}
+	in.ingest(t, "a", last+1, 1)
+	if ids, _ := slow.collect(last + 1); len(ids) != 1 {
+		t.Errorf("live again: %v", ids)
+	}
+}
+
+// A client that wants the newest rather than every record goes on from there,
+// and is told how many it missed.
+func TestSlowReaderSkips(t *testing.T) {
+	t.Parallel()
+	in := one(t, setup{stream: live.Options{QueueBytes: 64 << 10}})
+	in.ingest(t, "a", 1, 1)
+	c := in.dial(t, "session=a&mode=latest")
+	c.expect("hello")
+	c.expect("subscribed")
+	c.collect(1)
+	last := stall(t, in, 2) - 1
+	got, missed, newest := 1, 0, 1
+	for {
+		m := c.next()
+		if m.Type == "dropped" {
+			if *m.Replay {
+				t.Errorf("dropped: %+v", m)
+			}
+			missed += int(m.Dropped)
+		}
+		for _, id := range numbers(t, m) {
+			if id <= newest {
+				t.Fatalf("record %d after %d", id, newest)
+			}
+			newest = id
+			got++
+		}
+		if got+missed == last {
+			break
+		}
+		if got+missed > last {
+			t.Fatalf("%d records and %d reported missing, of %d", got, missed, last)
+		}
+	}
+	if missed == 0 {
+		t.Error("nothing was reported missing")
+	}
+	in.ingest(t, "a", last+1, 1)
+	if ids, _ := c.collect(last + 1); len(ids) != 1 {
+		t.Errorf("live again: %v", ids)
+	}
+}
