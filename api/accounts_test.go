@@ -256,12 +256,12 @@ func TestUsersOverREST(t *testing.T) {
 	if got := s.call(t, "GET", "/api/v1/users", admin, nil); got.status != 200 || len(got.body["users"].([]any)) != 1 {
 		t.Errorf("the users = %+v", got)
 	}
-	if got := s.call(t, "GET", "/api/v1/users?approval_status=pending", admin, nil); got.status != 200 || len(got.body["users"].([]any)) != 0 {
+	if got := s.call(t, "GET", "/api/v1/users?status=pending", admin, nil); got.status != 200 || len(got.body["users"].([]any)) != 0 {
 		t.Errorf("the pending users = %+v", got)
 	}
-	audit := s.call(t, "GET", "/api/v1/audit?limit=2&user_id="+id, admin, nil)
+	audit := s.call(t, "GET", "/api/v1/audit?limit=2&user="+id, admin, nil)
 	events, _ := audit.body["events"].([]any)
-	if audit.status != 200 || len(events) != 2 || audit.body["next_before"] == nil || events[0].(object)["event"] != "user_deleted" || events[0].(object)["actor_user_id"] != self {
+	if audit.status != 200 || len(events) != 2 || audit.body["next_cursor"] == nil || events[0].(object)["event"] != "user_deleted" || events[0].(object)["actor_user_id"] != self {
 		t.Errorf("the audit log = %+v", audit)
 	}
 }

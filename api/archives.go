@@ -10,16 +10,17 @@ import (
 // archiveRoutes serve the files that the archives functions name. The name is
 // signed and stands for one content for ever, so that a browser needs no
 // credentials to fetch it and never has to ask twice.
-func (s *server) archiveRoutes() []Route {
+func (s *server) archiveRoutes() []route {
 	if s.Archives == nil {
 		return nil
 	}
-	return []Route{
-		{http.MethodGet, "/api/v1/archives/:name", auth.ReadPublic, s.getArchiveFile},
+	return []route{
+		streamRoute("GET", "/api/v1/archives/:name", auth.ReadPublic, "Fetch an archive file by its signed name. The body is gzip that the caller inflates.", s.getArchiveFile,
+			answers(http.StatusOK, "The file", as[[]byte]("application/gzip")), notModified(), takesAnyQuery),
 	}
 }
 
-func (s *server) getArchiveFile(r *Request) error {
+func (s *server) getArchiveFile(r *request, _ *none) error {
 	name := r.Param("name")
 	etag := `"` + name + `"`
 	header := r.Writer.Header()

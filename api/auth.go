@@ -1,22 +1,23 @@
 package api
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
-func (s *server) authRoutes() []Route {
-	return []Route{
-		{http.MethodPost, "/api/v1/auth/signup", auth.UseAccount, s.signUp},
-		{http.MethodPost, "/api/v1/auth/signin", auth.UseAccount, s.signIn},
-		{http.MethodPost, "/api/v1/auth/signout", auth.UseAccount, s.signOut},
-		{http.MethodGet, "/api/v1/auth/session", auth.UseAccount, s.currentSession},
-		{http.MethodPost, "/api/v1/auth/password", auth.ChangePassword, s.changePassword},
-		{http.MethodPost, "/api/v1/auth/upgrade", auth.RequestUpgrade, s.requestUpgrade},
+func (s *server) authRoutes() []route {
+	return []route{
+		jsonRoute("POST", "/api/v1/auth/signup", auth.UseAccount, "Make an account and sign in. Who asks to be internal is external until an administrator decides.", s.signUp,
+			created("A token"), failsWith(fault.RateLimited)),
+		jsonRoute("POST", "/api/v1/auth/signin", auth.UseAccount, "Sign in. The token lasts 12 hours, or 30 days with remember.", s.signIn,
+			failsWith(fault.Forbidden, fault.RateLimited)),
+		jsonRoute("POST", "/api/v1/auth/signout", auth.UseAccount, "End the session of the token.", s.signOut),
+		jsonRoute("GET", "/api/v1/auth/session", auth.UseAccount, "Tell who the token belongs to.", s.currentSession),
+		jsonRoute("POST", "/api/v1/auth/password", auth.ChangePassword, "Change one's password. The account's other sessions end.", s.changePassword,
+			failsWith(fault.RateLimited)),
+		jsonRoute("POST", "/api/v1/auth/upgrade", auth.RequestUpgrade, "Ask to become internal.", s.requestUpgrade, failsWith(fault.Conflict)),
 	}
 }
 
@@ -27,126 +28,104 @@ type tokenView struct {
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-func answerToken(r *Request, status int, result auth.Result, err error) error {
+func viewToken(result auth.Result, err error) (tokenView, error) {
 	if err != nil {
-		return err
+		return tokenView{}, err
 	}
 	if f := result.Fault(); f != nil {
-		return f
+		return tokenView{}, f
 	}
-	return answer(r, status, tokenView{result.Token, result.UserID, result.ExpiresAt.UTC()})
+	return tokenView{result.Token, result.UserID, result.ExpiresAt.UTC()}, nil
 }
 
-func (s *server) signUp(r *Request) error {
-	var in struct {
+type signUpParams struct {
+	Body struct {
 		Email         string    `json:"email"`
 		Password      string    `json:"password"`
-		Name          string    `json:"name"`
-		RequestedRole auth.Role `json:"requested_role"`
+		Name          string    `json:"name,omitempty"`
+		RequestedRole auth.Role `json:"requested_role,omitempty" enum:"external,internal"`
 	}
-	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
-		return err
-	}
+}
+
+func (s *server) signUp(r *request, p *signUpParams) (tokenView, error) {
+	in := p.Body
 	switch in.RequestedRole {
 	case "", auth.External, auth.Internal:
 	default:
-		return fault.Field("requested_role", "must be external or internal")
+		return tokenView{}, fault.Field("requested_role", "must be external or internal")
 	}
 	ctx := r.Request.Context()
-	result, err := s.Auth.SignUp(ctx, auth.SignUp{
+	return viewToken(s.Auth.SignUp(ctx, auth.SignUp{
 		Email: in.Email, Password: in.Password, Name: in.Name, RequestedRole: in.RequestedRole,
 		Address: auth.ClientAddress(ctx),
-	})
-	return answerToken(r, http.StatusCreated, result, err)
+	}))
 }
 
-func (s *server) signIn(r *Request) error {
-	var in struct {
+type signInParams struct {
+	Body struct {
 		Email    string `json:"email"`
 		Password string `json:"password"`
-		Remember bool   `json:"remember"`
+		Remember bool   `json:"remember,omitempty"`
 	}
-	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
-		return err
-	}
+}
+
+func (s *server) signIn(r *request, p *signInParams) (tokenView, error) {
 	ctx := r.Request.Context()
-	result, err := s.Auth.SignIn(ctx, auth.SignIn{
-		Email: in.Email, Password: in.Password, Remember: in.Remember, Address: auth.ClientAddress(ctx),
-	})
-	return answerToken(r, http.StatusOK, result, err)
+	return viewToken(s.Auth.SignIn(ctx, auth.SignIn{
+		Email: p.Body.Email, Password: p.Body.Password, Remember: p.Body.Remember, Address: auth.ClientAddress(ctx),
+	}))
 }
 
-func (s *server) signOut(r *Request) error {
+func (s *server) signOut(r *request, _ *none) (none, error) {
 	ctx := r.Request.Context()
-	token := credentials(r).Token
-	if err := s.Auth.SignOut(ctx, token, auth.ClientAddress(ctx)); err != nil {
-		return err
-	}
-	return answer(r, http.StatusNoContent, nil)
+	return none{}, s.Auth.SignOut(ctx, credentials(r).Token, auth.ClientAddress(ctx))
 }
 
-// answer sends a JSON answer that nobody may keep a copy of.
-func answer(r *Request, status int, body any) error {
-	r.Header("Cache-Control", "no-store")
-	if body == nil {
-		r.Status(status)
-		r.Writer.WriteHeaderNow()
-		return nil
-	}
-	r.JSON(status, body)
-	return nil
-}
-
-// sessionAnswer is the caller's bearer session and who they are.
-type sessionAnswer struct {
+// accountAnswer is the caller's bearer session and who they are.
+type accountAnswer struct {
 	CreatedAt  time.Time `json:"created_at"`
 	ExpiresAt  time.Time `json:"expires_at"`
 	Persistent bool      `json:"persistent"`
 	User       userView  `json:"user"`
 }
 
-func (s *server) currentSession(r *Request) error {
+func (s *server) currentSession(r *request, _ *none) (accountAnswer, error) {
 	ctx := r.Request.Context()
 	session, err := s.Auth.VerifySession(ctx, credentials(r).Token)
 	if err != nil {
-		return err
+		return accountAnswer{}, err
 	}
 	profile, err := s.Auth.CurrentProfile(ctx, r.Principal)
 	if err != nil {
-		return err
+		return accountAnswer{}, err
 	}
 	if session == nil || profile == nil {
-		return fault.Coded(fault.Unauthenticated, "UNAUTHENTICATED", "Sign in to continue.")
+		return accountAnswer{}, fault.Coded(fault.Unauthenticated, "UNAUTHENTICATED", "Sign in to continue.")
 	}
-	return answer(r, http.StatusOK, sessionAnswer{
-		session.CreatedAt.UTC(), session.ExpiresAt.UTC(), session.Persistent, viewUser(*profile),
-	})
+	return accountAnswer{session.CreatedAt.UTC(), session.ExpiresAt.UTC(), session.Persistent, viewUser(*profile)}, nil
 }
 
-func (s *server) changePassword(r *Request) error {
-	var in struct {
+type changePasswordParams struct {
+	Body struct {
 		Current string `json:"current_password"`
 		New     string `json:"new_password"`
 	}
-	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
-		return err
-	}
-	ctx := r.Request.Context()
-	result, err := s.Auth.ChangePassword(ctx, r.Principal, auth.PasswordChange{
-		Current: in.Current, New: in.New, Address: auth.ClientAddress(ctx),
-	})
-	if err != nil {
-		return err
-	}
-	if f := result.Fault(); f != nil {
-		return f
-	}
-	return answer(r, http.StatusNoContent, nil)
 }
 
-func (s *server) requestUpgrade(r *Request) error {
-	if err := s.Auth.RequestUpgrade(r.Request.Context(), r.Principal); err != nil {
-		return err
+func (s *server) changePassword(r *request, p *changePasswordParams) (none, error) {
+	ctx := r.Request.Context()
+	result, err := s.Auth.ChangePassword(ctx, r.Principal, auth.PasswordChange{
+		Current: p.Body.Current, New: p.Body.New, Address: auth.ClientAddress(ctx),
+	})
+	if err != nil {
+		return none{}, err
 	}
-	return answer(r, http.StatusNoContent, nil)
+	if f := result.Fault(); f != nil {
+		return none{}, f
+	}
+	return none{}, nil
+}
+
+func (s *server) requestUpgrade(r *request, _ *none) (none, error) {
+	return none{}, s.Auth.RequestUpgrade(r.Request.Context(), r.Principal)
 }

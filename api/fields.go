@@ -12,20 +12,25 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
-func (s *server) fieldRoutes() []Route {
-	return []Route{
-		{http.MethodGet, "/api/v1/fields", auth.ReadPublic, s.listFields},
+func (s *server) fieldRoutes() []route {
+	return []route{
+		streamRoute("GET", "/api/v1/fields", auth.ReadPublic, "List the channels of a record with types, units and meanings.", s.listFields,
+			returns[fieldsAnswer]("The channels"), notModified()),
 	}
 }
 
 // fieldView is a known field of a record as REST shows it.
 type fieldView struct {
-	Name    string `json:"name"`
-	Type    string `json:"type"`
-	Unit    any    `json:"unit"`
-	Meaning string `json:"meaning"`
+	Name    string  `json:"name"`
+	Type    string  `json:"type"`
+	Unit    *string `json:"unit"`
+	Meaning string  `json:"meaning"`
 	// Charted fields can be asked of the series routes.
 	Charted bool `json:"charted"`
+}
+
+type fieldsAnswer struct {
+	Fields []fieldView `json:"fields"`
 }
 
 // fieldList is the answer of listFields and its entity tag; it is the same as
@@ -33,9 +38,9 @@ type fieldView struct {
 var fieldList = sync.OnceValues(func() ([]byte, string) {
 	views := make([]fieldView, len(channel.All))
 	for i, f := range channel.All {
-		views[i] = fieldView{f.Name, f.Type.String(), nullIfEmpty(f.Unit), f.Meaning, f.Charted}
+		views[i] = fieldView{f.Name, f.Type.String(), nullIfZero(f.Unit), f.Meaning, f.Charted}
 	}
-	body, err := json.Marshal(map[string]any{"fields": views})
+	body, err := json.Marshal(fieldsAnswer{views})
 	if err != nil {
 		return nil, "" // no type in a fieldView can fail
 	}
@@ -43,7 +48,7 @@ var fieldList = sync.OnceValues(func() ([]byte, string) {
 	return body, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 })
 
-func (s *server) listFields(r *Request) error {
+func (s *server) listFields(r *request, _ *none) error {
 	body, tag := fieldList()
 	r.Header("Cache-Control", "public, max-age=300")
 	r.Header("ETag", tag)
@@ -52,6 +57,7 @@ func (s *server) listFields(r *Request) error {
 		r.Writer.WriteHeaderNow()
 		return nil
 	}
-	r.Data(http.StatusOK, "application/json", body)
+	r.Header("Content-Type", "application/json")
+	httpx.Send(r.Writer, r.Request, http.StatusOK, body)
 	return nil
 }

@@ -17,12 +17,23 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
-func (s *server) ingestRoutes() []Route {
-	return []Route{{http.MethodPost, "/api/v1/telemetry", auth.Ingest, s.ingest}}
+func (s *server) ingestRoutes() []route {
+	return []route{streamRoute("POST", "/api/v1/telemetry", auth.Ingest,
+		"Store records. An upload is stored whole or not at all, and one that comes again is recognised and answered, not stored.", s.ingest,
+		takes(jsonOf[[]recordAnswer](), plain("application/x-ndjson"), plain("text/csv")),
+		returns[ingestedAnswer]("How many records were stored"), failsWith(fault.Unsupported, fault.Conflict))}
 }
 
-// ingestAnswer is what an upload is answered with.
-type ingestAnswer struct {
+type ingestParams struct {
+	OnError     string `query:"on_error" default:"abort" enum:"abort,skip" doc:"abort: one bad record rejects all; skip: the good ones are stored, the bad ones named"`
+	SessionID   string `query:"session_id" doc:"Store all records in this run"`
+	SessionName string `query:"session_name" doc:"Name of the run, for CSV"`
+	Key         string `header:"Idempotency-Key" doc:"Your own name for the upload, at most 255 bytes"`
+	Encoding    string `header:"Content-Encoding" doc:"gzip or zstd"`
+}
+
+// ingestedAnswer is what an upload is answered with.
+type ingestedAnswer struct {
 	Inserted      int                        `json:"inserted"`
 	AlreadyStored int                        `json:"already_stored"`
 	Rejected      int                        `json:"rejected"`
@@ -30,14 +41,14 @@ type ingestAnswer struct {
 	Problems      []fault.Problem            `json:"problems,omitempty"`
 }
 
-func (s *server) ingest(r *Request) error {
-	opt, ingest, err := ingestOptions(r)
+func (s *server) ingest(r *request, p *ingestParams) error {
+	opt, ingest, err := ingestOptions(p, r.GetHeader("Content-Type"))
 	if err != nil {
 		return err
 	}
 	leave := func() {}
 	defer func() { leave() }()
-	body, err := s.body(r)
+	body, err := s.body(r, p.Encoding)
 	if err != nil {
 		return err
 	}
@@ -56,34 +67,26 @@ func (s *server) ingest(r *Request) error {
 	if err != nil {
 		return err
 	}
-	answer := ingestAnswer{
+	answer := ingestedAnswer{
 		Inserted: result.Inserted, AlreadyStored: result.AlreadyStored, Rejected: result.Rejected,
 		Sessions: result.Sessions, Problems: result.Problems,
 	}
 	if answer.Sessions == nil {
 		answer.Sessions = []timeseries.SessionResult{}
 	}
-	r.JSON(http.StatusOK, answer)
-	return nil
+	return r.answer(http.StatusOK, answer)
 }
 
-func ingestOptions(r *Request) (decode.Options, timeseries.IngestOptions, error) {
-	opt := decode.Options{SessionID: r.Query("session_id"), SessionName: r.Query("session_name")}
-	ingest := timeseries.IngestOptions{Source: "rest", IdempotencyKey: r.GetHeader("Idempotency-Key")}
-	if len(ingest.IdempotencyKey) > 255 {
+func ingestOptions(p *ingestParams, kind string) (decode.Options, timeseries.IngestOptions, error) {
+	skip := p.OnError == "skip"
+	opt := decode.Options{SessionID: p.SessionID, SessionName: p.SessionName, SkipBad: skip}
+	ingest := timeseries.IngestOptions{Source: "rest", IdempotencyKey: p.Key, SkipBad: skip}
+	if len(p.Key) > 255 {
 		return opt, ingest, fault.Field("Idempotency-Key", "is longer than 255 bytes")
 	}
-	if !utf8.ValidString(ingest.IdempotencyKey) {
+	if !utf8.ValidString(p.Key) {
 		return opt, ingest, fault.Field("Idempotency-Key", "is not valid UTF-8")
 	}
-	switch on := r.DefaultQuery("on_error", "abort"); on {
-	case "abort":
-	case "skip":
-		opt.SkipBad, ingest.SkipBad = true, true
-	default:
-		return opt, ingest, fault.Field("on_error", "must be abort or skip")
-	}
-	kind := r.GetHeader("Content-Type")
 	media, _, err := mime.ParseMediaType(kind)
 	if err != nil && kind != "" {
 		return opt, ingest, fault.New(fault.Unsupported, "the Content-Type cannot be read")
@@ -110,10 +113,9 @@ const (
 )
 
 // body returns the decoded body. Its size and the client's silences are bounded.
-func (s *server) body(r *Request) (*boundedBody, error) {
+func (s *server) body(r *request, encoding string) (*boundedBody, error) {
 	client := httpx.NewBody(r.Writer, r.Request)
 	raw := newSpool(client, s.Config.MaxUpload, os.TempDir(), s.spoolMemory, client.Stop)
-	encoding := r.GetHeader("Content-Encoding")
 	decoded, err := httpx.Decode(raw, encoding)
 	if err != nil {
 		raw.Close()

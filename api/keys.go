@@ -2,22 +2,21 @@ package api
 
 import (
 	"math"
-	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
-func (s *server) keyRoutes() []Route {
-	return []Route{
-		{http.MethodGet, "/api/v1/keys", auth.ManageKeys, s.listKeys},
-		{http.MethodPost, "/api/v1/keys", auth.ManageKeys, s.createKey},
-		{http.MethodPost, "/api/v1/keys/:id/rotate", auth.ManageKeys, s.rotateKey},
-		{http.MethodDelete, "/api/v1/keys/:id", auth.ManageKeys, s.revokeKey},
-		{http.MethodGet, "/api/v1/audit", auth.ReadAudit, s.readAudit},
+func (s *server) keyRoutes() []route {
+	return []route{
+		jsonRoute("GET", "/api/v1/keys", auth.ManageKeys, "List deploy keys, without the keys themselves.", s.listKeys),
+		jsonRoute("POST", "/api/v1/keys", auth.ManageKeys, "Make a deploy key of scope ingest or admin.", s.createKey, created("The key, shown this once")),
+		jsonRoute("POST", "/api/v1/keys/:id/rotate", auth.ManageKeys, "Make a key's successor. The old one stays valid for overlap_s seconds.", s.rotateKey,
+			created("The new key, shown this once"), failsWith(fault.Conflict)),
+		jsonRoute("DELETE", "/api/v1/keys/:id", auth.ManageKeys, "Revoke a key now.", s.revokeKey),
+		jsonRoute("GET", "/api/v1/audit", auth.ReadAudit, "Read the audit log, newest first.", s.readAudit),
 	}
 }
 
@@ -30,7 +29,7 @@ type keyView struct {
 	Scope      auth.Scope `json:"scope"`
 	Prefix     string     `json:"prefix"`
 	CreatedAt  time.Time  `json:"created_at"`
-	CreatedBy  any        `json:"created_by"`
+	CreatedBy  *string    `json:"created_by"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
@@ -39,7 +38,7 @@ type keyView struct {
 func viewKey(k auth.Key, secret string) keyView {
 	return keyView{
 		Secret: secret, ID: k.ID, Name: k.Name, Scope: k.Scope, Prefix: k.Prefix,
-		CreatedAt: k.CreatedAt.UTC(), CreatedBy: nullIfEmpty(k.CreatedBy),
+		CreatedAt: k.CreatedAt.UTC(), CreatedBy: nullIfZero(k.CreatedBy),
 		ExpiresAt: inUTC(k.ExpiresAt), RevokedAt: inUTC(k.RevokedAt), LastUsedAt: inUTC(k.LastUsedAt),
 	}
 }
@@ -52,61 +51,62 @@ func inUTC(t *time.Time) *time.Time {
 	return &utc
 }
 
-func (s *server) listKeys(r *Request) error {
+type keysAnswer struct {
+	Keys []keyView `json:"keys"`
+}
+
+func (s *server) listKeys(r *request, _ *none) (keysAnswer, error) {
 	keys, err := s.Auth.ListKeys(r.Request.Context(), r.Principal)
 	if err != nil {
-		return err
+		return keysAnswer{}, err
 	}
 	views := make([]keyView, len(keys))
 	for i, k := range keys {
 		views[i] = viewKey(k, "")
 	}
-	return answer(r, http.StatusOK, map[string]any{"keys": views})
+	return keysAnswer{views}, nil
 }
 
-func (s *server) createKey(r *Request) error {
-	var in struct {
+type createKeyParams struct {
+	Body struct {
 		Name   string     `json:"name"`
-		Scope  auth.Scope `json:"scope"`
-		ValidS float64    `json:"valid_s"` // how long it is valid, seconds; 0 or absent: for ever
+		Scope  auth.Scope `json:"scope,omitempty"`
+		ValidS float64    `json:"valid_s,omitempty"`
 	}
-	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
-		return err
-	}
-	valid, err := seconds("valid_s", in.ValidS)
-	if err != nil {
-		return err
-	}
-	secret, key, err := s.Auth.CreateKey(r.Request.Context(), r.Principal, auth.NewKey{Name: in.Name, Scope: in.Scope, Valid: valid})
-	if err != nil {
-		return err
-	}
-	return answer(r, http.StatusCreated, viewKey(key, secret))
 }
 
-func (s *server) rotateKey(r *Request) error {
-	var in struct {
-		OverlapS float64 `json:"overlap_s"` // how long the old key stays valid, seconds
-	}
-	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
-		return err
-	}
-	overlap, err := seconds("overlap_s", in.OverlapS)
+func (s *server) createKey(r *request, p *createKeyParams) (keyView, error) {
+	valid, err := seconds("valid_s", p.Body.ValidS)
 	if err != nil {
-		return err
+		return keyView{}, err
+	}
+	secret, key, err := s.Auth.CreateKey(r.Request.Context(), r.Principal, auth.NewKey{Name: p.Body.Name, Scope: p.Body.Scope, Valid: valid})
+	if err != nil {
+		return keyView{}, err
+	}
+	return viewKey(key, secret), nil
+}
+
+type rotateKeyParams struct {
+	Body struct {
+		OverlapS float64 `json:"overlap_s,omitempty"`
+	}
+}
+
+func (s *server) rotateKey(r *request, p *rotateKeyParams) (keyView, error) {
+	overlap, err := seconds("overlap_s", p.Body.OverlapS)
+	if err != nil {
+		return keyView{}, err
 	}
 	secret, key, err := s.Auth.RotateKey(r.Request.Context(), r.Principal, r.Param("id"), overlap)
 	if err != nil {
-		return err
+		return keyView{}, err
 	}
-	return answer(r, http.StatusCreated, viewKey(key, secret))
+	return viewKey(key, secret), nil
 }
 
-func (s *server) revokeKey(r *Request) error {
-	if err := s.Auth.RevokeKey(r.Request.Context(), r.Principal, r.Param("id")); err != nil {
-		return err
-	}
-	return answer(r, http.StatusNoContent, nil)
+func (s *server) revokeKey(r *request, _ *none) (none, error) {
+	return none{}, s.Auth.RevokeKey(r.Request.Context(), r.Principal, r.Param("id"))
 }
 
 // maxSeconds is ten years.
@@ -124,42 +124,48 @@ type eventView struct {
 	ID        int64          `json:"id"`
 	At        time.Time      `json:"at"`
 	Event     string         `json:"event"`
-	UserID    any            `json:"user_id"`
-	ActorID   any            `json:"actor_user_id"`
-	EmailHash any            `json:"email_hash"`
-	Address   any            `json:"client_address"`
-	Detail    map[string]any `json:"detail"`
+	UserID    *string        `json:"user_id"`
+	ActorID   *string        `json:"actor_user_id"`
+	EmailHash *string        `json:"email_hash"`
+	Address   *string        `json:"client_address"`
+	Detail    map[string]any `json:"detail" nullable:"true"`
 }
 
-// readAudit gives the newest entries first; next_before is the next page's
-// before, or null on the last page.
-func (s *server) readAudit(r *Request) error {
-	limit, err := intParam(r, "limit", 1, 1000, 100)
-	if err != nil {
-		return err
-	}
+type auditParams struct {
+	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Most entries to return"`
+	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
+	User   string `query:"user" doc:"Only events of this account"`
+	Event  string `query:"event" doc:"Only events of this kind" example:"sign_in_failed"`
+}
+
+type auditAnswer struct {
+	Events []eventView `json:"events"`
+	Next   *string     `json:"next_cursor"`
+}
+
+func (s *server) readAudit(r *request, p *auditParams) (auditAnswer, error) {
 	before := int64(0)
-	if text := r.Query("before"); text != "" {
-		if before, err = strconv.ParseInt(text, 10, 64); err != nil || before < 1 {
-			return fault.Field("before", "must be an id from 1 to %d", int64(math.MaxInt64))
+	if p.Cursor != "" {
+		var err error
+		if before, err = strconv.ParseInt(p.Cursor, 10, 64); err != nil || before < 1 {
+			return auditAnswer{}, fault.Field("cursor", "must be a number from 1 to %d", int64(math.MaxInt64))
 		}
 	}
 	events, err := s.Auth.Audit(r.Request.Context(), r.Principal, auth.AuditQuery{
-		Before: before, UserID: r.Query("user_id"), Name: r.Query("event"), Limit: limit,
+		Before: before, UserID: p.User, Name: p.Event, Limit: p.Limit,
 	})
 	if err != nil {
-		return err
+		return auditAnswer{}, err
 	}
-	views := make([]eventView, len(events))
+	out := auditAnswer{Events: make([]eventView, len(events))}
 	for i, e := range events {
-		views[i] = eventView{
-			e.ID, e.At.UTC(), e.Name, nullIfEmpty(e.UserID), nullIfEmpty(e.ActorID),
-			nullIfEmpty(e.EmailHash), nullIfEmpty(e.Address), e.Detail,
+		out.Events[i] = eventView{
+			e.ID, e.At.UTC(), e.Name, nullIfZero(e.UserID), nullIfZero(e.ActorID),
+			nullIfZero(e.EmailHash), nullIfZero(e.Address), e.Detail,
 		}
 	}
-	var next any
-	if len(events) == limit {
-		next = events[limit-1].ID
+	if len(events) == p.Limit {
+		out.Next = nullIfZero(strconv.FormatInt(events[p.Limit-1].ID, 10))
 	}
-	return answer(r, http.StatusOK, map[string]any{"events": views, "next_before": next})
+	return out, nil
 }

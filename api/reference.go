@@ -24,33 +24,22 @@ type referenceOperation struct {
 
 type referenceParam struct{ Name, In, About, Values string }
 
-// writeReference makes the page from the same table as the description. It
+// writeReference makes the page from the same routes as the description. It
 // needs no script.
-func writeReference(routes []Route) ([]byte, error) {
+func writeReference(routes []route) ([]byte, error) {
 	page, err := template.New("reference").Parse(referenceHTML)
 	if err != nil {
 		return nil, err
 	}
 	var tags []referenceTag
 	for _, route := range routes {
-		op, ok := operations[route.Method+" "+route.Path]
-		if !ok {
-			continue
+		about, detail, _ := strings.Cut(route.about, ". ")
+		shown := referenceOperation{ID: route.id(), Method: route.method, Path: route.openPath(), Summary: about, Description: detail}
+		for _, p := range route.params {
+			shown.Params = append(shown.Params, referenceParam{p.name, p.in, p.tag.Get("doc"), strings.Join(p.enum, ", ")})
 		}
-		described := op.describe(route)
-		shown := referenceOperation{
-			ID: operationID(route), Method: route.Method, Path: pathParameter.ReplaceAllString(route.Path, "{$1}"),
-			Summary: described["summary"].(string), Description: described["description"].(string),
-		}
-		params, _ := described["parameters"].([]object)
-		for _, p := range params {
-			about, _ := p["description"].(string)
-			values, _ := p["schema"].(object)["enum"].([]string)
-			shown.Params = append(shown.Params, referenceParam{p["name"].(string), p["in"].(string), about, strings.Join(values, ", ")})
-		}
-		tag := tagOf(route.Path)
-		if len(tags) == 0 || tags[len(tags)-1].Tag != tag {
-			tags = append(tags, referenceTag{Tag: tag})
+		if len(tags) == 0 || tags[len(tags)-1].Tag != route.tag() {
+			tags = append(tags, referenceTag{Tag: route.tag()})
 		}
 		last := &tags[len(tags)-1]
 		last.Operations = append(last.Operations, shown)
@@ -62,7 +51,7 @@ func writeReference(routes []Route) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-func (s *server) getReference(r *Request) error {
+func (s *server) getReference(r *request, _ *none) error {
 	page, err := s.reference()
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -72,20 +73,8 @@ type Config struct {
 	TrustedProxies []string
 }
 
-// Route is one REST endpoint. The table of all routes is what the access test
-// and the API description walk.
-type Route struct {
-	Method string
-	Path   string // gin's form, such as /api/v1/sessions/:id
-	// Action is what the caller must be allowed to do. For an action that reads
-	// one session the path must have an :id: the session is looked up, the rule
-	// applied to it, and it is found in Request.Session.
-	Action auth.Action
-	Handle func(r *Request) error
-}
-
-// Request is a call of a route that the access rules let through.
-type Request struct {
+// request is a call of a route that the access rules let through.
+type request struct {
 	*gin.Context
 	Principal auth.Principal
 	Session   *timeseries.Session // for routes about one session; never nil there
@@ -125,8 +114,8 @@ func New(d Deps) (http.Handler, error) {
 	s.public = httpx.CORS{
 		Origins: origins, Methods: "GET, POST, OPTIONS", Headers: "Content-Type, Authorization", Always: true, Refuse: refuseOrigin,
 	}
-	s.description = sync.OnceValues(func() ([]byte, error) { return json.Marshal(describe(s.Routes(), "1")) })
-	s.reference = sync.OnceValues(func() ([]byte, error) { return writeReference(s.Routes()) })
+	s.description = sync.OnceValues(func() ([]byte, error) { return json.Marshal(describe(s.routes(), d.Config.PublicURL)) })
+	s.reference = sync.OnceValues(func() ([]byte, error) { return writeReference(s.routes()) })
 	trusted, err := httpx.ParseProxies(d.Config.TrustedProxies)
 	if err != nil {
 		return nil, err
@@ -152,8 +141,8 @@ func (s *server) engine() *gin.Engine {
 	engine.UnescapePathValues = true
 	_ = engine.SetTrustedProxies(nil) // addresses are auth.ClientAddress's business
 	engine.Use(s.identify, s.recover, s.observe, s.headers)
-	for _, route := range s.Routes() {
-		engine.Handle(route.Method, route.Path, s.handle(route))
+	for _, route := range s.routes() {
+		engine.Handle(route.method, route.path, s.handle(route))
 	}
 	s.publicRoutes(engine)
 	engine.NoMethod(func(c *gin.Context) {
@@ -169,10 +158,9 @@ func (s *server) engine() *gin.Engine {
 	return engine
 }
 
-// Routes lists every route that the access rules guard.
-func (s *server) Routes() []Route {
-	var all []Route
-	for _, routes := range [][]Route{
+// routes lists every route that the access rules guard.
+func (s *server) routes() []route {
+	return slices.Concat(
 		s.ingestRoutes(),
 		s.sessionRoutes(),
 		s.archiveRoutes(),
@@ -183,28 +171,28 @@ func (s *server) Routes() []Route {
 		s.liveRoutes(),
 		s.fieldRoutes(),
 		s.descriptionRoutes(),
-	} {
-		all = append(all, routes...)
-	}
-	return all
+	)
 }
 
 // handle wraps a route with the access rules and error answers.
-func (s *server) handle(route Route) gin.HandlerFunc {
-	ofSession := route.Action == auth.ReadRecords || route.Action == auth.ReadSeries || route.Action == auth.ReadHistory
+func (s *server) handle(route route) gin.HandlerFunc {
+	ofSession := route.action == auth.ReadRecords || route.action == auth.ReadSeries || route.action == auth.ReadHistory
 	return func(c *gin.Context) {
-		r := &Request{Context: c}
-		if err := s.admit(r, route.Action, ofSession); err != nil {
-			s.fail(c, err)
-			return
+		r := &request{Context: c}
+		err := route.refuseUnknown(c.Request.URL.RawQuery)
+		if err == nil {
+			err = s.admit(r, route.action, ofSession)
 		}
-		if err := route.Handle(r); err != nil {
+		if err == nil {
+			err = route.handle(r)
+		}
+		if err != nil {
 			s.fail(c, err)
 		}
 	}
 }
 
-func (s *server) admit(r *Request, action auth.Action, ofSession bool) error {
+func (s *server) admit(r *request, action auth.Action, ofSession bool) error {
 	ctx := r.Request.Context()
 	principal, err := s.Auth.Resolve(ctx, credentials(r))
 	if err != nil {
@@ -223,7 +211,7 @@ func (s *server) admit(r *Request, action auth.Action, ofSession bool) error {
 }
 
 // admitSession applies the rule of an action to a session, and returns it.
-func (s *server) admitSession(r *Request, id string, action auth.Action) (*timeseries.Session, error) {
+func (s *server) admitSession(r *request, id string, action auth.Action) (*timeseries.Session, error) {
 	session, decision, err := access.Session(r.Request.Context(), s.Store, r.Principal, action, id)
 	switch {
 	case err != nil:
@@ -238,7 +226,7 @@ func (s *server) admitSession(r *Request, id string, action auth.Action) (*times
 
 // credentials are what a request brings to sign in with. A scheme that is not
 // ours is nobody's.
-func credentials(r *Request) auth.Credentials {
+func credentials(r *request) auth.Credentials {
 	c, _ := httpx.Credentials(r.GetHeader("Authorization"))
 	return c
 }

@@ -4,34 +4,51 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"math"
+	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
+	"time"
 
 	"github.com/ecovolt/telemetryd/auth"
-	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
-func (s *server) seriesRoutes() []Route {
-	return []Route{
-		{http.MethodGet, "/api/v1/sessions/:id/series", auth.ReadSeries, s.getSeries},
-		{http.MethodGet, "/api/v1/sessions/:id/summary", auth.ReadSeries, s.getSummary},
-		{http.MethodGet, "/api/v1/sessions/:id/laps", auth.ReadSeries, s.getLaps},
-		{http.MethodGet, "/api/v1/sessions/:id/track", auth.ReadSeries, s.getTrack},
+func (s *server) seriesRoutes() []route {
+	return []route{
+		streamRoute("GET", "/api/v1/sessions/:id/series", auth.ReadSeries,
+			"Return metrics in buckets of time, for a chart. Each bucket has lowest, highest and mean value, so that no spike is lost; the answer names the level and width that served it.",
+			s.getSeries, returns[seriesAnswer]("Columns of times and values"), notModified()),
+		streamRoute("GET", "/api/v1/sessions/:id/summary", auth.ReadSeries, "Return a run's figures: distance, energy, efficiency, speeds, power, gaps, data quality.",
+			s.getSummary, returns[timeseries.Summary]("The figures"), notModified()),
+		streamRoute("GET", "/api/v1/sessions/:id/laps", auth.ReadSeries,
+			"Return laps, stints, stops and driver modes. A lap is from one pass of the line to the next; without a line, from one return to where the run first moved to the next.",
+			s.getLaps, returns[timeseries.LongRace]("Laps and stints"), notModified()),
+		streamRoute("GET", "/api/v1/sessions/:id/track", auth.ReadSeries, "Return the GPS track as GeoJSON, simplified to a tolerance.",
+			s.getTrack, answers(http.StatusOK, "A GeoJSON feature", as[trackAnswer]("application/geo+json")), notModified()),
 	}
 }
 
-// defaultPoints is about the width of a chart.
-const defaultPoints = 1000
+type seriesParams struct {
+	Metrics []string  `query:"metrics" required:"true" doc:"Channels" example:"speed_ms,power_w"`
+	From    time.Time `query:"from" doc:"Begin of the window, ISO 8601 or milliseconds since 1970" example:"2026-03-21T21:41:10Z"`
+	To      time.Time `query:"to" doc:"End of the window, not part of it"`
+	Start   *float64  `query:"start" doc:"Begin of the window in seconds or metres, where runs are aligned"`
+	End     *float64  `query:"end" doc:"Its end"`
+	Points  int       `query:"points" default:"1000" doc:"Most buckets wanted, about the chart's width in pixels"`
+	Mode    string    `query:"mode" enum:"minmax,m4" doc:"minmax, or m4: also the first and last value of each pixel column"`
+	Fill    string    `query:"fill" enum:"gap,null,locf" doc:"What stands for buckets without records"`
+	Compare []string  `query:"compare" doc:"Further runs"`
+	Align   string    `query:"align" enum:"time,elapsed,distance" doc:"What runs have in common"`
+	Version string    `query:"version" doc:"The run's version that you know: the answer may then be kept for ever"`
+}
 
-func (s *server) getSeries(r *Request) error {
-	req := timeseries.SeriesRequest{Sessions: []string{r.Session.ID}, Metrics: listParam(r, "metrics")}
+func (s *server) getSeries(r *request, p *seriesParams) error {
+	req := timeseries.SeriesRequest{
+		Sessions: []string{r.Session.ID}, Metrics: p.Metrics, Points: p.Points, From: p.From, To: p.To, Start: p.Start, End: p.End,
+	}
 	var others []*timeseries.Session
-	for _, id := range listParam(r, "compare") {
+	for _, id := range p.Compare {
 		if slices.Contains(req.Sessions, id) {
 			continue
 		}
@@ -44,34 +61,12 @@ func (s *server) getSeries(r *Request) error {
 		}
 		req.Sessions, others = append(req.Sessions, id), append(others, other)
 	}
-	var err error
-	if req.Points, err = intParam(r, "points", math.MinInt, math.MaxInt, defaultPoints); err != nil {
-		return err
-	}
-	if req.From, err = timeParam(r, "from"); err != nil {
-		return err
-	}
-	if req.To, err = timeParam(r, "to"); err != nil {
-		return err
-	}
-	if req.Start, err = numberParam(r, "start"); err != nil {
-		return err
-	}
-	if req.End, err = numberParam(r, "end"); err != nil {
-		return err
-	}
-	var ok bool
-	if req.Align, ok = timeseries.ParseAlign(r.Query("align")); !ok {
-		return fault.Field("align", "must be time, elapsed or distance")
-	}
-	if req.Fill, ok = timeseries.ParseFill(r.Query("fill")); !ok {
-		return fault.Field("fill", "must be gap, null or locf")
-	}
-	if req.Mode, ok = timeseries.ParseMode(r.Query("mode")); !ok {
-		return fault.Field("mode", "must be minmax or m4")
-	}
+	// Each is one of the declared values.
+	req.Align, _ = timeseries.ParseAlign(p.Align)
+	req.Fill, _ = timeseries.ParseFill(p.Fill)
+	req.Mode, _ = timeseries.ParseMode(p.Mode)
 	var series *timeseries.Series
-	err = s.read(r, func(store *timeseries.Store) (err error) {
+	err := s.read(r, func(store *timeseries.Store) (err error) {
 		series, err = store.Series(r.Request.Context(), req)
 		return err
 	}, others...)
@@ -80,14 +75,14 @@ func (s *server) getSeries(r *Request) error {
 	}
 	// A caller that names the version it knows of the session may keep the
 	// answer for ever, if that is the version it got.
-	pinned := len(series.Sessions) == 1 && r.Query("version") == series.Sessions[0].Version
+	pinned := len(series.Sessions) == 1 && p.Version == series.Sessions[0].Version
 	writeCacheable(r, "application/json", series.AppendJSON(nil), pinned, series.Settled)
 	return nil
 }
 
 // read reads from the path's session, and maybe others: from the replica, if
 // there is one that holds them as they are.
-func (s *server) read(r *Request, read func(*timeseries.Store) error, others ...*timeseries.Session) error {
+func (s *server) read(r *request, read func(*timeseries.Store) error, others ...*timeseries.Session) error {
 	if s.Replica == nil {
 		return read(s.Store)
 	}
@@ -96,7 +91,7 @@ func (s *server) read(r *Request, read func(*timeseries.Store) error, others ...
 
 // writeCacheable answers with a body that is known by its content. What can
 // change is asked for again each time, which costs no transfer while it did not.
-func writeCacheable(r *Request, contentType string, body []byte, pinned, settled bool) {
+func writeCacheable(r *request, contentType string, body []byte, pinned, settled bool) {
 	sum := sha256.Sum256(body)
 	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:15]) + `"`
 	r.Header("ETag", "W/"+etag) // weak: the body may be compressed
@@ -118,107 +113,64 @@ func writeCacheable(r *Request, contentType string, body []byte, pinned, settled
 	httpx.Send(r.Writer, r.Request, http.StatusOK, body)
 }
 
-func (s *server) getSummary(r *Request) error {
+func (s *server) getSummary(r *request, _ *none) error {
 	summary, err := s.Store.Summary(r.Request.Context(), r.Session.ID)
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(summary)
+	return writeJSON(r, summary)
+}
+
+// writeJSON is writeCacheable for what encoding/json writes.
+func writeJSON(r *request, of any) error {
+	body, err := json.Marshal(of)
 	if err != nil {
-		return err
+		return fmt.Errorf("encode answer: %w", err)
 	}
 	writeCacheable(r, "application/json", body, false, false)
 	return nil
 }
 
-func (s *server) getLaps(r *Request) error {
-	req := timeseries.LapRequest{Session: r.Session.ID}
-	var err error
-	if req.Latitude, err = numberParam(r, "latitude"); err != nil {
-		return err
-	}
-	if req.Longitude, err = numberParam(r, "longitude"); err != nil {
-		return err
-	}
-	for name, into := range map[string]*float64{"radius": &req.Radius, "at_least": &req.AtLeast} {
-		v, err := numberParam(r, name)
-		if err != nil {
-			return err
-		}
-		if v != nil {
-			if *v <= 0 {
-				return fault.Field(name, "must be over 0")
-			}
-			*into = *v
-		}
+type lapsParams struct {
+	Latitude  *float64 `query:"latitude" doc:"A point of the start line, deg"`
+	Longitude *float64 `query:"longitude" doc:"Its longitude, deg"`
+	Radius    *float64 `query:"radius" over:"0" default:"25" doc:"How near to it a pass is, m"`
+	AtLeast   *float64 `query:"at_least" over:"0" default:"20" doc:"Shortest lap, s"`
+}
+
+func (s *server) getLaps(r *request, p *lapsParams) error {
+	req := timeseries.LapRequest{
+		Session: r.Session.ID, Latitude: p.Latitude, Longitude: p.Longitude, Radius: *p.Radius, AtLeast: *p.AtLeast,
 	}
 	var race *timeseries.LongRace
-	err = s.read(r, func(store *timeseries.Store) (err error) {
+	err := s.read(r, func(store *timeseries.Store) (err error) {
 		race, err = store.Laps(r.Request.Context(), req)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(race)
-	if err != nil {
-		return err
-	}
-	writeCacheable(r, "application/json", body, false, false)
-	return nil
+	return writeJSON(r, race)
 }
 
-// defaultTolerance is about what GPS itself is off by.
-const defaultTolerance = 2
+type trackParams struct {
+	Tolerance *float64 `query:"tolerance" default:"2" doc:"How far a point may lie from the drawn line, m; 2 is about what GPS itself is off by"`
+	Points    int      `query:"points" minimum:"1" maximum:"2147483647" doc:"Most positions to return; absent is all"`
+	Version   string   `query:"version" doc:"The run's version that you know: the answer may then be kept for ever"`
+}
 
-func (s *server) getTrack(r *Request) error {
-	tolerance := float64(defaultTolerance)
-	if v, err := numberParam(r, "tolerance"); err != nil {
-		return err
-	} else if v != nil {
-		tolerance = *v
-	}
+func (s *server) getTrack(r *request, p *trackParams) error {
 	var track *timeseries.Track
 	err := s.read(r, func(store *timeseries.Store) (err error) {
-		track, err = store.Track(r.Request.Context(), r.Session.ID, tolerance)
+		track, err = store.Track(r.Request.Context(), r.Session.ID, *p.Tolerance)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	points, err := intParam(r, "points", 1, math.MaxInt32, 0)
-	if err != nil {
-		return err
+	if p.Points > 0 {
+		track.Coarsen(p.Points)
 	}
-	if points > 0 {
-		track.Coarsen(points)
-	}
-	writeCacheable(r, "application/geo+json", track.AppendGeoJSON(nil), r.Query("version") == track.Version, false)
+	writeCacheable(r, "application/geo+json", track.AppendGeoJSON(nil), p.Version == track.Version, false)
 	return nil
-}
-
-// listParam reads a parameter that may be given several times, each with
-// several values between commas.
-func listParam(r *Request, name string) []string {
-	var list []string
-	for _, text := range r.QueryArray(name) {
-		for value := range strings.SplitSeq(text, ",") {
-			if value = strings.TrimSpace(value); value != "" {
-				list = append(list, value)
-			}
-		}
-	}
-	return list
-}
-
-func numberParam(r *Request, name string) (*float64, error) {
-	text := r.Query(name)
-	if text == "" {
-		return nil, nil
-	}
-	v, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil, fault.Field(name, "must be a number")
-	}
-	return &v, nil
 }

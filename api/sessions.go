@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,14 +18,19 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
-func (s *server) sessionRoutes() []Route {
-	return []Route{
-		{http.MethodGet, "/api/v1/sessions", auth.ListSessions, s.listSessions},
-		{http.MethodGet, "/api/v1/live/sessions", auth.ReadPublic, s.listLive},
-		{http.MethodGet, "/api/v1/sessions/:id", auth.ReadRecords, s.getSession},
-		{http.MethodDelete, "/api/v1/sessions/:id", auth.DeleteSession, s.deleteSession},
-		{http.MethodGet, "/api/v1/sessions/:id/records", auth.ReadRecords, s.getRecords},
-		{http.MethodGet, "/api/v1/sessions/:id/latest", auth.ReadRecords, s.getLatest},
+func (s *server) sessionRoutes() []route {
+	recordBodies := []content{jsonOf[recordsAnswer](), plain("application/x-ndjson"), plain("text/csv")}
+	return []route{
+		jsonRoute("GET", "/api/v1/sessions", auth.ListSessions, "List runs, newest first. External accounts see those of the last 7 days.", s.listSessions),
+		jsonRoute("GET", "/api/v1/live/sessions", auth.ReadPublic, "List the runs that can be followed live now.", s.listLive),
+		jsonRoute("GET", "/api/v1/sessions/:id", auth.ReadRecords, "Describe a run.", s.getSession),
+		jsonRoute("DELETE", "/api/v1/sessions/:id", auth.DeleteSession, "Delete a run with its records. The run on the road is refused (ACTIVE_SESSION).", s.deleteSession,
+			failsWith(fault.Conflict)),
+		streamRoute("GET", "/api/v1/sessions/:id/records", auth.ReadRecords,
+			"Read records, oldest first. With a limit it returns a page and the next one's cursor (in the body, and in the Link and X-Next-Cursor headers); without, a stream to the end.",
+			s.getRecords, answers(http.StatusOK, "Records", recordBodies...)),
+		streamRoute("GET", "/api/v1/sessions/:id/latest", auth.ReadRecords, "Return the newest record, by time of measurement.", s.getLatest,
+			returns[recordAnswer]("The record")),
 	}
 }
 
@@ -63,55 +67,62 @@ func viewSession(s *timeseries.Session) sessionView {
 	}
 }
 
-const (
-	defaultSessions = 100
-	maxSessions     = 1000
-)
+const maxSessions = 1000
 
-func (s *server) listSessions(r *Request) error {
-	limit, err := intParam(r, "limit", 1, maxSessions, defaultSessions)
-	if err != nil {
-		return err
-	}
-	filter := timeseries.SessionFilter{Limit: limit + 1}
+type listSessionsParams struct {
+	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Most runs to return"`
+	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
+}
+
+type sessionsAnswer struct {
+	Sessions []sessionView `json:"sessions"`
+	Next     *string       `json:"next_cursor"`
+}
+
+func (s *server) listSessions(r *request, p *listSessionsParams) (out sessionsAnswer, err error) {
+	filter := timeseries.SessionFilter{Limit: p.Limit + 1}
 	if r.Decision.Window > 0 {
 		filter.StartedAfter = time.Now().Add(-r.Decision.Window)
 	}
-	if cursor := r.Query("cursor"); cursor != "" {
-		if filter.BeforeStart, filter.BeforeID, err = parseListCursor(cursor); err != nil {
-			return err
+	if p.Cursor != "" {
+		if filter.BeforeStart, filter.BeforeID, err = parseListCursor(p.Cursor); err != nil {
+			return out, err
 		}
 	}
 	list, err := s.Store.Sessions(r.Request.Context(), filter)
 	if err != nil {
-		return err
+		return out, err
 	}
-	next := ""
-	if len(list) > limit {
-		list = list[:limit]
-		last := list[limit-1]
-		next = listCursor(last.Start, last.ID)
+	if len(list) > p.Limit {
+		list = list[:p.Limit]
+		last := list[p.Limit-1]
+		next := listCursor(last.Start, last.ID)
+		out.Next = &next
 		link(r, next)
 	}
-	views := make([]sessionView, len(list))
-	for i := range list {
-		views[i] = viewSession(&list[i])
-	}
-	r.JSON(http.StatusOK, map[string]any{"sessions": views, "next_cursor": nullIfEmpty(next)})
-	return nil
+	out.Sessions = viewSessions(list)
+	return out, nil
 }
 
-// listLive gives the live sessions, whose records anybody may read.
-func (s *server) listLive(r *Request) error {
+type liveSessionsAnswer struct {
+	Sessions []sessionView `json:"sessions"`
+}
+
+// listLive returns the live sessions, whose records anybody may read.
+func (s *server) listLive(r *request, _ *none) (liveSessionsAnswer, error) {
 	list, err := s.Store.Sessions(r.Request.Context(), timeseries.SessionFilter{Within: auth.LiveWindow, Limit: maxSessions})
 	if err != nil {
-		return err
+		return liveSessionsAnswer{}, err
 	}
+	return liveSessionsAnswer{viewSessions(list)}, nil
+}
+
+func viewSessions(list []timeseries.Session) []sessionView {
 	views := make([]sessionView, len(list))
 	for i := range list {
 		views[i] = viewSession(&list[i])
 	}
-	return answer(r, http.StatusOK, map[string]any{"sessions": views})
+	return views
 }
 
 func listCursor(start time.Time, id string) string {
@@ -131,36 +142,41 @@ func parseListCursor(text string) (time.Time, string, error) {
 }
 
 // link names the next page in a Link header (RFC 8288).
-func link(r *Request, cursor string) {
+func link(r *request, cursor string) {
 	query := r.Request.URL.Query()
 	query.Set("cursor", cursor)
 	r.Header("Link", fmt.Sprintf(`<%s?%s>; rel="next"`, r.Request.URL.EscapedPath(), query.Encode()))
 }
 
-func nullIfEmpty(text string) any {
-	if text == "" {
+// nullIfZero is how an answer says that there is nothing.
+func nullIfZero[T comparable](v T) *T {
+	var zero T
+	if v == zero {
 		return nil
 	}
-	return text
+	return &v
 }
 
-func (s *server) getSession(r *Request) error {
-	r.JSON(http.StatusOK, viewSession(r.Session))
-	return nil
+func (s *server) getSession(r *request, _ *none) (sessionView, error) {
+	return viewSession(r.Session), nil
 }
 
-func (s *server) deleteSession(r *Request) error {
+type deletedAnswer struct {
+	Deleted int64 `json:"deleted"`
+}
+
+func (s *server) deleteSession(r *request, _ *none) (deletedAnswer, error) {
 	records, err := s.Store.DeleteEndedSession(r.Request.Context(), r.Param("id"))
-	if err != nil {
-		return err
-	}
-	r.JSON(http.StatusOK, map[string]any{"deleted": records})
-	return nil
+	return deletedAnswer{records}, err
 }
 
-func (s *server) getLatest(r *Request) error {
+type fieldsParams struct {
+	Fields []string `query:"fields" doc:"Only these channels; default all" example:"speed_ms,power_w"`
+}
+
+func (s *server) getLatest(r *request, p *fieldsParams) error {
 	record, n, err := s.Store.AllRecords(r.Request.Context(), timeseries.RecordQuery{
-		SessionID: r.Session.ID, Newest: true, Limit: 1, Fields: fieldsParam(r),
+		SessionID: r.Session.ID, Newest: true, Limit: 1, Fields: p.Fields,
 	}, 1)
 	if err != nil {
 		return err
@@ -172,40 +188,46 @@ func (s *server) getLatest(r *Request) error {
 	return nil
 }
 
-// getRecords streams records. With a limit it gives a page and the cursor of
+type recordsParams struct {
+	fieldsParams
+	From     time.Time `query:"from" doc:"Records from this time on, ISO 8601 or milliseconds since 1970" example:"2026-03-21T21:41:10Z"`
+	To       time.Time `query:"to" doc:"Records before this time"`
+	Limit    int       `query:"limit" minimum:"1" maximum:"2147483646" doc:"Most records to return; absent is all"`
+	Cursor   string    `query:"cursor" doc:"next_cursor of the page before"`
+	Format   string    `query:"format" enum:"json,ndjson,csv" doc:"Form of the answer; default by Accept"`
+	Download string    `query:"download" doc:"Anything: offer the answer as a file"`
+}
+
+// recordsAnswer describes what writeRecords writes as JSON.
+type recordsAnswer struct {
+	Records []recordAnswer `json:"records"`
+	Next    *string        `json:"next_cursor"`
+}
+
+// getRecords streams records. With a limit it returns a page and the cursor of
 // the next one; without, everything from the cursor to the end.
-func (s *server) getRecords(r *Request) error {
-	q := timeseries.RecordQuery{SessionID: r.Session.ID, Fields: fieldsParam(r)}
-	var err error
-	if q.Limit, err = intParam(r, "limit", 1, math.MaxInt32-1, 0); err != nil {
-		return err
-	}
-	if q.From, err = timeParam(r, "from"); err != nil {
-		return err
-	}
-	if q.To, err = timeParam(r, "to"); err != nil {
-		return err
-	}
+func (s *server) getRecords(r *request, p *recordsParams) error {
+	q := timeseries.RecordQuery{SessionID: r.Session.ID, Fields: p.Fields, Limit: p.Limit, From: p.From, To: p.To}
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
 		return fault.Field("to", "must be later than from")
 	}
-	if cursor := r.Query("cursor"); cursor != "" {
-		after, err := record.ParseCursor(cursor)
+	if p.Cursor != "" {
+		after, err := record.ParseCursor(p.Cursor)
 		if err != nil {
 			return fault.Field("cursor", "%v", err)
 		}
 		q.After = &after
 	}
-	format, err := recordsFormat(r)
-	if err != nil {
-		return err
+	format := p.Format
+	if format == "" {
+		format = acceptedFormat(r.GetHeader("Accept"))
 	}
 	page := q.Limit
 	if page > 0 {
 		q.Limit++ // one more tells whether there is another page
 	}
 	var stream *timeseries.RecordStream
-	err = s.read(r, func(store *timeseries.Store) (err error) {
+	err := s.read(r, func(store *timeseries.Store) (err error) {
 		stream, err = store.Records(r.Request.Context(), q)
 		return err
 	})
@@ -213,35 +235,28 @@ func (s *server) getRecords(r *Request) error {
 		return err
 	}
 	defer stream.Close()
-	return writeRecords(r, stream, format, page)
+	return writeRecords(r, stream, format, page, p.Download != "")
 }
 
 var recordFormats = map[string]string{
 	"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8",
 }
 
-func recordsFormat(r *Request) (string, error) {
-	if format := r.Query("format"); format != "" {
-		if recordFormats[format] == "" {
-			return "", fault.Field("format", "must be json, ndjson or csv")
-		}
-		return format, nil
-	}
-	accept := r.GetHeader("Accept")
+func acceptedFormat(accept string) string {
 	switch {
 	case strings.Contains(accept, "ndjson"), strings.Contains(accept, "jsonl"):
-		return "ndjson", nil
+		return "ndjson"
 	case strings.Contains(accept, "text/csv"):
-		return "csv", nil
+		return "csv"
 	}
-	return "json", nil
+	return "json"
 }
 
 // flushAt is how much of an answer is collected before it is sent.
 const flushAt = 64 << 10
 
-func writeRecords(r *Request, stream *timeseries.RecordStream, format string, page int) error {
-	if r.Query("download") != "" {
+func writeRecords(r *request, stream *timeseries.RecordStream, format string, page int, download bool) error {
+	if download {
 		r.Header("Content-Disposition", fmt.Sprintf(`attachment; filename="%s.%s"`, safeName(r.Session.ID), format))
 	}
 	r.Header("Content-Type", recordFormats[format])
@@ -317,48 +332,4 @@ func safeName(id string) string {
 		}
 		return '_'
 	}, id)
-}
-
-func fieldsParam(r *Request) []string {
-	var fields []string
-	for _, list := range r.QueryArray("fields") {
-		for field := range strings.SplitSeq(list, ",") {
-			if field = strings.TrimSpace(field); field != "" && !slices.Contains(fields, field) {
-				fields = append(fields, field)
-			}
-		}
-	}
-	return fields
-}
-
-func intParam(r *Request, name string, low, high, otherwise int) (int, error) {
-	text := r.Query(name)
-	if text == "" {
-		return otherwise, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < low || n > high {
-		return 0, fault.Field(name, "must be a whole number from %d to %d", low, high)
-	}
-	return n, nil
-}
-
-// timeParam reads an ISO 8601 time, or milliseconds since the Unix epoch. A
-// plus sign that arrived as a space is taken for what it was meant to be.
-func timeParam(r *Request, name string) (time.Time, error) {
-	text := r.Query(name)
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if ms, err := strconv.ParseFloat(text, 64); err == nil && math.Abs(ms) < 1e14 {
-		return time.UnixMicro(int64(ms * 1000)).UTC(), nil
-	}
-	if i := strings.LastIndexByte(text, ' '); i > len("2006-01-02T15") {
-		text = text[:i] + "+" + text[i+1:]
-	}
-	t, err := record.ParseTime(text)
-	if err != nil {
-		return time.Time{}, fault.Field(name, "%v, nor milliseconds since 1970", err)
-	}
-	return t, nil
 }

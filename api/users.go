@@ -2,24 +2,23 @@ package api
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
-func (s *server) userRoutes() []Route {
-	return []Route{
-		{http.MethodGet, "/api/v1/users", auth.ManageUsers, s.listUsers},
-		{http.MethodPost, "/api/v1/users", auth.ManageUsers, s.createUser},
-		{http.MethodGet, "/api/v1/users/:id", auth.ManageUsers, s.getUser},
-		{http.MethodPatch, "/api/v1/users/:id", auth.ManageUsers, s.patchUser},
-		{http.MethodDelete, "/api/v1/users/:id", auth.ManageUsers, s.deleteUser},
-		{http.MethodPost, "/api/v1/users/:id/reject", auth.ManageUsers, s.changeUser((*auth.Service).Reject)},
-		{http.MethodPost, "/api/v1/users/:id/ban", auth.ManageUsers, s.changeUser((*auth.Service).Ban)},
-		{http.MethodPost, "/api/v1/users/:id/password", auth.ManageUsers, s.resetPassword},
+func (s *server) userRoutes() []route {
+	return []route{
+		jsonRoute("GET", "/api/v1/users", auth.ManageUsers, "List accounts, oldest first.", s.listUsers),
+		jsonRoute("POST", "/api/v1/users", auth.ManageUsers, "Make an account.", s.createUser, created("The account"), failsWith(fault.Conflict)),
+		jsonRoute("GET", "/api/v1/users/:id", auth.ManageUsers, "Describe an account.", s.getUser),
+		jsonRoute("PATCH", "/api/v1/users/:id", auth.ManageUsers, "Give an account a role, which approves it. The last administrator keeps theirs (LAST_ADMIN).", s.patchUser,
+			failsWith(fault.Conflict)),
+		jsonRoute("DELETE", "/api/v1/users/:id", auth.ManageUsers, "Delete an account with its sessions.", s.deleteUser, failsWith(fault.Conflict)),
+		jsonRoute("POST", "/api/v1/users/:id/reject", auth.ManageUsers, "Decline an account's request.", s.changeUser((*auth.Service).Reject), failsWith(fault.Conflict)),
+		jsonRoute("POST", "/api/v1/users/:id/ban", auth.ManageUsers, "Lock an account out and end its sessions.", s.changeUser((*auth.Service).Ban), failsWith(fault.Conflict)),
+		jsonRoute("POST", "/api/v1/users/:id/password", auth.ManageUsers, "Set an account's password and end its sessions.", s.resetPassword),
 	}
 }
 
@@ -27,106 +26,107 @@ func (s *server) userRoutes() []Route {
 type userView struct {
 	ID            string        `json:"user_id"`
 	Email         string        `json:"email"`
-	Name          any           `json:"name"`
+	Name          *string       `json:"name"`
 	Role          auth.Role     `json:"role"`
-	RequestedRole any           `json:"requested_role"`
+	RequestedRole *auth.Role    `json:"requested_role"`
 	Approval      auth.Approval `json:"approval_status"`
 	CreatedAt     time.Time     `json:"created_at"`
 }
 
 func viewUser(p auth.Profile) userView {
 	return userView{
-		p.UserID, p.Email, nullIfEmpty(p.Name), p.Role, nullIfEmpty(string(p.RequestedRole)), p.Approval, p.CreatedAt.UTC(),
+		p.UserID, p.Email, nullIfZero(p.Name), p.Role, nullIfZero(p.RequestedRole), p.Approval, p.CreatedAt.UTC(),
 	}
 }
 
-func (s *server) listUsers(r *Request) error {
+type listUsersParams struct {
+	Status auth.Approval `query:"status" enum:"pending,approved,rejected" doc:"Only accounts of this approval status"`
+}
+
+type usersAnswer struct {
+	Users []userView `json:"users"`
+}
+
+func (s *server) listUsers(r *request, p *listUsersParams) (usersAnswer, error) {
 	read := s.Auth.Users
-	switch r.Query("approval_status") {
-	case "":
-	case string(auth.Pending):
+	if p.Status == auth.Pending {
 		read = s.Auth.PendingUsers
-	default:
-		return fault.Field("approval_status", "must be pending, or absent for every account")
 	}
 	profiles, err := read(r.Request.Context(), r.Principal)
 	if err != nil {
-		return err
+		return usersAnswer{}, err
 	}
-	views := make([]userView, len(profiles))
-	for i, p := range profiles {
-		views[i] = viewUser(p)
+	views := []userView{}
+	for _, profile := range profiles {
+		if p.Status == "" || profile.Approval == p.Status {
+			views = append(views, viewUser(profile))
+		}
 	}
-	return answer(r, http.StatusOK, map[string]any{"users": views})
+	return usersAnswer{views}, nil
 }
 
-func (s *server) createUser(r *Request) error {
-	var in struct {
+type createUserParams struct {
+	Body struct {
 		Email    string    `json:"email"`
 		Password string    `json:"password"`
-		Name     string    `json:"name"`
+		Name     string    `json:"name,omitempty"`
 		Role     auth.Role `json:"role"`
 	}
-	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
-		return err
-	}
+}
+
+func (s *server) createUser(r *request, p *createUserParams) (userView, error) {
+	in := p.Body
 	id, err := s.Auth.CreateAccount(r.Request.Context(), r.Principal, auth.NewAccount{
 		Email: in.Email, Password: in.Password, Name: in.Name, Role: in.Role,
 	})
 	if err != nil {
-		return err
+		return userView{}, err
 	}
-	return s.answerUser(r, http.StatusCreated, id)
+	return s.user(r, id)
 }
 
-func (s *server) getUser(r *Request) error { return s.answerUser(r, http.StatusOK, r.Param("id")) }
+func (s *server) getUser(r *request, _ *none) (userView, error) { return s.user(r, r.Param("id")) }
 
-func (s *server) answerUser(r *Request, status int, id string) error {
+func (s *server) user(r *request, id string) (userView, error) {
 	profile, err := s.Auth.FindUser(r.Request.Context(), r.Principal, id)
 	if err != nil {
-		return err
+		return userView{}, err
 	}
-	return answer(r, status, viewUser(profile))
+	return viewUser(profile), nil
 }
 
-func (s *server) patchUser(r *Request) error {
-	var in struct {
+type patchUserParams struct {
+	Body struct {
 		Role auth.Role `json:"role"`
 	}
-	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
-		return err
-	}
-	if err := s.Auth.SetRole(r.Request.Context(), r.Principal, r.Param("id"), in.Role); err != nil {
-		return err
-	}
-	return s.getUser(r)
 }
 
-func (s *server) changeUser(change func(*auth.Service, context.Context, auth.Principal, string) error) func(*Request) error {
-	return func(r *Request) error {
+func (s *server) patchUser(r *request, p *patchUserParams) (userView, error) {
+	if err := s.Auth.SetRole(r.Request.Context(), r.Principal, r.Param("id"), p.Body.Role); err != nil {
+		return userView{}, err
+	}
+	return s.user(r, r.Param("id"))
+}
+
+func (s *server) changeUser(change func(*auth.Service, context.Context, auth.Principal, string) error) func(*request, *none) (userView, error) {
+	return func(r *request, _ *none) (userView, error) {
 		if err := change(s.Auth, r.Request.Context(), r.Principal, r.Param("id")); err != nil {
-			return err
+			return userView{}, err
 		}
-		return s.getUser(r)
+		return s.user(r, r.Param("id"))
 	}
 }
 
-func (s *server) deleteUser(r *Request) error {
-	if err := s.Auth.Delete(r.Request.Context(), r.Principal, r.Param("id")); err != nil {
-		return err
-	}
-	return answer(r, http.StatusNoContent, nil)
+func (s *server) deleteUser(r *request, _ *none) (none, error) {
+	return none{}, s.Auth.Delete(r.Request.Context(), r.Principal, r.Param("id"))
 }
 
-func (s *server) resetPassword(r *Request) error {
-	var in struct {
+type resetPasswordParams struct {
+	Body struct {
 		New string `json:"new_password"`
 	}
-	if err := httpx.ReadJSON(r.Writer, r.Request, &in); err != nil {
-		return err
-	}
-	if err := s.Auth.ResetPassword(r.Request.Context(), r.Principal, r.Param("id"), in.New); err != nil {
-		return err
-	}
-	return answer(r, http.StatusNoContent, nil)
+}
+
+func (s *server) resetPassword(r *request, p *resetPasswordParams) (none, error) {
+	return none{}, s.Auth.ResetPassword(r.Request.Context(), r.Principal, r.Param("id"), p.Body.New)
 }

@@ -69,6 +69,7 @@ settings() {
 go_tests() {
 	settings
 	packages_of test/node # the npm clients that the tests of api/convex run
+	packages_of test/openapi # a linter and a generator of clients, for the tests of api
 	packages_of test/browser
 	browser
 	command -v curl >/dev/null || install_packages curl # the documents' commands use it

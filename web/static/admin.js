@@ -148,17 +148,17 @@ function showKey(key) {
 
 async function audit(body) {
   const events = [];
-  let before = null;
+  let cursor = null;
   const rows = h("tbody");
   const more = h("button", { type: "button", class: "button secondary", hidden: true, on: { click: () => next().catch((err) => toast(err.message, "error")) } }, "Older entries");
   const total = h("p", { class: "muted small", role: "status" });
   const people = new Map((await api("/api/v1/users")).users.map((u) => [u.user_id, u.email]));
   const who = (id) => (id ? people.get(id) || h("code", null, id.slice(0, 12)) : "");
   async function next() {
-    const answer = await api(query("/api/v1/audit", { limit: 100, before }));
+    const answer = await api(query("/api/v1/audit", { limit: 100, cursor }));
     events.push(...answer.events);
-    before = answer.next_before;
-    more.hidden = !before;
+    cursor = answer.next_cursor;
+    more.hidden = !cursor;
     total.textContent = `${count(events.length)} entries`;
     rows.append(...answer.events.map((e) => h("tr", null,
       h("td", { class: "nowrap" }, h("time", { datetime: e.at }, `${date(new Date(e.at))}, ${clock(Date.parse(e.at), 60)}`)),

@@ -1,0 +1,255 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// described is the daemon's own description, with a compiler of its schemas.
+type described struct {
+	paths    map[string]map[string]map[string]any // operations by path and method
+	compiler *jsonschema.Compiler
+}
+
+func (h house) describe(t *testing.T) described {
+	t.Helper()
+	status, text := h.send(t, "GET", "/api/v1/openapi.json", "", "")
+	if status != http.StatusOK {
+		t.Fatalf("no description: %d %s", status, text)
+	}
+	var d described
+	parsed := struct {
+		Paths *map[string]map[string]map[string]any
+	}{&d.paths}
+	if err := json.Unmarshal([]byte(text), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeObjects(document.(map[string]any)["components"])
+	d.compiler = jsonschema.NewCompiler()
+	d.compiler.DefaultDraft(jsonschema.Draft2020)
+	d.compiler.AssertFormat()
+	if err := d.compiler.AddResource("openapi.json", document); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// closeObjects forbids members that the description does not name: clients may
+// get ones that are new, but the daemon that describes them sends no other.
+func closeObjects(node any) {
+	switch n := node.(type) {
+	case map[string]any:
+		if _, ok := n["properties"].(map[string]any); ok && n["additionalProperties"] == nil {
+			n["additionalProperties"] = false
+		}
+		for _, child := range n {
+			closeObjects(child)
+		}
+	case []any:
+		for _, child := range n {
+			closeObjects(child)
+		}
+	}
+}
+
+// check holds an answer against what the operation declares for its status.
+func (d described) check(t *testing.T, method, path string, status int, media string, body []byte) {
+	t.Helper()
+	what := fmt.Sprintf("%s %s: %d", method, path, status)
+	responses, _ := d.paths[path][strings.ToLower(method)]["responses"].(map[string]any)
+	response, ok := responses[fmt.Sprint(status)].(map[string]any)
+	at := "/paths/" + pointer(path) + "/" + strings.ToLower(method) + "/responses/" + fmt.Sprint(status)
+	if !ok && status >= 400 {
+		at, ok = "/components/responses/InternalServerError", true
+	}
+	if name, isRef := response["$ref"].(string); isRef {
+		at = strings.TrimPrefix(name, "#")
+	}
+	if !ok {
+		t.Errorf("%s is not described", what)
+		return
+	}
+	if len(body) == 0 {
+		return
+	}
+	media, _, _ = strings.Cut(media, ";")
+	schema, err := d.compiler.Compile("openapi.json#" + at + "/content/" + pointer(media) + "/schema")
+	if err != nil {
+		t.Errorf("%s as %s: %v", what, media, err)
+		return
+	}
+	if !strings.HasSuffix(media, "json") || strings.HasSuffix(media, "ndjson") {
+		return
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		t.Errorf("%s: %v", what, err)
+		return
+	}
+	if err := schema.Validate(value); err != nil {
+		t.Errorf("%s is not as described: %v\n%.500s", what, err, body)
+	}
+}
+
+func pointer(text string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(text)
+}
+
+// Every route of the description is called; its answers are what it declares.
+func TestAnswersAreAsDescribed(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	d := h.describe(t)
+	admin := "Bearer " + h.token["admin"]
+	id := map[string]string{} // what earlier answers named, for later paths
+	called := map[string]bool{}
+	for _, step := range []struct {
+		method, path string // {id} is the run, or what keep has kept under that name
+		query        string
+		who, body    string
+		status       int
+		keep         string // name=member
+	}{
+		{"POST", "/api/v1/telemetry", "?on_error=skip", admin, `[{"session_id":"live","timestamp":"2026-03-21T10:00:00Z","speed_ms":2,"driver_mode":"eco","altitude":3,"latitude":48.1,"longitude":11.5},{"session_id":"live","timestamp":7}]`, 200, ""},
+		{"POST", "/api/v1/telemetry", "", admin, `[{"session_id":"live","timestamp":"no time"}]`, 400, ""},
+		{"GET", "/api/v1/sessions", "?limit=1", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions", "", "", "", 401, ""},
+		{"GET", "/api/v1/live/sessions", "", "", "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}", "", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{none}", "", admin, "", 404, ""},
+		{"GET", "/api/v1/sessions/{live}/records", "?limit=1&fields=speed_ms,driver_mode", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/records", "", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/records", "?format=csv", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/records", "?format=ndjson", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/latest", "", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/series", "?metrics=speed_ms,driver_mode", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/series", "?metrics=speed_ms&mode=m4&points=2&from=2026-03-21T09:00:00Z&to=2026-03-21T11:00:00Z", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/series", "?metrics=speed_ms&compare=long&align=elapsed&fill=null", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/summary", "", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/laps", "", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/track", "?tolerance=5&points=100", admin, "", 200, ""},
+		{"DELETE", "/api/v1/sessions/{old}", "", admin, "", 200, ""},
+		{"GET", "/api/v1/archives/{none}", "?any=thing", "", "", 404, ""},
+		{"GET", "/api/v1/live", "", "", "", 426, ""},
+		{"GET", "/api/v1/fields", "", "", "", 200, ""},
+		{"GET", "/api/v1/openapi.json", "", "", "", 200, ""},
+		{"GET", "/api/v1/docs", "", "", "", 200, ""},
+		{"POST", "/api/v1/auth/signup", "", "", `{"email":"new@team.example","password":"correct horse battery","requested_role":"internal"}`, 201, "new=user_id"},
+		{"POST", "/api/v1/auth/signin", "", "", `{"email":"new@team.example","password":"wrong"}`, 401, ""},
+		{"POST", "/api/v1/auth/signin", "", "", `{"email":"new@team.example","password":"correct horse battery","remember":true}`, 200, "token=token"},
+		{"GET", "/api/v1/auth/session", "", "Bearer {token}", "", 200, ""},
+		{"POST", "/api/v1/auth/password", "", "Bearer {token}", `{"current_password":"correct horse battery","new_password":"correct horse staple"}`, 204, ""},
+		{"GET", "/api/v1/users", "?status=pending", admin, "", 200, ""},
+		{"POST", "/api/v1/users/{new}/reject", "", admin, "", 200, ""},
+		{"POST", "/api/v1/users", "", admin, `{"email":"made@team.example","password":"correct horse battery","role":"external"}`, 201, "made=user_id"},
+		{"GET", "/api/v1/users", "", admin, "", 200, ""},
+		{"GET", "/api/v1/users/{made}", "", admin, "", 200, ""},
+		{"PATCH", "/api/v1/users/{made}", "", admin, `{"role":"internal"}`, 200, ""},
+		{"PATCH", "/api/v1/users/{made}", "", admin, `{"role":7}`, 400, ""},
+		{"POST", "/api/v1/users/{made}/password", "", admin, `{"new_password":"correct horse staple"}`, 204, ""},
+		{"POST", "/api/v1/users/{made}/ban", "", admin, "", 200, ""},
+		{"DELETE", "/api/v1/users/{made}", "", admin, "", 204, ""},
+		{"POST", "/api/v1/keys", "", admin, `{"name":"wall","scope":"ingest","valid_s":60}`, 201, "key=id"},
+		{"POST", "/api/v1/keys/{key}/rotate", "", admin, `{"overlap_s":5}`, 201, "next=id"},
+		{"GET", "/api/v1/keys", "", admin, "", 200, ""},
+		{"DELETE", "/api/v1/keys/{next}", "", admin, "", 204, ""},
+		{"GET", "/api/v1/audit", "?limit=2&event=sign_in_succeeded", admin, "", 200, ""},
+		{"POST", "/api/v1/auth/upgrade", "", "Bearer " + h.token["external"], "", 204, ""},
+		{"POST", "/api/v1/auth/signout", "", "Bearer " + h.token["external"], "", 204, ""},
+	} {
+		fill := func(text string) string {
+			for name, value := range id {
+				text = strings.ReplaceAll(text, "{"+name+"}", value)
+			}
+			return strings.NewReplacer("{", "", "}", "").Replace(text)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), step.method, h.url+fill(step.path)+step.query, strings.NewReader(step.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if step.who != "" {
+			r.Header.Set("Authorization", fill(step.who))
+		}
+		got, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(got.Body)
+		got.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.StatusCode != step.status {
+			t.Errorf("%s %s%s: %d %.300s, want %d", step.method, step.path, step.query, got.StatusCode, body, step.status)
+			continue
+		}
+		path := d.pathOf(step.path)
+		called[step.method+" "+path] = true
+		d.check(t, step.method, path, got.StatusCode, got.Header.Get("Content-Type"), body)
+		if name, member, ok := strings.Cut(step.keep, "="); ok {
+			var members map[string]any
+			if err := json.Unmarshal(body, &members); err != nil {
+				t.Fatal(err)
+			}
+			id[name], _ = members[member].(string)
+		}
+	}
+	for path, operations := range d.paths {
+		for _, method := range slices.Sorted(maps.Keys(operations)) {
+			if !called[strings.ToUpper(method)+" "+path] {
+				t.Errorf("%s %s was not called", strings.ToUpper(method), path)
+			}
+		}
+	}
+}
+
+// pathOf finds the description's path of a step's, whose parameters have other
+// names.
+func (d described) pathOf(step string) string {
+	for path := range d.paths {
+		a, b := strings.Split(path, "/"), strings.Split(step, "/")
+		if slices.EqualFunc(a, b, func(x, y string) bool { return x == y || strings.HasPrefix(x, "{") && strings.HasPrefix(y, "{") }) {
+			return path
+		}
+	}
+	return step
+}
+
+// A parameter that a route does not have is refused by its name, before anybody
+// asks who the caller is; not where clients send ones of their own.
+func TestUnknownParameters(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	for path, unknown := range map[string]string{
+		"/api/v1/sessions?limits=1":                                "limits",
+		"/api/v1/users?approval_status=pending":                    "approval_status",
+		"/api/v1/audit?before=1&cursor=1":                          "before",
+		"/api/v1/sessions/old/series?metrics=speed_ms&bucketMs=10": "bucketMs",
+		"/api/v1/live?sessions=live":                               "sessions",
+		"/api/v1/fields?x":                                         "x",
+		"/api/v1/fields?%zz":                                       "",
+	} {
+		status, text := h.send(t, "GET", path, "", "")
+		if want := fmt.Sprintf(`"field":%q`, unknown); status != http.StatusBadRequest || unknown != "" && !strings.Contains(text, want) {
+			t.Errorf("%s: %d %s, want 400 that names %s", path, status, text, unknown)
+		}
+	}
+	for path, want := range map[string]int{"/api/v1/archives/none?x=1": 404, "/ably/token?x=1": 200, "/health?x=1": 200, "/api/config?x=1": 200} {
+		if status, text := h.send(t, "GET", path, "", ""); status != want {
+			t.Errorf("%s: %d %s, want %d", path, status, text, want)
+		}
+	}
+}
