@@ -22,6 +22,7 @@ import (
 	"github.com/ecovolt/telemetryd/realtime/live"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 // Who calls, in the order of the columns of the contract's table; the last two
@@ -285,7 +286,7 @@ func openHouse(t *testing.T) house {
 	if err := decode.Records([]byte("["+strings.Join(rows, ",")+"]"), b, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Store.Ingest(ctx, b, timeseries.IngestOptions{Source: "test"}); err != nil {
+	if _, err := d.Store.Ingest(ctx, b, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	return h

@@ -13,8 +13,8 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
-	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 func (s *server) ingestRoutes() []route {
@@ -34,15 +34,15 @@ type ingestParams struct {
 
 // ingestedAnswer is what an upload is answered with.
 type ingestedAnswer struct {
-	Inserted      int                        `json:"inserted"`
-	AlreadyStored int                        `json:"already_stored"`
-	Rejected      int                        `json:"rejected"`
-	Sessions      []timeseries.SessionResult `json:"sessions"`
-	Problems      []fault.Problem            `json:"problems,omitempty"`
+	Inserted      int                    `json:"inserted"`
+	AlreadyStored int                    `json:"already_stored"`
+	Rejected      int                    `json:"rejected"`
+	Sessions      []ingest.SessionResult `json:"sessions"`
+	Problems      []fault.Problem        `json:"problems,omitempty"`
 }
 
 func (s *server) ingest(r *request, p *ingestParams) error {
-	opt, ingest, err := ingestOptions(p, r.GetHeader("Content-Type"))
+	opt, upload, err := ingestOptions(p, r.GetHeader("Content-Type"))
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 		return err
 	}
 	defer body.Close()
-	ingest.Admit = func(ctx context.Context) error {
+	upload.Admit = func(ctx context.Context) error {
 		if err := body.spool.arrived(ctx); err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 		}
 		return err
 	}
-	result, err := s.Store.IngestStream(r.Request.Context(), decode.New(body, opt), ingest)
+	result, err := s.Store.IngestStream(r.Request.Context(), decode.New(body, opt), upload)
 	if err != nil {
 		return err
 	}
@@ -72,24 +72,24 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 		Sessions: result.Sessions, Problems: result.Problems,
 	}
 	if answer.Sessions == nil {
-		answer.Sessions = []timeseries.SessionResult{}
+		answer.Sessions = []ingest.SessionResult{}
 	}
 	return r.answer(http.StatusOK, answer)
 }
 
-func ingestOptions(p *ingestParams, kind string) (decode.Options, timeseries.IngestOptions, error) {
+func ingestOptions(p *ingestParams, kind string) (decode.Options, ingest.Options, error) {
 	skip := p.OnError == "skip"
 	opt := decode.Options{SessionID: p.SessionID, SessionName: p.SessionName, SkipBad: skip}
-	ingest := timeseries.IngestOptions{Source: "rest", IdempotencyKey: p.Key, SkipBad: skip}
+	upload := ingest.Options{Source: "rest", IdempotencyKey: p.Key, SkipBad: skip}
 	if len(p.Key) > 255 {
-		return opt, ingest, fault.Field("Idempotency-Key", "is longer than 255 bytes")
+		return opt, upload, fault.Field("Idempotency-Key", "is longer than 255 bytes")
 	}
 	if !utf8.ValidString(p.Key) {
-		return opt, ingest, fault.Field("Idempotency-Key", "is not valid UTF-8")
+		return opt, upload, fault.Field("Idempotency-Key", "is not valid UTF-8")
 	}
 	media, _, err := mime.ParseMediaType(kind)
 	if err != nil && kind != "" {
-		return opt, ingest, fault.New(fault.Unsupported, "the Content-Type cannot be read")
+		return opt, upload, fault.New(fault.Unsupported, "the Content-Type cannot be read")
 	}
 	switch media {
 	case "", "application/json", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines":
@@ -97,9 +97,9 @@ func ingestOptions(p *ingestParams, kind string) (decode.Options, timeseries.Ing
 	case "text/csv", "application/csv":
 		opt.Format = decode.FormatCSV
 	default:
-		return opt, ingest, fault.New(fault.Unsupported, "the Content-Type must be application/json, application/x-ndjson or text/csv")
+		return opt, upload, fault.New(fault.Unsupported, "the Content-Type must be application/json, application/x-ndjson or text/csv")
 	}
-	return opt, ingest, nil
+	return opt, upload, nil
 }
 
 const (

@@ -19,6 +19,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -45,7 +46,7 @@ func storeSamples(t testing.TB, store *timeseries.Store, session string, samples
 	if err := decode.Records(text.Bytes(), b, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Ingest(t.Context(), b, timeseries.IngestOptions{Source: "test"}); err != nil {
+	if _, err := store.Ingest(t.Context(), b, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -414,7 +415,7 @@ func TestArchiveRecordsAreWhole(t *testing.T) {
 	if err := decode.Records([]byte(text), b, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Ingest(t.Context(), b, timeseries.IngestOptions{Source: "test"}); err != nil {
+	if _, err := store.Ingest(t.Context(), b, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	p := partList(t, archives, "run").Parts[0]

@@ -19,6 +19,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -74,7 +75,7 @@ func TestCookbook(t *testing.T) {
 	store := timeseries.New(pool, timeseries.Options{})
 	for i, session := range []string{"my-run", "other-run"} {
 		decoder := decode.New(bytes.NewReader(lapsOfACar(session, 6+i)), decode.Options{})
-		if _, err := store.IngestStream(t.Context(), decoder, timeseries.IngestOptions{Source: "test"}); err != nil {
+		if _, err := store.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,7 +181,7 @@ func TestGrafanaQueries(t *testing.T) {
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
 	decoder := decode.New(bytes.NewReader(lapsOfACar("my-run", 6)), decode.Options{})
-	if _, err := store.IngestStream(t.Context(), decoder, timeseries.IngestOptions{Source: "test"}); err != nil {
+	if _, err := store.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile("../deploy/grafana/dashboards/telemetry.json")

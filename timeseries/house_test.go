@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -49,7 +50,7 @@ func ndjson(records []rec) string {
 }
 
 // try ingests one batch.
-func (h *house) try(opt timeseries.IngestOptions, records []rec) (timeseries.IngestResult, error) {
+func (h *house) try(opt ingest.Options, records []rec) (ingest.Result, error) {
 	text, err := json.Marshal(append([]rec{}, records...))
 	if err != nil {
 		panic(err)
@@ -57,22 +58,22 @@ func (h *house) try(opt timeseries.IngestOptions, records []rec) (timeseries.Ing
 	b := decode.NewBatch()
 	defer b.Release()
 	if err := decode.Records(text, b, time.Now()); err != nil {
-		return timeseries.IngestResult{}, err
+		return ingest.Result{}, err
 	}
 	opt.Source = "test"
 	return h.store.Ingest(h.t.Context(), b, opt)
 }
 
-func (h *house) insert(records ...rec) timeseries.IngestResult {
+func (h *house) insert(records ...rec) ingest.Result {
 	h.t.Helper()
-	result, err := h.try(timeseries.IngestOptions{}, records)
+	result, err := h.try(ingest.Options{}, records)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	return result
 }
 
-func (h *house) stream(format decode.Format, opt timeseries.IngestOptions, text string) (timeseries.IngestResult, error) {
+func (h *house) stream(format decode.Format, opt ingest.Options, text string) (ingest.Result, error) {
 	opt.Source = "test"
 	dec := decode.New(strings.NewReader(text), decode.Options{Format: format, SkipBad: opt.SkipBad})
 	return h.store.IngestStream(h.t.Context(), dec, opt)

@@ -11,6 +11,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -32,7 +33,7 @@ func TestUploadGivenUp(t *testing.T) {
 			fmt.Fprintf(&text, `{"session_id":%q,"timestamp":%q,"speed_ms":%d}`+"\n", session, record.FormatTime(at.Add(time.Duration(i)*time.Millisecond)), i)
 		}
 		decoder := decode.New(body(&text), decode.Options{})
-		_, err := s.IngestStream(ctx, decoder, timeseries.IngestOptions{Source: "test"})
+		_, err := s.IngestStream(ctx, decoder, ingest.Options{Source: "test"})
 		return err
 	}
 	for i := range 8 {

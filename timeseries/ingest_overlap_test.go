@@ -9,6 +9,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -33,7 +34,7 @@ func TestIngestStreamLarge(t *testing.T) {
 		fails    bool
 	}{
 		{name: "one chunk", records: 4000, record: plain, want: 4000},
-		{name: "exactly one chunk", records: timeseries.ChunkRecords, record: plain, want: timeseries.ChunkRecords},
+		{name: "exactly one chunk", records: ingest.ChunkRecords, record: plain, want: ingest.ChunkRecords},
 		{name: "several chunks", records: 12_345, record: plain, want: 12_345},
 		{name: "more columns later", records: 4000, want: 4000, record: func(s string, i int) string {
 			if i < 1700 {
@@ -75,7 +76,7 @@ func TestIngestStreamLarge(t *testing.T) {
 			// A second upload of the same must find the first one.
 			for upload := range 2 {
 				decoder := decode.New(bytes.NewReader(body.Bytes()), decode.Options{SkipBad: tc.skip})
-				result, err := store.IngestStream(t.Context(), decoder, timeseries.IngestOptions{Source: "test", SkipBad: tc.skip})
+				result, err := store.IngestStream(t.Context(), decoder, ingest.Options{Source: "test", SkipBad: tc.skip})
 				if (err != nil) != tc.fails {
 					t.Fatalf("upload %d: error %v", upload, err)
 				}

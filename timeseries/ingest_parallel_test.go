@@ -17,13 +17,14 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
-const chunkRecords = timeseries.ChunkRecords
+const chunkRecords = ingest.ChunkRecords
 
 // importFrom imports a stream as the command does.
-func (h *house) importFrom(ctx context.Context, opt timeseries.IngestOptions, in io.Reader) (timeseries.IngestResult, error) {
+func (h *house) importFrom(ctx context.Context, opt ingest.Options, in io.Reader) (ingest.Result, error) {
 	opt.Source = "test"
 	return h.store.Import(ctx, decode.New(in, decode.Options{SkipBad: opt.SkipBad}), opt)
 }
@@ -42,7 +43,7 @@ type pausedImport struct {
 	h      *house
 	goOn   chan struct{}
 	done   chan struct{}
-	result timeseries.IngestResult
+	result ingest.Result
 	err    error
 }
 
@@ -59,7 +60,7 @@ func (h *house) importPaused(ctx context.Context, records []rec) *pausedImport {
 	}()
 	go func() {
 		defer close(p.done)
-		p.result, p.err = h.importFrom(ctx, timeseries.IngestOptions{}, body)
+		p.result, p.err = h.importFrom(ctx, ingest.Options{}, body)
 		body.Close()
 	}()
 	h.t.Cleanup(func() { p.finish() })
@@ -68,7 +69,7 @@ func (h *house) importPaused(ctx context.Context, records []rec) *pausedImport {
 }
 
 // finish lets the import read on, and waits for its end.
-func (p *pausedImport) finish() (timeseries.IngestResult, error) {
+func (p *pausedImport) finish() (ingest.Result, error) {
 	select {
 	case <-p.goOn:
 	default:
@@ -151,8 +152,8 @@ func TestImportIsLikeAStream(t *testing.T) {
 	snapshots := map[string][]string{}
 	for name, h := range houses {
 		h.insert(numberedRun("there before", 100, 1_000_000)...)
-		opt := timeseries.IngestOptions{SkipBad: true}
-		store := func() (result timeseries.IngestResult, err error) {
+		opt := ingest.Options{SkipBad: true}
+		store := func() (result ingest.Result, err error) {
 			if name == "stream" {
 				return h.stream(decode.FormatJSON, opt, text)
 			}
@@ -189,7 +190,7 @@ func TestImportOverOneConnection(t *testing.T) {
 	h := &house{t: t, pool: pool, store: timeseries.New(pool, timeseries.Options{})}
 	records := numberedRun("one", 2*chunkRecords+1, 0)
 	for i, want := range []int{len(records), 0} {
-		result, err := h.importFrom(t.Context(), timeseries.IngestOptions{}, strings.NewReader(ndjson(records)))
+		result, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(records)))
 		if err != nil || result.Inserted != want || result.Inserted+result.AlreadyStored != len(records) {
 			t.Errorf("import %d: %+v, %v", i, result, err)
 		}
@@ -224,9 +225,9 @@ func TestImportAppearsWhole(t *testing.T) {
 	if _, err := h.store.DeleteSession(t.Context(), "big"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("delete: %v", err)
 	}
-	posted := make(chan timeseries.IngestResult, 1)
+	posted := make(chan ingest.Result, 1)
 	go func() {
-		result, err := h.try(timeseries.IngestOptions{}, numberedRun("big", 10, 900_000))
+		result, err := h.try(ingest.Options{}, numberedRun("big", 10, 900_000))
 		if err != nil {
 			t.Error(err)
 		}
@@ -272,14 +273,14 @@ func TestImportThatFails(t *testing.T) {
 	bad[len(bad)-1] = rec{"session_id": "big", "timestamp": "soon"}
 	for name, fail := range map[string]func(t *testing.T, h *house) error{
 		"a bad record at the end": func(t *testing.T, h *house) error {
-			_, err := h.importFrom(t.Context(), timeseries.IngestOptions{}, strings.NewReader(ndjson(bad)))
+			_, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(bad)))
 			if !fault.Is(err, fault.Invalid) {
 				t.Errorf("%v", err)
 			}
 			return err
 		},
 		"unreadable at the end": func(t *testing.T, h *house) error {
-			_, err := h.importFrom(t.Context(), timeseries.IngestOptions{}, strings.NewReader(ndjson(good)+"{"))
+			_, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(good)+"{"))
 			return err
 		},
 		"cancelled": func(t *testing.T, h *house) error {
@@ -331,11 +332,11 @@ func TestImportThatFails(t *testing.T) {
 			if h.count("SELECT count(*) FROM rollup_dirty WHERE to_time > from_time") == 0 {
 				t.Error("the rollups are not told to forget it")
 			}
-			result, err := h.importFrom(t.Context(), timeseries.IngestOptions{}, strings.NewReader(ndjson(good)))
+			result, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(good)))
 			if err != nil || result.Inserted != len(good) {
 				t.Fatalf("%+v, %v", result, err)
 			}
-			result, err = h.importFrom(t.Context(), timeseries.IngestOptions{}, strings.NewReader(ndjson(good)))
+			result, err = h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(good)))
 			if err != nil || result.Inserted != 0 || result.AlreadyStored != len(good) {
 				t.Fatalf("again: %+v, %v", result, err)
 			}
@@ -374,7 +375,7 @@ func TestImportsAtOnce(t *testing.T) {
 	for range 3 {
 		mine := h.beside(dbtest.URL(t)) // an import has its pool for itself
 		go func() {
-			result, err := mine.importFrom(t.Context(), timeseries.IngestOptions{}, strings.NewReader(text))
+			result, err := mine.importFrom(t.Context(), ingest.Options{}, strings.NewReader(text))
 			if err != nil {
 				t.Error(err)
 			}

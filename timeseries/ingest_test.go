@@ -18,6 +18,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -98,7 +99,7 @@ func TestRecordsComeBack(t *testing.T) {
 	for i := range 600 {
 		want = append(want, anyRecord(random, "run", i))
 	}
-	result, err := h.stream(decode.FormatJSON, timeseries.IngestOptions{}, ndjson(want))
+	result, err := h.stream(decode.FormatJSON, ingest.Options{}, ndjson(want))
 	if err != nil || result.Inserted != len(want) {
 		t.Fatalf("%+v, %v", result, err)
 	}
@@ -116,7 +117,7 @@ func TestRecordsComeBack(t *testing.T) {
 	}
 	rs.Close()
 	dec := decode.New(strings.NewReader(string(text)), decode.Options{Format: decode.FormatCSV, SessionID: "again"})
-	result, err = h.store.IngestStream(t.Context(), dec, timeseries.IngestOptions{Source: "test"})
+	result, err = h.store.IngestStream(t.Context(), dec, ingest.Options{Source: "test"})
 	if err != nil || result.Inserted != len(want) {
 		t.Fatalf("from CSV: %+v, %v", result, err)
 	}
@@ -158,7 +159,7 @@ func TestBatchesAreAtomic(t *testing.T) {
 
 	bad := recordAt("a", 2*time.Second, 3)
 	bad["speed_ms"] = "fast"
-	if _, err := h.try(timeseries.IngestOptions{}, append(slices.Clone(good), bad)); !fault.Is(err, fault.Invalid) {
+	if _, err := h.try(ingest.Options{}, append(slices.Clone(good), bad)); !fault.Is(err, fault.Invalid) {
 		t.Errorf("with a bad record: %v", err)
 	}
 	if got := h.rows(); got != before {
@@ -174,7 +175,7 @@ func TestBatchesAreAtomic(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := h.try(timeseries.IngestOptions{}, append(slices.Clone(good), recordAt("z", 0, 666))); err == nil || fault.As(err) != nil {
+	if _, err := h.try(ingest.Options{}, append(slices.Clone(good), recordAt("z", 0, 666))); err == nil || fault.As(err) != nil {
 		t.Errorf("refused by the database: %v", err)
 	}
 	var late []rec
@@ -182,7 +183,7 @@ func TestBatchesAreAtomic(t *testing.T) {
 		late = append(late, recordAt("a", time.Duration(i)*time.Second, i+1000))
 	}
 	late = append(late, recordAt("a", 0, 666))
-	if _, err := h.stream(decode.FormatJSON, timeseries.IngestOptions{}, ndjson(late)); err == nil {
+	if _, err := h.stream(decode.FormatJSON, ingest.Options{}, ndjson(late)); err == nil {
 		t.Error("a stream that the database refused at its end was stored")
 	}
 	if got := h.rows(); got != before {
@@ -190,7 +191,7 @@ func TestBatchesAreAtomic(t *testing.T) {
 	}
 
 	// With SkipBad the good ones stay.
-	result, err := h.try(timeseries.IngestOptions{SkipBad: true}, append(slices.Clone(good), bad))
+	result, err := h.try(ingest.Options{SkipBad: true}, append(slices.Clone(good), bad))
 	if err != nil || result.Inserted != 3 || result.Rejected != 1 || len(result.Problems) != 1 || *result.Problems[0].Index != 3 {
 		t.Errorf("with SkipBad: %+v, %v", result, err)
 	}
@@ -209,7 +210,7 @@ func TestBatchesAreStoredOnce(t *testing.T) {
 		}
 		return records
 	}
-	check := func(what string, result timeseries.IngestResult, err error, inserted, already int) {
+	check := func(what string, result ingest.Result, err error, inserted, already int) {
 		t.Helper()
 		if err != nil || result.Inserted != inserted || result.AlreadyStored != already {
 			t.Errorf("%s: %d inserted, %d already stored, %v; want %d, %d", what, result.Inserted, result.AlreadyStored, err, inserted, already)
@@ -223,13 +224,13 @@ func TestBatchesAreStoredOnce(t *testing.T) {
 	if again.Sessions[0].Batch != first.Sessions[0].Batch {
 		t.Errorf("the repeated batch is said to be number %d, was %d", again.Sessions[0].Batch, first.Sessions[0].Batch)
 	}
-	result, err := h.stream(decode.FormatJSON, timeseries.IngestOptions{}, ndjson(a))
+	result, err := h.stream(decode.FormatJSON, ingest.Options{}, ndjson(a))
 	check("as a stream", result, err, 0, 20)
 	csv := "session_id,message_id,speed_ms,timestamp\n"
 	for _, r := range a {
 		csv += fmt.Sprintf("%s,%d,%g,%s\n", r["session_id"], r["message_id"], r["speed_ms"], r["timestamp"])
 	}
-	result, err = h.stream(decode.FormatCSV, timeseries.IngestOptions{}, csv)
+	result, err = h.stream(decode.FormatCSV, ingest.Options{}, csv)
 	check("as CSV", result, err, 0, 20)
 	check("in another session", h.insert(batch("b")...), nil, 20, 0)
 	check("both sessions mixed", h.insert(append(batch("a"), batch("b")...)...), nil, 0, 40)
@@ -241,12 +242,12 @@ func TestBatchesAreStoredOnce(t *testing.T) {
 	twice := append(batch("c"), batch("c")...)
 	check("rows twice", h.insert(twice...), nil, 40, 0)
 	var file []rec
-	for range timeseries.ChunkRecords * 2 / 20 {
+	for range ingest.ChunkRecords * 2 / 20 {
 		file = append(file, batch("d")...)
 	}
-	result, err = h.stream(decode.FormatJSON, timeseries.IngestOptions{}, ndjson(file))
+	result, err = h.stream(decode.FormatJSON, ingest.Options{}, ndjson(file))
 	check("two equal chunks", result, err, len(file), 0)
-	result, err = h.stream(decode.FormatJSON, timeseries.IngestOptions{}, ndjson(file))
+	result, err = h.stream(decode.FormatJSON, ingest.Options{}, ndjson(file))
 	check("two equal chunks again", result, err, 0, len(file))
 	h.consistent()
 }
@@ -254,7 +255,7 @@ func TestBatchesAreStoredOnce(t *testing.T) {
 func TestIdempotencyKeys(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	key := timeseries.IngestOptions{IdempotencyKey: "upload 1"}
+	key := ingest.Options{IdempotencyKey: "upload 1"}
 	var records []rec
 	for i := range 12_000 {
 		records = append(records, recordAt("a", time.Duration(i)*time.Second, i))
@@ -280,7 +281,7 @@ func TestIdempotencyKeys(t *testing.T) {
 	if result, err := h.stream(decode.FormatJSON, key, ndjson([]rec{recordAt("b", 0, 1)})); err != nil || result.Inserted != 1 {
 		t.Errorf("another session: %+v, %v", result, err)
 	}
-	if result, err := h.stream(decode.FormatJSON, timeseries.IngestOptions{IdempotencyKey: "upload 2"}, ndjson(records)); err != nil || result.AlreadyStored != 12_000 {
+	if result, err := h.stream(decode.FormatJSON, ingest.Options{IdempotencyKey: "upload 2"}, ndjson(records)); err != nil || result.AlreadyStored != 12_000 {
 		t.Errorf("another key: %+v, %v", result, err)
 	}
 	h.consistent()
@@ -312,7 +313,7 @@ func TestWritersAtOnce(t *testing.T) {
 	for range writers {
 		wg.Go(func() {
 			for records := range jobs {
-				if result, err := h.try(timeseries.IngestOptions{}, records); err != nil || result.Inserted+result.AlreadyStored != len(records) {
+				if result, err := h.try(ingest.Options{}, records); err != nil || result.Inserted+result.AlreadyStored != len(records) {
 					t.Errorf("%d records: %+v, %v", len(records), result, err)
 				}
 			}
@@ -335,7 +336,7 @@ func TestStreamsThatMeet(t *testing.T) {
 		t.Skip("the server has one backend")
 	}
 	h := newHouse(t)
-	const chunk = timeseries.ChunkRecords
+	const chunk = ingest.ChunkRecords
 	upload := func(id int, sessions ...string) string {
 		var records []rec
 		for part, session := range sessions {
@@ -349,7 +350,7 @@ func TestStreamsThatMeet(t *testing.T) {
 	for _, text := range []string{upload(0, "x", "y", "x"), upload(1_000_000, "y", "x", "y"), upload(2_000_000, "x", "y", "y")} {
 		wg.Go(func() {
 			for range 20 {
-				result, err := h.stream(decode.FormatJSON, timeseries.IngestOptions{}, text)
+				result, err := h.stream(decode.FormatJSON, ingest.Options{}, text)
 				if err == nil {
 					if result.Inserted != 3*chunk {
 						t.Errorf("%+v", result)
@@ -486,7 +487,7 @@ func TestEmptySessionID(t *testing.T) {
 func TestSkipExisting(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	skip := timeseries.IngestOptions{SkipExisting: true}
+	skip := ingest.Options{SkipExisting: true}
 	full := func(i int) rec { // as the bridge posts it
 		r := recordAt("s", time.Duration(i)*time.Second, i)
 		maps.Copy(r, rec{"session_name": "M 233", "avg_speed_kmh": float64(i) / 3, "outliers": map[string]any{"confidence": 1e2}, "odd": []any{1.0, "x"}, "more": true})
@@ -553,7 +554,7 @@ func TestSkipExisting(t *testing.T) {
 
 	// A file of several chunks and sessions, whose equal rows are far apart.
 	var file []rec
-	for i := range 2 * timeseries.ChunkRecords {
+	for i := range 2 * ingest.ChunkRecords {
 		file = append(file, recordAt("long", time.Duration(i%4000)*time.Second, i%4000))
 	}
 	file = append(file, recordAt("u", 0, 1))
@@ -564,7 +565,7 @@ func TestSkipExisting(t *testing.T) {
 		}
 	}
 	import_("a long file", file, len(file)-31, 31)
-	if result, err := h.stream(decode.FormatJSON, timeseries.IngestOptions{}, ndjson(file)); err != nil || result.Inserted != 0 {
+	if result, err := h.stream(decode.FormatJSON, ingest.Options{}, ndjson(file)); err != nil || result.Inserted != 0 {
 		t.Errorf("the long file, without comparing: %+v, %v", result, err)
 	}
 	import_("a long file again, with one more row", append(slices.Clone(file), recordAt("long", 0, 0)), 1, len(file))

@@ -9,6 +9,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 // TestLapsAtOnce asks for the laps of an hour that was stored a moment ago,
@@ -17,7 +18,7 @@ func TestLapsAtOnce(t *testing.T) {
 	t.Parallel()
 	store := timeseries.New(dbtest.New(t), timeseries.Options{})
 	decoder := decode.New(bytes.NewReader(lapsOfACar("a", 60)), decode.Options{})
-	if _, err := store.IngestStream(t.Context(), decoder, timeseries.IngestOptions{Source: "test"}); err != nil {
+	if _, err := store.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)

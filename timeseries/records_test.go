@@ -17,6 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -438,7 +439,7 @@ func TestDeletingWhileIngesting(t *testing.T) {
 		wg.Go(func() {
 			for i := range 60 {
 				id := w*1000 + i
-				result, err := h.try(timeseries.IngestOptions{}, []rec{recordAt("s", time.Duration(id)*time.Second, id), recordAt("keep", time.Duration(id)*time.Second, id)})
+				result, err := h.try(ingest.Options{}, []rec{recordAt("s", time.Duration(id)*time.Second, id), recordAt("keep", time.Duration(id)*time.Second, id)})
 				if err != nil || result.Inserted != 2 {
 					t.Errorf("%+v, %v", result, err)
 				}

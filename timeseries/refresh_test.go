@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -200,7 +201,7 @@ func TestRefresherKeepsUp(t *testing.T) {
 					at = at.Add(time.Millisecond)
 					record := fmt.Sprintf(`{"session_id":"other","timestamp":%q}`, record.FormatTime(at))
 					decoder := decode.New(strings.NewReader(record), decode.Options{})
-					if _, err := s.IngestStream(context.Background(), decoder, timeseries.IngestOptions{Source: "test"}); err != nil {
+					if _, err := s.IngestStream(context.Background(), decoder, ingest.Options{Source: "test"}); err != nil {
 						t.Error(err)
 						return
 					}

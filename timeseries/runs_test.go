@@ -12,6 +12,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 // runSample is a record as the tests of rollups and series make it. A nil value
@@ -96,7 +97,7 @@ func storeJSON(t testing.TB, s *timeseries.Store, records []byte) {
 	if err := decode.Records(records, b, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Ingest(t.Context(), b, timeseries.IngestOptions{Source: "test"}); err != nil {
+	if _, err := s.Ingest(t.Context(), b, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 func TestRollupStaleness(t *testing.T) {
@@ -25,7 +26,7 @@ func TestRollupStaleness(t *testing.T) {
 		t.Error("rollups of nothing are stale")
 	}
 	decoder := decode.New(bytes.NewReader(lapsOfACar("a", 2)), decode.Options{})
-	if _, err := store.IngestStream(t.Context(), decoder, timeseries.IngestOptions{Source: "test"}); err != nil {
+	if _, err := store.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	if !stale() {

@@ -10,6 +10,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -117,7 +118,7 @@ func (d Deps) insertTelemetryBatch(ctx context.Context, c *convex.Call) (any, er
 	if n := b.Len() + b.Rejected(); n > maxInsert {
 		return nil, fault.New(fault.TooLarge, "the batch has %d records; at most %d are allowed in one call", n, maxInsert)
 	}
-	result, err := d.Store.Ingest(ctx, b, timeseries.IngestOptions{Source: "function"})
+	result, err := d.Store.Ingest(ctx, b, ingest.Options{Source: "function"})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 type importCmd struct {
@@ -68,7 +69,7 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, name strin
 	if i.DryRun {
 		return check(os.Stdout, name, decoder, options.SkipBad)
 	}
-	result, err := store.Import(ctx, decoder, timeseries.IngestOptions{
+	result, err := store.Import(ctx, decoder, ingest.Options{
 		Source: "import", SkipBad: options.SkipBad, SkipExisting: i.SkipExisting,
 	})
 	if err != nil {
@@ -84,7 +85,7 @@ func check(w io.Writer, name string, decoder *decode.Decoder, skipBad bool) erro
 	total, rejected := 0, 0
 	for {
 		b := decode.NewBatch()
-		err := decoder.Next(b, timeseries.ChunkRecords)
+		err := decoder.Next(b, ingest.ChunkRecords)
 		total += b.Len()
 		rejected += b.Rejected()
 		for _, p := range b.Problems() {
@@ -105,7 +106,7 @@ func check(w io.Writer, name string, decoder *decode.Decoder, skipBad bool) erro
 	return nil
 }
 
-func report(w io.Writer, name string, r timeseries.IngestResult, took time.Duration) {
+func report(w io.Writer, name string, r ingest.Result, took time.Duration) {
 	rate := float64(r.Inserted) / max(took.Seconds(), 1e-3)
 	fmt.Fprintf(w, "%s: stored %d records, %d were stored before", name, r.Inserted, r.AlreadyStored)
 	if r.Rejected > 0 {

@@ -16,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 // TestRestoreIsIdentical backs a database up, restores it into a new one, and
@@ -56,7 +57,7 @@ func TestRestoreIsIdentical(t *testing.T) {
 	}
 	// It takes records as before.
 	store := timeseries.New(restored, timeseries.Options{})
-	result, err := store.IngestStream(t.Context(), decode.New(records("b", 100), decode.Options{}), timeseries.IngestOptions{Source: "test"})
+	result, err := store.IngestStream(t.Context(), decode.New(records("b", 100), decode.Options{}), ingest.Options{Source: "test"})
 	if err != nil || result.Inserted != 100 {
 		t.Errorf("ingest after the restore: %+v, %v", result, err)
 	}
@@ -73,7 +74,7 @@ func records(session string, n int) *strings.Reader {
 func fill(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	store := timeseries.New(pool, timeseries.Options{})
-	if _, err := store.IngestStream(t.Context(), decode.New(records("a", 3000), decode.Options{}), timeseries.IngestOptions{Source: "test"}); err != nil {
+	if _, err := store.IngestStream(t.Context(), decode.New(records("a", 3000), decode.Options{}), ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.Refresh(t.Context(), timeseries.RefreshOptions{}); err != nil {

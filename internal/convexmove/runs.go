@@ -10,8 +10,8 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/convexdump"
 	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 // run is one session of the snapshot: archived parts, then what the telemetry
@@ -113,7 +113,7 @@ func (m *mover) run(ctx context.Context, shelf *shelf, r *run, progress func(int
 	source := newRunReader(m.dump, shelf, r, progress)
 	defer source.Close()
 	decoder := decode.New(source, decode.Options{SkipBad: true, SessionID: r.id})
-	var result timeseries.IngestResult
+	var result ingest.Result
 	var err error
 	if m.DryRun {
 		result, err = check(decoder)
@@ -138,24 +138,24 @@ func (m *mover) run(ctx context.Context, shelf *shelf, r *run, progress func(int
 
 // store ingests a session. Of a session that has records here already, those
 // that are not here yet are added.
-func (m *mover) store(ctx context.Context, r *run, decoder *decode.Decoder) (timeseries.IngestResult, error) {
+func (m *mover) store(ctx context.Context, r *run, decoder *decode.Decoder) (ingest.Result, error) {
 	here, err := m.Store.Session(ctx, r.id)
 	if err != nil {
-		return timeseries.IngestResult{}, err
+		return ingest.Result{}, err
 	}
-	return m.Store.IngestStream(ctx, decoder, timeseries.IngestOptions{
+	return m.Store.IngestStream(ctx, decoder, ingest.Options{
 		Source: "convex", SkipBad: true, SkipExisting: here != nil && here.Records > 0,
 	})
 }
 
 // check decodes all records and stores none.
-func check(decoder *decode.Decoder) (timeseries.IngestResult, error) {
-	var result timeseries.IngestResult
+func check(decoder *decode.Decoder) (ingest.Result, error) {
+	var result ingest.Result
 	b := decode.NewBatch()
 	defer b.Release()
 	for {
 		b.Reset()
-		err := decoder.Next(b, timeseries.ChunkRecords)
+		err := decoder.Next(b, ingest.ChunkRecords)
 		result.Rejected += b.Rejected()
 		result.Problems = append(result.Problems, b.Problems()[:min(len(b.Problems()), maxReported-min(maxReported, len(result.Problems)))]...)
 		if err == io.EOF {
@@ -169,7 +169,7 @@ func check(decoder *decode.Decoder) (timeseries.IngestResult, error) {
 
 // checkRun counts what became of a session and holds it against what the
 // snapshot and the former backend say there is.
-func (m *mover) checkRun(ctx context.Context, r *run, read int, result timeseries.IngestResult) error {
+func (m *mover) checkRun(ctx context.Context, r *run, read int, result ingest.Result) error {
 	count := Count{Found: read, Added: result.Inserted, Present: result.AlreadyStored, Failed: result.Rejected}
 	m.report.Records.add(count)
 	session := Count{Found: 1}

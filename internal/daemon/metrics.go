@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 // metrics are the daemon's figures in the conventions of Prometheus: base
@@ -78,7 +79,7 @@ func (m *metrics) observeRequest(method, route string, status int, took time.Dur
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
-func (m *metrics) observeIngest(s timeseries.IngestStats) {
+func (m *metrics) observeIngest(s ingest.Stats) {
 	m.records.WithLabelValues(s.Source, "stored").Add(float64(s.Inserted))
 	m.records.WithLabelValues(s.Source, "already_stored").Add(float64(s.AlreadyStored))
 	m.batches.WithLabelValues(s.Source).Observe(s.Took.Seconds())

@@ -20,6 +20,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/simulate"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 // Email is the demo administrator's.
@@ -125,7 +126,7 @@ func finishedRuns(ctx context.Context, store *timeseries.Store, now time.Time) e
 		})
 		in, out := io.Pipe()
 		go func() { out.CloseWithError(car.WriteNDJSON(out, int(run.length.Seconds()*rate))) }()
-		_, err = store.IngestStream(ctx, decode.New(in, decode.Options{Format: decode.FormatJSON}), timeseries.IngestOptions{Source: "demo"})
+		_, err = store.IngestStream(ctx, decode.New(in, decode.Options{Format: decode.FormatJSON}), ingest.Options{Source: "demo"})
 		in.Close() // ends the writer, should the reader have stopped early
 		if err != nil {
 			return fmt.Errorf("store the run %s: %w", run.id, err)

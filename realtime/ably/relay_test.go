@@ -20,6 +20,7 @@ import (
 	"github.com/ecovolt/telemetryd/realtime/hub"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -124,7 +125,7 @@ func (in *instance) insert(t *testing.T, text string) {
 	if err := decode.Records([]byte(text), batch, base.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.store.Ingest(t.Context(), batch, timeseries.IngestOptions{Source: "test"}); err != nil {
+	if _, err := in.store.Ingest(t.Context(), batch, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/ecovolt/telemetryd/realtime/live"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -151,7 +152,7 @@ func (in *instance) tryIngest(ctx context.Context, session string, first, count 
 	if err := b.Err(); err != nil {
 		return err
 	}
-	_, err := in.store.Ingest(ctx, b, timeseries.IngestOptions{Source: "test"})
+	_, err := in.store.Ingest(ctx, b, ingest.Options{Source: "test"})
 	return err
 }
 

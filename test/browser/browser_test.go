@@ -24,6 +24,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/simulate"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 // realRun gives where the team's export is, which is not part of the repository.
@@ -126,7 +127,7 @@ func importRun(t *testing.T, store *timeseries.Store) figures {
 		t.Fatal(err)
 	}
 	run := measure(t, body)
-	result, err := store.IngestStream(t.Context(), decode.New(bytes.NewReader(body), decode.Options{Format: decode.FormatCSV}), timeseries.IngestOptions{Source: "test"})
+	result, err := store.IngestStream(t.Context(), decode.New(bytes.NewReader(body), decode.Options{Format: decode.FormatCSV}), ingest.Options{Source: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +212,7 @@ func importSimulated(t *testing.T, store *timeseries.Store) {
 	if err := car.WriteNDJSON(&out, 3000); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.IngestStream(t.Context(), decode.New(&out, decode.Options{}), timeseries.IngestOptions{Source: "test"}); err != nil {
+	if _, err := store.IngestStream(t.Context(), decode.New(&out, decode.Options{}), ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 }

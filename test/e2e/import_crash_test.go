@@ -15,11 +15,12 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 // bigFile is a session that an import copies over several connections.
 func bigFile() (text []byte, records int) {
-	const n = 4*timeseries.ChunkRecords + 1
+	const n = 4*ingest.ChunkRecords + 1
 	var b bytes.Buffer
 	for i := range n {
 		b.Write(marshal(recordAt("big", i)))

@@ -24,7 +24,7 @@ const (
 
 	// MaxChunkBytes ends a chunk of a stream before it has all its records, so
 	// that records of extraordinary size do not break the bound on memory. It
-	// must not change, see timeseries.ChunkRecords. The usual chunk needs two thirds of it.
+	// must not change, see ingest.ChunkRecords. The usual chunk needs two thirds of it.
 	MaxChunkBytes = 5 << 20
 )
 

@@ -1,10 +1,9 @@
-package timeseries
+package ingest
 
 import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
-	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -38,90 +36,75 @@ func (e *existing) taken(batch, ord int32) bool {
 	return int(ord>>6) < len(bits) && bits[ord>>6]>>(ord&63)&1 != 0
 }
 
-// storedRow is a stored record that may be one of the group's.
+// storedRow is a stored record that may be one of the rows.
 type storedRow struct {
 	batch, ord int32
-	values     [][]byte // of the group's fields, then extra, in PostgreSQL's binary form
+	values     [][]byte // of the rows' fields, then extra, in PostgreSQL's binary form
 	taken      bool
 }
 
-// skipExisting gives the part of a group that the session does not hold yet. The
-// session's row must be locked.
-func (in *ingest) skipExisting(ctx context.Context, tx pgx.Tx, b *decode.Batch, g *group, key, watermark int32) (fresh *group, err error) {
-	held := in.existing[g.sessionID]
+// skipExisting leaves out of a share what the session, which is locked, holds
+// already. The share keeps its digest, so that the whole input is recognised
+// when it comes again.
+func (u *upload) skipExisting(ctx context.Context, tx pgx.Tx, s *share) error {
+	held := u.existing[s.id]
 	if held == nil {
-		held = &existing{batch: watermark, used: map[int32][]uint64{}}
-		in.existing[g.sessionID] = held
+		held = &existing{batch: s.batch - 1, used: map[int32][]uint64{}}
+		u.existing[s.id] = held
 	}
 	if held.batch == 0 {
-		return g, nil
+		return nil
 	}
-	session := slices.Index(b.Sessions(), g.sessionID)
-	var order []int // the group's rows
-	for i := range b.Len() {
-		if b.Session(i) == session {
-			order = append(order, i)
+	for i, r := range s.rows {
+		order := slices.Collect(r.indexes(nil))
+		stored, err := readStored(ctx, tx, r, order, s.session, held)
+		if err != nil {
+			return fmt.Errorf("compare with stored records: %w", err)
 		}
-	}
-	stored, err := readStored(ctx, tx, b, g, order, key, held)
-	if err != nil {
-		return nil, fmt.Errorf("compare with stored records: %w", err)
-	}
-	if len(stored) == 0 {
-		return g, nil
-	}
-	// Records with more fields choose first: what matches them matches less else.
-	slices.SortStableFunc(order, func(x, y int) int {
-		vx, vy := b.Record(x), b.Record(y)
-		return cmp.Compare(vy.Present.Count(), vx.Present.Count())
-	})
-	drop := map[int]bool{}
-	for _, i := range order {
-		v := b.Record(i)
-		candidates := stored[v.Micros]
-		for c := range candidates {
-			row := &candidates[c]
-			if !row.taken && row.covers(&v, g.layout.Channels.Channels()) {
-				row.taken = true
-				held.take(row.batch, row.ord)
-				drop[i] = true
-				break
+		if len(stored) == 0 {
+			continue
+		}
+		// Records with more fields choose first: what matches them matches less else.
+		slices.SortStableFunc(order, func(x, y int) int {
+			vx, vy := r.batch.Record(x), r.batch.Record(y)
+			return cmp.Compare(vy.Present.Count(), vx.Present.Count())
+		})
+		drop := map[int]bool{}
+		for _, i := range order {
+			v := r.batch.Record(i)
+			candidates := stored[v.Micros]
+			for c := range candidates {
+				row := &candidates[c]
+				if !row.taken && row.covers(&v, r.layout.Channels.Channels()) {
+					row.taken = true
+					held.take(row.batch, row.ord)
+					drop[i] = true
+					break
+				}
 			}
 		}
+		s.rows[i] = newCopyRows(r.batch, r.session, 0, drop)
 	}
-	if len(drop) == 0 {
-		return g, nil
+	s.extent = extent{}
+	for _, r := range s.rows {
+		s.merge(&r.extent)
 	}
-	return g.without(b, session, drop), nil
-}
-
-// without encodes the group anew, less some rows. It keeps the digest, so that
-// the whole input is recognised when it comes again.
-func (g *group) without(b *decode.Batch, session int, drop map[int]bool) *group {
-	fresh := &group{sessionID: g.sessionID, digest: g.digest}
-	for i := range b.Len() {
-		if b.Session(i) == session && !drop[i] {
-			v := b.Record(i)
-			fresh.note(&v)
-		}
-	}
-	fresh.encode(b, session, 0, io.Discard, drop)
-	return fresh
+	return nil
 }
 
 // readStored reads the session's records that have the time of one of the
-// group's, by time.
-func readStored(ctx context.Context, tx pgx.Tx, b *decode.Batch, g *group, order []int, session int32, held *existing) (map[int64][]storedRow, error) {
+// rows, by time.
+func readStored(ctx context.Context, tx pgx.Tx, r *copyRows, order []int, session int32, held *existing) (map[int64][]storedRow, error) {
 	times := make([]time.Time, 0, len(order))
 	for _, i := range order {
-		times = append(times, time.UnixMicro(b.Record(i).Micros))
+		times = append(times, time.UnixMicro(r.batch.Record(i).Micros))
 	}
 	var sql strings.Builder
 	sql.WriteString("SELECT time, batch, ord")
-	for _, f := range g.layout.Channels.Channels() {
+	for _, f := range r.layout.Channels.Channels() {
 		sql.WriteString(", " + channel.All[f].Name)
 	}
-	if g.layout.Extra {
+	if r.layout.Extra {
 		sql.WriteString(", extra")
 	}
 	sql.WriteString(`
@@ -129,7 +112,7 @@ func readStored(ctx context.Context, tx pgx.Tx, b *decode.Batch, g *group, order
 		WHERE session = $1 AND batch <= $2 AND time >= $3 AND time <= $4 AND time = ANY($5)
 		ORDER BY time, batch, ord`)
 	rows, err := tx.Query(ctx, sql.String(), pgx.QueryResultFormats{pgx.BinaryFormatCode},
-		session, held.batch, time.UnixMicro(g.minMicros), time.UnixMicro(g.maxMicros), times)
+		session, held.batch, time.UnixMicro(r.minMicros), time.UnixMicro(r.maxMicros), times)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,192 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+)
+
+// Options say where a batch comes from and what to do with bad records.
+type Options struct {
+	// Source is the way in, for the commit log: function, rest, import, ...
+	Source string
+	// IdempotencyKey is the caller's own name for the batch, or "". The same
+	// key with other records is a Conflict.
+	IdempotencyKey string
+	// SkipBad stores the good records of a batch with bad ones. Otherwise one
+	// bad record rejects all.
+	SkipBad bool
+	// SkipExisting leaves out records that the session already holds: those with
+	// the same time and the same value in every field that the new record has.
+	SkipExisting bool
+	// Admit, when not nil, is called by IngestStream once it knows the first
+	// records and before it locks anything: the place to wait for the rest of
+	// the stream, or for a turn.
+	Admit func(context.Context) error
+}
+
+// Result says what became of an upload.
+type Result struct {
+	Inserted      int // records stored now
+	AlreadyStored int // records of batches that were stored before
+	Rejected      int // bad records left out; only with SkipBad
+	Problems      []fault.Problem
+	Sessions      []SessionResult
+}
+
+// SessionResult is the part of a Result that belongs to one session.
+type SessionResult struct {
+	ID            string `json:"session_id"`
+	Inserted      int    `json:"inserted"`
+	AlreadyStored int    `json:"already_stored"`
+	Batch         int32  `json:"batch"` // watermark after the newest batch
+}
+
+func (r *Result) add(id string, inserted, already int, batch int32) {
+	r.Inserted += inserted
+	r.AlreadyStored += already
+	i := slices.IndexFunc(r.Sessions, func(s SessionResult) bool { return s.ID == id })
+	if i < 0 {
+		i = len(r.Sessions)
+		r.Sessions = append(r.Sessions, SessionResult{ID: id})
+	}
+	r.Sessions[i].Inserted += inserted
+	r.Sessions[i].AlreadyStored += already
+	r.Sessions[i].Batch = max(r.Sessions[i].Batch, batch)
+}
+
+// Stats is what an upload cost.
+type Stats struct {
+	Source        string
+	Inserted      int           // records stored
+	AlreadyStored int           // records recognised as stored before
+	Took          time.Duration // from the first decoded record to after the commit
+	Copying       time.Duration // thereof in COPY
+}
+
+// Writer stores uploads. All of its members but Purge are required.
+type Writer struct {
+	Pool *pgxpool.Pool
+	// Uploads counts the uploads that are being stored.
+	Uploads *load.Uploads
+	// OnCommit is called after a batch of these sessions was committed.
+	OnCommit func(sessionIDs ...string)
+	// OnIngest is told of every upload that was committed.
+	OnIngest func(Stats)
+	// Purge removes what an import that failed has loaded.
+	Purge func(context.Context)
+}
+
+// Ingest stores a batch in one transaction and returns after its commit. The
+// batch is recognised when it comes again, by the digest of each session's
+// records or by the idempotency key, and then counted as already stored.
+//
+// Bad records and values that the database refuses are Invalid faults, another
+// use of the idempotency key is a Conflict, and an upload that others were in
+// the way of is Unavailable.
+func (w *Writer) Ingest(ctx context.Context, b *decode.Batch, opt Options) (Result, error) {
+	return w.write(ctx, single(b, opt), opt, 0)
+}
+
+// IngestStream stores all records of a stream in one transaction, in bounded
+// memory. Decoding and copying overlap. Nothing is stored when the stream ends
+// in an error; errors are those of Ingest.
+func (w *Writer) IngestStream(ctx context.Context, dec *decode.Decoder, opt Options) (Result, error) {
+	// What is stored depends on records that the session holds, or on a key that
+	// is looked up with the digest: blocks would be copied in vain.
+	whole := opt.SkipExisting || opt.IdempotencyKey != ""
+	return w.write(ctx, read(ctx, dec, opt, whole), opt, 0)
+}
+
+// Import is IngestStream for files: it gives the same result, and copies over
+// several connections where a session is new and the stream has more than one
+// chunk. One import at a time may run on a pool.
+func (w *Writer) Import(ctx context.Context, dec *decode.Decoder, opt Options) (Result, error) {
+	loaders := min(maxLoaders, max(2, runtime.GOMAXPROCS(0)), int(w.Pool.Config().MaxConns)-2)
+	if loaders < 2 || opt.IdempotencyKey != "" {
+		return w.IngestStream(ctx, dec, opt)
+	}
+	r := read(ctx, dec, opt, true)
+	enough := w.openMore(ctx, loaders)
+	_ = r.begin(ctx) // write tells
+	enough()
+	return w.write(ctx, r, opt, loaders)
+}
+
+// write stores what a reader reads, over that many connections besides its own.
+func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections int) (Result, error) {
+	defer r.close()
+	if err := r.begin(ctx); err != nil {
+		return Result{}, err
+	}
+	if opt.Admit != nil {
+		if err := opt.Admit(ctx); err != nil {
+			return Result{}, err
+		}
+	}
+	defer w.Uploads.Begin()()
+	started := time.Now()
+	var u *upload
+	var err error
+	for range 3 {
+		u = &upload{Writer: w, reader: r, opt: opt, existing: map[string]*existing{}}
+		if connections > 0 && !r.chunk[0].end {
+			u.loaders = &loaders{upload: u, connections: connections, sessions: map[string]*loadedSession{}}
+			err = u.loaders.prepare(ctx, r.chunk[0])
+		}
+		if err == nil {
+			err = schema.Tx(ctx, w.Pool, u.run)
+		}
+		if !deadlock(err) || u.loaders != nil || !r.rewind() {
+			break
+		}
+	}
+	if err != nil {
+		if u.loaders != nil {
+			w.abandon(ctx)
+		}
+		return Result{}, explain(err)
+	}
+	ids := make([]string, len(u.result.Sessions))
+	for i, s := range u.result.Sessions {
+		ids[i] = s.ID
+	}
+	w.OnCommit(ids...)
+	w.OnIngest(Stats{
+		Source: opt.Source, Inserted: u.result.Inserted, AlreadyStored: u.result.AlreadyStored,
+		Took: time.Since(started), Copying: time.Duration(u.copying.Load()),
+	})
+	return u.result, nil
+}
+
+func deadlock(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001" || pg.Code == "55P03")
+}
+
+// explain turns the database's refusal of a value (SQLSTATE class 22) into an
+// Invalid fault. Validation should have found it first. Uploads of several
+// chunks may wait for each other in a circle; the one that is sent away may
+// come again.
+func explain(err error) error {
+	if deadlock(err) {
+		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Err: err,
+			Message: "another upload to the same sessions was in the way; try again"}
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && strings.HasPrefix(pg.Code, "22") {
+		return &fault.Error{Kind: fault.Invalid, Message: "a value cannot be stored: " + pg.Message, Err: err}
+	}
+	return err
+}

@@ -1,0 +1,143 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
+)
+
+// extent is what the sessions table and the commit log tell of some records.
+type extent struct {
+	records              int
+	minMicros, maxMicros int64
+	minText, maxText     []byte // as received, where not in the usual form
+	name                 []byte // the first record's session name; nil without
+}
+
+var nameChannel, _ = channel.Index("session_name")
+
+func (e *extent) add(v *record.Values) {
+	one := extent{records: 1, minMicros: v.Micros, maxMicros: v.Micros, minText: v.TimeText, maxText: v.TimeText}
+	if v.Present.Has(nameChannel) {
+		one.name = v.Bytes(nameChannel)
+	}
+	e.merge(&one)
+}
+
+// merge adds what came later.
+func (e *extent) merge(later *extent) {
+	if e.records == 0 || later.records > 0 && later.minMicros < e.minMicros {
+		e.minMicros, e.minText = later.minMicros, later.minText
+	}
+	if e.records == 0 || later.records > 0 && later.maxMicros >= e.maxMicros {
+		e.maxMicros, e.maxText = later.maxMicros, later.maxText
+	}
+	if e.name == nil {
+		e.name = later.name
+	}
+	e.records += later.records
+}
+
+// clone copies the texts, which lie in a batch that is used again.
+func (e *extent) clone() extent {
+	c := *e
+	c.minText, c.maxText, c.name = bytes.Clone(e.minText), bytes.Clone(e.maxText), bytes.Clone(e.name)
+	return c
+}
+
+// copyRows are a block's records of one session, encoded for COPY ... (FORMAT
+// binary). pgx's own encoder takes a []any for each row and looks every value up
+// in its type map; these rows come from flat arrays and are written once, so
+// that the server, not the daemon, bounds the rate.
+type copyRows struct {
+	extent
+	batch   *decode.Batch
+	session int // place in the batch's Sessions
+	layout  record.Layout
+	data    []byte // with zeros for session and batch
+	offsets []int  // where in data each row begins
+}
+
+// newCopyRows encodes the records of one of the batch's sessions but those to skip,
+// counting their places from ord.
+func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool) *copyRows {
+	r := &copyRows{batch: b, session: session}
+	for i := range r.indexes(skip) {
+		v := b.Record(i)
+		r.layout.Add(&v)
+		r.extent.add(&v)
+	}
+	r.data = make([]byte, 0, r.records*(44+12*r.layout.Channels.Count())+b.TextBytes()*r.records/max(1, b.Len())+4096)
+	r.offsets = make([]int, 0, r.records)
+	for i := range r.indexes(skip) {
+		v := b.Record(i)
+		r.offsets = append(r.offsets, len(r.data))
+		r.data = r.layout.AppendCopy(r.data, &v, uint32(ord))
+		ord++
+	}
+	return r
+}
+
+func (r *copyRows) id() string { return r.batch.Sessions()[r.session] }
+
+// indexes are the places in the batch of the session's records.
+func (r *copyRows) indexes(skip map[int]bool) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		for i := range r.batch.Len() {
+			if r.batch.Session(i) == r.session && !skip[i] && !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// copyTo stores the rows as records of that batch.
+func (r *copyRows) copyTo(ctx context.Context, tx pgx.Tx, session, batch int32) error {
+	for _, at := range r.offsets {
+		record.Stamp(r.data[at:], session, batch)
+	}
+	// When CopyFrom returns, the rows must not be read any more: pgx leaves a
+	// goroutine behind that reads on when the connection breaks.
+	in := &guardedReader{r: io.MultiReader(strings.NewReader(record.CopyHeader), bytes.NewReader(r.data), strings.NewReader(record.CopyTrailer))}
+	defer in.end()
+	tag, err := tx.Conn().PgConn().CopyFrom(ctx, in, "COPY telemetry ("+r.layout.Columns()+") FROM STDIN (FORMAT binary)")
+	if err != nil {
+		return fmt.Errorf("copy: %w", err)
+	}
+	if tag.RowsAffected() != int64(r.records) {
+		return fmt.Errorf("copy: stored %d of %d records", tag.RowsAffected(), r.records)
+	}
+	return nil
+}
+
+// guardedReader can be ended from another goroutine.
+type guardedReader struct {
+	mu    sync.Mutex
+	r     io.Reader
+	ended bool
+}
+
+func (g *guardedReader) Read(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended {
+		return 0, io.ErrClosedPipe
+	}
+	return g.r.Read(p)
+}
+
+// end waits for the read that is going on; later ones fail.
+func (g *guardedReader) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ended = true
+}

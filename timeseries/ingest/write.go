@@ -1,0 +1,339 @@
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+)
+
+// upload is one upload on its way into the database.
+type upload struct {
+	*Writer
+	reader   *reader
+	opt      Options
+	result   Result
+	chunks   int                  // stored
+	existing map[string]*existing // what SkipExisting must remember of each session
+	copying  atomic.Int64         // nanoseconds
+	// loaders copy what belongs to new sessions; nil where this transaction
+	// copies everything.
+	loaders *loaders
+}
+
+// share is what a chunk has of one session: a batch.
+type share struct {
+	extent
+	id     string
+	rows   []*copyRows // of the chunk's blocks
+	digest digest
+	// Once the session is locked:
+	session, batch int32
+	known          *knownBatch // not nil when the batch was stored before
+}
+
+type knownBatch struct {
+	batch int32
+	same  bool // not only the idempotency key
+}
+
+// run stores the whole upload in one transaction.
+func (u *upload) run(ctx context.Context, tx pgx.Tx) (err error) {
+	if u.loaders != nil {
+		if err := u.loaders.begin(ctx, tx); err != nil {
+			return err
+		}
+		defer func() { err = u.loaders.end(ctx, tx, err) }()
+	}
+	for {
+		err := u.storeChunk(ctx, tx)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		u.chunks++
+	}
+}
+
+// next is the reader's next block, with its bad records accounted for.
+func (u *upload) next(ctx context.Context) (*block, error) {
+	b, err := u.reader.next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	u.result.Rejected += b.decoded.Rejected()
+	room := max(0, decode.MaxProblems-len(u.result.Problems))
+	problems := b.decoded.Problems()
+	u.result.Problems = append(u.result.Problems, problems[:min(room, len(problems))]...)
+	return b, nil
+}
+
+func (u *upload) storeChunk(ctx context.Context, tx pgx.Tx) error {
+	b, err := u.next(ctx)
+	if err != nil {
+		return err
+	}
+	if b.digests == nil {
+		return u.storeBlocks(ctx, tx, b)
+	}
+	var shares []*share
+	for _, r := range b.rows {
+		shares = append(shares, &share{extent: r.extent, id: r.id(), rows: []*copyRows{r}, digest: b.digests[r.id()]})
+	}
+	return u.storeShares(ctx, tx, shares)
+}
+
+// storeBlocks stores a chunk block by block, while the next one is decoded. Its
+// batches are looked up when the last block has told their digests. Where one is
+// known the chunk is stored once more, in the usual order.
+func (u *upload) storeBlocks(ctx context.Context, tx pgx.Tx, b *block) (err error) {
+	if _, err := tx.Exec(ctx, "SAVEPOINT chunk"); err != nil {
+		return err
+	}
+	var shares []*share
+	for ; ; b, err = u.next(ctx) {
+		if err != nil {
+			return err
+		}
+		for _, r := range b.rows {
+			i := slices.IndexFunc(shares, func(s *share) bool { return s.id == r.id() })
+			if i < 0 {
+				i = len(shares)
+				shares = append(shares, &share{id: r.id()})
+				if err := shares[i].lock(ctx, tx, func(*pgx.Batch) {}); err != nil {
+					return err
+				}
+			}
+			s := shares[i]
+			s.rows = append(s.rows, r)
+			s.merge(&r.extent)
+			if err := u.copy(ctx, tx, s, r); err != nil {
+				return fmt.Errorf("store records of session %q: %w", s.id, err)
+			}
+		}
+		if b.digests != nil {
+			break
+		}
+	}
+	var finds pgx.Batch
+	for _, s := range shares {
+		s.digest = b.digests[s.id]
+		s.find(&finds, "")
+	}
+	if err := tx.SendBatch(ctx, &finds).Close(); err != nil {
+		return fmt.Errorf("find batch: %w", err)
+	}
+	if slices.ContainsFunc(shares, func(s *share) bool { return s.known != nil }) {
+		if _, err := tx.Exec(ctx, "ROLLBACK TO SAVEPOINT chunk"); err != nil {
+			return err
+		}
+		return u.storeShares(ctx, tx, shares)
+	}
+	for _, s := range shares {
+		if err := u.log(ctx, tx, s, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// storeShares stores a chunk whose digests are known.
+func (u *upload) storeShares(ctx context.Context, tx pgx.Tx, shares []*share) error {
+	key := u.opt.IdempotencyKey
+	if key != "" && u.chunks > 0 {
+		key = fmt.Sprintf("%s#%d", key, u.chunks)
+	}
+	// All writers lock sessions in one order, and all of them before they copy,
+	// which may lock the hypertable: so chunks cannot deadlock.
+	slices.SortFunc(shares, func(x, y *share) int { return cmp.Compare(x.id, y.id) })
+	var mine []*share
+	for _, s := range shares {
+		if u.loaders != nil {
+			if taken, err := u.loaders.take(ctx, tx, s); err != nil {
+				return fmt.Errorf("load records of session %q: %w", s.id, err)
+			} else if taken {
+				continue
+			}
+		}
+		if err := s.lock(ctx, tx, func(b *pgx.Batch) { s.find(b, key) }); err != nil {
+			return fmt.Errorf("session %q: %w", s.id, err)
+		}
+		mine = append(mine, s)
+	}
+	for _, s := range mine {
+		if err := u.storeShare(ctx, tx, s, key); err != nil {
+			return fmt.Errorf("store records of session %q: %w", s.id, err)
+		}
+	}
+	return nil
+}
+
+// storeShare stores what a chunk has of a session that is locked.
+func (u *upload) storeShare(ctx context.Context, tx pgx.Tx, s *share, key string) error {
+	if s.known != nil {
+		if !s.known.same {
+			return fault.New(fault.Conflict, "the idempotency key %q was used for other records", fault.Clip(key))
+		}
+		if !u.opt.SkipExisting {
+			u.result.add(s.id, 0, s.records, s.known.batch)
+			return nil
+		}
+	}
+	if u.opt.SkipExisting {
+		// Also for a known batch: its records must not stand for later ones.
+		sent := s.records
+		if err := u.skipExisting(ctx, tx, s); err != nil {
+			return err
+		}
+		if s.known != nil {
+			s.records = 0
+		}
+		u.result.add(s.id, 0, sent-s.records, s.batch-1)
+		if s.records == 0 {
+			return nil
+		}
+	}
+	if err := u.copy(ctx, tx, s, s.rows...); err != nil {
+		return err
+	}
+	return u.log(ctx, tx, s, key)
+}
+
+// copy stores rows of a locked session.
+func (u *upload) copy(ctx context.Context, tx pgx.Tx, s *share, rows ...*copyRows) error {
+	begun := time.Now()
+	defer func() { u.copying.Add(int64(time.Since(begun))) }()
+	for _, r := range rows {
+		if err := r.copyTo(ctx, tx, s.session, s.batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	lockSessionSQL = `
+		SELECT session, batch + 1
+		FROM sessions
+		WHERE id = $1 AND deleted_at IS NULL
+		FOR UPDATE`
+
+	newSessionSQL = `
+		INSERT INTO sessions (id)
+		VALUES ($1)
+		ON CONFLICT (id) WHERE deleted_at IS NULL DO NOTHING`
+
+	// This runs after the lock was won, as a statement of its own: its snapshot
+	// then sees what the lock's last holder committed.
+	findBatchSQL = `
+		WITH log AS (
+			SELECT b.batch, b.digest, b.idempotency_key
+			FROM sessions s
+			JOIN ingest_batches b USING (session)
+			WHERE s.id = $1 AND s.deleted_at IS NULL
+		)
+		SELECT batch, digest = $2 FROM log WHERE digest = $2
+		UNION ALL
+		SELECT batch, digest = $2 FROM log WHERE idempotency_key = $3
+		LIMIT 1`
+
+	advanceSessionSQL = `
+		UPDATE sessions
+		SET batch      = $2,
+		    records    = records + $3,
+		    name       = coalesce($4, name),
+		    first_text = CASE WHEN first_time IS NULL OR $5 < first_time THEN $6 ELSE first_text END,
+		    first_time = least(first_time, $5),
+		    last_text  = CASE WHEN last_time IS NULL OR $7 >= last_time THEN $8 ELSE last_text END,
+		    last_time  = greatest(last_time, $7),
+		    updated_at = clock_timestamp()
+		WHERE session = $1`
+
+	logBatchSQL = `
+		INSERT INTO ingest_batches (session, batch, digest, idempotency_key, min_time, max_time, records, source)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+)
+
+// lock locks the session's row, making it if need be, and numbers the batch. In
+// the same round trip it asks what else is queued.
+func (s *share) lock(ctx context.Context, tx pgx.Tx, more func(*pgx.Batch)) error {
+	for {
+		var batch pgx.Batch
+		found := false
+		batch.Queue(lockSessionSQL, s.id).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				found = true
+				if err := rows.Scan(&s.session, &s.batch); err != nil {
+					return err
+				}
+			}
+			return rows.Err()
+		})
+		more(&batch)
+		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+			return fmt.Errorf("lock session: %w", err)
+		}
+		if found {
+			return nil
+		}
+		if _, err := tx.Exec(ctx, newSessionSQL, s.id); err != nil {
+			return fmt.Errorf("new session: %w", err)
+		}
+	}
+}
+
+// find looks the batch up in the commit log of its session, which is locked.
+func (s *share) find(b *pgx.Batch, key string) {
+	b.Queue(findBatchSQL, s.id, s.digest[:], optional([]byte(key))).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			s.known = new(knownBatch)
+			if err := rows.Scan(&s.known.batch, &s.known.same); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+}
+
+// log moves the session's watermark to the batch and enters it in the commit log.
+func (u *upload) log(ctx context.Context, tx pgx.Tx, s *share, key string) error {
+	var last pgx.Batch
+	queueAdvance(&last, &s.extent, s.session, s.batch)
+	queueLog(&last, s, key, u.opt.Source)
+	if err := tx.SendBatch(ctx, &last).Close(); err != nil {
+		return fmt.Errorf("log batch: %w", err)
+	}
+	u.result.add(s.id, s.records, 0, s.batch)
+	return nil
+}
+
+// queueAdvance counts records into their session.
+func queueAdvance(b *pgx.Batch, e *extent, session, batch int32) {
+	b.Queue(advanceSessionSQL, session, batch, e.records, optional(e.name),
+		time.UnixMicro(e.minMicros), optional(e.minText), time.UnixMicro(e.maxMicros), optional(e.maxText))
+}
+
+// queueLog enters a batch in the commit log.
+func queueLog(b *pgx.Batch, s *share, key, source string) {
+	b.Queue(logBatchSQL, s.session, s.batch, s.digest[:], optional([]byte(key)),
+		time.UnixMicro(s.minMicros), time.UnixMicro(s.maxMicros), s.records, source)
+}
+
+// optional is nil, SQL's NULL, for an empty text.
+func optional(text []byte) *string {
+	if len(text) == 0 {
+		return nil
+	}
+	s := string(text)
+	return &s
+}
