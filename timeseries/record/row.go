@@ -56,11 +56,11 @@ func (r *Row) Read(raw [][]byte) error {
 		return fmt.Errorf("a record has %d columns, not %d", len(raw), columns)
 	}
 	r.raw = raw[3:]
-	for at, i := range r.selection.channels {
-		value := r.raw[1+at]
+	for at, value := range r.channels() {
 		if value == nil {
 			continue
 		}
+		i := r.selection.channels[at]
 		switch channel.All[i].Type {
 		case channel.Float, channel.Int:
 			if len(value) != 8 {
@@ -88,6 +88,9 @@ func (r *Row) extra() []byte {
 	}
 	return r.raw[1+len(r.selection.channels)]
 }
+
+// channels is the columns of the selection's channels, nil for NULL.
+func (r *Row) channels() [][]byte { return r.raw[1 : 1+len(r.selection.channels)] }
 
 // Cursor is the record's place in its session.
 func (r *Row) Cursor() Cursor { return r.cursor }
@@ -118,8 +121,10 @@ func (r *Row) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `"timestamp":"`...)
 	dst = r.appendTimestamp(dst)
 	dst = append(dst, '"')
-	for at := range r.selection.channels {
-		dst = r.appendMember(dst, at)
+	for at, raw := range r.channels() {
+		if raw != nil {
+			dst = appendMember(dst, r.selection.channels[at], raw)
+		}
 	}
 	if extra := r.extra(); len(extra) > 3 {
 		dst = r.selection.appendExtra(dst, extra[2:len(extra)-1])
@@ -138,14 +143,8 @@ func (r *Row) AppendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// appendMember writes the selection's channel at that place, a comma before
-// it, if the record has it.
-func (r *Row) appendMember(dst []byte, at int) []byte {
-	raw := r.raw[1+at]
-	if raw == nil {
-		return dst
-	}
-	i := r.selection.channels[at]
+// appendMember writes the value of channel i as a member, a comma before it.
+func appendMember(dst []byte, i int, raw []byte) []byte {
 	dst = append(dst, keys[i]...)
 	switch channel.All[i].Type {
 	case channel.Float:
@@ -209,8 +208,10 @@ func (r *Row) Encode(buf []byte) ([]byte, Encoded) {
 	buf = r.appendTimestamp(buf)
 	buf = append(buf, '"')
 	e.member[0] = uint32(len(buf))
-	for at := range r.selection.channels {
-		buf = r.appendMember(buf, at)
+	for at, raw := range r.channels() {
+		if raw != nil {
+			buf = appendMember(buf, r.selection.channels[at], raw)
+		}
 		e.member = append(e.member, uint32(len(buf)))
 	}
 	e.extra = uint32(len(buf))
