@@ -1,0 +1,167 @@
+package foreign
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// trim drops the blanks around a cell.
+func trim(cell []byte) []byte {
+	if n := len(cell); n > 0 && cell[0] > ' ' && cell[n-1] > ' ' && cell[n-1] < 0x80 {
+		return cell // the usual case
+	}
+	return bytes.TrimSpace(cell)
+}
+
+// IsMissing reports whether a cell of a column of numbers or times says that
+// there is no value.
+func IsMissing(cell []byte) bool {
+	cell = trim(cell)
+	switch len(cell) {
+	case 0:
+		return true
+	case 1:
+		return cell[0] == '-'
+	case 2, 3, 4, 5:
+		if c := cell[0]; c-'0' <= 9 {
+			return false
+		}
+		switch strings.ToLower(string(cell)) {
+		case "nan", "n/a", "na", "--", "---", "null", "none", "#n/a", "#nv", "nil", "-nan":
+			return true
+		}
+	}
+	return false
+}
+
+// IsNumber reports whether a cell is meant as a number: decimal, finite, and
+// neither with a leading zero nor like a hexadecimal id. 18E5 is an id, 1.8e+6
+// a number.
+func IsNumber(cell []byte) bool {
+	_, ok := number(cell, false, false)
+	return ok
+}
+
+// number returns a number as JSON writes it: the cell itself where that is the
+// same. comma says that it has a decimal comma; loose takes what IsNumber does
+// not, for columns that hold nothing but numbers.
+func number(cell []byte, comma, loose bool) ([]byte, bool) {
+	cell = trim(cell)
+	digits, whole, point, exponent, plain := 0, 0, -1, -1, true
+	i := 0
+	if i < len(cell) && (cell[i] == '-' || cell[i] == '+') {
+		plain = cell[i] == '-'
+		i++
+	}
+	first := i
+	for ; i < len(cell); i++ {
+		switch c := cell[i]; {
+		case c-'0' <= 9:
+			digits++
+			if point < 0 {
+				whole++
+			}
+			continue
+		case (c == '.' && !comma || c == ',' && comma) && point < 0:
+			point = i
+			plain = plain && c == '.' && whole > 0
+			continue
+		case (c == 'e' || c == 'E') && digits > 0:
+			exponent = i
+		}
+		break
+	}
+	if digits == 0 {
+		return nil, false
+	}
+	if whole > 1 && cell[first] == '0' {
+		if !loose {
+			return nil, false
+		}
+		for plain = false; whole > 1 && cell[first] == '0'; whole-- {
+			first++
+			digits--
+		}
+	}
+	if point >= 0 && digits == whole { // 5.
+		plain = false
+	}
+	if exponent >= 0 {
+		i++
+		signed := i < len(cell) && (cell[i] == '-' || cell[i] == '+')
+		if signed {
+			i++
+		}
+		if !signed && point < 0 && !loose || i == len(cell) || len(cell)-i > 3 {
+			return nil, false
+		}
+		for ; i < len(cell) && cell[i]-'0' <= 9; i++ {
+		}
+	}
+	if i < len(cell) || len(cell) > 400 {
+		return nil, false
+	}
+	if exponent >= 0 || digits > 300 {
+		if v, err := strconv.ParseFloat(strings.Replace(string(cell), ",", ".", 1), 64); err != nil || math.IsInf(v, 0) {
+			return nil, false
+		}
+	}
+	if plain {
+		return cell, true
+	}
+	out := make([]byte, 0, len(cell)+2)
+	if cell[0] == '-' {
+		out = append(out, '-')
+	}
+	for k, c := range cell[first:] {
+		at := first + k
+		switch {
+		case at == point:
+			if whole == 0 {
+				out = append(out, '0')
+			}
+			if digits > whole {
+				out = append(out, '.')
+			}
+		default:
+			out = append(out, c)
+		}
+	}
+	return out, true
+}
+
+// isHex reports whether a cell reads as a hexadecimal id: digits and letters,
+// or capital letters in pairs.
+func isHex(cell []byte) bool {
+	cell = trim(cell)
+	digits, capitals := 0, 0
+	for _, c := range cell {
+		switch {
+		case c-'0' <= 9:
+			digits++
+		case c >= 'A' && c <= 'F':
+			capitals++
+		case c >= 'a' && c <= 'f':
+		default:
+			return false
+		}
+	}
+	return digits > 0 && digits < len(cell) || capitals == len(cell) && capitals > 0 && capitals%2 == 0
+}
+
+// hasLeadingZero reports whether a cell is digits with a zero before them.
+func hasLeadingZero(cell []byte) bool {
+	cell = bytes.TrimLeft(trim(cell), "-+")
+	return len(cell) > 1 && cell[0] == '0' && cell[1]-'0' <= 9
+}
+
+// hasComma reports whether a cell is a number with a decimal comma.
+func hasComma(cell []byte) bool {
+	if bytes.IndexByte(cell, ',') < 0 {
+		return false
+	}
+	_, ok := number(cell, true, true)
+	return ok
+}

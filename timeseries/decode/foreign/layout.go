@@ -1,0 +1,360 @@
+package foreign
+
+import (
+	"bytes"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/ecovolt/telemetryd/timeseries/record"
+)
+
+const (
+	// headRecords and headBytes bound what is looked at before anything is decided.
+	headRecords = 1000
+	headBytes   = 2 << 20
+	// preambleLines is how far down a header is looked for.
+	preambleLines = 200
+)
+
+// row is a record of the head.
+type row struct {
+	cells   [][]byte
+	raw     []byte
+	line    int // its last line
+	end     int // where the next one begins
+	comment bool
+	broken  bool // cannot be read
+}
+
+func (r *row) blank() bool {
+	return !r.broken && allBlank(r.cells)
+}
+
+// layout says where the parts of a table are.
+type layout struct {
+	sep        byte
+	rows       []row
+	header     int // index of the header's row; -1 if there is none
+	headerLine int
+	names      [][]byte
+	between    []int // rows of units, sources and the like
+	data       int   // index of the first record's row
+	width      int   // columns that have a name, or stand before one
+	// trailing says that records end in separators that the header has not.
+	trailing bool
+	fits     int // records that fit it, up to manyRecords
+	score    int
+	vbo      bool
+}
+
+var sepLine = regexp.MustCompile(`^"?sep=(.)"?$`)
+
+// findLayout tries the separators on the head of a file.
+func findLayout(head []byte, whole bool) *layout {
+	if l := vboLayout(head, whole); l != nil {
+		return l
+	}
+	seps := []byte(",;\t|")
+	first, _, _ := bytes.Cut(head, []byte("\n"))
+	if m := sepLine.FindSubmatch(trim(first)); m != nil {
+		seps = m[1]
+	} else if m := sepLine.FindSubmatch(first); m != nil { // sep=<tab>
+		seps = m[1]
+	}
+	var best, fallback *layout
+	for _, sep := range seps {
+		l := scan(head, whole, sep)
+		l.locate()
+		switch {
+		case l.header >= 0 && (best == nil || l.score > best.score):
+			best = l
+		case l.header < 0 && (fallback == nil || l.firstKnown() > fallback.firstKnown()):
+			fallback = l
+		}
+		// A time known by its name, with many records below, leaves no doubt.
+		if best == l && l.score > certain && l.fits == manyRecords {
+			return l
+		}
+	}
+	if best != nil {
+		return best
+	}
+	if first := fallback.first(); first >= 0 {
+		fallback.take(first)
+	}
+	return fallback
+}
+
+// scan cuts the head into rows.
+func scan(head []byte, whole bool, sep byte) *layout {
+	l := &layout{sep: sep, header: -1}
+	cut := lines{buf: head, atEOF: whole, sep: sep, lenient: true}
+	l.rows = make([]row, 0, bytes.Count(head, []byte("\n"))+1)
+	for len(l.rows) < headRecords+preambleLines {
+		cut.cells, cut.quoted = make([][]byte, 0, len(cut.cells)), nil // each row keeps its own
+		err := cut.next()
+		broken := errors.Is(err, ErrRecord)
+		if broken {
+			err = cut.skip()
+			cut.raw = nil
+		}
+		if err != nil {
+			break
+		}
+		raw := trim(cut.raw)
+		if len(l.rows) == 0 && sepLine.Match(raw) {
+			cut.cells = [][]byte{nil}
+		}
+		l.rows = append(l.rows, row{cells: cut.cells, raw: cut.raw, line: cut.line, end: cut.pos, comment: isComment(raw), broken: broken})
+	}
+	return l
+}
+
+func isComment(raw []byte) bool {
+	return len(raw) > 0 && (raw[0] == '#' || raw[0] == '%' || bytes.HasPrefix(raw, []byte("//")))
+}
+
+// first is the first row that says anything; -1 if there is none.
+func (l *layout) first() int {
+	return slices.IndexFunc(l.rows, func(r row) bool { return !r.comment && !r.blank() })
+}
+
+// firstKnown counts the known names in that row.
+func (l *layout) firstKnown() int {
+	if i := l.first(); i >= 0 {
+		return knownNames(l.rows[i].cells)
+	}
+	return 0
+}
+
+const (
+	// certain is the score that a header has by the name of its time alone.
+	certain     = 100
+	manyRecords = 50
+)
+
+// locate finds the header: the row of words that the most records fit.
+func (l *layout) locate() {
+	best := *l
+	for i := range min(len(l.rows), preambleLines) {
+		if best.fits >= manyRecords && i > best.data {
+			break // the rest are records
+		}
+		l.names = headerCells(&l.rows[i])
+		if l.names == nil {
+			continue
+		}
+		l.take(i)
+		fits := 0
+		for j := l.data; j < len(l.rows) && fits < manyRecords; j++ {
+			if r := &l.rows[j]; l.fitting(r) && hasValue(r.cells) {
+				fits++
+			} else if !r.comment && !r.blank() && !bytes.Equal(r.raw, l.rows[i].raw) {
+				break
+			}
+		}
+		if fits == 0 || l.width < 2 && !hasTimeName(l.names) {
+			continue
+		}
+		l.fits, l.score = fits, fits+5*knownNames(l.names)-20*unitCells(l.names)
+		if hasTimeName(l.names) {
+			l.score += certain
+		}
+		if best.header < 0 || l.score >= best.score && !l.rows[i].comment || l.score > best.score {
+			best = *l
+		}
+	}
+	*l = best
+}
+
+// take makes a row the header, and finds the first record after it.
+func (l *layout) take(header int) {
+	r := &l.rows[header]
+	l.header, l.between = header, nil
+	if l.names = headerCells(r); l.names == nil {
+		l.names = r.cells
+	}
+	for l.width = len(l.names); l.width > 0 && len(trim(l.names[l.width-1])) == 0; {
+		l.width--
+	}
+	l.trailing = false
+	times := timeColumns(l.names)
+	for l.data = header + 1; l.data < len(l.rows); l.data++ {
+		r := &l.rows[l.data]
+		if r.comment && !l.fitting(r) || r.blank() {
+			continue
+		}
+		if !isAside(r.cells, l.names, times) {
+			break
+		}
+		l.between = append(l.between, l.data)
+	}
+	if l.data < len(l.rows) {
+		cells := l.rows[l.data].cells
+		l.trailing = len(cells) > len(l.names) && allBlank(cells[len(l.names):])
+	}
+}
+
+// fitting reports whether a row has as many cells as the header.
+func (l *layout) fitting(r *row) bool {
+	n := len(r.cells)
+	return n >= l.width && (n <= len(l.names) || l.trailing && allBlank(r.cells[len(l.names):]))
+}
+
+func allBlank(cells [][]byte) bool {
+	return !slices.ContainsFunc(cells, func(c []byte) bool { return len(trim(c)) > 0 })
+}
+
+// headerCells returns the cells of a row that may be a header, also one behind
+// a comment's mark, and nil for others.
+func headerCells(r *row) [][]byte {
+	cells := r.cells
+	if r.comment {
+		cells = slices.Clone(cells)
+		cells[0] = trim(bytes.TrimLeft(trim(cells[0]), "#%/"))
+	}
+	words, filled := 0, 0
+	for _, c := range cells {
+		if c = trim(c); len(c) == 0 {
+			continue
+		}
+		filled++
+		if looksLike(c) == aWord {
+			words++
+		} else if (filled-words)*5 > len(cells) {
+			return nil
+		}
+	}
+	if words == 0 || words*5 < filled*4 {
+		return nil
+	}
+	return cells
+}
+
+const (
+	aWord = iota
+	aNumber
+	aTime
+)
+
+// looksLike tells a word from a number and a time.
+func looksLike(cell []byte) int {
+	if isLoose(cell) || hasComma(cell) {
+		return aNumber
+	}
+	if c := cell[0]; c-'0' > 9 && bytes.IndexByte(cell, ':') < 0 {
+		return aWord
+	}
+	if _, _, err := record.ParseTimestamp(cell); err == nil {
+		return aTime
+	}
+	if _, ok := parse(string(cell)); ok {
+		return aTime
+	}
+	return aWord
+}
+
+func hasValue(cells [][]byte) bool {
+	return slices.ContainsFunc(cells, func(c []byte) bool {
+		c = trim(c)
+		return len(c) > 0 && looksLike(c) != aWord
+	})
+}
+
+// isAside reports whether a row after the header tells units or sources rather
+// than values: it has no value, and its time is empty or a unit.
+func isAside(cells, names [][]byte, times []int) bool {
+	if len(cells) > len(names) && !allBlank(cells[len(names):]) || hasValue(cells) {
+		return false
+	}
+	for i, c := range cells {
+		c = trim(c)
+		if i >= len(names) || len(c) == 0 {
+			continue
+		}
+		if to, _, _ := target(readLabel(string(names[i])).name); to == sessionName {
+			return false // a record without its time
+		}
+		if slices.Contains(times, i) && !isTimeUnit(string(c)) {
+			return false
+		}
+	}
+	return len(cells) > 1 || len(names) == 1
+}
+
+// isTimeUnit reports whether text says how a column of times is written.
+func isTimeUnit(text string) bool {
+	if u, ok := lookUnit(text); ok {
+		return u.dimension == "time"
+	}
+	switch strings.Trim(strings.ToLower(text), "[]()") {
+	case "unix time", "unix", "epoch", "utc", "gmt", "time", "date", "datetime", "iso8601", "iso 8601", "timestamp", "hh:mm:ss", "local":
+		return true
+	}
+	return isSource(text)
+}
+
+// knownNames counts the names that stand for members of a record.
+func knownNames(names [][]byte) (n int) {
+	for _, name := range names {
+		if len(name) > 0 {
+			if _, _, ok := target(readLabel(string(name)).name); ok {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// unitCells counts the cells that are units.
+func unitCells(cells [][]byte) (n int) {
+	for _, c := range cells {
+		if len(trim(c)) > 0 {
+			if _, ok := lookUnit(string(c)); ok {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func hasTimeName(names [][]byte) bool { return len(timeColumns(names)) > 0 }
+
+// timeColumns are the columns that have a usual name of a time.
+func timeColumns(names [][]byte) (columns []int) {
+	for i, name := range names {
+		if timeRank(readLabel(string(name)).name) > 0 {
+			columns = append(columns, i)
+		}
+	}
+	return columns
+}
+
+// vboLayout reads Racelogic's .vbo: sections in brackets, values parted by
+// blanks, and the units of some columns in the section [header].
+func vboLayout(head []byte, whole bool) *layout {
+	if !bytes.Contains(head, []byte("[column names]")) || !bytes.Contains(head, []byte("[data]")) {
+		return nil
+	}
+	l := scan(head, whole, ' ')
+	l.vbo = true
+	section := ""
+	for i, r := range l.rows {
+		text := string(trim(r.raw))
+		switch {
+		case strings.HasPrefix(text, "["):
+			section = strings.ToLower(text)
+			if section == "[data]" {
+				l.data = i + 1
+				l.width = len(l.names)
+				return l
+			}
+		case section == "[column names]" && !r.blank():
+			l.names = append(l.names, r.cells...)
+			l.header = i
+		}
+	}
+	return nil
+}

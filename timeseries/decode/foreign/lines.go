@@ -1,0 +1,245 @@
+package foreign
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+const (
+	// MaxRecord bounds the length of one record in bytes.
+	MaxRecord = 1 << 20
+	readSize  = 256 << 10
+)
+
+// ErrRecord is wrapped by what makes one record unreadable; see Reader.SkipLine.
+var ErrRecord = errors.New("not valid CSV")
+
+// errShort says that the record goes on after the end of the text at hand.
+var errShort = errors.New("the text ends within a record")
+
+// lines cuts a text into records and those into cells (RFC 4180: quoted cells
+// may hold separators, quotes and line breaks).
+type lines struct {
+	src   io.Reader // nil: the buffer is all there is
+	step  int       // how much is asked of src at once; 0 is readSize
+	buf   []byte
+	pos   int
+	atEOF bool
+	sep   byte // ' ' stands for any run of blanks
+	// lenient takes text after a closing quote as part of the cell, as headers
+	// of RaceCapture have it: "Interval"|"ms"|0|0|25.
+	lenient bool
+
+	cells  [][]byte // of the newest record, valid until the next one is read
+	raw    []byte   // its text without the line's end
+	quoted []byte   // unescaped text of quoted cells
+	line   int      // the newest record's last line, from 1
+}
+
+// next reads a record. It returns io.EOF after the last one.
+func (l *lines) next() error {
+	for {
+		n, err := l.split(l.buf[l.pos:])
+		if err == nil {
+			l.pos += n
+			return nil
+		}
+		if !errors.Is(err, errShort) {
+			return err
+		}
+		if l.atEOF {
+			return io.EOF
+		}
+		if len(l.buf)-l.pos > MaxRecord {
+			return fmt.Errorf("%w: a record is longer than %d bytes", ErrRecord, MaxRecord)
+		}
+		if err := l.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// fill drops what was read and reads on. Only io.EOF is the end: a decompressor
+// says io.ErrUnexpectedEOF for input that was cut short.
+func (l *lines) fill() error {
+	if l.src == nil {
+		return errShort
+	}
+	n := copy(l.buf, l.buf[l.pos:])
+	l.pos = 0
+	step := cmp.Or(l.step, readSize)
+	l.buf = slices.Grow(l.buf[:n], step)[:n+step]
+	for idle := 0; n < len(l.buf); {
+		got, err := l.src.Read(l.buf[n:])
+		n += got
+		if err == nil && got == 0 {
+			if idle++; idle == 100 {
+				err = io.ErrNoProgress
+			}
+		} else {
+			idle = 0
+		}
+		if err != nil {
+			l.buf = l.buf[:n]
+			if l.atEOF = err == io.EOF; l.atEOF {
+				return nil
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// skip drops what is left of a line that cannot be read.
+func (l *lines) skip() error {
+	l.cells = l.cells[:0]
+	l.line++
+	for {
+		if i := bytes.IndexByte(l.buf[l.pos:], '\n'); i >= 0 {
+			l.pos += i + 1
+			return nil
+		}
+		l.pos = len(l.buf)
+		if l.atEOF {
+			return nil
+		}
+		if err := l.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// blank reports whether the newest record is a blank line.
+func (l *lines) blank() bool {
+	return len(l.cells) == 1 && len(l.cells[0]) == 0
+}
+
+// split cuts the first record of text into cells and returns its length.
+func (l *lines) split(text []byte) (int, error) {
+	if len(text) == 0 {
+		return 0, errShort
+	}
+	l.cells = l.cells[:0]
+	end := bytes.IndexByte(text, '\n')
+	length := end + 1
+	if end < 0 {
+		if !l.atEOF {
+			return 0, errShort
+		}
+		end, length = len(text), len(text)
+	}
+	line := text[:end]
+	if bytes.IndexByte(line, '"') >= 0 {
+		return l.splitQuoted(text)
+	}
+	l.line++
+	line = bytes.TrimSuffix(line, []byte{'\r'})
+	l.raw = line
+	if l.sep == ' ' {
+		l.cells = append(l.cells, bytes.Fields(line)...)
+		if len(l.cells) == 0 {
+			l.cells = append(l.cells, line[:0])
+		}
+		return length, nil
+	}
+	for {
+		i := bytes.IndexByte(line, l.sep)
+		if i < 0 {
+			l.cells = append(l.cells, line)
+			return length, nil
+		}
+		l.cells = append(l.cells, line[:i])
+		line = line[i+1:]
+	}
+}
+
+// splitQuoted is split for records with quotes in them.
+func (l *lines) splitQuoted(text []byte) (int, error) {
+	// Unescaped text may move while it grows, so that cells are cut at the end.
+	type cut struct{ from, to int }
+	var cuts []cut
+	out := l.quoted[:0]
+	breaks := 0
+	i := 0
+	plain := func() { // takes text up to the cell's end
+		for i < len(text) && text[i] != l.sep && text[i] != '\n' {
+			out = append(out, text[i])
+			i++
+		}
+	}
+	for {
+		from := len(out)
+		if i < len(text) && text[i] == '"' {
+			i++
+			for {
+				if i >= len(text) {
+					if l.atEOF {
+						return 0, fmt.Errorf("%w: a quote is not closed", ErrRecord)
+					}
+					return 0, errShort
+				}
+				c := text[i]
+				i++
+				if c == '\n' {
+					breaks++
+				}
+				if c != '"' {
+					out = append(out, c)
+					continue
+				}
+				if i < len(text) && text[i] == '"' {
+					out = append(out, '"')
+					i++
+					continue
+				}
+				break
+			}
+			if i >= len(text) && !l.atEOF {
+				return 0, errShort // another quote may follow
+			}
+			if l.lenient && i < len(text) && text[i] != '\r' {
+				plain()
+			}
+		} else {
+			plain()
+			if i >= len(text) && !l.atEOF {
+				return 0, errShort
+			}
+			if (i >= len(text) || text[i] == '\n') && len(out) > from && out[len(out)-1] == '\r' {
+				out = out[:len(out)-1]
+			}
+		}
+		cuts = append(cuts, cut{from, len(out)})
+		end := i
+		if i < len(text) && text[i] == '\r' {
+			if i+1 >= len(text) && !l.atEOF {
+				return 0, errShort
+			}
+			if i+1 >= len(text) || text[i+1] == '\n' {
+				i++
+			}
+		}
+		switch {
+		case i >= len(text):
+		case text[i] == l.sep:
+			i++
+			continue
+		case text[i] == '\n':
+			i++
+		default:
+			return 0, fmt.Errorf("%w: text follows a closing quote", ErrRecord)
+		}
+		l.raw = bytes.TrimSuffix(text[:end], []byte{'\r'})
+		break
+	}
+	l.quoted = out
+	for _, c := range cuts {
+		l.cells = append(l.cells, out[c.from:c.to])
+	}
+	l.line += 1 + breaks
+	return i, nil
+}

@@ -1,0 +1,181 @@
+package foreign
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+)
+
+// Names of columns that are no channels.
+const (
+	sessionName = "session_id"
+	timeName    = "timestamp"
+	extraName   = "extra" // the object that our own exports have in their last column
+)
+
+// aliases are other names of channels: what the team's importer and the live
+// page's download use, and what public loggers call the same quantity. A name is
+// here only where it can mean nothing else: "Battery Voltage" of a combustion
+// car is its 12 V battery's.
+var aliases = map[string]string{
+	"session": sessionName, "time": timeName, "datetime": timeName,
+
+	"speed": "speed_ms", "gps_speed": "speed_ms", "speed_gps": "speed_ms", "velocity": "speed_ms", "vehicle_speed": "speed_ms",
+	"ground_speed": "speed_ms", "groundspeed": "speed_ms", "corr_speed": "speed_ms", "geschwindigkeit": "speed_ms",
+	"voltage": "voltage_v", "volts": "voltage_v", "pack_voltage": "voltage_v", "spannung": "voltage_v",
+	"current": "current_a", "amps": "current_a", "pack_current": "current_a", "strom": "current_a",
+	"power": "power_w", "leistung": "power_w", "energy": "energy_j", "energie": "energy_j",
+	"distance": "distance_m", "distance_traveled": "distance_m", "distance_travelled": "distance_m", "strecke": "distance_m",
+	"lat": "latitude", "gps_latitude": "latitude", "gps_lat": "latitude",
+	"lon": "longitude", "lng": "longitude", "long": "longitude", "gps_longitude": "longitude", "gps_lon": "longitude", "gps_long": "longitude", "gps_lng": "longitude",
+	"altitude": "altitude_m", "alt": "altitude_m", "elevation": "altitude_m", "height": "altitude_m", "gps_altitude": "altitude_m", "gps_alt": "altitude_m",
+	"heading": "vehicle_heading", "bearing": "vehicle_heading", "course": "vehicle_heading", "gps_heading": "vehicle_heading", "gps_bearing": "vehicle_heading",
+	"s_gyro_x": "steering_gyro_x", "s_gyro_y": "steering_gyro_y", "s_gyro_z": "steering_gyro_z",
+	"s_accel_x": "steering_accel_x", "s_accel_y": "steering_accel_y", "s_accel_z": "steering_accel_z",
+	"acc_x": "accel_x", "acc_y": "accel_y", "acc_z": "accel_z", "accelx": "accel_x", "accely": "accel_y", "accelz": "accel_z",
+	"acceleration_x": "accel_x", "acceleration_y": "accel_y", "acceleration_z": "accel_z",
+	"gyrox": "gyro_x", "gyroy": "gyro_y", "gyroz": "gyro_z",
+	"total_accel": "total_acceleration",
+	"msg_id":      "message_id", "uptime": "uptime_seconds", "max_current": "max_current_a",
+	"rpm": "motor_rpm", "motor_speed": "motor_rpm", "engine_rpm": "motor_rpm", "engine_speed": "motor_rpm", "drehzahl": "motor_rpm",
+	"motor_temp": "motor_temp_c", "motor_temperature": "motor_temp_c", "motor_voltage": "motor_voltage_v", "motor_current": "motor_current_a",
+	"throttle_position": "throttle_pct", "throttle_pos": "throttle_pct", "tps": "throttle_pct", "brake_position": "brake_pct", "brake_pos": "brake_pct",
+}
+
+// expected is the range in which values of a channel are believed without a
+// word, in its own unit, for a small electric car. It only warns: whoever
+// exports km/h under a bare "Speed" is told before anything is stored.
+var expected = map[string][2]float64{
+	"speed_ms": {-1, 20}, "voltage_v": {0, 120}, "current_a": {-300, 300}, "power_w": {-2e4, 2e4},
+	"latitude": {-90, 90}, "longitude": {-180, 180}, "altitude_m": {-500, 9000}, "vehicle_heading": {-180, 360},
+	"accel_x": {-60, 60}, "accel_y": {-60, 60}, "accel_z": {-60, 60}, "motor_temp_c": {-40, 200}, "motor_rpm": {-2e4, 2e4},
+	"throttle_pct": {0, 100}, "brake_pct": {0, 100}, "brake2_pct": {0, 100}, "throttle": {0, 1}, "brake": {0, 1}, "brake2": {0, 1},
+}
+
+// normal turns a name such as "Gyro X" into gyro_x.
+func normal(name string) string {
+	var out strings.Builder
+	gap := false
+	for _, r := range strings.ToLower(name) {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			gap = out.Len() > 0
+			continue
+		}
+		if gap {
+			out.WriteByte('_')
+			gap = false
+		}
+		out.WriteRune(r)
+	}
+	if strings.HasPrefix(strings.TrimSpace(name), "_") && out.Len() > 0 { // _id and _creationTime keep their mark
+		return strings.TrimSpace(name)
+	}
+	return out.String()
+}
+
+// label is a column's header, taken apart.
+type label struct {
+	text string // as written, without blanks around it
+	name string // normal, without the unit
+	unit string // "" where the header names none
+}
+
+// readLabel takes a header such as "Speed (OBD)(km/h)", "Engine Speed (RPM) *OBD"
+// or RaceCapture's "Speed"|"mph"|0|150|10 apart.
+func readLabel(cell string) label {
+	text := strings.TrimSpace(cell)
+	l := label{text: text}
+	if parts := strings.Split(text, "|"); len(parts) == 5 {
+		l.text = strings.Trim(parts[0], `" `)
+		l.name, l.unit = normal(l.text), strings.Trim(parts[1], `" `)
+		return l
+	}
+	base := text
+	if i := strings.LastIndex(base, " *"); i > 0 { // TrackAddict's mark of where the value came from
+		base = strings.TrimSpace(base[:i])
+	}
+	if n := len(base); n > 0 && (base[n-1] == ')' || base[n-1] == ']') {
+		open := map[byte]string{')': "(", ']': "["}[base[n-1]]
+		if i := strings.LastIndex(base, open); i > 0 {
+			inner := strings.TrimSpace(base[i+1 : n-1])
+			if !isSource(inner) && !isAxis(inner) {
+				base, l.unit = base[:i], inner
+			}
+		}
+	}
+	// What is left in brackets tells the sensor, not the quantity.
+	for _, pair := range []string{"()", "[]"} {
+		if i := strings.IndexByte(base, pair[0]); i > 0 {
+			if j := strings.IndexByte(base[i:], pair[1]); j > 0 && !isAxis(base[i+1:i+j]) {
+				base = base[:i] + " " + base[i+j+1:]
+			}
+		}
+	}
+	l.name = normal(base)
+	return l
+}
+
+func isAxis(text string) bool {
+	return len(text) == 1 && strings.Contains("xyzXYZ", text)
+}
+
+// sources are words that say where a value came from, not in which unit it is.
+var sources = map[string]bool{
+	"gps": true, "gnss": true, "can": true, "canbus": true, "obd": true, "obd2": true, "obdii": true, "calc": true, "calculated": true, "imu": true,
+	"acc": true, "accel": true, "gyro": true, "magn": true, "mag": true, "ecu": true, "bms": true, "vesc": true, "sensor": true, "sensors": true, "device": true,
+	"internal": true, "external": true, "analog": true, "digital": true, "phone": true, "logger": true, "math": true, "raw": true, "baro": true, "adc": true,
+}
+
+// isSource reports whether text is such as "gps", "100: gps" or "CAN 1".
+func isSource(text string) bool {
+	text = strings.ToLower(text)
+	if i := strings.IndexByte(text, ':'); i > 0 && strings.Trim(text[:i], "0123456789") == "" {
+		text = text[i+1:]
+	}
+	return sources[strings.Trim(strings.Map(func(r rune) rune {
+		if r == '-' || r == ' ' || r == '_' {
+			return -1
+		}
+		return r
+	}, text), "0123456789")] || sources[strings.TrimSpace(text)]
+}
+
+// target finds the channel that a normal name stands for, and the unit that the
+// name itself tells, or "".
+func target(name string) (to, unit string, ok bool) {
+	if base, found := strings.CutSuffix(name, "e7"); found && aliases[base] != "" { // latE7
+		name = base + "_e7"
+	}
+	if isMember(name) {
+		return name, "", true
+	}
+	if to, ok := aliases[name]; ok {
+		return to, "", true
+	}
+	for i := len(name) - 1; i > 0; i-- {
+		if name[i] != '_' {
+			continue
+		}
+		tail, known := suffixes[name[i+1:]]
+		if !known {
+			continue
+		}
+		base := name[:i]
+		if to, ok = aliases[base]; !ok {
+			to, ok = base, isMember(base)
+		}
+		if c, isChannel := channel.ByName(to); ok && isChannel {
+			if _, _, fits := convert(tail, c.Unit); fits {
+				return to, tail, true
+			}
+		}
+	}
+	return "", "", false
+}
+
+// isMember reports whether records have a member of that name.
+func isMember(name string) bool {
+	_, ok := channel.Index(name)
+	return ok || name == sessionName || name == timeName || name == extraName
+}

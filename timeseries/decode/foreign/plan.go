@@ -1,0 +1,338 @@
+package foreign
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+)
+
+// Column is what becomes of one column of the file.
+type Column struct {
+	Label string // its header, as written
+	// Name is the member of the record that it becomes: a channel, session_id,
+	// timestamp, or a name of its own. It is empty for what is left out.
+	Name string
+	// Text says that cells of a column of its own are texts, even where one
+	// looks like a number.
+	Text bool
+	// Known says that Name is one that records have, such as a channel's.
+	Known bool
+
+	numeric bool // a channel of numbers
+	unit    string
+	source  string
+	convert *conversion
+	comma   bool
+	toUnit  string
+}
+
+// plan decides what becomes of the columns.
+type plan struct {
+	opt      Options
+	layout   *layout
+	labels   []label
+	columns  []Column
+	times    times
+	warnings []string
+	profile  string
+}
+
+// newPlan returns an Invalid fault where something has to be asked for.
+func newPlan(l *layout, opt Options) (*plan, error) {
+	p := &plan{opt: opt, layout: l}
+	for _, cell := range l.names {
+		p.labels = append(p.labels, readLabel(string(cell)))
+	}
+	p.columns = make([]Column, len(p.labels))
+	for i, l := range p.labels {
+		p.columns[i] = Column{Label: l.text, unit: l.unit}
+	}
+	p.asides()
+	if err := p.useProfile(); err != nil {
+		return nil, err
+	}
+	if err := p.checkMap(); err != nil {
+		return nil, err
+	}
+	if err := p.findTimes(); err != nil {
+		return nil, err
+	}
+	if err := p.findChannels(); err != nil {
+		return nil, err
+	}
+	p.nameOwn()
+	for i := range p.columns {
+		p.judge(i)
+	}
+	return p, nil
+}
+
+// asides takes units and sources from the rows between header and records.
+func (p *plan) asides() {
+	haveUnits := false
+	for _, at := range p.layout.between {
+		cells := p.layout.rows[at].cells
+		units, others := unitCells(cells), 0
+		for _, c := range cells {
+			if isSource(string(trim(c))) {
+				others++
+			}
+		}
+		isUnits := !haveUnits && (units > others || others == 0)
+		haveUnits = haveUnits || isUnits
+		for i := range p.columns {
+			if i >= len(cells) {
+				break
+			}
+			text := strings.Trim(string(trim(cells[i])), "[]()")
+			switch {
+			case text == "":
+			case isUnits:
+				p.columns[i].unit = text
+			case isSource(text):
+				p.columns[i].source = strings.TrimSpace(text[strings.IndexByte(text, ':')+1:])
+			}
+		}
+	}
+}
+
+// column finds a column by what a person calls it: its header, also without
+// its unit, in any case; -1 if there is none.
+func (p *plan) column(name string) int {
+	name = strings.TrimSpace(name)
+	for i, l := range p.labels {
+		if l.text == name {
+			return i
+		}
+	}
+	for i, l := range p.labels {
+		if l.name == normal(name) || strings.EqualFold(l.text, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+// mapped returns what the options say of a column: the channel, and the unit
+// that follows it in brackets.
+func (p *plan) mapped(i int) (to, unit string, ok bool) {
+	for from, what := range p.opt.Map {
+		if p.column(from) != i {
+			continue
+		}
+		to, unit, _ = strings.Cut(what, "[")
+		return strings.TrimSpace(to), strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(unit), "]")), true
+	}
+	return "", "", false
+}
+
+func (p *plan) checkMap() error {
+	for from, to := range p.opt.Map {
+		if p.column(from) < 0 && p.profile == "" {
+			return fault.Field("map", "the file has no column %q; it has %s", fault.Clip(from), p.headerList())
+		}
+		if name, _, _ := strings.Cut(to, "["); strings.TrimSpace(name) == "" {
+			return fault.Field("map", "%q is mapped to nothing: write --map '%s=voltage_v'", fault.Clip(from), fault.Clip(from))
+		}
+	}
+	return nil
+}
+
+func (p *plan) headerList() string {
+	var names []string
+	for _, l := range p.labels {
+		if l.text != "" {
+			names = append(names, fmt.Sprintf("%q", fault.Clip(l.text)))
+		}
+	}
+	if len(names) > 12 {
+		names = append(names[:12], "...")
+	}
+	if len(names) == 0 {
+		return "no header"
+	}
+	return strings.Join(names, ", ")
+}
+
+// findChannels says which columns are channels. Of two for one channel the
+// channel's own name wins, else the first.
+func (p *plan) findChannels() error {
+	taken, sure := map[string]int{}, map[string]bool{}
+	for i := range p.columns {
+		c := &p.columns[i]
+		if c.Name == timeName {
+			continue
+		}
+		to, unit, ok := p.mapped(i)
+		exact := ok
+		if ok {
+			if unit != "" {
+				c.unit = unit
+			}
+		} else {
+			if to, unit, ok = target(p.labels[i].name); !ok || to == timeName {
+				continue
+			}
+			exact = to == p.labels[i].name
+			if c.unit == "" || isSource(c.unit) {
+				c.unit = unit
+			}
+		}
+		if before, ok := taken[to]; ok {
+			if !exact || sure[to] {
+				continue
+			}
+			p.columns[before].Name, p.columns[before].Known = "", false
+		}
+		taken[to], sure[to] = i, exact
+		c.Name, c.Known = to, isMember(to)
+	}
+	for i := range p.columns {
+		c := &p.columns[i]
+		ch, ok := channel.ByName(c.Name)
+		if !ok {
+			continue
+		}
+		if c.numeric = ch.Type == channel.Float || ch.Type == channel.Int; !c.numeric {
+			continue
+		}
+		c.toUnit = ch.Unit
+		if p.layout.vbo {
+			p.vboUnit(i)
+		}
+		if c.unit == "" || c.unit == ch.Unit {
+			continue
+		}
+		conversion, same, ok := convert(c.unit, ch.Unit)
+		if !ok {
+			return fault.Field(fault.Clip(c.Label), "the unit %q of this column cannot be turned into %s's, %s; if it is another one, name it: --map '%s=%s [%s]'",
+				fault.Clip(c.unit), c.Name, unitName(ch.Unit), fault.Clip(c.Label), c.Name, unitName(ch.Unit))
+		}
+		if !same {
+			c.convert = &conversion
+		}
+	}
+	return nil
+}
+
+func unitName(unit string) string {
+	if unit == "" {
+		return "none"
+	}
+	return unit
+}
+
+// vboUnit sets what Racelogic's format says of its columns: positions are in
+// minutes, west is positive, and speed is in km/h.
+func (p *plan) vboUnit(i int) {
+	c := &p.columns[i]
+	switch p.labels[i].name {
+	case "lat":
+		c.unit = "arcmin"
+	case "long":
+		c.unit = "arcmin-west"
+	case "velocity":
+		c.unit = "km/h"
+	}
+}
+
+// nameOwn names the columns that are no channel. No two have one name.
+func (p *plan) nameOwn() {
+	count := map[string]int{}
+	for _, c := range p.columns {
+		count[c.Label]++
+	}
+	used := map[string]bool{extraName: true}
+	for _, c := range p.columns {
+		used[c.Name] = c.Name != ""
+	}
+	for i := range p.columns {
+		c := &p.columns[i]
+		if c.Name != "" || c.Label == "" {
+			continue
+		}
+		if strings.HasPrefix(c.Label, "_") { // no measurement, but what an answer of ours had
+			c.Name = c.Label
+			continue
+		}
+		name := c.Label
+		if count[name] > 1 && c.source != "" {
+			name = fmt.Sprintf("%s (%s)", c.Label, c.source)
+		}
+		for n := 2; used[name] || isMember(name); n++ {
+			name = fmt.Sprintf("%s (%d)", c.Label, n)
+		}
+		used[name] = true
+		c.Name = name
+	}
+}
+
+// samples calls f with the cells of a column in the head's records.
+func (p *plan) samples(i int, f func(cell []byte)) {
+	n := 0
+	for at := p.layout.data; at < len(p.layout.rows) && n < headRecords; at++ {
+		r := &p.layout.rows[at]
+		if !p.layout.fitting(r) || i >= len(r.cells) || r.blank() || bytes.Equal(r.raw, p.layout.rows[p.layout.header].raw) {
+			continue
+		}
+		n++
+		f(r.cells[i])
+	}
+}
+
+// judge looks at a column's cells: whether they have a decimal comma, and, in a
+// column of its own, whether they are numbers or texts.
+func (p *plan) judge(i int) {
+	c := &p.columns[i]
+	if c.Known && !c.numeric || c.Name == "" || c.Name == timeName {
+		return
+	}
+	if c.numeric && p.layout.sep == ',' && c.convert == nil && c.Name == c.Label {
+		return // as the bridge and our own exports have it
+	}
+	numbers, commas, points, ids, capitals, words, whole := 0, 0, 0, 0, 0, 0, 0
+	p.samples(i, func(cell []byte) {
+		switch {
+		case IsMissing(cell):
+		case IsNumber(cell), c.numeric && isLoose(cell):
+			numbers++
+			if strings.ContainsAny(string(cell), ".eE") {
+				points++
+			} else {
+				whole++
+			}
+		case hasComma(cell):
+			commas++
+		case hasLeadingZero(cell):
+			ids++
+		case isHex(cell):
+			if strings.ContainsAny(string(cell), "0123456789") {
+				ids++
+			} else {
+				capitals++
+			}
+		default:
+			words++
+		}
+	})
+	c.comma = commas > 0 && points == 0
+	if c.comma {
+		numbers += commas
+	} else {
+		words += commas
+	}
+	if points == 0 && commas == 0 {
+		ids += capitals
+	} else {
+		words += capitals
+	}
+	c.Text = ids > 0 || words > numbers
+}
+
+func isLoose(cell []byte) bool {
+	_, ok := number(cell, false, true)
+	return ok
+}

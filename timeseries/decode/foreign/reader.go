@@ -1,0 +1,259 @@
+package foreign
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// Options say what a file cannot tell of itself. The zero value asks for
+// nothing; what is needed then is an Invalid fault that names the option.
+type Options struct {
+	Start      string // when a log began, for times that count from there
+	DayFirst   *bool  // whether 03.06.2026 is in June; nil: not said
+	Timezone   string // of times that name none, such as Europe/Berlin; "" is UTC
+	TimeColumn string // which column holds the times; "Date+Time" names two
+	// Map says what becomes of columns: header to channel, with the column's unit
+	// in brackets where the file does not name it, as in "speed_ms [km/h]".
+	Map map[string]string
+	// Profile names one of Profiles or of those that come along. Without it the
+	// first that knows the header is used.
+	Profile  string
+	Profiles []Profile // saved ones
+	// Tally collects what Table tells of the values. Where a column became a
+	// channel by another name, that is done in any case.
+	Tally bool
+}
+
+// Reader reads a table record by record.
+type Reader struct {
+	lines
+	plan  *plan
+	out   [][]byte
+	tasks []int // columns whose cells are not passed on as they are
+	again [][]byte
+	// preamble are the lines before the header: a logger that was switched on
+	// again writes them again.
+	preamble map[string]bool
+	encoding string
+	ascii    bool // so far: the first other letter may be Latin-1
+	asIs     bool // cells need nothing, as in files of the bridge and our own exports
+	tally    *tally
+	records  int
+}
+
+// NewReader looks at the beginning of src and decides what its columns become.
+// It returns an Invalid fault where that cannot be known, and src's errors.
+func NewReader(src io.Reader, opt Options) (*Reader, error) {
+	text, encoding, err := openText(src)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{lines: lines{src: text}, encoding: encoding}
+	for !r.atEOF && len(r.buf) < headBytes && bytes.Count(r.buf, []byte("\n")) < headRecords {
+		if err := r.fill(); err != nil {
+			return nil, err
+		}
+	}
+	if r.ascii = isASCII(r.buf); !r.ascii && encoding == utf8Name && !isUTF8(r.buf) && isLatin1(r.buf) {
+		r.encoding = latin1Name
+		r.buf = fromLatin1(r.buf)
+		r.src = latin1Reader(r.src)
+	}
+	layout := findLayout(r.buf, r.atEOF)
+	if err := r.checkHeader(layout); err != nil {
+		return nil, err
+	}
+	if r.plan, err = newPlan(layout, opt); err != nil {
+		return nil, err
+	}
+	if opt.Tally || r.plan.renames() {
+		r.tally = newTally(len(r.plan.columns))
+	}
+	r.start(layout)
+	return r, nil
+}
+
+// renames reports whether a column becomes a channel by another name.
+func (p *plan) renames() bool {
+	for i, c := range p.columns {
+		if c.numeric && c.Name != p.labels[i].text {
+			return true
+		}
+	}
+	return false
+}
+
+// checkHeader refuses a file whose first record cannot even be read.
+func (r *Reader) checkHeader(l *layout) error {
+	if l.header >= 0 {
+		return nil
+	}
+	r.sep = ','
+	err := r.next()
+	if err == nil || err == io.EOF { // no line says anything
+		return fault.New(fault.Invalid, "the file holds no record")
+	}
+	if errors.Is(err, ErrRecord) {
+		return fault.New(fault.Invalid, "the header cannot be read: %v", err)
+	}
+	return err
+}
+
+// start goes to the first record.
+func (r *Reader) start(l *layout) {
+	r.sep, r.pos, r.line = l.sep, 0, 0
+	if l.header >= 0 {
+		last := &l.rows[l.data-1]
+		r.pos, r.line = last.end, last.line
+		r.again = append(r.again, l.rows[l.header].raw)
+		for _, at := range l.between {
+			r.again = append(r.again, l.rows[at].raw)
+		}
+		r.preamble = map[string]bool{}
+		for _, row := range l.rows[:l.header] {
+			r.preamble[string(row.raw)] = true
+		}
+		for i, raw := range r.again {
+			r.again[i] = bytes.Clone(raw)
+		}
+		l.headerLine = l.rows[l.header].line
+		l.rows = nil // they lie in the buffer that is read on
+	}
+	for i := range r.plan.columns {
+		c := &r.plan.columns[i]
+		switch {
+		case c.convert != nil || c.comma || !c.Known && !c.Text && c.Name != "" && c.Name != timeName:
+			r.tasks = append(r.tasks, i)
+		}
+	}
+	r.asIs = len(r.tasks) == 0 && r.plan.times.asWritten && r.tally == nil
+}
+
+// Columns returns what becomes of the file's columns.
+func (r *Reader) Columns() []Column { return r.plan.columns }
+
+// Line is the line of the file that the newest record ends in, from 1.
+func (r *Reader) Line() int { return r.line }
+
+// SkipLine drops the rest of a line that Read could not read.
+func (r *Reader) SkipLine() error { return r.skip() }
+
+// WidthError tells of a record with too few or too many cells. Reading can go on.
+type WidthError struct{ Line, Cells, Header int }
+
+func (e *WidthError) Error() string {
+	return fmt.Sprintf("line %d has %d cells where the header has %d", e.Line, e.Cells, e.Header)
+}
+
+// Read returns the cells of the next record, one for each of Columns, and
+// io.EOF after the last one. Numbers are in the channel's own unit, times in the
+// usual form; empty cells are missing values. The cells are valid until the next
+// call. After a *WidthError the next record can be read, after an error that
+// wraps ErrRecord once SkipLine was called.
+func (r *Reader) Read() ([][]byte, error) {
+	for {
+		if err := r.next(); err != nil {
+			return nil, err
+		}
+		if len(r.cells) == 1 && len(trim(r.cells[0])) == 0 || r.isAgain() {
+			continue
+		}
+		l := r.plan.layout
+		now := row{cells: r.cells, raw: r.raw}
+		if !l.fitting(&now) {
+			if isComment(r.raw) || r.preamble[string(r.raw)] || allBlank(r.cells) {
+				continue
+			}
+			return nil, &WidthError{Line: r.line, Cells: len(r.cells), Header: len(l.names)}
+		}
+		if isComment(r.raw) && !r.plan.columns[0].Text && r.plan.columns[0].Name != sessionName {
+			continue
+		}
+		if err := r.otherHeader(); err != nil {
+			return nil, err
+		}
+		r.records++
+		return r.convert(), nil
+	}
+}
+
+// isAgain reports whether the newest line is the header, or a row of units, that
+// the file has had before.
+func (r *Reader) isAgain() bool {
+	for _, raw := range r.again {
+		if len(raw) == len(r.raw) && bytes.Equal(raw, r.raw) {
+			return true
+		}
+	}
+	return false
+}
+
+// otherHeader finds the header of another table in the middle of the file.
+func (r *Reader) otherHeader() error {
+	if len(r.plan.times.columns) == 0 {
+		return nil
+	}
+	cell := r.cells[r.plan.times.columns[0]]
+	if len(cell) == 0 || cell[0]-'0' <= 9 || timeRank(normal(string(cell))) == 0 {
+		return nil
+	}
+	return fault.New(fault.Invalid, "line %d begins another table, with other columns: split the file there", r.line)
+}
+
+func (r *Reader) convert() [][]byte {
+	columns := r.plan.columns
+	if r.ascii && !utf8.Valid(r.raw) {
+		for i, cell := range r.cells {
+			if !utf8.Valid(cell) && isLatin1(cell) {
+				r.cells[i] = fromLatin1(cell)
+			}
+		}
+	}
+	if r.asIs && len(r.cells) == len(columns) && !IsMissing(r.cells[r.plan.times.columns[0]]) {
+		return r.cells
+	}
+	r.out = append(r.out[:0], r.cells[:min(len(r.cells), len(columns))]...)
+	for len(r.out) < len(columns) {
+		r.out = append(r.out, nil)
+	}
+	if t := &r.plan.times; len(t.columns) > 0 {
+		text := t.text(r.cells)
+		for _, i := range t.columns {
+			r.out[i] = nil
+		}
+		r.out[t.columns[0]] = text
+	}
+	for _, i := range r.tasks {
+		c := &columns[i]
+		cell := r.out[i]
+		switch {
+		case len(cell) == 0:
+		case IsMissing(cell):
+			r.out[i] = nil
+		default:
+			n, ok := number(cell, c.comma, c.numeric)
+			switch {
+			case !ok && c.comma:
+				if n, ok = number(cell, false, c.numeric); ok {
+					r.out[i] = n
+				}
+			case !ok: // a later misfit stays a text
+			case c.convert != nil:
+				v, _ := strconv.ParseFloat(string(n), 64)
+				r.out[i] = c.convert.appendTo(nil, v)
+			default:
+				r.out[i] = n
+			}
+		}
+	}
+	if r.tally != nil {
+		r.tally.add(columns, r.out)
+	}
+	return r.out
+}

@@ -1,0 +1,341 @@
+package foreign
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // small images have no zones of their own
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/record"
+)
+
+// timeRanks are the usual names of a time, the surest first.
+var timeRanks = map[string]int{
+	"timestamp": 1, "datetime": 2, "date_time": 2, "time_stamp": 2, "timestamp_utc": 2, "utc_timestamp": 2, "date_and_time": 2,
+	"utc_time": 3, "time_utc": 3, "utc": 3, "unix_time": 3, "unix_timestamp": 3, "unixtime": 3, "epoch": 3, "epoch_time": 3, "ts": 3, "recorded_at": 3,
+	"time": 4, "device_time": 4, "devicetime": 4, "fixtime": 4, "fix_time": 4, "zeit": 4, "uhrzeit": 4, "zeitstempel": 4, "local_time": 4, "time_of_day": 4,
+	"timestamp_ms": 5, "timestamp_us": 5, "time_ms": 5, "time_us": 5, "gps_time": 5, "log_time": 5, "created_at": 6, "servertime": 6, "server_time": 6,
+	"date": 7, "datum": 7, "gps_date": 7, "utc_date": 7, "log_date": 7, "date_utc": 7,
+	"elapsed_time": 8, "elapsed": 8, "time_s": 8, "time_sec": 8, "seconds": 8, "secs": 8, "sec": 8, "t": 8, "t_s": 8, "t_ms": 8, "millis": 8, "milliseconds": 8,
+	"interval": 9, "session_time": 9, "total_time": 9, "run_time": 9, "elapsed_s": 8, "elapsed_ms": 8, "time_since_start": 8,
+}
+
+// dateRank is the rank of names of a day alone.
+const dateRank = 7
+
+func timeRank(name string) int { return timeRanks[name] }
+
+// candidate is a column that may hold the records' times.
+type candidate struct {
+	column int
+	rank   int // 0: by its content alone
+	kind   kind
+	micros float64 // of one unit, of epochTime
+	comma  bool
+	filled int
+	usual  int // in a form that records may have
+	sample moment
+	// dayFirst and monthFirst say that some date can only be read so.
+	ambiguous, dayFirst, monthFirst, unzoned, zoned bool
+}
+
+// look judges a column by the head's records.
+func (p *plan) look(i, rank int) candidate {
+	c := candidate{column: i, rank: rank}
+	name := p.labels[i].name
+	isDate := strings.Contains(name, "date") || strings.Contains(name, "datum")
+	// Beside a date, 100000.2 is ten o'clock.
+	beside := rank > 0 && slices.ContainsFunc(p.labels, func(l label) bool { return timeRank(l.name) == dateRank })
+	var counts [5]int
+	var numbers []float64
+	p.samples(i, func(cell []byte) {
+		if cell = trim(cell); IsMissing(cell) {
+			return
+		}
+		c.filled++
+		text := string(cell)
+		if isDate && gpsDate.MatchString(text) {
+			counts[dateOnly]++
+			return
+		}
+		if _, _, err := record.ParseTimestamp(cell); err == nil {
+			counts[wholeTime]++
+			c.usual++
+			zoned := cell[len(cell)-1]|0x20 == 'z' || bytes.LastIndexAny(cell, "+-") > 10
+			c.zoned, c.unzoned = c.zoned || zoned, c.unzoned || !zoned
+			return
+		}
+		n, ok := number(cell, false, true)
+		if !ok && hasComma(cell) {
+			c.comma = true
+			n, ok = number(cell, true, true)
+		}
+		if bare := bareClock.FindStringSubmatch(text); bare != nil && (p.layout.vbo || beside) {
+			counts[clockOnly]++
+			return
+		}
+		if ok && !(isDate && compactDate.MatchString(text)) {
+			v, _ := strconv.ParseFloat(string(n), 64)
+			numbers = append(numbers, v)
+			return
+		}
+		if rank == 0 && cell[0]-'0' > 9 {
+			return
+		}
+		m, ok := parse(text)
+		switch {
+		case !ok:
+			return
+		case m.hasDate() && m.clock:
+			counts[wholeTime]++
+		case m.hasDate():
+			counts[dateOnly]++
+		default:
+			counts[clockOnly]++
+		}
+		c.zoned, c.unzoned = c.zoned || m.zoned, c.unzoned || !m.zoned
+		if m.first != 0 {
+			c.ambiguous = true
+			c.dayFirst = c.dayFirst || m.first > 12
+			c.monthFirst = c.monthFirst || m.second > 12
+		}
+		c.sample = m
+	})
+	for k, n := range counts {
+		if n*2 > c.filled {
+			c.kind = kind(k)
+		}
+	}
+	if len(numbers)*2 > c.filled {
+		c.kind = elapsed
+		if real := slices.DeleteFunc(slices.Clone(numbers), func(v float64) bool { return v <= 0 }); len(real) > 0 {
+			slices.Sort(real)
+			if c.micros = epochUnit(real[len(real)/2]); c.micros != 0 {
+				c.kind = epochTime
+			}
+		}
+	}
+	return c
+}
+
+// findTimes decides which columns tell the time, and how.
+func (p *plan) findTimes() error {
+	zone := time.UTC
+	if p.opt.Timezone != "" {
+		var err error
+		if zone, err = time.LoadLocation(p.opt.Timezone); err != nil || p.opt.Timezone == "Local" {
+			return fault.Field("timezone", "%q is no time zone such as Europe/Berlin or UTC", fault.Clip(p.opt.Timezone))
+		}
+	}
+	p.times = times{zone: zone, micros: 1e6}
+	chosen, err := p.chooseTime()
+	if err != nil {
+		return err
+	}
+	first := chosen[0]
+	p.times.kind, p.times.comma = first.kind, first.comma
+	p.times.asWritten = zone == time.UTC && len(chosen) == 1 && first.usual == first.filled
+	for _, c := range chosen {
+		p.times.columns = append(p.times.columns, c.column)
+		p.columns[c.column].Name, p.columns[c.column].Known = timeName, true
+	}
+	if len(chosen) == 2 {
+		p.times.dateColumn, p.times.gpsDate = true, true
+	}
+	switch first.kind {
+	case epochTime:
+		p.times.micros = first.micros
+	case elapsed:
+		unit := p.columns[first.column].unit
+		if unit == "" {
+			if at := strings.LastIndexByte(p.labels[first.column].name, '_'); at >= 0 || strings.HasPrefix(p.labels[first.column].name, "milli") {
+				unit = strings.TrimPrefix(p.labels[first.column].name[at+1:], "_")
+			}
+		}
+		if u, ok := lookUnit(unit); ok && u.dimension == "time" {
+			p.times.micros = u.num / u.den * 1e6
+		}
+		return p.startAt(first, zone, "counts the time since the log began: say when that was with --start, such as --start 2026-06-03T10:00:00Z")
+	case clockOnly:
+		return p.startAt(first, zone, "tells the time of the day alone: give the day with --start, such as --start 2026-06-03 (with a time of its own, --start 2026-06-03T10:00:00Z, the column counts from there)")
+	}
+	return p.orderDays(chosen)
+}
+
+// chooseTime returns one column, or the date's and the clock's.
+func (p *plan) chooseTime() ([]candidate, error) {
+	if name := p.opt.TimeColumn; name != "" {
+		return p.namedTime(name)
+	}
+	var all []candidate
+	for i, l := range p.labels {
+		if to, _, ok := p.mapped(i); ok && to != timeName {
+			continue
+		} else if ok {
+			return p.namedTime(l.text)
+		}
+		rank := timeRank(l.name)
+		if to, _, ok := target(l.name); rank == 0 && ok && to != timeName || l.text == "" {
+			continue
+		}
+		if c := p.look(i, rank); rank > 0 || c.kind == wholeTime {
+			all = append(all, c)
+		}
+	}
+	best := func(allowed ...kind) *candidate {
+		var found *candidate
+		for i := range all {
+			c := &all[i]
+			if !slices.Contains(allowed, c.kind) || c.filled*2 < p.mostFilled(all) {
+				continue
+			}
+			if found == nil || c.rank > 0 && (found.rank == 0 || c.rank < found.rank) {
+				found = c
+			}
+		}
+		return found
+	}
+	whole, date, clock := best(wholeTime, epochTime), best(dateOnly), best(clockOnly)
+	if whole != nil && (whole.rank > 0 || date == nil || clock == nil) {
+		return []candidate{*whole}, nil
+	}
+	if date != nil && clock != nil {
+		return []candidate{*date, *clock}, nil
+	}
+	// A column named timestamp is the time, whatever its records say.
+	for _, c := range all {
+		if c.rank == 1 || c.kind == notTime && p.labels[c.column].name == "time" || p.labels[c.column].name == "datetime" {
+			if c.kind == notTime {
+				return []candidate{c}, nil
+			}
+		}
+	}
+	if clock != nil {
+		return []candidate{*clock}, nil
+	}
+	if c := best(elapsed); c != nil {
+		return []candidate{*c}, nil
+	}
+	if date != nil {
+		return []candidate{*date}, nil
+	}
+	return nil, fault.Field(timeName, "the header has no column of that name, nor another one of times; name it with --time-column; the columns are %s", p.headerList())
+}
+
+func (p *plan) mostFilled(all []candidate) int {
+	most := 0
+	for _, c := range all {
+		most = max(most, c.filled)
+	}
+	return most
+}
+
+// namedTime is the column of --time-column, or two of them, as in Date+Time.
+func (p *plan) namedTime(name string) ([]candidate, error) {
+	if i := p.column(name); i >= 0 {
+		c := p.look(i, 1)
+		if c.kind == notTime && c.filled > 0 {
+			return nil, fault.Field("time_column", "the column %q holds no times", fault.Clip(name))
+		}
+		return []candidate{c}, nil
+	}
+	if date, clock, ok := strings.Cut(name, "+"); ok {
+		if i, j := p.column(date), p.column(clock); i >= 0 && j >= 0 {
+			return []candidate{p.look(i, 1), p.look(j, 1)}, nil
+		}
+	}
+	return nil, fault.Field("time_column", "the file has no column %q; it has %s", fault.Clip(name), p.headerList())
+}
+
+// startAt sets the start of a log whose times do not tell it.
+func (p *plan) startAt(c candidate, zone *time.Location, ask string) error {
+	text, from := p.opt.Start, "--start"
+	if text == "" && p.layout.vbo {
+		text, from = p.vboDay(), "the file's first line"
+	}
+	if text == "" {
+		return fault.Field("start", "the column %q %s", fault.Clip(p.labels[c.column].text), ask+p.hint())
+	}
+	m, ok := parse(text)
+	if !ok || !m.hasDate() || m.first != 0 {
+		return fault.Field("start", "%q is no date and time such as 2026-06-03T10:00:00Z", fault.Clip(text))
+	}
+	if p.layout.vbo {
+		m.zoned = true // its times are UTC
+		m.micros = 0
+	}
+	p.times.start = m.at(zone)
+	note := "times start at " + record.FormatTime(time.UnixMicro(p.times.start)) + ", by " + from
+	if !m.zoned && p.opt.Timezone == "" {
+		note += ", taken as UTC"
+	}
+	p.warnings = append(p.warnings, note)
+	return nil
+}
+
+// hint repeats what the lines above the header say of dates and times.
+func (p *plan) hint() string {
+	var said []string
+	for _, r := range p.layout.rows[:max(p.layout.header, 0)] {
+		low := strings.ToLower(string(r.raw))
+		if len(r.raw) < 120 && (strings.Contains(low, "date") || strings.Contains(low, "time") || strings.Contains(low, "created")) && strings.ContainsAny(low, "0123456789") {
+			said = append(said, strings.ReplaceAll(string(trim(r.raw)), `"`, ""))
+		}
+	}
+	if len(said) == 0 {
+		return ""
+	}
+	return " (above the header the file says: " + strings.Join(said[:min(len(said), 4)], "; ") + ")"
+}
+
+// vboDay reads the day of "File created on 14/11/2005 @ 13:57:42"; Racelogic
+// writes the day first.
+func (p *plan) vboDay() string {
+	for _, r := range p.layout.rows[:min(len(p.layout.rows), 5)] {
+		fields := strings.Fields(string(r.raw))
+		if len(fields) >= 4 && strings.EqualFold(strings.Join(fields[:3], " "), "file created on") {
+			if m, ok := parse(fields[3]); ok && m.order(true) {
+				return time.Date(m.year, time.Month(m.month), m.day, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
+			}
+		}
+	}
+	return ""
+}
+
+// orderDays settles whether days or months come first.
+func (p *plan) orderDays(chosen []candidate) error {
+	first := chosen[0]
+	if first.kind != wholeTime && first.kind != dateOnly && first.kind != notTime {
+		return nil
+	}
+	unzoned := first.unzoned
+	if len(chosen) == 2 {
+		unzoned = !chosen[1].zoned
+		if first.kind != dateOnly || chosen[1].kind != clockOnly {
+			return fault.Field("time_column", "%q and %q are not a date and a time of the day", fault.Clip(p.labels[first.column].text), fault.Clip(p.labels[chosen[1].column].text))
+		}
+	}
+	if unzoned && first.kind != notTime && p.opt.Timezone == "" {
+		p.warnings = append(p.warnings, "times name no zone and are taken as UTC; --timezone says otherwise")
+	}
+	if !first.ambiguous {
+		return nil
+	}
+	said := p.opt.DayFirst
+	switch {
+	case first.dayFirst && first.monthFirst:
+		return fault.Field("day_first", "the dates of the column %q begin with the day here and with the month there", fault.Clip(p.labels[first.column].text))
+	case said == nil && !first.dayFirst && !first.monthFirst:
+		return fault.Field("day_first", "day and month of the column %q cannot be told apart: say which comes first with --day-first or --no-day-first", fault.Clip(p.labels[first.column].text))
+	case said != nil && (*said && first.monthFirst || !*said && first.dayFirst):
+		return fault.Field("day_first", "the dates of the column %q are the other way round", fault.Clip(p.labels[first.column].text))
+	case said != nil:
+		p.times.dayFirst = *said
+	default:
+		p.times.dayFirst = first.dayFirst
+	}
+	return nil
+}
