@@ -9,210 +9,135 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unsafe"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
-// csvAliases are other names of fields in headers of CSV files, after the team's
-// importer and the labels of the live page's download ("Speed (m/s)").
-var csvAliases = map[string]string{
-	"session": "session_id", "time": "timestamp", "datetime": "timestamp",
-	"speed": "speed_ms", "voltage": "voltage_v", "current": "current_a", "power": "power_w",
-	"energy": "energy_j", "distance": "distance_m",
-	"lat": "latitude", "lon": "longitude", "lng": "longitude",
-	"altitude": "altitude_m", "alt": "altitude_m",
-	"s_gyro_x": "steering_gyro_x", "s_gyro_y": "steering_gyro_y", "s_gyro_z": "steering_gyro_z",
-	"s_accel_x": "steering_accel_x", "s_accel_y": "steering_accel_y", "s_accel_z": "steering_accel_z",
-	"total_accel": "total_acceleration",
-	"msg_id":      "message_id", "uptime": "uptime_seconds",
-	"max_current": "max_current_a", "heading": "vehicle_heading",
-}
-
 // csvColumn says what to do with a column of the file.
 type csvColumn struct {
-	slot int
-	name []byte // header as written, for unknown fields
+	slot  int
+	name  []byte // of the member, for unknown fields
+	label string // header as written
+	text  bool   // an unknown field whose numbers are texts
 }
 
-// csvStream decodes CSV with a header line (RFC 4180; quoted cells may hold
-// commas, quotes and line breaks). Empty cells mean absent.
+// csvStream decodes tables with a header line; see package foreign. Empty cells
+// mean absent.
 type csvStream struct {
 	src     io.Reader
-	step    int // how much is asked of src at once; 0 is readSize
 	now     time.Time
 	skipBad bool
 	// session and name, when not empty, apply to every record and win over columns.
 	session, name []byte
+	unnamed       func() (id, name string, err error)
+	table         foreign.Options
 
 	rb      rowBuilder
+	file    *foreign.Reader
 	columns []csvColumn
-	buf     []byte
-	pos     int
-	atEOF   bool
-	cells   [][]byte
-	quoted  []byte // unescaped text of quoted cells
 	count   int
-	line    int
 	// powerFromMean fills power_w from avg_power, as the team's importer does
 	// for files that have no power_w.
 	powerFromMean bool
 }
 
-// errCSV is wrapped by what makes the rest of a CSV stream unreadable.
-var errCSV = errors.New("not valid CSV")
-
 func (d *csvStream) next(b *Batch, most int) error {
-	if d.columns == nil {
+	if d.file == nil {
 		if err := d.header(); err != nil {
 			return err
 		}
 	}
 	for !b.full(most) {
-		err := d.readLine()
-		if err == io.EOF {
-			return io.EOF
-		}
-		if errors.Is(err, errCSV) && d.skipBad {
-			d.rb.begin(b, d.count, d.now)
-			d.rb.problem("", "after line %d: %v", d.line, err)
-			d.rb.end()
-			d.count++
-			if err = d.nextLine(); err == nil {
-				continue
+		cells, err := d.file.Read()
+		var width *foreign.WidthError
+		switch {
+		case err == nil:
+			d.record(b, cells)
+		case err == io.EOF:
+			if d.count == 0 {
+				return fault.New(fault.Invalid, "the file holds no record")
 			}
-		}
-		if err != nil {
+			return io.EOF
+		case errors.As(err, &width):
+			d.bad(b, "%v", err)
+		case errors.Is(err, foreign.ErrRecord) && d.skipBad:
+			d.bad(b, "after line %d: %v", d.file.Line(), err)
+			if err := d.file.SkipLine(); err != nil {
+				return d.fault(err)
+			}
+		default:
 			return d.fault(err)
 		}
-		if len(d.cells) == 1 && len(d.cells[0]) == 0 {
-			continue // blank line
-		}
-		d.record(b)
 	}
 	return nil
 }
 
-func (d *csvStream) header() error {
-	err := d.readLine()
-	for err == nil && len(d.cells) == 1 && len(d.cells[0]) == 0 {
-		err = d.readLine()
+// bad counts a record that has no cells to speak of.
+func (d *csvStream) bad(b *Batch, format string, args ...any) {
+	d.rb.begin(b, d.count, d.now)
+	d.rb.problem("", format, args...)
+	d.rb.end()
+	d.count++
+}
+
+func (d *csvStream) header() (err error) {
+	if d.file, err = foreign.NewReader(d.src, d.table); err != nil {
+		d.file = nil
+		return readFault(err)
 	}
-	if err == io.EOF {
-		d.columns = []csvColumn{}
-		return nil
+	columns := d.file.Columns()
+	if len(columns) > len(channel.All)+maxUnknownFields {
+		return fault.New(fault.Invalid, "the header names %d columns; at most %d are allowed", len(columns), len(channel.All)+maxUnknownFields)
 	}
-	if err != nil {
-		return d.fault(err)
-	}
-	if len(d.cells) > len(channel.All)+maxUnknownFields {
-		return fault.New(fault.Invalid, "the header names %d columns; at most %d are allowed", len(d.cells), len(channel.All)+maxUnknownFields)
-	}
-	d.columns = make([]csvColumn, len(d.cells))
-	taken := map[int]bool{}
-	extras := map[string]bool{}
-	for i, cell := range d.cells {
-		if i == 0 {
-			cell = bytes.TrimPrefix(cell, []byte("\xef\xbb\xbf")) // spreadsheets write a byte order mark
-		}
-		if reason := record.TextProblem(cell); reason != "" || len(cell) > maxSessionID {
+	d.powerFromMean = true
+	hasSession := len(d.session) > 0
+	for i, col := range columns {
+		if reason := record.TextProblem([]byte(col.Label)); reason != "" || len(col.Name) > maxSessionID {
 			return fault.New(fault.Invalid, "the name of column %d is not a usable text", i+1)
 		}
-		name := normalHeader(string(cell))
-		slot := slotOf([]byte(name))
-		if name == "extra" {
+		slot := slotOf([]byte(col.Name))
+		switch {
+		case col.Name == "":
+			slot = slotIgnored
+		case col.Name == "extra":
 			slot = slotExtra
+		case !col.Known && slot != slotIgnored:
+			slot = slotUnknown
 		}
-		if slot == slotUnknown || slot == slotAltitude {
-			if alias, ok := csvAliases[name]; ok {
-				slot = slotOf([]byte(alias))
-			}
-		}
-		if slot == slotUnknown && name == "" {
-			slot = slotIgnored // a nameless column, such as a spreadsheet's row number
-		}
-		// Of two columns for one field the field's own name wins over an alias,
-		// else the first; the other one is kept like an unknown field.
-		if slot >= 0 || slot == slotSession || slot == slotTime {
-			if taken[slot] {
-				if slot >= 0 && channel.All[slot].Name == name {
-					for j := range i {
-						if d.columns[j].slot == slot {
-							d.columns[j] = csvColumn{slotUnknown, d.columns[j].name}
-						}
-					}
-				} else {
-					slot = slotUnknown
-				}
-			} else {
-				taken[slot] = true
-			}
-		}
-		d.columns[i] = csvColumn{slot, []byte(strings.TrimSpace(string(cell)))}
+		hasSession = hasSession || slot == slotSession
+		d.powerFromMean = d.powerFromMean && slot != powerField
+		d.columns = append(d.columns, csvColumn{slot, []byte(col.Name), col.Label, col.Text})
 	}
-	for i, col := range d.columns {
-		if col.slot != slotUnknown {
-			continue
-		}
-		// Unknown fields must not hide each other, nor known ones.
-		if extras[string(col.name)] || slotOf(col.name) != slotUnknown && slotOf(col.name) != slotAltitude {
-			return fault.New(fault.Invalid, "the header names %q twice (column %d)", fault.Clip(string(col.name)), i+1)
-		}
-		extras[string(col.name)] = true
+	if hasSession {
+		return nil
 	}
-	d.powerFromMean = !taken[powerField]
-	if !taken[slotTime] {
-		return fault.Field("timestamp", "the header has no column of that name")
-	}
-	if !taken[slotSession] && len(d.session) == 0 {
+	if d.unnamed == nil {
 		return fault.Field("session_id", "the header has no column of that name, and no session was given")
 	}
-	return nil
+	id, name, err := d.unnamed()
+	d.session = []byte(id)
+	if len(d.name) == 0 {
+		d.name = []byte(name)
+	}
+	return err
 }
 
-// normalHeader turns a label such as "Speed (m/s)" into speed.
-func normalHeader(label string) string {
-	label, _, _ = strings.Cut(label, "(")
-	label, _, _ = strings.Cut(label, "[")
-	var out strings.Builder
-	gap := false
-	for _, r := range strings.ToLower(label) {
-		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
-			gap = out.Len() > 0
-			continue
-		}
-		if gap {
-			out.WriteByte('_')
-			gap = false
-		}
-		out.WriteRune(r)
-	}
-	name := out.String()
-	if strings.HasPrefix(label, "_") { // _id and _creationTime keep their mark
-		return strings.TrimSpace(label)
-	}
-	return name
-}
-
-func (d *csvStream) record(b *Batch) {
+func (d *csvStream) record(b *Batch, cells [][]byte) {
 	rb := &d.rb
 	rb.begin(b, d.count, d.now)
 	d.count++
-	defer rb.end()
-	if len(d.cells) != len(d.columns) {
-		rb.problem("", "line %d has %d cells where the header has %d", d.line, len(d.cells), len(d.columns))
-		return
-	}
+	said := len(b.problems)
 	if len(d.session) > 0 {
 		rb.setSession(d.session)
 	}
 	if len(d.name) > 0 {
 		rb.setText(nameField, d.name)
 	}
-	for i, cell := range d.cells {
+	for i, cell := range cells {
 		col := &d.columns[i]
 		switch {
 		case col.slot == slotSession:
@@ -223,9 +148,9 @@ func (d *csvStream) record(b *Batch) {
 		case col.slot == slotTime:
 			rb.setTime(cell)
 		case col.slot == slotUnknown:
-			d.unknown(rb, col.name, cell)
+			d.unknown(rb, col, cell)
 		case col.slot == slotExtra:
-			d.extra(rb, col.name, cell)
+			d.extra(rb, col, cell)
 		case col.slot == nameField && len(d.name) > 0:
 		default:
 			d.cell(rb, col.slot, cell)
@@ -235,6 +160,20 @@ func (d *csvStream) record(b *Batch) {
 		rb.values[powerField] = rb.values[meanPowerField]
 		rb.row.present.Set(powerField)
 	}
+	rb.end()
+	for i := said; i < len(b.problems); i++ {
+		b.problems[i].Reason += d.place(b.problems[i].Field)
+	}
+}
+
+// place says where in the file a member of the newest record stands.
+func (d *csvStream) place(member string) string {
+	for _, col := range d.columns {
+		if string(col.name) == member {
+			return fmt.Sprintf(" (line %d, column %q)", d.file.Line(), fault.Clip(col.label))
+		}
+	}
+	return fmt.Sprintf(" (line %d)", d.file.Line())
 }
 
 var (
@@ -270,6 +209,7 @@ func (d *csvStream) cell(rb *rowBuilder, slot int, cell []byte) {
 	default:
 		v, ok := parseCell(cell)
 		switch {
+		case (!ok || math.IsNaN(v)) && foreign.IsMissing(cell):
 		case !ok:
 			rb.problem(f.Name, "%q is not %s", fault.Clip(string(cell)), article(f.Type))
 		case f.Type == channel.Int:
@@ -282,11 +222,11 @@ func (d *csvStream) cell(rb *rowBuilder, slot int, cell []byte) {
 
 // extra takes the members of the object that our own exports have in their last
 // column, and anything else as a field of that name.
-func (d *csvStream) extra(rb *rowBuilder, name, cell []byte) {
+func (d *csvStream) extra(rb *rowBuilder, col *csvColumn, cell []byte) {
 	s := scanner{buf: cell}
 	_, reason, err := s.value()
 	if cell[0] != '{' || err != nil || reason != "" || s.space() != 0 || s.pos < len(cell) {
-		d.unknown(rb, name, cell)
+		d.unknown(rb, col, cell)
 		return
 	}
 	s.pos = 1
@@ -302,7 +242,7 @@ func (d *csvStream) extra(rb *rowBuilder, name, cell []byte) {
 		_ = s.expect(':')
 		raw, _, _ := s.value()
 		if slotOf(member) != slotUnknown || len(member) > maxSessionID {
-			rb.problem(string(name), "holds a member %q, which is not an unknown field", fault.Clip(string(member)))
+			rb.problem("extra", "holds a member %q, which is not an unknown field", fault.Clip(string(member)))
 			return
 		}
 		rb.addExtra(member, raw)
@@ -312,13 +252,13 @@ func (d *csvStream) extra(rb *rowBuilder, name, cell []byte) {
 
 // unknown keeps a cell of a column that has no field: a number as a number,
 // anything else as text.
-func (d *csvStream) unknown(rb *rowBuilder, name, cell []byte) {
-	if isNumberText(cell) {
-		rb.addExtra(name, cell)
+func (d *csvStream) unknown(rb *rowBuilder, col *csvColumn, cell []byte) {
+	if !col.text && foreign.IsNumber(cell) && isNumberText(cell) {
+		rb.addExtra(col.name, cell)
 		return
 	}
-	if rb.checkText(string(name), cell) {
-		rb.addExtra(name, record.AppendJSONString(nil, cell))
+	if rb.checkText(string(col.name), cell) {
+		rb.addExtra(col.name, record.AppendJSONString(nil, cell))
 	}
 }
 
@@ -364,186 +304,11 @@ func parseCell(cell []byte) (float64, bool) {
 	return v, err == nil && !math.IsInf(v, 0) && !strings.ContainsAny(text, "xX_")
 }
 
-// readLine fills cells with the cells of the next record. They are valid until
-// the next call.
-func (d *csvStream) readLine() error {
-	for {
-		n, err := d.split(d.buf[d.pos:])
-		if err == nil {
-			d.pos += n
-			return nil
-		}
-		if !errors.Is(err, errShort) {
-			return err
-		}
-		if d.atEOF {
-			return io.EOF
-		}
-		if len(d.buf)-d.pos > MaxRecordBytes {
-			return fmt.Errorf("%w: a record is longer than %d bytes", errCSV, MaxRecordBytes)
-		}
-		if err := d.fill(); err != nil {
-			return err
-		}
-	}
-}
-
-func (d *csvStream) fill() (err error) {
-	rest := copy(d.buf, d.buf[d.pos:])
-	d.pos = 0
-	d.buf, d.atEOF, err = readOn(d.src, d.buf[:rest], d.step)
-	return err
-}
-
-// nextLine drops what is left of a line that cannot be read.
-func (d *csvStream) nextLine() error {
-	d.cells = d.cells[:0]
-	d.line++
-	for {
-		if i := bytes.IndexByte(d.buf[d.pos:], '\n'); i >= 0 {
-			d.pos += i + 1
-			return nil
-		}
-		d.pos = len(d.buf)
-		if d.atEOF {
-			return nil
-		}
-		if err := d.fill(); err != nil {
-			return err
-		}
-	}
-}
-
-// split cuts the first record of text into cells and gives its length.
-func (d *csvStream) split(text []byte) (int, error) {
-	if len(text) == 0 {
-		return 0, errShort
-	}
-	d.cells = d.cells[:0]
-	end := bytes.IndexByte(text, '\n')
-	length := end + 1
-	if end < 0 {
-		if !d.atEOF {
-			return 0, errShort
-		}
-		end, length = len(text), len(text)
-	}
-	line := text[:end]
-	if bytes.IndexByte(line, '"') >= 0 {
-		return d.splitQuoted(text)
-	}
-	d.line++
-	line = bytes.TrimSuffix(line, []byte{'\r'})
-	for {
-		i := bytes.IndexByte(line, ',')
-		if i < 0 {
-			d.cells = append(d.cells, line)
-			return length, nil
-		}
-		d.cells = append(d.cells, line[:i])
-		line = line[i+1:]
-	}
-}
-
-// splitQuoted is split for records with quotes in them.
-func (d *csvStream) splitQuoted(text []byte) (int, error) {
-	// Unescaped text may move while it grows, so that cells are cut at the end.
-	type cut struct{ from, to int }
-	var cuts []cut
-	out := d.quoted[:0]
-	lines := 0
-	i := 0
-	for {
-		from := len(out)
-		if i < len(text) && text[i] == '"' {
-			i++
-			for {
-				if i >= len(text) {
-					if d.atEOF {
-						return 0, fmt.Errorf("%w: a quote is not closed", errCSV)
-					}
-					return 0, errShort
-				}
-				c := text[i]
-				i++
-				if c == '\n' {
-					lines++
-				}
-				if c != '"' {
-					out = append(out, c)
-					continue
-				}
-				if i < len(text) && text[i] == '"' {
-					out = append(out, '"')
-					i++
-					continue
-				}
-				break
-			}
-			if i >= len(text) && !d.atEOF {
-				return 0, errShort // another quote may follow
-			}
-		} else {
-			for i < len(text) && text[i] != ',' && text[i] != '\n' {
-				out = append(out, text[i])
-				i++
-			}
-			if i >= len(text) && !d.atEOF {
-				return 0, errShort
-			}
-			if (i >= len(text) || text[i] == '\n') && len(out) > from && out[len(out)-1] == '\r' {
-				out = out[:len(out)-1]
-			}
-		}
-		cuts = append(cuts, cut{from, len(out)})
-		if i < len(text) && text[i] == '\r' {
-			if i+1 >= len(text) && !d.atEOF {
-				return 0, errShort
-			}
-			if i+1 >= len(text) || text[i+1] == '\n' {
-				i++
-			}
-		}
-		switch {
-		case i >= len(text):
-		case text[i] == ',':
-			i++
-			continue
-		case text[i] == '\n':
-			i++
-		default:
-			return 0, fmt.Errorf("%w: text follows a closing quote", errCSV)
-		}
-		break
-	}
-	d.quoted = out
-	for _, c := range cuts {
-		d.cells = append(d.cells, out[c.from:c.to])
-	}
-	d.line += 1 + lines
-	return i, nil
-}
-
 func (d *csvStream) fault(err error) error {
 	if fault.As(err) != nil {
 		return err
 	}
 	index := d.count
 	return &fault.Error{Kind: fault.Invalid, Message: "the body cannot be read", Err: err,
-		Problems: []fault.Problem{{Index: &index, Reason: fmt.Sprintf("after line %d: %v", d.line, err)}}}
-}
-
-// HeaderHasSession reports whether a CSV header line names a session_id column.
-func HeaderHasSession(line string) bool {
-	d := csvStream{src: strings.NewReader(line + "\n")}
-	if d.readLine() != nil {
-		return false
-	}
-	for _, cell := range d.cells {
-		name := normalHeader(strings.TrimPrefix(string(cell), "\xef\xbb\xbf"))
-		if name == "session_id" || csvAliases[name] == "session_id" {
-			return true
-		}
-	}
-	return false
+		Problems: []fault.Problem{{Index: &index, Reason: fmt.Sprintf("after line %d: %v", d.file.Line(), err)}}}
 }

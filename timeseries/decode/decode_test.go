@@ -2,7 +2,6 @@ package decode
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -342,6 +341,9 @@ func TestReadsOfAnySize(t *testing.T) {
 func TestRecordsAcrossBuffers(t *testing.T) {
 	t.Parallel()
 	for i, form := range sample {
+		if form.format == FormatCSV {
+			continue // package foreign cuts those, and has a test of its own
+		}
 		want, err := readAll(strings.NewReader(form.text), Options{Format: form.format}, 100)
 		if err != nil {
 			t.Fatal(err)
@@ -349,13 +351,9 @@ func TestRecordsAcrossBuffers(t *testing.T) {
 		for step := 1; step <= len(form.text)+1; step++ {
 			b := new(Batch)
 			b.Reset()
-			if form.format == FormatCSV {
-				err = (&csvStream{src: strings.NewReader(form.text), step: step, now: testNow}).next(b, 100)
-			} else {
-				d := &jsonStream{src: strings.NewReader(form.text), step: step}
-				d.now = testNow
-				err = d.next(b, 100)
-			}
+			d := &jsonStream{src: strings.NewReader(form.text), step: step}
+			d.now = testNow
+			err = d.next(b, 100)
 			if err != io.EOF || b.Rejected() > 0 {
 				t.Fatalf("form %d, step %d: %v, %s", i, step, err, reasons(b.Problems()))
 			}
@@ -513,66 +511,6 @@ func repeated(text []byte) bool {
 	return bytes.Count(text, []byte("null")) > 0 || bytes.Count(text, []byte("altitude")) > 0 || bytes.Contains(text, []byte(`\u`))
 }
 
-// Cells are cut as encoding/csv cuts them, wherever the buffer ends.
-func FuzzCSVCells(f *testing.F) {
-	for _, text := range []string{
-		"a,b\nc,d\n", "a,\"b\"\"c\",\n", "\"a\nb\",c\r\nd,e", "\"a\r\",\n", "a\r\n", "\"a\"\r", "a,b\r", "\"\",\"\"", "\n\na\n", "\"x\"y\n", "\"x", "a\"b,c\n", "\r", "\"\"\r\r\n",
-	} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		read := func(step int) (all [][]string, err error) {
-			d := csvStream{src: strings.NewReader(text), step: step}
-			for {
-				err := d.readLine()
-				if err == io.EOF {
-					return all, nil
-				}
-				if err != nil {
-					return all, err
-				}
-				var cells []string
-				for _, cell := range d.cells {
-					cells = append(cells, string(cell))
-				}
-				if len(cells) > 1 || cells[0] != "" {
-					all = append(all, cells)
-				}
-			}
-		}
-		got, err := read(0)
-		for step := 1; step < 8; step++ {
-			if again, err2 := read(step); (err == nil) != (err2 == nil) || !cmp.Equal(got, again) {
-				t.Fatalf("%q by %d bytes: %q, %v; whole: %q, %v", text, step, again, err2, got, err)
-			}
-		}
-		r := csv.NewReader(strings.NewReader(text))
-		r.FieldsPerRecord = -1
-		want, wantErr := r.ReadAll()
-		if wantErr != nil {
-			return // we take quotes in the middle of a cell as they are
-		}
-		if err != nil {
-			t.Fatalf("%q: %v", text, err)
-		}
-		// encoding/csv turns CR LF inside quotes into LF, and a cell "" on a line of its own is none of ours.
-		var expect [][]string
-		for _, cells := range want {
-			if len(cells) > 1 || cells[0] != "" {
-				expect = append(expect, cells)
-			}
-		}
-		for _, cells := range got {
-			for i := range cells {
-				cells[i] = strings.ReplaceAll(cells[i], "\r\n", "\n")
-			}
-		}
-		if diff := cmp.Diff(expect, got); diff != "" {
-			t.Fatalf("%q: (-want +got)\n%s", text, diff)
-		}
-	})
-}
-
 func TestCSVHeaders(t *testing.T) {
 	t.Parallel()
 	const when = "2026-03-21T21:41:10Z"
@@ -599,6 +537,10 @@ func TestCSVHeaders(t *testing.T) {
 		{"session_id,timestamp,outliers", "s," + when + ",[object Object]", Options{}, map[string]any{"outliers": "[object Object]"}},
 		{"session_id,timestamp,outliers", "s," + when + ",5", Options{}, map[string]any{"outliers": 5.0}},
 		{"session_id,timestamp,speed_ms", "s," + when + `," 5 "`, Options{}, map[string]any{"speed_ms": 5.0}},
+		{"session_id,timestamp,speed_ms,speed_ms", "s," + when + ",5,6", Options{}, map[string]any{"speed_ms": 5.0, "speed_ms (2)": 6.0}},
+		{"session_id,timestamp,odd,odd", "s," + when + ",5,6", Options{}, map[string]any{"odd": 5.0, "odd (2)": 6.0}},
+		{"session_id,timestamp,timestamp", "s," + when + ",x", Options{}, map[string]any{"timestamp (2)": "x"}},
+		{"session_id,timestamp,speed_ms,voltage_v,odd", "s," + when + ",nan,n/a,-", Options{}, nil},
 		{"timestamp,speed_ms", when + ",5", Options{SessionID: "s", SessionName: "N"}, map[string]any{"speed_ms": 5.0, "session_name": "N"}},
 		{"session_id,session_name,timestamp", "other,O," + when, Options{SessionID: "s", SessionName: "N"}, map[string]any{"session_name": "N"}},
 	} {
@@ -620,15 +562,19 @@ func TestCSVHeaders(t *testing.T) {
 		many += fmt.Sprintf(",c%d", i)
 	}
 	for _, header := range []string{
-		"timestamp,speed_ms", "session_id,speed_ms", "session_id,timestamp,speed_ms,speed_ms", "session_id,timestamp,odd,odd", "session_id,timestamp,timestamp",
+		"timestamp,speed_ms", "session_id,speed_ms",
 		"session_id,timestamp,a\xff", "session_id,timestamp,a\x00", many, "session_id,timestamp,\"a", strings.Repeat("x", 2*MaxRecordBytes),
 	} {
 		if b, err := decode(Options{}, header, "s,"+when+",5"); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%.80q: %d records, %v", header, b.Len(), err)
 		}
 	}
-	if !HeaderHasSession("timestamp,Session ID") || HeaderHasSession("timestamp,session_name") {
-		t.Error("HeaderHasSession is wrong")
+	for header, named := range map[string]bool{"timestamp,Session ID": true, "timestamp,session_name": false} {
+		asked := false
+		unnamed := func() (string, string, error) { asked = true; return "s", "", nil }
+		if b, err := decode(Options{Unnamed: unnamed}, header, when+",s"); err != nil || b.Len() != 1 || asked == named {
+			t.Errorf("%s: %d records, asked for the session: %v, %v", header, b.Len(), asked, err)
+		}
 	}
 }
 
@@ -637,20 +583,20 @@ func TestBadCells(t *testing.T) {
 	const head = "session_id,timestamp,speed_ms,message_id,session_name,odd\n"
 	const good = "s,2026-03-21T21:41:10Z,,,,\n"
 	for line, want := range map[string]string{
-		"s,2026-03-21T21:41:10Z,fast,,,":    `record 1, field speed_ms: "fast" is not a number`,
-		"s,2026-03-21T21:41:10Z,NaN,,,":     "record 1, field speed_ms: is not a finite number",
-		"s,2026-03-21T21:41:10Z,-inf,,,":    `record 1, field speed_ms: "-inf" is not a number`,
-		"s,2026-03-21T21:41:10Z,0x10,,,":    `record 1, field speed_ms: "0x10" is not a number`,
-		"s,2026-03-21T21:41:10Z,1_0,,,":     `record 1, field speed_ms: "1_0" is not a number`,
-		"s,2026-03-21T21:41:10Z,,1.5,,":     "record 1, field message_id: is not a whole number between -2^53 and 2^53",
-		"s,2026-03-21T21:41:10Z,,,\x00,":    "record 1, field session_name: holds a NUL character, which cannot be stored",
-		"s,2026-03-21T21:41:10Z,,,,\xff":    "record 1, field odd: is not valid UTF-8",
-		"s,,,,,":                            "record 1, field timestamp: is missing",
-		",2026-03-21T21:41:10Z,,,,":         "record 1, field session_id: is missing",
-		"s,yesterday,,,,":                   `record 1, field timestamp: "yesterday" is not an ISO 8601 time such as 2026-03-21T21:41:10.272851+00:00`,
+		"s,2026-03-21T21:41:10Z,fast,,,":    `record 1, field speed_ms: "fast" is not a number (line 3, column "speed_ms")`,
+		"s,2026-03-21T21:41:10Z,1e999,,,":   `record 1, field speed_ms: "1e999" is not a number (line 3, column "speed_ms")`,
+		"s,2026-03-21T21:41:10Z,-inf,,,":    `record 1, field speed_ms: "-inf" is not a number (line 3, column "speed_ms")`,
+		"s,2026-03-21T21:41:10Z,0x10,,,":    `record 1, field speed_ms: "0x10" is not a number (line 3, column "speed_ms")`,
+		"s,2026-03-21T21:41:10Z,1_0,,,":     `record 1, field speed_ms: "1_0" is not a number (line 3, column "speed_ms")`,
+		"s,2026-03-21T21:41:10Z,,1.5,,":     `record 1, field message_id: is not a whole number between -2^53 and 2^53 (line 3, column "message_id")`,
+		"s,2026-03-21T21:41:10Z,,,\x00,":    `record 1, field session_name: holds a NUL character, which cannot be stored (line 3, column "session_name")`,
+		"s,2026-03-21T21:41:10Z,,,,\xff":    `record 1, field odd: is not valid UTF-8 (line 3, column "odd")`,
+		"s,,,,,":                            `record 1, field timestamp: is missing (line 3, column "timestamp")`,
+		",2026-03-21T21:41:10Z,,,,":         `record 1, field session_id: is missing (line 3, column "session_id")`,
+		"s,yesterday,,,,":                   `record 1, field timestamp: "yesterday" is not an ISO 8601 time such as 2026-03-21T21:41:10.272851+00:00 (line 3, column "timestamp")`,
 		"s,2026-03-21T21:41:10Z,,,":         "record 1: line 3 has 5 cells where the header has 6",
 		"s,2026-03-21T21:41:10Z,,,,,":       "record 1: line 3 has 7 cells where the header has 6",
-		"\"a\nb\",2026-03-21T21:41:10Z,,,,": "record 1, field session_id: holds a control character",
+		"\"a\nb\",2026-03-21T21:41:10Z,,,,": `record 1, field session_id: holds a control character (line 4, column "session_id")`,
 	} {
 		b, err := readAll(strings.NewReader(head+good+line+"\n"+good), Options{Format: FormatCSV}, 100)
 		if err != nil || b.Len() != 2 || b.Rejected() != 1 || reasons(b.Problems()) != want {

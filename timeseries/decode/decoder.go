@@ -3,6 +3,8 @@ package decode
 import (
 	"io"
 	"time"
+
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
 )
 
 // Format is a form in which records arrive.
@@ -25,6 +27,11 @@ type Options struct {
 	SessionID string
 	// SessionName, when not empty, is the session name of every CSV record.
 	SessionName string
+	// Unnamed, when set, gives the session to a table that names none: its id and
+	// its name. It is asked once, before the first record.
+	Unnamed func() (id, name string, err error)
+	// Table says what a table cannot tell of itself.
+	Table foreign.Options
 	// Now is the clock for "too far ahead". Zero is the time of the call.
 	Now time.Time
 }
@@ -32,6 +39,7 @@ type Options struct {
 // Decoder reads records from a stream in bounded memory.
 type Decoder struct {
 	next func(b *Batch, most int) error
+	csv  *csvStream // nil for JSON
 }
 
 // New reads records from src.
@@ -41,8 +49,11 @@ func New(src io.Reader, opt Options) *Decoder {
 		now = time.Now()
 	}
 	if opt.Format == FormatCSV {
-		d := &csvStream{src: src, now: now, skipBad: opt.SkipBad, session: []byte(opt.SessionID), name: []byte(opt.SessionName)}
-		return &Decoder{next: d.next}
+		d := &csvStream{
+			src: src, now: now, skipBad: opt.SkipBad, session: []byte(opt.SessionID), name: []byte(opt.SessionName),
+			unnamed: opt.Unnamed, table: opt.Table,
+		}
+		return &Decoder{next: d.next, csv: d}
 	}
 	d := &jsonStream{src: src, skipBad: opt.SkipBad}
 	d.now, d.idOverride = now, []byte(opt.SessionID)
@@ -53,3 +64,12 @@ func New(src io.Reader, opt Options) *Decoder {
 // counted. It returns io.EOF when the stream is at its end (the batch may have
 // grown all the same), and an Invalid fault when the rest cannot be read.
 func (d *Decoder) Next(b *Batch, most int) error { return d.next(b, most) }
+
+// File returns the table that the records come from; nil for JSON, and before
+// the first call of Next.
+func (d *Decoder) File() *foreign.Reader {
+	if d.csv == nil {
+		return nil
+	}
+	return d.csv.file
+}
