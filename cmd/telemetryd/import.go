@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
@@ -23,8 +24,26 @@ type importCmd struct {
 	SessionName  string   `placeholder:"NAME" help:"Name of the session, for CSV files."`
 	SkipExisting bool     `help:"Leave out records that are stored already, comparing row by row. For files that overlap with what was ingested."`
 	OnError      string   `enum:"abort,skip" default:"abort" help:"What a bad record does: abort stores nothing of its file, skip leaves it out."`
-	DryRun       bool     `help:"Read and check everything, store nothing."`
+	DryRun       bool     `help:"Read and check everything, show what each column becomes, store nothing."`
 	Quiet        bool     `short:"q" help:"No progress bar."`
+	tableFlags
+}
+
+// tableFlags say what a logger's file cannot tell of itself.
+type tableFlags struct {
+	Start       string            `placeholder:"TIME" help:"When the log began, where its times count from there. A day alone, where they are times of the day."`
+	DayFirst    *bool             `negatable:"" help:"03.06.2026 is in June (--no-day-first: in March)."`
+	Timezone    string            `placeholder:"ZONE" help:"Time zone of times that name none, such as Europe/Berlin. Default: UTC."`
+	TimeColumn  string            `placeholder:"COLUMN" help:"Column of the times; 'Date+Time' where there are two."`
+	Map         map[string]string `mapsep:"none" placeholder:"COLUMN=CHANNEL" help:"What a column becomes, with its unit where the file has none: --map 'Speed=speed_ms [km/h]'. Can be given several times."`
+	Profile     string            `placeholder:"NAME" help:"Kind of file: a saved one, or RaceChrono, AiM, MoTeC, VBOX, RaceCapture, Torque, GPSLogger. Default: the one with this header."`
+	SaveProfile string            `placeholder:"NAME" help:"Keep what these options say, for files with the same header."`
+}
+
+func (f tableFlags) options() foreign.Options {
+	return foreign.Options{
+		Start: f.Start, DayFirst: f.DayFirst, Timezone: f.Timezone, TimeColumn: f.TimeColumn, Map: f.Map, Profile: f.Profile,
+	}
 }
 
 func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
@@ -57,13 +76,13 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, name strin
 	}
 	defer in.Close()
 	options := decode.Options{
-		Format: in.format, SkipBad: i.OnError == "skip", SessionID: i.SessionID, SessionName: i.SessionName,
+		Format: in.format, SkipBad: i.OnError == "skip", SessionID: i.SessionID, SessionName: i.SessionName, Table: i.tableFlags.options(),
+		Unnamed: func() (id, name string, err error) {
+			id, err = in.derivedID(i.SessionName)
+			return id, i.SessionName, err
+		},
 	}
-	if options.SessionID == "" && in.format == decode.FormatCSV && !decode.HeaderHasSession(in.firstLine()) {
-		if options.SessionID, err = in.derivedID(i.SessionName); err != nil {
-			return err
-		}
-	}
+	options.Table.Tally = i.DryRun
 	decoder := decode.New(in, options)
 	start := time.Now()
 	if i.DryRun {
@@ -77,6 +96,11 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, name strin
 	}
 	in.finish()
 	report(os.Stdout, name, result, time.Since(start))
+	if file := decoder.File(); file != nil {
+		for _, note := range file.Table().Notes() {
+			fmt.Printf("  %s\n", note)
+		}
+	}
 	return nil
 }
 
@@ -98,6 +122,9 @@ func check(w io.Writer, name string, decoder *decode.Decoder, skipBad bool) erro
 		if err != nil {
 			return err
 		}
+	}
+	if file := decoder.File(); file != nil {
+		fmt.Fprintf(w, "%s", file.Table())
 	}
 	fmt.Fprintf(w, "%s: %d good records, %d bad ones; nothing was stored\n", name, total, rejected)
 	if rejected > 0 && !skipBad {

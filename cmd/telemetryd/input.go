@@ -34,9 +34,6 @@ type input struct {
 	format decode.Format
 }
 
-// peekBytes is how far a header line is looked for.
-const peekBytes = 64 << 10
-
 func openInput(ctx context.Context, name, format string, progress bool) (*input, error) {
 	in := &input{name: name, file: os.Stdin, close: func() {}}
 	var raw io.Reader
@@ -109,12 +106,6 @@ func (in *input) guess(format string) decode.Format {
 		}
 	}
 	return decode.FormatJSON
-}
-
-func (in *input) firstLine() string {
-	head, _ := in.Peek(peekBytes)
-	line, _, _ := bytes.Cut(head, []byte{'\n'})
-	return string(line)
 }
 
 // derivedID makes a session id as the team's importer does: from the session's
