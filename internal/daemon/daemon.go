@@ -24,6 +24,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/dashboard"
 	"github.com/ecovolt/telemetryd/internal/httpx"
+	"github.com/ecovolt/telemetryd/internal/httpx/ws"
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/realtime/ably"
 	"github.com/ecovolt/telemetryd/realtime/hub"
@@ -148,7 +149,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.Live = live.New(d.Hub, timeseries.NewDeltas(d.pool), live.Options{
 		Policy:      access.Live{Store: d.Store, Auth: d.Auth},
 		Credential:  func(r *http.Request) string { return r.Header.Get("Authorization") },
-		CheckOrigin: func(r *http.Request) bool { return live.SameOrigin(r) || origins.Allows(r.Header.Get("Origin")) },
+		CheckOrigin: func(r *http.Request) bool { return ws.SameOrigin(r) || origins.Allows(r.Header.Get("Origin")) },
 		Compression: true, Uploads: uploads, OnDelta: d.metrics.observeLag, Log: d.log,
 	})
 	if err := d.openRelay(); err != nil {

@@ -166,6 +166,8 @@ func (m *metrics) watch(d *Daemon) {
 		func() float64 { return float64(d.Live.Stats().ReplayReads) })
 	m.counter("telemetryd_live_overflows_total", "Subscriptions whose client read too slowly.",
 		func() float64 { return float64(d.Live.Stats().Overflows) })
+	m.counter("telemetryd_live_slow_total", "Live connections that were ended because their client read too slowly.",
+		func() float64 { return float64(d.Live.Stats().Slow) })
 	m.gauge("telemetryd_sync_sockets", "Sockets of Convex clients now.",
 		func() float64 { return float64(d.functions.Stats().Sockets) })
 	m.gauge("telemetryd_sync_queries", "Watched queries of Convex clients now; equal ones are shared.",

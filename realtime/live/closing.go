@@ -1,11 +1,14 @@
 package live
 
-import "time"
+import (
+	"time"
 
-// closing is why a connection ends: a websocket close code and a word for it.
+	"github.com/ecovolt/telemetryd/internal/httpx/ws"
+)
+
+// closing is why a connection ends.
 type closing struct {
-	code   int
-	reason string
+	ws.Close
 	// lingers is set where the client is likely still sending: a socket that is
 	// closed with unread bytes is reset, and the client would never see why.
 	lingers bool
@@ -13,21 +16,19 @@ type closing struct {
 
 // The reasons. Codes from 4000 are ours; docs/live.md says what a client does.
 var (
-	closeGone     = closing{code: 1001} // the other side went away, or its link did
-	closeShutdown = closing{code: 1001, reason: "going away"}
-	closeTimeout  = closing{code: 4408, reason: "no sign of life"}
-	closeSlow     = closing{code: 4409, reason: "reading too slowly"}
-	closeRefused  = closing{code: 4403, reason: "not allowed"}
-	closeProtocol = closing{4400, "too many invalid messages", true}
-	closeFlood    = closing{4429, "too many messages", true}
+	closeGone     = closing{} // the other side went away, or its link did
+	closeShutdown = closing{ws.Close{Code: 1001, Reason: "going away"}, false}
+	closeBinary   = closing{ws.Close{Code: 1003, Reason: "text messages only"}, true}
+	closeTooLong  = closing{ws.Close{Code: 1009, Reason: "message too long"}, true}
+	closeProtocol = closing{ws.Close{Code: 4400, Reason: "too many invalid messages"}, true}
+	closeRefused  = closing{ws.Close{Code: 4403, Reason: "not allowed"}, false}
+	closeTimeout  = closing{ws.Close{Code: 4408, Reason: "no sign of life"}, false}
+	closeSlow     = closing{ws.Close{Code: 4409, Reason: "reading too slowly"}, false}
+	closeFlood    = closing{ws.Close{Code: 4429, Reason: "too many messages"}, true}
 )
 
-// lingerFor and lingerBytes bound what is still read of a client that was told
-// to go.
-const (
-	lingerFor   = 2 * time.Second
-	lingerBytes = 1 << 20
-)
+// lingerFor is how long a client that was told to go is still read.
+const lingerFor = 2 * time.Second
 
 // writeWait is how long one write to a client may take. A client whose link
 // takes nothing for so long is gone; it comes back with its cursor.

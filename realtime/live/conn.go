@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/httpx/ws"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
@@ -36,9 +37,7 @@ type conn struct {
 	pinged   atomic.Int64 // of the last ping
 
 	mu       sync.Mutex
-	queue    []queued
-	head     int // queue[:head] was written
-	bytes    int // in queue[head:]
+	queue    ws.Queue[queued]
 	flushing bool
 	pinging  bool
 	closed   bool
@@ -78,7 +77,8 @@ func (c *conn) sendFrame(f *frame) {
 	if c.closed {
 		return
 	}
-	if c.bytes+len(f.payload) > 2*c.stream.opt.QueueBytes {
+	if c.queue.Bytes()+len(f.payload) > 2*c.stream.opt.QueueBytes {
+		c.stream.slow.Add(1)
 		c.closeLocked(closeSlow)
 		return
 	}
@@ -90,15 +90,14 @@ func (c *conn) attach(out transport) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.out = out
-	if c.closed || c.pinging || len(c.queue) > 0 {
+	if c.closed || c.pinging || c.queue.Len() > 0 {
 		c.startFlush()
 	}
 }
 
 // add appends to the queue and sees to it that it is written; p.mu is held.
 func (c *conn) add(q queued) {
-	c.queue = append(c.queue, q)
-	c.bytes += len(q.f.payload)
+	c.queue.Push(q, len(q.f.payload))
 	if q.sub != nil && q.f.moves {
 		q.sub.pos = q.f.to
 	}
@@ -128,7 +127,7 @@ func (c *conn) pushLocked(s *subscription, frames []*frame) (live bool) {
 		return false
 	}
 	for i, f := range frames {
-		if c.bytes > 0 && c.bytes+len(f.payload) > c.stream.opt.QueueBytes {
+		if !c.queue.Fits(len(f.payload), c.stream.opt.QueueBytes) {
 			s.live, s.behind = false, true
 			c.purge(s)
 			for _, lost := range frames[i:] {
@@ -147,18 +146,14 @@ func (c *conn) pushLocked(s *subscription, frames []*frame) (live bool) {
 // purge takes back what is queued for the subscription: it then stands where
 // the client does. p.mu is held.
 func (c *conn) purge(s *subscription) {
-	rest := c.queue[:c.head]
-	for _, q := range c.queue[c.head:] {
+	c.queue.Remove(func(q queued) bool {
 		if q.sub != s {
-			rest = append(rest, q)
-			continue
+			return false
 		}
-		c.bytes -= len(q.f.payload)
 		s.droppedRecords += int64(q.f.records)
 		s.droppedMessages++
-	}
-	clear(c.queue[len(rest):])
-	c.queue = rest
+		return true
+	})
 	s.pos = s.sent
 	c.room()
 }
@@ -181,7 +176,7 @@ func (c *conn) flush() {
 		c.mu.Lock()
 		if c.closed {
 			why := c.why
-			c.queue, c.head, c.bytes = nil, 0, 0
+			c.queue = ws.Queue[queued]{}
 			c.mu.Unlock()
 			c.out.close(why)
 			return
@@ -194,20 +189,13 @@ func (c *conn) flush() {
 			}
 			continue
 		}
-		if c.head == len(c.queue) {
-			c.queue, c.head = c.queue[:0], 0
-			if cap(c.queue) > 64 {
-				c.queue = nil
-			}
+		q, ok := c.queue.Pop()
+		if !ok {
 			c.flushing = false
 			c.startCatchUps()
 			c.mu.Unlock()
 			return
 		}
-		q := c.queue[c.head]
-		c.queue[c.head] = queued{}
-		c.head++
-		c.bytes -= len(q.f.payload)
 		if q.sub != nil && q.f.moves {
 			q.sub.sent = q.f.to
 		}
@@ -224,7 +212,7 @@ func (c *conn) flush() {
 
 // room wakes who waits for the queue to shrink; p.mu is held.
 func (c *conn) room() {
-	if c.space != nil && c.bytes <= c.stream.opt.QueueBytes/2 {
+	if c.space != nil && c.queue.Bytes() <= c.stream.opt.QueueBytes/2 {
 		close(c.space)
 		c.space = nil
 	}
@@ -233,7 +221,7 @@ func (c *conn) room() {
 // startCatchUps lets subscriptions that fell behind read from the database, as
 // soon as the client takes data again; p.mu is held.
 func (c *conn) startCatchUps() {
-	if c.closed || c.bytes > c.stream.opt.QueueBytes/2 {
+	if c.closed || c.queue.Bytes() > c.stream.opt.QueueBytes/2 {
 		return
 	}
 	for _, s := range c.subs {
@@ -249,7 +237,7 @@ func (c *conn) startCatchUps() {
 func (c *conn) offer(ctx context.Context, s *subscription, frames []*frame) error {
 	for _, f := range frames {
 		c.mu.Lock()
-		for !c.closed && !s.gone && c.bytes > c.stream.opt.QueueBytes/2 {
+		for !c.closed && !s.gone && c.queue.Bytes() > c.stream.opt.QueueBytes/2 {
 			if c.space == nil {
 				c.space = make(chan struct{})
 			}

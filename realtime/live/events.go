@@ -131,7 +131,7 @@ func (e *events) close(why closing) {
 	if why != closeGone && why != closeSlow && why != closeTimeout {
 		e.buf.Reset()
 		e.buf.Write([]byte("event: closing\ndata: "))
-		e.buf.Write(messageFrame(ServerMessage{Type: "closing", Reason: why.reason}).payload)
+		e.buf.Write(messageFrame(ServerMessage{Type: "closing", Reason: why.Reason}).payload)
 		e.buf.WriteString("\n\n")
 		_ = e.flush() // the client may be gone
 	}

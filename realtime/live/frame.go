@@ -5,8 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gorilla/websocket"
-
+	"github.com/ecovolt/telemetryd/internal/httpx/ws"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -22,16 +21,13 @@ type frame struct {
 	to      timeseries.Position
 
 	once     sync.Once
-	prepared *websocket.PreparedMessage
+	prepared *ws.Prepared
 	err      error
 }
 
-// websocket gives the frame as the websocket library shares it: header and
-// compressed form are made once for each kind of connection.
-func (f *frame) websocket() (*websocket.PreparedMessage, error) {
-	f.once.Do(func() {
-		f.prepared, f.err = websocket.NewPreparedMessage(websocket.TextMessage, f.payload)
-	})
+// websocket returns the frame in the form that websockets share.
+func (f *frame) websocket() (*ws.Prepared, error) {
+	f.once.Do(func() { f.prepared, f.err = ws.Prepare(f.payload) })
 	return f.prepared, f.err
 }
 

@@ -7,16 +7,15 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gorilla/websocket"
-
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx/ws"
 )
 
 // ServeHTTP serves GET /api/v1/live: a websocket, or server-sent events to
 // those who ask for text/event-stream.
 func (st *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case websocket.IsWebSocketUpgrade(r):
+	case ws.IsUpgrade(r):
 		st.serveWebSocket(w, r)
 	case strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
 		st.serveEvents(w, r)
@@ -48,16 +47,6 @@ func refusal(w http.ResponseWriter, err error) {
 		return
 	}
 	problem(w, refused.Kind.Status(), refused.LiveCode(), refused.Error())
-}
-
-// SameOrigin admits requests that no page sent, and those of our own pages.
-func SameOrigin(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return true
-	}
-	u, err := url.Parse(origin)
-	return err == nil && strings.EqualFold(u.Host, r.Host)
 }
 
 // queryRequests reads the subscriptions that the URL asks for: session=, which

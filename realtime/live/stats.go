@@ -8,6 +8,7 @@ type Stats struct {
 	DeltaReads            int64 // reads for live readers
 	ReplayReads           int64 // reads by connections that caught up
 	Overflows             int64 // subscriptions that fell behind
+	Slow                  int64 // connections that were ended because their client read too slowly
 }
 
 // Stats gives the stream's counts.
@@ -16,6 +17,6 @@ func (st *Stream) Stats() Stats {
 	defer st.mu.Unlock()
 	return Stats{
 		Connections: len(st.conns), Sessions: len(st.feeds), Frames: st.framesOut.Load(), Records: st.recordsOut.Load(),
-		DeltaReads: st.deltaReads.Load(), ReplayReads: st.replayReads.Load(), Overflows: st.overflows.Load(),
+		DeltaReads: st.deltaReads.Load(), ReplayReads: st.replayReads.Load(), Overflows: st.overflows.Load(), Slow: st.slow.Load(),
 	}
 }

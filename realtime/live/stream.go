@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/httpx/ws"
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/internal/retry"
 	"github.com/ecovolt/telemetryd/realtime/hub"
@@ -79,8 +80,8 @@ type Stream struct {
 	reading chan struct{} // a slot for each reader of the database
 	work    sync.WaitGroup
 
-	writers                                                   *writerPool
-	framesOut, recordsOut, overflows, replayReads, deltaReads atomic.Int64
+	writers                                                         *writerPool
+	framesOut, recordsOut, overflows, slow, replayReads, deltaReads atomic.Int64
 
 	mu     sync.Mutex
 	feeds  map[string]*sessionFeed
@@ -102,7 +103,7 @@ func New(h *hub.Hub, records Records, opt Options) *Stream {
 		}
 	}
 	if opt.CheckOrigin == nil {
-		opt.CheckOrigin = SameOrigin
+		opt.CheckOrigin = ws.SameOrigin
 	}
 	if opt.Uploads == nil {
 		opt.Uploads = new(load.Uploads)

@@ -5,17 +5,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
-	"github.com/gorilla/websocket"
+	"github.com/ecovolt/telemetryd/internal/httpx/ws"
 )
 
 // compressFrom is the length from which a message is worth compressing.
 const compressFrom = 512
-
-// writeBuffers are lent to connections while they write.
-var writeBuffers sync.Pool
 
 // serveWebSocket upgrades the request and returns; the connection lives on in
 // a goroutine of its own, so that nothing of the HTTP request is kept.
@@ -29,39 +25,32 @@ func (st *Stream) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusForbidden, "ORIGIN", "pages of this origin may not connect")
 		return
 	}
-	p := newConn(st)
-	if err := st.admit(p); err != nil {
+	c := newConn(st)
+	if err := st.admit(c); err != nil {
 		w.Header().Set("Retry-After", "5")
 		problem(w, http.StatusServiceUnavailable, codeLimit, err.Error())
-		p.cancel()
+		c.cancel()
 		return
 	}
 	credential := st.opt.Credential(r)
-	if err := st.greet(r.Context(), p, credential); err != nil {
+	if err := st.greet(r.Context(), c, credential); err != nil {
 		refusal(w, err)
-		p.abandon()
+		c.abandon()
 		return
 	}
-	upgrader := websocket.Upgrader{
-		ReadBufferSize: 512, WriteBufferSize: 4096, WriteBufferPool: &writeBuffers,
-		EnableCompression: st.opt.Compression,
-		Subprotocols:      []string{Subprotocol},
-		CheckOrigin:       func(*http.Request) bool { return true }, // checked above
-	}
-	conn, err := upgrader.Upgrade(w, r, nil) // answers the request itself if it fails
+	conn, err := ws.Upgrade(w, r, ws.Options{
+		Subprotocols: []string{Subprotocol}, ReadBuffer: 512, Limit: maxMessageBytes,
+		Compression: st.opt.Compression, CompressFrom: compressFrom, WriteWait: writeWait, Seen: c.seen,
+	})
 	if err != nil {
-		p.abandon()
+		c.abandon()
 		return
 	}
-	conn.SetReadLimit(maxMessageBytes)
-	if st.opt.Compression {
-		_ = conn.SetCompressionLevel(1) // 1 is a valid level
-	}
-	p.attach(&socket{conn})
+	c.attach(&socket{conn})
 	go func() {
-		defer p.ended()
-		p.begin(requests, nil)
-		p.readSocket(conn)
+		defer c.ended()
+		c.begin(requests, nil)
+		c.readSocket(conn)
 	}()
 }
 
@@ -76,71 +65,51 @@ func (st *Stream) greet(ctx context.Context, p *conn, credential string) error {
 }
 
 // socket is the transport over a websocket.
-type socket struct{ conn *websocket.Conn }
+type socket struct{ conn *ws.Conn }
 
 func (s *socket) write(f *frame) error {
 	message, err := f.websocket()
 	if err != nil {
 		return err
 	}
-	s.conn.EnableWriteCompression(len(f.payload) >= compressFrom)
-	if err := s.conn.SetWriteDeadline(time.Now().Add(writeWait)); err != nil {
-		return err
-	}
-	return s.conn.WritePreparedMessage(message)
+	return s.conn.WritePrepared(message)
 }
 
-func (s *socket) ping() error {
-	return s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWait))
-}
+func (s *socket) ping() error { return s.conn.Ping() }
 
 func (s *socket) close(why closing) {
-	if why != closeGone {
-		// The client may be gone; then it needs no reason.
-		_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(why.code, why.reason), time.Now().Add(time.Second))
+	s.conn.Say(why.Close, time.Second)
+	if !why.lingers { // otherwise readSocket closes it
+		s.conn.Close()
 	}
-	if why.lingers {
-		return // readSocket closes it
-	}
-	s.conn.Close()
-}
-
-// linger reads and drops what the client had on its way, then closes.
-func linger(conn *websocket.Conn) {
-	_ = conn.SetReadDeadline(time.Now().Add(lingerFor))
-	_, _ = io.CopyN(io.Discard, conn.NetConn(), lingerBytes)
-	conn.Close()
 }
 
 // readSocket handles what the client sends, until it stops.
-func (c *conn) readSocket(conn *websocket.Conn) {
+func (c *conn) readSocket(socket *ws.Conn) {
 	tell := func(why closing) {
 		c.close(why)
-		linger(conn)
+		socket.Drain(lingerFor)
+		socket.Close()
 	}
-	conn.SetPongHandler(func(string) error { c.seen(); return nil })
-	ping := conn.PingHandler()
-	conn.SetPingHandler(func(data string) error { c.seen(); return ping(data) })
 	var meter meter
 	for {
-		kind, reader, err := conn.NextReader()
-		if err != nil {
-			return
-		}
-		c.seen()
-		if !meter.allow(time.Now()) {
+		reader, err := socket.Next()
+		var text []byte
+		if err == nil && !meter.allow(time.Now()) {
 			tell(closeFlood)
 			return
 		}
-		text, err := readMessage(reader)
+		if err == nil {
+			text, err = readMessage(reader)
+		}
 		switch {
-		case errors.Is(err, errTooLong):
-			tell(closing{websocket.CloseMessageTooBig, "message too long", true})
+		case errors.Is(err, ws.ErrTooLong):
+			tell(closeTooLong)
+			return
+		case errors.Is(err, ws.ErrBinary):
+			tell(closeBinary)
 			return
 		case err != nil:
-			return
-		case kind != websocket.TextMessage:
-			tell(closing{websocket.CloseUnsupportedData, "text messages only", true})
 			return
 		}
 		if !c.handle(text) {
@@ -177,17 +146,15 @@ func (m *meter) allow(now time.Time) bool {
 	return m.count <= meterMessages
 }
 
-var errTooLong = errors.New("message too long")
-
 // readMessage reads one message, whose length after decompression is bounded
-// too: the library bounds only what comes over the wire.
+// too.
 func readMessage(r io.Reader) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxMessageBytes+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(text) > maxMessageBytes {
-		return nil, errTooLong
+		return nil, ws.ErrTooLong
 	}
 	return text, nil
 }

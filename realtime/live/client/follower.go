@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/ecovolt/telemetryd/internal/httpx/ws"
 	"github.com/ecovolt/telemetryd/internal/retry"
 	"github.com/ecovolt/telemetryd/realtime/live"
 )
@@ -88,6 +89,9 @@ func (f *Follower) once(ctx context.Context) (connected bool, err error) {
 	}
 	for {
 		_, text, err := conn.ReadMessage()
+		if err != nil && !ws.Reconnect(err) {
+			return connected, stopped{fmt.Errorf("%w: %w", ErrRefused, err)}
+		}
 		if err != nil {
 			return connected, err
 		}
