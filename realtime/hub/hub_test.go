@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ecovolt/telemetryd/realtime/hub"
@@ -307,4 +308,38 @@ func TestHubUnderChurn(t *testing.T) {
 	if got := h.Stats(); got.Topics != 0 || got.Subscribers != 0 {
 		t.Errorf("left behind: %+v", got)
 	}
+}
+
+// While the hub rests, commits cause no poll; what they changed is found when
+// the rest is over, though there is no tick.
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &memory{versions: map[string]string{"session:a": "1"}}
+		h := hub.New(source, hub.Options{Tick: time.Hour})
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go h.Run(ctx)
+		sub := h.Subscribe()
+		defer sub.Close()
+		if err := sub.Watch(t.Context(), "session:a"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		h.Rest(80 * time.Millisecond)
+		polls := source.count()
+		source.set("session:a", "2")
+		for range 7 {
+			h.Wake("session:a")
+			time.Sleep(10 * time.Millisecond)
+		}
+		synctest.Wait()
+		if n := source.count() - polls; n != 0 {
+			t.Errorf("%d polls while it rests", n)
+		}
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		if got := sub.Changed(); len(got) != 1 || source.count() != polls+1 {
+			t.Errorf("after the rest: %v changed, %d polls", got, source.count()-polls)
+		}
+	})
 }

@@ -201,6 +201,15 @@ func TestUnrulyClients(t *testing.T) {
 		_ = c.conn.WriteMessage(websocket.BinaryMessage, []byte(`{}`))
 		ends(c, websocket.CloseUnsupportedData)
 	})
+	t.Run("too long", func(t *testing.T) {
+		c := in.dial(t, "")
+		for range 20 { // what comes after it does not hide the reason
+			if c.conn.WriteMessage(websocket.TextMessage, []byte(strings.Repeat(" ", 65<<10))) != nil {
+				break
+			}
+		}
+		ends(c, websocket.CloseMessageTooBig)
+	})
 	t.Run("a flood", func(t *testing.T) {
 		c := in.dial(t, "")
 		for range 400 {

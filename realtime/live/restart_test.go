@@ -17,7 +17,7 @@ import (
 // ownServer starts a PostgreSQL that the test may stop, in dir.
 func ownServer(t *testing.T, dir string) *pgserver.Server {
 	t.Helper()
-	programs, err := filepath.Abs("../.cache/pg/bin") // what `make db` made
+	programs, err := filepath.Abs("../../.cache/pg/bin") // what `make db` made
 	if _, statErr := os.Stat(programs); err != nil || statErr != nil || os.Getenv(pgserver.BinDirVariable) != "" {
 		programs = ""
 	}

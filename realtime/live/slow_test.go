@@ -1,10 +1,12 @@
 package live_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gorilla/websocket"
 
 	"github.com/ecovolt/telemetryd/realtime/live"
 )
@@ -125,5 +127,29 @@ func TestSlowReaderSkips(t *testing.T) {
 	in.ingest(t, "a", last+1, 1)
 	if ids, _ := c.collect(last + 1); len(ids) != 1 {
 		t.Errorf("live again: %v", ids)
+	}
+}
+
+// A client that does not even read answers to its own messages is let go, and
+// finds out why when it reads again.
+func TestSlowReaderIsLetGo(t *testing.T) {
+	t.Parallel()
+	in := one(t, setup{stream: live.Options{QueueBytes: 4 << 10}})
+	in.ingest(t, "a", 1, 1)
+	c := in.dial(t, "session=a")
+	c.expect("hello")
+	c.expect("subscribed")
+	stall(t, in, 2)
+	for range 100 {
+		c.send(live.ClientMessage{Type: "ping", ID: strings.Repeat("x", 64)})
+	}
+	eventually(t, "it is let go", func() bool { return in.stream.Stats().Slow == 1 })
+	for {
+		if _, err := c.tryNext(); err != nil {
+			if !websocket.IsCloseError(err, 4409) {
+				t.Errorf("ended with %v, want code 4409", err)
+			}
+			return
+		}
 	}
 }

@@ -1,0 +1,94 @@
+package live
+
+import (
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/load"
+	"github.com/ecovolt/telemetryd/realtime/hub"
+)
+
+// link is a transport that takes nothing until it is opened.
+type link struct {
+	open chan struct{}
+	got  int
+}
+
+func (l *link) write(*frame) error { <-l.open; l.got++; return nil }
+func (l *link) ping() error        { return nil }
+func (l *link) close(closing)      {}
+
+// Clients that do not read, however many, do not hold up the others: whoever
+// writes to them is replaced. When they read again, they get what waited.
+func TestStuckWritersAreReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := New(hub.New(nil, hub.Options{}), nil, Options{})
+		go st.writers.run()
+		defer st.writers.stop()
+		closed := make(chan struct{})
+		var stuck []*link
+		join := func(l *link) {
+			c := newConn(st)
+			if err := st.admit(c); err != nil {
+				t.Fatal(err)
+			}
+			c.attach(l)
+			c.send(ServerMessage{Type: "hello"})
+			t.Cleanup(c.ended)
+		}
+		for range 3 * runtime.GOMAXPROCS(0) {
+			l := &link{open: closed}
+			stuck = append(stuck, l)
+			join(l)
+		}
+		open := make(chan struct{})
+		close(open)
+		quick := &link{open: open}
+		join(quick)
+		synctest.Wait()
+		if quick.got != 0 {
+			t.Fatal("there was a worker left; the test tests nothing")
+		}
+		time.Sleep(10 * stuckAfter)
+		synctest.Wait()
+		if quick.got != 1 {
+			t.Errorf("the client that reads got %d messages", quick.got)
+		}
+		if n := st.writers.waiting(); n != 0 {
+			t.Errorf("%d connections count as waiting", n)
+		}
+		close(closed)
+		synctest.Wait()
+		for _, l := range stuck {
+			if l.got != 1 {
+				t.Errorf("a client that reads again got %d messages", l.got)
+			}
+		}
+	})
+}
+
+// Beside uploads a round is followed by the rest that they ask for, and commits
+// cause no poll meanwhile; without uploads there is none.
+func TestThrottleRestsBesideUploads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		took := func(uploads *load.Uploads) time.Duration {
+			st := New(hub.New(nil, hub.Options{}), nil, Options{Uploads: uploads})
+			begun := time.Now()
+			time.Sleep(2 * time.Millisecond)
+			st.throttle(t.Context(), begun)
+			return time.Since(begun)
+		}
+		uploads := new(load.Uploads)
+		if got := took(uploads); got != 2*time.Millisecond {
+			t.Errorf("without uploads a round of 2 ms took %v", got)
+		}
+		defer uploads.Begin()()
+		defer uploads.Begin()()
+		time.Sleep(10 * time.Second)
+		if got, want := took(uploads), 2*time.Millisecond+uploads.Rest(2*time.Millisecond); got < want-time.Millisecond || got > want+time.Millisecond {
+			t.Errorf("beside uploads a round of 2 ms took %v, want %v", got, want)
+		}
+	})
+}
