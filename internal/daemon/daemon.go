@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -52,9 +51,7 @@ type Daemon struct {
 	replica   *timeseries.Replica // nil without one
 	listener  net.Listener
 	server    *http.Server
-	debug     *http.Server // of profiles; nil without an address for them
-	stop      context.CancelFunc
-	work      sync.WaitGroup
+	services  services
 	failed    chan error
 }
 
@@ -77,19 +74,12 @@ func Start(ctx context.Context, config Config) (*Daemon, error) {
 		d.closePools()
 		return nil, err
 	}
-	if err := d.listenDebug(); err != nil {
+	if err := d.listenDebug(ctx); err != nil {
 		d.listener.Close()
 		d.closePools()
 		return nil, err
 	}
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	d.stop = stop
-	d.background(background)
-	go func() {
-		if err := d.server.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
-			d.failed <- err
-		}
-	}()
+	d.begin(ctx)
 	return d, nil
 }
 
@@ -259,34 +249,44 @@ func (d *Daemon) listen(handler http.Handler) error {
 	return nil
 }
 
-// background starts what goes on beside the requests.
-func (d *Daemon) background(ctx context.Context) {
-	d.goes(func() { d.Hub.Run(ctx) })
-	d.goes(func() { d.Live.Run(ctx) })
+// begin starts what serves requests, and what goes on beside them.
+func (d *Daemon) begin(ctx context.Context) {
+	start := func(run func(context.Context)) { d.services.start(ctx, service{run: run}) }
+	start(d.Hub.Run)
+	start(d.Live.Run)
 	if d.relay != nil {
 		// One instance relays; another one takes over when it goes.
 		lease := schema.Lease{Pool: d.pool, Name: "relay", Log: d.log}
-		d.goes(func() {
+		start(func(ctx context.Context) {
 			_ = lease.Lead(ctx, func(ctx context.Context, _ schema.Fence) error { return d.relay.Run(ctx) })
 		})
 	}
 	if d.replica != nil {
-		d.goes(func() { d.replica.Run(ctx) })
+		start(d.replica.Run)
 	}
-	d.goes(func() { d.Auth.Run(ctx) })
-	d.goes(func() { d.functions.Run(ctx) })
-	d.goes(func() { every(ctx, time.Second, d.purge) })
-	d.goes(func() { every(ctx, 10*time.Second, d.divide) })
-	d.goes(func() { every(ctx, 5*time.Second, d.measureRollups) })
-	d.goes(func() { d.Store.RunRefresher(ctx, timeseries.RefreshOptions{}) })
+	start(d.Auth.Run)
+	d.services.start(ctx, every(time.Second, d.purge))
+	d.services.start(ctx, every(10*time.Second, d.divide))
+	d.services.start(ctx, every(5*time.Second, d.measureRollups))
+	start(func(ctx context.Context) { d.Store.RunRefresher(ctx, timeseries.RefreshOptions{}) })
+	d.services.start(ctx, service{d.serve, d.finish})
+	// Sockets are not requests to the HTTP server any more: they end first.
+	d.services.start(ctx, service{d.functions.Run, d.functions.Shutdown})
 }
 
-func (d *Daemon) goes(work func()) {
-	d.work.Add(1)
-	go func() {
-		defer d.work.Done()
-		work()
-	}()
+// serve answers requests until finish.
+func (d *Daemon) serve(context.Context) {
+	if err := d.server.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
+		d.failed <- err
+	}
+}
+
+// finish takes no more requests and lets the open ones end, until ctx does.
+func (d *Daemon) finish(ctx context.Context) error {
+	if err := d.server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("finish open requests: %w", err), d.server.Close())
+	}
+	return nil
 }
 
 func (d *Daemon) purge(ctx context.Context) {
@@ -314,20 +314,6 @@ func (d *Daemon) measureRollups(ctx context.Context) {
 	}
 }
 
-// every calls work now and then until the context ends.
-func every(ctx context.Context, pause time.Duration, work func(context.Context)) {
-	ticker := time.NewTicker(pause)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			work(ctx)
-		}
-	}
-}
-
 // URL is where the daemon answers.
 func (d *Daemon) URL() string {
 	scheme := "http"
@@ -347,14 +333,7 @@ func (d *Daemon) Failed() <-chan error { return d.failed }
 // Stop takes no more requests, finishes those that it accepted, and ends. When
 // the context ends first, open requests are cut off.
 func (d *Daemon) Stop(ctx context.Context) error {
-	// Sockets are not requests to the HTTP server any more: they end first.
-	err := errors.Join(d.functions.Shutdown(ctx), d.server.Shutdown(ctx))
-	if err != nil {
-		err = errors.Join(fmt.Errorf("finish open requests: %w", err), d.server.Close())
-	}
-	d.stop()
-	d.closeDebug()
-	d.work.Wait()
+	err := d.services.stop(ctx)
 	d.closePools()
 	return err
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,7 +14,7 @@ import (
 // listenDebug serves Go's profiles on an address of their own, if one is set.
 // Profiles hold addresses and queries but ask for no credential, so they are
 // never on the address that clients use.
-func (d *Daemon) listenDebug() error {
+func (d *Daemon) listenDebug(ctx context.Context) error {
 	if d.config.DebugListen == "" {
 		return nil
 	}
@@ -30,19 +31,14 @@ func (d *Daemon) listenDebug() error {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	d.debug = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug)}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug)}
 	d.log.Info("serving profiles", "url", "http://"+listener.Addr().String()+"/debug/pprof/")
-	d.goes(func() {
-		if err := d.debug.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	d.services.start(ctx, service{run: func(ctx context.Context) {
+		// They end at once, also one that is being taken.
+		defer context.AfterFunc(ctx, func() { server.Close() })()
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			d.log.Error("profiles are served no more", "error", err)
 		}
-	})
+	}})
 	return nil
-}
-
-// closeDebug ends the profiles at once, also one that is being taken.
-func (d *Daemon) closeDebug() {
-	if d.debug != nil {
-		_ = d.debug.Close()
-	}
 }
