@@ -43,15 +43,16 @@ type Deps struct {
 	Metrics http.Handler
 	// Page serves the built-in page and everything else that no route claims.
 	Page http.Handler
-	// Observe is told of every answered request; nil tells nobody.
+	// Observe is told of every request that was answered, and of every socket
+	// that has ended; nil tells nobody. The values of method and route are few.
 	Observe func(method, route string, status int, took time.Duration)
 }
 
 // FunctionHandler serves the endpoints of Convex clients. *convex.Server is one.
 type FunctionHandler interface {
 	http.Handler
-	// Handles reports whether the request is for one of its endpoints.
-	Handles(r *http.Request) bool
+	// Route names the endpoint that serves the request; "" is none of its own.
+	Route(r *http.Request) string
 }
 
 // Config is what the API needs from the settings.
@@ -122,9 +123,11 @@ func New(d Deps) (http.Handler, error) {
 	}
 	engine := s.engine()
 	return httpx.Protect(trusted.NoteClient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.Convex != nil && s.Convex.Handles(r) {
-			s.Convex.ServeHTTP(w, r)
-			return
+		if s.Convex != nil {
+			if route := s.Convex.Route(r); route != "" {
+				s.serveFunction(w, r, route)
+				return
+			}
 		}
 		engine.ServeHTTP(w, r)
 	}))), nil
@@ -261,23 +264,37 @@ func (s *server) recover(c *gin.Context) {
 	c.Next()
 }
 
-// observe logs and counts requests. The path's pattern, not the path, is
-// logged: the path may hold an id, and the query a credential.
+// observe notes REST requests.
 func (s *server) observe(c *gin.Context) {
 	start := time.Now()
 	defer func() {
-		took := time.Since(start)
 		route := c.FullPath()
 		if route == "" {
 			route = "other"
 		}
-		if s.Observe != nil {
-			s.Observe(c.Request.Method, route, c.Writer.Status(), took)
-		}
-		s.Log.Debug("request", "method", c.Request.Method, "route", route, "status", c.Writer.Status(),
-			"bytes", c.Writer.Size(), "ms", float64(took.Microseconds())/1e3, "request_id", requestID(c))
+		s.note(c.Request, route, c.Writer.Status(), time.Since(start), "bytes", c.Writer.Size(), "request_id", requestID(c))
 	}()
 	c.Next()
+}
+
+// serveFunction serves one of the endpoints of Convex clients. A socket counts
+// when it ends.
+func (s *server) serveFunction(w http.ResponseWriter, r *http.Request, route string) {
+	start := time.Now()
+	recorder := &httpx.Recorder{ResponseWriter: w}
+	defer func() { s.note(r, route, recorder.Status, time.Since(start)) }()
+	s.Convex.ServeHTTP(recorder, r)
+}
+
+// note logs and counts a request. The path's pattern, not the path, is logged:
+// the path may hold an id, and the query a credential. Nothing that a client
+// makes up becomes a label.
+func (s *server) note(r *http.Request, route string, status int, took time.Duration, more ...any) {
+	method := httpx.Method(r)
+	if s.Observe != nil {
+		s.Observe(method, route, status, took)
+	}
+	s.Log.Debug("request", append([]any{"method", method, "route", route, "status", status, "ms", float64(took.Microseconds()) / 1e3}, more...)...)
 }
 
 // headers lets the pages that the settings allow use the REST API.

@@ -67,11 +67,18 @@ func route(path string) (endpoint, []string) {
 	return noEndpoint, nil
 }
 
-// Handles reports whether the request is for this server: one of the Convex
-// endpoints, with any number of slashes.
-func (s *Server) Handles(r *http.Request) bool {
+// patterns name the endpoints in logs and metrics.
+var patterns = [...]string{
+	queryEndpoint: "/api/query", mutationEndpoint: "/api/mutation", actionEndpoint: "/api/action", functionEndpoint: "/api/function",
+	runEndpoint: "/api/run/:function", timestampEndpoint: "/api/query_ts", syncEndpoint: "/api/:version/sync",
+	versionEndpoint: "/version", nameEndpoint: "/instance_name", debugEndpoint: "/api/debug_event",
+}
+
+// Route names the endpoint that serves the request, whatever its number of
+// slashes, or returns "" for a request that is not for this server.
+func (s *Server) Route(r *http.Request) string {
 	e, _ := route(r.URL.EscapedPath())
-	return e != noEndpoint
+	return patterns[e]
 }
 
 // runName turns the path behind /api/run into a function name. The last

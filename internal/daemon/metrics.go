@@ -32,7 +32,7 @@ func newMetrics(version string) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "telemetryd_http_request_duration_seconds", Help: "Time to answer REST requests.",
+			Name: "telemetryd_http_request_duration_seconds", Help: "Time to answer requests, or until a socket ended.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}, []string{"method", "route", "status"}),
 		records: prometheus.NewCounterVec(prometheus.CounterOpts{

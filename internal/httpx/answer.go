@@ -1,12 +1,14 @@
 package httpx
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"math"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,6 +19,46 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
+
+// Method is a request's method as a label: whatever a client makes up is "other".
+func Method(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
+}
+
+// Recorder notes the status of the answer that is written through it.
+type Recorder struct {
+	http.ResponseWriter
+	Status int // 0 while there is none
+}
+
+// WriteHeader notes the status, too.
+func (r *Recorder) WriteHeader(status int) {
+	if r.Status == 0 {
+		r.Status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write begins an answer of 200 where there is none yet.
+func (r *Recorder) Write(b []byte) (int, error) {
+	if r.Status == 0 {
+		r.Status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+// Hijack hands the connection to a websocket.
+func (r *Recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	r.Status = http.StatusSwitchingProtocols
+	return http.NewResponseController(r.ResponseWriter).Hijack()
+}
+
+// Unwrap lets http.ResponseController set deadlines.
+func (r *Recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // Accepts reports whether the client takes answers in an encoding, by its
 // Accept-Encoding; a weight of 0 refuses (RFC 9110, 12.5.3).
