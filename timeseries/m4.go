@@ -12,6 +12,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // m4Stream is up to how many records a window is read one by one, rather than
@@ -37,7 +38,7 @@ type m4Ends struct {
 
 // newM4Columns cuts a window into exactly that many columns. A record belongs
 // to column floor((t - from) * columns / length).
-func newM4Columns(window timeSpan, columns, metrics int) *m4Columns {
+func newM4Columns(window rollup.Span, columns, metrics int) *m4Columns {
 	c := &m4Columns{edges: make([]int64, columns+1), metrics: make([]m4Ends, metrics)}
 	from, length := window.From.UnixMicro(), uint64(window.To.UnixMicro()-window.From.UnixMicro())
 	for i := range c.edges {
@@ -54,8 +55,8 @@ func newM4Columns(window timeSpan, columns, metrics int) *m4Columns {
 	return c
 }
 
-func (c *m4Columns) span(i int) timeSpan {
-	return timeSpan{time.UnixMicro(c.edges[i]).UTC(), time.UnixMicro(c.edges[i+1]).UTC()}
+func (c *m4Columns) span(i int) rollup.Span {
+	return rollup.Span{From: time.UnixMicro(c.edges[i]).UTC(), To: time.UnixMicro(c.edges[i+1]).UTC()}
 }
 
 // starts gives where the columns begin.
@@ -68,7 +69,7 @@ func (c *m4Columns) starts() []time.Time {
 }
 
 // readM4 answers a window with pixel columns.
-func (v *view) readM4(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, want wanted) error {
+func (v *view) readM4(ctx context.Context, out *SessionSeries, window rollup.Span, req *SeriesRequest, want wanted) error {
 	metrics := want.metrics
 	if v.fewRecords(window, req.Points) {
 		done, err := v.readPoints(ctx, out, window, req, want)
@@ -78,7 +79,7 @@ func (v *view) readM4(ctx context.Context, out *SessionSeries, window timeSpan, 
 	}
 	columns := newM4Columns(window, req.Points, len(metrics))
 	sums := newBucketSums(req.Points, len(metrics))
-	width := window.length() / time.Duration(req.Points)
+	width := window.Length() / time.Duration(req.Points)
 	level := raw
 	var err error
 	switch {
@@ -100,7 +101,7 @@ func (v *view) readM4(ctx context.Context, out *SessionSeries, window timeSpan, 
 		}
 	}
 	out.Level = levelName(level)
-	out.Width = float64(window.length().Microseconds()) / float64(req.Points) / 1e3
+	out.Width = float64(window.Length().Microseconds()) / float64(req.Points) / 1e3
 	axis := func(i int) float64 { return float64(columns.edges[i]) / 1e3 }
 	emit(out, sums, columns, axis, req, want, v.gapAfter(max(width, time.Microsecond), sums))
 	return nil
@@ -109,11 +110,11 @@ func (v *view) readM4(ctx context.Context, out *SessionSeries, window timeSpan, 
 // levelWithin gives the coarsest level of which whole buckets fit between the
 // edges of columns of that width, wherever those are.
 func (v *view) levelWithin(width time.Duration) int {
-	return v.coarsest(func(l Level) bool { return 2*l.Width <= width && v.catalog.tables[l.Relation] != "" })
+	return v.coarsest(func(l rollup.Level) bool { return 2*l.Width <= width && v.catalog.Tables[l.Relation] != "" })
 }
 
 // streamM4 reads the records in order.
-func (v *view) streamM4(ctx context.Context, window timeSpan, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
+func (v *view) streamM4(ctx context.Context, window rollup.Span, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
 	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(metrics)+` FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time < $3 ORDER BY time, batch, ord`, v.session, window.From, window.To)
 	if err != nil {
@@ -152,7 +153,7 @@ func (v *view) distinctTimes(ctx context.Context) bool {
 }
 
 // scanM4 lets the database aggregate the records of the window, ends included.
-func (v *view) scanM4(ctx context.Context, window timeSpan, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
+func (v *view) scanM4(ctx context.Context, window rollup.Span, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
 	var ends strings.Builder
 	for _, f := range metrics {
 		fmt.Fprintf(&ends, ", min(time) FILTER (WHERE %[1]s IS NOT NULL), max(time) FILTER (WHERE %[1]s IS NOT NULL)"+
@@ -183,9 +184,9 @@ func fieldList(metrics []channel.Channel) string {
 
 // aggregateM4 lets the database aggregate what lies whole inside a column, and
 // looks up where the lines inside columns begin and end.
-func (v *view) aggregateM4(ctx context.Context, window timeSpan, level int, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
+func (v *view) aggregateM4(ctx context.Context, window rollup.Span, level int, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
 	// Which part of which column each level serves.
-	slabs := map[int][]timeSpan{}
+	slabs := map[int][]rollup.Span{}
 	for i := range len(columns.edges) - 1 {
 		for _, s := range v.cover(columns.span(i), level) {
 			list := slabs[s.level]
@@ -225,7 +226,7 @@ func (v *view) aggregateM4(ctx context.Context, window timeSpan, level int, colu
 	}
 	reach := time.Microsecond
 	if level != raw {
-		reach = Levels[level].Width
+		reach = rollup.Levels[level].Width
 	}
 	return v.lookUpEnds(ctx, reach, columns, sums, metrics)
 }

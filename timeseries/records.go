@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // RecordQuery names records of one session.
@@ -317,12 +318,12 @@ func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width tim
 	}
 	// Only as many buckets back as were asked for: the scan is bounded by time.
 	to := b.last.Add(time.Microsecond)
-	from := bucketStart(b.last, width).Add(-time.Duration(limit-1) * width)
+	from := rollup.Floor(b.last, width).Add(-time.Duration(limit-1) * width)
 	if time.Duration(limit) > 100*365*24*time.Hour/width || from.Before(b.first) {
 		from = b.first
 	}
 	rows, err := conn.Query(ctx, bucketedSQL, pgx.QueryResultFormats{pgx.BinaryFormatCode},
-		pgtype.Interval{Microseconds: width.Microseconds(), Valid: true}, b.session, latest(bucketStart(from, width), since), to, limit)
+		pgtype.Interval{Microseconds: width.Microseconds(), Valid: true}, b.session, latest(rollup.Floor(from, width), since), to, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read buckets: %w", err)
 	}
@@ -342,17 +343,6 @@ func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width tim
 		return nil, fmt.Errorf("read buckets: %w", err)
 	}
 	return append(out, ']'), nil
-}
-
-// bucketStart is where time_bucket lets the bucket of t begin: it counts from
-// Monday, 3 January 2000.
-func bucketStart(t time.Time, width time.Duration) time.Time {
-	origin := time.Date(2000, 1, 3, 0, 0, 0, 0, time.UTC)
-	rest := t.Sub(origin) % width
-	if rest < 0 {
-		rest += width
-	}
-	return t.Add(-rest)
 }
 
 func latest(a, b time.Time) time.Time {

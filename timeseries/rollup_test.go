@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 type column struct{ Name, Type string }
@@ -35,10 +36,10 @@ func rollupColumns(t *testing.T, pool *pgxpool.Pool, relation string) []column {
 // allRollups lists the relations, each behind the one that it reads.
 func allRollups() []string {
 	var relations []string
-	for _, level := range timeseries.Levels {
+	for _, level := range rollup.Levels {
 		relations = append(relations, level.Relation)
 	}
-	for _, level := range timeseries.Levels {
+	for _, level := range rollup.Levels {
 		if level.States != "" {
 			relations = append(relations, level.States)
 		}
@@ -66,7 +67,7 @@ func TestRollupColumns(t *testing.T) {
 			want = append(want, column{f.Name + "_count", "bigint"})
 		}
 	}
-	for _, level := range timeseries.Levels {
+	for _, level := range rollup.Levels {
 		if diff := cmp.Diff(want, rollupColumns(t, pool, level.Relation)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", level.Relation, diff)
 		}
@@ -87,11 +88,11 @@ func TestRollupColumns(t *testing.T) {
 
 func TestLevelsNest(t *testing.T) {
 	t.Parallel()
-	for i, level := range timeseries.Levels {
+	for i, level := range rollup.Levels {
 		if (24*time.Hour)%level.Width != 0 {
 			t.Errorf("%s does not divide a day", level.Name)
 		}
-		if i > 0 && level.Width%timeseries.Levels[i-1].Width != 0 {
+		if i > 0 && level.Width%rollup.Levels[i-1].Width != 0 {
 			t.Errorf("%s is not a multiple of the level before", level.Name)
 		}
 	}
@@ -115,7 +116,7 @@ func TestRollupsAreRebuilt(t *testing.T) {
 		return list
 	}
 	before := oids()
-	if err := timeseries.ApplyRollups(t.Context(), url, &timeseries.Policies{}); err != nil {
+	if err := rollup.Apply(t.Context(), url, &rollup.Policies{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := oids(); !slices.Equal(before, got) {
@@ -126,7 +127,7 @@ func TestRollupsAreRebuilt(t *testing.T) {
 		INSERT INTO rollup_progress (session, batch) VALUES (1, 7)`); err != nil {
 		t.Fatal(err)
 	}
-	if err := timeseries.ApplyRollups(t.Context(), url, &timeseries.Policies{}); err != nil {
+	if err := rollup.Apply(t.Context(), url, &rollup.Policies{}); err != nil {
 		t.Fatal(err)
 	}
 	for i, oid := range oids() {
@@ -161,7 +162,7 @@ func TestRollupsFollowTheEdition(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), drop.String()+"UPDATE repeatable_objects SET version = 'apache'"); err != nil {
 		t.Fatal(err)
 	}
-	if err := timeseries.ApplyRollups(t.Context(), dbtest.URL(t), &timeseries.Policies{}); err != nil {
+	if err := rollup.Apply(t.Context(), dbtest.URL(t), &rollup.Policies{}); err != nil {
 		t.Fatal(err)
 	}
 	var continuous int
@@ -215,7 +216,7 @@ func TestRollupsOutliveRecords(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), "UPDATE repeatable_objects SET version = 'older' WHERE name = 'rollups'"); err != nil {
 		t.Fatal(err)
 	}
-	if err := timeseries.ApplyRollups(t.Context(), dbtest.URL(t), nil); err != nil {
+	if err := rollup.Apply(t.Context(), dbtest.URL(t), nil); err != nil {
 		t.Fatal(err)
 	}
 	check("made anew")
@@ -243,9 +244,9 @@ func TestRollupsOutliveRecords(t *testing.T) {
 func TestPolicies(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
-	apply := func(p timeseries.Policies) []string {
+	apply := func(p rollup.Policies) []string {
 		t.Helper()
-		if err := timeseries.ApplyRollups(t.Context(), dbtest.URL(t), &p); err != nil {
+		if err := rollup.Apply(t.Context(), dbtest.URL(t), &p); err != nil {
 			t.Fatal(err)
 		}
 		rows, err := pool.Query(t.Context(), `
@@ -260,8 +261,8 @@ func TestPolicies(t *testing.T) {
 		}
 		return jobs
 	}
-	all := apply(timeseries.Policies{ColumnstoreAfter: time.Hour, KeepRecords: 90 * 24 * time.Hour, KeepRollups: 900 * 24 * time.Hour, RefreshEvery: time.Hour})
-	none := apply(timeseries.Policies{})
+	all := apply(rollup.Policies{ColumnstoreAfter: time.Hour, KeepRecords: 90 * 24 * time.Hour, KeepRollups: 900 * 24 * time.Hour, RefreshEvery: time.Hour})
+	none := apply(rollup.Policies{})
 	if len(none) != 0 {
 		t.Errorf("policies are left: %v", none)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // runSample is a record as the tests of rollups and series make it. A nil value
@@ -102,10 +103,10 @@ func storeJSON(t testing.TB, s *timeseries.Store, records []byte) {
 	}
 }
 
-func refresh(t testing.TB, s *timeseries.Store) timeseries.RefreshResult {
+func refresh(t testing.TB, s *timeseries.Store) rollup.Result {
 	t.Helper()
 	for {
-		result, err := s.Refresh(t.Context(), timeseries.RefreshOptions{})
+		result, err := s.Rollups.Refresh(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,10 +123,10 @@ type rollupRelation struct {
 
 // storedToo lists the relations of all levels, and on the Apache edition the
 // tables that serve series in their place.
-func storedToo(t testing.TB, pool *pgxpool.Pool, relation func(timeseries.Level) string) []rollupRelation {
+func storedToo(t testing.TB, pool *pgxpool.Pool, relation func(rollup.Level) string) []rollupRelation {
 	t.Helper()
 	var list []rollupRelation
-	for _, level := range timeseries.Levels {
+	for _, level := range rollup.Levels {
 		name := relation(level)
 		if name == "" {
 			continue
@@ -145,7 +146,7 @@ func storedToo(t testing.TB, pool *pgxpool.Pool, relation func(timeseries.Level)
 // levelsEqualRecords compares every level with a plain GROUP BY over the records.
 func levelsEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 	t.Helper()
-	for _, level := range storedToo(t, pool, func(l timeseries.Level) string { return l.Relation }) {
+	for _, level := range storedToo(t, pool, func(l rollup.Level) string { return l.Relation }) {
 		var wrong int
 		var example string
 		err := pool.QueryRow(t.Context(), fmt.Sprintf(`
@@ -179,7 +180,7 @@ func levelsEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 // share a timestamp, any may be the newest.
 func statesEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 	t.Helper()
-	for _, level := range storedToo(t, pool, func(l timeseries.Level) string { return l.States }) {
+	for _, level := range storedToo(t, pool, func(l rollup.Level) string { return l.States }) {
 		var wrong int
 		var example string
 		err := pool.QueryRow(t.Context(), fmt.Sprintf(`

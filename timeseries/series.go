@@ -13,6 +13,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // Bounds of a series request. A chart has a few thousand pixels; the most is
@@ -146,9 +147,7 @@ func (s *Store) Series(ctx context.Context, req SeriesRequest) (*Series, error) 
 		return nil, err
 	}
 	answer, err := s.series(ctx, req, want)
-	if undefinedTable(err) {
-		// Another instance made the rollups anew; find them again.
-		s.catalog.forget()
+	if s.Rollups.Outdated(err) {
 		answer, err = s.series(ctx, req, want)
 	}
 	var pgErr *pgconn.PgError
@@ -182,7 +181,7 @@ func (r *SeriesRequest) check() (want wanted, err error) {
 			wrong("metrics", "%q is named twice", name)
 		case f.Charted:
 			want.metrics = append(want.metrics, f)
-		case !slices.Contains(rollupStates, name):
+		case !slices.Contains(rollup.States, name):
 			wrong("metrics", "%q has no series: it is neither a measurement nor a state", name)
 		case r.Mode == ModeM4 || r.Align == AlignDistance:
 			wrong("metrics", "%q is a state: ask for it with mode=minmax on an axis of time", name)
@@ -236,7 +235,7 @@ func (s *Store) series(ctx context.Context, req SeriesRequest, want wanted) (*Se
 		return nil, err
 	}
 	defer conn.Release()
-	cat, err := s.catalog.get(ctx, conn)
+	cat, err := s.Rollups.Catalog(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
@@ -269,11 +268,11 @@ func (s *Store) series(ctx context.Context, req SeriesRequest, want wanted) (*Se
 // timeSeries reads with an axis of time, absolute or since the start.
 func timeSeries(ctx context.Context, answer *Series, views []*view, want wanted) error {
 	req := &answer.Request
-	var window timeSpan
+	var window rollup.Span
 	if req.Align == AlignTime {
-		window = timeSpan{req.From.Truncate(time.Microsecond), req.To.Truncate(time.Microsecond)}
+		window = rollup.Span{From: req.From.Truncate(time.Microsecond), To: req.To.Truncate(time.Microsecond)}
 		for _, v := range views {
-			if v.span.empty() {
+			if v.span.Empty() {
 				continue
 			}
 			if req.From.IsZero() && (window.From.IsZero() || v.span.From.Before(window.From)) {
@@ -294,13 +293,13 @@ func timeSeries(ctx context.Context, answer *Series, views []*view, want wanted)
 			window.To = elapsedOrigin.Add(seconds(*req.End))
 		} else {
 			for _, v := range views {
-				if end := elapsedOrigin.Add(v.span.length()); end.After(window.To) {
+				if end := elapsedOrigin.Add(v.span.Length()); end.After(window.To) {
 					window.To = end
 				}
 			}
 		}
 	}
-	if window.empty() {
+	if window.Empty() {
 		if !req.From.IsZero() && !req.To.IsZero() {
 			return fault.Field("to", "the window is shorter than a microsecond")
 		}
@@ -313,13 +312,13 @@ func timeSeries(ctx context.Context, answer *Series, views []*view, want wanted)
 		out := &answer.Sessions[i]
 		own := window
 		shift := time.Duration(0)
-		if req.Align == AlignElapsed && !v.span.empty() {
+		if req.Align == AlignElapsed && !v.span.Empty() {
 			shift = v.span.From.Sub(elapsedOrigin)
-			own = timeSpan{window.From.Add(shift), window.To.Add(shift)}
+			own = rollup.Span{From: window.From.Add(shift), To: window.To.Add(shift)}
 		}
 		var err error
 		switch {
-		case window.empty():
+		case window.Empty():
 			empty(out, want, req.Mode)
 		case req.Mode == ModeM4:
 			err = v.readM4(ctx, out, own, req, want)
@@ -338,7 +337,7 @@ func timeSeries(ctx context.Context, answer *Series, views []*view, want wanted)
 
 // elapsedOrigin stands for the start of every session on an axis of elapsed
 // time. Buckets of every width begin there.
-var elapsedOrigin = time.UnixMicro(bucketOrigin).UTC()
+var elapsedOrigin = time.UnixMicro(rollup.Origin).UTC()
 
 func seconds(v float64) time.Duration { return time.Duration(v*1e6) * time.Microsecond }
 
@@ -355,7 +354,7 @@ func toElapsed(out *SessionSeries, shift time.Duration) {
 		for i := range xs {
 			micro := int64(math.Round(xs[i] * 1e3))
 			if width > 0 {
-				micro = floorMicro(micro, width) - floorMicro(start, width)
+				micro = rollup.FloorMicro(micro, width) - rollup.FloorMicro(start, width)
 			} else {
 				micro -= start
 			}

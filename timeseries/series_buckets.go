@@ -11,6 +11,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // buckets accumulates what the pieces of a window add to each bucket. A bucket
@@ -79,7 +80,7 @@ func aggregates(level int, metrics []channel.Channel) string {
 
 // readBuckets answers a window with round buckets, or with the records
 // themselves when there are no more of them than points.
-func (v *view) readBuckets(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, want wanted) error {
+func (v *view) readBuckets(ctx context.Context, out *SessionSeries, window rollup.Span, req *SeriesRequest, want wanted) error {
 	width := gridWidth(window, req.Points)
 	if v.fewRecords(window, req.Points) {
 		done, err := v.readPoints(ctx, out, window, req, want)
@@ -89,7 +90,7 @@ func (v *view) readBuckets(ctx context.Context, out *SessionSeries, window timeS
 	}
 	level := v.level(width)
 	n := int(buckets(window, width))
-	origin := floorMicro(window.From.UnixMicro(), width.Microseconds())
+	origin := rollup.FloorMicro(window.From.UnixMicro(), width.Microseconds())
 	sums := newBucketSums(n, len(want.metrics))
 	place := func(micro int64) int { return int((micro - origin) / width.Microseconds()) }
 	var batch pgx.Batch
@@ -153,7 +154,7 @@ func (v *view) queueStates(batch *pgx.Batch, pieces []slab, width time.Duration,
 	for _, p := range pieces {
 		table, timeColumn := "telemetry", "time"
 		if p.level != raw {
-			table, timeColumn = v.catalog.tables[Levels[p.level].States], "bucket"
+			table, timeColumn = v.catalog.Tables[rollup.Levels[p.level].States], "bucket"
 		}
 		var columns strings.Builder
 		for _, f := range states {
@@ -199,19 +200,19 @@ func readRows(rows pgx.Rows, read func(*record.Columns)) error {
 }
 
 // fewRecords guesses whether a window has no more records than that.
-func (v *view) fewRecords(window timeSpan, points int) bool {
-	own := window.clip(v.span)
-	if own.empty() {
+func (v *view) fewRecords(window rollup.Span, points int) bool {
+	own := window.Clip(v.span)
+	if own.Empty() {
 		return false
 	}
-	share := float64(own.length()) / float64(v.span.length())
+	share := float64(own.Length()) / float64(v.span.Length())
 	return float64(v.records)*share <= float64(points)
 }
 
 // readPoints answers a window with its records; done is false when there are
 // more than points.
-func (v *view) readPoints(ctx context.Context, out *SessionSeries, window timeSpan, req *SeriesRequest, want wanted) (done bool, err error) {
-	if window.clip(v.span).From.Before(v.lost) {
+func (v *view) readPoints(ctx context.Context, out *SessionSeries, window rollup.Span, req *SeriesRequest, want wanted) (done bool, err error) {
+	if window.Clip(v.span).From.Before(v.lost) {
 		return false, nil // only the rollups know the beginning
 	}
 	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(want.metrics)+fieldList(want.states)+` FROM telemetry

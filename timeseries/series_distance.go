@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // distanceRows is how many rows of a level a series by distance may read.
@@ -76,15 +77,15 @@ func distanceSeries(ctx context.Context, answer *Series, views []*view, metrics 
 
 // distanceLevel gives the finest level by which the session is short enough.
 func (v *view) distanceLevel() int {
-	if !v.catalog.stored() || v.records <= distanceRows {
+	if !v.catalog.Stored() || v.records <= distanceRows {
 		return raw
 	}
-	for i, level := range Levels {
-		if v.catalog.tables[level.Relation] != "" && v.span.length()/level.Width <= distanceRows {
+	for i, level := range rollup.Levels {
+		if v.catalog.Tables[level.Relation] != "" && v.span.Length()/level.Width <= distanceRows {
 			return i
 		}
 	}
-	return len(Levels) - 1
+	return len(rollup.Levels) - 1
 }
 
 // distanceOf gives the expression for the metres since the start.

@@ -27,7 +27,7 @@ func (v *view) gapAfter(width time.Duration, sums *bucketSums) int {
 	// Few records in each bucket: the usual step may be longer than a bucket.
 	step := float64(len(sums.records)) / float64(sums.total())
 	if v.records > 1 {
-		step = min(step, float64(v.span.length())/float64(v.records)/float64(width))
+		step = min(step, float64(v.span.Length())/float64(v.records)/float64(width))
 	}
 	return max(1, int(math.Ceil(5*step)))
 }

@@ -1,6 +1,10 @@
 package timeseries
 
-import "time"
+import (
+	"time"
+
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
+)
 
 // widths are the bucket widths that series use: round ones, each of which
 // divides a day, so that a window that moves or grows meets the same buckets
@@ -23,7 +27,7 @@ var widths = func() []time.Duration {
 
 // gridWidth gives the narrowest round width by which the window has at most
 // that many buckets, the partial ones at its edges counted.
-func gridWidth(window timeSpan, points int) time.Duration {
+func gridWidth(window rollup.Span, points int) time.Duration {
 	for _, width := range widths {
 		if buckets(window, width) <= int64(points) {
 			return width
@@ -38,7 +42,7 @@ func gridWidth(window timeSpan, points int) time.Duration {
 }
 
 // buckets counts the buckets that a window touches.
-func buckets(window timeSpan, width time.Duration) int64 {
+func buckets(window rollup.Span, width time.Duration) int64 {
 	w := width.Microseconds()
-	return (floorMicro(window.To.UnixMicro()-1, w)-floorMicro(window.From.UnixMicro(), w))/w + 1
+	return (rollup.FloorMicro(window.To.UnixMicro()-1, w)-rollup.FloorMicro(window.From.UnixMicro(), w))/w + 1
 }

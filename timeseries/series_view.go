@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // raw stands for the records themselves where a level is asked for.
@@ -14,31 +16,31 @@ const raw = -1
 // view is one session as one snapshot shows it.
 type view struct {
 	tx      pgx.Tx
-	catalog *catalog
+	catalog *rollup.Catalog
 	session int32
 	id      string
 	version string
 	records int64
 	settled bool
 	// span holds all records.
-	span timeSpan
+	span rollup.Span
 	// lost is where the session's records begin that are still there, if a
 	// retention policy dropped older ones; else zero.
 	lost time.Time
 	// dirty are the ranges that the rollups do not show yet, merged; meaningful
 	// only with rollups.
-	dirty []timeSpan
+	dirty []rollup.Span
 }
 
 // openViews prepares the transaction and finds the sessions.
-func openViews(ctx context.Context, tx pgx.Tx, cat *catalog, ids []string) ([]*view, error) {
+func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids []string) ([]*view, error) {
 	var batch pgx.Batch
-	batch.Queue(cat.settings, fmt.Sprint(seriesTimeout.Milliseconds()))
+	batch.Queue(cat.Settings, fmt.Sprint(seriesTimeout.Milliseconds()))
 	batch.Queue(`
 		SELECT s.session, s.id, s.batch || '.' || s.revision, s.records, s.first_time, s.last_time,
 		       s.ended_at IS NOT NULL OR s.updated_at < now() - INTERVAL '1 hour'
 		FROM sessions s WHERE s.id = ANY($1) AND s.deleted_at IS NULL`, ids)
-	if cat.stored() {
+	if cat.Stored() {
 		batch.Queue(`
 			SELECT s.id, b.min_time, b.max_time
 			FROM sessions s
@@ -66,7 +68,7 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *catalog, ids []string) ([]*v
 		one := v
 		one.tx, one.catalog = tx, cat
 		if first != nil && last != nil {
-			one.span = timeSpan{first.UTC(), last.Add(time.Microsecond).UTC()}
+			one.span = rollup.Span{From: first.UTC(), To: last.Add(time.Microsecond).UTC()}
 		}
 		found[one.id] = &one
 		return nil
@@ -74,7 +76,7 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *catalog, ids []string) ([]*v
 	if err != nil {
 		return nil, err
 	}
-	if cat.stored() {
+	if cat.Stored() {
 		rows, err := results.Query()
 		if err != nil {
 			return nil, err
@@ -83,9 +85,9 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *catalog, ids []string) ([]*v
 		var from, to time.Time
 		_, err = pgx.ForEachRow(rows, []any{&id, &from, &to}, func() error {
 			v := found[id]
-			v.dirty = append(v.dirty, timeSpan{from.UTC(), to.Add(time.Microsecond).UTC()})
+			v.dirty = append(v.dirty, rollup.Span{From: from.UTC(), To: to.Add(time.Microsecond).UTC()})
 			if len(v.dirty) > 10_000 {
-				v.dirty = mergeSpans(v.dirty, time.Second)
+				v.dirty = rollup.Merge(v.dirty, time.Second)
 			}
 			return nil
 		})
@@ -107,8 +109,8 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *catalog, ids []string) ([]*v
 		}
 		// A few long stretches cost less than many short ones.
 		gap := time.Second
-		for v.dirty = mergeSpans(v.dirty, gap); len(v.dirty) > 16; gap *= 4 {
-			v.dirty = mergeSpans(v.dirty, gap)
+		for v.dirty = rollup.Merge(v.dirty, gap); len(v.dirty) > 16; gap *= 4 {
+			v.dirty = rollup.Merge(v.dirty, gap)
 		}
 		views[i] = v
 	}
@@ -117,18 +119,18 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *catalog, ids []string) ([]*v
 
 // findLost finds out which records are gone, and trusts the rollups there.
 func (v *view) findLost(ctx context.Context) error {
-	if !v.catalog.stored() || v.span.empty() || !v.span.From.Before(v.catalog.oldest) {
+	if !v.catalog.Stored() || v.span.Empty() || !v.span.From.Before(v.catalog.Oldest) {
 		return nil
 	}
 	// Since the catalog was read, older records may have come.
-	oldest, err := oldestChunk(ctx, v.tx)
+	oldest, err := rollup.OldestRecord(ctx, v.tx)
 	if err != nil || !v.span.From.Before(oldest) {
 		return err
 	}
 	v.lost = oldest
 	dirty := v.dirty[:0]
 	for _, d := range v.dirty {
-		if d = d.clip(timeSpan{oldest, d.To}); !d.empty() {
+		if d = d.Clip(rollup.Span{From: oldest, To: d.To}); !d.Empty() {
 			dirty = append(dirty, d)
 		}
 	}
@@ -138,18 +140,18 @@ func (v *view) findLost(ctx context.Context) error {
 
 // level gives the coarsest rollup that buckets of that width can be made of.
 func (v *view) level(width time.Duration) int {
-	return v.coarsest(func(l Level) bool { return width%l.Width == 0 && v.catalog.tables[l.Relation] != "" })
+	return v.coarsest(func(l rollup.Level) bool { return width%l.Width == 0 && v.catalog.Tables[l.Relation] != "" })
 }
 
 // stateLevel does the same for text states, which not every level has.
 func (v *view) stateLevel(width time.Duration) int {
-	return v.coarsest(func(l Level) bool { return width%l.Width == 0 && v.catalog.tables[l.States] != "" })
+	return v.coarsest(func(l rollup.Level) bool { return width%l.Width == 0 && v.catalog.Tables[l.States] != "" })
 }
 
 // coarsest gives the last level that will do.
-func (v *view) coarsest(will func(Level) bool) int {
+func (v *view) coarsest(will func(rollup.Level) bool) int {
 	best := raw
-	for i, level := range Levels {
+	for i, level := range rollup.Levels {
 		if will(level) {
 			best = i
 		}
@@ -162,7 +164,7 @@ func levelName(level int) string {
 	if level == raw {
 		return "raw"
 	}
-	return Levels[level].Name
+	return rollup.Levels[level].Name
 }
 
 // relation gives the table that holds a level, and its column of time.
@@ -170,44 +172,46 @@ func (v *view) relation(level int) (table, timeColumn string) {
 	if level == raw {
 		return "telemetry", "time"
 	}
-	return v.catalog.tables[Levels[level].Relation], "bucket"
+	return v.catalog.Tables[rollup.Levels[level].Relation], "bucket"
 }
 
 // slab is a range that one level serves exactly: whole buckets, none dirty.
 type slab struct {
 	level int
-	span  timeSpan
+	span  rollup.Span
 }
 
-// below says which level serves what is left at the edges of another one. Not
-// every level takes part: each piece is a query, and a few more rows cost less.
-// Those that do have states.
-var below = [...]int{0: raw, 1: raw, 2: raw, 3: 2, 4: 2}
+// below returns which level serves what is left at the edges of another one.
+func below(level int) int {
+	for level--; level >= 0 && !rollup.Levels[level].Edges; level-- {
+	}
+	return level
+}
 
 // cover cuts a window into pieces, the bulk at that level and the edges at
 // finer ones. What the rollups do not show yet is left to the records.
-func (v *view) cover(window timeSpan, level int) []slab {
-	window = window.clip(v.span)
-	if window.empty() {
+func (v *view) cover(window rollup.Span, level int) []slab {
+	window = window.Clip(v.span)
+	if window.Empty() {
 		return nil
 	}
 	if level == raw {
 		return []slab{{raw, window}}
 	}
 	finest := level
-	for below[finest] != raw {
-		finest = below[finest]
+	for below(finest) != raw {
+		finest = below(finest)
 	}
-	width := Levels[finest].Width
+	width := rollup.Levels[finest].Width
 	var pieces []slab
 	at := window.From
 	clean := func(to time.Time) {
-		pieces = v.coverClean(pieces, timeSpan{at, to}, level)
+		pieces = v.coverClean(pieces, rollup.Span{From: at, To: to}, level)
 		at = to
 	}
 	for _, d := range v.dirty {
-		d = d.outward(width).clip(timeSpan{at, window.To})
-		if d.empty() {
+		d = d.Outward(width).Clip(rollup.Span{From: at, To: window.To})
+		if d.Empty() {
 			continue
 		}
 		clean(d.From)
@@ -219,27 +223,27 @@ func (v *view) cover(window timeSpan, level int) []slab {
 }
 
 // coverClean covers a span that holds nothing dirty.
-func (v *view) coverClean(pieces []slab, s timeSpan, level int) []slab {
-	if s.empty() {
+func (v *view) coverClean(pieces []slab, s rollup.Span, level int) []slab {
+	if s.Empty() {
 		return pieces
 	}
 	if level == raw {
 		return addSlab(pieces, slab{raw, s})
 	}
-	inner := s.inward(Levels[level].Width)
+	inner := s.Inward(rollup.Levels[level].Width)
 	// The session's own ends are no edges: nothing lies beyond them.
 	if s.From.Equal(v.span.From) {
-		inner.From = floorTime(s.From, Levels[level].Width)
+		inner.From = rollup.Floor(s.From, rollup.Levels[level].Width)
 	}
 	if s.To.Equal(v.span.To) {
-		inner.To = ceilTime(s.To, Levels[level].Width)
+		inner.To = rollup.Ceil(s.To, rollup.Levels[level].Width)
 	}
-	if inner.empty() {
-		return v.coverClean(pieces, s, below[level])
+	if inner.Empty() {
+		return v.coverClean(pieces, s, below(level))
 	}
-	pieces = v.coverClean(pieces, timeSpan{s.From, inner.From}, below[level])
+	pieces = v.coverClean(pieces, rollup.Span{From: s.From, To: inner.From}, below(level))
 	pieces = addSlab(pieces, slab{level, inner})
-	return v.coverClean(pieces, timeSpan{inner.To, s.To}, below[level])
+	return v.coverClean(pieces, rollup.Span{From: inner.To, To: s.To}, below(level))
 }
 
 // addSlab appends a piece, joined to the last one if that is of its kind.

@@ -10,6 +10,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // Session is what the sessions table knows of one run.
@@ -328,15 +329,12 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 	if err != nil {
 		return fmt.Errorf("delete records: %w", err)
 	}
-	if err := forgetDerived(ctx, tx, session); err != nil {
+	if err := rollup.Forget(ctx, tx, session); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, `DELETE FROM ingest_batches WHERE session = $1`, session); err != nil {
-		return fmt.Errorf("delete batches: %w", err)
-	}
-	for _, table := range []string{"archives", "archive_parts"} {
+	for _, table := range []string{"summary_parts", "session_summaries", "ingest_batches", "archives", "archive_parts"} {
 		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE session = $1`, session); err != nil {
-			return fmt.Errorf("delete archive: %w", err)
+			return fmt.Errorf("delete from %s: %w", table, err)
 		}
 	}
 	_, err = tx.Exec(ctx, `

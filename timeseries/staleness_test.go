@@ -16,7 +16,7 @@ func TestRollupStaleness(t *testing.T) {
 	store := timeseries.New(pool, timeseries.Options{})
 	stale := func() bool {
 		t.Helper()
-		age, err := store.RollupStaleness(t.Context())
+		age, err := store.Rollups.Staleness(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func TestRollupStaleness(t *testing.T) {
 	if !stale() {
 		t.Error("after a batch they are not stale")
 	}
-	if _, err := store.Refresh(t.Context(), timeseries.RefreshOptions{}); err != nil {
+	if _, err := store.Rollups.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if stale() {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // Options tune a Store. The zero value is fit for use.
@@ -22,6 +23,8 @@ type Options struct {
 	// Uploads counts the uploads that are being stored, for those who work
 	// beside them. Nil makes one that the Store alone knows.
 	Uploads *load.Uploads
+	// OnRefresh is told how each pass of the rollups' refresher ended. Nil is no call.
+	OnRefresh func(rollup.Result, error)
 }
 
 // Store is the telemetry store: records, sessions, rollups and what is derived
@@ -31,8 +34,11 @@ type Store struct {
 	pool     *pgxpool.Pool
 	log      *slog.Logger
 	onCommit func(sessionIDs ...string)
-	catalog  catalogCache
 	uploads  *load.Uploads
+
+	// Rollups are what charts read instead of the records. Whoever refreshes them
+	// brings the summaries of sessions up to date as well.
+	Rollups *rollup.Rollups
 }
 
 // New makes a Store on a migrated database.
@@ -58,6 +64,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 			}
 		},
 	}
+	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, Uploads: s.uploads, Also: refreshSummaries, OnPass: opt.OnRefresh})
 	return s
 }
 

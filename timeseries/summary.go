@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // Summary is the figures of a whole session. The rules are the function
@@ -157,29 +159,29 @@ func readGaps(ctx context.Context, q querier, session int32, threshold float64) 
 }
 
 // refreshSummaries computes what changed since the summaries were made.
-func refreshSummaries(ctx context.Context, conn *pgx.Conn) (int, error) {
+func refreshSummaries(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `
 		SELECT s.session
 		FROM sessions s LEFT JOIN session_summaries m USING (session)
 		WHERE s.deleted_at IS NULL AND s.batch > coalesce(m.batch, 0)
 		  AND (m.computed_at IS NULL OR m.computed_at < clock_timestamp() - $1::interval)`, summaryPause)
 	if err != nil {
-		return 0, err
+		return fmt.Errorf("find sessions to summarise: %w", err)
 	}
 	sessions, err := pgx.CollectRows(rows, pgx.RowTo[int32])
 	if err != nil {
-		return 0, err
+		return fmt.Errorf("find sessions to summarise: %w", err)
 	}
 	for _, session := range sessions {
 		if err := summarise(ctx, conn, session); err != nil {
-			return 0, err
+			return fmt.Errorf("summarise session: %w", err)
 		}
 		// Lists of sessions show figures of the summary.
 		if _, err := conn.Exec(ctx, "UPDATE sessions SET revision = revision + 1 WHERE session = $1", session); err != nil {
-			return 0, err
+			return fmt.Errorf("announce a summary: %w", err)
 		}
 	}
-	return len(sessions), nil
+	return nil
 }
 
 // summarise brings the summary of one session up to its newest batch. It reads
@@ -215,10 +217,14 @@ func summariseTx(ctx context.Context, tx pgx.Tx, session int32) error {
 	if batch == done {
 		return nil
 	}
-	spans, err := changedMinutes(ctx, tx, session, done, batch)
+	spans, _, err := rollup.Changed(ctx, tx, []rollup.Change{{Session: session, After: done, UpTo: batch}}, time.Minute)
 	if err != nil {
 		return err
 	}
+	for i, s := range spans {
+		spans[i] = s.Outward(time.Minute)
+	}
+	spans = rollup.Merge(spans, 10*time.Minute)
 	if _, err := tx.Exec(ctx, "SELECT set_config('jit', 'off', true), set_config('work_mem', '32MB', true)"); err != nil {
 		return err
 	}
@@ -237,49 +243,23 @@ func summariseTx(ctx context.Context, tx pgx.Tx, session int32) error {
 	return err
 }
 
-// changedMinutes gives the minutes that batches after done up to batch touched.
-func changedMinutes(ctx context.Context, tx pgx.Tx, session, done, batch int32) ([]timeSpan, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT batch, min_time, max_time, records FROM ingest_batches
-		WHERE session = $1 AND batch > $2 AND batch <= $3 AND records > 0`, session, done, batch)
-	if err != nil {
-		return nil, err
-	}
-	var spans []timeSpan
-	sparse := map[int32]timeSpan{}
-	var number int32
-	var first, last time.Time
-	var records int64
-	_, err = pgx.ForEachRow(rows, []any{&number, &first, &last, &records}, func() error {
-		s := timeSpan{first, last.Add(time.Microsecond)}
-		if isSparse(s, records) {
-			sparse[number] = s
-			return nil
-		}
-		if spans = append(spans, s.outward(time.Minute)); len(spans) > 10_000 {
-			spans = mergeSpans(spans, 0)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	for number, s := range sparse {
-		starts, err := touchedBuckets(ctx, tx, session, number, s, time.Minute)
-		if err != nil {
-			return nil, err
-		}
-		for _, start := range starts {
-			spans = append(spans, timeSpan{start, start.Add(time.Minute)})
-		}
-	}
-	return mergeSpans(spans, 10*time.Minute), nil
-}
-
 // summaryPartsSQL counts whole minutes. A step is the time since the record
 // before, in the same minute; those between minutes are added by the merge.
 const summaryPartsSQL = `
-INSERT INTO summary_parts
+INSERT INTO summary_parts (
+	session, minute, records, first_time, last_time,
+	first_speed, first_power, speed_max,
+	moving_sum, moving_count,
+	power_sum, power_count, power_max, voltage_sum, voltage_count, g_max,
+	quality_sum, quality_count, elevation_max,
+	anomalies,
+	optimal_first,
+	distance_m,
+	energy_j,
+	last_route_km, last_kwh,
+	last_eff,
+	steps, step_sum, step_max, duplicates,
+	no_fix)
 SELECT $1, minute, count(*), min(time), max(time),
        max(speed) FILTER (WHERE step IS NULL), max(power) FILTER (WHERE step IS NULL), max(speed),
        sum(speed) FILTER (WHERE speed > 0), count(*) FILTER (WHERE speed > 0),
@@ -331,7 +311,15 @@ WITH parts AS (
 	       greatest(max(step_max), max(step)) AS longest, sum(duplicates) AS duplicates, sum(no_fix) AS no_fix
 	FROM parts
 )
-INSERT INTO session_summaries
+INSERT INTO session_summaries (
+	session, batch, computed_at, records,
+	distance_km,
+	max_speed_kmh, avg_speed_kmh,
+	energy_wh,
+	efficiency_km_kwh,
+	duration_min,
+	avg_power_w, max_power_w, avg_voltage_v, max_g, optimal_speed_kmh, quality_score, elevation_gain_m,
+	anomalies, cadence_s, longest_gap_s, duplicates, no_fix)
 SELECT $1, $2, clock_timestamp(), records,
        CASE WHEN last_route_km > 0 THEN last_route_km ELSE metres / 1000 END,
        speed_max * 3.6, moving * 3.6,

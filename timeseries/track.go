@@ -10,6 +10,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // TrackPoint is a place on the way of a session.
@@ -48,7 +49,7 @@ func (s *Store) Track(ctx context.Context, id string, tolerance float64) (*Track
 		return nil, fmt.Errorf("read track: %w", err)
 	}
 	defer conn.Release()
-	cat, err := s.catalog.get(ctx, conn)
+	cat, err := s.Rollups.Catalog(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func (s *Store) Track(ctx context.Context, id string, tolerance float64) (*Track
 		return err
 	})
 	if err != nil {
-		s.catalog.forget()
+		s.Rollups.Outdated(err) // the next one is read from those that there are now
 		if fault.As(err) == nil {
 			err = fmt.Errorf("read track: %w", err)
 		}
@@ -85,7 +86,7 @@ func (s *Store) Track(ctx context.Context, id string, tolerance float64) (*Track
 // are left out.
 func (v *view) readPositions(ctx context.Context) ([]TrackPoint, error) {
 	level := raw
-	if v.records > trackRecords && v.catalog.tables[Levels[0].Relation] != "" {
+	if v.records > trackRecords && v.catalog.Tables[rollup.Levels[0].Relation] != "" {
 		level = 0
 	}
 	var points []TrackPoint

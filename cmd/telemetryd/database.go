@@ -13,7 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/doctor"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 	schema "github.com/ecovolt/telemetryd/sql"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // databaseFlags say where the database is.
@@ -51,7 +51,7 @@ func (f databaseFlags) beside(ctx context.Context, log *slog.Logger) (url string
 // they are.
 func prepare(ctx context.Context, url string) error { return prepareWith(ctx, url, nil) }
 
-func prepareWith(ctx context.Context, url string, policies *timeseries.Policies) error {
+func prepareWith(ctx context.Context, url string, policies *rollup.Policies) error {
 	config, err := schema.ParseURL(url)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func prepareWith(ctx context.Context, url string, policies *timeseries.Policies)
 	if err != nil {
 		return err
 	}
-	return timeseries.Migrate(ctx, url, policies)
+	return rollup.Migrate(ctx, url, policies)
 }
 
 // pool opens a migrated database for a command and gives what closes it.
@@ -96,7 +96,7 @@ func openPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	}
 	migrated := false
 	err = pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) (err error) {
-		migrated, err = timeseries.Migrated(ctx, conn.Conn(), nil)
+		migrated, err = rollup.Migrated(ctx, conn.Conn(), nil)
 		return err
 	})
 	if err == nil && migrated {
@@ -124,8 +124,8 @@ type policyFlags struct {
 	RefreshEvery     time.Duration `default:"0" placeholder:"PAUSE" help:"Let the database refresh the last day's rollups itself, for when no daemon runs; 0 leaves it to the daemon."`
 }
 
-func (f policyFlags) policies() *timeseries.Policies {
-	return &timeseries.Policies{
+func (f policyFlags) policies() *rollup.Policies {
+	return &rollup.Policies{
 		ColumnstoreAfter: f.ColumnstoreAfter, KeepRecords: f.KeepRecords, KeepRollups: f.KeepRollups, RefreshEvery: f.RefreshEvery,
 	}
 }

@@ -77,7 +77,7 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 	if _, err := store.IngestStream(t.Context(), decode.New(records("a", 3000), decode.Options{}), ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Refresh(t.Context(), timeseries.RefreshOptions{}); err != nil {
+	if _, err := store.Rollups.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 const (
@@ -128,7 +128,7 @@ func fillSeries(ctx context.Context, e *Env) error {
 		fmt.Fprintln(e.Out)
 		return nil
 	}
-	for _, level := range timeseries.Levels {
+	for _, level := range rollup.Levels {
 		var size string
 		if err := conn.QueryRow(ctx, "SELECT pg_size_pretty(hypertable_size(format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)::regclass)) FROM timescaledb_information.continuous_aggregates WHERE view_name = $1", level.Relation).Scan(&size); err != nil {
 			return err

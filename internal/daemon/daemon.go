@@ -123,7 +123,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.Hub = hub.New(timeseries.NewDeltas(d.pool), hub.Options{Tick: d.config.Tick, Log: d.log})
 	uploads := new(load.Uploads)
 	d.Store = timeseries.New(d.pool, timeseries.Options{
-		Logger: d.log, OnCommit: d.Hub.WakeSessions, OnIngest: d.metrics.observeIngest, Uploads: uploads,
+		Logger: d.log, OnCommit: d.Hub.WakeSessions, OnIngest: d.metrics.observeIngest, OnRefresh: d.metrics.observeRefresh, Uploads: uploads,
 	})
 	d.Auth = auth.New(d.pool, d.authOptions())
 	if d.config.AdminEmail != "" && d.config.AdminPassword != "" {
@@ -268,7 +268,7 @@ func (d *Daemon) begin(ctx context.Context) {
 	d.services.start(ctx, every(time.Second, d.purge))
 	d.services.start(ctx, every(10*time.Second, d.divide))
 	d.services.start(ctx, every(5*time.Second, d.measureRollups))
-	start(func(ctx context.Context) { d.Store.RunRefresher(ctx, timeseries.RefreshOptions{}) })
+	start(d.Store.Rollups.Run)
 	d.services.start(ctx, service{d.serve, d.finish})
 	// Sockets are not requests to the HTTP server any more: they end first.
 	d.services.start(ctx, service{d.functions.Run, d.functions.Shutdown})
@@ -309,7 +309,7 @@ func (d *Daemon) divide(ctx context.Context) {
 func (d *Daemon) measureRollups(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if stale, err := d.Store.RollupStaleness(ctx); err == nil { // else it stays as it was; hub_healthy tells
+	if stale, err := d.Store.Rollups.Staleness(ctx); err == nil { // else it stays as it was; hub_healthy tells
 		d.metrics.stale.Set(stale.Seconds())
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // metrics are the daemon's figures in the conventions of Prometheus: base
@@ -25,6 +26,7 @@ type metrics struct {
 	storing  prometheus.Counter
 	signIns  *prometheus.CounterVec
 	stale    prometheus.Gauge
+	passes   *prometheus.CounterVec
 	lag      prometheus.Histogram
 }
 
@@ -58,6 +60,9 @@ func newMetrics(version string) *metrics {
 	m.stale = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "telemetryd_rollup_staleness_seconds", Help: "For how long the oldest batch that the rollups lack has been stored.",
 	})
+	m.passes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "telemetryd_rollup_passes_total", Help: "Looks of the rollups' refresher for what changed, by outcome: done, left to another instance, or failed.",
+	}, []string{"outcome"})
 	m.lag = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "telemetryd_hub_lag_seconds", Help: "Time from the storing of records to their being queued for the screens that watch them.",
 		Buckets: []float64{.0025, .005, .01, .025, .05, .1, .15, .25, .5, 1, 2.5, 10},
@@ -66,7 +71,7 @@ func newMetrics(version string) *metrics {
 		Name: "telemetryd_build_info", Help: "1, with the version as a label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
-	m.registry.MustRegister(m.requests, m.records, m.batches, m.copying, m.storing, m.signIns, m.stale, m.lag, info,
+	m.registry.MustRegister(m.requests, m.records, m.batches, m.copying, m.storing, m.signIns, m.stale, m.passes, m.lag, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -85,6 +90,17 @@ func (m *metrics) observeIngest(s ingest.Stats) {
 	m.batches.WithLabelValues(s.Source).Observe(s.Took.Seconds())
 	m.copying.Add(s.Copying.Seconds())
 	m.storing.Add(s.Took.Seconds())
+}
+
+func (m *metrics) observeRefresh(result rollup.Result, err error) {
+	outcome := "done"
+	switch {
+	case err != nil:
+		outcome = "failed"
+	case result.Busy:
+		outcome = "elsewhere"
+	}
+	m.passes.WithLabelValues(outcome).Inc()
 }
 
 func (m *metrics) observeSignIn(outcome string) { m.signIns.WithLabelValues(outcome).Inc() }

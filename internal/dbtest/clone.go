@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	schema "github.com/ecovolt/telemetryd/sql"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 const (
@@ -188,7 +188,7 @@ func (s *server) fillTemplate(ctx context.Context, name string) error {
 		return err
 	}
 	// No policies: a background worker would change the data under a test.
-	return timeseries.Migrate(ctx, url, &timeseries.Policies{})
+	return rollup.Migrate(ctx, url, &rollup.Policies{})
 }
 
 func (s *server) makeTemplate(ctx context.Context, name string) error {

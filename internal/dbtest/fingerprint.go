@@ -5,53 +5,39 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
-// definesSchema lists the folders and files of the checkout whose content
-// decides what a migrated database looks like. When any of it changes, tests
-// get a new template. A pattern that matches nothing is no error.
-var definesSchema = []string{
-	"sql",
-	"timeseries/field*.go", // rollups are made from the list of fields
-	"timeseries/rollup*.go",
-}
-
-// fingerprint gives a short name for this version of the schema.
+// fingerprint gives a short name for this version of the schema: a digest of
+// the migrations and of the definitions that are rendered behind them, whichever
+// files those come from. When any of it changes, tests get a new template.
 func fingerprint() (string, error) {
 	root, err := checkout()
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.New()
-	add := func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
+	migrations, err := filepath.Glob(filepath.Join(root, "sql", "migrations", "*.sql"))
+	if err != nil {
+		return "", err
+	}
+	for _, path := range migrations {
 		content, err := os.ReadFile(path)
 		if err != nil {
-			return err
+			return "", fmt.Errorf("read the schema's definition: %w", err)
 		}
-		name, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(sum, "%s %d\n", name, len(content))
-		sum.Write(content)
-		return nil
+		fmt.Fprintf(sum, "%s %d\n%s", filepath.Base(path), len(content), content)
 	}
-	for _, pattern := range definesSchema {
-		matches, err := filepath.Glob(filepath.Join(root, pattern))
+	for _, continuous := range []bool{false, true} {
+		objects, err := rollup.Objects(continuous, nil)
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("render the schema's definition: %w", err)
 		}
-		for _, path := range matches {
-			if err := filepath.WalkDir(path, add); err != nil {
-				return "", fmt.Errorf("read the schema's definition: %w", err)
-			}
+		for _, o := range objects {
+			fmt.Fprintf(sum, "%s %d\n%s", o.Name, len(o.Definition), o.Definition)
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8]), nil

@@ -1,4 +1,4 @@
-package timeseries
+package rollup
 
 import (
 	"context"
@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// RollupStaleness gives for how long the oldest batch that the rollups lack has
+// Staleness returns for how long the oldest batch that the rollups lack has
 // been stored. It is zero when they have everything. What they lack is read from
 // the records: charts are exact meanwhile, and slower.
-func (s *Store) RollupStaleness(ctx context.Context) (time.Duration, error) {
-	conn, err := s.pool.Acquire(ctx)
+func (r *Rollups) Staleness(ctx context.Context) (time.Duration, error) {
+	conn, err := r.pool.Acquire(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("how stale rollups are: %w", err)
 	}
 	defer conn.Release()
-	cat, err := s.catalog.get(ctx, conn)
-	if err != nil || !cat.stored() {
+	cat, err := r.Catalog(ctx, conn)
+	if err != nil || !cat.Stored() {
 		return 0, err
 	}
 	var age time.Duration

@@ -1,4 +1,4 @@
-package timeseries
+package rollup
 
 import (
 	"context"
@@ -37,9 +37,9 @@ func analystViews() schema.Repeatable {
 
 // grantLevels lets analysts read the rollups themselves too.
 func grantLevels() string {
-	var relations []string
-	for _, r := range rollups() {
-		relations = append(relations, r.relation)
+	var names []string
+	for _, r := range relations() {
+		names = append(names, r.name)
 	}
 	return fmt.Sprintf(`DO $$
 BEGIN
@@ -47,7 +47,7 @@ BEGIN
         GRANT SELECT ON %s TO telemetry_analyst;
     END IF;
 END
-$$`, strings.Join(relations, ", "))
+$$`, strings.Join(names, ", "))
 }
 
 func recordsView() string {
@@ -56,8 +56,8 @@ func recordsView() string {
 CREATE VIEW analytics.records AS
 SELECT s.id AS session_id,
        t.time`)
-	for _, f := range channel.All {
-		fmt.Fprintf(&view, ",\n       t.%s", f.Name)
+	for _, c := range channel.All {
+		fmt.Fprintf(&view, ",\n       t.%s", c.Name)
 	}
 	view.WriteString(`,
        t.extra,
@@ -78,18 +78,10 @@ func recordsComments() []string {
 		comment("COLUMN analytics.records.batch", "Which upload of the run brought the record; (batch, ord) is the order of insertion", ""),
 		comment("COLUMN analytics.records.ord", "Place in the upload, from 0", ""),
 	}
-	for _, f := range channel.All {
-		comments = append(comments, comment("COLUMN analytics.records."+f.Name, f.Meaning, f.Unit))
+	for _, c := range channel.All {
+		comments = append(comments, comment("COLUMN analytics.records."+c.Name, c.Meaning, c.Unit))
 	}
 	return comments
-}
-
-// comment writes COMMENT ON, with the unit where there is one.
-func comment(object, meaning, unit string) string {
-	if unit != "" {
-		meaning += ", " + unit
-	}
-	return fmt.Sprintf("COMMENT ON %s IS '%s'", object, strings.ReplaceAll(meaning, "'", "''"))
 }
 
 // seriesView makes the view of one level, such as series_10s over telemetry_10s.
@@ -107,17 +99,17 @@ SELECT s.id AS session_id,
 		comment("COLUMN "+name+".bucket", "Start of the bucket, UTC", ""),
 		comment("COLUMN "+name+".records", "Records in the bucket, count", ""),
 	}
-	for _, f := range channel.All {
-		if !f.Charted {
+	for _, c := range channel.All {
+		if !c.Charted {
 			continue
 		}
-		fmt.Fprintf(&view, ",\n       r.%[1]s_min,\n       r.%[1]s_sum / nullif(r.%[1]s_count, 0) AS %[1]s_avg,\n       r.%[1]s_max,\n       r.%[1]s_count", f.Name)
-		column := "COLUMN " + name + "." + f.Name
+		fmt.Fprintf(&view, ",\n       r.%[1]s_min,\n       r.%[1]s_sum / nullif(r.%[1]s_count, 0) AS %[1]s_avg,\n       r.%[1]s_max,\n       r.%[1]s_count", c.Name)
+		column := "COLUMN " + name + "." + c.Name
 		comments = append(comments,
-			comment(column+"_min", f.Meaning+": lowest in the bucket", f.Unit),
-			comment(column+"_avg", f.Meaning+": mean over the bucket", f.Unit),
-			comment(column+"_max", f.Meaning+": highest in the bucket", f.Unit),
-			comment(column+"_count", f.Meaning+": records that had it", "count"))
+			comment(column+"_min", c.Meaning+": lowest in the bucket", c.Unit),
+			comment(column+"_avg", c.Meaning+": mean over the bucket", c.Unit),
+			comment(column+"_max", c.Meaning+": highest in the bucket", c.Unit),
+			comment(column+"_count", c.Meaning+": records that had it", "count"))
 	}
 	fmt.Fprintf(&view, `
 FROM %s r

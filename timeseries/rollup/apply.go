@@ -1,57 +1,36 @@
-package timeseries
+package rollup
 
 import (
 	"context"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
-// Policies are what the community edition does by itself in the background.
-// They have no effect on the Apache edition.
-type Policies struct {
-	// ColumnstoreAfter moves chunks of records to the columnstore when they are
-	// that old. Zero leaves them in the row store.
-	ColumnstoreAfter time.Duration
-	// KeepRecords drops records, and KeepRollups the rollups, when they are that
-	// old. Zero keeps them for ever.
-	KeepRecords time.Duration
-	KeepRollups time.Duration
-	// RefreshEvery adds TimescaleDB's own refresh of the last day's rollups, for
-	// databases that are written to while no daemon runs. Zero leaves refreshing
-	// to the daemon.
-	RefreshEvery time.Duration
-}
-
-// DefaultPolicies moves records to the columnstore after two days: by then a
-// race is over, and late batches rarely touch it.
-var DefaultPolicies = Policies{ColumnstoreAfter: 48 * time.Hour}
-
 // Migrate brings a database to the newest schema: the numbered migrations,
-// then the rollups and what builds on them, then the policies; nil leaves those
-// as they are. Several instances may call it at once.
+// then what Apply makes. Several instances may call it at once.
 func Migrate(ctx context.Context, databaseURL string, policies *Policies) error {
 	if err := schema.Migrate(ctx, databaseURL); err != nil {
 		return err
 	}
-	return ApplyRollups(ctx, databaseURL, policies)
+	return Apply(ctx, databaseURL, policies)
 }
 
-// ApplyRollups makes the rollups and policies of a migrated database anew if
-// the edition of TimescaleDB, the list of fields or the policies changed. No
-// data is lost: new rollups read the records until they are refreshed, and
-// what a retention policy left only in the old rollups is carried over.
-func ApplyRollups(ctx context.Context, databaseURL string, policies *Policies) error {
+// Apply makes the rollups, the views that build on them and the policies of a
+// migrated database anew if the edition of TimescaleDB, the list of channels or
+// the policies changed; nil leaves the policies as they are. No data is lost:
+// new rollups read the records until they are refreshed, and what a retention
+// policy left only in the old rollups is carried over.
+func Apply(ctx context.Context, databaseURL string, policies *Policies) error {
 	continuous, err := editionOf(ctx, databaseURL)
 	if err != nil {
 		return fmt.Errorf("apply rollups: %w", err)
 	}
-	groups, err := repeatables(continuous, policies)
+	groups, err := Objects(continuous, policies)
 	if err != nil {
 		return err
 	}
@@ -68,21 +47,22 @@ func Migrated(ctx context.Context, conn *pgx.Conn, policies *Policies) (bool, er
 	if err != nil {
 		return false, err
 	}
-	groups, err := repeatables(continuous, policies)
+	groups, err := Objects(continuous, policies)
 	if err != nil {
 		return false, err
 	}
 	return schema.RepeatablesCurrent(ctx, conn, groups)
 }
 
-// repeatables are the groups of objects that are made anew when they change.
-func repeatables(continuous bool, policies *Policies) ([]schema.Repeatable, error) {
-	ddl := rollupDDL(continuous)
+// Objects returns the groups of objects that Apply makes, for the community
+// edition's continuous aggregates or for the Apache edition.
+func Objects(continuous bool, policies *Policies) ([]schema.Repeatable, error) {
+	statements := ddl(continuous)
 	groups := []schema.Repeatable{{
 		Name:       "rollups",
-		Definition: strings.Join(ddl, ";\n"),
+		Definition: strings.Join(statements, ";\n"),
 		Make: func(ctx context.Context, tx pgx.Tx) error {
-			return makeRollups(ctx, tx, continuous, ddl)
+			return makeRollups(ctx, tx, continuous, statements)
 		},
 	}, analystViews()}
 	files, err := schema.RepeatableFiles()
@@ -129,20 +109,20 @@ func hasContinuousAggregates(ctx context.Context, q querier) (bool, error) {
 }
 
 // makeRollups replaces the levels, whichever kind they were.
-func makeRollups(ctx context.Context, tx pgx.Tx, continuous bool, ddl []string) error {
+func makeRollups(ctx context.Context, tx pgx.Tx, continuous bool, statements []string) error {
 	kept, err := keepOrphans(ctx, tx)
 	if err != nil {
 		return fmt.Errorf("keep rollups whose records are gone: %w", err)
 	}
-	for _, r := range slices.Backward(rollups()) {
-		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+r.plainTable()); err != nil {
+	for _, r := range slices.Backward(relations()) {
+		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+plainTable(r.name)); err != nil {
 			return err
 		}
-		if err := dropRollup(ctx, tx, r.relation); err != nil {
+		if err := dropRollup(ctx, tx, r.name); err != nil {
 			return err
 		}
 	}
-	for _, statement := range ddl {
+	for _, statement := range statements {
 		if _, err := tx.Exec(ctx, statement); err != nil {
 			return err
 		}
@@ -198,15 +178,15 @@ type orphans struct {
 // policy that is nothing.
 func keepOrphans(ctx context.Context, tx pgx.Tx) (map[string]orphans, error) {
 	kept := map[string]orphans{}
-	for _, r := range rollups() {
-		table, columns, err := materialization(ctx, tx, r.relation)
+	for _, r := range relations() {
+		table, columns, err := materialization(ctx, tx, r.name)
 		if err != nil {
 			return nil, err
 		}
 		if table == "" {
 			continue
 		}
-		keep := "kept_" + r.relation
+		keep := "kept_" + r.name
 		tag, err := tx.Exec(ctx, fmt.Sprintf(`
 			CREATE TEMP TABLE %s ON COMMIT DROP AS
 			SELECT * FROM %s m
@@ -219,7 +199,7 @@ func keepOrphans(ctx context.Context, tx pgx.Tx) (map[string]orphans, error) {
 			return nil, err
 		}
 		if tag.RowsAffected() > 0 {
-			kept[r.relation] = orphans{keep, columns}
+			kept[r.name] = orphans{keep, columns}
 		}
 	}
 	return kept, nil
@@ -249,59 +229,4 @@ func restoreOrphans(ctx context.Context, tx pgx.Tx, kept map[string]orphans) err
 		}
 	}
 	return nil
-}
-
-// makePolicies sets up the columnstore and the background policies.
-func makePolicies(ctx context.Context, tx pgx.Tx, p Policies) error {
-	var enabled bool
-	err := tx.QueryRow(ctx, `
-		SELECT compression_enabled FROM timescaledb_information.hypertables
-		WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema()`).Scan(&enabled)
-	if err != nil {
-		return err
-	}
-	var statements []string
-	if !enabled {
-		statements = append(statements, `ALTER TABLE telemetry SET (
-			timescaledb.compress, timescaledb.compress_segmentby = 'session', timescaledb.compress_orderby = 'time, batch, ord')`)
-	}
-	statements = append(statements,
-		"SELECT remove_compression_policy('telemetry', if_exists => true)",
-		"SELECT remove_retention_policy('telemetry', if_exists => true)")
-	if p.ColumnstoreAfter > 0 {
-		statements = append(statements, fmt.Sprintf("SELECT add_compression_policy('telemetry', compress_after => %s)", interval(p.ColumnstoreAfter)))
-	}
-	if p.KeepRecords > 0 {
-		statements = append(statements, fmt.Sprintf("SELECT add_retention_policy('telemetry', drop_after => %s)", interval(p.KeepRecords)))
-	}
-	for _, r := range rollups() {
-		statements = append(statements,
-			fmt.Sprintf("SELECT remove_continuous_aggregate_policy('%s', if_exists => true)", r.relation),
-			fmt.Sprintf("SELECT remove_retention_policy('%s', if_exists => true)", r.relation))
-		if p.RefreshEvery > 0 {
-			// The window must not reach back to where retention dropped records:
-			// a refresh there would erase the rollups as well.
-			start := 24 * time.Hour
-			if p.KeepRecords > 0 {
-				start = min(start, p.KeepRecords/2)
-			}
-			start = max(start, 4*r.width)
-			statements = append(statements, fmt.Sprintf(
-				"SELECT add_continuous_aggregate_policy('%s', start_offset => %s, end_offset => %s, schedule_interval => %s)",
-				r.relation, interval(start), interval(r.width), interval(p.RefreshEvery)))
-		}
-		if p.KeepRollups > 0 {
-			statements = append(statements, fmt.Sprintf("SELECT add_retention_policy('%s', drop_after => %s)", r.relation, interval(p.KeepRollups)))
-		}
-	}
-	for _, statement := range statements {
-		if _, err := tx.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("%s: %w", statement, err)
-		}
-	}
-	return nil
-}
-
-func interval(d time.Duration) string {
-	return fmt.Sprintf("INTERVAL '%d microseconds'", d.Microseconds())
 }

@@ -1,0 +1,317 @@
+package rollup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// passRecords is about how many new records one pass takes on, so that what it
+// did is recorded now and then when there is much to do.
+const passRecords = 3_000_000
+
+// bulkRecords is from how many new records a refresh is a large one.
+const bulkRecords = 200_000
+
+// pass is one pass of the refresher.
+type pass struct {
+	conn    *pgxpool.Conn
+	catalog *Catalog
+	result  *Result
+}
+
+// pending is a session whose records are ahead of the rollups.
+type pending struct {
+	Session int32
+	Batch   int32 // watermark of the records
+	Done    int32 // watermark of the rollups
+	Records int64 // that are ahead, about
+}
+
+func (p *pass) run(ctx context.Context) error {
+	// Batch numbers of a session become visible in order, so that a watermark
+	// by session skips nothing, in whatever order sessions commit.
+	rows, err := p.conn.Query(ctx, `
+		SELECT s.session, s.batch, coalesce(p.batch, 0), s.records * (s.batch - coalesce(p.batch, 0)) / s.batch
+		FROM sessions s LEFT JOIN rollup_progress p USING (session)
+		WHERE s.batch > coalesce(p.batch, 0)
+		ORDER BY 4, s.session DESC`)
+	if err != nil {
+		return err
+	}
+	sessions, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pending])
+	if err != nil {
+		return err
+	}
+	// The small ones first: a race that is on must not wait for an import.
+	total := int64(0)
+	for i, s := range sessions {
+		if total += s.Records; total > passRecords && i > 0 {
+			sessions, p.result.More = sessions[:i], true
+			break
+		}
+	}
+	var changed []Change
+	for _, s := range sessions {
+		changed = append(changed, Change{s.Session, s.Done, s.Batch})
+	}
+	spans, records, err := Changed(ctx, p.conn, changed, 10*time.Minute)
+	if err != nil {
+		return err
+	}
+	dirty, dirtySpans, err := p.dirty(ctx)
+	if err != nil {
+		return err
+	}
+	spans = append(spans, dirtySpans...)
+	if spans, err = p.keepHistory(ctx, spans, dirty); err != nil {
+		return err
+	}
+	if len(spans) == 0 && len(sessions) == 0 {
+		return nil
+	}
+	if records >= bulkRecords {
+		if err := p.compress(ctx, spans); err != nil {
+			return err
+		}
+	}
+	if err := p.refresh(ctx, spans); err != nil {
+		return err
+	}
+	return p.advance(ctx, sessions, dirty)
+}
+
+// dirty returns the ranges that changed other than by batches.
+func (p *pass) dirty(ctx context.Context) (ids []int64, spans []Span, err error) {
+	rows, err := p.conn.Query(ctx, "SELECT id, from_time, to_time FROM rollup_dirty")
+	if err != nil {
+		return nil, nil, err
+	}
+	var id int64
+	var from, to time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &from, &to}, func() error {
+		ids = append(ids, id)
+		spans = append(spans, Span{from, to.Add(time.Microsecond)})
+		return nil
+	})
+	return ids, spans, err
+}
+
+// refreshSettings make aggregation hash, which it does on whole vectors of the
+// columnstore; TimescaleDB costs its sorted plans too low, and rows of rollups
+// are too wide to sort.
+var refreshSettings = [][2]string{
+	{"statement_timeout", "0"},
+	{"jit", "off"},
+	{"enable_sort", "off"},
+	{"max_parallel_workers_per_gather", "0"},
+	{"timescaledb.enable_decompression_sorted_merge", "off"},
+	{"work_mem", "64MB"},
+}
+
+func resetSettings() string {
+	var b strings.Builder
+	for _, setting := range refreshSettings {
+		b.WriteString("RESET " + setting[0] + ";")
+	}
+	return b.String()
+}
+
+// keepHistory leaves out what lies before the oldest records: where a retention
+// policy dropped them, a refresh would empty the rollups as well. Of sessions
+// that were deleted, the rollups' rows are removed there.
+func (p *pass) keepHistory(ctx context.Context, spans []Span, dirty []int64) ([]Span, error) {
+	if len(spans) == 0 {
+		return spans, nil
+	}
+	oldest, err := OldestRecord(ctx, p.conn)
+	if err != nil || oldest.IsZero() {
+		return spans, err
+	}
+	kept := spans[:0]
+	lost := false
+	for _, s := range spans {
+		lost = lost || s.From.Before(oldest)
+		if s = s.Clip(Span{oldest, s.To}); !s.Empty() {
+			kept = append(kept, s)
+		}
+	}
+	if lost && len(dirty) > 0 {
+		for _, table := range p.catalog.Tables {
+			_, err := p.conn.Exec(ctx, fmt.Sprintf(`
+				DELETE FROM %s m USING rollup_dirty d
+				WHERE d.id = ANY($1) AND m.session = d.session AND m.bucket < $2
+				  AND NOT EXISTS (SELECT FROM sessions s WHERE s.session = d.session)`, table), dirty, oldest)
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return kept, nil
+}
+
+// OldestRecord returns where the records begin that are still there; zero when
+// there are none. It is the start of a chunk, a day.
+func OldestRecord(ctx context.Context, q querier) (time.Time, error) {
+	var oldest *time.Time
+	err := q.QueryRow(ctx, `
+		SELECT min(range_start) FROM timescaledb_information.chunks
+		WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema()`).Scan(&oldest)
+	if err != nil || oldest == nil {
+		return time.Time{}, err
+	}
+	return oldest.UTC(), nil
+}
+
+// maxWindows bounds how many windows of one level are refreshed one by one.
+// Beyond it, neighbours are joined: TimescaleDB itself leaves out the buckets
+// in between that did not change, at a small cost for each call.
+const maxWindows = 24
+
+// refresh aggregates the ranges anew, finest level first, since each level
+// reads the one below.
+func (p *pass) refresh(ctx context.Context, spans []Span) error {
+	defer p.conn.Exec(ctx, resetSettings())
+	for _, setting := range refreshSettings {
+		if _, err := p.conn.Exec(ctx, fmt.Sprintf("SET %s = '%s'", setting[0], setting[1])); err != nil {
+			return err
+		}
+	}
+	list := relations()
+	if !p.catalog.aggregates {
+		list = plainRelations()
+	}
+	for _, rel := range list {
+		windows := make([]Span, len(spans))
+		for i, s := range spans {
+			windows[i] = s.Outward(rel.width)
+		}
+		windows = Merge(windows, 0)
+		for gap := 10 * rel.width; p.catalog.aggregates && len(windows) > maxWindows; gap *= 4 {
+			windows = Merge(windows, gap)
+		}
+		for _, w := range windows {
+			p.result.Windows++
+			if !p.catalog.aggregates {
+				if err := p.refreshTable(ctx, rel, w); err != nil {
+					return fmt.Errorf("%s from %v to %v: %w", rel.name, w.From, w.To, err)
+				}
+				continue
+			}
+			// It cannot run in a transaction block, nor with parameters in all versions.
+			_, err := p.conn.Exec(ctx, fmt.Sprintf("CALL refresh_continuous_aggregate('%s', %s, %s%s)",
+				rel.name, timeLiteral(w.From), timeLiteral(w.To), p.catalog.refreshOptions))
+			if err != nil {
+				return fmt.Errorf("%s from %v to %v: %w", rel.name, w.From, w.To, err)
+			}
+		}
+	}
+	return nil
+}
+
+// refreshTable aggregates a window of whole buckets anew where there are no
+// continuous aggregates.
+func (p *pass) refreshTable(ctx context.Context, rel relation, window Span) error {
+	finer := rel.finer
+	if finer != "" {
+		finer = plainTable(finer)
+	}
+	return pgx.BeginFunc(ctx, p.conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+plainTable(rel.name)+" WHERE bucket >= $1 AND bucket < $2", window.From, window.To); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO "+plainTable(rel.name)+"\n"+rel.query(finer, "WHERE %s >= $1 AND %s < $2\n"), window.From, window.To)
+		return err
+	})
+}
+
+func timeLiteral(t time.Time) string {
+	return "'" + t.UTC().Format("2006-01-02 15:04:05.000000") + "+00'::timestamptz"
+}
+
+// compress moves the chunks of a large import to the columnstore, if their day
+// is over.
+func (p *pass) compress(ctx context.Context, spans []Span) error {
+	rows, err := p.conn.Query(ctx, `
+		SELECT format('%I.%I', chunk_schema, chunk_name), range_start, range_end
+		FROM timescaledb_information.chunks
+		WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema()
+		  AND range_end < now() - INTERVAL '1 hour'
+		  AND EXISTS (SELECT FROM timescaledb_information.hypertables h
+		              WHERE h.hypertable_name = 'telemetry' AND h.hypertable_schema = current_schema() AND h.compression_enabled)
+		ORDER BY range_start`)
+	if err != nil {
+		return err
+	}
+	type chunk struct {
+		Name     string
+		From, To time.Time
+	}
+	chunks, err := pgx.CollectRows(rows, pgx.RowToStructByPos[chunk])
+	if err != nil {
+		return err
+	}
+	for _, c := range chunks {
+		changed := false
+		for _, s := range spans {
+			changed = changed || !s.Clip(Span{c.From, c.To}).Empty()
+		}
+		if !changed {
+			continue
+		}
+		if _, err := p.conn.Exec(ctx, "SELECT compress_chunk('"+c.Name+"', if_not_compressed => true)"); err != nil {
+			// The refresh works without, only slower.
+			if ctx.Err() != nil {
+				return err
+			}
+			continue
+		}
+		p.result.Compressed++
+	}
+	return nil
+}
+
+var errRebuilt = errors.New("the rollups were made anew meanwhile")
+
+// advance records that the rollups now hold the sessions up to their batches.
+func (p *pass) advance(ctx context.Context, sessions []pending, dirty []int64) error {
+	return pgx.BeginFunc(ctx, p.conn, func(tx pgx.Tx) error {
+		now, err := definitionVersion(ctx, tx, "FOR SHARE")
+		if err != nil {
+			return err
+		}
+		if now != p.catalog.version {
+			return errRebuilt // the new ones hold nothing yet
+		}
+		var ids, batches []int32
+		for _, s := range sessions {
+			ids, batches = append(ids, s.Session), append(batches, s.Batch)
+		}
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO rollup_progress (session, batch)
+			SELECT p.session, p.batch
+			FROM unnest($1::int[], $2::int[]) p (session, batch)
+			JOIN sessions USING (session)
+			ON CONFLICT (session) DO UPDATE
+			SET batch = greatest(rollup_progress.batch, excluded.batch), refreshed_at = clock_timestamp()`, ids, batches)
+		if err != nil {
+			return err
+		}
+		p.result.Sessions = int(tag.RowsAffected())
+		_, err = tx.Exec(ctx, "DELETE FROM rollup_dirty WHERE id = ANY($1)", dirty)
+		return err
+	})
+}
+
+func definitionVersion(ctx context.Context, q querier, lock string) (version string, err error) {
+	err = q.QueryRow(ctx, "SELECT version || ' ' || applied_at FROM repeatable_objects WHERE name = 'rollups' "+lock).Scan(&version)
+	if err != nil {
+		return "", fmt.Errorf("read the version of the rollups: %w", err)
+	}
+	return version, nil
+}

@@ -1,0 +1,173 @@
+package rollup
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/load"
+	"github.com/ecovolt/telemetryd/internal/retry"
+)
+
+// Options tune Rollups. The zero value is fit for use.
+type Options struct {
+	// Logger takes what operators should know. Nil discards it.
+	Logger *slog.Logger
+	// Uploads are those that Run yields to. Nil: there are none.
+	Uploads *load.Uploads
+	// Also is further work of whoever refreshes, at the end of each pass. Nil is none.
+	Also func(context.Context, *pgx.Conn) error
+	// OnPass is told how each pass of Run ended. Nil is no call.
+	OnPass func(Result, error)
+}
+
+// Rollups are those of one database: what is known of them, and what keeps
+// them up to date. They are safe for concurrent use.
+type Rollups struct {
+	pool    *pgxpool.Pool
+	opt     Options
+	catalog atomic.Pointer[Catalog]
+}
+
+// New returns the Rollups of a migrated database.
+func New(pool *pgxpool.Pool, opt Options) *Rollups {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opt.Uploads == nil {
+		opt.Uploads = new(load.Uploads)
+	}
+	if opt.Also == nil {
+		opt.Also = func(context.Context, *pgx.Conn) error { return nil }
+	}
+	if opt.OnPass == nil {
+		opt.OnPass = func(Result, error) {}
+	}
+	return &Rollups{pool: pool, opt: opt}
+}
+
+// Result says what one pass of the refresher did.
+type Result struct {
+	Busy       bool // another instance is at it; nothing was done
+	Sessions   int  // sessions brought up to date
+	Windows    int  // windows refreshed, over all levels
+	Compressed int  // chunks moved to the columnstore
+	More       bool // the most was done that one pass takes; the next has work
+	Took       time.Duration
+}
+
+// pause is how long Run waits between two looks for changes.
+const pause = time.Second
+
+// Run keeps the rollups up to date until ctx ends. Any number of instances may
+// run it; one at a time works.
+func (r *Rollups) Run(ctx context.Context) {
+	backoff := retry.Backoff(pause, 30*time.Second)
+	for {
+		wait := pause
+		result, err := r.Refresh(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			wait = backoff.NextBackOff()
+			r.opt.Logger.Error("refreshing rollups failed", slog.Any("error", err), slog.Duration("retry_in", wait))
+		default:
+			backoff.Reset()
+			if result.More {
+				wait = 0
+			}
+			if result.Took > 5*time.Second || result.Compressed > 0 {
+				r.opt.Logger.Info("rollups refreshed", slog.Int("sessions", result.Sessions), slog.Int("windows", result.Windows),
+					slog.Int("compressed_chunks", result.Compressed), slog.Duration("took", result.Took))
+			}
+		}
+		r.opt.OnPass(result, err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if err == nil && !result.More {
+			r.opt.Uploads.Yield(ctx, mostPatience-wait-2*result.Took)
+		}
+	}
+}
+
+// mostPatience bounds how long a commit may wait for its refresh to be done,
+// with what that takes itself. The rollups promise 5 s. Until then uploads go
+// first: a burst is stored sooner when no refresh competes with it, and charts
+// read from the records meanwhile what the rollups lack.
+const mostPatience = 2500 * time.Millisecond
+
+// refreshLock is the advisory lock of the instance that refreshes.
+const refreshLock = 0x74656c656d5f7266
+
+// Refresh brings the rollups up to what is committed now, and no more than the
+// ranges that changed. It may be stopped at any moment: what was not finished
+// is found again, since progress is recorded after the refresh.
+func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
+	start := time.Now()
+	defer func() { result.Took = time.Since(start) }()
+	conn, err := r.pool.Acquire(ctx)
+	if err != nil {
+		return result, fmt.Errorf("refresh rollups: %w", err)
+	}
+	defer conn.Release()
+	var mine bool
+	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(refreshLock)).Scan(&mine); err != nil {
+		return result, fmt.Errorf("refresh rollups: %w", err)
+	}
+	if !mine {
+		result.Busy = true
+		return result, nil
+	}
+	defer func() {
+		// A connection that cannot give the lock back must not return to the pool.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_, unlockErr := conn.Exec(ctx, resetSettings()+fmt.Sprintf("SELECT pg_advisory_unlock(%d)", int64(refreshLock)))
+		if unlockErr != nil {
+			conn.Conn().Close(ctx)
+		}
+	}()
+	if err := r.pass(ctx, conn, &result); err != nil {
+		r.catalog.Store(nil)
+		return result, fmt.Errorf("refresh rollups: %w", err)
+	}
+	return result, r.opt.Also(ctx, conn.Conn())
+}
+
+// pass is Refresh on a connection, while no other instance refreshes.
+func (r *Rollups) pass(ctx context.Context, conn *pgxpool.Conn, result *Result) error {
+	catalog, err := r.Catalog(ctx, conn)
+	if err != nil {
+		return err
+	}
+	version, err := definitionVersion(ctx, conn, "")
+	if err != nil {
+		return err
+	}
+	if version != catalog.version { // another instance made them anew
+		r.catalog.Store(nil)
+		if catalog, err = r.Catalog(ctx, conn); err != nil {
+			return err
+		}
+	}
+	if !catalog.Stored() {
+		return nil
+	}
+	p := pass{conn: conn, catalog: catalog, result: result}
+	return p.run(ctx)
+}
+
+// querier is a pool, a connection or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
