@@ -22,10 +22,11 @@ db: ## get a PostgreSQL with TimescaleDB for this checkout, once
 
 .PHONY: build
 build: ## build bin/telemetryd
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/telemetryd ./cmd/telemetryd
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/telemetryd
 
 .PHONY: run
-run: db build ## start telemetryd on its own database, kept in data/, with a demo
+run: ## start telemetryd on its own database, kept in data/, with a demo
+	@$(MAKE) --no-print-directory --jobs=2 db build # fetching one leaves the processor to the other
 	@scripts/db.sh exec bin/telemetryd serve --demo $(ARGS)
 
 .PHONY: vendor
@@ -38,7 +39,8 @@ test: db ## check the code and run every test
 
 .PHONY: bench
 bench: db build ## measure ingest and reads against plain \copy
-	@scripts/db.sh exec bin/telemetryd bench $(ARGS)
+	@CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/telemetryd-bench
+	@scripts/db.sh exec bin/telemetryd-bench $(ARGS)
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck

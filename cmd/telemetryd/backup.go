@@ -9,34 +9,34 @@ import (
 	"path/filepath"
 
 	"github.com/ecovolt/telemetryd/internal/backup"
-	"github.com/ecovolt/telemetryd/internal/pgserver"
+	"github.com/ecovolt/telemetryd/internal/database"
 )
 
 type backupCmd struct {
-	databaseFlags
+	database.Flags
 	File string `arg:"" default:"-" help:"File to write, in pg_dump's custom format; '-' is standard output."`
 }
 
 // Run writes a dump. The file appears under its name only when it is whole.
 func (b backupCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
-	url, server, err := b.beside(ctx, log)
+	db, err := b.Find(ctx, log)
 	if err != nil {
 		return err
 	}
-	defer stopServer(ctx, server)
-	programs, err := b.programs(ctx, server)
+	defer db.Close(ctx)
+	programs, err := b.Programs(ctx, db)
 	if err != nil {
 		return err
 	}
 	if b.File == "-" {
-		return backup.Dump(ctx, programs, url, os.Stdout)
+		return backup.Dump(ctx, programs, db.URL, os.Stdout)
 	}
 	partial, err := os.CreateTemp(filepath.Dir(b.File), filepath.Base(b.File)+".partial-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(partial.Name())
-	if err := backup.Dump(ctx, programs, url, partial); err != nil {
+	if err := backup.Dump(ctx, programs, db.URL, partial); err != nil {
 		return err
 	}
 	if err := partial.Sync(); err != nil {
@@ -53,7 +53,7 @@ func (b backupCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 }
 
 type restoreCmd struct {
-	databaseFlags
+	database.Flags
 	File string `arg:"" default:"-" help:"File that backup wrote; '-' is standard input."`
 }
 
@@ -68,36 +68,21 @@ func (r restoreCmd) Run(ctx context.Context, log *slog.Logger) error {
 		defer file.Close()
 		in = file
 	}
-	url, server, err := r.open(ctx, log)
+	db, err := r.Own(ctx, log)
 	if err != nil {
 		return err
 	}
-	defer stopServer(ctx, server)
-	programs, err := r.programs(ctx, server)
+	defer db.Close(ctx)
+	programs, err := r.Programs(ctx, db)
 	if err != nil {
 		return err
 	}
-	if err := backup.Restore(ctx, programs, url, in); err != nil {
+	if err := backup.Restore(ctx, programs, db.URL, in); err != nil {
 		return err
 	}
-	if err := prepare(ctx, url); err != nil {
+	if err := database.Prepare(ctx, db.URL, nil); err != nil {
 		return err
 	}
 	fmt.Fprintln(os.Stderr, "The database is restored.")
 	return nil
-}
-
-// programs finds PostgreSQL's programs: those of the server that we run, or
-// those of --pg-bindir or of this machine.
-func (f databaseFlags) programs(ctx context.Context, server *pgserver.Server) (pgserver.Programs, error) {
-	if server != nil {
-		return server.Programs(), nil
-	}
-	return pgserver.Find(ctx, f.PGBindir, 0)
-}
-
-func stopServer(ctx context.Context, server *pgserver.Server) {
-	if server != nil {
-		_ = server.Stop(context.WithoutCancel(ctx))
-	}
 }

@@ -11,13 +11,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/doctor"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 type doctorCmd struct {
-	databaseFlags
+	database.Flags
 	ReadDatabaseURL string `placeholder:"URL" help:"A streaming replica to look at, too."`
 	JSON            bool   `name:"json" help:"Print the findings as JSON."`
 }
@@ -27,21 +28,19 @@ type doctorCmd struct {
 // as long as it looks at it.
 func (d doctorCmd) Run(ctx context.Context, log *slog.Logger) error {
 	findings := append([]doctor.Finding{{Subject: "telemetryd", Found: version}}, d.machine(ctx)...)
-	url, server, err := d.beside(ctx, log)
-	if server != nil {
-		defer server.Stop(context.WithoutCancel(ctx))
-	}
+	db, err := d.Find(ctx, log)
 	if err == nil {
+		defer db.Close(ctx)
 		var found []doctor.Finding
-		found, err = database(ctx, url)
+		found, err = inspect(ctx, db.URL)
 		findings = append(findings, found...)
 		if err == nil && d.ReadDatabaseURL != "" {
-			findings = append(findings, replica(ctx, url, d.ReadDatabaseURL)...)
+			findings = append(findings, replica(ctx, db.URL, d.ReadDatabaseURL)...)
 		}
 	}
 	if err != nil {
 		advice := "Check that the server runs and that the URL, the user and the password are right"
-		if d.DatabaseURL == "" {
+		if d.DatabaseURL == "" && pgserver.Exists(d.DataDir) {
 			advice = "In a checkout, run `make db`; elsewhere set TELEMETRYD_DATABASE_URL or TELEMETRYD_PG_BINDIR"
 		}
 		findings = append(findings, doctor.Finding{Level: doctor.Problem, Subject: "Database", Found: err.Error(), Advice: advice})
@@ -72,7 +71,7 @@ func (d doctorCmd) machine(ctx context.Context) []doctor.Finding {
 	return findings
 }
 
-func database(ctx context.Context, url string) ([]doctor.Finding, error) {
+func inspect(ctx context.Context, url string) ([]doctor.Finding, error) {
 	conn, err := connect(ctx, url)
 	if err != nil {
 		return nil, err

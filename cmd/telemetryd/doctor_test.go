@@ -6,13 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/doctor"
 )
 
 func TestDoctorPassesAGoodDatabase(t *testing.T) {
 	t.Parallel()
-	d := doctorCmd{databaseFlags: databaseFlags{DatabaseURL: dbtest.URL(t)}}
+	d := doctorCmd{Flags: database.Flags{DatabaseURL: dbtest.URL(t)}}
 	if err := d.Run(t.Context(), slog.New(slog.DiscardHandler)); err != nil {
 		t.Error(err)
 	}
@@ -20,7 +21,7 @@ func TestDoctorPassesAGoodDatabase(t *testing.T) {
 
 func TestDoctorFailsWithoutADatabase(t *testing.T) {
 	t.Parallel()
-	d := doctorCmd{databaseFlags: databaseFlags{DatabaseURL: "postgres://nobody@127.0.0.1:1/nothing"}}
+	d := doctorCmd{Flags: database.Flags{DatabaseURL: "postgres://nobody@127.0.0.1:1/nothing"}}
 	if err := d.Run(t.Context(), slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a database that is not there was found good")
 	}

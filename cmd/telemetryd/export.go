@@ -13,12 +13,13 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 type exportCmd struct {
-	databaseFlags
+	database.Flags
 	Session string   `arg:"" help:"Id of the session."`
 	Output  string   `short:"o" default:"-" placeholder:"FILE" help:"File to write; '-' is standard output. A name ending in .gz or .zst is compressed."`
 	Format  string   `enum:",csv,ndjson,json" default:"" placeholder:"FORMAT" help:"csv, ndjson or json. Default: by the file's name, else csv."`
@@ -35,7 +36,11 @@ func (e exportCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	if query.To, err = timeFlag("--to", e.To); err != nil {
 		return err
 	}
-	pool, done, err := e.pool(ctx, log)
+	db, err := e.Find(ctx, log)
+	if err != nil {
+		return err
+	}
+	pool, done, err := db.Pool(ctx)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
@@ -17,7 +18,7 @@ import (
 )
 
 type importCmd struct {
-	databaseFlags
+	database.Flags
 	Files        []string `arg:"" help:"CSV, NDJSON or JSON files, also .gz or .zst; '-' is standard input."`
 	Format       string   `enum:",csv,ndjson,json" default:"" placeholder:"FORMAT" help:"csv, ndjson or json. Default: by the content."`
 	SessionID    string   `placeholder:"ID" help:"Store all records in this session. Default: the file's session_id, or an id made from its name and content."`
@@ -49,7 +50,11 @@ func (f tableFlags) options() foreign.Options {
 func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
 	var store *timeseries.Store
 	if !i.DryRun {
-		pool, done, err := i.pool(ctx, log)
+		db, err := i.Make(ctx, log)
+		if err != nil {
+			return err
+		}
+		pool, done, err := db.Pool(ctx)
 		if err != nil {
 			return err
 		}

@@ -15,11 +15,12 @@ import (
 	"github.com/ecovolt/telemetryd/dashboard"
 	"github.com/ecovolt/telemetryd/internal/convexdump"
 	"github.com/ecovolt/telemetryd/internal/convexmove"
+	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
 type importConvexCmd struct {
-	databaseFlags
+	database.Flags
 	Snapshot string `arg:"" type:"existingfile" help:"ZIP that 'npx convex export --include-file-storage --path SNAPSHOT.zip' wrote."`
 	DryRun   bool   `help:"Read and check everything, store nothing."`
 	TempDir  string `type:"existingdir" placeholder:"DIR" help:"Where the telemetry table is copied to meanwhile, about its size in the snapshot, inflated. Default: the system's."`
@@ -41,7 +42,11 @@ func (i importConvexCmd) Run(ctx context.Context, log *slog.Logger) error {
 	defer dump.Close()
 	var services convexmove.Services
 	if !i.DryRun {
-		pool, done, err := i.pool(ctx, log)
+		db, err := i.Make(ctx, log)
+		if err != nil {
+			return err
+		}
+		pool, done, err := db.Pool(ctx)
 		if err != nil {
 			return err
 		}

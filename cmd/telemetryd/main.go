@@ -10,14 +10,22 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
 )
 
-// version is set when the program is built.
-var version = "unknown"
+// version is set by release builds (-ldflags "-X main.version=..."). Others go by
+// what the Go tool noted of the module and the revision.
+var version string
+
+func init() {
+	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
+		version = info.Main.Version
+	}
+}
 
 type cli struct {
 	Log globalLog `embed:"" prefix:"log-"`
@@ -32,7 +40,6 @@ type cli struct {
 	User     userCmd     `cmd:"" help:"Manage accounts."`
 	Key      keyCmd      `cmd:"" help:"Manage deploy keys."`
 	Psql     psqlCmd     `cmd:"" help:"Open psql on the database, to read and analyse."`
-	Bench    benchCmd    `cmd:"" help:"Measure ingest and reads beside plain PostgreSQL."`
 	Simulate simulateCmd `cmd:"" help:"Send the telemetry of believable cars to a server."`
 	Doctor   doctorCmd   `cmd:"" help:"Look at the database and the machine, and say what to do."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`

@@ -10,11 +10,12 @@ import (
 	"path/filepath"
 
 	"github.com/ecovolt/telemetryd/internal/backup"
+	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 )
 
 type psqlCmd struct {
-	databaseFlags
+	database.Flags
 	Owner bool     `help:"Connect as the database's owner, who may write, instead of as the analyst."`
 	Args  []string `arg:"" optional:"" passthrough:"" help:"Arguments for psql, behind '--'."`
 }
@@ -25,15 +26,15 @@ const analystSettings = "-c role=telemetry_analyst -c default_transaction_read_o
 
 // Run opens psql on the database.
 func (p psqlCmd) Run(ctx context.Context, log *slog.Logger) error {
-	address, server, err := p.beside(ctx, log)
+	db, err := p.Find(ctx, log)
 	if err != nil {
 		return err
 	}
-	defer stopServer(ctx, server)
-	if err := prepare(ctx, address); err != nil {
+	defer db.Close(ctx)
+	if err := database.Prepare(ctx, db.URL, nil); err != nil {
 		return err
 	}
-	program, err := findPsql(ctx, p.PGBindir, server)
+	program, err := findPsql(ctx, p.PGBindir, db.Server)
 	if err != nil {
 		return err
 	}
@@ -44,7 +45,7 @@ func (p psqlCmd) Run(ctx context.Context, log *slog.Logger) error {
 	// The address goes in the environment: a command line can be read by others.
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	env, err := backup.Environment(address)
+	env, err := backup.Environment(db.URL)
 	if err != nil {
 		return err
 	}

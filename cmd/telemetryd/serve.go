@@ -7,11 +7,12 @@ import (
 	"runtime/debug"
 
 	"github.com/ecovolt/telemetryd/internal/daemon"
+	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/demo"
 )
 
 type serveCmd struct {
-	databaseFlags
+	database.Flags
 	policyFlags
 	daemon.Config
 	Demo bool `help:"Fill the daemon for a first look: an administrator, finished runs, and a car that drives."`
@@ -23,22 +24,20 @@ const memoryGoal = 160 << 20
 
 func (s serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 	debug.SetMemoryLimit(memoryGoal)
-	url, server, err := s.open(ctx, log)
+	db, err := s.Own(ctx, log)
 	if err != nil {
 		return err
 	}
-	if server != nil {
-		defer func() {
-			if err := server.Stop(context.WithoutCancel(ctx)); err != nil {
-				log.Error("stop the database", "error", err)
-			}
-		}()
-	}
-	if err := prepareWith(ctx, url, s.policies()); err != nil {
+	defer func() {
+		if err := db.Close(ctx); err != nil {
+			log.Error("stop the database", "error", err)
+		}
+	}()
+	if err := database.Prepare(ctx, db.URL, s.policies()); err != nil {
 		return err
 	}
 	config := s.Config
-	config.DatabaseURL, config.Log, config.Version = url, log, version
+	config.DatabaseURL, config.Log, config.Version = db.URL, log, version
 	if s.Demo {
 		config.DemoKey = demo.NewKey()
 	}
@@ -71,8 +70,8 @@ func (s serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 // startDemo fills the daemon and says how to sign in. It gives what stops the
 // demo's car; that must come before the daemon stops.
 func (s serveCmd) startDemo(ctx context.Context, d *daemon.Daemon, key string, log *slog.Logger) (func(), error) {
-	dir := s.databaseFlags.DataDir
-	if s.databaseFlags.DatabaseURL != "" {
+	dir := s.Flags.DataDir
+	if s.Flags.DatabaseURL != "" {
 		dir = ""
 	}
 	ctx, stop := context.WithCancel(ctx)

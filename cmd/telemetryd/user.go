@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/database"
 )
 
 // userCmd manages accounts from the machine that can reach the database. It
@@ -29,7 +30,7 @@ type userCmd struct {
 
 // accountFlags open the accounts.
 type accountFlags struct {
-	databaseFlags
+	database.Flags
 	Pepper string `placeholder:"SECRET" env:"TELEMETRYD_PEPPER,AUTH_PASSWORD_PEPPER" help:"Secret that password hashes depend on, the daemon's. Use the variable, not the flag."`
 }
 
@@ -82,7 +83,11 @@ var operator = auth.Operator("command line")
 
 // with runs work on the accounts of the database that the flags name.
 func (f accountFlags) with(ctx context.Context, log *slog.Logger, work func(*auth.Service, terminal) error) error {
-	pool, done, err := f.pool(ctx, log)
+	db, err := f.Find(ctx, log)
+	if err != nil {
+		return err
+	}
+	pool, done, err := db.Pool(ctx)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -225,6 +226,10 @@ func (d *Daemon) staticKeys() []auth.StaticKey {
 
 func (d *Daemon) listen(handler http.Handler) error {
 	listener, err := net.Listen("tcp", d.config.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("another program listens on %s already: stop it, or choose another port by --listen or TELEMETRYD_LISTEN; "+
+			"in a checkout: make run ARGS=\"--listen 127.0.0.1:3211\"", d.config.Listen)
+	}
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}

@@ -33,3 +33,13 @@ func Locate(dataDir string) (string, error) {
 	}
 	return c.url(database, port), nil
 }
+
+// Exists tells whether the folder holds a cluster, running or not.
+func Exists(dataDir string) bool {
+	dir, err := filepath.Abs(dataDir)
+	if err != nil {
+		return false
+	}
+	major, err := cluster{dir: dir}.version()
+	return err != nil || major > 0
+}

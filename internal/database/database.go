@@ -1,0 +1,144 @@
+// Package database opens the database that a command works on: the one that the
+// operator names, or else telemetryd's own in a folder of its own.
+//
+// Only commands that store records may make that folder's database (Make, Own).
+// Every other one finds it or says that there is none: an empty database that
+// appears because somebody stood in the wrong folder looks like lost data.
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/doctor"
+	"github.com/ecovolt/telemetryd/internal/pgserver"
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
+)
+
+// Flags say where the database is.
+type Flags struct {
+	DatabaseURL string `placeholder:"URL" help:"PostgreSQL with TimescaleDB to use. Without it, telemetryd runs one of its own."`
+	DataDir     string `default:"data" placeholder:"DIR" help:"Folder of the database that telemetryd runs itself."`
+	PGBindir    string `name:"pg-bindir" placeholder:"DIR" help:"Folder of the PostgreSQL programs for that database."`
+	PGPort      int    `name:"pg-port" placeholder:"PORT" help:"Loopback port of that database. Default: a free one, then the same again."`
+}
+
+// Database is a server that accepts connections.
+type Database struct {
+	URL    string
+	Server *pgserver.Server // nil when somebody else runs it
+}
+
+// Close stops the server, if this process started it.
+func (d *Database) Close(ctx context.Context) error {
+	if d.Server == nil {
+		return nil
+	}
+	return d.Server.Stop(context.WithoutCancel(ctx))
+}
+
+// Own opens the database for a process that runs its server alone, and makes it
+// where there is none. It fails with a *pgserver.LockedError while another
+// process owns the folder.
+func (f Flags) Own(ctx context.Context, log *slog.Logger) (*Database, error) {
+	if f.DatabaseURL != "" {
+		return &Database{URL: f.DatabaseURL}, nil
+	}
+	server, err := pgserver.Start(ctx, pgserver.Options{DataDir: f.DataDir, BinDir: f.PGBindir, Port: f.PGPort, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	return &Database{URL: server.URL(), Server: server}, nil
+}
+
+// Make opens the database, beside a daemon if one runs it, and makes it where
+// there is none.
+func (f Flags) Make(ctx context.Context, log *slog.Logger) (*Database, error) {
+	db, err := f.Own(ctx, log)
+	var locked *pgserver.LockedError
+	if !errors.As(err, &locked) {
+		return db, err
+	}
+	url, err := pgserver.Locate(f.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	return &Database{URL: url}, nil
+}
+
+// Find opens a database that is there already, beside a daemon if one runs it.
+func (f Flags) Find(ctx context.Context, log *slog.Logger) (*Database, error) {
+	if f.DatabaseURL == "" && !pgserver.Exists(f.DataDir) {
+		return nil, fmt.Errorf("there is no database in the folder %s: set TELEMETRYD_DATA_DIR (--data-dir) to the folder of telemetryd's own database, "+
+			"or TELEMETRYD_DATABASE_URL (--database-url) to another one; serve, migrate, import and restore make a new one", f.DataDir)
+	}
+	return f.Make(ctx, log)
+}
+
+// Programs finds PostgreSQL's programs: those of the server that this process
+// runs, or those of --pg-bindir or of this machine.
+func (f Flags) Programs(ctx context.Context, db *Database) (pgserver.Programs, error) {
+	if db.Server != nil {
+		return db.Server.Programs(), nil
+	}
+	return pgserver.Find(ctx, f.PGBindir, 0)
+}
+
+// Prepare checks the server and migrates the database. Nil policies leave those
+// of the database as they are.
+func Prepare(ctx context.Context, url string, policies *rollup.Policies) error {
+	config, err := schema.ParseURL(url)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("connect to the database: %w", err)
+	}
+	err = doctor.Require(ctx, conn)
+	_ = conn.Close(ctx)
+	if err != nil {
+		return err
+	}
+	return rollup.Migrate(ctx, url, policies)
+}
+
+// Pool opens the database at this version's schema and returns what closes both.
+// Migrating takes place if need be; usually there is none, which takes one
+// connection to see, and the pool keeps that one.
+func (d *Database) Pool(ctx context.Context) (*pgxpool.Pool, func(), error) {
+	pool, err := d.pool(ctx)
+	if err != nil {
+		_ = d.Close(ctx)
+		return nil, nil, err
+	}
+	return pool, func() { pool.Close(); _ = d.Close(ctx) }, nil
+}
+
+func (d *Database) pool(ctx context.Context) (*pgxpool.Pool, error) {
+	pool, err := pgxpool.New(ctx, d.URL)
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	migrated := false
+	err = pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) (err error) {
+		migrated, err = rollup.Migrated(ctx, conn.Conn(), nil)
+		return err
+	})
+	if err == nil && migrated {
+		return pool, nil
+	}
+	// What is wrong, if anything, is for Prepare to explain.
+	pool.Reset()
+	if err := Prepare(ctx, d.URL, nil); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return pool, nil
+}
