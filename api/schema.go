@@ -223,7 +223,7 @@ func (columnsAnswer) schema() object {
 	return object{"anyOf": []object{{"$ref": "#/components/schemas/Metric"}, {"$ref": "#/components/schemas/State"}}}
 }
 
-// seriesAnswer describes what timeseries.Series.AppendJSON writes.
+// seriesAnswer describes what series.Answer.AppendJSON writes.
 type seriesAnswer struct {
 	Align    string                `json:"align" enum:"time,elapsed,distance" doc:"What the axis t is"`
 	Mode     string                `json:"mode" enum:"minmax,m4"`
@@ -245,7 +245,7 @@ type sessionSeriesAnswer struct {
 	Metrics map[string]columnsAnswer `json:"metrics" doc:"By name. Text states, such as driver_mode, have only the newest of each bucket"`
 }
 
-// trackAnswer describes what timeseries.Track.AppendGeoJSON writes.
+// trackAnswer describes what series.Track.AppendGeoJSON writes.
 type trackAnswer struct {
 	Type       string           `json:"type" enum:"Feature"`
 	Geometry   *lines           `json:"geometry" doc:"Parted where there was no fix for 30 s"`

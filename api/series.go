@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
 func (s *server) seriesRoutes() []route {
@@ -44,7 +45,7 @@ type seriesParams struct {
 }
 
 func (s *server) getSeries(r *request, p *seriesParams) error {
-	req := timeseries.SeriesRequest{
+	req := series.Request{
 		Sessions: []string{r.Session.ID}, Metrics: p.Metrics, Points: p.Points, From: p.From, To: p.To, Start: p.Start, End: p.End,
 	}
 	var others []*timeseries.Session
@@ -52,7 +53,7 @@ func (s *server) getSeries(r *request, p *seriesParams) error {
 		if slices.Contains(req.Sessions, id) {
 			continue
 		}
-		if len(req.Sessions) > timeseries.MaxSeriesSessions {
+		if len(req.Sessions) > series.MaxSessions {
 			break // the store says how many are too many
 		}
 		other, err := s.admitSession(r, id, auth.ReadSeries)
@@ -62,12 +63,12 @@ func (s *server) getSeries(r *request, p *seriesParams) error {
 		req.Sessions, others = append(req.Sessions, id), append(others, other)
 	}
 	// Each is one of the declared values.
-	req.Align, _ = timeseries.ParseAlign(p.Align)
-	req.Fill, _ = timeseries.ParseFill(p.Fill)
-	req.Mode, _ = timeseries.ParseMode(p.Mode)
-	var series *timeseries.Series
+	req.Align, _ = series.ParseAlign(p.Align)
+	req.Fill, _ = series.ParseFill(p.Fill)
+	req.Mode, _ = series.ParseMode(p.Mode)
+	var answer *series.Answer
 	err := s.read(r, func(store *timeseries.Store) (err error) {
-		series, err = store.Series(r.Request.Context(), req)
+		answer, err = store.Series.Read(r.Request.Context(), req)
 		return err
 	}, others...)
 	if err != nil {
@@ -75,8 +76,8 @@ func (s *server) getSeries(r *request, p *seriesParams) error {
 	}
 	// A caller that names the version it knows of the session may keep the
 	// answer for ever, if that is the version it got.
-	pinned := len(series.Sessions) == 1 && p.Version == series.Sessions[0].Version
-	writeCacheable(r, "application/json", series.AppendJSON(nil), pinned, series.Settled)
+	pinned := len(answer.Sessions) == 1 && p.Version == answer.Sessions[0].Version
+	writeCacheable(r, "application/json", answer.AppendJSON(nil), pinned, answer.Settled)
 	return nil
 }
 
@@ -160,9 +161,9 @@ type trackParams struct {
 }
 
 func (s *server) getTrack(r *request, p *trackParams) error {
-	var track *timeseries.Track
+	var track *series.Track
 	err := s.read(r, func(store *timeseries.Store) (err error) {
-		track, err = store.Track(r.Request.Context(), r.Session.ID, *p.Tolerance)
+		track, err = store.Series.Track(r.Request.Context(), r.Session.ID, *p.Tolerance)
 		return err
 	})
 	if err != nil {

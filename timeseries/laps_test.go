@@ -145,7 +145,7 @@ func TestTrack(t *testing.T) {
 	}
 	storeJSON(t, s, text)
 	for _, tolerance := range []float64{0, 1, 10} {
-		track, err := s.Track(t.Context(), "race", tolerance)
+		track, err := s.Series.Track(t.Context(), "race", tolerance)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,10 +181,10 @@ func TestTrack(t *testing.T) {
 			}
 		}
 	}
-	if _, err := s.Track(t.Context(), "nobody", 1); !fault.Is(err, fault.NotFound) {
+	if _, err := s.Series.Track(t.Context(), "nobody", 1); !fault.Is(err, fault.NotFound) {
 		t.Errorf("no such session: %v", err)
 	}
-	if _, err := s.Track(t.Context(), "race", math.NaN()); !fault.Is(err, fault.Invalid) {
+	if _, err := s.Series.Track(t.Context(), "race", math.NaN()); !fault.Is(err, fault.Invalid) {
 		t.Errorf("a tolerance that is no number: %v", err)
 	}
 }

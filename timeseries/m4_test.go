@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
 // bitmap is a chart of one line in one colour.
@@ -74,8 +74,8 @@ func TestM4DrawsTheSamePixels(t *testing.T) {
 				if rng.IntN(2) == 0 {
 					points = 10 + rng.IntN(90) // coarse enough for the rollups
 				}
-				got, err := sc.store.Series(t.Context(), timeseries.SeriesRequest{
-					Sessions: []string{"race"}, Metrics: []string{"speed_ms", "power_w"}, From: from, To: to, Points: points, Mode: timeseries.ModeM4,
+				got, err := sc.store.Series.Read(t.Context(), series.Request{
+					Sessions: []string{"race"}, Metrics: []string{"speed_ms", "power_w"}, From: from, To: to, Points: points, Mode: series.ModeM4,
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -147,8 +147,8 @@ func TestM4FromRollups(t *testing.T) {
 		from := start.Add(time.Duration(rng.Int64N(int64(5 * time.Minute)))).Truncate(time.Microsecond)
 		to := from.Add(75*time.Minute + time.Duration(rng.Int64N(int64(10*time.Minute)))).Truncate(time.Microsecond)
 		points := []int{7, 60, 333, 1000}[rng.IntN(4)]
-		got, err := sc.store.Series(t.Context(), timeseries.SeriesRequest{
-			Sessions: []string{"long"}, Metrics: []string{"speed_ms"}, From: from, To: to, Points: points, Mode: timeseries.ModeM4,
+		got, err := sc.store.Series.Read(t.Context(), series.Request{
+			Sessions: []string{"long"}, Metrics: []string{"speed_ms"}, From: from, To: to, Points: points, Mode: series.ModeM4,
 		})
 		if err != nil {
 			t.Fatal(err)

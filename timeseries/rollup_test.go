@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
 type column struct{ Name, Type string }
@@ -200,7 +201,7 @@ func TestRollupsOutliveRecords(t *testing.T) {
 	}
 	check := func(when string) {
 		t.Helper()
-		got, err := timeseries.New(pool, timeseries.Options{}).Series(t.Context(), timeseries.SeriesRequest{Sessions: []string{"kept"}, Metrics: []string{"speed_ms"}, Points: 500})
+		got, err := timeseries.New(pool, timeseries.Options{}).Series.Read(t.Context(), series.Request{Sessions: []string{"kept"}, Metrics: []string{"speed_ms"}, Points: 500})
 		if err != nil {
 			t.Fatal(err)
 		}

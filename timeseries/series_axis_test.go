@@ -9,6 +9,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
 // steady drives at 10 m/s and 5 Hz; the value of power tells where it is.
@@ -43,9 +44,9 @@ func TestSeriesCompareRuns(t *testing.T) {
 	storeRecords(t, s, steady("a", time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 6000, nil))
 	storeRecords(t, s, steady("b", time.Date(2025, 7, 2, 8, 13, 20, 0, time.UTC), 6000, nil))
 	refresh(t, s)
-	for _, align := range []timeseries.Align{timeseries.AlignElapsed, timeseries.AlignDistance} {
+	for _, align := range []series.Align{series.AlignElapsed, series.AlignDistance} {
 		start, end := 100.0, 700.0
-		got, err := s.Series(t.Context(), timeseries.SeriesRequest{
+		got, err := s.Series.Read(t.Context(), series.Request{
 			Sessions: []string{"a", "b"}, Metrics: []string{"power_w"}, Points: 60, Align: align, Start: &start, End: &end,
 		})
 		if err != nil {
@@ -56,7 +57,7 @@ func TestSeriesCompareRuns(t *testing.T) {
 			t.Fatalf("%v: %d and %d buckets of %v", align, len(a.X), len(b.X), a.Width)
 		}
 		perUnit := 5.0 // records per second
-		if align == timeseries.AlignDistance {
+		if align == series.AlignDistance {
 			perUnit = 0.5 // per metre
 		}
 		for i := range a.X {
@@ -73,8 +74,8 @@ func TestSeriesCompareRuns(t *testing.T) {
 		}
 	}
 	// Without a window, both runs whole.
-	for _, align := range []timeseries.Align{timeseries.AlignTime, timeseries.AlignElapsed, timeseries.AlignDistance} {
-		got, err := s.Series(t.Context(), timeseries.SeriesRequest{Sessions: []string{"a", "b"}, Metrics: []string{"power_w"}, Points: 500, Align: align})
+	for _, align := range []series.Align{series.AlignTime, series.AlignElapsed, series.AlignDistance} {
+		got, err := s.Series.Read(t.Context(), series.Request{Sessions: []string{"a", "b"}, Metrics: []string{"power_w"}, Points: 500, Align: align})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,11 +100,11 @@ func TestSeriesGaps(t *testing.T) {
 	// Ten minutes, of which the second to the fourth are missing.
 	storeRecords(t, s, steady("race", start, 3000, func(i int) bool { return i >= 300 && i < 1200 }))
 	for _, points := range []int{60, 5000} {
-		for fill, want := range map[timeseries.Fill][2]int{timeseries.FillGap: {1, 0}, timeseries.FillNull: {18, 0}, timeseries.FillLOCF: {0, 18}} {
+		for fill, want := range map[series.Fill][2]int{series.FillGap: {1, 0}, series.FillNull: {18, 0}, series.FillLOCF: {0, 18}} {
 			if points == 5000 { // the records themselves: no grid to fill
-				want = map[timeseries.Fill][2]int{timeseries.FillGap: {1, 0}, timeseries.FillNull: {1, 0}, timeseries.FillLOCF: {0, 0}}[fill]
+				want = map[series.Fill][2]int{series.FillGap: {1, 0}, series.FillNull: {1, 0}, series.FillLOCF: {0, 0}}[fill]
 			}
-			got, err := s.Series(t.Context(), timeseries.SeriesRequest{
+			got, err := s.Series.Read(t.Context(), series.Request{
 				Sessions: []string{"race"}, Metrics: []string{"power_w"}, From: start, To: start.Add(10 * time.Minute), Points: points, Fill: fill,
 			})
 			if err != nil {
@@ -139,7 +140,7 @@ func TestSeriesJSON(t *testing.T) {
 	s := timeseries.New(dbtest.New(t), timeseries.Options{})
 	start := time.Date(2026, 3, 21, 12, 0, 0, 123456000, time.UTC)
 	storeRecords(t, s, steady("ra\"ce", start, 50, func(i int) bool { return i > 10 && i < 40 }))
-	got, err := s.Series(t.Context(), timeseries.SeriesRequest{Sessions: []string{"ra\"ce"}, Metrics: []string{"speed_ms", "power_w"}, Points: 100, Mode: timeseries.ModeM4})
+	got, err := s.Series.Read(t.Context(), series.Request{Sessions: []string{"ra\"ce"}, Metrics: []string{"speed_ms", "power_w"}, Points: 100, Mode: series.ModeM4})
 	if err != nil {
 		t.Fatal(err)
 	}

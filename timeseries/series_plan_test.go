@@ -14,6 +14,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
 // queryLog notes the queries that a pool sends.
@@ -101,14 +102,14 @@ func TestSeriesReadsOnlyWhatItNeeds(t *testing.T) {
 			length time.Duration
 			points int
 		}{{20 * time.Hour, 10}, {20 * time.Hour, 100}, {20 * time.Hour, 1000}, {time.Hour, 20}, {time.Hour, 400}, {time.Hour, 1000}, {time.Hour, 5000}} {
-			for _, mode := range []timeseries.Mode{timeseries.ModeMinMax, timeseries.ModeM4} {
+			for _, mode := range []series.Mode{series.ModeMinMax, series.ModeM4} {
 				sent.queries = nil
 				from := day.AddDate(0, 0, 2).Add(2*time.Hour + 7*time.Second + 3)
 				metrics := []string{"speed_ms"}
-				if mode == timeseries.ModeMinMax {
+				if mode == series.ModeMinMax {
 					metrics = append(metrics, "driver_mode")
 				}
-				got, err := s.Series(t.Context(), timeseries.SeriesRequest{
+				got, err := s.Series.Read(t.Context(), series.Request{
 					Sessions: []string{"race"}, Metrics: metrics, From: from, To: from.Add(window.length), Points: window.points, Mode: mode,
 				})
 				if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
 // scene is a database with one session of interest in all the states that its
@@ -104,11 +105,11 @@ func TestSeriesEqualsRecords(t *testing.T) {
 			levels := map[string]int{}
 			for range 150 {
 				from, to := sc.window(rng)
-				req := timeseries.SeriesRequest{
+				req := series.Request{
 					Sessions: []string{"race"}, Metrics: []string{"speed_ms", "power_w"}, From: from, To: to,
-					Points: []int{1, 2, 7, 50, 300, 1000, 3000}[rng.IntN(7)], Fill: timeseries.Fill(rng.IntN(3)),
+					Points: []int{1, 2, 7, 50, 300, 1000, 3000}[rng.IntN(7)], Fill: series.Fill(rng.IntN(3)),
 				}
-				got, err := sc.store.Series(t.Context(), req)
+				got, err := sc.store.Series.Read(t.Context(), req)
 				if err != nil {
 					t.Fatalf("%v to %v: %v", from, to, err)
 				}
@@ -124,7 +125,7 @@ func TestSeriesEqualsRecords(t *testing.T) {
 	}
 }
 
-func (sc *scene) checkSeries(t *testing.T, req timeseries.SeriesRequest, got timeseries.SessionSeries) {
+func (sc *scene) checkSeries(t *testing.T, req series.Request, got series.Session) {
 	t.Helper()
 	var inside []runSample
 	for _, r := range sc.records {
@@ -190,7 +191,7 @@ func (sc *scene) checkSeries(t *testing.T, req timeseries.SeriesRequest, got tim
 				t.Errorf("%s at %v: count %d, want %d", col.Name, x, col.Count[i], n)
 			}
 			if n == 0 {
-				if req.Fill != timeseries.FillLOCF && !math.IsNaN(col.Min[i]) {
+				if req.Fill != series.FillLOCF && !math.IsNaN(col.Min[i]) {
 					t.Errorf("%s at %v: %v where no record is", col.Name, x, col.Min[i])
 				}
 				continue
@@ -228,7 +229,7 @@ func TestSeriesKeepsSpikes(t *testing.T) {
 	store(t, s, "race", records)
 	for range 2 { // before the refresh and after
 		for points := 1; points <= 40_000; points = points*3 + 1 {
-			got, err := s.Series(t.Context(), timeseries.SeriesRequest{Sessions: []string{"race"}, Metrics: []string{"speed_ms"}, Points: points})
+			got, err := s.Series.Read(t.Context(), series.Request{Sessions: []string{"race"}, Metrics: []string{"speed_ms"}, Points: points})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -247,7 +248,7 @@ func TestSeriesBucketsAreStable(t *testing.T) {
 	sc := newScene(t, 77)
 	base := sc.records[0].time.Truncate(time.Hour)
 	ask := func(from time.Time) map[float64]float64 {
-		got, err := sc.store.Series(t.Context(), timeseries.SeriesRequest{
+		got, err := sc.store.Series.Read(t.Context(), series.Request{
 			Sessions: []string{"race"}, Metrics: []string{"speed_ms"}, From: from, To: from.Add(2 * time.Hour), Points: 200})
 		if err != nil {
 			t.Fatal(err)
@@ -278,39 +279,39 @@ func TestSeriesBucketsAreStable(t *testing.T) {
 func TestSeriesRefuses(t *testing.T) {
 	t.Parallel()
 	sc := newScene(t, 5)
-	good := timeseries.SeriesRequest{Sessions: []string{"race"}, Metrics: []string{"speed_ms"}, Points: 100}
+	good := series.Request{Sessions: []string{"race"}, Metrics: []string{"speed_ms"}, Points: 100}
 	minus := -1.0
-	for name, spoil := range map[string]func(*timeseries.SeriesRequest){
-		"no session":     func(r *timeseries.SeriesRequest) { r.Sessions = nil },
-		"no metric":      func(r *timeseries.SeriesRequest) { r.Metrics = nil },
-		"unknown metric": func(r *timeseries.SeriesRequest) { r.Metrics = []string{"speed_ms; DROP TABLE telemetry"} },
-		"text metric":    func(r *timeseries.SeriesRequest) { r.Metrics = []string{"session_name"} },
-		"state in m4":    func(r *timeseries.SeriesRequest) { r.Metrics, r.Mode = []string{"driver_mode"}, timeseries.ModeM4 },
-		"state by metres": func(r *timeseries.SeriesRequest) {
-			r.Metrics, r.Align = []string{"driver_mode"}, timeseries.AlignDistance
+	for name, spoil := range map[string]func(*series.Request){
+		"no session":     func(r *series.Request) { r.Sessions = nil },
+		"no metric":      func(r *series.Request) { r.Metrics = nil },
+		"unknown metric": func(r *series.Request) { r.Metrics = []string{"speed_ms; DROP TABLE telemetry"} },
+		"text metric":    func(r *series.Request) { r.Metrics = []string{"session_name"} },
+		"state in m4":    func(r *series.Request) { r.Metrics, r.Mode = []string{"driver_mode"}, series.ModeM4 },
+		"state by metres": func(r *series.Request) {
+			r.Metrics, r.Align = []string{"driver_mode"}, series.AlignDistance
 		},
-		"metric twice":    func(r *timeseries.SeriesRequest) { r.Metrics = []string{"speed_ms", "speed_ms"} },
-		"no points":       func(r *timeseries.SeriesRequest) { r.Points = 0 },
-		"a million":       func(r *timeseries.SeriesRequest) { r.Points = 1_000_000 },
-		"backward window": func(r *timeseries.SeriesRequest) { r.From, r.To = time.Unix(20, 0), time.Unix(10, 0) },
-		"empty window":    func(r *timeseries.SeriesRequest) { r.From, r.To = time.Unix(20, 0), time.Unix(20, 0) },
-		"wrong axis":      func(r *timeseries.SeriesRequest) { r.Start = &minus },
-		"before start":    func(r *timeseries.SeriesRequest) { r.Align, r.Start = timeseries.AlignElapsed, &minus },
+		"metric twice":    func(r *series.Request) { r.Metrics = []string{"speed_ms", "speed_ms"} },
+		"no points":       func(r *series.Request) { r.Points = 0 },
+		"a million":       func(r *series.Request) { r.Points = 1_000_000 },
+		"backward window": func(r *series.Request) { r.From, r.To = time.Unix(20, 0), time.Unix(10, 0) },
+		"empty window":    func(r *series.Request) { r.From, r.To = time.Unix(20, 0), time.Unix(20, 0) },
+		"wrong axis":      func(r *series.Request) { r.Start = &minus },
+		"before start":    func(r *series.Request) { r.Align, r.Start = series.AlignElapsed, &minus },
 	} {
 		req := good
 		spoil(&req)
-		if _, err := sc.store.Series(t.Context(), req); !fault.Is(err, fault.Invalid) {
+		if _, err := sc.store.Series.Read(t.Context(), req); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	req := good
 	req.Sessions = []string{"race", "nobody"}
-	if _, err := sc.store.Series(t.Context(), req); !fault.Is(err, fault.NotFound) {
+	if _, err := sc.store.Series.Read(t.Context(), req); !fault.Is(err, fault.NotFound) {
 		t.Errorf("unknown session: %v", err)
 	}
 	req = good
 	req.From, req.To = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	if got, err := sc.store.Series(t.Context(), req); err != nil || len(got.Sessions[0].X) != 0 {
+	if got, err := sc.store.Series.Read(t.Context(), req); err != nil || len(got.Sessions[0].X) != 0 {
 		t.Errorf("a window beside the session: %v, %v", got, err)
 	}
 }
@@ -336,14 +337,14 @@ func TestSeriesOfStates(t *testing.T) {
 	sc.records = append(sc.records, quiet...)
 	for range 60 {
 		from, to := sc.window(rng)
-		req := timeseries.SeriesRequest{
+		req := series.Request{
 			Sessions: []string{"race"}, Metrics: []string{"driver_mode", "speed_ms"}, From: from, To: to,
-			Points: []int{1, 7, 50, 300, 5000}[rng.IntN(5)], Fill: timeseries.Fill(rng.IntN(3)),
+			Points: []int{1, 7, 50, 300, 5000}[rng.IntN(5)], Fill: series.Fill(rng.IntN(3)),
 		}
 		if rng.IntN(3) == 0 {
 			req.Metrics = req.Metrics[:1]
 		}
-		got, err := sc.store.Series(t.Context(), req)
+		got, err := sc.store.Series.Read(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -379,7 +380,7 @@ func TestSeriesOfStates(t *testing.T) {
 				}
 			}
 			if len(newest) == 0 {
-				if req.Fill == timeseries.FillLOCF && len(carried) > 0 {
+				if req.Fill == series.FillLOCF && len(carried) > 0 {
 					newest = carried
 				} else {
 					newest[""] = true

@@ -9,6 +9,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
 // Options tune a Store. The zero value is fit for use.
@@ -39,6 +40,8 @@ type Store struct {
 	// Rollups are what charts read instead of the records. Whoever refreshes them
 	// brings the summaries of sessions up to date as well.
 	Rollups *rollup.Rollups
+	// Series are what charts and maps show of sessions.
+	Series *series.Reader
 }
 
 // New makes a Store on a migrated database.
@@ -65,6 +68,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 		},
 	}
 	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, Uploads: s.uploads, Also: refreshSummaries, OnPass: opt.OnRefresh})
+	s.Series = series.New(pool, s.Rollups)
 	return s
 }
 

@@ -41,7 +41,7 @@ func Register(r *convex.Registry, d Deps) error {
 		driverNotifications(d),
 		dashboards(d),
 		archives(d),
-		series(d),
+		charts(d),
 		config(d),
 		stubs(),
 	} {

@@ -7,11 +7,11 @@ import (
 	"github.com/ecovolt/telemetryd/api/convex"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
-// series holds the functions of charts.
-func series(d Deps) []convex.Function {
+// charts holds the functions of charts.
+func charts(d Deps) []convex.Function {
 	return []convex.Function{
 		{
 			Name: "telemetry:getSeries", Kind: convex.Query,
@@ -35,7 +35,7 @@ func (d Deps) getSeries(ctx context.Context, c *convex.Call) (any, error) {
 	if err != nil || !ok || session == nil {
 		return nil, err
 	}
-	req := timeseries.SeriesRequest{Sessions: []string{id}, Points: int(c.Args.Clamp("points", 1, timeseries.MaxSeriesPoints, 1000))}
+	req := series.Request{Sessions: []string{id}, Points: int(c.Args.Clamp("points", 1, series.MaxPoints, 1000))}
 	for _, metric := range c.Args.List("metrics") {
 		name, _ := metric.(string)
 		req.Metrics = append(req.Metrics, name)
@@ -50,13 +50,13 @@ func (d Deps) getSeries(ctx context.Context, c *convex.Call) (any, error) {
 			return nil, err
 		}
 	}
-	if req.Fill, ok = timeseries.ParseFill(c.Args.String("fill")); !ok {
+	if req.Fill, ok = series.ParseFill(c.Args.String("fill")); !ok {
 		return nil, fault.Field("fill", "must be gap, null or locf")
 	}
-	if req.Mode, ok = timeseries.ParseMode(c.Args.String("mode")); !ok {
+	if req.Mode, ok = series.ParseMode(c.Args.String("mode")); !ok {
 		return nil, fault.Field("mode", "must be minmax or m4")
 	}
-	answer, err := d.Store.Series(ctx, req)
+	answer, err := d.Store.Series.Read(ctx, req)
 	if err != nil {
 		return nil, err
 	}

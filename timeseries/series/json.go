@@ -1,4 +1,4 @@
-package timeseries
+package series
 
 import (
 	"math"
@@ -11,7 +11,7 @@ import (
 // AppendJSON appends the answer as JSON. Columns lie side by side: t, and of
 // each metric min, max, avg and count, or of a text state last; null stands for
 // no value.
-func (s *Series) AppendJSON(dst []byte) []byte {
+func (s *Answer) AppendJSON(dst []byte) []byte {
 	size := 512
 	for i := range s.Sessions {
 		one := &s.Sessions[i]
@@ -47,7 +47,7 @@ func (s *Series) AppendJSON(dst []byte) []byte {
 	return append(dst, "]}"...)
 }
 
-func (s *SessionSeries) appendJSON(dst []byte, align Align) []byte {
+func (s *Session) appendJSON(dst []byte, align Align) []byte {
 	dst = append(dst, `{"session_id":`...)
 	dst = record.AppendJSONString(dst, []byte(s.ID))
 	dst = append(dst, `,"version":"`...)
@@ -203,27 +203,4 @@ func appendMillis(dst []byte, v float64) []byte {
 		dst = append(dst, byte('0'+rest%10))
 	}
 	return dst
-}
-
-// ParseAlign reads the name of an Align; "" is AlignTime.
-func ParseAlign(text string) (Align, bool) {
-	return parseName(text, AlignTime, AlignElapsed, AlignDistance)
-}
-
-// ParseFill reads the name of a Fill; "" is FillGap.
-func ParseFill(text string) (Fill, bool) { return parseName(text, FillGap, FillNull, FillLOCF) }
-
-// ParseMode reads the name of a Mode; "" is ModeMinMax.
-func ParseMode(text string) (Mode, bool) { return parseName(text, ModeMinMax, ModeM4) }
-
-func parseName[T interface{ String() string }](text string, values ...T) (T, bool) {
-	if text == "" {
-		return values[0], true
-	}
-	for _, v := range values {
-		if v.String() == text {
-			return v, true
-		}
-	}
-	return values[0], false
 }

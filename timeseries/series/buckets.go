@@ -1,4 +1,4 @@
-package timeseries
+package series
 
 import (
 	"context"
@@ -80,7 +80,7 @@ func aggregates(level int, metrics []channel.Channel) string {
 
 // readBuckets answers a window with round buckets, or with the records
 // themselves when there are no more of them than points.
-func (v *view) readBuckets(ctx context.Context, out *SessionSeries, window rollup.Span, req *SeriesRequest, want wanted) error {
+func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span, req *Request, want wanted) error {
 	width := gridWidth(window, req.Points)
 	if v.fewRecords(window, req.Points) {
 		done, err := v.readPoints(ctx, out, window, req, want)
@@ -211,7 +211,7 @@ func (v *view) fewRecords(window rollup.Span, points int) bool {
 
 // readPoints answers a window with its records; done is false when there are
 // more than points.
-func (v *view) readPoints(ctx context.Context, out *SessionSeries, window rollup.Span, req *SeriesRequest, want wanted) (done bool, err error) {
+func (v *view) readPoints(ctx context.Context, out *Session, window rollup.Span, req *Request, want wanted) (done bool, err error) {
 	if window.Clip(v.span).From.Before(v.lost) {
 		return false, nil // only the rollups know the beginning
 	}

@@ -1,4 +1,4 @@
-package timeseries
+package series
 
 import (
 	"context"
@@ -69,7 +69,7 @@ func (c *m4Columns) starts() []time.Time {
 }
 
 // readM4 answers a window with pixel columns.
-func (v *view) readM4(ctx context.Context, out *SessionSeries, window rollup.Span, req *SeriesRequest, want wanted) error {
+func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req *Request, want wanted) error {
 	metrics := want.metrics
 	if v.fewRecords(window, req.Points) {
 		done, err := v.readPoints(ctx, out, window, req, want)
@@ -249,7 +249,7 @@ func aggregatesWithEnds(level int, metrics []channel.Channel) string {
 
 // merge adds the aggregates and the ends that a row goes on with to column i.
 func (c *m4Columns) merge(i int, sums *bucketSums, r *record.Columns) {
-	var before [MaxSeriesMetrics]int64
+	var before [MaxMetrics]int64
 	for m := range sums.metrics {
 		before[m] = sums.metrics[m].count[i]
 	}

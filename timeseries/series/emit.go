@@ -1,4 +1,4 @@
-package timeseries
+package series
 
 import (
 	"math"
@@ -33,7 +33,7 @@ func (v *view) gapAfter(width time.Duration, sums *bucketSums) int {
 }
 
 // emit turns accumulated buckets into columns; ends is nil but with ModeM4.
-func emit(out *SessionSeries, sums *bucketSums, ends *m4Columns, axis func(int) float64, req *SeriesRequest, want wanted, gapAfter int) {
+func emit(out *Session, sums *bucketSums, ends *m4Columns, axis func(int) float64, req *Request, want wanted, gapAfter int) {
 	n := len(sums.records)
 	filled := 0
 	for _, r := range sums.records {
@@ -95,7 +95,7 @@ func mean(sum float64, count int64, low, high float64) float64 {
 }
 
 // hole appends one point without values to every column.
-func (s *SessionSeries) hole(x float64) {
+func (s *Session) hole(x float64) {
 	s.X = append(s.X, x)
 	for m := range s.Metrics {
 		s.Metrics[m].hole(FillNull)
@@ -106,7 +106,7 @@ func (s *SessionSeries) hole(x float64) {
 }
 
 // add appends a state; where there is none, that is a hole.
-func (s *StateSeries) add(state string, fill Fill) {
+func (s *State) add(state string, fill Fill) {
 	if n := len(s.Last); state == "" && fill == FillLOCF && n > 0 {
 		state = s.Last[n-1]
 	}
@@ -114,7 +114,7 @@ func (s *StateSeries) add(state string, fill Fill) {
 }
 
 // hole appends a point without a value, or with the last one.
-func (m *MetricSeries) hole(fill Fill) {
+func (m *Metric) hole(fill Fill) {
 	v := math.NaN()
 	if n := len(m.Avg); fill == FillLOCF && n > 0 {
 		v = m.Avg[n-1]
@@ -127,7 +127,7 @@ func (m *MetricSeries) hole(fill Fill) {
 }
 
 // emitPoints turns single records into columns.
-func emitPoints(out *SessionSeries, times []int64, values [][]float64, states [][]string, req *SeriesRequest, want wanted) {
+func emitPoints(out *Session, times []int64, values [][]float64, states [][]string, req *Request, want wanted) {
 	out.columns(want, len(times), req.Mode)
 	gap := int64(math.MaxInt64)
 	if req.Fill != FillLOCF {

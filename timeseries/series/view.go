@@ -1,4 +1,4 @@
-package timeseries
+package series
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
@@ -35,7 +36,7 @@ type view struct {
 // openViews prepares the transaction and finds the sessions.
 func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids []string) ([]*view, error) {
 	var batch pgx.Batch
-	batch.Queue(cat.Settings, fmt.Sprint(seriesTimeout.Milliseconds()))
+	batch.Queue(cat.Settings, fmt.Sprint(timeout.Milliseconds()))
 	batch.Queue(`
 		SELECT s.session, s.id, s.batch || '.' || s.revision, s.records, s.first_time, s.last_time,
 		       s.ended_at IS NOT NULL OR s.updated_at < now() - INTERVAL '1 hour'
@@ -102,7 +103,7 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids []string
 	for i, id := range ids {
 		v := found[id]
 		if v == nil {
-			return nil, NoSession(id)
+			return nil, fault.New(fault.NotFound, "there is no session %q", fault.Clip(id))
 		}
 		if err := v.findLost(ctx); err != nil {
 			return nil, err

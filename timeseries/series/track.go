@@ -1,12 +1,9 @@
-package timeseries
+package series
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -40,36 +37,19 @@ const (
 
 // Track gives the way of a session, simplified so that no measured position
 // lies further from it than the tolerance, in metres.
-func (s *Store) Track(ctx context.Context, id string, tolerance float64) (*Track, error) {
+func (r *Reader) Track(ctx context.Context, id string, tolerance float64) (*Track, error) {
 	if !(tolerance >= 0 && tolerance <= 10_000) {
 		return nil, fault.Field("tolerance", "0 to 10000 m")
 	}
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read track: %w", err)
-	}
-	defer conn.Release()
-	cat, err := s.Rollups.Catalog(ctx, conn)
-	if err != nil {
-		return nil, err
-	}
 	track := &Track{Session: id, Tolerance: tolerance}
 	var points []TrackPoint
-	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		views, err := openViews(ctx, tx, cat, []string{id})
-		if err != nil {
-			return err
-		}
+	err := r.snapshot(ctx, []string{id}, func(views []*view) (err error) {
 		track.Version = views[0].version
 		points, err = views[0].readPositions(ctx)
 		return err
 	})
 	if err != nil {
-		s.Rollups.Outdated(err) // the next one is read from those that there are now
-		if fault.As(err) == nil {
-			err = fmt.Errorf("read track: %w", err)
-		}
-		return nil, err
+		return nil, wrap("read track", err)
 	}
 	track.Measured = len(points)
 	start := 0

@@ -1,4 +1,4 @@
-package timeseries
+package series
 
 import (
 	"context"
@@ -15,11 +15,11 @@ import (
 // distanceRows is how many rows of a level a series by distance may read.
 const distanceRows = 20_000
 
-// distanceSeries reads with an axis of distance. Each record, or each bucket
+// byDistance reads with an axis of distance. Each record, or each bucket
 // of the level that serves the session, counts where the vehicle's counter
 // stood in it; a bucket is short beside a point unless the session is long and
 // few points are wanted for many metres.
-func distanceSeries(ctx context.Context, answer *Series, views []*view, metrics []channel.Channel) error {
+func byDistance(ctx context.Context, answer *Answer, views []*view, metrics []channel.Channel) error {
 	req := &answer.Request
 	start, end := 0.0, math.NaN()
 	if req.Start != nil {

@@ -1,0 +1,26 @@
+// Package series owns what charts show: metrics of runs at any zoom, by time,
+// by elapsed time or by distance, and the track on the map.
+//
+//	Request: sessions, metrics, window, points
+//	   │  grid: the narrowest round width by which the window has so few buckets
+//	   ▼
+//	view: a session in one snapshot ──── rollup_progress, rollup_dirty: what the
+//	   │                                 levels do not show yet
+//	   │  cover: which stretch of the window each level serves exactly
+//	   ▼
+//	[records | 10 s |        1 min         | 10 s | records ]   one query each,
+//	   │                                                        in one round trip
+//	   ▼
+//	buckets: min, max, sum and count added up in each ──► columns ──► Answer, JSON
+//
+// Where a window has no more records than points, they are answered themselves.
+// In mode m4 a bucket is a pixel column and its first and last record are looked
+// up, so that a line through it covers the same pixels as one through all
+// records.
+//
+// Concurrency: a Reader is safe for concurrent use; an Answer belongs to its
+// reader. Each read is one read-only transaction on one connection.
+//
+// Units: the x axis is in milliseconds since 1970 by time, in seconds by elapsed
+// time and in metres by distance; values are in the channels' own units.
+package series

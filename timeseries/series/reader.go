@@ -1,0 +1,94 @@
+package series
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
+)
+
+// Reader reads series and tracks of one database. It is safe for concurrent use.
+type Reader struct {
+	pool    *pgxpool.Pool
+	rollups *rollup.Rollups
+}
+
+// New returns a Reader of the records behind the rollups.
+func New(pool *pgxpool.Pool, rollups *rollup.Rollups) *Reader { return &Reader{pool, rollups} }
+
+// Read reads metrics at a resolution: at most as many points as asked for,
+// from the coarsest rollup that is fine enough. Minimum, maximum and count are
+// those of the records in each bucket, whatever is not yet in the rollups
+// included; so is the mean, up to rounding.
+//
+// It fails with fault.Invalid for a request that makes no sense, with
+// fault.NotFound for a session that does not exist, and with fault.Unavailable
+// where the window holds more than can be aggregated in time.
+func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
+	want, err := req.check()
+	if err != nil {
+		return nil, err
+	}
+	var answer *Answer
+	err = r.snapshot(ctx, req.Sessions, func(views []*view) error {
+		answer = &Answer{Request: req, Settled: true, Sessions: make([]Session, len(views))}
+		for i, v := range views {
+			answer.Settled = answer.Settled && v.settled
+			answer.Sessions[i] = Session{ID: v.id, Version: v.version}
+		}
+		if req.Align == AlignDistance {
+			return byDistance(ctx, answer, views, want.metrics)
+		}
+		return byTime(ctx, answer, views, want)
+	})
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == "57014" && ctx.Err() == nil {
+		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the window holds more than can be aggregated in time; ask for a shorter window or fewer metrics", RetryAfter: timeout, Err: err}
+	}
+	if err != nil {
+		return nil, wrap("read series", err)
+	}
+	return answer, nil
+}
+
+// snapshot calls read with the sessions as one moment shows them: what the
+// rollups lack and what the records have must be known of the same one. It
+// calls it again where another instance made the rollups anew meanwhile.
+func (r *Reader) snapshot(ctx context.Context, sessions []string, read func([]*view) error) error {
+	conn, err := r.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	try := func() error {
+		cat, err := r.rollups.Catalog(ctx, conn)
+		if err != nil {
+			return err
+		}
+		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+			views, err := openViews(ctx, tx, cat, sessions)
+			if err != nil {
+				return err
+			}
+			return read(views)
+		})
+	}
+	if err = try(); r.rollups.Outdated(err) {
+		err = try()
+	}
+	return err
+}
+
+// wrap says what failed, unless the error says it itself.
+func wrap(what string, err error) error {
+	if fault.As(err) != nil {
+		return err
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

@@ -1,0 +1,114 @@
+package series
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
+)
+
+// byTime reads with an axis of time, absolute or since the start.
+func byTime(ctx context.Context, answer *Answer, views []*view, want wanted) error {
+	req := &answer.Request
+	var window rollup.Span
+	if req.Align == AlignTime {
+		window = rollup.Span{From: req.From.Truncate(time.Microsecond), To: req.To.Truncate(time.Microsecond)}
+		for _, v := range views {
+			if v.span.Empty() {
+				continue
+			}
+			if req.From.IsZero() && (window.From.IsZero() || v.span.From.Before(window.From)) {
+				window.From = v.span.From
+			}
+			if req.To.IsZero() && v.span.To.After(window.To) {
+				window.To = v.span.To
+			}
+		}
+	} else {
+		// Elapsed time is counted from an origin of its own, so that all sessions
+		// share one grid.
+		window.From = elapsedOrigin
+		if req.Start != nil {
+			window.From = elapsedOrigin.Add(seconds(*req.Start))
+		}
+		if req.End != nil {
+			window.To = elapsedOrigin.Add(seconds(*req.End))
+		} else {
+			for _, v := range views {
+				if end := elapsedOrigin.Add(v.span.Length()); end.After(window.To) {
+					window.To = end
+				}
+			}
+		}
+	}
+	if window.Empty() {
+		if !req.From.IsZero() && !req.To.IsZero() {
+			return fault.Field("to", "the window is shorter than a microsecond")
+		}
+		window.To = window.From // nothing there
+	}
+	if req.Align == AlignTime {
+		req.From, req.To = window.From, window.To
+	}
+	for i, v := range views {
+		out := &answer.Sessions[i]
+		own := window
+		shift := time.Duration(0)
+		if req.Align == AlignElapsed && !v.span.Empty() {
+			shift = v.span.From.Sub(elapsedOrigin)
+			own = rollup.Span{From: window.From.Add(shift), To: window.To.Add(shift)}
+		}
+		var err error
+		switch {
+		case window.Empty():
+			empty(out, want, req.Mode)
+		case req.Mode == ModeM4:
+			err = v.readM4(ctx, out, own, req, want)
+		default:
+			err = v.readBuckets(ctx, out, own, req, want)
+		}
+		if err != nil {
+			return err
+		}
+		if req.Align == AlignElapsed {
+			toElapsed(out, shift)
+		}
+	}
+	return nil
+}
+
+// elapsedOrigin stands for the start of every session on an axis of elapsed
+// time. Buckets of every width begin there.
+var elapsedOrigin = time.UnixMicro(rollup.Origin).UTC()
+
+func seconds(v float64) time.Duration { return time.Duration(v*1e6) * time.Microsecond }
+
+// toElapsed turns a time axis into seconds since the session's start. Buckets
+// keep the absolute grid that rollups have; counted from the bucket of the
+// first record, they fall on one grid for all sessions.
+func toElapsed(out *Session, shift time.Duration) {
+	start := elapsedOrigin.Add(shift).UnixMicro()
+	width := int64(0)
+	if !out.Points && (len(out.Metrics) == 0 || out.Metrics[0].First == nil) {
+		width = int64(math.Round(out.Width * 1e3))
+	}
+	convert := func(xs []float64) {
+		for i := range xs {
+			micro := int64(math.Round(xs[i] * 1e3))
+			if width > 0 {
+				micro = rollup.FloorMicro(micro, width) - rollup.FloorMicro(start, width)
+			} else {
+				micro -= start
+			}
+			xs[i] = float64(micro) / 1e6
+		}
+	}
+	convert(out.X)
+	for _, m := range out.Metrics {
+		convert(m.FirstX)
+		convert(m.LastX)
+	}
+	out.Width /= 1e3
+}
