@@ -8,6 +8,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
@@ -150,21 +151,21 @@ func TestRefreshOneAtATime(t *testing.T) {
 	if dbtest.SingleBackend(t) {
 		t.Skip("needs two connections")
 	}
-	conn, err := pool.Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	s := timeseries.New(pool, timeseries.Options{})
+	store(t, s, "a", run(rand.New(rand.NewPCG(6, 6)), time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 10))
+	lease := schema.Lease{Pool: pool, Name: rollup.LeaseName}
+	led, err := lease.TryLead(t.Context(), func(ctx context.Context, _ schema.Fence) error {
+		result, err := s.Rollups.Refresh(ctx)
+		if err != nil || !result.Busy {
+			t.Errorf("result %+v, error %v; want busy", result, err)
+		}
+		return nil
+	})
+	if err != nil || !led {
+		t.Fatalf("no lease: %v", err)
 	}
-	defer conn.Release()
-	const refreshLock = 0x74656c656d5f7266
-	if _, err := conn.Exec(t.Context(), "SELECT pg_advisory_lock($1)", int64(refreshLock)); err != nil {
-		t.Fatal(err)
-	}
-	result, err := timeseries.New(pool, timeseries.Options{}).Rollups.Refresh(t.Context())
-	if err != nil || !result.Busy {
-		t.Errorf("result %+v, error %v; want busy", result, err)
-	}
-	if _, err := conn.Exec(t.Context(), "SELECT pg_advisory_unlock($1)", int64(refreshLock)); err != nil {
-		t.Fatal(err)
+	if result := refresh(t, s); result.Sessions != 1 {
+		t.Errorf("result %+v; want the session refreshed", result)
 	}
 }
 

@@ -67,7 +67,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 			}
 		},
 	}
-	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, Uploads: s.uploads, Also: refreshSummaries, OnPass: opt.OnRefresh})
+	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, Uploads: s.uploads, Also: summaries{s}, OnPass: opt.OnRefresh})
 	s.Series = series.New(pool, s.Rollups)
 	return s
 }

@@ -83,7 +83,7 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 		return nil, fmt.Errorf("summarise session: %w", err)
 	}
 	defer conn.Release()
-	if err := summarise(ctx, conn.Conn(), key); err != nil {
+	if err := s.summarise(ctx, conn.Conn(), key); err != nil {
 		return nil, fmt.Errorf("summarise session: %w", err)
 	}
 	sum := &Summary{Session: id, Gaps: []Gap{}}
@@ -158,13 +158,28 @@ func readGaps(ctx context.Context, q querier, session int32, threshold float64) 
 	return gaps, max(0, all-len(gaps)), nil
 }
 
-// refreshSummaries computes what changed since the summaries were made.
-func refreshSummaries(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, `
-		SELECT s.session
-		FROM sessions s LEFT JOIN session_summaries m USING (session)
-		WHERE s.deleted_at IS NULL AND s.batch > coalesce(m.batch, 0)
-		  AND (m.computed_at IS NULL OR m.computed_at < clock_timestamp() - $1::interval)`, summaryPause)
+// summaries are brought up to date by whoever refreshes the rollups.
+type summaries struct{ store *Store }
+
+// dueSummaries are the sessions that have grown since they were summarised, a
+// while ago.
+const dueSummaries = `
+	SELECT s.session
+	FROM sessions s LEFT JOIN session_summaries m USING (session)
+	WHERE s.deleted_at IS NULL AND s.batch > coalesce(m.batch, 0)
+	  AND (m.computed_at IS NULL OR m.computed_at < clock_timestamp() - $1::interval)`
+
+// Due implements rollup.Work.
+func (w summaries) Due(ctx context.Context, conn *pgx.Conn) (due bool, err error) {
+	if err = conn.QueryRow(ctx, "SELECT EXISTS ("+dueSummaries+")", summaryPause).Scan(&due); err != nil {
+		return false, fmt.Errorf("look for sessions to summarise: %w", err)
+	}
+	return due, nil
+}
+
+// Do computes what changed since the summaries were made.
+func (w summaries) Do(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, dueSummaries, summaryPause)
 	if err != nil {
 		return fmt.Errorf("find sessions to summarise: %w", err)
 	}
@@ -173,7 +188,7 @@ func refreshSummaries(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("find sessions to summarise: %w", err)
 	}
 	for _, session := range sessions {
-		if err := summarise(ctx, conn, session); err != nil {
+		if err := w.store.summarise(ctx, conn, session); err != nil {
 			return fmt.Errorf("summarise session: %w", err)
 		}
 		// Lists of sessions show figures of the summary.
@@ -186,12 +201,12 @@ func refreshSummaries(ctx context.Context, conn *pgx.Conn) error {
 
 // summarise brings the summary of one session up to its newest batch. It reads
 // only the minutes that changed. Callers may run it at the same time.
-func summarise(ctx context.Context, conn *pgx.Conn, session int32) error {
+func (s *Store) summarise(ctx context.Context, conn *pgx.Conn, session int32) error {
 	var err error
 	for range 5 {
 		// One snapshot, so that the figures are those of a whole batch.
 		err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
-			return summariseTx(ctx, tx, session)
+			return s.summariseTx(ctx, tx, session)
 		})
 		var pgErr *pgconn.PgError
 		if !errors.As(err, &pgErr) || (pgErr.Code != "40001" && pgErr.Code != "23505") {
@@ -202,7 +217,7 @@ func summarise(ctx context.Context, conn *pgx.Conn, session int32) error {
 	return err
 }
 
-func summariseTx(ctx context.Context, tx pgx.Tx, session int32) error {
+func (s *Store) summariseTx(ctx context.Context, tx pgx.Tx, session int32) error {
 	var batch, done int32
 	err := tx.QueryRow(ctx, `
 		SELECT s.batch, coalesce(m.batch, 0)

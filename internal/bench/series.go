@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
@@ -71,55 +73,19 @@ func fillSeries(ctx context.Context, e *Env) error {
 		return err
 	}
 	defer conn.Release()
-	// The daemon's refresher waits until the import and the columnstore are done.
-	const refreshLock = 0x74656c656d5f7266
-	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(refreshLock)); err != nil {
-		return err
-	}
-	start := time.Now()
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, seriesSQL, seriesSession, seriesStart, e.SeriesRecords, fmt.Sprintf("%d microseconds", 1_000_000/seriesRate))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("make the session: %w", err)
-	}
 	var license string
 	if err := conn.QueryRow(ctx, "SHOW timescaledb.license").Scan(&license); err != nil {
 		return err
 	}
-	for n := range e.SeriesOthers {
-		// Two on the same day, as in one race; the others on days of their own.
-		shift := 0
-		if n >= 2 {
-			shift = n
-		}
-		if err := copySession(ctx, conn.Conn(), fmt.Sprint("bench-other-", n+1), shift*48, license == "timescale"); err != nil {
-			return fmt.Errorf("make another session: %w", err)
-		}
-	}
-	fmt.Fprintf(e.Out, "made in the database in %.1f s, with %d other sessions\n", time.Since(start).Seconds(), e.SeriesOthers)
-	size := func() (s string) {
-		_ = conn.QueryRow(ctx, "SELECT pg_size_pretty(hypertable_size('telemetry'))").Scan(&s)
-		return s
-	}
-	before := size()
-	if license == "timescale" {
-		start = time.Now()
-		if _, err := conn.Exec(ctx, "SELECT compress_chunk(c, if_not_compressed => true) FROM show_chunks('telemetry') c"); err != nil {
-			return err
-		}
-		fmt.Fprintf(e.Out, "moved to the columnstore in %.1f s: %s, then %s\n", time.Since(start).Seconds(), before, size())
-	} else {
-		fmt.Fprintf(e.Out, "size: %s\n", before)
-	}
-	if _, err := conn.Exec(ctx, "ANALYZE telemetry"); err != nil {
+	// The daemon's refresher waits until the import and the columnstore are done.
+	lease := schema.Lease{Pool: e.Pool, Name: rollup.LeaseName}
+	err = lease.Lead(ctx, func(ctx context.Context, _ schema.Fence) error {
+		return makeSeries(ctx, e, conn, license == "timescale")
+	})
+	if err != nil {
 		return err
 	}
-	start = time.Now()
-	if _, err := conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", int64(refreshLock)); err != nil {
-		return err
-	}
+	start := time.Now()
 	if err := refreshed(ctx, conn); err != nil {
 		return err
 	}
@@ -136,6 +102,48 @@ func fillSeries(ctx context.Context, e *Env) error {
 		fmt.Fprintf(e.Out, "  %s: %s\n", level.Relation, size)
 	}
 	fmt.Fprintln(e.Out)
+	return nil
+}
+
+// makeSeries makes the sessions in the database, and on the community edition
+// moves them to the columnstore.
+func makeSeries(ctx context.Context, e *Env, conn *pgxpool.Conn, community bool) error {
+	start := time.Now()
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, seriesSQL, seriesSession, seriesStart, e.SeriesRecords, fmt.Sprintf("%d microseconds", 1_000_000/seriesRate))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("make the session: %w", err)
+	}
+	for n := range e.SeriesOthers {
+		// Two on the same day, as in one race; the others on days of their own.
+		shift := 0
+		if n >= 2 {
+			shift = n
+		}
+		if err := copySession(ctx, conn.Conn(), fmt.Sprint("bench-other-", n+1), shift*48, community); err != nil {
+			return fmt.Errorf("make another session: %w", err)
+		}
+	}
+	fmt.Fprintf(e.Out, "made in the database in %.1f s, with %d other sessions\n", time.Since(start).Seconds(), e.SeriesOthers)
+	size := func() (s string) {
+		_ = conn.QueryRow(ctx, "SELECT pg_size_pretty(hypertable_size('telemetry'))").Scan(&s)
+		return s
+	}
+	before := size()
+	if community {
+		start = time.Now()
+		if _, err := conn.Exec(ctx, "SELECT compress_chunk(c, if_not_compressed => true) FROM show_chunks('telemetry') c"); err != nil {
+			return err
+		}
+		fmt.Fprintf(e.Out, "moved to the columnstore in %.1f s: %s, then %s\n", time.Since(start).Seconds(), before, size())
+	} else {
+		fmt.Fprintf(e.Out, "size: %s\n", before)
+	}
+	if _, err := conn.Exec(ctx, "ANALYZE telemetry"); err != nil {
+		return err
+	}
 	return nil
 }
 

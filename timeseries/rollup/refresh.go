@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // passRecords is about how many new records one pass takes on, so that what it
@@ -22,6 +24,7 @@ const bulkRecords = 200_000
 type pass struct {
 	conn    *pgxpool.Conn
 	catalog *Catalog
+	fence   schema.Fence
 	result  *Result
 }
 
@@ -176,7 +179,14 @@ const maxWindows = 24
 // refresh aggregates the ranges anew, finest level first, since each level
 // reads the one below.
 func (p *pass) refresh(ctx context.Context, spans []Span) error {
-	defer p.conn.Exec(ctx, resetSettings())
+	defer func() {
+		// A connection that keeps these settings must not return to the pool.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if _, err := p.conn.Exec(ctx, resetSettings()); err != nil {
+			p.conn.Conn().Close(ctx)
+		}
+	}()
 	for _, setting := range refreshSettings {
 		if _, err := p.conn.Exec(ctx, fmt.Sprintf("SET %s = '%s'", setting[0], setting[1])); err != nil {
 			return err
@@ -222,6 +232,9 @@ func (p *pass) refreshTable(ctx context.Context, rel relation, window Span) erro
 		finer = plainTable(finer)
 	}
 	return pgx.BeginFunc(ctx, p.conn, func(tx pgx.Tx) error {
+		if err := p.fence.Check(ctx, tx); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, "DELETE FROM "+plainTable(rel.name)+" WHERE bucket >= $1 AND bucket < $2", window.From, window.To); err != nil {
 			return err
 		}
@@ -281,6 +294,9 @@ var errRebuilt = errors.New("the rollups were made anew meanwhile")
 // advance records that the rollups now hold the sessions up to their batches.
 func (p *pass) advance(ctx context.Context, sessions []pending, dirty []int64) error {
 	return pgx.BeginFunc(ctx, p.conn, func(tx pgx.Tx) error {
+		if err := p.fence.Check(ctx, tx); err != nil {
+			return err
+		}
 		now, err := definitionVersion(ctx, tx, "FOR SHARE")
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/internal/retry"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // Options tune Rollups. The zero value is fit for use.
@@ -21,9 +22,17 @@ type Options struct {
 	// Uploads are those that Run yields to. Nil: there are none.
 	Uploads *load.Uploads
 	// Also is further work of whoever refreshes, at the end of each pass. Nil is none.
-	Also func(context.Context, *pgx.Conn) error
+	Also Work
 	// OnPass is told how each pass of Run ended. Nil is no call.
 	OnPass func(Result, error)
+}
+
+// Work is what else the refresher does.
+type Work interface {
+	// Due reports whether there is any, at little cost.
+	Due(context.Context, *pgx.Conn) (bool, error)
+	// Do does it.
+	Do(context.Context, *pgx.Conn) error
 }
 
 // Rollups are those of one database: what is known of them, and what keeps
@@ -41,9 +50,6 @@ func New(pool *pgxpool.Pool, opt Options) *Rollups {
 	}
 	if opt.Uploads == nil {
 		opt.Uploads = new(load.Uploads)
-	}
-	if opt.Also == nil {
-		opt.Also = func(context.Context, *pgx.Conn) error { return nil }
 	}
 	if opt.OnPass == nil {
 		opt.OnPass = func(Result, error) {}
@@ -105,46 +111,58 @@ func (r *Rollups) Run(ctx context.Context) {
 // read from the records meanwhile what the rollups lack.
 const mostPatience = 2500 * time.Millisecond
 
-// refreshLock is the advisory lock of the instance that refreshes.
-const refreshLock = 0x74656c656d5f7266
+// LeaseName is the name of the lease under which one instance refreshes.
+const LeaseName = "rollups"
 
 // Refresh brings the rollups up to what is committed now, and no more than the
 // ranges that changed. It may be stopped at any moment: what was not finished
-// is found again, since progress is recorded after the refresh.
+// is found again, since progress is recorded after the refresh. Where nothing
+// changed it writes nothing.
 func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
 	start := time.Now()
 	defer func() { result.Took = time.Since(start) }()
-	conn, err := r.pool.Acquire(ctx)
+	var due bool
+	err = r.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) (err error) {
+		due, err = r.due(ctx, conn.Conn())
+		return err
+	})
+	if err != nil || !due {
+		return result, err
+	}
+	lease := schema.Lease{Pool: r.pool, Name: LeaseName, Log: r.opt.Logger}
+	led, err := lease.TryLead(ctx, func(ctx context.Context, fence schema.Fence) error {
+		return r.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+			if err := r.pass(ctx, conn, fence, &result); err != nil {
+				r.catalog.Store(nil)
+				return fmt.Errorf("refresh rollups: %w", err)
+			}
+			if r.opt.Also == nil {
+				return nil
+			}
+			return r.opt.Also.Do(ctx, conn.Conn())
+		})
+	})
+	result.Busy = !led && err == nil
+	return result, err
+}
+
+// due reports whether anything changed since the last pass.
+func (r *Rollups) due(ctx context.Context, conn *pgx.Conn) (due bool, err error) {
+	err = conn.QueryRow(ctx, `
+		SELECT EXISTS (
+			SELECT FROM sessions s LEFT JOIN rollup_progress p USING (session) WHERE s.batch > coalesce(p.batch, 0)
+		) OR EXISTS (SELECT FROM rollup_dirty)`).Scan(&due)
 	if err != nil {
-		return result, fmt.Errorf("refresh rollups: %w", err)
+		return false, fmt.Errorf("look for what the rollups lack: %w", err)
 	}
-	defer conn.Release()
-	var mine bool
-	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(refreshLock)).Scan(&mine); err != nil {
-		return result, fmt.Errorf("refresh rollups: %w", err)
+	if !due && r.opt.Also != nil {
+		return r.opt.Also.Due(ctx, conn)
 	}
-	if !mine {
-		result.Busy = true
-		return result, nil
-	}
-	defer func() {
-		// A connection that cannot give the lock back must not return to the pool.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		_, unlockErr := conn.Exec(ctx, resetSettings()+fmt.Sprintf("SELECT pg_advisory_unlock(%d)", int64(refreshLock)))
-		if unlockErr != nil {
-			conn.Conn().Close(ctx)
-		}
-	}()
-	if err := r.pass(ctx, conn, &result); err != nil {
-		r.catalog.Store(nil)
-		return result, fmt.Errorf("refresh rollups: %w", err)
-	}
-	return result, r.opt.Also(ctx, conn.Conn())
+	return due, nil
 }
 
 // pass is Refresh on a connection, while no other instance refreshes.
-func (r *Rollups) pass(ctx context.Context, conn *pgxpool.Conn, result *Result) error {
+func (r *Rollups) pass(ctx context.Context, conn *pgxpool.Conn, fence schema.Fence, result *Result) error {
 	catalog, err := r.Catalog(ctx, conn)
 	if err != nil {
 		return err
@@ -162,7 +180,7 @@ func (r *Rollups) pass(ctx context.Context, conn *pgxpool.Conn, result *Result) 
 	if !catalog.Stored() {
 		return nil
 	}
-	p := pass{conn: conn, catalog: catalog, result: result}
+	p := pass{conn: conn, catalog: catalog, fence: fence, result: result}
 	return p.run(ctx)
 }
 
