@@ -10,7 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
 // Summary is the figures of a whole session. The rules are the function
@@ -37,11 +39,15 @@ type Summary struct {
 	Elevation   float64   `json:"elevation_gain_m"`
 	Anomalies   int64     `json:"anomalies"`
 	Cadence     float64   `json:"cadence_s"` // mean step between records, gaps left out
+	Step        float64   `json:"step_s"`    // median step between records, repeated timestamps left out
+	Gap         float64   `json:"gap_s"`     // a longer silence between records is a gap
 	LongestGap  float64   `json:"longest_gap_s"`
 	Duplicates  int64     `json:"duplicates"` // records that share their timestamp with the one before
 	NoFix       int64     `json:"no_fix"`     // records without a position
 	Gaps        []Gap     `json:"gaps"`       // the longest, oldest first; at most maxGaps
 	GapsOmitted int       `json:"gaps_omitted"`
+	// Channels are those that can be charted and that any record carries.
+	Channels []series.Channel `json:"channels"`
 }
 
 // Gap is a time without records, between two records.
@@ -86,20 +92,21 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 	if err := s.summarise(ctx, conn.Conn(), key); err != nil {
 		return nil, fmt.Errorf("summarise session: %w", err)
 	}
-	sum := &Summary{Session: id, Gaps: []Gap{}}
+	sum := &Summary{Session: id, Gaps: []Gap{}, Channels: []series.Channel{}}
 	var start, end *time.Time
+	var channels map[string]series.Channel
 	err = conn.QueryRow(ctx, `
 		SELECT m.batch, s.first_time, s.last_time, coalesce(m.records, 0),
 		       coalesce(m.distance_km, 0), coalesce(m.max_speed_kmh, 0), coalesce(m.avg_speed_kmh, 0), coalesce(m.energy_wh, 0),
 		       coalesce(m.efficiency_km_kwh, 0), coalesce(m.duration_min, 0), coalesce(m.avg_power_w, 0), coalesce(m.max_power_w, 0),
 		       coalesce(m.avg_voltage_v, 0), coalesce(m.max_g, 0), coalesce(m.optimal_speed_kmh, 0), m.quality_score,
 		       coalesce(m.elevation_gain_m, 0), coalesce(m.anomalies, 0), coalesce(m.cadence_s, 0), coalesce(m.longest_gap_s, 0),
-		       coalesce(m.duplicates, 0), coalesce(m.no_fix, 0)
+		       coalesce(m.duplicates, 0), coalesce(m.no_fix, 0), coalesce(m.step_s, 0), coalesce(m.channels, '{}')
 		FROM session_summaries m JOIN sessions s USING (session)
 		WHERE m.session = $1 AND s.deleted_at IS NULL`, key).Scan(
 		&sum.Batch, &start, &end, &sum.Records, &sum.Distance, &sum.MaxSpeed, &sum.AvgSpeed, &sum.Energy,
 		&sum.Efficiency, &sum.Duration, &sum.AvgPower, &sum.MaxPower, &sum.AvgVoltage, &sum.MaxG, &sum.OptSpeed, &sum.Quality,
-		&sum.Elevation, &sum.Anomalies, &sum.Cadence, &sum.LongestGap, &sum.Duplicates, &sum.NoFix)
+		&sum.Elevation, &sum.Anomalies, &sum.Cadence, &sum.LongestGap, &sum.Duplicates, &sum.NoFix, &sum.Step, &channels)
 	if err == pgx.ErrNoRows {
 		return nil, NoSession(id) // deleted a moment ago
 	}
@@ -109,15 +116,17 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 	if start != nil && end != nil {
 		sum.Start, sum.End = start.UTC(), end.UTC()
 	}
-	if sum.Gaps, sum.GapsOmitted, err = readGaps(ctx, conn, key, GapThreshold(sum.Cadence)); err != nil {
+	for _, c := range channel.All {
+		if found, ok := channels[c.Name]; ok {
+			sum.Channels = append(sum.Channels, found)
+		}
+	}
+	sum.Gap = channel.GapAfter(time.Duration(sum.Step * float64(time.Second))).Seconds()
+	if sum.Gaps, sum.GapsOmitted, err = readGaps(ctx, conn, key, sum.Gap); err != nil {
 		return nil, fmt.Errorf("find gaps: %w", err)
 	}
 	return sum, nil
 }
-
-// GapThreshold gives from how many seconds on a step between two records is a
-// gap, for a session with that mean step: five times the usual, at least 2 s.
-func GapThreshold(cadence float64) float64 { return max(2, 5*cadence) }
 
 // readGaps finds the longest gaps by the summary's parts; only minutes that
 // hold one are looked up in the records.
@@ -162,11 +171,11 @@ func readGaps(ctx context.Context, q querier, session int32, threshold float64) 
 type summaries struct{ store *Store }
 
 // dueSummaries are the sessions that have grown since they were summarised, a
-// while ago.
+// while ago, or were summarised by a version that did not know channels.
 const dueSummaries = `
 	SELECT s.session
 	FROM sessions s LEFT JOIN session_summaries m USING (session)
-	WHERE s.deleted_at IS NULL AND s.batch > coalesce(m.batch, 0)
+	WHERE s.deleted_at IS NULL AND (s.batch > coalesce(m.batch, 0) OR m.channels IS NULL)
 	  AND (m.computed_at IS NULL OR m.computed_at < clock_timestamp() - $1::interval)`
 
 // Due implements rollup.Work.
@@ -218,18 +227,20 @@ func (s *Store) summarise(ctx context.Context, conn *pgx.Conn, session int32) er
 }
 
 func (s *Store) summariseTx(ctx context.Context, tx pgx.Tx, session int32) error {
+	var id string
 	var batch, done int32
+	var known bool
 	err := tx.QueryRow(ctx, `
-		SELECT s.batch, coalesce(m.batch, 0)
+		SELECT s.id, s.batch, coalesce(m.batch, 0), m.channels IS NOT NULL
 		FROM sessions s LEFT JOIN session_summaries m USING (session)
-		WHERE s.session = $1 AND s.deleted_at IS NULL`, session).Scan(&batch, &done)
+		WHERE s.session = $1 AND s.deleted_at IS NULL`, session).Scan(&id, &batch, &done, &known)
 	if err == pgx.ErrNoRows {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if batch == done {
+	if batch == done && known {
 		return nil
 	}
 	spans, _, err := rollup.Changed(ctx, tx, []rollup.Change{{Session: session, After: done, UpTo: batch}}, time.Minute)
@@ -243,18 +254,25 @@ func (s *Store) summariseTx(ctx context.Context, tx pgx.Tx, session int32) error
 	if _, err := tx.Exec(ctx, "SELECT set_config('jit', 'off', true), set_config('work_mem', '32MB', true)"); err != nil {
 		return err
 	}
-	for _, s := range spans {
-		if _, err := tx.Exec(ctx, "DELETE FROM summary_parts WHERE session = $1 AND minute >= $2 AND minute < $3", session, s.From, s.To); err != nil {
+	for _, span := range spans {
+		if _, err := tx.Exec(ctx, "DELETE FROM summary_parts WHERE session = $1 AND minute >= $2 AND minute < $3", session, span.From, span.To); err != nil {
 			return err
 		}
 		// By pieces that can be sorted in memory.
-		for at := s.From; at.Before(s.To); at = at.Add(summaryPiece) {
-			if _, err := tx.Exec(ctx, summaryPartsSQL, session, at, earlier(at.Add(summaryPiece), s.To)); err != nil {
+		for at := span.From; at.Before(span.To); at = at.Add(summaryPiece) {
+			if _, err := tx.Exec(ctx, summaryPartsSQL, session, at, earlier(at.Add(summaryPiece), span.To)); err != nil {
 				return err
 			}
 		}
 	}
-	_, err = tx.Exec(ctx, summaryMergeSQL, session, batch)
+	if _, err := tx.Exec(ctx, summaryMergeSQL, session, batch); err != nil {
+		return err
+	}
+	channels, step, err := s.Series.Channels(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "UPDATE session_summaries SET channels = $2, step_s = $3 WHERE session = $1", session, channels, step.Seconds())
 	return err
 }
 

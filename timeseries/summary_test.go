@@ -230,7 +230,7 @@ func TestSummaryFollowsTheRules(t *testing.T) {
 				t.Fatal(err)
 			}
 			var gaps []timeseries.Gap
-			threshold := timeseries.GapThreshold(got.Cadence)
+			threshold := got.Gap
 			for i, r := range stored[1:] {
 				from, to := stored[i]["t"].(time.Time), r["t"].(time.Time)
 				if d := to.Sub(from).Seconds(); d > threshold {

@@ -51,22 +51,42 @@ COMMENT ON COLUMN analytics.uploads.source IS 'The way in: function, rest, impor
 
 DROP VIEW IF EXISTS analytics.gaps CASCADE;
 CREATE VIEW analytics.gaps AS
-SELECT session_id,
-       previous AS from_time,
-       time AS to_time,
-       extract(epoch FROM time - previous)::double precision AS gap_s
+SELECT n.session_id,
+       n.previous AS from_time,
+       n.time AS to_time,
+       extract(epoch FROM n.time - n.previous)::double precision AS gap_s
 FROM (
     SELECT session_id,
            time,
            lag(time) OVER (PARTITION BY session_id ORDER BY time) AS previous
     FROM analytics.records
-) neighbours
-WHERE time - previous > INTERVAL '2 seconds';
-COMMENT ON VIEW analytics.gaps IS 'Silences of more than 2 s between records of a run. Name a session_id: without one every record is read';
+) n
+LEFT JOIN sessions s ON s.id = n.session_id AND s.deleted_at IS NULL
+LEFT JOIN session_summaries m ON m.session = s.session
+WHERE n.time - n.previous > analytics.gap_after(m.step_s);
+COMMENT ON VIEW analytics.gaps IS 'Silences between records of a run that are longer than five usual steps, and than 2 s. Name a session_id: without one every record is read';
 COMMENT ON COLUMN analytics.gaps.session_id IS 'Id of the run';
 COMMENT ON COLUMN analytics.gaps.from_time IS 'Time of the last record before the silence, UTC';
 COMMENT ON COLUMN analytics.gaps.to_time IS 'Time of the first record after it, UTC';
 COMMENT ON COLUMN analytics.gaps.gap_s IS 'Length of the silence, s';
+
+DROP VIEW IF EXISTS analytics.channels CASCADE;
+CREATE VIEW analytics.channels AS
+SELECT s.id AS session_id,
+       c.key AS channel,
+       (c.value ->> 'records')::bigint AS records,
+       (c.value ->> 'step_s')::double precision AS step_s,
+       (c.value ->> 'gap_s')::double precision AS gap_s
+FROM session_summaries m
+JOIN sessions s ON s.session = m.session
+CROSS JOIN LATERAL jsonb_each(m.channels) c
+WHERE s.deleted_at IS NULL;
+COMMENT ON VIEW analytics.channels IS 'What a run has: the channels that records carry and that can be charted, as of a few seconds ago';
+COMMENT ON COLUMN analytics.channels.session_id IS 'Id of the run';
+COMMENT ON COLUMN analytics.channels.channel IS 'Name of the channel, as in analytics.records';
+COMMENT ON COLUMN analytics.channels.records IS 'Records that carry it, count; NULL of a text state in a long run';
+COMMENT ON COLUMN analytics.channels.step_s IS 'Usual (median) time between those, s; 0 when unknown';
+COMMENT ON COLUMN analytics.channels.gap_s IS 'A longer silence of the channel is a gap, s';
 
 DROP VIEW IF EXISTS analytics.quality CASCADE;
 CREATE VIEW analytics.quality AS

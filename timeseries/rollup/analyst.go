@@ -15,7 +15,7 @@ import (
 // of fields: the records themselves, and a series for each level with means in
 // place of sums. The other views are in sql/repeatable.
 func analystViews() schema.Repeatable {
-	statements := []string{recordsView()}
+	statements := []string{recordsView(), gapFunction()}
 	statements = append(statements, recordsComments()...)
 	for _, level := range Levels {
 		statements = append(statements, seriesView(level)...)
@@ -48,6 +48,15 @@ BEGIN
     END IF;
 END
 $$`, strings.Join(names, ", "))
+}
+
+// gapFunction is channel.GapAfter for analysts.
+func gapFunction() string {
+	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION analytics.gap_after(step_s double precision) RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS 'SELECT make_interval(secs => greatest(%v, %d * coalesce(step_s, 0)))';
+COMMENT ON FUNCTION analytics.gap_after(double precision) IS
+'How long a channel, or a run, with that usual step (s) may be silent before that is a gap'`, channel.GapLeast.Seconds(), channel.GapSteps)
 }
 
 func recordsView() string {

@@ -1,6 +1,8 @@
 package series
 
 import (
+	"slices"
+
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
@@ -40,6 +42,8 @@ type State struct {
 // wanted are the fields of a request.
 type wanted struct{ metrics, states []channel.Channel }
 
+func (w wanted) all() []channel.Channel { return slices.Concat(w.metrics, w.states) }
+
 // Metric is one metric of one session. NaN stands for no value.
 type Metric struct {
 	Name  string
@@ -48,6 +52,13 @@ type Metric struct {
 	Max   []float64
 	Avg   []float64
 	Count []int64
+	// Step is the usual time between the run's records that carry the metric, and
+	// GapAfter the length from which on a silence of it is a gap, both in s.
+	Step, GapAfter float64
+	// Gaps are the gaps between samples of the window, on the x axis: outside of
+	// them, a point without a value is no gap. Where a level serves the window, a
+	// gap is known up to a column's width.
+	Gaps [][2]float64
 	// With ModeM4, the first and last record of the column that have the metric.
 	First, Last   []float64
 	FirstX, LastX []float64

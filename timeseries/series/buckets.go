@@ -14,26 +14,40 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
-// buckets accumulates what the pieces of a window add to each bucket. A bucket
+// bucketSums accumulates what the pieces of a window add to each bucket. A bucket
 // is known by its place in the grid.
 type bucketSums struct {
 	records []int64
 	metrics []metricSums
 	states  [][]string // the newest, "" for none
+	// vague marks buckets of which the database aggregated a part: when their
+	// samples were, is known up to the bucket.
+	vague []bool
 }
 
 type metricSums struct {
 	min, max, sum []float64
 	count         []int64
+	first, last   []int64 // µs; of the samples
 }
 
 func newBucketSums(n, metrics int) *bucketSums {
-	b := &bucketSums{records: make([]int64, n), metrics: make([]metricSums, metrics)}
+	b := &bucketSums{records: make([]int64, n), metrics: make([]metricSums, metrics), vague: make([]bool, n)}
 	for i := range b.metrics {
-		floats := make([]float64, 3*n)
-		b.metrics[i] = metricSums{floats[:n:n], floats[n : 2*n : 2*n], floats[2*n:], make([]int64, n)}
+		floats, ints := make([]float64, 3*n), make([]int64, 3*n)
+		b.metrics[i] = metricSums{floats[:n:n], floats[n : 2*n : 2*n], floats[2*n:], ints[:n:n], ints[n : 2*n : 2*n], ints[2*n:]}
 	}
 	return b
+}
+
+// sample adds one sample to bucket i.
+func (m *metricSums) sample(i int, value float64, t int64) {
+	if m.count[i] == 0 {
+		m.first[i], m.last[i] = t, t
+	} else {
+		m.first[i], m.last[i] = min(m.first[i], t), max(m.last[i], t)
+	}
+	m.add(i, value, value, value, 1)
 }
 
 // add merges one row of aggregates into bucket i.
@@ -48,6 +62,67 @@ func (m *metricSums) add(i int, low, high, sum float64, count int64) {
 	}
 	m.sum[i] += sum
 	m.count[i] += count
+}
+
+// mostDoubts bounds how many silences of a metric are looked up.
+const mostDoubts = 100
+
+// settle finds out when the samples were between which there may be a gap. Of
+// a vague bucket that is only known up to its ends: where those leave it open
+// whether a silence over an empty bucket is long enough, it is looked up.
+func (v *view) settle(ctx context.Context, sums *bucketSums, times func(int) (int64, int64), metrics []channel.Channel, steps []time.Duration) error {
+	var batch pgx.Batch
+	for m, c := range metrics {
+		s, gap := &sums.metrics[m], channel.GapAfter(steps[m]).Microseconds()
+		for i, n := range s.count {
+			if n > 0 && sums.vague[i] {
+				s.first[i], s.last[i] = times(i)
+			}
+		}
+		var before, after []int32
+		var bounds [4][]time.Time
+		prev := -1
+		for i, n := range s.count {
+			if n == 0 {
+				continue
+			}
+			if prev >= 0 && i-prev > 1 && (sums.vague[prev] || sums.vague[i]) {
+				begin, _ := times(prev)
+				_, end := times(i)
+				if s.first[i]-s.last[prev] <= gap && end-begin > gap {
+					before, after = append(before, int32(prev)), append(after, int32(i))
+					for k, t := range [4]int64{begin, s.last[prev], s.first[i], end} {
+						bounds[k] = append(bounds[k], time.UnixMicro(t))
+					}
+				}
+			}
+			prev = i
+		}
+		if len(before) == 0 || len(before) > mostDoubts {
+			continue
+		}
+		queue(&batch, func(r *record.Columns) {
+			before, after := r.Int(), r.Int()
+			s.last[before], s.first[after] = r.Micros(), r.Micros()
+		}, fmt.Sprintf(`
+			SELECT d.before::bigint, d.after::bigint, l.time, f.time
+			FROM unnest($2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[])
+				d (before, after, last_low, last_high, first_low, first_high)
+			CROSS JOIN LATERAL (
+				SELECT time FROM telemetry
+				WHERE session = $1 AND time >= d.last_low AND time <= d.last_high AND %[1]s IS NOT NULL
+				ORDER BY time DESC LIMIT 1
+			) l
+			CROSS JOIN LATERAL (
+				SELECT time FROM telemetry
+				WHERE session = $1 AND time >= d.first_low AND time <= d.first_high AND %[1]s IS NOT NULL
+				ORDER BY time LIMIT 1
+			) f`, c.Name), v.session, before, after, bounds[0], bounds[1], bounds[2], bounds[3])
+	}
+	if batch.Len() == 0 {
+		return nil
+	}
+	return v.tx.SendBatch(ctx, &batch).Close()
 }
 
 // total counts the records of all buckets.
@@ -81,9 +156,13 @@ func aggregates(level int, metrics []channel.Channel) string {
 // readBuckets answers a window with round buckets, or with the records
 // themselves when there are no more of them than points.
 func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span, req *Request, want wanted) error {
+	steps, err := v.usualSteps(ctx, want)
+	if err != nil {
+		return err
+	}
 	width := gridWidth(window, req.Points)
 	if v.fewRecords(window, req.Points) {
-		done, err := v.readPoints(ctx, out, window, req, want)
+		done, err := v.readPoints(ctx, out, window, req, want, steps)
 		if done || err != nil {
 			return err
 		}
@@ -106,7 +185,7 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 		return err
 	}
 	if sums.total() <= int64(req.Points) {
-		done, err := v.readPoints(ctx, out, window, req, want)
+		done, err := v.readPoints(ctx, out, window, req, want, steps)
 		if done || err != nil {
 			return err
 		}
@@ -114,10 +193,18 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 	out.Level = levelName(level)
 	out.Width = float64(width.Microseconds()) / 1e3
 	// A window that begins inside a bucket has no values from before it.
-	axis := func(i int) float64 {
-		return float64(max(origin+int64(i)*width.Microseconds(), window.From.UnixMicro())) / 1e3
+	times := func(i int) (first, last int64) {
+		first = origin + int64(i)*width.Microseconds()
+		return max(first, window.From.UnixMicro()), min(first+width.Microseconds(), window.To.UnixMicro()) - 1
 	}
-	emit(out, sums, nil, axis, req, want, v.gapAfter(width, sums))
+	if err := v.settle(ctx, sums, times, want.metrics, steps); err != nil {
+		return err
+	}
+	axis := grid{times: times, x: func(i int) float64 {
+		first, _ := times(i)
+		return float64(first) / 1e3
+	}}
+	emit(out, sums, nil, axis, req, want, steps)
 	return nil
 }
 
@@ -131,11 +218,12 @@ func (v *view) queuePieces(batch *pgx.Batch, pieces []slab, width time.Duration,
 	for _, p := range pieces {
 		if p.level == raw && v.fewRecords(p.span, rawStream) {
 			queue(batch, func(r *record.Columns) {
-				i := place(r.Micros())
+				t := r.Micros()
+				i := place(t)
 				sums.records[i]++
 				for m := range sums.metrics {
 					if value := r.Float(); !math.IsNaN(value) {
-						sums.metrics[m].add(i, value, value, value, 1)
+						sums.metrics[m].sample(i, value, t)
 					}
 				}
 			}, "SELECT time"+fieldList(metrics)+" FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3", v.session, p.span.From, p.span.To)
@@ -174,6 +262,7 @@ func (v *view) queueStates(batch *pgx.Batch, pieces []slab, width time.Duration,
 
 // merge adds the aggregates that a row goes on with to bucket i.
 func (b *bucketSums) merge(i int, r *record.Columns) {
+	b.vague[i] = true
 	b.records[i] += r.Int()
 	for m := range b.metrics {
 		low, high, sum, count := r.Float(), r.Float(), r.Float(), r.Int()
@@ -211,7 +300,7 @@ func (v *view) fewRecords(window rollup.Span, points int) bool {
 
 // readPoints answers a window with its records; done is false when there are
 // more than points.
-func (v *view) readPoints(ctx context.Context, out *Session, window rollup.Span, req *Request, want wanted) (done bool, err error) {
+func (v *view) readPoints(ctx context.Context, out *Session, window rollup.Span, req *Request, want wanted, steps []time.Duration) (done bool, err error) {
 	if window.Clip(v.span).From.Before(v.lost) {
 		return false, nil // only the rollups know the beginning
 	}
@@ -240,6 +329,6 @@ func (v *view) readPoints(ctx context.Context, out *Session, window rollup.Span,
 		return false, err
 	}
 	out.Level, out.Points, out.Width = "raw", true, 0
-	emitPoints(out, times, values, states, req, want)
+	emitPoints(out, times, values, states, req, want, steps)
 	return true, nil
 }

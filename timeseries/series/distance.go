@@ -4,8 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math"
-
-	"github.com/jackc/pgx/v5"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -15,25 +16,19 @@ import (
 // distanceRows is how many rows of a level a series by distance may read.
 const distanceRows = 20_000
 
-// byDistance reads with an axis of distance. Each record, or each bucket
-// of the level that serves the session, counts where the vehicle's counter
-// stood in it; a bucket is short beside a point unless the session is long and
-// few points are wanted for many metres.
+// byDistance reads with an axis of distance. Each record, or each bucket of the
+// level that serves the window, counts where the vehicle's counter stood in it.
 func byDistance(ctx context.Context, answer *Answer, views []*view, metrics []channel.Channel) error {
 	req := &answer.Request
 	start, end := 0.0, math.NaN()
 	if req.Start != nil {
 		start = *req.Start
 	}
-	levels := make([]int, len(views))
-	for i, v := range views {
-		levels[i] = v.distanceLevel()
-	}
 	if req.End != nil {
 		end = *req.End
 	} else {
-		for i, v := range views {
-			far, err := v.farthest(ctx, levels[i])
+		for _, v := range views {
+			far, err := v.farthest(ctx)
 			if err != nil {
 				return err
 			}
@@ -43,52 +38,116 @@ func byDistance(ctx context.Context, answer *Answer, views []*view, metrics []ch
 		}
 		end = math.Nextafter(end, math.Inf(1)) // the last metre belongs to it
 	}
+	want := wanted{metrics: metrics}
 	for i, v := range views {
 		out := &answer.Sessions[i]
 		if !(start < end) {
-			empty(out, wanted{metrics: metrics}, req.Mode)
+			empty(out, want, req.Mode)
 			continue
 		}
-		step := gridStep(start, end, req.Points)
-		first := math.Floor(start / step)
-		n := int(math.Ceil(end/step) - first)
-		sums := newBucketSums(max(n, 1), len(metrics))
-		var batch pgx.Batch
-		merge := func(r *record.Columns) { sums.merge(min(max(int(r.Int())-int(first), 0), len(sums.records)-1), r) }
-		for _, p := range v.cover(v.span, levels[i]) {
-			table, timeColumn := v.relation(p.level)
-			queue(&batch, merge, fmt.Sprintf(`
-				SELECT floor(d / $4)::bigint, %s FROM (
-					SELECT *, %s AS d FROM %s WHERE session = $1 AND %[4]s >= $2 AND %[4]s < $3
-				) r WHERE d >= $5 AND d < $6 GROUP BY 1`, aggregates(p.level, metrics), distanceOf(p.level), table, timeColumn),
-				v.session, p.span.From, p.span.To, step, start, end)
-		}
-		if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
+		if err := v.readDistance(ctx, out, start, end, req, want); err != nil {
 			return err
 		}
-		out.Level = levelName(levels[i])
-		out.Width = step
-		axis := func(k int) float64 { return max((first+float64(k))*step, start) }
-		// Rollup buckets may leap over a bucket of distance at speed: that is no gap.
-		emit(out, sums, nil, axis, req, wanted{metrics: metrics}, 5)
 	}
 	return nil
 }
 
-// distanceLevel gives the finest level by which the session is short enough.
-func (v *view) distanceLevel() int {
-	if !v.catalog.Stored() || v.records <= distanceRows {
+func (v *view) readDistance(ctx context.Context, out *Session, start, end float64, req *Request, want wanted) error {
+	steps, err := v.usualSteps(ctx, want)
+	if err != nil {
+		return err
+	}
+	window, err := v.driven(ctx, start, end)
+	if err != nil {
+		return err
+	}
+	level := v.distanceLevel(window)
+	rows, err := v.distanceRows(ctx, window, level, want.metrics)
+	if err != nil {
+		return err
+	}
+	width := gridStep(start, end, req.Points)
+	first := math.Floor(start / width)
+	n := max(int(math.Ceil(end/width)-first), 1)
+	sums := newBucketSums(n, len(want.metrics))
+	for _, row := range rows {
+		if !(row.at >= start && row.at < end) {
+			continue
+		}
+		i := min(max(int(math.Floor(row.at/width)-first), 0), n-1)
+		sums.records[i] += row.records
+		for m, a := range row.metrics {
+			if a.count == 0 {
+				continue
+			}
+			s := &sums.metrics[m]
+			if s.count[i] == 0 {
+				s.first[i], s.last[i] = row.first, row.last
+			}
+			s.first[i], s.last[i] = min(s.first[i], row.first), max(s.last[i], row.last)
+			s.add(i, a.min, a.max, a.sum, a.count)
+		}
+	}
+	out.Level, out.Width = levelName(level), width
+	emit(out, sums, nil, grid{x: func(k int) float64 { return max((first+float64(k))*width, start) }}, req, want, steps)
+	return nil
+}
+
+// driven returns the stretch of time in which the vehicle's counter stood
+// between start and end, up to a bucket of the level that the run is short
+// enough for: a lap of a long race is read more finely than the race.
+func (v *view) driven(ctx context.Context, start, end float64) (rollup.Span, error) {
+	level := v.distanceLevel(v.span)
+	if level == raw {
+		return v.span, nil
+	}
+	var window rollup.Span
+	for _, p := range v.cover(v.span, level) {
+		table, timeColumn := v.relation(p.level)
+		low, high, width := distanceOf(p.level), distanceOf(p.level), time.Microsecond
+		if p.level != raw {
+			low, width = "coalesce(distance_m_min, route_distance_km_min * 1000)", rollup.Levels[p.level].Width
+		}
+		var from, to *time.Time
+		err := v.tx.QueryRow(ctx, fmt.Sprintf(`
+			SELECT min(%[1]s), max(%[1]s) FROM %[2]s
+			WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 AND %[3]s < $5 AND %[4]s >= $4`, timeColumn, table, low, high),
+			v.session, p.span.From, p.span.To, start, end).Scan(&from, &to)
+		if err != nil {
+			return window, err
+		}
+		if from == nil {
+			continue
+		}
+		if window.From.IsZero() || from.Before(window.From) {
+			window.From = from.UTC()
+		}
+		if last := to.Add(width).UTC(); last.After(window.To) {
+			window.To = last
+		}
+	}
+	// One bucket more on either side, whose records tell where those between
+	// them were.
+	if !window.Empty() {
+		window.From, window.To = window.From.Add(-rollup.Levels[level].Width), window.To.Add(rollup.Levels[level].Width)
+	}
+	return window.Clip(v.span), nil
+}
+
+// distanceLevel returns the finest level by which the window is short enough.
+func (v *view) distanceLevel(window rollup.Span) int {
+	if !v.catalog.Stored() || v.fewRecords(window, distanceRows) || window.Empty() {
 		return raw
 	}
 	for i, level := range rollup.Levels {
-		if v.catalog.Tables[level.Relation] != "" && v.span.Length()/level.Width <= distanceRows {
+		if v.catalog.Tables[level.Relation] != "" && window.Length()/level.Width <= distanceRows {
 			return i
 		}
 	}
 	return len(rollup.Levels) - 1
 }
 
-// distanceOf gives the expression for the metres since the start.
+// distanceOf returns the expression for the metres since the start.
 func distanceOf(level int) string {
 	if level == raw {
 		return "coalesce(distance_m, route_distance_km * 1000)"
@@ -96,10 +155,90 @@ func distanceOf(level int) string {
 	return "coalesce(distance_m_max, route_distance_km_max * 1000)"
 }
 
-// farthest gives the session's greatest distance; NaN when it has none.
-func (v *view) farthest(ctx context.Context, level int) (float64, error) {
+// placed is a record, or a bucket of a level, and where the vehicle was.
+type placed struct {
+	at          float64 // m
+	first, last int64   // µs
+	records     int64
+	metrics     []aggregate
+}
+
+type aggregate struct {
+	min, max, sum float64
+	count         int64
+}
+
+// distanceRows reads the records of a window, or the rows of a level, in order.
+// Where the counter is missing it is interpolated by time: not every record
+// carries it.
+func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, metrics []channel.Channel) ([]placed, error) {
+	var rows []placed
+	for _, p := range v.cover(window, level) {
+		table, timeColumn := v.relation(p.level)
+		var columns strings.Builder
+		columns.WriteString("time, time, 1::bigint")
+		if p.level != raw {
+			columns.Reset()
+			columns.WriteString("first_time, last_time, records")
+		}
+		columns.WriteString(", " + distanceOf(p.level))
+		for _, c := range metrics {
+			if p.level == raw {
+				fmt.Fprintf(&columns, ", %[1]s, %[1]s, %[1]s, ((%[1]s IS NOT NULL)::int)::bigint", c.Name)
+			} else {
+				fmt.Fprintf(&columns, ", %[1]s_min, %[1]s_max, %[1]s_sum, %[1]s_count", c.Name)
+			}
+		}
+		found, err := v.tx.Query(ctx, fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE session = $1 AND %[3]s >= $2 AND %[3]s < $3", columns.String(), table, timeColumn),
+			v.session, p.span.From, p.span.To)
+		if err != nil {
+			return nil, err
+		}
+		err = readRows(found, func(r *record.Columns) {
+			row := placed{first: r.Micros(), last: r.Micros(), records: r.Int(), at: r.Float(), metrics: make([]aggregate, len(metrics))}
+			for m := range row.metrics {
+				row.metrics[m] = aggregate{r.Float(), r.Float(), r.Float(), r.Int()}
+			}
+			rows = append(rows, row)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b placed) int { return int(min(max(a.first-b.first, -1), 1)) })
+	interpolate(rows)
+	return rows, nil
+}
+
+// interpolate fills in where the vehicle was between rows that know it. Before
+// the first and behind the last of those it is taken to stand.
+func interpolate(rows []placed) {
+	before := -1
+	for i := range rows {
+		if math.IsNaN(rows[i].at) {
+			continue
+		}
+		for k := before + 1; k < i; k++ {
+			rows[k].at = rows[i].at
+			if before >= 0 {
+				share := 0.5
+				if between := rows[i].first - rows[before].first; between > 0 {
+					share = float64(rows[k].first-rows[before].first) / float64(between)
+				}
+				rows[k].at = rows[before].at + share*(rows[i].at-rows[before].at)
+			}
+		}
+		before = i
+	}
+	for k := before + 1; before >= 0 && k < len(rows); k++ {
+		rows[k].at = rows[before].at
+	}
+}
+
+// farthest returns the session's greatest distance; NaN when it has none.
+func (v *view) farthest(ctx context.Context) (float64, error) {
 	far := math.NaN()
-	for _, p := range v.cover(v.span, level) {
+	for _, p := range v.cover(v.span, v.distanceLevel(v.span)) {
 		table, timeColumn := v.relation(p.level)
 		var d *float64
 		err := v.tx.QueryRow(ctx, fmt.Sprintf("SELECT max(%s) FROM %s WHERE session = $1 AND %[3]s >= $2 AND %[3]s < $3",
@@ -114,7 +253,7 @@ func (v *view) farthest(ctx context.Context, level int) (float64, error) {
 	return far, nil
 }
 
-// gridStep gives the shortest round step by which the range has at most that
+// gridStep returns the shortest round step by which the range has at most that
 // many buckets.
 func gridStep(start, end float64, points int) float64 {
 	for exponent := -3; ; exponent++ {

@@ -2,89 +2,150 @@ package series
 
 import (
 	"math"
-	"slices"
 	"time"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
-// gapAfter gives from how many empty buckets on a stretch is a gap. Where
-// buckets are about as short as the step between records, an empty one is
-// nothing unusual.
-func (v *view) gapAfter(width time.Duration, sums *bucketSums) int {
-	var filled []int64
-	for _, n := range sums.records {
-		if n > 0 {
-			filled = append(filled, n)
+// emitter turns columns of time or distance into those of an answer, and finds
+// the gaps: where a channel was silent for longer than its own usual step
+// allows, whatever the others did meanwhile.
+type emitter struct {
+	out  *Session
+	req  *Request
+	gaps []int64 // µs; how long each metric, and then each state, may be silent
+	last []int64 // µs; when each had its newest sample
+	row  []int   // and in which row of the answer; -1 for none yet
+}
+
+func newEmitter(out *Session, req *Request, want wanted, steps []time.Duration, capacity int) *emitter {
+	out.columns(want, capacity, req.Mode)
+	e := &emitter{out: out, req: req, gaps: make([]int64, len(steps)), last: make([]int64, len(steps)), row: make([]int, len(steps))}
+	for k, step := range steps {
+		e.gaps[k], e.row[k] = channel.GapAfter(step).Microseconds(), -1
+		if k < len(out.Metrics) {
+			out.Metrics[k].Step, out.Metrics[k].GapAfter = step.Seconds(), channel.GapAfter(step).Seconds()
 		}
 	}
-	if len(filled) == 0 {
-		return 1
+	return e
+}
+
+// sample notes that a channel has samples from first to last in the row that
+// comes next. It reports whether they end a gap in which there is no row yet.
+// from and to are where the gap lies on the x axis.
+func (e *emitter) sample(k int, first, last int64, from, to float64) (open bool) {
+	if e.row[k] >= 0 && first-e.last[k] > e.gaps[k] {
+		open = e.row[k] == len(e.out.X)-1
+		if k < len(e.out.Metrics) {
+			e.out.Metrics[k].Gaps = append(e.out.Metrics[k].Gaps, [2]float64{from, to})
+		}
 	}
-	slices.Sort(filled)
-	perBucket := filled[len(filled)/2]
-	if perBucket >= 4 {
-		return 1
+	return open
+}
+
+// done notes the newest sample of a channel that is in the row just appended.
+func (e *emitter) done(k int, last int64) {
+	if e.row[k] < 0 || last > e.last[k] {
+		e.last[k] = last
 	}
-	// Few records in each bucket: the usual step may be longer than a bucket.
-	step := float64(len(sums.records)) / float64(sums.total())
-	if v.records > 1 {
-		step = min(step, float64(v.span.Length())/float64(v.records)/float64(width))
+	e.row[k] = len(e.out.X) - 1
+}
+
+// grid says what a column of an axis stands for.
+type grid struct {
+	x func(int) float64 // where column i begins
+	// times are the first and the last moment of column i, µs. Nil by distance.
+	times func(int) (int64, int64)
+}
+
+// span returns where silence between two columns lies on the x axis.
+func (g grid) span(i, j int, last, first int64) (from, to float64) {
+	if g.times == nil {
+		return g.x(i), g.x(j)
 	}
-	return max(1, int(math.Ceil(5*step)))
+	return float64(last) / 1e3, float64(first) / 1e3
 }
 
 // emit turns accumulated buckets into columns; ends is nil but with ModeM4.
-func emit(out *Session, sums *bucketSums, ends *m4Columns, axis func(int) float64, req *Request, want wanted, gapAfter int) {
-	n := len(sums.records)
-	filled := 0
-	for _, r := range sums.records {
-		if r > 0 {
+func emit(out *Session, sums *bucketSums, ends *m4Columns, axis grid, req *Request, want wanted, steps []time.Duration) {
+	n, filled := len(sums.records), 0
+	has := func(i int) bool {
+		for m := range sums.metrics {
+			if sums.metrics[m].count[i] > 0 {
+				return true
+			}
+		}
+		for k := range sums.states {
+			if sums.states[k][i] != "" {
+				return true
+			}
+		}
+		return false
+	}
+	for i := range n {
+		if has(i) {
 			filled++
 		}
 	}
-	capacity := 2 * filled
-	if req.Fill != FillGap || capacity > n {
-		capacity = n
+	capacity := n
+	if req.Fill == FillGap {
+		capacity = min(2*filled, n)
 	}
-	out.columns(want, capacity, req.Mode)
+	e := newEmitter(out, req, want, steps, capacity)
 	if filled == 0 && req.Fill != FillNull {
 		return
 	}
-	last := -1 // the last bucket with records
-	for i, records := range sums.records {
-		switch {
-		case records > 0:
-			if last >= 0 && req.Fill == FillGap && i-last > gapAfter {
-				out.hole(axis(last + 1))
+	column := make([]int, len(steps)) // the newest of each channel
+	before := -1                      // the newest of all
+	for i := range n {
+		present := has(i)
+		if !present && req.Fill == FillGap {
+			continue
+		}
+		open := false
+		for m := range sums.metrics {
+			if s := &sums.metrics[m]; s.count[i] > 0 {
+				from, to := axis.span(column[m], i, e.last[m], s.first[i])
+				open = e.sample(m, s.first[i], s.last[i], from, to) || open
+				column[m] = i
 			}
-			last = i
-			out.X = append(out.X, axis(i))
-			for m := range sums.metrics {
-				s, col := &sums.metrics[m], &out.Metrics[m]
-				if s.count[i] == 0 {
-					col.hole(req.Fill)
-					continue
-				}
-				col.Min = append(col.Min, s.min[i])
-				col.Max = append(col.Max, s.max[i])
-				col.Avg = append(col.Avg, mean(s.sum[i], s.count[i], s.min[i], s.max[i]))
-				col.Count = append(col.Count, s.count[i])
-				if ends != nil {
-					e := &ends.metrics[m]
-					col.First, col.FirstX = append(col.First, e.first[i]), append(col.FirstX, float64(e.firstTime[i])/1e3)
-					col.Last, col.LastX = append(col.Last, e.last[i]), append(col.LastX, float64(e.lastTime[i])/1e3)
-				}
+		}
+		for k := range sums.states {
+			if sums.states[k][i] != "" {
+				first, last := axis.times(i)
+				open = e.sample(len(sums.metrics)+k, first, last, 0, 0) || open
 			}
-			for k := range out.States {
-				out.States[k].add(sums.states[k][i], req.Fill)
+		}
+		if open && req.Fill == FillGap && before+1 < i {
+			out.hole(axis.x(before + 1))
+		}
+		out.X = append(out.X, axis.x(i))
+		for m := range sums.metrics {
+			s, col := &sums.metrics[m], &out.Metrics[m]
+			if s.count[i] == 0 {
+				col.hole(req.Fill)
+				continue
 			}
-		case req.Fill != FillGap:
-			out.X = append(out.X, axis(i))
-			for m := range out.Metrics {
-				out.Metrics[m].hole(req.Fill)
+			col.Min = append(col.Min, s.min[i])
+			col.Max = append(col.Max, s.max[i])
+			col.Avg = append(col.Avg, mean(s.sum[i], s.count[i], s.min[i], s.max[i]))
+			col.Count = append(col.Count, s.count[i])
+			if ends != nil {
+				m4 := &ends.metrics[m]
+				col.First, col.FirstX = append(col.First, m4.first[i]), append(col.FirstX, float64(s.first[i])/1e3)
+				col.Last, col.LastX = append(col.Last, m4.last[i]), append(col.LastX, float64(s.last[i])/1e3)
 			}
-			for k := range out.States {
-				out.States[k].add("", req.Fill)
+			e.done(m, s.last[i])
+		}
+		for k := range sums.states {
+			out.States[k].add(sums.states[k][i], req.Fill)
+			if sums.states[k][i] != "" {
+				_, last := axis.times(i)
+				e.done(len(sums.metrics)+k, last)
 			}
+		}
+		if present {
+			before = i
 		}
 	}
 }
@@ -126,19 +187,34 @@ func (m *Metric) hole(fill Fill) {
 	}
 }
 
-// emitPoints turns single records into columns.
-func emitPoints(out *Session, times []int64, values [][]float64, states [][]string, req *Request, want wanted) {
-	out.columns(want, len(times), req.Mode)
-	gap := int64(math.MaxInt64)
-	if req.Fill != FillLOCF {
-		gap = usualStep(times) * 5
-	}
+// emitPoints turns single records into columns. By default those are left out
+// that carry none of the channels.
+func emitPoints(out *Session, times []int64, values [][]float64, states [][]string, req *Request, want wanted, steps []time.Duration) {
+	e := newEmitter(out, req, want, steps, len(times))
 	for i, t := range times {
-		x := float64(t) / 1e3
-		if i > 0 && t-times[i-1] > gap {
-			// Just behind the last record, so that a line ends there.
-			out.hole(float64(times[i-1]+1) / 1e3)
+		present, open := false, false
+		sample := func(k int) {
+			present = true
+			open = e.sample(k, t, t, float64(e.last[k])/1e3, float64(t)/1e3) || open
 		}
+		for m := range values {
+			if !math.IsNaN(values[m][i]) {
+				sample(m)
+			}
+		}
+		for k := range states {
+			if states[k][i] != "" {
+				sample(len(values) + k)
+			}
+		}
+		if !present && req.Fill == FillGap {
+			continue
+		}
+		if open && req.Fill != FillLOCF {
+			// Just behind the last record, so that a line ends there.
+			out.hole(out.X[len(out.X)-1] + 1e-3)
+		}
+		x := float64(t) / 1e3
 		out.X = append(out.X, x)
 		for m := range values {
 			col, v := &out.Metrics[m], values[m][i]
@@ -150,22 +226,13 @@ func emitPoints(out *Session, times []int64, values [][]float64, states [][]stri
 			if req.Mode == ModeM4 {
 				col.First, col.Last, col.FirstX, col.LastX = append(col.First, v), append(col.Last, v), append(col.FirstX, x), append(col.LastX, x)
 			}
+			e.done(m, t)
 		}
 		for k := range states {
 			out.States[k].add(states[k][i], req.Fill)
+			if states[k][i] != "" {
+				e.done(len(values)+k, t)
+			}
 		}
 	}
-}
-
-// usualStep gives the median time between records, in microseconds.
-func usualStep(times []int64) int64 {
-	if len(times) < 3 {
-		return math.MaxInt64 / 8 // too few to tell
-	}
-	steps := make([]int64, len(times)-1)
-	for i := range steps {
-		steps[i] = times[i+1] - times[i]
-	}
-	slices.Sort(steps)
-	return max(steps[len(steps)/2], 1)
 }

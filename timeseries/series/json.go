@@ -9,8 +9,9 @@ import (
 )
 
 // AppendJSON appends the answer as JSON. Columns lie side by side: t, and of
-// each metric min, max, avg and count, or of a text state last; null stands for
-// no value.
+// each metric min, max, avg and count, or of a text state last. null stands for
+// no value, which is a gap where gaps says so, or where one metric was asked for
+// alone.
 func (s *Answer) AppendJSON(dst []byte) []byte {
 	size := 512
 	for i := range s.Sessions {
@@ -73,7 +74,18 @@ func (s *Session) appendJSON(dst []byte, align Align) []byte {
 		dst = strconv.AppendQuote(dst, m.Name)
 		dst = append(dst, `:{"unit":"`...)
 		dst = append(dst, m.Unit...)
-		dst = append(dst, `","min":`...)
+		dst = append(dst, `","step":`...)
+		dst = appendNumber(dst, m.Step)
+		dst = append(dst, `,"gap_after":`...)
+		dst = appendNumber(dst, m.GapAfter)
+		dst = append(dst, `,"gaps":[`...)
+		for k, gap := range m.Gaps {
+			if k > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendNumbers(dst, gap[:], axis)
+		}
+		dst = append(dst, `],"min":`...)
 		dst = appendNumbers(dst, m.Min, appendNumber)
 		dst = append(dst, `,"max":`...)
 		dst = appendNumbers(dst, m.Max, appendNumber)

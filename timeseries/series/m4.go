@@ -71,8 +71,12 @@ func (c *m4Columns) starts() []time.Time {
 // readM4 answers a window with pixel columns.
 func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req *Request, want wanted) error {
 	metrics := want.metrics
+	steps, err := v.usualSteps(ctx, want)
+	if err != nil {
+		return err
+	}
 	if v.fewRecords(window, req.Points) {
-		done, err := v.readPoints(ctx, out, window, req, want)
+		done, err := v.readPoints(ctx, out, window, req, want, steps)
 		if done || err != nil {
 			return err
 		}
@@ -81,7 +85,6 @@ func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req
 	sums := newBucketSums(req.Points, len(metrics))
 	width := window.Length() / time.Duration(req.Points)
 	level := raw
-	var err error
 	switch {
 	case v.fewRecords(window, m4Stream):
 		err = v.streamM4(ctx, window, columns, sums, metrics)
@@ -95,15 +98,21 @@ func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req
 		return err
 	}
 	if sums.total() <= int64(req.Points) {
-		done, err := v.readPoints(ctx, out, window, req, want)
+		done, err := v.readPoints(ctx, out, window, req, want, steps)
 		if done || err != nil {
 			return err
 		}
 	}
 	out.Level = levelName(level)
 	out.Width = float64(window.Length().Microseconds()) / float64(req.Points) / 1e3
-	axis := func(i int) float64 { return float64(columns.edges[i]) / 1e3 }
-	emit(out, sums, columns, axis, req, want, v.gapAfter(max(width, time.Microsecond), sums))
+	for m := range metrics {
+		sums.metrics[m].first, sums.metrics[m].last = columns.metrics[m].firstTime, columns.metrics[m].lastTime
+	}
+	axis := grid{
+		x:     func(i int) float64 { return float64(columns.edges[i]) / 1e3 },
+		times: func(i int) (int64, int64) { return columns.edges[i], columns.edges[i+1] - 1 },
+	}
+	emit(out, sums, columns, axis, req, want, steps)
 	return nil
 }
 

@@ -36,7 +36,7 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 		return nil, err
 	}
 	var answer *Answer
-	err = r.snapshot(ctx, req.Sessions, func(views []*view) error {
+	err = r.snapshot(ctx, req.Sessions, req.Metrics, func(views []*view) error {
 		answer = &Answer{Request: req, Settled: true, Sessions: make([]Session, len(views))}
 		for i, v := range views {
 			answer.Settled = answer.Settled && v.settled
@@ -60,7 +60,7 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 // snapshot calls read with the sessions as one moment shows them: what the
 // rollups lack and what the records have must be known of the same one. It
 // calls it again where another instance made the rollups anew meanwhile.
-func (r *Reader) snapshot(ctx context.Context, sessions []string, read func([]*view) error) error {
+func (r *Reader) snapshot(ctx context.Context, sessions, channels []string, read func([]*view) error) error {
 	conn, err := r.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (r *Reader) snapshot(ctx context.Context, sessions []string, read func([]*v
 			return err
 		}
 		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-			views, err := openViews(ctx, tx, cat, sessions)
+			views, err := openViews(ctx, tx, cat, sessions, channels)
 			if err != nil {
 				return err
 			}

@@ -109,6 +109,9 @@ func toElapsed(out *Session, shift time.Duration) {
 	for _, m := range out.Metrics {
 		convert(m.FirstX)
 		convert(m.LastX)
+		for k, gap := range m.Gaps {
+			m.Gaps[k] = [2]float64{(gap[0]*1e3 - float64(start)) / 1e6, (gap[1]*1e3 - float64(start)) / 1e6}
+		}
 	}
 	out.Width /= 1e3
 }

@@ -23,6 +23,9 @@ type view struct {
 	version string
 	records int64
 	settled bool
+	// steps are the usual steps of the channels that were asked for, in s, by the
+	// run's summary. Nil where that is too old to tell.
+	steps map[string]float64
 	// span holds all records.
 	span rollup.Span
 	// lost is where the session's records begin that are still there, if a
@@ -33,14 +36,20 @@ type view struct {
 	dirty []rollup.Span
 }
 
-// openViews prepares the transaction and finds the sessions.
-func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids []string) ([]*view, error) {
+// openViews prepares the transaction and finds the sessions, and what their
+// summaries know of these channels.
+func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channels []string) ([]*view, error) {
 	var batch pgx.Batch
 	batch.Queue(cat.Settings, fmt.Sprint(timeout.Milliseconds()))
 	batch.Queue(`
 		SELECT s.session, s.id, s.batch || '.' || s.revision, s.records, s.first_time, s.last_time,
-		       s.ended_at IS NOT NULL OR s.updated_at < now() - INTERVAL '1 hour'
-		FROM sessions s WHERE s.id = ANY($1) AND s.deleted_at IS NULL`, ids)
+		       s.ended_at IS NOT NULL OR s.updated_at < now() - INTERVAL '1 hour',
+		       CASE WHEN m.channels IS NOT NULL AND s.records <= 2 * m.records THEN
+		           (SELECT coalesce(jsonb_object_agg(name, (m.channels -> name -> 'step_s')), '{}')
+		            FROM unnest($2::text[]) name WHERE m.channels ? name)
+		       END
+		FROM sessions s LEFT JOIN session_summaries m USING (session)
+		WHERE s.id = ANY($1) AND s.deleted_at IS NULL`, ids, channels)
 	if cat.Stored() {
 		batch.Queue(`
 			SELECT s.id, b.min_time, b.max_time
@@ -65,13 +74,14 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids []string
 	found := map[string]*view{}
 	v := view{}
 	var first, last *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&v.session, &v.id, &v.version, &v.records, &first, &last, &v.settled}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&v.session, &v.id, &v.version, &v.records, &first, &last, &v.settled, &v.steps}, func() error {
 		one := v
 		one.tx, one.catalog = tx, cat
 		if first != nil && last != nil {
 			one.span = rollup.Span{From: first.UTC(), To: last.Add(time.Microsecond).UTC()}
 		}
 		found[one.id] = &one
+		v.steps = nil
 		return nil
 	})
 	if err != nil {
