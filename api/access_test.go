@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/api"
-	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/daemon"
@@ -202,10 +202,10 @@ var access = map[string]rule{
 	"GET /metrics":                     {may: everybody}, // see SECURITY.md: for the proxy to keep inside
 }
 
-// registry lists the functions, without services behind them.
-func registry(t *testing.T) *convex.Registry {
+// allFunctions lists the functions, without services behind them.
+func allFunctions(t *testing.T) *registry.Registry {
 	t.Helper()
-	r := convex.NewRegistry()
+	r := registry.New(nil)
 	if err := functions.Register(r, functions.Deps{}); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func routes() []string {
 func TestAccessTableIsWhole(t *testing.T) {
 	t.Parallel()
 	there := map[string]bool{}
-	for _, f := range registry(t).All() {
+	for _, f := range allFunctions(t).All() {
 		there[f.Name] = true
 	}
 	for _, name := range routes() {
@@ -315,7 +315,7 @@ func (h house) send(t *testing.T, method, path, authorization, body string) (int
 }
 
 // callFunction reports whether the function was let through.
-func (h house) callFunction(t *testing.T, f *convex.Function, r rule, caller, session string) (bool, string) {
+func (h house) callFunction(t *testing.T, f *registry.Function, r rule, caller, session string) (bool, string) {
 	t.Helper()
 	args := r.args
 	if r.perSession {
@@ -331,7 +331,7 @@ func (h house) callFunction(t *testing.T, f *convex.Function, r rule, caller, se
 			authorization = "Convex " + key
 		}
 	}
-	kind := map[convex.Kind]string{convex.Query: "query", convex.Mutation: "mutation", convex.Action: "action"}[f.Kind]
+	kind := map[registry.Kind]string{registry.Query: "query", registry.Mutation: "mutation", registry.Action: "action"}[f.Kind]
 	status, text := h.send(t, "POST", "/api/"+kind, authorization, fmt.Sprintf(`{"path":%q,"args":%s,"format":"json"}`, f.Name, args))
 	var reply struct {
 		Status string
@@ -348,7 +348,7 @@ func (h house) callFunction(t *testing.T, f *convex.Function, r rule, caller, se
 	switch reply.Error.Code {
 	case "UNAUTHENTICATED", "UNAUTHORIZED", "FORBIDDEN":
 		// The bridge takes what comes with 200 for a success.
-		if f.Kind != convex.Query && status == http.StatusOK {
+		if f.Kind != registry.Query && status == http.StatusOK {
 			t.Errorf("%s refuses with status 200: %s", f.Name, text)
 		}
 		return false, text
@@ -423,7 +423,7 @@ func (h house) watch(t *testing.T, path, authorization string) (bool, string) {
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t)
-	all := registry(t)
+	all := allFunctions(t)
 	for name, r := range access {
 		sessions := []string{""}
 		if r.perSession {

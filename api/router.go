@@ -48,7 +48,8 @@ type Deps struct {
 	Observe func(method, route string, status int, took time.Duration)
 }
 
-// FunctionHandler serves the endpoints of Convex clients. *convex.Server is one.
+// FunctionHandler serves the endpoints of Convex clients. *http.Handler of
+// package api/convex/http is one.
 type FunctionHandler interface {
 	http.Handler
 	// Route names the endpoint that serves the request; "" is none of its own.

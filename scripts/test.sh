@@ -68,7 +68,7 @@ settings() {
 
 go_tests() {
 	settings
-	packages_of test/node # the npm clients that the tests of api/convex run
+	packages_of test/node # the npm clients that the tests of api/convex/sync run
 	packages_of test/openapi # a linter and a generator of clients, for the tests of api
 	packages_of test/browser
 	browser
@@ -95,7 +95,7 @@ pglite_tests() {
 	# test/e2e and the page ask of the daemon the tests of the store ask, too.
 	local packages store=github.com/ecovolt/telemetryd/timeseries log=$cache/pglite.log status=0 others
 	packages=$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... |
-		grep internal/dbtest | cut -d ' ' -f 1 | grep -vE '/(api/convex|auth|dashboard|test/browser|test/e2e)$' | grep -vFx "$store")
+		grep internal/dbtest | cut -d ' ' -f 1 | grep -vE '/(api/convex/(http|sync)|auth|dashboard|test/browser|test/e2e)$' | grep -vFx "$store")
 	node test/pglite/adapter.mjs -- go test -timeout 20m -p 1 $packages >"$log" 2>&1 &
 	others=$!
 	trap 'kill $others 2>/dev/null || true' EXIT

@@ -4,53 +4,53 @@ import (
 	"context"
 	"time"
 
-	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/auth"
 )
 
 // accounts is the module "auth".
-func accounts(d Deps) []convex.Function {
-	text, flag := convex.String(), convex.Bool()
-	return []convex.Function{
+func accounts(d Deps) []registry.Function {
+	text, flag := registry.String(), registry.Bool()
+	return []registry.Function{
 		{
-			Name: "auth:signIn", Kind: convex.Action, Access: auth.UseAccount,
-			Args: convex.Object(
-				convex.Optional("provider", text),
-				convex.Optional("params", convex.Object(
-					convex.Optional("email", text), convex.Optional("password", text), convex.Optional("flow", text),
-					convex.Optional("name", text), convex.Optional("requestedRole", text), convex.Optional("rememberMe", flag),
+			Name: "auth:signIn", Kind: registry.Action, Access: auth.UseAccount,
+			Args: registry.Object(
+				registry.Optional("provider", text),
+				registry.Optional("params", registry.Object(
+					registry.Optional("email", text), registry.Optional("password", text), registry.Optional("flow", text),
+					registry.Optional("name", text), registry.Optional("requestedRole", text), registry.Optional("rememberMe", flag),
 				)),
-				convex.Optional("email", text), convex.Optional("password", text), convex.Optional("rememberMe", flag),
+				registry.Optional("email", text), registry.Optional("password", text), registry.Optional("rememberMe", flag),
 			),
 			Run: d.signIn,
 		},
 		{
-			Name: "auth:signUp", Kind: convex.Action, Access: auth.UseAccount,
-			Args: convex.Object(
-				convex.Field("email", text), convex.Field("password", text), convex.Optional("name", text),
-				convex.Optional("requestedRole", convex.Literals(string(auth.External), string(auth.Internal))),
+			Name: "auth:signUp", Kind: registry.Action, Access: auth.UseAccount,
+			Args: registry.Object(
+				registry.Field("email", text), registry.Field("password", text), registry.Optional("name", text),
+				registry.Optional("requestedRole", registry.Literals(string(auth.External), string(auth.Internal))),
 			),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) { return d.signUp(ctx, c.Args) },
+			Run: func(ctx context.Context, c *registry.Call) (any, error) { return d.signUp(ctx, c.Args) },
 		},
 		{
-			Name: "auth:signOut", Kind: convex.Action, Access: auth.UseAccount,
-			Args: convex.Object(tokenArg()),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "auth:signOut", Kind: registry.Action, Access: auth.UseAccount,
+			Args: registry.Object(tokenArg()),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				return success(d.Auth.SignOut(ctx, c.Args.String("token"), auth.ClientAddress(ctx)))
 			},
 		},
 		{
-			Name: "auth:verifySession", Kind: convex.Query, Access: auth.UseAccount,
-			Args: convex.Object(convex.Field("token", text)),
+			Name: "auth:verifySession", Kind: registry.Query, Access: auth.UseAccount,
+			Args: registry.Object(registry.Field("token", text)),
 			Run:  d.verifySession,
 		},
 	}
 }
 
-func (d Deps) signIn(ctx context.Context, c *convex.Call) (any, error) {
+func (d Deps) signIn(ctx context.Context, c *registry.Call) (any, error) {
 	// What is inside params wins over the same beside it.
-	args := convex.Args{}
-	for _, from := range []convex.Args{c.Args, c.Args.Object("params")} {
+	args := registry.Args{}
+	for _, from := range []registry.Args{c.Args, c.Args.Object("params")} {
 		for name, value := range from {
 			args[name] = value
 		}
@@ -65,7 +65,7 @@ func (d Deps) signIn(ctx context.Context, c *convex.Call) (any, error) {
 	return authResult(result), err
 }
 
-func (d Deps) signUp(ctx context.Context, args convex.Args) (any, error) {
+func (d Deps) signUp(ctx context.Context, args registry.Args) (any, error) {
 	result, err := d.Auth.SignUp(ctx, auth.SignUp{
 		Email: args.String("email"), Password: args.String("password"), Name: args.String("name"),
 		RequestedRole: auth.Role(args.String("requestedRole")), Address: auth.ClientAddress(ctx),
@@ -84,7 +84,7 @@ func authResult(r auth.Result) any {
 	return out
 }
 
-func (d Deps) verifySession(ctx context.Context, c *convex.Call) (any, error) {
+func (d Deps) verifySession(ctx context.Context, c *registry.Call) (any, error) {
 	watchCaller(c) // whose token it is
 	session, err := d.Auth.VerifySession(ctx, c.Args.String("token"))
 	if err != nil || session == nil {

@@ -3,7 +3,7 @@ package functions
 import (
 	"context"
 
-	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -16,12 +16,12 @@ import (
 // so every run that has records can be opened, also the one on the road: its
 // status is complete from the first record on. What arrives later changes the
 // names of the files that it belongs to, so the next call shows it.
-func archives(d Deps) []convex.Function {
-	args := []convex.ObjectField{convex.Field("sessionId", convex.String()), tokenArg()}
-	return []convex.Function{
+func archives(d Deps) []registry.Function {
+	args := []registry.ObjectField{registry.Field("sessionId", registry.String()), tokenArg()}
+	return []registry.Function{
 		{
-			Name: "archives:getSessionArchiveStatus", Kind: convex.Query, Args: convex.Object(args...),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "archives:getSessionArchiveStatus", Kind: registry.Query, Args: registry.Object(args...),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				s, err := d.archiveState(ctx, c)
 				return map[string]any{
 					"complete": s.complete(), "status": s.status, "recordCount": s.records, "archivedRecordCount": s.records,
@@ -29,9 +29,9 @@ func archives(d Deps) []convex.Function {
 			},
 		},
 		{
-			Name: "archives:getSessionPreviewPlan", Kind: convex.Query, LinksHere: d.PublicURL == "",
-			Args: convex.Object(args[0], convex.Optional("limit", convex.Number()), args[1]),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "archives:getSessionPreviewPlan", Kind: registry.Query, LinksHere: d.PublicURL == "",
+			Args: registry.Object(args[0], registry.Optional("limit", registry.Number()), args[1]),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				s, err := d.archiveOverview(ctx, c)
 				// The overview stands for parts and tail.
 				return map[string]any{
@@ -42,8 +42,8 @@ func archives(d Deps) []convex.Function {
 			},
 		},
 		{
-			Name: "archives:getSessionOverview", Kind: convex.Query, LinksHere: d.PublicURL == "", Args: convex.Object(args...),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "archives:getSessionOverview", Kind: registry.Query, LinksHere: d.PublicURL == "", Args: registry.Object(args...),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				s, err := d.archiveOverview(ctx, c)
 				return map[string]any{
 					"available": s.overviewURL != nil, "complete": s.complete(), "status": s.status, "recordCount": s.records,
@@ -52,7 +52,7 @@ func archives(d Deps) []convex.Function {
 			},
 		},
 		{
-			Name: "archives:getSessionArchiveManifest", Kind: convex.Query, LinksHere: d.PublicURL == "", Args: convex.Object(args...),
+			Name: "archives:getSessionArchiveManifest", Kind: registry.Query, LinksHere: d.PublicURL == "", Args: registry.Object(args...),
 			Run: d.getSessionArchiveManifest,
 		},
 	}
@@ -70,7 +70,7 @@ type archiveState struct {
 func (s archiveState) complete() bool { return s.status == "complete" }
 
 // archiveState tells whether the session can be opened.
-func (d Deps) archiveState(ctx context.Context, c *convex.Call) (archiveState, error) {
+func (d Deps) archiveState(ctx context.Context, c *registry.Call) (archiveState, error) {
 	ok, session, err := readable(ctx, c, d, c.Args.String("sessionId"), auth.ReadHistory)
 	switch {
 	case err != nil:
@@ -85,7 +85,7 @@ func (d Deps) archiveState(ctx context.Context, c *convex.Call) (archiveState, e
 	return archiveState{status: "complete", records: session.Records}, nil
 }
 
-func (d Deps) archiveOverview(ctx context.Context, c *convex.Call) (archiveState, error) {
+func (d Deps) archiveOverview(ctx context.Context, c *registry.Call) (archiveState, error) {
 	s, err := d.archiveState(ctx, c)
 	if err != nil || !s.complete() {
 		return s, err
@@ -104,7 +104,7 @@ func (d Deps) archiveOverview(ctx context.Context, c *convex.Call) (archiveState
 // size would take making every file.
 const archivedRecordBytes = 150
 
-func (d Deps) getSessionArchiveManifest(ctx context.Context, c *convex.Call) (any, error) {
+func (d Deps) getSessionArchiveManifest(ctx context.Context, c *registry.Call) (any, error) {
 	s, err := d.archiveState(ctx, c)
 	if err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func (d Deps) getSessionArchiveManifest(ctx context.Context, c *convex.Call) (an
 
 // archiveURL is where the REST API serves an archive file. It has a host: pages
 // of other origins fetch it.
-func (d Deps) archiveURL(c *convex.Call, name string) string {
+func (d Deps) archiveURL(c *registry.Call, name string) string {
 	base := d.PublicURL
 	if base == "" {
 		base = c.BaseURL

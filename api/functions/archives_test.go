@@ -13,7 +13,7 @@ import (
 
 // store ingests n records a second apart through the function that the bridge
 // calls.
-func (h *house) store(session string, start time.Time, n int) {
+func (h *server) store(session string, start time.Time, n int) {
 	h.t.Helper()
 	var records []args
 	for i := range n {
@@ -27,7 +27,7 @@ func (h *house) store(session string, start time.Time, n int) {
 
 // file fetches an archive file as a page of another origin does, and inflates
 // it as the page does.
-func (h *house) file(url string, into any) http.Header {
+func (h *server) file(url string, into any) http.Header {
 	h.t.Helper()
 	r, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, url, nil)
 	if err != nil {
@@ -55,7 +55,7 @@ func (h *house) file(url string, into any) http.Header {
 }
 
 func TestArchiveFunctions(t *testing.T) {
-	h := newHouse(t)
+	h := newServer(t)
 	token := h.account("ada", "internal")
 	start := time.Now().UTC().Add(-time.Hour).Truncate(time.Second)
 	h.store("run", start, 3100)
@@ -143,7 +143,7 @@ func TestArchiveFunctions(t *testing.T) {
 }
 
 func TestWhoMayOpenArchives(t *testing.T) {
-	h := newHouse(t)
+	h := newServer(t)
 	external, internal := h.account("e", "external"), h.account("i", "internal")
 	now := time.Now().UTC().Truncate(time.Second)
 	h.store("live", now.Add(-time.Minute), 10)

@@ -5,7 +5,7 @@ import (
 )
 
 func TestDashboardFunctionsNeedASession(t *testing.T) {
-	h := newHouse(t)
+	h := newServer(t)
 	for name, kind := range map[string]string{
 		"dashboardPreferences:getMine": "query", "dashboardViews:listMine": "query", "dashboardAlerts:listAcknowledgements": "query",
 		"dashboardPreferences:updateMine": "mutation", "dashboardAlerts:clearAcknowledged": "mutation",
@@ -20,7 +20,7 @@ func TestDashboardFunctionsNeedASession(t *testing.T) {
 }
 
 func TestDashboardFunctions(t *testing.T) {
-	h := newHouse(t)
+	h := newServer(t)
 	token, other := h.account("ada", "external"), h.account("grace", "guest")
 	changing := []string{"_id", "_creationTime", "createdAt", "updatedAt"}
 	query := func(name string, a args) any {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/api/access"
-	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/dashboard"
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -31,8 +31,8 @@ type Deps struct {
 }
 
 // Register adds every function to the registry.
-func Register(r *convex.Registry, d Deps) error {
-	for _, module := range [][]convex.Function{
+func Register(r *registry.Registry, d Deps) error {
+	for _, module := range [][]registry.Function{
 		telemetry(d),
 		sessions(d),
 		accounts(d),
@@ -53,12 +53,12 @@ func Register(r *convex.Registry, d Deps) error {
 }
 
 // tokenArg is the optional argument that carries a bearer token.
-func tokenArg() convex.ObjectField { return convex.Optional("token", convex.String()) }
+func tokenArg() registry.ObjectField { return registry.Optional("token", registry.String()) }
 
 // readable decides whether the caller may read a session. It makes the answer
 // run again when the session or the caller's account changes, or when time
 // alone changes the decision.
-func readable(ctx context.Context, c *convex.Call, d Deps, id string, action auth.Action) (bool, *timeseries.Session, error) {
+func readable(ctx context.Context, c *registry.Call, d Deps, id string, action auth.Action) (bool, *timeseries.Session, error) {
 	c.Watch(schema.TopicSession(id))
 	watchCaller(c)
 	session, decision, err := access.Session(ctx, d.Store, c.Principal, action, id)
@@ -73,7 +73,7 @@ func readable(ctx context.Context, c *convex.Call, d Deps, id string, action aut
 
 // watchCaller makes a query run again when the caller's account changes or
 // their token expires.
-func watchCaller(c *convex.Call) {
+func watchCaller(c *registry.Call) {
 	if c.Principal.SignedIn() {
 		c.Watch(schema.TopicUser(c.Principal.UserID))
 	}
@@ -83,7 +83,7 @@ func watchCaller(c *convex.Call) {
 }
 
 // timeArg reads an argument that holds a time as records carry it.
-func timeArg(c *convex.Call, name string) (time.Time, error) {
+func timeArg(c *registry.Call, name string) (time.Time, error) {
 	t, err := record.ParseTime(c.Args.String(name))
 	if err != nil {
 		return time.Time{}, fault.Field(name, "%v", err)

@@ -3,33 +3,33 @@ package functions
 import (
 	"context"
 
-	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/auth"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
 // liveState is the part of the module "sessions" about the run on the road.
-func liveState(d Deps) []convex.Function {
-	text := convex.String()
-	return []convex.Function{
+func liveState(d Deps) []registry.Function {
+	text := registry.String()
+	return []registry.Function{
 		{
-			Name: "sessions:getLiveSessionState", Kind: convex.Query, Access: auth.ReadPublic,
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "sessions:getLiveSessionState", Kind: registry.Query, Access: auth.ReadPublic,
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				c.Watch(schema.TopicLive)
 				return d.Store.LiveState(ctx)
 			},
 		},
 		{
-			Name: "sessions:reportLiveSessionState", Kind: convex.Mutation, Access: auth.ReportLive,
-			Args: convex.Object(
-				convex.Field("status", convex.Literals(timeseries.LiveActive, timeseries.LiveEnded)),
-				convex.Field("session_id", text), convex.Optional("session_name", text),
-				convex.Field("started_at", text), convex.Optional("ended_at", text),
-				convex.Optional("reason", convex.Literals(timeseries.ReasonInterrupt)),
-				convex.Field("record_count", convex.Number()), tokenArg(),
+			Name: "sessions:reportLiveSessionState", Kind: registry.Mutation, Access: auth.ReportLive,
+			Args: registry.Object(
+				registry.Field("status", registry.Literals(timeseries.LiveActive, timeseries.LiveEnded)),
+				registry.Field("session_id", text), registry.Optional("session_name", text),
+				registry.Field("started_at", text), registry.Optional("ended_at", text),
+				registry.Optional("reason", registry.Literals(timeseries.ReasonInterrupt)),
+				registry.Field("record_count", registry.Number()), tokenArg(),
 			),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				return d.Store.ReportLive(ctx, timeseries.LiveReport{
 					Status:      c.Args.String("status"),
 					SessionID:   c.Args.String("session_id"),
@@ -43,14 +43,14 @@ func liveState(d Deps) []convex.Function {
 		},
 		{
 			// Session rows are kept by ingest, so there is never anything to rebuild.
-			Name: "sessions:kickstartSessions", Kind: convex.Action, Access: auth.ReadPublic,
-			Run: func(context.Context, *convex.Call) (any, error) { return map[string]any{"skipped": true}, nil },
+			Name: "sessions:kickstartSessions", Kind: registry.Action, Access: auth.ReadPublic,
+			Run: func(context.Context, *registry.Call) (any, error) { return map[string]any{"skipped": true}, nil },
 		},
 	}
 }
 
 // optionalText gives a text argument, or nil when it is absent.
-func optionalText(args convex.Args, name string) *string {
+func optionalText(args registry.Args, name string) *string {
 	if !args.Has(name) {
 		return nil
 	}
@@ -59,7 +59,7 @@ func optionalText(args convex.Args, name string) *string {
 }
 
 // optionalNumber gives a number argument, or nil when it is absent.
-func optionalNumber(args convex.Args, name string) *float64 {
+func optionalNumber(args registry.Args, name string) *float64 {
 	if !args.Has(name) {
 		return nil
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 func TestLiveStateFunctions(t *testing.T) {
-	h := newHouse(t)
+	h := newServer(t)
 	same(t, "before any report", nil, h.query("sessions:getLiveSessionState", nil))
 	report := args{"status": "active", "session_id": "run", "started_at": "2026-03-21T10:00:00+00:00", "record_count": 12.7}
 	h.refused("mutation", "sessions:reportLiveSessionState", report, "UNAUTHENTICATED")
@@ -32,13 +32,13 @@ func TestLiveStateFunctions(t *testing.T) {
 }
 
 func TestKickstartIsSafeForAnybody(t *testing.T) {
-	h := newHouse(t)
+	h := newServer(t)
 	o := h.call("run/sessions/kickstartSessions", "", nil, "")
 	same(t, "answer", map[string]any{"skipped": true}, o.Value)
 }
 
 func TestNotificationFunctions(t *testing.T) {
-	h := newHouse(t)
+	h := newServer(t)
 	full := args{"session_id": "run", "severity": "critical", "title": "T", "message": "M", "category": "speed", "ttl": 8000, "created_at": "2026-03-21T10:00:02+00:00"}
 	bare := args{"session_id": "run", "severity": "info", "title": "B", "message": "", "created_at": "2026-03-21T10:00:01+00:00"}
 	h.refused("mutation", "driverNotifications:insertNotificationBatch", args{"notifications": []args{full}}, "UNAUTHENTICATED")
@@ -71,7 +71,7 @@ func TestNotificationFunctions(t *testing.T) {
 }
 
 func TestPublicConfigAndStubs(t *testing.T) {
-	h := newHouse(t)
+	h := newServer(t)
 	same(t, "config", map[string]any{"ABLY_CHANNEL_NAME": "the-channel", "ABLY_AUTH_URL": "/api/ably/token", "CONVEX_URL": ""},
 		h.query("config:getPublicConfig", nil))
 	run := args{"sessionId": "run"}

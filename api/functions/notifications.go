@@ -3,26 +3,26 @@ package functions
 import (
 	"context"
 
-	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/auth"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
 // driverNotifications is the module of that name: messages for the cockpit.
-func driverNotifications(d Deps) []convex.Function {
-	text := convex.String()
-	fields := []convex.ObjectField{
-		convex.Field("session_id", text), convex.Field("severity", convex.Literals(timeseries.Severities...)),
-		convex.Field("title", text), convex.Field("message", text),
-		convex.Optional("category", convex.Literals(timeseries.Categories...)),
-		convex.Optional("ttl", convex.Number()), convex.Field("created_at", text),
+func driverNotifications(d Deps) []registry.Function {
+	text := registry.String()
+	fields := []registry.ObjectField{
+		registry.Field("session_id", text), registry.Field("severity", registry.Literals(timeseries.Severities...)),
+		registry.Field("title", text), registry.Field("message", text),
+		registry.Optional("category", registry.Literals(timeseries.Categories...)),
+		registry.Optional("ttl", registry.Number()), registry.Field("created_at", text),
 	}
-	return []convex.Function{
+	return []registry.Function{
 		{
-			Name: "driverNotifications:getSessionNotifications", Kind: convex.Query, Access: auth.ReadPublic,
-			Args: convex.Object(convex.Field("sessionId", text), convex.Optional("limit", convex.Number()), convex.Optional("sinceTimestamp", text)),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "driverNotifications:getSessionNotifications", Kind: registry.Query, Access: auth.ReadPublic,
+			Args: registry.Object(registry.Field("sessionId", text), registry.Optional("limit", registry.Number()), registry.Optional("sinceTimestamp", text)),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				session := c.Args.String("sessionId")
 				c.Watch(schema.TopicNotifications(session))
 				limit := c.Args.Clamp("limit", 0, timeseries.MaxNotifications, timeseries.DefaultNotifications)
@@ -30,9 +30,9 @@ func driverNotifications(d Deps) []convex.Function {
 			},
 		},
 		{
-			Name: "driverNotifications:insertNotificationBatch", Kind: convex.Mutation, Access: auth.WriteNotifications,
-			Args: convex.Object(convex.Field("notifications", convex.Array(convex.Object(fields...))), tokenArg()),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "driverNotifications:insertNotificationBatch", Kind: registry.Mutation, Access: auth.WriteNotifications,
+			Args: registry.Object(registry.Field("notifications", registry.Array(registry.Object(fields...))), tokenArg()),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				var list []timeseries.NewNotification
 				for _, object := range c.Args.Objects("notifications") {
 					list = append(list, newNotification(object))
@@ -42,9 +42,9 @@ func driverNotifications(d Deps) []convex.Function {
 			},
 		},
 		{
-			Name: "driverNotifications:insertNotification", Kind: convex.Mutation, Access: auth.WriteNotifications,
-			Args: convex.Object(append(fields[:len(fields):len(fields)], tokenArg())...),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "driverNotifications:insertNotification", Kind: registry.Mutation, Access: auth.WriteNotifications,
+			Args: registry.Object(append(fields[:len(fields):len(fields)], tokenArg())...),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				ids, err := d.Store.AddNotifications(ctx, []timeseries.NewNotification{newNotification(c.Args)})
 				if err != nil {
 					return nil, err
@@ -53,9 +53,9 @@ func driverNotifications(d Deps) []convex.Function {
 			},
 		},
 		{
-			Name: "driverNotifications:cleanupSessionNotifications", Kind: convex.Mutation, Access: auth.WriteNotifications,
-			Args: convex.Object(convex.Field("sessionId", text), tokenArg()),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "driverNotifications:cleanupSessionNotifications", Kind: registry.Mutation, Access: auth.WriteNotifications,
+			Args: registry.Object(registry.Field("sessionId", text), tokenArg()),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				deleted, err := d.Store.PruneNotifications(ctx, c.Args.String("sessionId"))
 				return map[string]any{"deleted": deleted}, err
 			},
@@ -63,7 +63,7 @@ func driverNotifications(d Deps) []convex.Function {
 	}
 }
 
-func newNotification(args convex.Args) timeseries.NewNotification {
+func newNotification(args registry.Args) timeseries.NewNotification {
 	return timeseries.NewNotification{
 		SessionID: args.String("session_id"),
 		Severity:  args.String("severity"),

@@ -4,24 +4,24 @@ import (
 	"context"
 	"encoding/json"
 
-	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
 // charts holds the functions of charts.
-func charts(d Deps) []convex.Function {
-	return []convex.Function{
+func charts(d Deps) []registry.Function {
+	return []registry.Function{
 		{
-			Name: "telemetry:getSeries", Kind: convex.Query,
-			Args: convex.Object(
-				convex.Field("sessionId", convex.String()),
-				convex.Field("metrics", convex.Array(convex.String())),
-				convex.Optional("from", convex.String()), convex.Optional("to", convex.String()),
-				convex.Optional("points", convex.Number()),
-				convex.Optional("fill", convex.Literals("gap", "null", "locf")),
-				convex.Optional("mode", convex.Literals("minmax", "m4")),
+			Name: "telemetry:getSeries", Kind: registry.Query,
+			Args: registry.Object(
+				registry.Field("sessionId", registry.String()),
+				registry.Field("metrics", registry.Array(registry.String())),
+				registry.Optional("from", registry.String()), registry.Optional("to", registry.String()),
+				registry.Optional("points", registry.Number()),
+				registry.Optional("fill", registry.Literals("gap", "null", "locf")),
+				registry.Optional("mode", registry.Literals("minmax", "m4")),
 				tokenArg()),
 			Run: d.getSeries,
 		},
@@ -29,7 +29,7 @@ func charts(d Deps) []convex.Function {
 }
 
 // getSeries answers null to those who may not read the session.
-func (d Deps) getSeries(ctx context.Context, c *convex.Call) (any, error) {
+func (d Deps) getSeries(ctx context.Context, c *registry.Call) (any, error) {
 	id := c.Args.String("sessionId")
 	ok, session, err := readable(ctx, c, d, id, auth.ReadSeries)
 	if err != nil || !ok || session == nil {

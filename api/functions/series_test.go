@@ -7,7 +7,7 @@ import (
 )
 
 func TestGetSeries(t *testing.T) {
-	h := newHouse(t)
+	h := newServer(t)
 	start := time.Now().UTC().Add(-2 * time.Hour).Truncate(time.Second)
 	var records []any
 	for i := range 600 {

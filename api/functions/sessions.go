@@ -5,24 +5,24 @@ import (
 	"math"
 	"time"
 
-	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
-func sessions(d Deps) []convex.Function {
-	return []convex.Function{
+func sessions(d Deps) []registry.Function {
+	return []registry.Function{
 		{
-			Name: "sessions:listSessions", Kind: convex.Query,
-			Args: convex.Object(tokenArg()),
+			Name: "sessions:listSessions", Kind: registry.Query,
+			Args: registry.Object(tokenArg()),
 			Run:  d.listSessions,
 		},
 		{
-			Name: "sessions:deleteSession", Kind: convex.Mutation, Access: auth.DeleteSession,
-			Args: convex.Object(convex.Field("sessionId", convex.String()), tokenArg()),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "sessions:deleteSession", Kind: registry.Mutation, Access: auth.DeleteSession,
+			Args: registry.Object(registry.Field("sessionId", registry.String()), tokenArg()),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				_, err := d.Store.DeleteEndedSession(ctx, c.Args.String("sessionId"))
 				if err != nil && !fault.Is(err, fault.NotFound) {
 					return nil, err
@@ -34,7 +34,7 @@ func sessions(d Deps) []convex.Function {
 }
 
 // listSessions never throws: clients retry on a throw, and show error otherwise.
-func (d Deps) listSessions(ctx context.Context, c *convex.Call) (any, error) {
+func (d Deps) listSessions(ctx context.Context, c *registry.Call) (any, error) {
 	watchCaller(c)
 	decision := auth.Allow(c.Principal, auth.ListSessions, auth.SessionAge{})
 	if !decision.Allowed {

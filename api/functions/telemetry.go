@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -30,31 +30,31 @@ const (
 	recordCreated = "_creationTime"
 )
 
-func telemetry(d Deps) []convex.Function {
-	session := convex.Field("sessionId", convex.String())
-	return []convex.Function{
+func telemetry(d Deps) []registry.Function {
+	session := registry.Field("sessionId", registry.String())
+	return []registry.Function{
 		{
-			Name: "telemetry:insertTelemetryBatch", Kind: convex.Mutation, Access: auth.Ingest,
-			Args: convex.Object(convex.Field("records", convex.Raw()), tokenArg()),
+			Name: "telemetry:insertTelemetryBatch", Kind: registry.Mutation, Access: auth.Ingest,
+			Args: registry.Object(registry.Field("records", registry.Raw()), tokenArg()),
 			Run:  d.insertTelemetryBatch,
 		},
 		{
-			Name: "telemetry:getSessionRecords", Kind: convex.Query,
-			Args: convex.Object(session, tokenArg()),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "telemetry:getSessionRecords", Kind: registry.Query,
+			Args: registry.Object(session, tokenArg()),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				return d.records(ctx, c, timeseries.RecordQuery{}, maxWhole)
 			},
 		},
 		{
-			Name: "telemetry:getRecentRecords", Kind: convex.Query,
-			Args: convex.Object(session, convex.Optional("limit", convex.Number()), convex.Optional("sinceTimestamp", convex.String()),
-				convex.Optional("bucketMs", convex.Number()), tokenArg()),
+			Name: "telemetry:getRecentRecords", Kind: registry.Query,
+			Args: registry.Object(session, registry.Optional("limit", registry.Number()), registry.Optional("sinceTimestamp", registry.String()),
+				registry.Optional("bucketMs", registry.Number()), tokenArg()),
 			Run: d.getRecentRecords,
 		},
 		{
-			Name: "telemetry:getRecordsAfterTimestamp", Kind: convex.Query,
-			Args: convex.Object(session, convex.Field("afterTimestamp", convex.String()), convex.Optional("limit", convex.Number()), tokenArg()),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "telemetry:getRecordsAfterTimestamp", Kind: registry.Query,
+			Args: registry.Object(session, registry.Field("afterTimestamp", registry.String()), registry.Optional("limit", registry.Number()), tokenArg()),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				after, err := timeArg(c, "afterTimestamp")
 				if err != nil {
 					return nil, err
@@ -64,41 +64,41 @@ func telemetry(d Deps) []convex.Function {
 			},
 		},
 		{
-			Name: "telemetry:getSessionRecordsBatch", Kind: convex.Query,
-			Args: convex.Object(session, convex.Optional("afterTimestamp", convex.String()), tokenArg()),
+			Name: "telemetry:getSessionRecordsBatch", Kind: registry.Query,
+			Args: registry.Object(session, registry.Optional("afterTimestamp", registry.String()), tokenArg()),
 			Run:  d.getSessionRecordsBatch,
 		},
 		{
-			Name: "telemetry:getSessionRecordsPage", Kind: convex.Query,
-			Args: convex.Object(session, convex.Field("paginationOpts", convex.Object(
-				convex.Field("numItems", convex.Number()),
-				convex.Field("cursor", convex.Nullable(convex.String())),
-				convex.Optional("endCursor", convex.Nullable(convex.String())),
-				convex.Optional("id", convex.Number()),
-				convex.Optional("maximumRowsRead", convex.Number()),
-				convex.Optional("maximumBytesRead", convex.Number()),
+			Name: "telemetry:getSessionRecordsPage", Kind: registry.Query,
+			Args: registry.Object(session, registry.Field("paginationOpts", registry.Object(
+				registry.Field("numItems", registry.Number()),
+				registry.Field("cursor", registry.Nullable(registry.String())),
+				registry.Optional("endCursor", registry.Nullable(registry.String())),
+				registry.Optional("id", registry.Number()),
+				registry.Optional("maximumRowsRead", registry.Number()),
+				registry.Optional("maximumBytesRead", registry.Number()),
 			)), tokenArg()),
 			Run: d.getSessionRecordsPage,
 		},
 		{
-			Name: "telemetry:getSessionPreviewTail", Kind: convex.Query,
-			Args: convex.Object(session, convex.Optional("limit", convex.Number()), tokenArg()),
+			Name: "telemetry:getSessionPreviewTail", Kind: registry.Query,
+			Args: registry.Object(session, registry.Optional("limit", registry.Number()), tokenArg()),
 			Run:  d.getSessionPreviewTail,
 		},
 		{
-			Name: "telemetry:getLatestRecord", Kind: convex.Query,
-			Args: convex.Object(session, tokenArg()),
+			Name: "telemetry:getLatestRecord", Kind: registry.Query,
+			Args: registry.Object(session, tokenArg()),
 			Run:  d.getLatestRecord,
 		},
 		{
-			Name: "telemetry:getLatestSessionTimestamp", Kind: convex.Query,
-			Args: convex.Object(session, tokenArg()),
+			Name: "telemetry:getLatestSessionTimestamp", Kind: registry.Query,
+			Args: registry.Object(session, tokenArg()),
 			Run:  d.getLatestSessionTimestamp,
 		},
 		{
-			Name: "telemetry:deleteSession", Kind: convex.Mutation, Access: auth.DeleteSession,
-			Args: convex.Object(session, tokenArg()),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "telemetry:deleteSession", Kind: registry.Mutation, Access: auth.DeleteSession,
+			Args: registry.Object(session, tokenArg()),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				deleted, err := d.Store.DeleteSession(ctx, c.Args.String("sessionId"))
 				if err != nil && !fault.Is(err, fault.NotFound) {
 					return nil, err
@@ -109,7 +109,7 @@ func telemetry(d Deps) []convex.Function {
 	}
 }
 
-func (d Deps) insertTelemetryBatch(ctx context.Context, c *convex.Call) (any, error) {
+func (d Deps) insertTelemetryBatch(ctx context.Context, c *registry.Call) (any, error) {
 	b := decode.NewBatch()
 	defer b.Release()
 	if err := decode.Records(c.Args.Raw("records"), b, time.Now()); err != nil {
@@ -129,7 +129,7 @@ func (d Deps) insertTelemetryBatch(ctx context.Context, c *convex.Call) (any, er
 var noRecords = json.RawMessage("[]")
 
 // records reads up to most records, or none when the caller may not.
-func (d Deps) records(ctx context.Context, c *convex.Call, q timeseries.RecordQuery, most int) (json.RawMessage, error) {
+func (d Deps) records(ctx context.Context, c *registry.Call, q timeseries.RecordQuery, most int) (json.RawMessage, error) {
 	id := c.Args.String("sessionId")
 	ok, _, err := readable(ctx, c, d, id, auth.ReadRecords)
 	if err != nil || !ok {
@@ -143,7 +143,7 @@ func (d Deps) records(ctx context.Context, c *convex.Call, q timeseries.RecordQu
 	return records, err
 }
 
-func (d Deps) getRecentRecords(ctx context.Context, c *convex.Call) (any, error) {
+func (d Deps) getRecentRecords(ctx context.Context, c *registry.Call) (any, error) {
 	limit := c.Args.Clamp("limit", 0, maxRecent, defaultRecent)
 	q := timeseries.RecordQuery{Newest: true, Limit: limit}
 	if c.Args.Has("sinceTimestamp") {
@@ -175,7 +175,7 @@ func (d Deps) getRecentRecords(ctx context.Context, c *convex.Call) (any, error)
 
 // getSessionRecordsBatch gives a page that never ends between records of equal
 // time: the next page begins strictly after the last timestamp.
-func (d Deps) getSessionRecordsBatch(ctx context.Context, c *convex.Call) (any, error) {
+func (d Deps) getSessionRecordsBatch(ctx context.Context, c *registry.Call) (any, error) {
 	q := timeseries.RecordQuery{SessionID: c.Args.String("sessionId"), ID: recordID, Created: recordCreated, Limit: batchPage + 1}
 	if c.Args.Has("afterTimestamp") {
 		after, err := timeArg(c, "afterTimestamp")
@@ -247,7 +247,7 @@ func (p *page) read(ctx context.Context, store *timeseries.Store, q timeseries.R
 
 func (p *page) json() json.RawMessage { return append(p.array, ']') }
 
-func (d Deps) getSessionRecordsPage(ctx context.Context, c *convex.Call) (any, error) {
+func (d Deps) getSessionRecordsPage(ctx context.Context, c *registry.Call) (any, error) {
 	opts := c.Args.Object("paginationOpts")
 	id := c.Args.String("sessionId")
 	most := opts.Clamp("numItems", 1, maxPage, maxPage)
@@ -277,7 +277,7 @@ func (d Deps) getSessionRecordsPage(ctx context.Context, c *convex.Call) (any, e
 	return map[string]any{"page": page.json(), "isDone": !page.more, "continueCursor": cursor}, nil
 }
 
-func (d Deps) getSessionPreviewTail(ctx context.Context, c *convex.Call) (any, error) {
+func (d Deps) getSessionPreviewTail(ctx context.Context, c *registry.Call) (any, error) {
 	id := c.Args.String("sessionId")
 	ok, session, err := readable(ctx, c, d, id, auth.ReadRecords)
 	if err != nil {
@@ -294,7 +294,7 @@ func (d Deps) getSessionPreviewTail(ctx context.Context, c *convex.Call) (any, e
 	return map[string]any{"records": json.RawMessage(records), "totalRecords": session.Records}, nil
 }
 
-func (d Deps) getLatestRecord(ctx context.Context, c *convex.Call) (any, error) {
+func (d Deps) getLatestRecord(ctx context.Context, c *registry.Call) (any, error) {
 	array, err := d.records(ctx, c, timeseries.RecordQuery{Newest: true, Limit: 1}, 1)
 	if err != nil || len(array) == len(noRecords) {
 		return nil, err
@@ -302,7 +302,7 @@ func (d Deps) getLatestRecord(ctx context.Context, c *convex.Call) (any, error) 
 	return array[1 : len(array)-1], nil
 }
 
-func (d Deps) getLatestSessionTimestamp(ctx context.Context, c *convex.Call) (any, error) {
+func (d Deps) getLatestSessionTimestamp(ctx context.Context, c *registry.Call) (any, error) {
 	id := c.Args.String("sessionId")
 	ok, _, err := readable(ctx, c, d, id, auth.ReadProgress)
 	if err != nil {

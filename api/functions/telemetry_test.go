@@ -10,7 +10,7 @@ import (
 )
 
 // ride is a session to read: n records, five of each time, the newest ending at end.
-func (h *house) ride(session string, end time.Time, n int) (records []any) {
+func (h *server) ride(session string, end time.Time, n int) (records []any) {
 	h.t.Helper()
 	for i := range n {
 		at := end.Add(-time.Duration((n-1-i)/5) * time.Second)
@@ -49,7 +49,7 @@ func span(from, to int) (list []int) {
 // Every function that reads records gives them whole, in the contract's order
 // and bounds, to those who may see them.
 func TestReadingRecords(t *testing.T) {
-	h := newHouse(t)
+	h := newServer(t)
 	const n = 3333
 	end := time.Now().Truncate(time.Millisecond).Add(-time.Hour)
 	sent := h.ride("old", end, n)
@@ -163,7 +163,7 @@ func TestReadingRecords(t *testing.T) {
 }
 
 func TestInsertAnswersTheSame(t *testing.T) {
-	h := newHouse(t)
+	h := newServer(t)
 	batch := h.ride("s", time.Now(), 30)
 	for range 3 { // sent again
 		same(t, "again", map[string]any{"inserted": 30.0}, h.mutate("telemetry:insertTelemetryBatch", args{"records": batch}, deployKey))
@@ -177,7 +177,7 @@ func TestInsertAnswersTheSame(t *testing.T) {
 }
 
 func TestListSessions(t *testing.T) {
-	h := newHouse(t)
+	h := newServer(t)
 	now := time.Now().UTC()
 	h.ride("month", now.Add(-30*24*time.Hour), 10)
 	h.ride("week", now.Add(-3*24*time.Hour), 10)
@@ -219,7 +219,7 @@ func TestListSessions(t *testing.T) {
 }
 
 func TestDeletingSessions(t *testing.T) {
-	h := newHouse(t)
+	h := newServer(t)
 	now := time.Now()
 	h.ride("a", now, 10)
 	h.ride("b", now, 10)

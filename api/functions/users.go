@@ -3,29 +3,29 @@ package functions
 import (
 	"context"
 
-	"github.com/ecovolt/telemetryd/api/convex"
+	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/auth"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
-func users(d Deps) []convex.Function {
-	text := convex.String()
-	target := convex.Field("targetUserId", text)
+func users(d Deps) []registry.Function {
+	text := registry.String()
+	target := registry.Field("targetUserId", text)
 	// manage is a mutation that an administrator makes to another account.
-	manage := func(name string, run func(context.Context, auth.Principal, string, convex.Args) error, more ...convex.ObjectField) convex.Function {
-		return convex.Function{
-			Name: name, Kind: convex.Mutation, Access: auth.ManageUsers,
-			Args: convex.Object(append([]convex.ObjectField{tokenArg(), target}, more...)...),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+	manage := func(name string, run func(context.Context, auth.Principal, string, registry.Args) error, more ...registry.ObjectField) registry.Function {
+		return registry.Function{
+			Name: name, Kind: registry.Mutation, Access: auth.ManageUsers,
+			Args: registry.Object(append([]registry.ObjectField{tokenArg(), target}, more...)...),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				return success(run(ctx, c.Principal, c.Args.String("targetUserId"), c.Args))
 			},
 		}
 	}
-	list := func(name string, read func(context.Context, auth.Principal) ([]auth.Profile, error)) convex.Function {
-		return convex.Function{
-			Name: name, Kind: convex.Query, Access: auth.ManageUsers,
-			Args: convex.Object(tokenArg()),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+	list := func(name string, read func(context.Context, auth.Principal) ([]auth.Profile, error)) registry.Function {
+		return registry.Function{
+			Name: name, Kind: registry.Query, Access: auth.ManageUsers,
+			Args: registry.Object(tokenArg()),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				watchCaller(c)
 				c.Watch(schema.TopicUsers)
 				profiles, err := read(ctx, c.Principal)
@@ -40,11 +40,11 @@ func users(d Deps) []convex.Function {
 			},
 		}
 	}
-	return []convex.Function{
+	return []registry.Function{
 		{
-			Name: "users:getCurrentProfile", Kind: convex.Query, Access: auth.UseAccount,
-			Args: convex.Object(tokenArg()),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "users:getCurrentProfile", Kind: registry.Query, Access: auth.UseAccount,
+			Args: registry.Object(tokenArg()),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				watchCaller(c)
 				profile, err := d.Auth.CurrentProfile(ctx, c.Principal)
 				if err != nil || profile == nil {
@@ -55,34 +55,34 @@ func users(d Deps) []convex.Function {
 		},
 		list("users:getAllUsers", d.Auth.Users),
 		list("users:getPendingUsers", d.Auth.PendingUsers),
-		manage("users:updateUserRole", func(ctx context.Context, by auth.Principal, target string, args convex.Args) error {
+		manage("users:updateUserRole", func(ctx context.Context, by auth.Principal, target string, args registry.Args) error {
 			return d.Auth.SetRole(ctx, by, target, auth.Role(args.String("role")))
-		}, convex.Field("role", roleLiterals())),
-		manage("users:rejectUser", func(ctx context.Context, by auth.Principal, target string, _ convex.Args) error {
+		}, registry.Field("role", roleLiterals())),
+		manage("users:rejectUser", func(ctx context.Context, by auth.Principal, target string, _ registry.Args) error {
 			return d.Auth.Reject(ctx, by, target)
 		}),
-		manage("users:banUser", func(ctx context.Context, by auth.Principal, target string, _ convex.Args) error {
+		manage("users:banUser", func(ctx context.Context, by auth.Principal, target string, _ registry.Args) error {
 			return d.Auth.Ban(ctx, by, target)
 		}),
-		manage("users:deleteUser", func(ctx context.Context, by auth.Principal, target string, _ convex.Args) error {
+		manage("users:deleteUser", func(ctx context.Context, by auth.Principal, target string, _ registry.Args) error {
 			return d.Auth.Delete(ctx, by, target)
 		}),
 		{
-			Name: "users:requestRoleUpgrade", Kind: convex.Mutation, Access: auth.RequestUpgrade,
-			Args: convex.Object(tokenArg(), convex.Field("requestedRole", convex.Literals(string(auth.Internal)))),
-			Run: func(ctx context.Context, c *convex.Call) (any, error) {
+			Name: "users:requestRoleUpgrade", Kind: registry.Mutation, Access: auth.RequestUpgrade,
+			Args: registry.Object(tokenArg(), registry.Field("requestedRole", registry.Literals(string(auth.Internal)))),
+			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				return success(d.Auth.RequestUpgrade(ctx, c.Principal))
 			},
 		},
 	}
 }
 
-func roleLiterals() convex.Validator {
+func roleLiterals() registry.Validator {
 	var names []string
 	for _, role := range auth.Roles() {
 		names = append(names, string(role))
 	}
-	return convex.Literals(names...)
+	return registry.Literals(names...)
 }
 
 // profileDoc is an account as clients know it. Its _id is the account id too.

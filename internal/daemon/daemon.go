@@ -16,10 +16,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/api"
 	"github.com/ecovolt/telemetryd/api/access"
-	"github.com/ecovolt/telemetryd/api/convex"
+	convexhttp "github.com/ecovolt/telemetryd/api/convex/http"
+	"github.com/ecovolt/telemetryd/api/convex/registry"
+	convexsync "github.com/ecovolt/telemetryd/api/convex/sync"
 	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/dashboard"
@@ -42,7 +45,8 @@ type Daemon struct {
 	Live  *live.Stream
 
 	config    Config
-	functions *convex.Server
+	functions *convexhttp.Handler
+	sync      *convexsync.Server
 	relay     *ably.Relay // nil without a key
 	archives  *timeseries.Archives
 	metrics   *metrics
@@ -178,17 +182,23 @@ func (d *Daemon) openRelay() (err error) {
 
 // openFunctions makes the endpoints of Convex clients.
 func (d *Daemon) openFunctions(archives *timeseries.Archives) error {
-	registry := convex.NewRegistry()
-	err := functions.Register(registry, functions.Deps{
+	all := registry.New(d.Auth)
+	err := functions.Register(all, functions.Deps{
 		Store: d.Store, Auth: d.Auth, Dashboards: dashboard.New(d.pool), Archives: archives,
 		PublicURL: strings.TrimSuffix(d.config.PublicURL, "/"), AblyChannel: d.config.AblyChannel,
 	})
 	if err != nil {
 		return err
 	}
-	d.functions, err = convex.New(convex.Options{
-		Registry: registry, Resolver: d.Auth, Pool: d.pool, Hub: d.Hub,
-		AllowOrigin: httpx.NewOrigins(d.config.AllowOrigins).Allows, Version: d.config.Version, Log: d.log,
+	bodies := semaphore.NewWeighted(256 << 20) // bytes that are held for both at once
+	d.sync, err = convexsync.New(convexsync.Options{Registry: all, Pool: d.pool, Hub: d.Hub, Bodies: bodies, Log: d.log})
+	if err != nil {
+		return err
+	}
+	d.functions, err = convexhttp.New(convexhttp.Options{
+		Registry: all, Sync: d.sync, Bodies: bodies,
+		AllowOrigin: httpx.NewOrigins(d.config.AllowOrigins).Allows,
+		Version:     d.config.Version, Log: d.log,
 	})
 	return err
 }
@@ -276,7 +286,7 @@ func (d *Daemon) begin(ctx context.Context) {
 	start(d.Store.Rollups.Run)
 	d.services.start(ctx, service{d.serve, d.finish})
 	// Sockets are not requests to the HTTP server any more: they end first.
-	d.services.start(ctx, service{d.functions.Run, d.functions.Shutdown})
+	d.services.start(ctx, service{d.sync.Run, d.sync.Shutdown})
 }
 
 // serve answers requests until finish.

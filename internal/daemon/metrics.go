@@ -185,7 +185,7 @@ func (m *metrics) watch(d *Daemon) {
 	m.counter("telemetryd_live_slow_total", "Live connections that were ended because their client read too slowly.",
 		func() float64 { return float64(d.Live.Stats().Slow) })
 	m.gauge("telemetryd_sync_sockets", "Sockets of Convex clients now.",
-		func() float64 { return float64(d.functions.Stats().Sockets) })
+		func() float64 { return float64(d.sync.Stats().Sockets) })
 	m.gauge("telemetryd_sync_queries", "Watched queries of Convex clients now; equal ones are shared.",
-		func() float64 { return float64(d.functions.Stats().Queries) })
+		func() float64 { return float64(d.sync.Stats().Queries) })
 }

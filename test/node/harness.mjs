@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 
 const version = process.env.CONVEX_VERSION;
 export const url = process.env.CONVEX_URL;
-assert.ok(version && url, "run by go test ./api/convex: it sets CONVEX_VERSION and CONVEX_URL");
+assert.ok(version && url, "run by go test ./api/convex/sync: it sets CONVEX_VERSION and CONVEX_URL");
 
 export const { ConvexClient, ConvexHttpClient } = await import(`convex-${version}/browser`);
 export const { ConvexError } = await import(`convex-${version}/values`);

@@ -1,0 +1,167 @@
+package http
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/ecovolt/telemetryd/api/convex/registry"
+	"github.com/ecovolt/telemetryd/api/convex/value"
+	"github.com/ecovolt/telemetryd/auth"
+)
+
+// call is what a request asks for, as slices of its body.
+type call struct {
+	registry.Request
+	kind   registry.Kind // AnyKind where the endpoint runs all
+	format value.Format
+	from   registry.Caller
+}
+
+// serveFunction runs the function that the request names, in its body or, for
+// the run endpoint, in the rest of its path.
+func (h *Handler) serveFunction(w http.ResponseWriter, r *http.Request, kind registry.Kind, run []string) {
+	if r.Method != http.MethodPost && (r.Method != http.MethodGet || kind != registry.Query) {
+		w.Header().Set("Allow", "POST")
+		writeTransportError(w, &transportError{http.StatusMethodNotAllowed, "MethodNotAllowed", "use POST"})
+		return
+	}
+	from, limit, err := h.credentials(r)
+	if err != nil {
+		h.writeRefusal(w, r, err)
+		return
+	}
+	from.BaseURL = baseURL(r)
+	c := call{kind: kind, from: from}
+	if r.Method == http.MethodGet {
+		err = c.parseURL(r)
+	} else {
+		var b *body
+		b, err = readBody(w, r, limit, h.Bodies)
+		if err == nil {
+			defer b.release()
+			err = c.parseBody(b.bytes)
+		}
+	}
+	if err == nil && run != nil {
+		c.Path, err = runName(run)
+	}
+	if err == nil {
+		if _, e := registry.ParseName(c.Path); e != nil {
+			err = badRequest("BadConvexFunctionIdentifier", e.Error())
+		}
+	}
+	if err != nil {
+		h.writeRefusal(w, r, err)
+		return
+	}
+	result, kind, err := h.run(r.Context(), c)
+	if err != nil {
+		writeFailure(w, kind, registry.Describe(r.Context(), h.Log, c.Path, err, c.format))
+		return
+	}
+	writeResult(w, r, result)
+}
+
+// run runs a function for a request that waits for its answer. It returns the
+// encoded result, and the function's kind as far as it is known.
+func (h *Handler) run(ctx context.Context, c call) ([]byte, registry.Kind, error) {
+	in, err := h.Registry.Prepare(c.Request, c.kind, c.from)
+	if err != nil {
+		return nil, h.kindOf(c), err
+	}
+	kind, timeout := in.Function.Kind, h.QueryTimeout
+	if kind != registry.Query {
+		timeout = h.WriteTimeout
+		// A client that hangs up must not undo what it asked for half-way.
+		ctx = context.WithoutCancel(ctx)
+		defer h.Sync.Wrote()
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	result, _, err := h.Registry.Run(ctx, in, nil)
+	if err != nil {
+		return nil, kind, err
+	}
+	encoded, err := value.Append(nil, result, c.format)
+	return encoded, kind, err
+}
+
+// kindOf returns the kind of function that the client means to call.
+func (h *Handler) kindOf(c call) registry.Kind {
+	name, _ := registry.ParseName(c.Path)
+	if f := h.Registry.Lookup(name); c.kind == registry.AnyKind && f != nil {
+		return f.Kind
+	}
+	return c.kind
+}
+
+func parseFormat(text string) (value.Format, error) {
+	switch text {
+	case "", "json", "convex_clean_json":
+		return value.Clean, nil
+	case "convex_encoded_json", "convex_json":
+		return value.Encoded, nil
+	}
+	return 0, badRequest("BadFormat", "format must be json or convex_encoded_json")
+}
+
+func (c *call) parseURL(r *http.Request) (err error) {
+	q := r.URL.Query()
+	c.Path, c.Args = q.Get("path"), json.RawMessage(q.Get("args"))
+	c.format, err = parseFormat(q.Get("format"))
+	return err
+}
+
+// parseBody takes a request's body apart; args stay undecoded.
+func (c *call) parseBody(b []byte) error {
+	c.format = value.Clean
+	err := value.Members(b, func(name string, member []byte) error {
+		var err error
+		switch name {
+		case "path":
+			err = json.Unmarshal(member, &c.Path)
+		case "args":
+			c.Args = member
+		case "componentPath":
+			err = json.Unmarshal(member, &c.Component)
+		case "format":
+			var text string
+			if err = json.Unmarshal(member, &text); err == nil {
+				c.format, err = parseFormat(text)
+			}
+		}
+		return err
+	})
+	var transport *transportError
+	if err != nil && !errors.As(err, &transport) {
+		err = badRequest("BadJsonBody", err.Error())
+	}
+	return err
+}
+
+// credentials reads the Authorization header and checks a deploy key, so that
+// a wrong one is refused before the body is read. It also returns how large the
+// body may be.
+func (h *Handler) credentials(r *http.Request) (registry.Caller, int64, error) {
+	scheme, secret, _ := strings.Cut(strings.TrimSpace(r.Header.Get("Authorization")), " ")
+	secret = strings.TrimSpace(secret)
+	switch strings.ToLower(scheme) {
+	case "":
+		return registry.Caller{}, h.MaxBody, nil
+	case "bearer":
+		switch {
+		case auth.WellFormedToken(secret):
+			return registry.Caller{Credentials: auth.Credentials{Token: secret}}, h.MaxBody, nil
+		case strings.Count(secret, ".") == 2: // a JWT of another issuer is nobody in particular
+			return registry.Caller{}, h.MaxBody, nil
+		}
+		fallthrough
+	case "convex":
+		from, err := h.Registry.CheckKey(r.Context(), secret)
+		return from, h.MaxKeyBody, err
+	}
+	return registry.Caller{}, 0, &transportError{http.StatusUnauthorized, "BadAuthorization", "Authorization must be Convex <deploy key> or Bearer <token>"}
+}

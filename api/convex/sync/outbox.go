@@ -1,0 +1,170 @@
+package sync
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/ecovolt/telemetryd/api/convex/value"
+)
+
+// outgoing is one message for a socket, in pieces so that a large result can be
+// shared between sockets.
+type outgoing struct {
+	pieces     [][]byte
+	size       int
+	transition bool
+	// closeCode ends the connection after what was queued before; with
+	// closeReason it is the close frame.
+	closeCode   int
+	closeReason string
+}
+
+func (o *outgoing) add(piece []byte) {
+	o.pieces = append(o.pieces, piece)
+	o.size += len(piece)
+}
+
+// outbox is the bounded queue between a session and the writer of its socket.
+type outbox struct {
+	mu     sync.Mutex
+	queue  []outgoing
+	bytes  int // queued, transitions not counted: there is one at most
+	closed bool
+	ready  chan struct{}
+}
+
+// maxOutbox is how many bytes of answers may wait for a client that does not
+// read.
+const maxOutbox = 8 << 20
+
+func newOutbox() *outbox { return &outbox{ready: make(chan struct{}, 1)} }
+
+// put queues a message. It returns false when the client is too slow for it.
+func (o *outbox) put(m outgoing) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return true
+	}
+	if !m.transition {
+		// One answer of any size may wait, so that the bound is not a bound on results.
+		if o.bytes > 0 && o.bytes+m.size > maxOutbox {
+			return false
+		}
+		o.bytes += m.size
+	}
+	o.queue = append(o.queue, m)
+	o.signal()
+	return true
+}
+
+// end queues the closing of the connection, after which nothing is taken. A
+// client that does not read loses what it was still to get.
+func (o *outbox) end(code int, reason string, drop bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return
+	}
+	o.closed = true
+	if drop {
+		o.queue = nil
+	}
+	o.queue = append(o.queue, outgoing{closeCode: code, closeReason: reason})
+	o.signal()
+}
+
+func (o *outbox) signal() {
+	select {
+	case o.ready <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the next message, if there is one.
+func (o *outbox) take() (outgoing, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.queue) == 0 {
+		return outgoing{}, false
+	}
+	m := o.queue[0]
+	o.queue[0] = outgoing{}
+	if o.queue = o.queue[1:]; len(o.queue) == 0 {
+		o.queue = nil // an idle socket holds no queue
+	}
+	if !m.transition {
+		o.bytes -= m.size
+	}
+	return m, true
+}
+
+// chunkSize is the size of one piece of a transition that is sent in several
+// messages, and chunksSince the first client version that understands them.
+const chunkSize = 5_000_000
+
+var chunksSince = [3]int{1, 28, 0}
+
+// understandsChunks reads the version segment of the URL.
+func understandsChunks(version string) bool {
+	version, _, _ = strings.Cut(version, "-")
+	parts := strings.Split(version, ".")
+	if len(parts) != 3 {
+		return false
+	}
+	for i, part := range parts {
+		n, err := strconv.Atoi(part)
+		if err != nil || n < 0 {
+			return false
+		}
+		if n != chunksSince[i] {
+			return n > chunksSince[i]
+		}
+	}
+	return true
+}
+
+// chunk cuts a transition into messages of at most size bytes of its text,
+// between characters.
+func chunk(m outgoing, id string, size int) []outgoing {
+	whole := make([]byte, 0, m.size)
+	for _, piece := range m.pieces {
+		whole = append(whole, piece...)
+	}
+	var parts [][]byte
+	for len(whole) > 0 {
+		n := min(size, len(whole))
+		for n < len(whole) && n > 1 && !utf8.RuneStart(whole[n]) {
+			n--
+		}
+		parts = append(parts, whole[:n])
+		whole = whole[n:]
+	}
+	messages := make([]outgoing, len(parts))
+	for i, part := range parts {
+		b := make([]byte, 0, len(part)+len(part)/8+128)
+		b = value.AppendString(append(b, `{"type":"TransitionChunk","chunk":`...), string(part))
+		b = strconv.AppendInt(append(b, `,"partNumber":`...), int64(i), 10)
+		b = strconv.AppendInt(append(b, `,"totalParts":`...), int64(len(parts)), 10)
+		b = append(value.AppendString(append(b, `,"transitionId":`...), id), '}')
+		messages[i].add(b)
+	}
+	return messages
+}
+
+// Close codes of the websocket, as clients read them: all of these make them
+// connect again, after a delay that depends on the reason.
+const (
+	closeGoingAway  = websocket.CloseGoingAway
+	closeInternal   = websocket.CloseInternalServerErr
+	closeTryLater   = websocket.CloseTryAgainLater
+	closeNormal     = websocket.CloseNormalClosure
+	reasonInternal  = "InternalServerError"
+	reasonTooMany   = "TooManyConcurrentRequests"
+	reasonSlow      = "TooManyConcurrentRequests: the client reads too slowly"
+	reasonRestarted = "server is going away"
+)

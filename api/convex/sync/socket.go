@@ -1,0 +1,489 @@
+package sync
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/ecovolt/telemetryd/api/convex/registry"
+	"github.com/ecovolt/telemetryd/api/convex/value"
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+const (
+	// deadAfter is how long a peer may send nothing, not even a pong.
+	deadAfter = 120 * time.Second
+	// writePatience is how long a client may take for writePiece bytes.
+	writePatience = 30 * time.Second
+	writePiece    = 256 << 10
+	// closePatience is how long a closed connection is kept for the client's
+	// own close frame.
+	closePatience = 5 * time.Second
+	// catchUp is how long the clock may be behind what a client has seen.
+	catchUp = 2 * time.Second
+	// maxActions bounds the actions that one connection runs at once.
+	maxActions = 16
+	// maxMutations bounds the mutations of one connection that wait for their
+	// turn; past it the connection is not read.
+	maxMutations = 256
+	// compressFrom is the size from which a message is worth compressing.
+	compressFrom = 1024
+)
+
+// socket drives one connection: it reads, runs what must be run, and writes
+// what the session queued.
+type socket struct {
+	server  *Server
+	conn    *websocket.Conn
+	session *session
+	address string // the client's IP address
+
+	actions   chan struct{}
+	mutations chan mutation // made when the first one comes
+	abandoned chan struct{} // closed when reading ends
+	work      sync.WaitGroup
+	closing   atomic.Bool // the close frame was sent
+}
+
+// mutation is one that waits for its turn.
+type mutation struct {
+	request  int64
+	call     functionCall
+	identity identity
+}
+
+// writeBuffers are shared, so that an idle socket holds none.
+var writeBuffers sync.Pool
+
+// Serve takes over the connection of a request for the websocket. version is
+// the client's, as the path says it, and decides only how large results are
+// sent; baseURL is where the client reached us. It returns once the connection
+// is a websocket, or a fault (Invalid, or Unavailable when there is no room)
+// before anything was answered.
+func (s *Server) Serve(w http.ResponseWriter, r *http.Request, version, baseURL string) error {
+	if !websocket.IsWebSocketUpgrade(r) {
+		return fault.New(fault.Invalid, "use a websocket")
+	}
+	if !s.enter() {
+		return &fault.Error{Kind: fault.Unavailable, Message: "no room for a connection just now", RetryAfter: time.Second}
+	}
+	upgrader := websocket.Upgrader{
+		HandshakeTimeout:  10 * time.Second,
+		ReadBufferSize:    1024,
+		WriteBufferSize:   4096,
+		WriteBufferPool:   &writeBuffers,
+		EnableCompression: true,
+		CheckOrigin:       func(*http.Request) bool { return true }, // the handler has checked it
+	}
+	conn, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		s.exit()
+		return nil // the upgrader has answered
+	}
+	k := &socket{
+		server: s, conn: conn, session: newSession(s, version, baseURL), address: auth.ClientAddress(r.Context()),
+		abandoned: make(chan struct{}),
+	}
+	// The request and its buffers are let go: an idle socket holds little.
+	go func() {
+		defer s.exit()
+		k.serve()
+	}()
+	return nil
+}
+
+// serve runs the connection until it ends.
+func (k *socket) serve() {
+	s := k.server
+	defer k.conn.Close()
+	if !s.join(k) {
+		k.session.end(closeGoingAway, reasonRestarted)
+	}
+	defer s.leave(k)
+	var writer sync.WaitGroup
+	writer.Go(k.write)
+	k.read()
+	close(k.abandoned)
+	// What runs goes on to its end; its answer has nobody to go to.
+	k.session.release()
+	writer.Wait()
+	k.work.Wait()
+}
+
+// read handles messages in the order in which they come, until the connection
+// ends.
+func (k *socket) read() {
+	k.conn.SetReadLimit(k.server.options.MaxBody)
+	alive := func(string) error {
+		if k.closing.Load() {
+			return nil // the deadline is set for good
+		}
+		return k.conn.SetReadDeadline(time.Now().Add(deadAfter))
+	}
+	k.conn.SetPongHandler(alive)
+	pinged := k.conn.PingHandler()
+	k.conn.SetPingHandler(func(data string) error { _ = alive(""); return pinged(data) })
+	for {
+		// Handling the last message may have taken long; that is not silence.
+		_ = alive("")
+		kind, r, err := k.conn.NextReader()
+		if err != nil {
+			return
+		}
+		if kind != websocket.TextMessage {
+			k.session.fatal("binary messages are not part of the protocol")
+		} else if k.take(r) {
+			continue
+		}
+		k.drain()
+		return
+	}
+}
+
+// take reads one message and handles it. It returns false when the connection
+// has come to its end.
+func (k *socket) take(r io.Reader) bool {
+	bodies := k.server.options.Bodies
+	var charged int64
+	defer func() { bodies.Release(charged) }()
+	// The connection's own limit counts bytes before decompression.
+	limit := k.server.options.MaxBody
+	var b bytes.Buffer
+	for {
+		piece := min(max(int64(b.Len()), 512), limit+1-int64(b.Len()))
+		if !bodies.TryAcquire(piece) {
+			k.session.end(closeTryLater, reasonTooMany)
+			return false
+		}
+		charged += piece
+		n, err := io.CopyN(&b, r, piece)
+		switch {
+		case int64(b.Len()) > limit:
+			k.session.end(websocket.CloseMessageTooBig, "message too large")
+			return false
+		case err == nil:
+			continue
+		case errors.Is(err, io.EOF) && n < piece:
+			return k.handle(b.Bytes())
+		}
+		return false
+	}
+}
+
+// drain waits for the client to close, for some seconds.
+func (k *socket) drain() {
+	limit := time.Now().Add(closePatience)
+	_ = k.conn.SetReadDeadline(limit)
+	k.conn.SetPongHandler(nil)
+	for {
+		if _, _, err := k.conn.NextReader(); err != nil {
+			return
+		}
+	}
+}
+
+// handle does what one message asks. It returns false when the connection has
+// come to its end.
+func (k *socket) handle(b []byte) bool {
+	c := k.session
+	m, err := parseMessage(b)
+	if err == nil && (c.id == "") != (m.Type == "Connect") {
+		err = errNotConnected
+	}
+	if err != nil {
+		c.fatal(err.Error())
+		return false
+	}
+	switch m.Type {
+	case "Connect":
+		return k.connect(m)
+	case "Authenticate":
+		return k.authenticate(m)
+	case "ModifyQuerySet":
+		if err := c.modify(m); err != nil {
+			c.fatal(err.Error())
+			return false
+		}
+		c.flush()
+	case "Mutation":
+		return k.queue(mutation{m.RequestID, m.functionCall, c.identity})
+	case "Action":
+		return k.startAction(m)
+	}
+	return true // Event, too: telemetry of the client about itself
+}
+
+func (k *socket) connect(m *clientMessage) bool {
+	s, c := k.server, k.session
+	var skew *float64
+	if m.ClientTs != nil {
+		ahead := *m.ClientTs - math.Floor(float64(s.clock.now())/1e6)
+		skew = &ahead
+	}
+	for deadline := time.Now().Add(catchUp); m.observed > s.clock.now(); {
+		if time.Now().After(deadline) {
+			s.log.Warn("a client has seen a later timestamp than the database's clock gives", "ahead", time.Duration(m.observed-s.clock.now()))
+			c.end(closeInternal, reasonInternal)
+			return false
+		}
+		select {
+		case <-s.lifetime.Done():
+			return false
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.id, c.skew = m.SessionID, skew
+	if m.ConnectionCount > 0 || m.MaxObservedTimestamp != nil {
+		// It may come from another instance, where it has seen more than what
+		// this one still holds as the newest results.
+		c.fresh = s.clock.next()
+	}
+	return true
+}
+
+func (k *socket) authenticate(m *clientMessage) bool {
+	s, c := k.server, k.session
+	if m.BaseVersion != c.received.identity {
+		c.fatal(errBaseVersion.Error())
+		return false
+	}
+	var id identity
+	switch m.TokenType {
+	case "Admin":
+		ctx, cancel := context.WithTimeout(s.lifetime, s.options.QueryTimeout)
+		defer cancel()
+		from, err := s.registry.CheckKey(ctx, m.Value)
+		if fault.Is(err, fault.Unauthenticated) {
+			c.refuseIdentity(err.Error(), true)
+			return false
+		}
+		if err != nil {
+			s.log.Error("check the key of a websocket", "error", err)
+			c.end(closeInternal, reasonInternal)
+			return false
+		}
+		id = newIdentity(from.Credentials)
+	case "User":
+		// As over HTTP: a JWT is nobody in particular, but it is accepted, or
+		// apps that hold one would wait for ever.
+		if auth.WellFormedToken(m.Value) {
+			id = newIdentity(auth.Credentials{Token: m.Value})
+		}
+	}
+	c.authenticate(id)
+	c.flush()
+	return true
+}
+
+// queue puts a mutation in line: those of a connection run one by one.
+func (k *socket) queue(m mutation) bool {
+	if k.mutations == nil {
+		if !k.begin() {
+			return true // not run; the client asks again elsewhere
+		}
+		k.mutations = make(chan mutation, maxMutations)
+		go k.runMutations()
+	}
+	if !k.server.options.Bodies.TryAcquire(int64(len(m.call.Args))) {
+		k.session.end(closeTryLater, reasonTooMany)
+		return false
+	}
+	select {
+	case k.mutations <- m:
+	case <-k.server.stopping:
+		k.server.options.Bodies.Release(int64(len(m.call.Args)))
+	}
+	return true
+}
+
+// callContext is the context of a mutation or action. It outlives the
+// connection: what was begun goes on to its end.
+func (k *socket) callContext() (context.Context, context.CancelFunc) {
+	ctx := auth.WithClientAddress(k.server.lifetime, k.address)
+	return context.WithTimeout(ctx, k.server.options.WriteTimeout)
+}
+
+// begin counts a piece of work, unless the server stops. Call work.Done at its
+// end.
+func (k *socket) begin() bool {
+	k.server.socketsMu.Lock()
+	defer k.server.socketsMu.Unlock()
+	if k.server.stopped {
+		return false
+	}
+	k.work.Add(1)
+	return true
+}
+
+// runMutations runs what is queued, until the client is gone or the server
+// stops. What is left then was not run; the client asks again.
+func (k *socket) runMutations() {
+	defer k.work.Done()
+	gone := func() bool {
+		select {
+		case <-k.abandoned:
+			return true
+		case <-k.server.stopping:
+			return true
+		default:
+			return false
+		}
+	}
+	for {
+		select {
+		case <-k.abandoned:
+		case <-k.server.stopping:
+		case m := <-k.mutations:
+			if !gone() { // of several ready channels select takes any
+				k.server.runMutation(k, m)
+			}
+			k.server.options.Bodies.Release(int64(len(m.call.Args)))
+			continue
+		}
+		for {
+			select {
+			case m := <-k.mutations:
+				k.server.options.Bodies.Release(int64(len(m.call.Args)))
+			default:
+				return
+			}
+		}
+	}
+}
+
+func (k *socket) startAction(m *clientMessage) bool {
+	s, c := k.server, k.session
+	id := c.identity
+	if k.actions == nil {
+		k.actions = make(chan struct{}, maxActions)
+	}
+	select {
+	case k.actions <- struct{}{}:
+	case <-s.stopping:
+		return true
+	}
+	if !k.begin() {
+		return true
+	}
+	go func() {
+		defer k.work.Done()
+		defer func() { <-k.actions }()
+		ctx, cancel := k.callContext()
+		defer cancel()
+		result, err := s.callEncoded(ctx, m.functionCall, registry.Action, id)
+		if isKeyRefused(id, err) {
+			c.refuseIdentity(err.Error(), false)
+			return
+		}
+		var failed *registry.Failure
+		if err != nil {
+			failed = registry.Describe(ctx, s.log, m.Path, err, value.Encoded)
+		}
+		s.Wrote()
+		c.answerAction(m.RequestID, result, failed)
+	}()
+	return true
+}
+
+// write sends what the session queues, until it ends or the client does.
+func (k *socket) write() {
+	defer func() { // the reader must not wait for ever
+		k.closing.Store(true)
+		_ = k.conn.SetReadDeadline(time.Now().Add(closePatience))
+	}()
+	every := k.server.options.PingEvery
+	timer := time.NewTimer(every)
+	defer timer.Stop()
+	pinged := time.Now()
+	for {
+		m, ok := k.session.out.take()
+		if !ok {
+			select {
+			case <-k.session.out.ready:
+				continue
+			case <-timer.C:
+				// Clients do not see the protocol's own pings, so silence
+				// towards them is broken by a message.
+				m.add([]byte(`{"type":"Ping"}`))
+			}
+		}
+		if m.closeCode != 0 {
+			k.sayClose(m.closeCode, m.closeReason)
+			return
+		}
+		if err := k.send(m); err != nil {
+			return
+		}
+		if time.Since(pinged) >= every {
+			pinged = time.Now()
+			_ = k.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writePatience))
+		}
+		timer.Reset(every)
+		if m.transition {
+			k.session.written()
+		}
+	}
+}
+
+func (k *socket) send(m outgoing) error {
+	if !m.transition || !k.session.chunks || m.size <= chunkSize {
+		return k.sendOne(m)
+	}
+	for _, part := range chunk(m, rand.Text(), chunkSize) {
+		if err := k.sendOne(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendOne writes one message. The deadline moves on with each piece that the
+// client takes, so that a large result may pass a thin line.
+func (k *socket) sendOne(m outgoing) error {
+	_ = k.conn.SetWriteDeadline(time.Now().Add(writePatience))
+	k.conn.EnableWriteCompression(false)
+	if m.size >= compressFrom {
+		select { // while many are compressing, the processor is what is scarce
+		case k.server.zipping <- struct{}{}:
+			defer func() { <-k.server.zipping }()
+			k.conn.EnableWriteCompression(true)
+		default:
+		}
+	}
+	w, err := k.conn.NextWriter(websocket.TextMessage)
+	if err != nil {
+		return err
+	}
+	for _, piece := range m.pieces {
+		for len(piece) > 0 {
+			n := min(len(piece), writePiece)
+			if _, err := w.Write(piece[:n]); err != nil {
+				return err
+			}
+			piece = piece[n:]
+			_ = k.conn.SetWriteDeadline(time.Now().Add(writePatience))
+		}
+	}
+	return w.Close()
+}
+
+func (k *socket) sayClose(code int, reason string) {
+	frame := websocket.FormatCloseMessage(code, reason)
+	err := k.conn.WriteControl(websocket.CloseMessage, frame, time.Now().Add(closePatience))
+	if err != nil && !errors.Is(err, websocket.ErrCloseSent) && !errors.Is(err, net.ErrClosed) {
+		k.conn.Close()
+	}
+}
