@@ -197,8 +197,7 @@ func (d *Daemon) openFunctions(archives *timeseries.Archives) error {
 	}
 	d.functions, err = convexhttp.New(convexhttp.Options{
 		Registry: all, Sync: d.sync, Bodies: bodies,
-		AllowOrigin: httpx.NewOrigins(d.config.AllowOrigins).Allows,
-		Version:     d.config.Version, Log: d.log,
+		Origins: httpx.NewOrigins(d.config.AllowOrigins), Version: d.config.Version, Log: d.log,
 	})
 	return err
 }

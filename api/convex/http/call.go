@@ -9,7 +9,8 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/api/convex/value"
-	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 // call is what a request asks for, as slices of its body.
@@ -33,16 +34,16 @@ func (h *Handler) serveFunction(w http.ResponseWriter, r *http.Request, kind reg
 		h.writeRefusal(w, r, err)
 		return
 	}
-	from.BaseURL = baseURL(r)
+	from.BaseURL = httpx.BaseURL(r)
 	c := call{kind: kind, from: from}
 	if r.Method == http.MethodGet {
 		err = c.parseURL(r)
 	} else {
-		var b *body
-		b, err = readBody(w, r, limit, h.Bodies)
+		var body *httpx.Held
+		body, err = h.readBody(w, r, limit)
 		if err == nil {
-			defer b.release()
-			err = c.parseBody(b.bytes)
+			defer body.Release()
+			err = c.parseBody(body.Bytes)
 		}
 	}
 	if err == nil && run != nil {
@@ -142,26 +143,35 @@ func (c *call) parseBody(b []byte) error {
 	return err
 }
 
+// readBody reads and decompresses a request's body of at most limit bytes.
+// Release it.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, limit int64) (*httpx.Held, error) {
+	if r.ContentLength > limit {
+		return nil, fault.New(fault.TooLarge, "body is larger than %d bytes", limit)
+	}
+	source, err := httpx.Decode(httpx.NewBody(w, r), r.Header.Get("Content-Encoding"))
+	if err != nil {
+		if fault.As(err) == nil {
+			err = &fault.Error{Kind: fault.Invalid, Message: "body is not in its Content-Encoding", Err: err}
+		}
+		return nil, err
+	}
+	defer source.Close()
+	return httpx.Hold(source, limit, h.Bodies)
+}
+
 // credentials reads the Authorization header and checks a deploy key, so that
 // a wrong one is refused before the body is read. It also returns how large the
 // body may be.
 func (h *Handler) credentials(r *http.Request) (registry.Caller, int64, error) {
-	scheme, secret, _ := strings.Cut(strings.TrimSpace(r.Header.Get("Authorization")), " ")
-	secret = strings.TrimSpace(secret)
-	switch strings.ToLower(scheme) {
-	case "":
-		return registry.Caller{}, h.MaxBody, nil
-	case "bearer":
-		switch {
-		case auth.WellFormedToken(secret):
-			return registry.Caller{Credentials: auth.Credentials{Token: secret}}, h.MaxBody, nil
-		case strings.Count(secret, ".") == 2: // a JWT of another issuer is nobody in particular
-			return registry.Caller{}, h.MaxBody, nil
-		}
-		fallthrough
-	case "convex":
-		from, err := h.Registry.CheckKey(r.Context(), secret)
-		return from, h.MaxKeyBody, err
+	c, known := httpx.Credentials(r.Header.Get("Authorization"))
+	if !known {
+		return registry.Caller{}, 0, &transportError{http.StatusUnauthorized, "BadAuthorization", "Authorization must be Convex <deploy key> or Bearer <token>"}
 	}
-	return registry.Caller{}, 0, &transportError{http.StatusUnauthorized, "BadAuthorization", "Authorization must be Convex <deploy key> or Bearer <token>"}
+	scheme, _, _ := strings.Cut(strings.TrimSpace(r.Header.Get("Authorization")), " ")
+	if c.Key == "" && !strings.EqualFold(scheme, "convex") {
+		return registry.Caller{Credentials: c}, h.MaxBody, nil
+	}
+	from, err := h.Registry.CheckKey(r.Context(), c.Key)
+	return from, h.MaxKeyBody, err
 }

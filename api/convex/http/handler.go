@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/api/convex/registry"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 // ordinaryBody is the largest body, in bytes, that Convex itself takes.
@@ -32,8 +33,7 @@ type Sync interface {
 type Options struct {
 	Registry *registry.Registry
 	Sync     Sync
-	// AllowOrigin says which browser origins may call; nil lets all of them.
-	AllowOrigin func(origin string) bool
+	Origins  httpx.Origins // that may call; the zero value lets all of them
 	// Version is what /version answers.
 	Version string
 	Log     *slog.Logger // nil discards
@@ -53,9 +53,6 @@ type Options struct {
 func (o *Options) setDefaults() error {
 	if o.Registry == nil || o.Sync == nil {
 		return errors.New("convex: Registry and Sync are needed")
-	}
-	if o.AllowOrigin == nil {
-		o.AllowOrigin = func(string) bool { return true }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -84,6 +81,7 @@ func (o *Options) setDefaults() error {
 // Handler serves the functions of a registry over HTTP.
 type Handler struct {
 	Options
+	cors httpx.CORS
 }
 
 // New makes a handler.
@@ -91,13 +89,20 @@ func New(options Options) (*Handler, error) {
 	if err := options.setDefaults(); err != nil {
 		return nil, err
 	}
-	return &Handler{options}, nil
+	return &Handler{options, httpx.CORS{
+		Origins: options.Origins,
+		Methods: "GET, POST, OPTIONS, PATCH, DELETE, PUT",
+		Headers: "Content-Type, Authorization, Convex-Client", AnyHeader: true,
+		Refuse: func(w http.ResponseWriter, _ *http.Request) {
+			writeTransportError(w, &transportError{http.StatusForbidden, "OriginNotAllowed", "Origin not allowed"})
+		},
+	}}, nil
 }
 
 // ServeHTTP serves all the endpoints, the websocket included.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e, rest := route(r.URL.EscapedPath())
-	if !h.cors(w, r) {
+	if !h.cors.Admit(w, r) {
 		return
 	}
 	switch e {
@@ -118,7 +123,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if len(rest) > 0 {
 			version = rest[0]
 		}
-		if err := h.Sync.Serve(w, r, version, baseURL(r)); err != nil {
+		if err := h.Sync.Serve(w, r, version, httpx.BaseURL(r)); err != nil {
 			h.writeRefusal(w, r, err)
 		}
 	case versionEndpoint:
@@ -131,33 +136,4 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		writeTransportError(w, &transportError{http.StatusNotFound, "NotFound", "no such route"})
 	}
-}
-
-// cors sets the headers that let browsers call. It answers preflights and
-// refuses origins that are not allowed; then it returns false.
-func (h *Handler) cors(w http.ResponseWriter, r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	header := w.Header()
-	if header.Get("Vary") == "" {
-		header.Set("Vary", "Origin")
-	}
-	if origin != "" {
-		if !h.AllowOrigin(origin) {
-			writeTransportError(w, &transportError{http.StatusForbidden, "OriginNotAllowed", "Origin not allowed"})
-			return false
-		}
-		header.Set("Access-Control-Allow-Origin", origin)
-	}
-	if r.Method != http.MethodOptions {
-		return true
-	}
-	header.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS, PATCH, DELETE, PUT")
-	if wanted := r.Header.Get("Access-Control-Request-Headers"); wanted != "" {
-		header.Set("Access-Control-Allow-Headers", wanted)
-	} else {
-		header.Set("Access-Control-Allow-Headers", "Content-Type, Authorization, Convex-Client")
-	}
-	header.Set("Access-Control-Max-Age", "86400")
-	w.WriteHeader(http.StatusNoContent)
-	return false
 }

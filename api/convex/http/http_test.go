@@ -19,6 +19,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/convex/convextest"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 // server is a handler of the notebook on a port of its own.
@@ -304,7 +305,7 @@ func TestHTTPBodiesOverBudgetAreAskedToWait(t *testing.T) {
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	b := newServer(t, func(o *Options) {
-		o.AllowOrigin = func(origin string) bool { return origin == "https://good.example" }
+		o.Origins = httpx.NewOrigins([]string{"https://good.example"})
 	})
 	status, header, _ := request(t, "OPTIONS", b.url+"/api/query", "", "Origin", "https://good.example", "Access-Control-Request-Headers", "content-type,convex-client")
 	if status != 204 || header.Get("Access-Control-Allow-Origin") != "https://good.example" ||
@@ -389,7 +390,7 @@ func TestHTTPCompressesLargeResults(t *testing.T) {
 func TestSyncPaths(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *Options) {
-		o.AllowOrigin = func(origin string) bool { return origin == "https://good.example" }
+		o.Origins = httpx.NewOrigins([]string{"https://good.example"})
 	})
 	for _, test := range []struct {
 		path, origin string

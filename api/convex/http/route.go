@@ -100,13 +100,3 @@ func runName(segments []string) (string, error) {
 	}
 	return strings.Join(parts[:last], "/") + ":" + parts[last], nil
 }
-
-// baseURL is the URL under which the client reached us, by the request's host
-// and what a proxy in front says of the protocol.
-func baseURL(r *http.Request) string {
-	scheme := "http"
-	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
-		scheme = "https"
-	}
-	return scheme + "://" + r.Host
-}

@@ -13,44 +13,37 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/convex/value"
 	"github.com/ecovolt/telemetryd/internal/fault"
-	schema "github.com/ecovolt/telemetryd/sql"
 )
 
-// Failure is how a function failed, ready to be sent.
+// Failure is how a function failed, ready to be sent. Unavailable says that the
+// same call may well succeed a little later.
 type Failure struct {
 	Kind       fault.Kind
 	Message    string
 	Data       json.RawMessage // errorData; nil when there is none
 	RetryAfter time.Duration
-	// Transient says that the same call may well succeed a little later.
-	Transient bool
 }
 
 // Describe turns an error of a function into what its caller may see. The
-// detail of an internal error goes to the log only, under an id that the
-// caller gets too.
+// detail of what is our fault goes to the log only, and for an internal error
+// under an id that the caller gets too.
 func Describe(ctx context.Context, log *slog.Logger, function string, err error, format value.Format) *Failure {
-	e := fault.As(err)
-	if e == nil || e.Kind == fault.Internal {
-		id := strings.ToLower(rand.Text()[:16])
+	e, id := fault.Explain(err), strings.ToLower(rand.Text()[:16])
+	cancelled := errors.Is(err, context.Canceled) || errors.Is(ctx.Err(), context.Canceled)
+	if fault.As(err) == nil || e.Kind == fault.Internal {
 		level := slog.LevelError
-		if errors.Is(err, context.Canceled) || errors.Is(ctx.Err(), context.Canceled) {
+		if cancelled {
 			level = slog.LevelDebug // who asked does not want it any more
 		}
 		log.Log(ctx, level, "function failed", "function", fmt.Sprintf("%.80s", function), "request", id, "error", err)
-		return &Failure{
-			Kind:      fault.Internal,
-			Message:   "[Request ID: " + id + "] Server Error",
-			Transient: schema.Away(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled),
-		}
 	}
-	f := &Failure{
-		Kind:       e.Kind,
-		Message:    e.Error(),
-		RetryAfter: e.RetryAfter,
-		Transient:  e.Kind == fault.Unavailable,
-	}
-	if e.Code != "" {
+	f := &Failure{Kind: e.Kind, Message: e.Error(), RetryAfter: e.Wait()}
+	switch {
+	case e.Kind == fault.Internal && errors.Is(err, context.Canceled):
+		f.Kind, f.Message = fault.Unavailable, "the call was cancelled"
+	case e.Kind == fault.Internal:
+		f.Message = "[Request ID: " + id + "] Server Error"
+	case e.Code != "":
 		f.Data, f.Message = codedError(e, format)
 	}
 	return f

@@ -192,12 +192,12 @@ func (l *live) run(ctx context.Context) {
 				pause = time.Second
 			}
 		}
-		if got.failed != nil && (got.failed.Kind == fault.Internal || got.failed.Transient) {
+		if got.failed != nil && (got.failed.Kind == fault.Internal || got.failed.Kind == fault.Unavailable) {
 			if broken.IsZero() {
 				broken = begun
 			}
 			pause, timed = backoff.NextBackOff(), true
-			hopeful := got.failed.Transient && (time.Since(broken) < patience || !l.awaited(l.latest.Load()))
+			hopeful := got.failed.Kind == fault.Unavailable && (time.Since(broken) < patience || !l.awaited(l.latest.Load()))
 			if !hopeful {
 				l.publish(got, start)
 			}

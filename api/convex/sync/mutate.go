@@ -57,11 +57,11 @@ func (s *Server) runMutation(k *socket, m mutation) {
 		}
 		a = answer{failed: registry.Describe(ctx, s.log, m.call.Path, err, value.Encoded)}
 	}
-	if a.failed != nil && a.failed.Transient {
+	if a.failed != nil && a.failed.Kind == fault.Unavailable {
 		// Whether it was committed is not known. The client connects anew and
 		// asks again, and then the record tells.
 		code, reason := closeInternal, reasonInternal
-		if a.failed.Kind == fault.Unavailable {
+		if fault.Is(err, fault.Unavailable) { // it was turned away, and says so
 			code, reason = closeTryLater, reasonTooMany
 		}
 		c.end(code, reason)
@@ -107,7 +107,7 @@ func (s *Server) mutateOnce(ctx context.Context, key requestKey, m mutation, com
 			return answer{}, err
 		}
 		a.failed = registry.Describe(ctx, s.log, in.Function.Name, err, value.Encoded)
-		if a.failed.Transient {
+		if a.failed.Kind == fault.Unavailable {
 			return a, nil
 		}
 	}

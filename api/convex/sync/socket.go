@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -19,6 +18,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/convex/value"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 const (
@@ -154,31 +154,18 @@ func (k *socket) read() {
 // take reads one message and handles it. It returns false when the connection
 // has come to its end.
 func (k *socket) take(r io.Reader) bool {
-	bodies := k.server.options.Bodies
-	var charged int64
-	defer func() { bodies.Release(charged) }()
 	// The connection's own limit counts bytes before decompression.
-	limit := k.server.options.MaxBody
-	var b bytes.Buffer
-	for {
-		piece := min(max(int64(b.Len()), 512), limit+1-int64(b.Len()))
-		if !bodies.TryAcquire(piece) {
-			k.session.end(closeTryLater, reasonTooMany)
-			return false
-		}
-		charged += piece
-		n, err := io.CopyN(&b, r, piece)
-		switch {
-		case int64(b.Len()) > limit:
-			k.session.end(websocket.CloseMessageTooBig, "message too large")
-			return false
-		case err == nil:
-			continue
-		case errors.Is(err, io.EOF) && n < piece:
-			return k.handle(b.Bytes())
-		}
-		return false
+	m, err := httpx.Hold(r, k.server.options.MaxBody, k.server.options.Bodies)
+	switch {
+	case err == nil:
+		defer m.Release()
+		return k.handle(m.Bytes)
+	case fault.Is(err, fault.TooLarge):
+		k.session.end(websocket.CloseMessageTooBig, "message too large")
+	case fault.Is(err, fault.Unavailable):
+		k.session.end(closeTryLater, reasonTooMany)
 	}
+	return false
 }
 
 // drain waits for the client to close, for some seconds.
