@@ -11,7 +11,6 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
-	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Limits of one call, from the function contract where it names them.
@@ -39,7 +38,7 @@ func telemetry(d Deps) []registry.Function {
 			Run:  d.insertTelemetryBatch,
 		},
 		{
-			Name: "telemetry:getSessionRecords", Kind: registry.Query,
+			Name: "telemetry:getSessionRecords", Kind: registry.Query, Large: true,
 			Args: registry.Object(session, tokenArg()),
 			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				return d.records(ctx, c, timeseries.RecordQuery{}, maxWhole)
@@ -69,7 +68,7 @@ func telemetry(d Deps) []registry.Function {
 			Run:  d.getSessionRecordsBatch,
 		},
 		{
-			Name: "telemetry:getSessionRecordsPage", Kind: registry.Query,
+			Name: "telemetry:getSessionRecordsPage", Kind: registry.Query, Paginated: true,
 			Args: registry.Object(session, registry.Field("paginationOpts", registry.Object(
 				registry.Field("numItems", registry.Number()),
 				registry.Field("cursor", registry.Nullable(registry.String())),
@@ -176,7 +175,7 @@ func (d Deps) getRecentRecords(ctx context.Context, c *registry.Call) (any, erro
 // getSessionRecordsBatch gives a page that never ends between records of equal
 // time: the next page begins strictly after the last timestamp.
 func (d Deps) getSessionRecordsBatch(ctx context.Context, c *registry.Call) (any, error) {
-	q := timeseries.RecordQuery{SessionID: c.Args.String("sessionId"), ID: recordID, Created: recordCreated, Limit: batchPage + 1}
+	q := timeseries.RecordQuery{SessionID: c.Args.String("sessionId"), ID: recordID, Created: recordCreated}
 	if c.Args.Has("afterTimestamp") {
 		after, err := timeArg(c, "afterTimestamp")
 		if err != nil {
@@ -190,14 +189,15 @@ func (d Deps) getSessionRecordsBatch(ctx context.Context, c *registry.Call) (any
 	}
 	page := page{array: []byte{'['}}
 	if ok {
-		if err := page.read(ctx, d.Store, q, batchPage); err != nil {
+		if err := page.read(ctx, d.Store, q, batchPage, nil); err != nil {
 			return nil, err
 		}
 	}
 	if page.more {
-		at := page.last.Time()
-		rest := timeseries.RecordQuery{SessionID: q.SessionID, ID: recordID, Created: recordCreated, From: at, To: at.Add(time.Microsecond), After: &page.last}
-		if err := page.read(ctx, d.Store, rest, maxWhole); err != nil {
+		last := page.cursors[len(page.cursors)-1]
+		at := last.Time()
+		rest := timeseries.RecordQuery{SessionID: q.SessionID, ID: recordID, Created: recordCreated, From: at, To: at.Add(time.Microsecond), After: &last}
+		if err := page.read(ctx, d.Store, rest, maxWhole, nil); err != nil {
 			return nil, err
 		}
 		_, further, err := d.Store.AllRecords(ctx, timeseries.RecordQuery{SessionID: q.SessionID, From: at.Add(time.Microsecond), Limit: 1, Fields: []string{"timestamp"}}, 1)
@@ -207,74 +207,10 @@ func (d Deps) getSessionRecordsBatch(ctx context.Context, c *registry.Call) (any
 		page.more = further > 0
 	}
 	var last any
-	if page.n > 0 {
+	if len(page.cursors) > 0 {
 		last = page.lastText
 	}
 	return map[string]any{"page": page.json(), "hasMore": page.more, "lastTimestamp": last}, nil
-}
-
-// page collects records into a JSON array.
-type page struct {
-	array    []byte
-	n        int
-	last     record.Cursor
-	lastText string
-	more     bool // the query gave more than were wanted
-}
-
-func (p *page) read(ctx context.Context, store *timeseries.Store, q timeseries.RecordQuery, most int) error {
-	p.more = false
-	rs, err := store.Records(ctx, q)
-	if err != nil {
-		return err
-	}
-	defer rs.Close()
-	for taken := 0; rs.Next(); taken++ {
-		if taken == most {
-			p.more = true
-			break
-		}
-		if p.n > 0 {
-			p.array = append(p.array, ',')
-		}
-		record := rs.Record()
-		p.array = record.AppendJSON(p.array)
-		p.last, p.lastText = record.Cursor(), record.Timestamp()
-		p.n++
-	}
-	return rs.Err()
-}
-
-func (p *page) json() json.RawMessage { return append(p.array, ']') }
-
-func (d Deps) getSessionRecordsPage(ctx context.Context, c *registry.Call) (any, error) {
-	opts := c.Args.Object("paginationOpts")
-	id := c.Args.String("sessionId")
-	most := opts.Clamp("numItems", 1, maxPage, maxPage)
-	q := timeseries.RecordQuery{SessionID: id, ID: recordID, Created: recordCreated, Limit: most + 1}
-	cursor := opts.String("cursor")
-	if cursor != "" {
-		after, err := record.ParseCursor(cursor)
-		if err != nil {
-			return nil, fault.Field("cursor", "%v", err)
-		}
-		q.After = &after
-	}
-	ok, _, err := readable(ctx, c, d, id, auth.ReadRecords)
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return map[string]any{"page": noRecords, "isDone": true, "continueCursor": cursor}, nil
-	}
-	page := page{array: []byte{'['}}
-	if err := page.read(ctx, d.Store, q, most); err != nil {
-		return nil, err
-	}
-	if page.n > 0 {
-		cursor = page.last.String()
-	}
-	return map[string]any{"page": page.json(), "isDone": !page.more, "continueCursor": cursor}, nil
 }
 
 func (d Deps) getSessionPreviewTail(ctx context.Context, c *registry.Call) (any, error) {

@@ -190,13 +190,14 @@ func (d *Daemon) openFunctions(archives *timeseries.Archives) error {
 	if err != nil {
 		return err
 	}
-	bodies := semaphore.NewWeighted(256 << 20) // bytes that are held for both at once
-	d.sync, err = convexsync.New(convexsync.Options{Registry: all, Pool: d.pool, Hub: d.Hub, Bodies: bodies, Log: d.log})
+	// Bytes that are held for both at once.
+	bodies, results := semaphore.NewWeighted(256<<20), semaphore.NewWeighted(128<<20)
+	d.sync, err = convexsync.New(convexsync.Options{Registry: all, Pool: d.pool, Hub: d.Hub, Bodies: bodies, Results: results, Log: d.log})
 	if err != nil {
 		return err
 	}
 	d.functions, err = convexhttp.New(convexhttp.Options{
-		Registry: all, Sync: d.sync, Bodies: bodies,
+		Registry: all, Sync: d.sync, Bodies: bodies, Results: results,
 		Origins: httpx.NewOrigins(d.config.AllowOrigins), Version: d.config.Version, Log: d.log,
 	})
 	return err

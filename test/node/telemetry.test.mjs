@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { api, control, ConvexHttpClient, eventually, follow, open, url } from "./harness.mjs";
+import { api, control, ConvexHttpClient, eventually, follow, newest, open, url } from "./harness.mjs";
 
 const key = process.env.CONVEX_KEY;
 
@@ -201,3 +201,40 @@ test(
   { skip: process.env.CONVEX_SINGLE_BACKEND && "the server has a single backend" },
   (t) => driveThrough(t, () => control("disconnect")),
 );
+
+test("a list by pages holds every record once, late ones and after a restart too", { skip: !newest && "no paginated subscription in this version" }, async (t) => {
+  const car = bridge();
+  const start = Date.now() - 60_000;
+  const insert = (...seconds) =>
+    car.call("telemetry:insertTelemetryBatch", {
+      records: seconds.map((s) => ({ session_id: car.session_id, timestamp: new Date(start + s * 1000).toISOString(), speed_ms: s })),
+    });
+  const range = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
+  await insert(...range(0, 30));
+  const client = open(t);
+  let list;
+  client.onPaginatedUpdate_experimental(api.telemetry.getSessionRecordsPage, { sessionId: car.session_id }, { initialNumItems: 10 }, (value) => (list = value));
+  const speeds = () => (list?.results ?? []).map((record) => record.speed_ms);
+  const shows = (what, want) =>
+    eventually(what, () => JSON.stringify(speeds()) === JSON.stringify(want)).catch((error) => assert.deepEqual(speeds(), want, error.message));
+  await shows("the first page", range(0, 10));
+  list.loadMore(10);
+  await shows("two pages", range(0, 20));
+
+  await insert(4.5, 9.25, 9.5, 14.5); // late, also between the pages
+  const late = [...range(0, 5), 4.5, ...range(5, 10), 9.25, 9.5, ...range(10, 15), 14.5, ...range(15, 20)];
+  await shows("late records", late);
+  list.loadMore(100);
+  await shows("the last page", [...late, ...range(20, 30)]);
+  assert.equal(list.status, "Exhausted");
+
+  await insert(...range(30, 35)); // the last page grows by itself
+  await shows("new records", [...late, ...range(20, 35)]);
+  await insert(...range(35, 80)); // and is cut in two
+  await shows("many new records", [...late, ...range(20, 80)]);
+
+  await control("restart");
+  await insert(0.5, 79.5, 80);
+  const [zero, ...rest] = late;
+  await shows("records after a restart", [zero, 0.5, ...rest, ...range(20, 80), 79.5, 80]);
+});

@@ -5,6 +5,7 @@ package convextest
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,6 +135,18 @@ func (n *Notebook) functions() []registry.Function {
 				return nil, err
 			}
 			return n.List(ctx)
+		}},
+		{Name: "notes:page", Kind: registry.Query, Paginated: true, Args: registry.Object(registry.Field("size", registry.Number())), Run: func(ctx context.Context, c *registry.Call) (any, error) {
+			c.Watch("notes")
+			notes, err := n.List(ctx)
+			if err != nil {
+				return nil, err
+			}
+			slices.Sort(notes)
+			if c.Journal == "" {
+				c.Journal = notes[int(c.Args.Number("size", 0))-1]
+			}
+			return notes[:slices.Index(notes, c.Journal)+1], nil
 		}},
 		{Name: "notes:add", Kind: registry.Mutation, Args: text, Run: func(ctx context.Context, c *registry.Call) (any, error) {
 			n.Adds.Add(1)

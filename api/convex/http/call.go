@@ -59,6 +59,13 @@ func (h *Handler) serveFunction(w http.ResponseWriter, r *http.Request, kind reg
 		return
 	}
 	result, kind, err := h.run(r.Context(), c)
+	if held := int64(len(result)); err == nil && kind == registry.Query {
+		if h.Results.TryAcquire(held) {
+			defer h.Results.Release(held)
+		} else {
+			err = fault.New(fault.Unavailable, "too many results wait for their clients; try again shortly")
+		}
+	}
 	if err != nil {
 		writeFailure(w, kind, registry.Describe(r.Context(), h.Log, c.Path, err, c.format))
 		return
@@ -82,11 +89,11 @@ func (h *Handler) run(ctx context.Context, c call) ([]byte, registry.Kind, error
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	result, _, err := h.Registry.Run(ctx, in, nil)
+	out, err := h.Registry.Run(ctx, in, nil)
 	if err != nil {
 		return nil, kind, err
 	}
-	encoded, err := value.Append(nil, result, c.format)
+	encoded, err := value.Append(nil, out.Value, c.format)
 	return encoded, kind, err
 }
 

@@ -45,6 +45,9 @@ type Options struct {
 	MaxKeyBody int64
 	// Bodies bounds the bytes of all bodies held at once. Default 256 MiB.
 	Bodies *semaphore.Weighted
+	// Results bounds the bytes of all results of queries until their clients have
+	// taken them. Default 128 MiB.
+	Results *semaphore.Weighted
 	// QueryTimeout and WriteTimeout bound one run of a query, and of a
 	// mutation or action. Defaults 30 s and 60 s.
 	QueryTimeout, WriteTimeout time.Duration
@@ -59,6 +62,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.Bodies == nil {
 		o.Bodies = semaphore.NewWeighted(256 << 20)
+	}
+	if o.Results == nil {
+		o.Results = semaphore.NewWeighted(128 << 20)
 	}
 	if o.Version == "" {
 		o.Version = "telemetryd"

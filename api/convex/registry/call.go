@@ -16,6 +16,10 @@ type Call struct {
 	// BaseURL is where the client reached us, such as https://host:1234, without
 	// a slash at the end. Only functions with LinksHere get it.
 	BaseURL string
+	// Journal is what a Paginated query leaves there for its next run: where the
+	// page ends. It comes back through the client when that connects again, so it
+	// is untrusted. It is empty on the first run.
+	Journal string
 
 	watch func(topics ...string)
 	until time.Time // zero: no end

@@ -53,6 +53,12 @@ type Function struct {
 	// Call.BaseURL. Clients that reach it under different names then watch
 	// results of their own.
 	LinksHere bool
+	// Large says that the result may take tens of MB. Such functions run one at a
+	// time.
+	Large bool
+	// Paginated says that the query answers a page whose end is held; see
+	// Call.Journal.
+	Paginated bool
 	// Run does the work and returns the result, in the forms that value.Append
 	// knows; nil is null. A *fault.Error is shown to the caller, any other
 	// error is logged and answered with "Server Error".
@@ -62,13 +68,23 @@ type Function struct {
 // Registry is a set of functions, by canonical name.
 type Registry struct {
 	functions map[string]*Function
+	unserved  map[string]string // by module or name: why
 	resolver  Resolver
+	large     chan struct{} // taken by the Large function that runs
 }
 
 // New makes an empty registry, whose callers the resolver finds out.
 func New(resolver Resolver) *Registry {
-	return &Registry{functions: make(map[string]*Function), resolver: resolver}
+	return &Registry{
+		functions: make(map[string]*Function), unserved: make(map[string]string),
+		resolver: resolver, large: make(chan struct{}, 1),
+	}
 }
+
+// Unserved says of a module, or of one function of it, that clients know it and
+// that it is not here. Who calls it gets the coded error NOT_SERVED with the
+// sentence, which is for people, unless a function of that name was added.
+func (r *Registry) Unserved(name, sentence string) { r.unserved[name] = sentence }
 
 // Add registers functions. It refuses a name that is taken or not canonical, a
 // missing Run, and an unknown kind.

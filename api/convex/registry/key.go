@@ -36,3 +36,10 @@ func isIdentity(text string) bool {
 	decoded, err := base64.StdEncoding.DecodeString(text)
 	return err == nil && len(decoded) > 0 && decoded[0] == '{' && json.Valid(decoded)
 }
+
+// Knows reports whether a token is an account's. While that cannot be found out
+// it may be one.
+func (r *Registry) Knows(ctx context.Context, token string) bool {
+	p, err := r.resolver.Resolve(ctx, auth.Credentials{Token: token})
+	return err != nil || p.SignedIn()
+}

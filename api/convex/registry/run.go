@@ -1,10 +1,12 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/ecovolt/telemetryd/api/convex/value"
@@ -41,14 +43,24 @@ type Invocation struct {
 	Object []byte
 	Args   Args
 	Caller Caller
+	// Journal is what the last run of a Paginated query left; see Call.
+	Journal string
+}
+
+// Outcome is what a function answered.
+type Outcome struct {
+	Value   any       // for value.Append
+	Until   time.Time // when that ends to hold; zero: only by a change
+	Journal string    // for the next run
 }
 
 // Prepare finds the function of a request and checks its arguments. AnyKind
 // accepts every function. The errors may be shown to the caller: NotFound for an
-// unknown function, Invalid for its kind, its name and its arguments.
+// unknown function, coded NOT_SERVED for one that is known not to be here, Invalid
+// for its kind, its name and its arguments.
 func (r *Registry) Prepare(request Request, kind Kind, from Caller) (*Invocation, error) {
 	if request.Component != "" {
-		return nil, unknownFunction(request.Component + "/" + request.Path)
+		return nil, r.unknown(request.Component + "/" + request.Path)
 	}
 	name, err := ParseName(request.Path)
 	if err != nil {
@@ -57,7 +69,7 @@ func (r *Registry) Prepare(request Request, kind Kind, from Caller) (*Invocation
 	f := r.Lookup(name)
 	switch {
 	case f == nil:
-		return nil, unknownFunction(name)
+		return nil, r.unknown(name)
 	case kind != AnyKind && f.Kind != kind:
 		return nil, fault.New(fault.Invalid, "Trying to execute %s as %s, but it is defined as %s", f.Name, kind, f.Kind)
 	}
@@ -69,43 +81,64 @@ func (r *Registry) Prepare(request Request, kind Kind, from Caller) (*Invocation
 	if err != nil {
 		return nil, err
 	}
-	// The bearer token, where the function takes one, is an argument.
-	if token := args.String("token"); token != "" {
-		from.Token = token
-	}
-	return &Invocation{Function: f, Object: object, Args: args, Caller: from}, nil
+	return (&Invocation{Function: f, Object: object, Args: args}).As(from), nil
 }
 
-// unknownFunction is the answer to a name that nobody registered. Clients look
-// for its first words.
-func unknownFunction(name string) error {
+// As returns the same invocation by another caller. The bearer token, where the
+// function takes one, is an argument.
+func (in Invocation) As(from Caller) *Invocation {
+	if token := in.Args.String("token"); token != "" {
+		from.Token = token
+	}
+	in.Caller = from
+	return &in
+}
+
+// unknown is the answer to a name that nobody registered. Clients look for the
+// first words of the last form.
+func (r *Registry) unknown(name string) error {
+	module, _, _ := strings.Cut(name, ":")
+	if sentence := cmp.Or(r.unserved[name], r.unserved[module]); sentence != "" {
+		return fault.Coded(fault.NotFound, "NOT_SERVED", "%s", sentence)
+	}
 	return fault.New(fault.NotFound, "Could not find public function for '%.80s'", name)
 }
 
-// Run runs a function, and returns its result and when that ends to hold (zero:
-// only by a change). What a query reads is told to watch before it is read; nil
-// is nobody. A panic is returned as an error.
-func (r *Registry) Run(ctx context.Context, in *Invocation, watch func(topics ...string)) (result any, until time.Time, err error) {
+// Run runs a function. What a query reads is told to watch before it is read;
+// nil is nobody. A panic is returned as an error; Until holds for errors, too.
+func (r *Registry) Run(ctx context.Context, in *Invocation, watch func(topics ...string)) (out Outcome, err error) {
 	call := &Call{Args: in.Args, watch: watch}
 	if in.Function.LinksHere {
 		call.BaseURL = in.Caller.BaseURL
+	}
+	if in.Function.Paginated {
+		call.Journal = in.Journal
 	}
 	defer func() {
 		// A panic must not take the other callers down with it.
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in %s: %v\n%s", in.Function.Name, p, debug.Stack())
 		}
+		out.Until, out.Journal = call.until, call.Journal
 	}()
 	if err := r.resolve(ctx, in.Caller, call); err != nil {
-		return nil, call.until, err
+		return out, err
 	}
 	if rule := in.Function.Access; rule != "" {
 		if d := auth.Allow(call.Principal, rule, auth.SessionAge{}); !d.Allowed {
-			return nil, call.until, d.Err
+			return out, d.Err
 		}
 	}
-	result, err = in.Function.Run(ctx, call)
-	return result, call.until, err
+	if in.Function.Large {
+		select {
+		case r.large <- struct{}{}:
+			defer func() { <-r.large }()
+		case <-ctx.Done():
+			return out, ctx.Err()
+		}
+	}
+	out.Value, err = in.Function.Run(ctx, call)
+	return out, err
 }
 
 // resolve finds out who calls. The answer of a watched query rests on the

@@ -2,9 +2,6 @@ package sync
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -17,43 +14,6 @@ import (
 	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
-// content is what a query answered. It is shared by all who asked the same,
-// and never changed.
-type content struct {
-	value  json.RawMessage
-	failed *registry.Failure
-	// mark stands for the content: who could not tell two apart sees the same
-	// mark. A socket keeps it instead of a result that may be large.
-	mark mark
-}
-
-type mark [sha256.Size]byte
-
-func newContent(value json.RawMessage, failed *registry.Failure) *content {
-	c := &content{value: value, failed: failed}
-	h := sha256.New()
-	switch {
-	case failed == nil:
-		h.Write([]byte{1})
-		h.Write(value)
-	case failed.Kind == fault.Internal:
-		h.Write([]byte{2}) // their messages differ in the request id only
-	default:
-		fmt.Fprintf(h, "\x03%d %s", len(failed.Message), failed.Message)
-		h.Write(failed.Data)
-	}
-	h.Sum(c.mark[:0])
-	return c
-}
-
-// result is a content and how new it is.
-type result struct {
-	*content
-	// start is when the run that gave it began: it holds all that was
-	// committed before.
-	start int64
-}
-
 // watcher is told, by notify, that a live query has a newer result. It must
 // not block.
 type watcher interface{ notify() }
@@ -61,17 +21,20 @@ type watcher interface{ notify() }
 // liveKey tells live queries apart.
 type liveKey struct {
 	function string
-	args     string // canonical
+	args     string // checked and canonical
 	identity string
 	base     string // of functions with LinksHere
+	journal  string // of paginated ones: where the page ends
 }
 
 // live is a query that somebody watches. It runs in a goroutine of its own, at
 // most once at a time, for everybody who asked the same.
 type live struct {
 	server *Server
-	key    liveKey
+	key    liveKey // changed under liveMu only
 	in     *registry.Invocation
+	room   int64 // bytes of the budget that its result, or its run, takes
+	size   int64 // bytes of its last result, also one that found no room
 	cancel context.CancelFunc
 	latest atomic.Pointer[result]
 	demand chan struct{} // a newer result is wanted than latest
@@ -87,7 +50,7 @@ func (s *Server) watch(key liveKey, in *registry.Invocation, w watcher, need int
 	s.liveMu.Lock()
 	l := s.live[key]
 	if l == nil {
-		if len(s.live) >= s.options.MaxQueries {
+		if s.liveCount >= s.options.MaxQueries {
 			s.liveMu.Unlock()
 			return nil
 		}
@@ -97,7 +60,11 @@ func (s *Server) watch(key liveKey, in *registry.Invocation, w watcher, need int
 			demand: make(chan struct{}, 1), watchers: make(map[watcher]int),
 		}
 		s.live[key] = l
-		s.tasks.Go(func() { l.run(ctx) })
+		s.liveCount++
+		s.tasks.Go(func() {
+			l.run(ctx)
+			s.options.Results.Release(l.room)
+		})
 	}
 	l.mu.Lock()
 	l.watchers[w]++
@@ -118,8 +85,32 @@ func (l *live) unwatch(w watcher) {
 	}
 	delete(l.watchers, w)
 	if len(l.watchers) == 0 {
-		delete(l.server.live, l.key)
+		if l.server.live[l.key] == l {
+			delete(l.server.live, l.key)
+		}
+		l.server.liveCount--
 		l.cancel()
+	}
+}
+
+// pin takes up where the page of a paginated query ends. Who asks for it without
+// a journal from now on gets a page of its own, of the size that it wants.
+func (l *live) pin(journal string) {
+	if !l.in.Function.Paginated || journal == l.key.journal {
+		return
+	}
+	in := *l.in
+	in.Journal = journal
+	l.in = &in
+	s := l.server
+	s.liveMu.Lock()
+	defer s.liveMu.Unlock()
+	if s.live[l.key] == l {
+		delete(s.live, l.key)
+	}
+	l.key.journal = journal
+	if s.live[l.key] == nil {
+		s.live[l.key] = l
 	}
 }
 
@@ -197,14 +188,16 @@ func (l *live) run(ctx context.Context) {
 				broken = begun
 			}
 			pause, timed = backoff.NextBackOff(), true
-			hopeful := got.failed.Kind == fault.Unavailable && (time.Since(broken) < patience || !l.awaited(l.latest.Load()))
+			hopeful := got.failed.Kind == fault.Unavailable && !got.noRoom && (time.Since(broken) < patience || !l.awaited(l.latest.Load()))
 			if !hopeful {
 				l.publish(got, start)
+				l.reserve(0)
 			}
 		} else {
 			broken = time.Time{}
 			backoff.Reset()
 			sub.Set(slices.Compact(slices.Sorted(slices.Values(topics))))
+			l.pin(got.journal)
 			l.publish(got, start)
 		}
 		if !l.rest(ctx, sub.C(), func() bool { return len(sub.Changed()) > 0 }, timer, timed, pause) {
@@ -251,20 +244,44 @@ func (l *live) rest(ctx context.Context, signal <-chan struct{}, changed func() 
 	}
 }
 
+// reserve makes the room that the query takes of the budget size bytes. It
+// returns false when there is none for it.
+func (l *live) reserve(size int64) bool {
+	budget := l.server.options.Results
+	if size > l.room && !budget.TryAcquire(size-l.room) {
+		return false
+	}
+	if size < l.room {
+		budget.Release(l.room - size)
+	}
+	l.room = size
+	return true
+}
+
 // once runs the query. It returns what the query answered, and when that ends to
-// hold (zero: only by a change).
+// hold (zero: only by a change). A result that the budget has no room for is an
+// Unavailable failure; the query is run again when there may be.
 func (l *live) once(ctx context.Context, log *slog.Logger, watch func(context.Context, []string) error) (*content, time.Time) {
-	s := l.server
+	s, name := l.server, l.in.Function.Name
 	ctx, cancel := context.WithTimeout(ctx, s.options.QueryTimeout)
 	defer cancel()
+	fail := func(err error) *content {
+		c := failed(registry.Describe(ctx, log, name, err, value.Encoded))
+		c.noRoom = err == errNoRoom
+		return c
+	}
 	select {
 	case s.queryRuns <- struct{}{}:
 		defer func() { <-s.queryRuns }()
 	case <-ctx.Done():
-		return newContent(nil, registry.Describe(ctx, log, l.key.function, ctx.Err(), value.Encoded)), time.Time{}
+		return fail(ctx.Err()), time.Time{}
+	}
+	// As much as last time is needed beside the result that is shown.
+	if l.size > l.room && !l.reserve(l.size) {
+		return fail(errNoRoom), time.Time{}
 	}
 	var unwatched error
-	answer, until, err := s.registry.Run(ctx, l.in, func(topics ...string) {
+	out, err := s.registry.Run(ctx, l.in, func(topics ...string) {
 		if err := watch(ctx, topics); err != nil && unwatched == nil {
 			unwatched = err
 			cancel() // what the query reads now would not be kept current
@@ -275,16 +292,25 @@ func (l *live) once(ctx context.Context, log *slog.Logger, watch func(context.Co
 	}
 	var encoded []byte
 	if err == nil {
-		encoded, err = value.Append(nil, answer, value.Encoded)
+		encoded, err = value.Append(nil, out.Value, value.Encoded)
+	}
+	if err == nil {
+		if l.size = int64(len(encoded)); !l.reserve(l.size) {
+			log.WarnContext(ctx, "no room for a watched result", "function", name, "bytes", l.size)
+			err = errNoRoom
+		}
 	}
 	if err != nil {
 		if ctx.Err() != nil && fault.As(err) == nil {
 			err = ctx.Err()
 		}
-		return newContent(nil, registry.Describe(ctx, log, l.key.function, err, value.Encoded)), until
+		return fail(err), out.Until
 	}
-	return newContent(encoded, nil), until
+	return succeeded(encoded, out.Journal), out.Until
 }
+
+// errNoRoom turns a result away for the time being.
+var errNoRoom error = fault.New(fault.Unavailable, "too much is being watched just now; this will be shown when there is room")
 
 // publish makes got the newest result, and tells whom it concerns.
 func (l *live) publish(got *content, start int64) {

@@ -46,6 +46,11 @@ type modification struct {
 	Type    string `json:"type"`
 	QueryID int64  `json:"queryId"`
 	functionCall
+	// Journal is what the query was last answered with, on another connection.
+	Journal string `json:"journal"`
+
+	in  *registry.Invocation // of an Add, once prepared
+	err error                // why it cannot run
 }
 
 // functionCall names a function and its arguments.

@@ -20,11 +20,11 @@ func (s *Server) callEncoded(ctx context.Context, call functionCall, kind regist
 	if err != nil {
 		return nil, err
 	}
-	result, _, err := s.registry.Run(ctx, in, nil)
+	out, err := s.registry.Run(ctx, in, nil)
 	if err != nil {
 		return nil, err
 	}
-	return value.Append(nil, result, value.Encoded)
+	return value.Append(nil, out.Value, value.Encoded)
 }
 
 // runMutation runs a mutation of a connection, at most once for its session
@@ -88,7 +88,7 @@ func (s *Server) mutateOnce(ctx context.Context, key requestKey, m mutation, com
 		ts       int64
 		repeated bool
 	)
-	result, _, err := s.registry.Run(schema.WithBeforeCommit(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	out, err := s.registry.Run(schema.WithBeforeCommit(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		committing()
 		ts = s.clock.next()
 		err := s.requests.record(ctx, tx, key, caller, run, ts)
@@ -100,7 +100,7 @@ func (s *Server) mutateOnce(ctx context.Context, key requestKey, m mutation, com
 	}
 	a := answer{ts: ts}
 	if err == nil {
-		a.value, err = value.Append(nil, result, value.Encoded)
+		a.value, err = value.Append(nil, out.Value, value.Encoded)
 	}
 	if err != nil {
 		if ts == 0 {
@@ -111,14 +111,11 @@ func (s *Server) mutateOnce(ctx context.Context, key requestKey, m mutation, com
 			return a, nil
 		}
 	}
-	if ts == 0 { // it opened no transaction
+	if ts == 0 {
+		// It opened no transaction, so it wrote nothing that a repeat could double.
 		committing()
 		a.ts = s.clock.next()
-		if err := s.requests.recordEmpty(ctx, key, caller, run, a.ts); errors.Is(err, errRepeated) {
-			return s.repeat(ctx, key, caller)
-		} else if err != nil {
-			return answer{}, err
-		}
+		return a, nil
 	}
 	if err := s.requests.finish(ctx, key, run, a); err != nil {
 		// It is committed; only a repeat would miss the answer.

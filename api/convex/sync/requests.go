@@ -16,7 +16,6 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/internal/fault"
-	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // errRepeated is what a transaction fails with when another run of the same
@@ -137,13 +136,6 @@ func (q *requests) finish(ctx context.Context, key requestKey, run [16]byte, a a
 		return fmt.Errorf("record answer: %w", err)
 	}
 	return nil
-}
-
-// recordEmpty records a mutation that opened no transaction of its own.
-func (q *requests) recordEmpty(ctx context.Context, key requestKey, caller []byte, run [16]byte, ts int64) error {
-	return schema.Tx(ctx, q.pool, func(ctx context.Context, tx pgx.Tx) error {
-		return q.record(ctx, tx, key, caller, run, ts)
-	})
 }
 
 // prune forgets requests older than keep.

@@ -65,16 +65,23 @@ func TestRequestsRemember(t *testing.T) {
 	}
 }
 
+// commit records a request in a transaction that does nothing else.
+func (q *requests) commit(ctx context.Context, key requestKey, caller []byte, ts int64) error {
+	return schema.Tx(ctx, q.pool, func(ctx context.Context, tx pgx.Tx) error {
+		return q.record(ctx, tx, key, caller, [16]byte{1}, ts)
+	})
+}
+
 func TestRequestsArePruned(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	q := &requests{dbtest.New(t)}
 	for hours := range 5 {
 		ts := time.Now().Add(-time.Duration(hours) * 24 * time.Hour).UnixNano()
-		if err := q.recordEmpty(ctx, requestKey{"s", int64(hours)}, nil, [16]byte{1}, ts); err == nil {
+		if err := q.commit(ctx, requestKey{"s", int64(hours)}, nil, ts); err == nil {
 			t.Fatal("a caller is needed")
 		}
-		if err := q.recordEmpty(ctx, requestKey{"s", int64(hours)}, []byte("c"), [16]byte{1}, ts); err != nil {
+		if err := q.commit(ctx, requestKey{"s", int64(hours)}, []byte("c"), ts); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -98,7 +105,7 @@ func TestClockNeverGoesBack(t *testing.T) {
 	// An earlier process gave timestamps from a database clock that ran ahead.
 	ahead := time.Now().Add(time.Hour).UnixNano()
 	q := &requests{pool}
-	if err := q.recordEmpty(ctx, requestKey{"s", 1}, []byte("c"), [16]byte{1}, ahead); err != nil {
+	if err := q.commit(ctx, requestKey{"s", 1}, []byte("c"), ahead); err != nil {
 		t.Fatal(err)
 	}
 	c := newClock()

@@ -29,6 +29,9 @@ type Options struct {
 	MaxBody int64
 	// Bodies bounds the bytes of all messages held at once. Default 256 MiB.
 	Bodies *semaphore.Weighted
+	// Results bounds the bytes of all results that are watched. One that finds no
+	// room is shown later. Default 128 MiB.
+	Results *semaphore.Weighted
 	// QueryTimeout and WriteTimeout bound one run of a query, and of a
 	// mutation or action. Defaults 30 s and 60 s.
 	QueryTimeout, WriteTimeout time.Duration
@@ -56,6 +59,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.Bodies == nil {
 		o.Bodies = semaphore.NewWeighted(256 << 20)
+	}
+	if o.Results == nil {
+		o.Results = semaphore.NewWeighted(128 << 20)
 	}
 	setDefault(&o.MaxBody, 16<<20+2000)
 	setDefault(&o.QueryTimeout, 30*time.Second)
@@ -97,6 +103,7 @@ type Server struct {
 
 	liveMu    sync.Mutex
 	live      map[liveKey]*live
+	liveCount int // of all that run; one that was pinned to a page may not be in live
 	queryRuns chan struct{}
 
 	// zipping bounds the sockets that compress a message at the same time.
@@ -226,7 +233,7 @@ func (s *Server) Stats() Stats {
 	defer s.socketsMu.Unlock()
 	s.liveMu.Lock()
 	defer s.liveMu.Unlock()
-	return Stats{Sockets: s.admitted, Queries: len(s.live)}
+	return Stats{Sockets: s.admitted, Queries: s.liveCount}
 }
 
 // Shutdown closes the websockets with "going away", after the mutations and

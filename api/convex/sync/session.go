@@ -43,11 +43,13 @@ func newIdentity(c auth.Credentials) identity {
 
 // query is one subscription of a connection.
 type query struct {
-	call  functionCall
-	live  *live   // nil when fixed is all there is to say
-	fixed *result // the answer to a query that cannot run
-	need  int64   // its result must come from a run that began then or later
-	sent  mark    // of what the client was last told; zero for nothing
+	in      *registry.Invocation // nil when it cannot run
+	live    *live                // nil when fixed is all there is to say
+	fixed   *result              // the answer to a query that cannot run, or not now
+	waiting bool                 // it was turned away, and is to be tried again
+	journal string               // that the client was last told
+	need    int64                // its result must come from a run that began then or later
+	sent    mark                 // of what the client was last told; zero for nothing
 }
 
 func (q *query) latest() *result {
@@ -72,6 +74,8 @@ type session struct {
 	identity identity
 	skew     *float64 // how far ahead the client's clock is, in ms; nil: it did not say
 	queries  map[int64]*query
+	watched  int     // of queries: those with a live
+	waiting  bool    // retry is due
 	removed  []int64 // to be reported
 	fresh    int64   // queries that are added need a result from then or later
 	cover    int64   // a mutation was answered: all results must be from then or later
@@ -85,8 +89,15 @@ func newSession(s *Server, version, baseURL string) *session {
 	return &session{server: s, out: newOutbox(), chunks: understandsChunks(version), base: baseURL, queries: make(map[int64]*query)}
 }
 
-// maxQueries bounds the subscriptions of one connection.
-const maxQueries = 4096
+const (
+	// maxSubscriptions bounds the queries that one connection asks for.
+	maxSubscriptions = 4096
+	// maxWatched bounds those of them that are watched at the same time; the
+	// others wait.
+	maxWatched = 256
+	// retryWaiting is how long a query that was turned away waits.
+	retryWaiting = 2 * time.Second
+)
 
 // modify applies a ModifyQuerySet. An error is a violation of the protocol.
 func (c *session) modify(m *clientMessage) error {
@@ -106,12 +117,16 @@ func (c *session) modify(m *clientMessage) error {
 			c.removed = append(c.removed, mod.QueryID)
 		case old != nil:
 			return errDuplicateQuery
-		case len(c.queries) >= maxQueries:
+		case len(c.queries) >= maxSubscriptions:
 			return errTooManyQueries
 		default:
-			q := &query{call: mod.functionCall, need: need}
+			q := &query{in: mod.in, journal: mod.Journal, need: need}
 			c.queries[mod.QueryID] = q
-			c.attach(q)
+			if mod.err != nil {
+				c.fix(q, mod.functionCall.Path, mod.err)
+			} else {
+				c.attach(q)
+			}
 		}
 	}
 	c.received.querySet = m.NewVersion
@@ -120,22 +135,26 @@ func (c *session) modify(m *clientMessage) error {
 }
 
 func (c *session) drop(id int64, q *query) {
-	if q.live != nil {
-		q.live.unwatch(c)
-	}
+	c.detach(q)
 	delete(c.queries, id)
 }
 
-// attach makes the query watch what it asks, under the present identity.
-func (c *session) attach(q *query) {
-	q.live, q.fixed = nil, nil
-	in, err := c.server.registry.Prepare(q.call.request(), registry.Query, registry.Caller{Credentials: c.identity.Credentials})
-	var args []byte
-	if err == nil {
-		args, err = value.Append(nil, in.Args, value.Encoded)
+func (c *session) detach(q *query) {
+	if q.live != nil {
+		q.live.unwatch(c)
+		q.live = nil
+		c.watched--
 	}
+}
+
+// attach makes the query watch what it asks. Where there is no room for it just
+// now it is answered so, and tried again.
+func (c *session) attach(q *query) {
+	q.fixed, q.waiting = nil, false
+	in := *q.in
+	args, err := value.Append(nil, in.Args, value.Encoded)
 	if err != nil {
-		c.fix(q, err)
+		c.fix(q, in.Function.Name, err)
 		return
 	}
 	key := liveKey{function: in.Function.Name, args: string(args), identity: c.identity.digest}
@@ -143,15 +162,45 @@ func (c *session) attach(q *query) {
 		in.Caller.BaseURL = c.base
 		key.base = c.base
 	}
-	if q.live = c.server.watch(key, in, c, q.need); q.live == nil {
-		c.fix(q, fault.New(fault.Unavailable, "too many queries are watched; try again later"))
+	if in.Function.Paginated {
+		in.Journal = q.journal
+		key.journal = q.journal
+	}
+	if c.watched < maxWatched {
+		q.live = c.server.watch(key, &in, c, q.need)
+	}
+	if q.live != nil {
+		c.watched++
+		return
+	}
+	c.fix(q, in.Function.Name, fault.New(fault.Unavailable, "too many queries are watched; this one will be shown when there is room"))
+	q.waiting = true
+	if !c.waiting {
+		c.waiting = true
+		time.AfterFunc(retryWaiting, c.retry)
 	}
 }
 
-// fix answers a query that cannot run with an error, for good.
-func (c *session) fix(q *query, err error) {
-	failed := registry.Describe(c.server.lifetime, c.server.log, q.call.Path, err, value.Encoded)
-	q.fixed = &result{newContent(nil, failed), math.MaxInt64}
+// retry tries the queries again that were turned away.
+func (c *session) retry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = false
+	if c.ended {
+		return
+	}
+	for _, q := range c.queries {
+		if q.waiting {
+			c.attach(q)
+		}
+	}
+	c.update()
+}
+
+// fix answers a query that cannot run with an error.
+func (c *session) fix(q *query, name string, err error) {
+	f := registry.Describe(c.server.lifetime, c.server.log, name, err, value.Encoded)
+	q.fixed = &result{failed(f), math.MaxInt64}
 }
 
 // authenticate takes up a new identity: every query must run again under it.
@@ -166,8 +215,9 @@ func (c *session) authenticate(id identity) {
 		return
 	}
 	for _, q := range c.queries {
-		if q.live != nil {
-			q.live.unwatch(c)
+		if q.in != nil {
+			c.detach(q)
+			q.in = q.in.As(registry.Caller{Credentials: id.Credentials})
 			q.need = c.server.clock.next()
 			c.attach(q)
 		}
@@ -251,8 +301,17 @@ func (c *session) update() {
 			b = append(strconv.AppendInt(b, ch.id, 10), `,"errorMessage":`...)
 			b = ch.failed.Append(b)
 		}
-		b = append(b, `,"logLines":[],"journal":null}`...)
-		c.queries[ch.id].sent = ch.mark
+		b = append(b, `,"logLines":[],"journal":`...)
+		q := c.queries[ch.id]
+		q.sent = ch.mark
+		if ch.failed == nil {
+			q.journal = ch.journal
+		}
+		if q.journal == "" {
+			b = append(b, "null}"...)
+		} else {
+			b = append(value.AppendString(b, q.journal), '}')
+		}
 	}
 	for _, id := range c.removed {
 		if c.queries[id] != nil {

@@ -198,6 +198,7 @@ func (k *socket) handle(b []byte) bool {
 	case "Authenticate":
 		return k.authenticate(m)
 	case "ModifyQuerySet":
+		k.prepare(m.Modifications)
 		if err := c.modify(m); err != nil {
 			c.fatal(err.Error())
 			return false
@@ -209,6 +210,33 @@ func (k *socket) handle(b []byte) bool {
 		return k.startAction(m)
 	}
 	return true // Event, too: telemetry of the client about itself
+}
+
+// prepare checks the queries that are to be added. A token that is nobody's is
+// left out, so that queries which differ in it only are run once for all.
+func (k *socket) prepare(modifications []modification) {
+	r, c := k.server.registry, k.session
+	ctx, cancel := context.WithTimeout(k.server.lifetime, k.server.options.QueryTimeout)
+	defer cancel()
+	known := map[string]bool{}
+	for i := range modifications {
+		m := &modifications[i]
+		if m.Type != "Add" {
+			continue
+		}
+		m.in, m.err = r.Prepare(m.request(), registry.Query, registry.Caller{Credentials: c.identity.Credentials})
+		if m.err != nil || c.identity.Token != "" {
+			continue
+		}
+		token := m.in.Args.String("token")
+		if _, asked := known[token]; !asked {
+			known[token] = token == "" || r.Knows(ctx, token)
+		}
+		if !known[token] {
+			delete(m.in.Args, "token")
+			m.in.Caller.Token = ""
+		}
+	}
 }
 
 func (k *socket) connect(m *clientMessage) bool {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/api/convex/convextest"
 	"github.com/ecovolt/telemetryd/api/convex/value"
@@ -835,4 +837,135 @@ func TestSyncQueriesAreBounded(t *testing.T) {
 			t.Errorf("query %d: %+v", mod.QueryID, mod)
 		}
 	}
+	// The one that was turned away is shown once there is room.
+	c.send(`{"type":"ModifyQuerySet","baseVersion":1,"newVersion":2,"modifications":[{"type":"Remove","queryId":0},{"type":"Remove","queryId":2}]}`)
+	c.want("Transition", `"querySet":2`)
+	c.want("Transition", `{"type":"QueryUpdated","queryId":1,"value":2`)
+}
+
+func TestSyncQueriesOfASocketAreBounded(t *testing.T) {
+	t.Parallel()
+	b := newServer(t)
+	c := b.connect(t, "s1")
+	const over = 10
+	var add, remove []string
+	for i := range maxWatched + over {
+		add = append(add, fmt.Sprintf(`{"type":"Add","queryId":%d,"udfPath":"test:echo","args":[{"value":%d}]}`, i, i))
+	}
+	for i := range over {
+		remove = append(remove, fmt.Sprintf(`{"type":"Remove","queryId":%d}`, i))
+	}
+	shown := map[int]bool{}
+	note := func(m message) {
+		for _, mod := range m.Modifications {
+			shown[mod.QueryID] = mod.Type == "QueryUpdated"
+		}
+	}
+	count := func() (n int) {
+		for _, is := range shown {
+			if is {
+				n++
+			}
+		}
+		return n
+	}
+	c.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[%s]}`, strings.Join(add, ","))
+	note(c.want("Transition", `"querySet":1`))
+	if got := count(); got != maxWatched || len(shown) != maxWatched+over {
+		t.Errorf("%d of %d queries are shown, want %d", got, len(shown), maxWatched)
+	}
+	if got := b.server.Stats().Queries; got != maxWatched {
+		t.Errorf("%d queries run, want %d", got, maxWatched)
+	}
+	c.send(`{"type":"ModifyQuerySet","baseVersion":1,"newVersion":2,"modifications":[%s]}`, strings.Join(remove, ","))
+	for count() != maxWatched {
+		note(c.want("Transition", ""))
+	}
+}
+
+// Whoever makes up tokens makes no work of its own.
+func TestSyncTokensOfNobodyAreOneQuery(t *testing.T) {
+	t.Parallel()
+	b := newServer(t)
+	_, token := b.SignUp(t, "driver@example.org")
+	c := b.connect(t, "s1")
+	add := func(id int, token string) string {
+		return fmt.Sprintf(`{"type":"Add","queryId":%d,"udfPath":"test:who","args":[{"token":%q}]}`, id, token)
+	}
+	c.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[%s,%s,%s,%s]}`,
+		add(0, strings.Repeat("a", 43)), add(1, strings.Repeat("b", 43)), add(2, "junk"), add(3, token))
+	m := c.want("Transition", `"querySet":1`)
+	for _, mod := range m.Modifications {
+		if guest := strings.Contains(string(mod.Value), "guest"); guest != (mod.QueryID != 3) {
+			t.Errorf("query %d is %s", mod.QueryID, mod.Value)
+		}
+	}
+	if got := b.server.Stats().Queries; got != 2 {
+		t.Errorf("%d queries run, want one of the account and one of everybody else", got)
+	}
+}
+
+func TestSyncResultsAreBounded(t *testing.T) {
+	t.Parallel()
+	b := newServer(t, func(o *Options) { o.Results = semaphore.NewWeighted(100_000) })
+	c := b.connect(t, "s1")
+	c.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[{"type":"Add","queryId":0,"udfPath":"test:large","args":[{"bytes":80000}]}]}`)
+	c.want("Transition", `"QueryUpdated"`)
+	c.send(`{"type":"ModifyQuerySet","baseVersion":1,"newVersion":2,"modifications":[{"type":"Add","queryId":1,"udfPath":"test:large","args":[{"bytes":70000}]}]}`)
+	c.want("Transition", `"QueryFailed","queryId":1`)
+	c.send(`{"type":"ModifyQuerySet","baseVersion":2,"newVersion":3,"modifications":[{"type":"Remove","queryId":0}]}`)
+	c.want("Transition", `"querySet":3`)
+	c.want("Transition", `"QueryUpdated","queryId":1`)
+	c.send(`{"type":"ModifyQuerySet","baseVersion":3,"newVersion":4,"modifications":[{"type":"Remove","queryId":1}]}`)
+	c.want("Transition", `"querySet":4`)
+	convextest.Eventually(t, "the budget to be whole again", func() bool {
+		whole := b.server.options.Results.TryAcquire(100_000)
+		if whole {
+			b.server.options.Results.Release(100_000)
+		}
+		return whole
+	})
+}
+
+func TestSyncMutationsThatWriteNothingLeaveNoRecord(t *testing.T) {
+	t.Parallel()
+	b := newServer(t)
+	c := b.connect(t, "s1")
+	c.send(`{"type":"Mutation","requestId":0,"udfPath":"test:echoMutation","args":[{"value":1}]}`)
+	c.want("MutationResponse", `"success":true`)
+	c.send(`{"type":"Mutation","requestId":1,"udfPath":"notes:add","args":[{"text":"a"}]}`)
+	for c.next().RequestID != 1 {
+	}
+	rows, err := b.Pool.Query(t.Context(), `SELECT request_id FROM convex_requests WHERE session_id = 's1'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := pgx.CollectRows(rows, pgx.RowTo[int64]); err != nil || fmt.Sprint(got) != "[1]" {
+		t.Errorf("requests %v are recorded, %v; want that of notes:add", got, err)
+	}
+}
+
+// The end of a page goes to the client and comes back on the next connection.
+func TestSyncJournal(t *testing.T) {
+	t.Parallel()
+	b := newServer(t)
+	for _, text := range []string{"a", "c"} {
+		if err := b.Add(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const add = `{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[{"type":"Add","queryId":0,"udfPath":"notes:page","args":[{"size":1}]%s}]}`
+	first := b.connect(t, "s1")
+	first.send(add, "")
+	first.want("Transition", `"value":["a"],"logLines":[],"journal":"a"`)
+	if err := b.Add(t.Context(), "Z"); err != nil { // before a
+		t.Fatal(err)
+	}
+	first.want("Transition", `"value":["Z","a"],"logLines":[],"journal":"a"`)
+	// A client that comes back sees the page that it had; a new one, one of the size it wants.
+	again, other := b.connect(t, "s1"), b.connect(t, "s2")
+	again.send(add, `,"journal":"a"`)
+	again.want("Transition", `"value":["Z","a"],"logLines":[],"journal":"a"`)
+	other.send(add, `,"journal":null`)
+	other.want("Transition", `"value":["Z"],"logLines":[],"journal":"Z"`)
 }

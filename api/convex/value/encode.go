@@ -51,6 +51,10 @@ func Append(dst []byte, v any, format Format) ([]byte, error) {
 		return AppendString(dst, v), nil
 	case float64:
 		return appendFloat(dst, v, format), nil
+	case json.RawMessage:
+		if dst == nil && len(v) > 0 { // records of a whole run are not copied
+			return v, nil
+		}
 	}
 	return appendReflect(dst, reflect.ValueOf(v), format, 0)
 }
