@@ -49,6 +49,9 @@ func Register(r *registry.Registry, d Deps) error {
 			return err
 		}
 	}
+	for name, sentence := range unserved {
+		r.Unserved(name, sentence)
+	}
 	return nil
 }
 

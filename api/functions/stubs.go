@@ -30,3 +30,11 @@ func stubs() []registry.Function {
 		{Name: "sessionChat:listThreads", Kind: registry.Query, Access: auth.ReadPublic, Args: args, Run: answer([]any{})},
 	}
 }
+
+// unserved are the modules of pages whose work this service does not do. The
+// sentences are shown to whoever pressed the button.
+var unserved = map[string]string{
+	"inventory":       "This server keeps no inventory: it stores telemetry. The equipment list stays with the service that held it before.",
+	"sessionAnalysis": "This server writes no analysis of a run. The charts, laps and figures of the run are on its page.",
+	"sessionChat":     "This server has no chat about runs.",
+}
