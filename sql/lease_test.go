@@ -96,6 +96,7 @@ func TestLeaseCheckHolds(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
 	lease := leaseOf(t, pool)
+	lease.TTL = 0 // nothing runs out here
 	led, err := lease.TryLead(t.Context(), func(ctx context.Context, fence schema.Fence) error {
 		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 			if err := fence.Check(ctx, tx); err != nil {
@@ -142,6 +143,7 @@ func TestLeaseKilledHolder(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), `UPDATE leases SET until = 'infinity'`); err != nil {
 		t.Fatal(err)
 	}
+	lease.TTL = 0
 	if led, err := lease.TryLead(t.Context(), func(context.Context, schema.Fence) error { return nil }); led || err != nil {
 		t.Errorf("led %v, %v", led, err)
 	}
@@ -210,7 +212,7 @@ func TestLeaseBusyPool(t *testing.T) {
 	}
 	t.Cleanup(pool.Close)
 	lease := leaseOf(t, pool)
-	lease.TTL = 4 * time.Second
+	lease.TTL = 6 * time.Second
 	led, err := lease.TryLead(t.Context(), func(ctx context.Context, _ schema.Fence) error {
 		busy := pool.AcquireAllIdle(ctx)
 		for len(busy) < int(config.MaxConns) {
