@@ -1,0 +1,318 @@
+package analysis
+
+import (
+	"math"
+	"slices"
+	"sort"
+)
+
+// Run is a run as a Reducer left it.
+type Run struct {
+	Bins  []Bin
+	Spots []Spot // in order of time
+	First int64  // the oldest record, µs since 1970
+	Gap   int64  // µs; a longer step is a gap
+	// Measured tells that the way is measured, by speed or by a counter.
+	Measured bool
+	Moved    *Moment // the first record at speed; nil where that is not known
+
+	odometer []ticks // by bin
+	fixed    int64   // records whose position is a fix
+}
+
+// Crossing is when a run passed its start line.
+type Crossing struct {
+	At    float64 // µs since 1970
+	Error float64 // standard deviation, s
+}
+
+// Course is where a run's laps lead along.
+type Course struct {
+	Crossings []Crossing
+	Lat, Lon  []float64 // corners of the line, which is closed; the first is the start
+	Length    float64   // m
+	Noise     float64   // of the fixes, m
+}
+
+const (
+	// usualNoise is what a receiver's noise is taken for until it is known, m.
+	usualNoise = 2
+	// rounds is how often line and places are made from each other.
+	rounds = 4
+)
+
+// Course finds the line that a run's laps have in common and when it passed the
+// start, which is where the run first moves; of a run that never comes back
+// there it is the first place that it does come back to. Nil without a lap.
+func (r *Run) Course() *Course {
+	nodes, lat0, lon0 := r.nodes()
+	nodes = steady(nodes)
+	if len(nodes) < 8 {
+		return nil
+	}
+	start := 0
+	if r.Moved != nil {
+		start = slices.IndexFunc(nodes, func(n node) bool { return r.Bins[0].At+int64(n.t*1e6) >= r.Moved.At })
+		if start < 0 {
+			return nil
+		}
+	}
+	l, first, ok := draw(nodes, start, 25)
+	if !ok {
+		return nil
+	}
+	f := &follower{line: l, noise: usualNoise, scale: 1, scaleP: 0.05 * 0.05, drift: 1e-10}
+	if !r.Measured {
+		// The odometer ticks by the second, so that its scale is the speed.
+		f.scaleP = 25
+		f.scale = l.length / max(1, l.length)
+	}
+	var places []estimate
+	for round := range rounds {
+		f.noise = noiseOf(l, nodes)
+		f.line = l
+		places = f.follow(nodes, r.Measured)
+		if round < rounds-1 {
+			if next := average(nodes, func(n *node) bool { return f.fits(n) }, l.length); next != nil {
+				l = next
+			}
+		}
+	}
+	course := &Course{Length: l.length, Noise: f.noise}
+	scale := math.Cos(lat0 * math.Pi / 180)
+	for i := range l.x {
+		course.Lat = append(course.Lat, lat0+l.y[i]/metresPerDegree)
+		course.Lon = append(course.Lon, lon0+l.x[i]/metresPerDegree/scale)
+	}
+	course.Crossings = r.crossings(nodes, places, first, l.length)
+	return course
+}
+
+// fits reports whether a node should count for the line.
+func (f *follower) fits(n *node) bool {
+	if n.lost || n.v != 0 && n.v < 0.5 {
+		return false
+	}
+	_, away := f.line.nearest(n.x, n.y, n.s-f.line.step, n.s+f.line.step)
+	return away < f.reach()
+}
+
+// noiseOf is the noise of a fix, by how far fixes lie beside the line.
+func noiseOf(l *line, nodes []node) float64 {
+	var away []float64
+	for i := range nodes {
+		if n := &nodes[i]; !n.lost {
+			_, e := l.nearest(n.x, n.y, n.s-15, n.s+15)
+			away = append(away, e*math.Sqrt(n.n))
+		}
+	}
+	if len(away) == 0 {
+		return usualNoise
+	}
+	slices.Sort(away)
+	// The median of the magnitude of a normal variable is 0.6745 deviations.
+	return min(30, max(0.1, away[len(away)/2]/0.6745))
+}
+
+// nodes puts the spots of a run on a plane.
+func (r *Run) nodes() (nodes []node, lat0, lon0 float64) {
+	if len(r.Spots) == 0 {
+		return nil, 0, 0
+	}
+	lat0, lon0 = r.Spots[0].Lat, r.Spots[0].Lon
+	scale := math.Cos(lat0 * math.Pi / 180)
+	nodes = make([]node, len(r.Spots))
+	r.odometer = odometer(r.Bins)
+	before := 0.0
+	k := 0
+	for i, s := range r.Spots {
+		for k < len(r.Bins)-1 && float64(r.Bins[k].At) < s.At {
+			k++
+		}
+		o := &r.odometer[k]
+		n := &nodes[i]
+		*n = node{t: (s.At - float64(r.Bins[0].At)) / 1e6, d: s.Way + o.filled, n: s.N, doubt: math.Sqrt(o.doubt - before), v: o.v,
+			x: math.Remainder(s.Lon-lon0, 360) * scale * metresPerDegree, y: (s.Lat - lat0) * metresPerDegree}
+		before = o.doubt
+		if !r.Measured {
+			n.d, n.v, n.doubt = n.t, 0, 0
+		}
+	}
+	return nodes, lat0, lon0
+}
+
+// island is how many nodes, each half a second, that do not fit what came before
+// are taken for the truth.
+const island = 20
+
+// steady leaves out nodes to which the car cannot have come, by its odometer: a
+// receiver may agree with itself for some seconds and be wrong.
+func steady(nodes []node) []node {
+	follows := func(a, b *node) bool {
+		step := (b.d - a.d) * 1.5
+		if a.v == 0 && b.v == 0 && a.d == a.t {
+			step = (b.t - a.t) * topSpeed / 2
+		}
+		return math.Hypot(b.x-a.x, b.y-a.y) <= jitter+step+3*b.doubt
+	}
+	kept := nodes[:0]
+	for i := 0; i < len(nodes); {
+		end := i + 1
+		for end < len(nodes) && follows(&nodes[end-1], &nodes[end]) {
+			end++
+		}
+		part := nodes[i:end]
+		i = end
+		fits := len(kept) == 0 || follows(&kept[len(kept)-1], &part[0])
+		switch {
+		case !fits && len(part) < island:
+			continue
+		case !fits && len(kept) < island:
+			kept = kept[:0]
+		}
+		kept = append(kept, part...)
+	}
+	return kept
+}
+
+// ticks are what the odometer of a run says at a bin, with its silences filled
+// in by the speed at their ends.
+type ticks struct {
+	d      float64 // m
+	filled float64 // of it, m
+	silent float64 // s that were filled in
+	doubt  float64 // variance of the odometer by the steps so far, m²
+	v      float64 // m/s
+}
+
+// longStep is from which step on between two bins the car may have changed its
+// speed unseen, s.
+const longStep = 0.75
+
+// doubtIn is the deviation of the way over a step, m, of a car that changes its
+// speed by up to 1 m/s² and did not stand at the ends.
+func doubtIn(seconds, v float64) float64 {
+	if seconds < longStep {
+		return 0
+	}
+	return min(seconds*seconds/12, seconds*v/2)
+}
+
+func odometer(bins []Bin) []ticks {
+	list := make([]ticks, len(bins))
+	speed := func(a, b int) float64 {
+		if a < 0 || b >= len(bins) || bins[a].Silent != bins[b].Silent || bins[a].At == bins[b].At {
+			return math.NaN()
+		}
+		return (bins[b].Way - bins[a].Way) / (float64(bins[b].At-bins[a].At) / 1e6)
+	}
+	either := func(v, or float64) float64 {
+		if math.IsNaN(v) {
+			v = or
+		}
+		if math.IsNaN(v) {
+			v = 0
+		}
+		return v
+	}
+	last := 0 // the last bin that has a speed
+	for i := range bins {
+		list[i].v = either(speed(i-1, i), speed(i, i+1))
+		if i > 0 {
+			list[i].filled, list[i].silent = list[i-1].filled, list[i-1].silent
+			if silent := bins[i].Silent - bins[i-1].Silent; silent > 0 {
+				fill := silent * (either(speed(last-1, last), 0) + either(speed(i, i+1), 0)) / 2
+				// Bins without a speed share it by their time.
+				for k := last + 1; k <= i; k++ {
+					f := float64(bins[k].At-bins[last].At) / float64(bins[i].At-bins[last].At)
+					list[k].filled, list[k].silent = list[last].filled+f*fill, list[last].silent+f*silent
+				}
+			}
+		}
+		if !math.IsNaN(bins[i].Top) {
+			last = i
+		}
+	}
+	last = 0
+	for i := range list {
+		list[i].d = bins[i].Way + list[i].filled
+		if i == 0 {
+			continue
+		}
+		list[i].doubt = list[i-1].doubt
+		if !math.IsNaN(bins[i].Top) {
+			doubt := doubtIn(float64(bins[i].At-bins[last].At)/1e6, max(list[last].v, list[i].v))
+			list[i].doubt += doubt * doubt
+			last = i
+		}
+	}
+	return list
+}
+
+// crossings finds when places pass the start, once a lap.
+func (r *Run) crossings(nodes []node, places []estimate, first pass, length float64) []Crossing {
+	var list []Crossing
+	start := float64(r.Bins[0].At)
+	// The start is where the first pass was: there the car may have stood.
+	from := first.node
+	line := places[from].s
+	if at := float64(start) + nodes[from].t*1e6; r.Moved != nil && r.Measured && first.first && at-float64(r.Moved.At) < 1e6 {
+		line -= places[from].k * (nodes[from].d - r.Moved.Way)
+		list = append(list, Crossing{At: float64(r.Moved.At)})
+	} else {
+		list = append(list, Crossing{At: at})
+	}
+	for i := from + 1; i < len(nodes); i++ {
+		a, b := &nodes[i-1], &nodes[i]
+		for next := line + length; next <= b.s; next += length {
+			line = next
+			f := 1.0
+			if b.s > a.s {
+				f = max(0, (next-a.s)/(b.s-a.s))
+			}
+			v := max(0.5, b.v*places[i].k)
+			if !r.Measured {
+				v = max(0.5, places[i].k)
+			}
+			list = append(list, Crossing{start + r.when(a, b, f)*1e6, math.Sqrt(max(0, places[i].p00)) / v})
+		}
+	}
+	return list
+}
+
+// when is the moment at which the odometer was that share of the way between two
+// nodes, s since the start of the run.
+func (r *Run) when(a, b *node, share float64) float64 {
+	if !r.Measured {
+		return a.t + share*(b.t-a.t)
+	}
+	start := r.Bins[0].At
+	t0, t1 := a.t, b.t
+	d0, d1 := a.d, b.d
+	d := d0 + share*(d1-d0)
+	k := sort.Search(len(r.Bins), func(k int) bool { return float64(r.Bins[k].At-start)/1e6 > a.t })
+	for ; k < len(r.Bins); k++ {
+		t := float64(r.Bins[k].At-start) / 1e6
+		if t >= t1 {
+			break
+		}
+		if r.odometer[k].d > d {
+			t1, d1 = t, r.odometer[k].d
+			break
+		}
+		t0, d0 = t, r.odometer[k].d
+	}
+	if !(d1 > d0) {
+		return t0
+	}
+	f := (d - d0) / (d1 - d0)
+	if k > 1 && k < len(r.Bins)-1 && t1-t0 > longStep {
+		// The speed goes from the one before the step to the one behind it.
+		v0, v1 := (r.odometer[k-1].d-r.odometer[k-2].d)/float64(r.Bins[k-1].At-r.Bins[k-2].At), (r.odometer[k+1].d-r.odometer[k].d)/float64(r.Bins[k+1].At-r.Bins[k].At)
+		if sum := v0 + v1; sum > 0 && v0 > 0 && v1 > 0 && math.Abs(v1-v0) > 1e-3*sum {
+			// v0 x + (v1-v0) x²/2 = f (v0+v1)/2
+			f = (math.Sqrt(v0*v0+(v1-v0)*f*sum) - v0) / (v1 - v0)
+		}
+	}
+	return t0 + f*(t1-t0)
+}
