@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
@@ -21,10 +22,10 @@ func (s *server) seriesRoutes() []route {
 			"Return metrics in buckets of time, for a chart. Each bucket has lowest, highest and mean value, so that no spike is lost; the answer names the level and width that served it.",
 			s.getSeries, returns[seriesAnswer]("Columns of times and values"), notModified()),
 		streamRoute("GET", "/api/v1/sessions/:id/summary", auth.ReadSeries, "Return a run's figures: distance, energy, efficiency, speeds, power, gaps, data quality.",
-			s.getSummary, returns[timeseries.Summary]("The figures"), notModified()),
+			s.getSummary, returns[summaryView]("The figures"), notModified()),
 		streamRoute("GET", "/api/v1/sessions/:id/laps", auth.ReadSeries,
 			"Return laps, stints, stops and driver modes. A lap is from one pass of the line to the next; without a line, from one return to where the run first moved to the next.",
-			s.getLaps, returns[timeseries.LongRace]("Laps and stints"), notModified()),
+			s.getLaps, returns[analysis.Laps]("Laps and stints"), notModified()),
 		streamRoute("GET", "/api/v1/sessions/:id/track", auth.ReadSeries, "Return the GPS track as GeoJSON, simplified to a tolerance.",
 			s.getTrack, answers(http.StatusOK, "A GeoJSON feature", as[trackAnswer]("application/geo+json")), notModified()),
 	}
@@ -114,12 +115,50 @@ func writeCacheable(r *request, contentType string, body []byte, pinned, settled
 	httpx.Send(r.Writer, r.Request, http.StatusOK, body)
 }
 
+// summaryView is a run's summary with the distance and energy that are summed up
+// from its records, in the place of the function contract's.
+type summaryView struct {
+	*timeseries.Summary
+	Distance     *float64  `json:"distance_km"`
+	DistanceFrom *string   `json:"distance_from"` // speed or counter
+	Energy       *float64  `json:"energy_wh"`
+	EnergyFrom   *string   `json:"energy_from"` // power or counter
+	Efficiency   *float64  `json:"efficiency_km_kwh"`
+	Sent         *sentView `json:"sent"` // null where it differs by less than 1 %
+	NoFix        int64     `json:"no_fix"`
+}
+
+// sentView is what the car's own counters say.
+type sentView struct {
+	Distance *float64 `json:"distance_km"`
+	Energy   *float64 `json:"energy_wh"`
+	Why      string   `json:"why"` // they differ
+}
+
 func (s *server) getSummary(r *request, _ *none) error {
 	summary, err := s.Store.Summary(r.Request.Context(), r.Session.ID)
 	if err != nil {
 		return err
 	}
-	return writeJSON(r, summary)
+	figures, err := s.Store.Analysis.Figures(r.Request.Context(), r.Session.ID)
+	if err != nil {
+		return err
+	}
+	over := func(v *float64, by float64) *float64 {
+		if v == nil {
+			return nil
+		}
+		scaled := *v / by
+		return &scaled
+	}
+	view := summaryView{
+		Summary: summary, Distance: over(figures.Distance, 1000), DistanceFrom: figures.DistanceFrom,
+		Energy: over(figures.Energy, 3600), EnergyFrom: figures.EnergyFrom, Efficiency: figures.Efficiency(), NoFix: figures.NoFix,
+	}
+	if figures.SentWhy != nil {
+		view.Sent = &sentView{over(figures.SentDistance, 1000), over(figures.SentEnergy, 3600), *figures.SentWhy}
+	}
+	return writeJSON(r, view)
 }
 
 // writeJSON is writeCacheable for what encoding/json writes.
@@ -140,18 +179,28 @@ type lapsParams struct {
 }
 
 func (s *server) getLaps(r *request, p *lapsParams) error {
-	req := timeseries.LapRequest{
+	req := analysis.LapRequest{
 		Session: r.Session.ID, Latitude: p.Latitude, Longitude: p.Longitude, Radius: *p.Radius, AtLeast: *p.AtLeast,
 	}
-	var race *timeseries.LongRace
-	err := s.read(r, func(store *timeseries.Store) (err error) {
-		race, err = store.Laps(r.Request.Context(), req)
-		return err
-	})
+	// What was worked out this moment no replica has yet.
+	worked, err := s.Store.Analysis.Update(r.Request.Context(), r.Session.ID)
 	if err != nil {
 		return err
 	}
-	return writeJSON(r, race)
+	var laps *analysis.Laps
+	find := func(store *timeseries.Store) (err error) {
+		laps, err = store.Analysis.Laps(r.Request.Context(), req)
+		return err
+	}
+	if worked {
+		err = find(s.Store)
+	} else {
+		err = s.read(r, find)
+	}
+	if err != nil {
+		return err
+	}
+	return writeJSON(r, laps)
 }
 
 type trackParams struct {

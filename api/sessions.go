@@ -62,7 +62,7 @@ func viewSession(s *timeseries.Session) sessionView {
 		Records:   s.Records, Watermark: s.Batch, Version: s.Version(),
 		Live:    s.ReadAt.Sub(s.End) <= auth.LiveWindow,
 		EndedAt: s.EndedAt, UpdatedAt: s.UpdatedAt,
-		Distance: s.Figures.Distance, Energy: s.Figures.Energy, Efficiency: s.Figures.Efficiency,
+		Distance: s.Totals.Distance, Energy: s.Totals.Energy, Efficiency: s.Totals.Efficiency,
 		AvgSpeed: s.Figures.AvgSpeed, Quality: s.Figures.Quality,
 	}
 }

@@ -68,6 +68,14 @@ func lapsOfACar(session string, laps int) []byte {
 	return b.Bytes()
 }
 
+// analysed brings to the runs what the daemon keeps up to date.
+func analysed(t *testing.T, store *timeseries.Store) {
+	t.Helper()
+	if _, err := store.Analysis.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestCookbook runs every query of the analysts' handbook as an analyst.
 func TestCookbook(t *testing.T) {
 	t.Parallel()
@@ -79,6 +87,7 @@ func TestCookbook(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	analysed(t, store)
 	queries := cookbook(t)
 	if len(queries) < 20 {
 		t.Errorf("%d questions in docs/sql.md, want 20", len(queries))
@@ -184,6 +193,7 @@ func TestGrafanaQueries(t *testing.T) {
 	if _, err := store.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
+	analysed(t, store)
 	text, err := os.ReadFile("../deploy/grafana/dashboards/telemetry.json")
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
@@ -24,7 +25,7 @@ func TestLapsAtOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	begun := time.Now()
-	race, err := store.Laps(ctx, timeseries.LapRequest{Session: "a"})
+	race, err := store.Analysis.Laps(ctx, analysis.LapRequest{Session: "a"})
 	if err != nil || len(race.Laps) < 10 {
 		t.Fatalf("after %v: %v, %+v", time.Since(begun), err, race)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -63,11 +64,11 @@ func TestLaps(t *testing.T) {
 	storeJSON(t, s, text)
 	refresh(t, s)
 	lat, lon := trackLat+trackRadius/111195, trackLon // a quarter round
-	for name, req := range map[string]timeseries.LapRequest{
+	for name, req := range map[string]analysis.LapRequest{
 		"by recurrence": {Session: "race"},
 		"by a line":     {Session: "race", Latitude: &lat, Longitude: &lon},
 	} {
-		race, err := s.Laps(t.Context(), req)
+		race, err := s.Analysis.Laps(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,9 +83,11 @@ func TestLaps(t *testing.T) {
 			seconds, energy := 2*math.Pi*trackRadius/10, 2*math.Pi*trackRadius/10*(100+10*float64(i))/3600
 			if stopFrom.After(lap.From) && stopTo.Before(lap.To) {
 				seconds += 90
-				if lap.TimeRank != int64(want) {
-					t.Errorf("%s: the lap with the stop ranks %d", name, lap.TimeRank)
+				if lap.TimeRank != nil || lap.EfficiencyRank != nil || math.Abs(lap.Paused-90) > 1 {
+					t.Errorf("%s: the lap with the stop ranks %v and %v, paused %v s", name, lap.TimeRank, lap.EfficiencyRank, lap.Paused)
 				}
+			} else if lap.Paused != 0 || lap.TimeRank == nil || lap.EfficiencyRank == nil {
+				t.Errorf("%s: lap %d is paused for %v s", name, i+1, lap.Paused)
 			}
 			if math.Abs(lap.Seconds-seconds) > 0.5 {
 				t.Errorf("%s: lap %d takes %v s, want %v", name, i+1, lap.Seconds, seconds)
@@ -96,8 +99,9 @@ func TestLaps(t *testing.T) {
 				t.Errorf("%s: lap %d takes %v Wh, want %v", name, i+1, *lap.Energy, energy)
 			}
 		}
-		if first := race.Laps[0]; first.EfficiencyRank != 1 || race.Laps[want-1].EfficiencyRank != int64(want) {
-			t.Errorf("%s: efficiency ranks %d and %d", name, first.EfficiencyRank, race.Laps[want-1].EfficiencyRank)
+		// One lap of those has a pause.
+		if first, last := *race.Laps[0].EfficiencyRank, *race.Laps[want-1].EfficiencyRank; first != 1 || last != int64(want)-1 {
+			t.Errorf("%s: efficiency ranks %d and %d", name, first, last)
 		}
 		if len(race.Stops) != 1 || race.Stops[0].From.Sub(stopFrom).Abs() > 2*time.Second || race.Stops[0].To.Sub(stopTo).Abs() > 2*time.Second {
 			t.Errorf("stops %+v, want %v to %v", race.Stops, stopFrom, stopTo)
@@ -109,10 +113,10 @@ func TestLaps(t *testing.T) {
 			t.Errorf("modes %+v", race.Modes)
 		}
 	}
-	if _, err := s.Laps(t.Context(), timeseries.LapRequest{Session: "nobody"}); !fault.Is(err, fault.NotFound) {
+	if _, err := s.Analysis.Laps(t.Context(), analysis.LapRequest{Session: "nobody"}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("no such session: %v", err)
 	}
-	if _, err := s.Laps(t.Context(), timeseries.LapRequest{Session: "race", Latitude: &lat}); !fault.Is(err, fault.Invalid) {
+	if _, err := s.Analysis.Laps(t.Context(), analysis.LapRequest{Session: "race", Latitude: &lat}); !fault.Is(err, fault.Invalid) {
 		t.Errorf("half a line: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
@@ -29,6 +30,7 @@ type Session struct {
 	Revision  int32
 	ReadAt    time.Time // server time when this was read
 	Figures   Figures
+	Totals    Totals
 }
 
 // Figures are the main ones of a session's Summary, as of a few seconds ago;
@@ -41,24 +43,37 @@ type Figures struct {
 	Quality    *float64 // mean score
 }
 
+// Totals are how far a session went and how much it took by its own records, as
+// of a few seconds ago; nil where they are not known. See package analysis.
+type Totals struct {
+	Distance   *float64 // km
+	Energy     *float64 // Wh
+	Efficiency *float64 // km/kWh
+}
+
 // Version changes whenever the session's records or metadata do.
 func (s *Session) Version() string { return fmt.Sprintf("%d.%d", s.Batch, s.Revision) }
 
 const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, batch, ended_at, created_at, updated_at, revision, clock_timestamp(),
 	(SELECT ARRAY[m.distance_km, m.energy_wh, nullif(m.efficiency_km_kwh, 0), m.avg_speed_kmh, m.quality_score]
-	 FROM session_summaries m WHERE m.session = sessions.session)`
+	 FROM session_summaries m WHERE m.session = sessions.session),
+	(SELECT ARRAY[r.distance_m / 1000, r.energy_j / 3600, r.distance_m / 1000 / nullif(greatest(r.energy_j, 0) / 3.6e6, 0)]
+	 FROM analysis_runs r WHERE r.session = sessions.session)`
 
 func scanSession(row pgx.CollectableRow) (Session, error) {
 	var s Session
 	var first, last *time.Time
 	var firstText, lastText *string
-	var figures []*float64
-	err := row.Scan(&s.ID, &s.Name, &first, &last, &firstText, &lastText, &s.Records, &s.Batch, &s.EndedAt, &s.CreatedAt, &s.UpdatedAt, &s.Revision, &s.ReadAt, &figures)
+	var figures, totals []*float64
+	err := row.Scan(&s.ID, &s.Name, &first, &last, &firstText, &lastText, &s.Records, &s.Batch, &s.EndedAt, &s.CreatedAt, &s.UpdatedAt, &s.Revision, &s.ReadAt, &figures, &totals)
 	if err != nil {
 		return Session{}, err
 	}
 	if len(figures) == 5 {
 		s.Figures = Figures{figures[0], figures[1], figures[2], figures[3], figures[4]}
+	}
+	if len(totals) == 3 {
+		s.Totals = Totals{totals[0], totals[1], totals[2]}
 	}
 	s.Start, s.StartText = timeAndText(first, firstText)
 	s.End, s.EndText = timeAndText(last, lastText)
@@ -330,6 +345,9 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 		return fmt.Errorf("delete records: %w", err)
 	}
 	if err := rollup.Forget(ctx, tx, session); err != nil {
+		return err
+	}
+	if err := analysis.Forget(ctx, tx, session); err != nil {
 		return err
 	}
 	for _, table := range []string{"summary_parts", "session_summaries", "ingest_batches", "archives", "archive_parts"} {

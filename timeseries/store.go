@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/load"
+	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series"
@@ -32,6 +33,9 @@ type Options struct {
 // from them. It is safe for concurrent use.
 type Store struct {
 	*ingest.Writer
+	// Analysis works out laps, distance and energy.
+	Analysis *analysis.Analysis
+
 	pool     *pgxpool.Pool
 	log      *slog.Logger
 	onCommit func(sessionIDs ...string)
@@ -46,7 +50,7 @@ type Store struct {
 
 // New makes a Store on a migrated database.
 func New(pool *pgxpool.Pool, opt Options) *Store {
-	s := &Store{pool: pool, log: opt.Logger, onCommit: opt.OnCommit, uploads: opt.Uploads}
+	s := &Store{Analysis: analysis.New(pool), pool: pool, log: opt.Logger, onCommit: opt.OnCommit, uploads: opt.Uploads}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

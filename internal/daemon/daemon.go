@@ -284,6 +284,15 @@ func (d *Daemon) begin(ctx context.Context) {
 	d.services.start(ctx, every(10*time.Second, d.divide))
 	d.services.start(ctx, every(5*time.Second, d.measureRollups))
 	start(d.Store.Rollups.Run)
+	// One instance works out what all runs amount to; a long one must not hold up
+	// the rollups of others.
+	analysis := schema.Lease{Pool: d.pool, Name: "analysis", Log: d.log}
+	start(func(ctx context.Context) {
+		_ = analysis.Lead(ctx, func(ctx context.Context, _ schema.Fence) error {
+			every(time.Second, d.analyse).run(ctx)
+			return ctx.Err()
+		})
+	})
 	d.services.start(ctx, service{d.serve, d.finish})
 	// Sockets are not requests to the HTTP server any more: they end first.
 	d.services.start(ctx, service{d.sync.Run, d.sync.Shutdown})
@@ -311,6 +320,12 @@ func (d *Daemon) purge(ctx context.Context) {
 		d.log.Warn("cannot remove the records of deleted sessions yet", "error", err)
 	case n > 0:
 		d.log.Info("removed the records of deleted sessions", "sessions", n)
+	}
+}
+
+func (d *Daemon) analyse(ctx context.Context) {
+	if _, err := d.Store.Analysis.Refresh(ctx); err != nil && ctx.Err() == nil {
+		d.log.Warn("cannot work out laps, distance and energy yet", "error", err)
 	}
 }
 

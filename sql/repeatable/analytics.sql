@@ -1,7 +1,46 @@
 -- Functions of long-race analytics, used by the API and by analysts alike.
 -- Applied whole whenever this file or the rollups change, so everything in it
--- must replace itself. They read the rollup of one second, which follows the
--- records within a few seconds.
+-- must replace itself. They read what is worked out from the records of a run
+-- (tables analysis_*), which follows them within a few seconds.
+DROP VIEW IF EXISTS analytics.totals;
+CREATE VIEW analytics.totals AS
+SELECT s.id AS session_id,
+       r.distance_m,
+       r.energy_j / 3600 AS energy_wh,
+       r.distance_m / 1000 / nullif(greatest(r.energy_j, 0) / 3.6e6, 0) AS efficiency_km_kwh,
+       r.distance_from,
+       r.energy_from,
+       r.sent_distance_m,
+       r.sent_energy_j / 3600 AS sent_energy_wh,
+       r.sent_why,
+       r.silent_s,
+       r.paused_s,
+       r.no_fix,
+       r.lap_m,
+       r.noise_m,
+       r.batch,
+       r.computed_at
+FROM analysis_runs r
+JOIN sessions s USING (session)
+WHERE s.deleted_at IS NULL;
+COMMENT ON VIEW analytics.totals IS 'How far each run went and how much it took. The same figures as on the page and in REST';
+COMMENT ON COLUMN analytics.totals.session_id IS 'Id of the run';
+COMMENT ON COLUMN analytics.totals.distance_m IS 'Sum of speed times time, over no gap, m';
+COMMENT ON COLUMN analytics.totals.energy_wh IS 'Sum of power times time, over no gap; regeneration subtracts, Wh';
+COMMENT ON COLUMN analytics.totals.efficiency_km_kwh IS 'One over the other; NULL when nothing was used, km/kWh';
+COMMENT ON COLUMN analytics.totals.distance_from IS 'speed, or counter in a run that has no speed';
+COMMENT ON COLUMN analytics.totals.energy_from IS 'power, or counter in a run that has no power';
+COMMENT ON COLUMN analytics.totals.sent_distance_m IS 'By how much the car''s own counter grew, m';
+COMMENT ON COLUMN analytics.totals.sent_energy_wh IS 'By how much the car''s own counter grew, Wh';
+COMMENT ON COLUMN analytics.totals.sent_why IS 'Why the counters differ from the sums by more than 1 %';
+COMMENT ON COLUMN analytics.totals.silent_s IS 'Gaps between records, s';
+COMMENT ON COLUMN analytics.totals.paused_s IS 'Pauses of 10 s or more, s';
+COMMENT ON COLUMN analytics.totals.no_fix IS 'Records whose position is no fix, count';
+COMMENT ON COLUMN analytics.totals.lap_m IS 'Length of a lap by the run''s own speed, m';
+COMMENT ON COLUMN analytics.totals.noise_m IS 'Standard deviation of a fix from the line that the laps have in common, m';
+COMMENT ON COLUMN analytics.totals.batch IS 'Uploads up to this number are counted';
+COMMENT ON COLUMN analytics.totals.computed_at IS 'Server time when it was worked out';
+
 DROP FUNCTION IF EXISTS analytics.seconds(text);
 CREATE FUNCTION analytics.seconds(session_id text)
 RETURNS TABLE (
@@ -14,7 +53,8 @@ RETURNS TABLE (
     longitude    double precision,
     driver_mode  text,
     distance_m   double precision,
-    energy_j     double precision
+    energy_j     double precision,
+    gap_s        double precision
 )
 LANGUAGE plpgsql STABLE
 SET jit = off
@@ -25,40 +65,50 @@ SET search_path FROM CURRENT
 AS $$
 DECLARE
     run sessions;
+    known analysis_runs;
 BEGIN
     SELECT * INTO run FROM sessions s WHERE s.id = seconds.session_id AND s.deleted_at IS NULL;
-    IF run.first_time IS NULL THEN
+    SELECT * INTO known FROM analysis_runs r WHERE r.session = run.session;
+    IF run.first_time IS NULL OR known.session IS NULL THEN
         RETURN;
     END IF;
     RETURN QUERY
-    SELECT r.bucket, r.lasts, r.speed, r.speed_max, r.power, r.lat, r.lon, r.mode,
-           coalesce(r.speed * r.lasts, 0), coalesce(abs(r.power) * r.lasts, 0)
-    FROM (
-        SELECT t.bucket,
-               -- A second lasts until the next one that has records, unless that is a gap.
-               extract(epoch FROM CASE WHEN lead(t.first_time) OVER w - t.first_time < INTERVAL '60 seconds'
-                   THEN lead(t.first_time) OVER w - t.first_time ELSE t.last_time - t.first_time END)::double precision AS lasts,
-               coalesce(t.speed_ms_sum / nullif(t.speed_ms_count, 0), t.avg_speed_kmh_sum / nullif(t.avg_speed_kmh_count, 0) / 3.6) AS speed,
-               coalesce(t.speed_ms_max, t.avg_speed_kmh_max / 3.6) AS speed_max,
-               coalesce(t.power_w_sum / nullif(t.power_w_count, 0),
-                        t.voltage_v_sum / nullif(t.voltage_v_count, 0) * (t.current_a_sum / nullif(t.current_a_count, 0))) AS power,
-               -- 0,0 is no fix; a second that mixes it with a fix has no mean.
-               CASE WHEN (t.latitude_min > 0 OR t.latitude_max < 0 OR t.longitude_min > 0 OR t.longitude_max < 0)
-                   THEN t.latitude_sum / nullif(t.latitude_count, 0) END AS lat,
-               CASE WHEN (t.latitude_min > 0 OR t.latitude_max < 0 OR t.longitude_min > 0 OR t.longitude_max < 0)
-                   THEN t.longitude_sum / nullif(t.longitude_count, 0) END AS lon,
-               m.driver_mode AS mode
-        FROM telemetry_1s t
-        LEFT JOIN telemetry_states_1s m ON m.session = run.session AND m.bucket = t.bucket
-             AND m.bucket >= date_trunc('second', run.first_time) AND m.bucket <= run.last_time
-        WHERE t.session = run.session AND t.bucket >= date_trunc('second', run.first_time) AND t.bucket <= run.last_time
-        WINDOW w AS (ORDER BY t.bucket)
-    ) r
-    ORDER BY r.bucket;
+    WITH ends AS (
+        SELECT b.at / 1000000 AS second, max(b.at) AS at, last(b.way, b.at) AS way, last(b.energy, b.at) AS energy,
+               last(b.silent, b.at) AS silent, max(nullif(b.top, 'NaN')) AS top
+        FROM analysis_parts p
+        CROSS JOIN LATERAL unnest(p.at, p.way_m, p.energy_j, p.silent_s, p.top_ms) b (at, way, energy, silent, top)
+        WHERE p.session = run.session
+        GROUP BY 1
+    ), steps AS (
+        SELECT e.second, e.top,
+               e.way - coalesce(lag(e.way) OVER w, 0) AS way,
+               e.energy - coalesce(lag(e.energy) OVER w, 0) AS energy,
+               e.silent - coalesce(lag(e.silent) OVER w, 0) AS silent,
+               (e.at - coalesce(lag(e.at) OVER w, (extract(epoch FROM run.first_time) * 1000000)::bigint)) / 1e6::double precision AS lasts
+        FROM ends e
+        WINDOW w AS (ORDER BY e.second)
+    ), fixes AS (
+        SELECT floor(f.at / 1e6)::bigint AS second, sum(f.latitude * f.n) / sum(f.n) AS latitude, sum(f.longitude * f.n) / sum(f.n) AS longitude
+        FROM analysis_parts p
+        CROSS JOIN LATERAL unnest(p.fix_at, p.latitude, p.longitude, p.fixes) f (at, latitude, longitude, n)
+        WHERE p.session = run.session
+        GROUP BY 1
+    )
+    SELECT to_timestamp(s.second), s.lasts - s.silent,
+           CASE WHEN known.distance_from IS NOT NULL THEN coalesce(s.way / nullif(s.lasts - s.silent, 0), s.top) END,
+           s.top,
+           CASE WHEN known.energy_from IS NOT NULL THEN s.energy / nullif(s.lasts - s.silent, 0) END,
+           f.latitude, f.longitude, m.driver_mode, s.way, s.energy, s.silent
+    FROM steps s
+    LEFT JOIN fixes f USING (second)
+    LEFT JOIN telemetry_states_1s m ON m.session = run.session AND m.bucket = to_timestamp(s.second)
+         AND m.bucket >= date_trunc('second', run.first_time) AND m.bucket <= run.last_time
+    ORDER BY s.second;
 END
 $$;
 COMMENT ON FUNCTION analytics.seconds(text) IS
-'A run by the second: second (UTC), lasts_s (s until the next, 60 s and more are a gap), mean and highest speed (m/s), mean power (W), position (deg, NULL without a fix), driver mode, distance (m) and energy (J, magnitude of power) in that second';
+'A run by the second: second (UTC), lasts_s (s since the last record of the second before, without gaps), mean and highest speed (m/s), mean power (W), mean position of the fixes (deg), driver mode, distance (m) and energy (J; regeneration is negative) in that time, gap_s (s that the gap before it took)';
 
 DROP FUNCTION IF EXISTS analytics.stops(text, double precision, double precision);
 CREATE FUNCTION analytics.stops(session_id text, below_ms double precision DEFAULT 0.5, at_least_s double precision DEFAULT 10)
@@ -77,10 +127,10 @@ AS $$
     WITH marked AS (
         SELECT s.*, s.max_speed_ms < stops.below_ms AS still,
                -- A gap ends a stop: what happened meanwhile is not known.
-               count(*) FILTER (WHERE NOT coalesce(s.max_speed_ms < stops.below_ms, false) OR s.lasts_s = 0) OVER (ORDER BY s.second) AS run
+               count(*) FILTER (WHERE NOT coalesce(s.max_speed_ms < stops.below_ms, false) OR s.gap_s > 0) OVER (ORDER BY s.second) AS run
         FROM analytics.seconds(stops.session_id) s
     ), stills AS (
-        SELECT min(m.second) AS from_time, max(m.second + make_interval(secs => m.lasts_s)) AS to_time,
+        SELECT min(m.second) AS from_time, max(m.second) + INTERVAL '1 second' AS to_time,
                avg(m.latitude) AS latitude, avg(m.longitude) AS longitude
         FROM marked m WHERE m.still GROUP BY m.run
     )
@@ -118,11 +168,11 @@ AS $$
     ), marked AS (
         SELECT m.*, count(*) FILTER (WHERE m.pause >= stints.pause_s) OVER (ORDER BY m.second) AS run FROM moving m
     )
-    SELECT row_number() OVER (ORDER BY min(m.second)), min(m.second), max(m.second + make_interval(secs => m.lasts_s)),
-           extract(epoch FROM max(m.second + make_interval(secs => m.lasts_s)) - min(m.second))::double precision,
+    SELECT row_number() OVER (ORDER BY min(m.second)), min(m.second), max(m.second) + INTERVAL '1 second',
+           extract(epoch FROM max(m.second) + INTERVAL '1 second' - min(m.second))::double precision,
            sum(m.distance_m), sum(m.energy_j) / 3600,
-           sum(m.distance_m) / 1000 / nullif(sum(m.energy_j) / 3.6e6, 0),
-           sum(m.distance_m) / nullif(extract(epoch FROM max(m.second + make_interval(secs => m.lasts_s)) - min(m.second))::double precision, 0) * 3.6,
+           sum(m.distance_m) / 1000 / nullif(greatest(sum(m.energy_j), 0) / 3.6e6, 0),
+           sum(m.distance_m) / nullif(extract(epoch FROM max(m.second) + INTERVAL '1 second' - min(m.second))::double precision, 0) * 3.6,
            max(m.max_speed_ms) * 3.6, sum(m.power_w * m.lasts_s) / nullif(sum(m.lasts_s) FILTER (WHERE m.power_w IS NOT NULL), 0)
     FROM marked m
     GROUP BY m.run
@@ -130,6 +180,81 @@ AS $$
 $$;
 COMMENT ON FUNCTION analytics.stints(text, double precision, double precision) IS
 'The drives of a run, parted where it was slower than below_ms (m/s), or silent, for pause_s (s). Times UTC; s, m, Wh, km/kWh, km/h, W';
+
+DROP FUNCTION IF EXISTS analytics.passes(text, double precision, double precision, double precision);
+CREATE FUNCTION analytics.passes(session_id text, line_latitude double precision, line_longitude double precision, radius_m double precision)
+RETURNS TABLE (
+    at       timestamptz,
+    way_m    double precision,
+    energy_j double precision,
+    silent_s double precision,
+    paused_s double precision,
+    error_s  double precision
+)
+LANGUAGE plpgsql STABLE
+SET jit = off
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+    run   analysis_runs;
+    start bigint;
+    share double precision;
+BEGIN
+    SELECT r.* INTO run
+    FROM analysis_runs r JOIN sessions s USING (session)
+    WHERE s.id = passes.session_id AND s.deleted_at IS NULL;
+    SELECT (extract(epoch FROM s.first_time) * 1000000)::bigint INTO start FROM sessions s WHERE s.session = run.session;
+    -- Where along the line of the laps the place lies.
+    SELECT (c.i + c.f) / cardinality(run.line_latitude) INTO share
+    FROM (
+        SELECT b.i, f.f, 111195 * sqrt((b.px - f.f * b.ex) ^ 2 + (b.py - f.f * b.ey) ^ 2) AS metres
+        FROM (
+            SELECT i - 1 AS i,
+                   (passes.line_longitude - lon) * cos(radians(passes.line_latitude)) AS px, passes.line_latitude - lat AS py,
+                   (coalesce(lead(lon) OVER w, run.line_longitude[1]) - lon) * cos(radians(passes.line_latitude)) AS ex,
+                   coalesce(lead(lat) OVER w, run.line_latitude[1]) - lat AS ey
+            FROM unnest(run.line_latitude, run.line_longitude) WITH ORDINALITY corners (lat, lon, i)
+            WINDOW w AS (ORDER BY i)
+        ) b
+        CROSS JOIN LATERAL (SELECT coalesce(greatest(0, least(1, (b.px * b.ex + b.py * b.ey) / nullif(b.ex ^ 2 + b.ey ^ 2, 0))), 0) AS f) f
+    ) c
+    WHERE c.metres <= passes.radius_m
+    ORDER BY c.metres
+    LIMIT 1;
+    IF share IS NULL THEN
+        RETURN;
+    END IF;
+    -- Each lap passes it after the same share of its way, and so does the one that the run ends in.
+    RETURN QUERY
+    WITH targets AS (
+        SELECT l.from_time, l.to_time, l.from_way_m + share * l.distance_m AS way, l.error_s
+        FROM analysis_laps l WHERE l.session = run.session
+        UNION ALL
+        (SELECT l.to_time, 'infinity', l.from_way_m + l.distance_m + share * (SELECT avg(m.distance_m) FROM analysis_laps m WHERE m.session = run.session), l.error_s
+         FROM analysis_laps l WHERE l.session = run.session ORDER BY l.lap DESC LIMIT 1)
+    )
+    SELECT to_timestamp((b.at0 + b.f * (b.at - b.at0)) / 1e6), t.way, b.energy0 + b.f * (b.energy - b.energy0),
+           b.silent0 + b.f * (b.silent - b.silent0), b.paused0 + b.f * (b.paused - b.paused0), t.error_s
+    FROM targets t
+    CROSS JOIN LATERAL (
+        SELECT x.*, (t.way - x.way0) / (x.way - x.way0) AS f
+        FROM (
+            SELECT b.*, lag(b.at, 1, start) OVER w AS at0, lag(b.way, 1, 0::float8) OVER w AS way0, lag(b.energy, 1, 0::float8) OVER w AS energy0,
+                   lag(b.silent, 1, 0::float8) OVER w AS silent0, lag(b.paused, 1, 0::float8) OVER w AS paused0
+            FROM analysis_parts p
+            CROSS JOIN LATERAL unnest(p.at, p.way_m, p.energy_j, p.silent_s, p.paused_s) b (at, way, energy, silent, paused)
+            WHERE p.session = run.session AND p.minute >= t.from_time - INTERVAL '2 minutes' AND p.minute <= t.to_time
+            WINDOW w AS (ORDER BY b.at)
+        ) x
+        WHERE x.way0 <= t.way AND x.way > t.way
+        ORDER BY x.at
+        LIMIT 1
+    ) b
+    ORDER BY 1;
+END
+$$;
+COMMENT ON FUNCTION analytics.passes(text, double precision, double precision, double precision) IS
+'When a run passed a place on the way of its laps: time (UTC), and the way (m), energy (J), gaps (s) and pauses (s) since the start; error_s is the standard deviation of the time between two (s). None where the place lies further than radius_m (m) from that way';
 
 DROP FUNCTION IF EXISTS analytics.laps(text, double precision, double precision, double precision, double precision);
 CREATE FUNCTION analytics.laps(
@@ -150,67 +275,63 @@ RETURNS TABLE (
     max_speed_kmh double precision,
     avg_power_w   double precision,
     time_rank       bigint,
-    efficiency_rank bigint
+    efficiency_rank bigint,
+    paused_s      double precision,
+    silent_s      double precision,
+    error_s       double precision
 )
 LANGUAGE sql STABLE
 SET jit = off
 SET search_path FROM CURRENT
 AS $$
-    WITH s AS MATERIALIZED (
-        SELECT * FROM analytics.seconds(laps.session_id)
-    ), line AS (
-        -- Without a line, the place where the run first moves: each return to it is a lap.
-        SELECT coalesce(laps.line_latitude, s.latitude) AS lat, coalesce(laps.line_longitude, s.longitude) AS lon
-        FROM (SELECT 1) one
-        LEFT JOIN LATERAL (
-            SELECT s.latitude, s.longitude FROM s
-            WHERE s.latitude IS NOT NULL AND s.speed_ms > 2 ORDER BY s.second LIMIT 1
-        ) s ON true
-    ), away AS (
-        SELECT s.second,
-               111195 * sqrt((s.latitude - line.lat)^2 + ((s.longitude - line.lon) * cos(radians(line.lat)))^2) AS metres
-        FROM s, line
-        WHERE s.latitude IS NOT NULL
-    ), reach AS (
-        -- At speed, two seconds lie further apart than the radius.
-        SELECT a.*, greatest(laps.radius_m, 0.75 * quick.step) AS radius
-        FROM away a, (SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY s.speed_ms) AS step FROM s) quick
-    ), parted AS (
-        SELECT r.*, count(*) FILTER (WHERE r.metres > 2 * r.radius) OVER (ORDER BY r.second) AS trip FROM reach r
-    ), passes AS (
-        SELECT DISTINCT ON (p.trip) p.trip, p.second FROM parted p WHERE p.metres < p.radius ORDER BY p.trip, p.metres, p.second
-    ), crossings AS (
-        -- The record nearest to the line, of those around the nearest second.
-        SELECT coalesce(nearest.time, p.second) AS at
-        FROM passes p CROSS JOIN line
-        LEFT JOIN LATERAL (
-            SELECT t.time FROM telemetry t
-            WHERE t.session = (SELECT x.session FROM sessions x WHERE x.id = laps.session_id AND x.deleted_at IS NULL)
-              AND t.time >= p.second - INTERVAL '1500 milliseconds' AND t.time < p.second + INTERVAL '2500 milliseconds'
-              AND t.latitude IS NOT NULL AND t.longitude IS NOT NULL AND NOT (t.latitude = 0 AND t.longitude = 0)
-            ORDER BY (t.latitude - line.lat)^2 + ((t.longitude - line.lon) * cos(radians(line.lat)))^2, t.time
-            LIMIT 1
-        ) nearest ON true
-    ), bounds AS (
-        SELECT lag(c.at) OVER (ORDER BY c.at) AS from_time, c.at AS to_time FROM crossings c
+    WITH run AS (
+        SELECT r.session, r.distance_from IS NOT NULL AS has_distance, r.energy_from IS NOT NULL AS has_energy
+        FROM analysis_runs r JOIN sessions s USING (session)
+        WHERE s.id = laps.session_id AND s.deleted_at IS NULL
+    ), rounds AS (
+        SELECT l.from_time, l.to_time, l.distance_m AS metres, l.energy_j AS joules, l.silent_s, l.paused_s, l.top_ms, l.error_s
+        FROM analysis_laps l JOIN run USING (session)
+        WHERE laps.line_latitude IS NULL OR laps.line_longitude IS NULL
+        UNION ALL
+        SELECT p.from_time, p.at, p.way_m - p.way0, p.energy_j - p.energy0, p.silent_s - p.silent0, p.paused_s - p.paused0,
+               (SELECT max(nullif(b.top, 'NaN'))
+                FROM run JOIN analysis_parts q USING (session)
+                CROSS JOIN LATERAL unnest(q.at, q.top_ms) b (at, top)
+                WHERE q.minute >= p.from_time - INTERVAL '1 minute' AND q.minute <= p.at
+                  AND b.at >= extract(epoch FROM p.from_time) * 1000000 AND b.at <= extract(epoch FROM p.at) * 1000000),
+               p.error_s
+        FROM (
+            SELECT x.*, lag(x.at) OVER w AS from_time, lag(x.way_m) OVER w AS way0, lag(x.energy_j) OVER w AS energy0,
+                   lag(x.silent_s) OVER w AS silent0, lag(x.paused_s) OVER w AS paused0
+            FROM analytics.passes(laps.session_id, laps.line_latitude, laps.line_longitude, laps.radius_m) x
+            WINDOW w AS (ORDER BY x.at)
+        ) p
+        WHERE p.from_time IS NOT NULL
     ), whole AS (
-        SELECT row_number() OVER (ORDER BY b.from_time) AS lap, b.from_time, b.to_time,
-               extract(epoch FROM b.to_time - b.from_time)::double precision AS seconds
-        FROM bounds b WHERE b.to_time - b.from_time >= make_interval(secs => laps.at_least_s)
-    ), sums AS (
-        SELECT w.lap, sum(s.distance_m) AS metres, sum(s.energy_j) AS joules, max(s.max_speed_ms) AS top,
-               sum(s.power_w * s.lasts_s) / nullif(sum(s.lasts_s) FILTER (WHERE s.power_w IS NOT NULL), 0) AS power
-        FROM whole w JOIN s ON s.second >= w.from_time AND s.second < w.to_time
-        GROUP BY w.lap
+        SELECT row_number() OVER (ORDER BY r.from_time) AS lap, r.*,
+               extract(epoch FROM r.to_time - r.from_time)::double precision AS seconds,
+               nullif(extract(epoch FROM r.to_time - r.from_time)::double precision - r.silent_s, 0) AS measured,
+               CASE WHEN run.has_distance AND run.has_energy THEN r.metres / 1000 / nullif(greatest(r.joules, 0) / 3.6e6, 0) END AS efficiency,
+               run.has_distance, run.has_energy
+        FROM rounds r, run
+        WHERE r.to_time - r.from_time >= make_interval(secs => laps.at_least_s)
     )
-    SELECT w.lap, w.from_time, w.to_time, w.seconds, x.metres, x.joules / 3600,
-           x.metres / 1000 / nullif(x.joules / 3.6e6, 0), x.metres / nullif(w.seconds, 0) * 3.6, x.top * 3.6, x.power,
-           rank() OVER (ORDER BY w.seconds), rank() OVER (ORDER BY x.metres / nullif(x.joules, 0) DESC NULLS LAST)
-    FROM whole w LEFT JOIN sums x USING (lap)
+    SELECT w.lap, w.from_time, w.to_time, w.seconds,
+           CASE WHEN w.has_distance THEN w.metres END,
+           CASE WHEN w.has_energy THEN w.joules / 3600 END,
+           w.efficiency,
+           CASE WHEN w.has_distance THEN w.metres / w.measured * 3.6 END,
+           w.top_ms * 3.6,
+           CASE WHEN w.has_energy THEN w.joules / w.measured END,
+           CASE WHEN w.paused_s = 0 THEN rank() OVER (PARTITION BY w.paused_s = 0 ORDER BY w.seconds) END,
+           CASE WHEN w.paused_s = 0 AND w.silent_s = 0 AND w.efficiency IS NOT NULL
+               THEN rank() OVER (PARTITION BY w.paused_s = 0 AND w.silent_s = 0 ORDER BY w.efficiency DESC NULLS LAST) END,
+           w.paused_s, w.silent_s, w.error_s
+    FROM whole w
     ORDER BY w.lap
 $$;
 COMMENT ON FUNCTION analytics.laps(text, double precision, double precision, double precision, double precision) IS
-'Laps of a run: from one pass of the line to the next. Without a line, each return to where the run first moved. radius_m (m) is how near a pass is, at_least_s (s) the shortest lap. Times UTC; s, m, Wh, km/kWh, km/h, W; rank 1 is the quickest and the most efficient lap';
+'Laps of a run: from one pass of the line to the next. Without a line, it is where the run first moved, or the first place that it came back to. radius_m (m) is how near to the way of the laps a given line is, at_least_s (s) the shortest lap. Times UTC; s, m, Wh, km/kWh, km/h, W; rank 1 is the quickest and the most efficient lap; one with a pause (paused_s) has none, and one with a gap (silent_s) none of efficiency. error_s is the standard deviation of seconds';
 
 DROP FUNCTION IF EXISTS analytics.mode_shares(text);
 CREATE FUNCTION analytics.mode_shares(session_id text)
@@ -228,7 +349,7 @@ SET jit = off
 SET search_path FROM CURRENT
 AS $$
     SELECT s.driver_mode, sum(s.lasts_s), sum(s.lasts_s) / nullif(sum(sum(s.lasts_s)) OVER (), 0), sum(s.distance_m), sum(s.energy_j) / 3600,
-           sum(s.distance_m) / 1000 / nullif(sum(s.energy_j) / 3.6e6, 0), sum(s.distance_m) / nullif(sum(s.lasts_s), 0) * 3.6
+           sum(s.distance_m) / 1000 / nullif(greatest(sum(s.energy_j), 0) / 3.6e6, 0), sum(s.distance_m) / nullif(sum(s.lasts_s), 0) * 3.6
     FROM analytics.seconds(mode_shares.session_id) s
     WHERE s.driver_mode IS NOT NULL
     GROUP BY s.driver_mode
@@ -242,7 +363,9 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'telemetry_analyst') THEN
         GRANT USAGE ON SCHEMA analytics TO telemetry_analyst;
         GRANT SELECT ON sessions, telemetry, telemetry_1s, telemetry_5s, telemetry_10s, telemetry_1m, telemetry_10m,
-            telemetry_states_1s, telemetry_states_10s, telemetry_states_1m, telemetry_states_10m TO telemetry_analyst;
+            telemetry_states_1s, telemetry_states_10s, telemetry_states_1m, telemetry_states_10m,
+            analysis_parts, analysis_runs, analysis_laps TO telemetry_analyst;
+        GRANT SELECT ON analytics.totals TO telemetry_analyst;
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA analytics TO telemetry_analyst;
     END IF;
 END

@@ -90,25 +90,26 @@ COMMENT ON COLUMN analytics.channels.gap_s IS 'A longer silence of the channel i
 
 DROP VIEW IF EXISTS analytics.quality CASCADE;
 CREATE VIEW analytics.quality AS
-SELECT session_id,
+SELECT r.session_id,
        count(*) AS records,
-       count(*) FILTER (WHERE outlier_severity <> 'none') AS outliers,
-       count(*) FILTER (WHERE latitude = 0 AND longitude = 0) AS without_fix,
-       count(*) - count(speed_ms) AS without_speed,
-       count(*) - count(power_w) AS without_power,
-       avg(quality_score) AS quality_score,
-       count(*) / nullif(extract(epoch FROM max(time) - min(time)), 0)::double precision AS rate_hz
-FROM analytics.records
-GROUP BY session_id;
+       count(*) FILTER (WHERE coalesce(r.outlier_severity, r.outliers ->> 'severity') <> 'none') AS outliers,
+       max(t.no_fix) AS without_fix,
+       count(*) - count(r.speed_ms) AS without_speed,
+       count(*) - count(r.power_w) AS without_power,
+       avg(r.quality_score) AS quality_score,
+       count(*) / nullif(extract(epoch FROM max(r.time) - min(r.time))::double precision - coalesce(max(t.silent_s), 0), 0) AS rate_hz
+FROM analytics.records r
+LEFT JOIN analytics.totals t USING (session_id)
+GROUP BY r.session_id;
 COMMENT ON VIEW analytics.quality IS 'How complete a run''s records are. Name a session_id: without one every record is read';
 COMMENT ON COLUMN analytics.quality.session_id IS 'Id of the run';
 COMMENT ON COLUMN analytics.quality.records IS 'Records stored, count';
-COMMENT ON COLUMN analytics.quality.outliers IS 'Records that the bridge flagged, count';
-COMMENT ON COLUMN analytics.quality.without_fix IS 'Records whose GPS had no fix, count';
+COMMENT ON COLUMN analytics.quality.outliers IS 'Records that were flagged with a severity, count';
+COMMENT ON COLUMN analytics.quality.without_fix IS 'Records whose position is missing or no fix, count';
 COMMENT ON COLUMN analytics.quality.without_speed IS 'Records without a speed, count';
 COMMENT ON COLUMN analytics.quality.without_power IS 'Records without a power, count';
 COMMENT ON COLUMN analytics.quality.quality_score IS 'Mean of the records'' quality scores, score';
-COMMENT ON COLUMN analytics.quality.rate_hz IS 'Records per second of the run, Hz';
+COMMENT ON COLUMN analytics.quality.rate_hz IS 'Records per second of the run, gaps left out, Hz';
 
 -- Views read with their owner's rights, so that an analyst needs none on the
 -- tables of accounts. The record tables themselves may be read as well.

@@ -1,0 +1,133 @@
+package api_test
+
+import (
+	"encoding/csv"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/ecovolt/telemetryd/api"
+	"github.com/ecovolt/telemetryd/auth"
+)
+
+// recordsOf reads a file whose columns are fields of the contract.
+func recordsOf(t *testing.T, name string) (list []object) {
+	t.Helper()
+	file, err := os.Open(filepath.Join("testdata", "cases", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	rows, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows[1:] {
+		r := object{}
+		for i, cell := range row {
+			if v, err := strconv.ParseFloat(cell, 64); err == nil {
+				r[rows[0][i]] = v
+			} else {
+				r[rows[0][i]] = cell
+			}
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// Three laps of 62.8 s are three laps of 62.8 s, whatever single fixes say.
+func TestLapsOfOddFixes(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	internal := s.as(t, auth.Internal)
+	for _, tc := range []struct {
+		file, session string
+		laps          int
+		noFix         float64 // at least
+		exactly       bool
+	}{
+		{"08c-clean.csv", "in08c", 3, 0, true},
+		{"08a-first-fix-garbage.csv", "in08a", 3, 1, true},
+		{"08d-one-fix-in-twenty-impossible.csv", "in08d", 6, 50, false},
+	} {
+		t.Run(tc.file, func(t *testing.T) {
+			sent := recordsOf(t, tc.file)
+			if got := s.call(t, "POST", "/api/v1/telemetry", "Bearer ingest|key:1", sent); got.status != 200 && got.status != 201 {
+				t.Fatalf("ingest: %+v", got)
+			}
+			path := "/api/v1/sessions/" + tc.session
+			laps := s.call(t, "GET", path+"/laps", internal, nil).body["laps"].([]any)
+			if len(laps) != tc.laps {
+				t.Fatalf("%d laps, want %d: %v", len(laps), tc.laps, laps)
+			}
+			for i, lap := range laps {
+				l := lap.(object)
+				if seconds := l["seconds"].(float64); math.Abs(seconds-62.83) > 0.1 {
+					t.Errorf("lap %d takes %v s", i+1, seconds)
+				}
+				// 8 m/s and 200 W throughout.
+				if metres, wh := l["distance_m"].(float64), l["energy_wh"].(float64); math.Abs(metres-8*62.83) > 1 || math.Abs(wh-200*62.83/3600) > 0.01 {
+					t.Errorf("lap %d is %v m long and takes %v Wh", i+1, metres, wh)
+				}
+			}
+			summary := s.call(t, "GET", path+"/summary", internal, nil).body
+			if noFix := summary["no_fix"].(float64); noFix < tc.noFix || tc.exactly && noFix != tc.noFix {
+				t.Errorf("no_fix %v, want %v", noFix, tc.noFix)
+			}
+			seconds := float64(len(sent)-1) / 5
+			if km, wh := summary["distance_km"].(float64), summary["energy_wh"].(float64); math.Abs(km*1000-8*seconds) > 0.1 || math.Abs(wh*3600-200*seconds) > 1 {
+				t.Errorf("%v km and %v Wh in %v s", km, wh, seconds)
+			}
+			track := s.call(t, "GET", path+"/track?tolerance=0", internal, nil).body
+			drawn := 0
+			for _, part := range track["geometry"].(object)["coordinates"].([]any) {
+				for _, p := range part.([]any) {
+					lon, lat := p.([]any)[0].(float64), p.([]any)[1].(float64)
+					if drawn++; math.Abs(lat-48.1) > 0.01 || math.Abs(lon-11.5) > 0.01 {
+						t.Fatalf("the track leads to %v, %v", lat, lon)
+					}
+				}
+			}
+			if drawn != len(sent)-int(summary["no_fix"].(float64)) {
+				t.Errorf("%d points of %d records without %v", drawn, len(sent), summary["no_fix"])
+			}
+		})
+	}
+}
+
+// What a car counts itself stands beside what its records sum up to, with the
+// reason for the difference.
+func TestSentCountersBeside(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	var list []object
+	for i := range 600 {
+		power := 300.0
+		if i >= 300 {
+			power = -100 // regeneration
+		}
+		at := fmt.Sprintf("2026-06-03T10:%02d:%02dZ", i/60, i%60)
+		list = append(list, object{"session_id": "counted", "timestamp": at, "speed_ms": 10, "power_w": power, "distance_m": float64(i) * 9})
+	}
+	if got := s.call(t, "POST", "/api/v1/telemetry", "Bearer ingest|key:1", list); got.status != 200 && got.status != 201 {
+		t.Fatalf("ingest: %+v", got)
+	}
+	internal := s.as(t, auth.Internal)
+	got := s.call(t, "GET", "/api/v1/sessions/counted/summary", internal, nil).body
+	// 299 steps of 300 W, one from 300 to -100, 299 of -100.
+	if wh := got["energy_wh"].(float64); math.Abs(wh*3600-(299*300+100-299*100)) > 1e-6 || got["distance_km"] != 5.99 {
+		t.Errorf("%v Wh, %v km", wh, got["distance_km"])
+	}
+	sent, _ := got["sent"].(object)
+	if sent == nil || sent["distance_km"] != 5.391 || sent["why"] == "" {
+		t.Errorf("sent %v", got["sent"])
+	}
+	runs := s.call(t, "GET", "/api/v1/sessions", internal, nil).body["sessions"].([]any)
+	if one := runs[0].(object); one["distance_km"] != 5.99 {
+		t.Errorf("the list of runs says %v km", one["distance_km"])
+	}
+}

@@ -1,0 +1,137 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Figures are how far a run went and how much it took.
+type Figures struct {
+	Distance     *float64 // m; nil where nothing measured it
+	DistanceFrom *string  // speed or counter
+	Energy       *float64 // J; regeneration subtracts
+	EnergyFrom   *string  // power or counter
+	SentDistance *float64 // by how much the car's own counter grew, m
+	SentEnergy   *float64 // likewise, J
+	SentWhy      *string  // why those differ by more than 1 %
+	Silent       float64  // gaps between records, s
+	Paused       float64  // s
+	NoFix        int64    // records whose position is no fix
+}
+
+// Efficiency is in km/kWh; nil where it is not known or nothing was used.
+func (f *Figures) Efficiency() *float64 {
+	if f.Distance == nil || f.Energy == nil || !(*f.Energy > 0) {
+		return nil
+	}
+	v := *f.Distance / 1000 / (*f.Energy / 3.6e6)
+	return &v
+}
+
+// worthSaying is from which share on a counter's difference is told.
+const worthSaying = 0.01
+
+func (s *State) figures() Figures {
+	f := Figures{Silent: float64(s.Silence) / 1e6, Paused: s.Pause.Sum}
+	pick := func(sum *integral, sent *counter, value float64, by string) (v *float64, from *string) {
+		counted := "counter"
+		switch {
+		case sum.Known:
+			return &value, &by
+		case sent.Known:
+			return &value, &counted
+		}
+		return nil, nil
+	}
+	f.Distance, f.DistanceFrom = pick(&s.Speed, &s.Distance, s.way(), "speed")
+	f.Energy, f.EnergyFrom = pick(&s.Power, &s.Joules, s.energy(), "power")
+	why := ""
+	if s.Distance.Known {
+		f.SentDistance = &s.Distance.Grown
+		if s.Speed.Known {
+			why = s.Distance.why("distance", "speed", s.Speed.Sum)
+		}
+	}
+	if s.Joules.Known {
+		f.SentEnergy = &s.Joules.Grown
+		if s.Power.Known {
+			if energy := s.Joules.why("energy", "power", s.Power.Sum); energy != "" && why != "" {
+				why += "; " + energy
+			} else {
+				why += energy
+			}
+		}
+	}
+	if why != "" {
+		f.SentWhy = &why
+	}
+	return f
+}
+
+// why tells why a counter differs from the sum; "" where it does not.
+func (c *counter) why(what, rate string, sum float64) string {
+	if math.Abs(c.Grown-sum) <= worthSaying*math.Abs(sum) {
+		return ""
+	}
+	text := fmt.Sprintf("the car's %s counter grew by %+.1f %% against %s times time", what, 100*(c.Grown/sum-1), rate)
+	if c.Restarts > 0 {
+		text += fmt.Sprintf(", began anew %d times", c.Restarts)
+	}
+	if math.Abs(c.InGaps) > worthSaying/2*math.Abs(sum) {
+		text += fmt.Sprintf(", %.1f %% of it while no records came", 100*c.InGaps/sum)
+	} else if c.Restarts == 0 {
+		text += fmt.Sprintf(" over the same records: it counts time by a factor of %.3f", c.Grown/sum)
+	}
+	return text
+}
+
+// lap is one round from the run's own start line on.
+type lap struct {
+	From, To         time.Time
+	FromWay          float64 // m since the start of the run
+	Distance, Energy float64 // m, J
+	Silent, Paused   float64 // s
+	Top              float64 // m/s; NaN where no speed is known
+	Error            float64 // s
+}
+
+// laps are the figures between two crossings each.
+func (r *Run) laps(course *Course) []lap {
+	var list []lap
+	k := 0
+	var before Bin
+	top := math.NaN()
+	for i, c := range course.Crossings {
+		for ; k < len(r.Bins) && float64(r.Bins[k].At) <= c.At; k++ {
+			if t := r.Bins[k].Top; t > top || math.IsNaN(top) {
+				top = t
+			}
+		}
+		at := r.at(k, c.At)
+		if i > 0 {
+			list = append(list, lap{
+				From: time.UnixMicro(before.At).UTC(), To: time.UnixMicro(at.At).UTC(), FromWay: before.Way,
+				Distance: at.Way - before.Way, Energy: at.Energy - before.Energy, Silent: at.Silent - before.Silent, Paused: at.Paused - before.Paused,
+				Top: top, Error: math.Hypot(course.Crossings[i-1].Error, c.Error),
+			})
+		}
+		before, top = at, math.NaN()
+	}
+	return list
+}
+
+// at is a run at a moment, of which bin k is the first behind it.
+func (r *Run) at(k int, micros float64) Bin {
+	a, b := Bin{At: r.First}, r.Bins[min(k, len(r.Bins)-1)]
+	if k > 0 {
+		a = r.Bins[k-1]
+	}
+	f := 0.0
+	if b.At > a.At {
+		f = (micros - float64(a.At)) / float64(b.At-a.At)
+	}
+	between := func(x, y float64) float64 { return x + f*(y-x) }
+	return Bin{At: int64(math.Round(micros)), Way: between(a.Way, b.Way), Energy: between(a.Energy, b.Energy),
+		Silent: between(a.Silent, b.Silent), Paused: between(a.Paused, b.Paused)}
+}

@@ -1,0 +1,207 @@
+package analysis
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// Lap is one round of the track.
+type Lap struct {
+	Lap            int64     `json:"lap" db:"lap"` // from 1
+	From           time.Time `json:"from" db:"from_time"`
+	To             time.Time `json:"to" db:"to_time"`
+	Seconds        float64   `json:"seconds" db:"seconds"`
+	Distance       *float64  `json:"distance_m" db:"distance_m"`
+	Energy         *float64  `json:"energy_wh" db:"energy_wh"`
+	Efficiency     *float64  `json:"efficiency_km_kwh" db:"efficiency_km_kwh"`
+	AvgSpeed       *float64  `json:"avg_speed_kmh" db:"avg_speed_kmh"`
+	MaxSpeed       *float64  `json:"max_speed_kmh" db:"max_speed_kmh"`
+	AvgPower       *float64  `json:"avg_power_w" db:"avg_power_w"`
+	TimeRank       *int64    `json:"time_rank" db:"time_rank"`             // 1 is the quickest; nil with a pause
+	EfficiencyRank *int64    `json:"efficiency_rank" db:"efficiency_rank"` // 1 is the most efficient; nil with a pause or a gap
+	Paused         float64   `json:"paused_s" db:"paused_s"`               // in pauses of 10 s or more
+	Silent         float64   `json:"silent_s" db:"silent_s"`               // in gaps, which distance and energy leave out
+	Error          *float64  `json:"error_s" db:"error_s"`                 // standard deviation of Seconds
+}
+
+// Stint is a drive between two pauses.
+type Stint struct {
+	Stint      int64     `json:"stint" db:"stint"` // from 1
+	From       time.Time `json:"from" db:"from_time"`
+	To         time.Time `json:"to" db:"to_time"`
+	Seconds    float64   `json:"seconds" db:"seconds"`
+	Distance   *float64  `json:"distance_m" db:"distance_m"`
+	Energy     *float64  `json:"energy_wh" db:"energy_wh"`
+	Efficiency *float64  `json:"efficiency_km_kwh" db:"efficiency_km_kwh"`
+	AvgSpeed   *float64  `json:"avg_speed_kmh" db:"avg_speed_kmh"`
+	MaxSpeed   *float64  `json:"max_speed_kmh" db:"max_speed_kmh"`
+	AvgPower   *float64  `json:"avg_power_w" db:"avg_power_w"`
+}
+
+// Stop is a time at which the car stood still.
+type Stop struct {
+	Stop      int64     `json:"stop" db:"stop"` // from 1
+	From      time.Time `json:"from" db:"from_time"`
+	To        time.Time `json:"to" db:"to_time"`
+	Seconds   float64   `json:"seconds" db:"seconds"`
+	Latitude  *float64  `json:"latitude" db:"latitude"`
+	Longitude *float64  `json:"longitude" db:"longitude"`
+}
+
+// ModeShare is how long the car was in a driver mode.
+type ModeShare struct {
+	Mode       string   `json:"driver_mode" db:"driver_mode"`
+	Seconds    float64  `json:"seconds" db:"seconds"`
+	Share      *float64 `json:"share" db:"share"` // of 1
+	Distance   *float64 `json:"distance_m" db:"distance_m"`
+	Energy     *float64 `json:"energy_wh" db:"energy_wh"`
+	Efficiency *float64 `json:"efficiency_km_kwh" db:"efficiency_km_kwh"`
+	AvgSpeed   *float64 `json:"avg_speed_kmh" db:"avg_speed_kmh"`
+}
+
+// LapRequest says what a lap is.
+type LapRequest struct {
+	Session string
+	// Latitude and Longitude are a point of the start line. Nil: the start line
+	// is where the run first moved, or the first place that it came back to.
+	Latitude, Longitude *float64
+	Radius              float64 // m; how near to the way of the laps the point is; 0 is 25
+	AtLeast             float64 // s; the shortest lap; 0 is 20
+}
+
+// Laps is what a run consists of.
+type Laps struct {
+	Session string      `json:"session_id"`
+	Laps    []Lap       `json:"laps"`
+	Stints  []Stint     `json:"stints"`
+	Stops   []Stop      `json:"stops"`
+	Modes   []ModeShare `json:"driver_modes"`
+}
+
+// lapsTimeout bounds how long the functions of schema analytics may take.
+const lapsTimeout = "30s"
+
+// Laps finds the laps, stints, stops and driver modes of a run, by the functions
+// of schema analytics that analysts have as well. It fails with fault.Invalid and
+// the parameter, or with fault.NotFound.
+func (a *Analysis) Laps(ctx context.Context, req LapRequest) (*Laps, error) {
+	if err := req.check(); err != nil {
+		return nil, err
+	}
+	if _, _, err := a.find(ctx, req.Session); err != nil {
+		return nil, err
+	}
+	laps := &Laps{Session: req.Session}
+	err := pgx.BeginTxFunc(ctx, a.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)", lapsTimeout); err != nil {
+			return err
+		}
+		var err error
+		if laps.Laps, err = list[Lap](ctx, tx, "SELECT * FROM analytics.laps($1, $2, $3, $4, $5)",
+			req.Session, req.Latitude, req.Longitude, req.Radius, req.AtLeast); err != nil {
+			return err
+		}
+		if laps.Stints, err = list[Stint](ctx, tx, "SELECT * FROM analytics.stints($1)", req.Session); err != nil {
+			return err
+		}
+		if laps.Stops, err = list[Stop](ctx, tx, "SELECT * FROM analytics.stops($1)", req.Session); err != nil {
+			return err
+		}
+		laps.Modes, err = list[ModeShare](ctx, tx, "SELECT * FROM analytics.mode_shares($1)", req.Session)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find laps: %w", err)
+	}
+	return laps, nil
+}
+
+// Update brings a run up to its newest batch and reports whether it had to. It
+// fails with fault.NotFound.
+func (a *Analysis) Update(ctx context.Context, id string) (worked bool, err error) {
+	_, worked, err = a.find(ctx, id)
+	return worked, err
+}
+
+// find returns the key of a run, which it brings up to date. On a replica it
+// fails with a run that is not.
+func (a *Analysis) find(ctx context.Context, id string) (session int32, worked bool, err error) {
+	var current bool
+	err = a.pool.QueryRow(ctx, `
+		SELECT s.session, s.batch = coalesce(r.batch, 0)
+		FROM sessions s LEFT JOIN analysis_runs r USING (session)
+		WHERE s.id = $1 AND s.deleted_at IS NULL`, id).Scan(&session, &current)
+	if err == pgx.ErrNoRows {
+		return 0, false, fault.New(fault.NotFound, "there is no session %q", fault.Clip(id))
+	}
+	if err == nil && !current {
+		err = a.update(ctx, session, true)
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("analyse run: %w", err)
+	}
+	return session, !current, nil
+}
+
+// list reads rows into structs, by the names of their columns.
+func list[T any](ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]T, error) {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[T])
+	if found == nil {
+		found = []T{}
+	}
+	return found, err
+}
+
+// check says what is wrong with the request, and fills in what it leaves open.
+func (r *LapRequest) check() error {
+	if (r.Latitude == nil) != (r.Longitude == nil) {
+		return fault.Field("latitude", "latitude and longitude go together")
+	}
+	if r.Latitude != nil && !(math.Abs(*r.Latitude) <= 90) {
+		return fault.Field("latitude", "-90 to 90")
+	}
+	if r.Longitude != nil && !(math.Abs(*r.Longitude) <= 180) {
+		return fault.Field("longitude", "-180 to 180")
+	}
+	if r.Radius == 0 {
+		r.Radius = 25
+	}
+	if r.AtLeast == 0 {
+		r.AtLeast = 20
+	}
+	if !(r.Radius > 0 && r.Radius <= 10_000) {
+		return fault.Field("radius", "over 0 and up to 10000 m")
+	}
+	if !(r.AtLeast > 0 && r.AtLeast <= 86_400) {
+		return fault.Field("at_least", "over 0 and up to 86400 s")
+	}
+	return nil
+}
+
+// Figures returns how far a run went and how much it took, as of its newest
+// batch. It fails with fault.NotFound.
+func (a *Analysis) Figures(ctx context.Context, id string) (*Figures, error) {
+	session, _, err := a.find(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var f Figures
+	err = a.pool.QueryRow(ctx, `
+		SELECT distance_m, distance_from, energy_j, energy_from, sent_distance_m, sent_energy_j, sent_why, silent_s, paused_s, no_fix
+		FROM analysis_runs WHERE session = $1`, session).Scan(
+		&f.Distance, &f.DistanceFrom, &f.Energy, &f.EnergyFrom, &f.SentDistance, &f.SentEnergy, &f.SentWhy, &f.Silent, &f.Paused, &f.NoFix)
+	if err != nil && err != pgx.ErrNoRows { // without a record there are none
+		return nil, fmt.Errorf("read the figures of a run: %w", err)
+	}
+	return &f, nil
+}

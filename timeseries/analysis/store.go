@@ -1,0 +1,400 @@
+package analysis
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	schema "github.com/ecovolt/telemetryd/sql"
+)
+
+// Analysis works out what runs consist of, and keeps it. It is safe for
+// concurrent use, by any number of instances.
+type Analysis struct{ pool *pgxpool.Pool }
+
+// New makes an Analysis on a migrated database.
+func New(pool *pgxpool.Pool) *Analysis { return &Analysis{pool} }
+
+const (
+	// costShare bounds what a growing run costs: after it was worked out it is
+	// left alone for that many times as long as that took.
+	costShare = 20
+	// refreshPause is how long it is left alone at least, by Refresh.
+	refreshPause = 5 * time.Second
+	// worthWaiting is what may be done again for each reader: a run that takes
+	// longer is left alone for readers, too.
+	worthWaiting = 200 * time.Millisecond
+	// window is how much of a run is read at once, so that it is sorted in memory.
+	window = time.Hour
+	minute = time.Minute
+)
+
+// Refresh brings the analysis of all runs up to what is committed, those of
+// few new records first, and returns how many it did. It is for one instance at
+// a time; a second one only waits.
+func (a *Analysis) Refresh(ctx context.Context) (int, error) {
+	rows, err := a.pool.Query(ctx, `
+		SELECT s.session
+		FROM sessions s LEFT JOIN analysis_runs r USING (session)
+		WHERE s.batch > coalesce(r.batch, 0) AND s.deleted_at IS NULL
+		  AND (r.computed_at IS NULL OR r.computed_at + greatest($1, r.took_s * $2) * INTERVAL '1 second' < clock_timestamp())
+		ORDER BY s.records * (s.batch - coalesce(r.batch, 0)) / s.batch, s.session`, refreshPause.Seconds(), costShare)
+	if err != nil {
+		return 0, fmt.Errorf("find runs to analyse: %w", err)
+	}
+	sessions, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		return 0, fmt.Errorf("find runs to analyse: %w", err)
+	}
+	for i, session := range sessions {
+		if err := a.update(ctx, session, false); err != nil {
+			return i, fmt.Errorf("analyse run %d: %w", session, err)
+		}
+		// Lists of runs show how far each went.
+		if _, err := a.pool.Exec(ctx, "UPDATE sessions SET revision = revision + 1 WHERE session = $1", session); err != nil {
+			return i, fmt.Errorf("announce the analysis of run %d: %w", session, err)
+		}
+	}
+	return len(sessions), nil
+}
+
+// Forget removes what is known of a run, in the transaction that deletes it or
+// changes its records otherwise than by a batch.
+func Forget(ctx context.Context, tx pgx.Tx, session int32) error {
+	for _, table := range []string{"analysis_parts", "analysis_runs", "analysis_laps"} {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE session = $1", session); err != nil {
+			return fmt.Errorf("delete from %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
+// update brings the analysis of one run up to its newest batch. One that takes
+// long may be left as it is for a reader.
+func (a *Analysis) update(ctx context.Context, session int32, reader bool) error {
+	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
+		if err := schema.Lock(ctx, tx, fmt.Sprintf("analysis:%d", session)); err != nil {
+			return err
+		}
+		var batch, done int32
+		var last *time.Time
+		var fresh bool
+		err := tx.QueryRow(ctx, `
+			SELECT s.batch, coalesce(r.batch, 0), s.last_time,
+			       coalesce(r.took_s > $2 AND r.computed_at + r.took_s * $3 * INTERVAL '1 second' > clock_timestamp(), false)
+			FROM sessions s LEFT JOIN analysis_runs r USING (session)
+			WHERE s.session = $1 AND s.deleted_at IS NULL`, session, worthWaiting.Seconds(), costShare/2).Scan(&batch, &done, &last, &fresh)
+		if err == pgx.ErrNoRows {
+			return nil
+		}
+		if err != nil || batch == done || last == nil || fresh && reader {
+			return err
+		}
+		u := update{tx: tx, session: session, batch: batch, begin: time.Now(), last: *last}
+		return u.run(ctx, done)
+	})
+}
+
+// update is one run being brought up to a batch.
+type update struct {
+	tx      pgx.Tx
+	session int32
+	batch   int32
+	begin   time.Time
+	last    time.Time // of the newest record
+
+	parts []part
+	state State // at the end
+}
+
+// part is a minute of a run.
+type part struct {
+	minute time.Time
+	begun  []byte
+	Reducer
+}
+
+func (u *update) run(ctx context.Context, done int32) error {
+	if _, err := u.tx.Exec(ctx, "SELECT set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)"); err != nil {
+		return err
+	}
+	from, begun, err := u.resume(ctx, done)
+	if err != nil {
+		return err
+	}
+	stale, err := u.reduce(ctx, from, begun)
+	if err != nil {
+		return err
+	}
+	if stale {
+		hasSpeed, hasPower := u.state.Speed.Known, u.state.Power.Known
+		if from, begun, err = u.resume(ctx, 0); err != nil {
+			return err
+		}
+		begun.HasSpeed, begun.HasPower = hasSpeed, hasPower
+		if _, err = u.reduce(ctx, from, begun); err != nil {
+			return err
+		}
+	}
+	return u.conclude(ctx, from)
+}
+
+// resume finds where to begin, what was known there, and removes what follows.
+func (u *update) resume(ctx context.Context, done int32) (from time.Time, begun State, err error) {
+	var text []byte
+	err = u.tx.QueryRow(ctx, `
+		WITH changed AS (
+			SELECT min(min_time) AS at FROM ingest_batches WHERE session = $1 AND batch > $2 AND batch <= $3 AND records > 0
+		)
+		SELECT minute, begun FROM analysis_parts, changed
+		WHERE session = $1 AND $2 > 0 AND minute <= changed.at
+		ORDER BY minute DESC LIMIT 1`, u.session, done, u.batch).Scan(&from, &text)
+	switch {
+	case err == pgx.ErrNoRows:
+		var first *time.Time
+		if err = u.tx.QueryRow(ctx, "SELECT min(min_time) FROM ingest_batches WHERE session = $1 AND batch <= $2 AND records > 0", u.session, u.batch).Scan(&first); err != nil {
+			return from, begun, err
+		}
+		if first == nil {
+			first = &u.last
+		}
+		from = first.Truncate(minute)
+		begun.Gap, err = u.gap(ctx, from)
+	case err == nil:
+		err = json.Unmarshal(text, &begun)
+	}
+	if err != nil {
+		return from, begun, err
+	}
+	_, err = u.tx.Exec(ctx, "DELETE FROM analysis_parts WHERE session = $1 AND minute >= $2", u.session, from)
+	return from, begun, err
+}
+
+// gap is from how long on a silence is a gap, µs: 2 s, or five times the usual
+// step of the records that have a speed, or a power where none has.
+func (u *update) gap(ctx context.Context, from time.Time) (int64, error) {
+	var usual *float64
+	err := u.tx.QueryRow(ctx, `
+		SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY step)
+		FROM (
+			SELECT extract(epoch FROM time - lag(time) OVER (ORDER BY time))::float8 AS step
+			FROM (
+				SELECT time FROM telemetry
+				WHERE session = $1 AND time >= $2 AND time <= $3 AND batch <= $4
+				  AND coalesce(speed_ms, avg_speed_kmh, power_w, voltage_v * current_a) IS NOT NULL
+				ORDER BY time LIMIT 2000
+			) carriers
+		) steps
+		WHERE step > 0`, u.session, from, u.last, u.batch).Scan(&usual)
+	if err != nil || usual == nil {
+		return gapAtLeast, err
+	}
+	return max(gapAtLeast, int64(5**usual*1e6)), nil
+}
+
+// gapAtLeast is 2 s.
+const gapAtLeast = 2_000_000
+
+// reduce reads the records from a minute on and stores what they become.
+func (u *update) reduce(ctx context.Context, from time.Time, state State) (stale bool, err error) {
+	u.parts, u.state = nil, state
+	for at := from; !at.After(u.last); {
+		next := at.Add(window)
+		n, err := u.read(ctx, at, next)
+		if err != nil {
+			return false, err
+		}
+		if p := u.parts; len(p) > 0 && p[len(p)-1].Stale {
+			stale = true
+		}
+		at = next
+		if n == 0 {
+			var found *time.Time
+			err := u.tx.QueryRow(ctx, "SELECT min(time) FROM telemetry WHERE session = $1 AND time >= $2 AND time <= $3", u.session, at, u.last).Scan(&found)
+			if err != nil {
+				return false, err
+			}
+			if found == nil {
+				break
+			}
+			at = found.Truncate(minute)
+		}
+	}
+	return stale, nil
+}
+
+func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error) {
+	rows, err := u.tx.Query(ctx, `
+		SELECT time, latitude, longitude, coalesce(speed_ms, avg_speed_kmh / 3.6), coalesce(power_w, voltage_v * current_a),
+		       coalesce(distance_m, route_distance_km * 1000), coalesce(energy_j, cumulative_energy_kwh * 3.6e6)
+		FROM telemetry
+		WHERE session = $1 AND time >= $2 AND time < $3 AND time <= $4 AND batch <= $5
+		ORDER BY time, batch, ord`, u.session, from, to, u.last, u.batch)
+	if err != nil {
+		return 0, err
+	}
+	var t time.Time
+	var lat, lon, speed, power, distance, energy pgtype.Float8
+	_, err = pgx.ForEachRow(rows, []any{&t, &lat, &lon, &speed, &power, &distance, &energy}, func() error {
+		s := Sample{t.UnixMicro(), number(lat), number(lon), number(speed), number(power), number(distance), number(energy)}
+		at := t.UTC().Truncate(minute)
+		if len(u.parts) == 0 || !u.parts[len(u.parts)-1].minute.Equal(at) {
+			if k := len(u.parts); k > 0 {
+				u.state = u.parts[k-1].State
+			}
+			begun, err := json.Marshal(u.state)
+			if err != nil {
+				return fmt.Errorf("keep the state of a run: %w", err)
+			}
+			u.parts = append(u.parts, part{minute: at, begun: begun, Reducer: Reducer{State: u.state, Stale: len(u.parts) > 0 && u.parts[len(u.parts)-1].Stale}})
+		}
+		u.parts[len(u.parts)-1].Add(s)
+		n++
+		return nil
+	})
+	return n, err
+}
+
+// number is NaN for NULL.
+func number(v pgtype.Float8) float64 {
+	if !v.Valid {
+		return math.NaN()
+	}
+	return v.Float64
+}
+
+// conclude stores the parts and what the whole run amounts to.
+func (u *update) conclude(ctx context.Context, from time.Time) error {
+	if n := len(u.parts); n > 0 {
+		u.state = u.parts[n-1].State
+	}
+	_, err := u.tx.CopyFrom(ctx, pgx.Identifier{"analysis_parts"}, partColumns, pgx.CopyFromSlice(len(u.parts), func(i int) ([]any, error) { return u.parts[i].row(u.session), nil }))
+	if err != nil {
+		return fmt.Errorf("store the parts of a run: %w", err)
+	}
+	run, err := u.load(ctx, from)
+	if err != nil {
+		return err
+	}
+	var course *Course
+	if len(run.Bins) > 0 {
+		course = run.Course()
+	}
+	if _, err := u.tx.Exec(ctx, "DELETE FROM analysis_laps WHERE session = $1", u.session); err != nil {
+		return err
+	}
+	if course != nil {
+		laps := run.laps(course)
+		_, err := u.tx.CopyFrom(ctx, pgx.Identifier{"analysis_laps"},
+			[]string{"session", "lap", "from_time", "to_time", "from_way_m", "distance_m", "energy_j", "silent_s", "paused_s", "top_ms", "error_s"},
+			pgx.CopyFromSlice(len(laps), func(i int) ([]any, error) {
+				l := laps[i]
+				return []any{u.session, int32(i + 1), l.From, l.To, l.FromWay, l.Distance, l.Energy, l.Silent, l.Paused, nanIsNull(l.Top), l.Error}, nil
+			}))
+		if err != nil {
+			return fmt.Errorf("store the laps of a run: %w", err)
+		}
+	}
+	f := u.state.figures()
+	if course == nil {
+		course = &Course{Length: math.NaN(), Noise: math.NaN()}
+	}
+	_, err = u.tx.Exec(ctx, `
+		INSERT INTO analysis_runs (session, batch, took_s, distance_m, distance_from, energy_j, energy_from, sent_distance_m, sent_energy_j, sent_why,
+			silent_s, paused_s, no_fix, lap_m, noise_m, line_latitude, line_longitude)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+		ON CONFLICT (session) DO UPDATE SET
+			batch = excluded.batch, computed_at = clock_timestamp(), took_s = excluded.took_s,
+			distance_m = excluded.distance_m, distance_from = excluded.distance_from, energy_j = excluded.energy_j, energy_from = excluded.energy_from,
+			sent_distance_m = excluded.sent_distance_m, sent_energy_j = excluded.sent_energy_j, sent_why = excluded.sent_why,
+			silent_s = excluded.silent_s, paused_s = excluded.paused_s, no_fix = excluded.no_fix, lap_m = excluded.lap_m, noise_m = excluded.noise_m,
+			line_latitude = excluded.line_latitude, line_longitude = excluded.line_longitude`,
+		u.session, u.batch, time.Since(u.begin).Seconds(), f.Distance, f.DistanceFrom, f.Energy, f.EnergyFrom, f.SentDistance, f.SentEnergy, f.SentWhy,
+		f.Silent, f.Paused, u.state.Records-run.fixed, nanIsNull(course.Length), nanIsNull(course.Noise), course.Lat, course.Lon)
+	if err != nil {
+		return fmt.Errorf("store the figures of a run: %w", err)
+	}
+	return nil
+}
+
+func nanIsNull(v float64) *float64 {
+	if math.IsNaN(v) {
+		return nil
+	}
+	return &v
+}
+
+var partColumns = []string{"session", "minute", "begun", "at", "way_m", "energy_j", "silent_s", "paused_s", "top_ms", "fix_at", "fix_way_m", "latitude", "longitude", "fixes"}
+
+func (p *part) row(session int32) []any {
+	at := make([]int64, len(p.Bins))
+	columns := [10][]float64{}
+	for i, b := range p.Bins {
+		at[i] = b.At
+		for k, v := range [...]float64{b.Way, b.Energy, b.Silent, b.Paused, b.Top} {
+			columns[k] = append(columns[k], v)
+		}
+	}
+	for k := 5; k < 10; k++ {
+		columns[k] = []float64{}
+	}
+	for _, s := range p.Spots {
+		for k, v := range [...]float64{s.At, s.Way, s.Lat, s.Lon, s.N} {
+			columns[5+k] = append(columns[5+k], v)
+		}
+	}
+	row := []any{session, p.minute, p.begun, at}
+	for _, c := range columns {
+		row = append(row, c)
+	}
+	return row
+}
+
+// load reads the parts before a minute and joins those behind it.
+func (u *update) load(ctx context.Context, from time.Time) (*Run, error) {
+	run := &Run{First: u.state.First, Gap: u.state.Gap, Moved: u.state.Moved, Measured: u.state.Speed.Known || u.state.Distance.Known}
+	rows, err := u.tx.Query(ctx, `
+		SELECT at, way_m, energy_j, silent_s, paused_s, top_ms, fix_at, fix_way_m, latitude, longitude, fixes
+		FROM analysis_parts WHERE session = $1 AND minute < $2 ORDER BY minute`, u.session, from)
+	if err != nil {
+		return nil, err
+	}
+	var at []int64
+	var c [10][]float64
+	_, err = pgx.ForEachRow(rows, []any{&at, &c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6], &c[7], &c[8], &c[9]}, func() error {
+		for i := range at {
+			run.Bins = append(run.Bins, Bin{At: at[i], Way: c[0][i], Energy: c[1][i], Silent: c[2][i], Paused: c[3][i], Top: c[4][i]})
+		}
+		for i := range c[5] {
+			run.Spots = append(run.Spots, Spot{c[5][i], c[6][i], c[7][i], c[8][i], c[9][i]})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range u.parts {
+		run.Bins, run.Spots = append(run.Bins, u.parts[i].Bins...), append(run.Spots, u.parts[i].Spots...)
+	}
+	end := Reducer{State: u.state}
+	end.End()
+	run.Spots = append(run.Spots, end.Spots...)
+	run.fixed = end.Fixed
+	slices.SortStableFunc(run.Spots, func(a, b Spot) int {
+		switch {
+		case a.At < b.At:
+			return -1
+		case a.At > b.At:
+			return 1
+		}
+		return 0
+	})
+	return run, nil
+}
