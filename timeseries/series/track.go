@@ -5,9 +5,11 @@ import (
 	"math"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/record"
-	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // TrackPoint is a place on the way of a session.
@@ -28,8 +30,8 @@ type Track struct {
 }
 
 const (
-	// trackRecords is up to how many records a track is drawn from each; longer
-	// runs give a position by the second.
+	// trackRecords is up to how many records a track is drawn from each; of longer
+	// runs two positions a second are.
 	trackRecords = 50_000
 	// trackGap parts the way.
 	trackGap = 30 * time.Second
@@ -62,44 +64,60 @@ func (r *Reader) Track(ctx context.Context, id string, tolerance float64) (*Trac
 	return track, nil
 }
 
-// readPositions gives the positions of a session in order; those without a fix
-// are left out.
+// readPositions returns the fixes of a session in order; see analysis.Fixes.
+// Of a long session it takes the mean of each half second that is stored, and
+// reads the records of what came since.
 func (v *view) readPositions(ctx context.Context) ([]TrackPoint, error) {
-	level := raw
-	if v.records > trackRecords && v.catalog.Tables[rollup.Levels[0].Relation] != "" {
-		level = 0
-	}
 	var points []TrackPoint
-	for _, p := range v.cover(v.span, level) {
-		table, _ := v.relation(p.level)
-		sql := `SELECT first_time, latitude_sum / latitude_count, longitude_sum / longitude_count FROM ` + table + `
-			WHERE session = $1 AND bucket >= $2 AND bucket < $3 AND latitude_count > 0 AND longitude_count > 0
-			  AND (latitude_min > 0 OR latitude_max < 0 OR longitude_min > 0 OR longitude_max < 0)
-			ORDER BY bucket`
-		switch {
-		case p.level == raw && v.records > trackRecords:
-			sql = `SELECT min(time), avg(latitude), avg(longitude) FROM telemetry
-				WHERE session = $1 AND time >= $2 AND time < $3
-				  AND latitude IS NOT NULL AND longitude IS NOT NULL AND NOT (latitude = 0 AND longitude = 0)
-				GROUP BY time_bucket(INTERVAL '1 second', time) ORDER BY 1`
-		case p.level == raw:
-			sql = `SELECT time, latitude, longitude FROM telemetry
-				WHERE session = $1 AND time >= $2 AND time < $3
-				  AND latitude IS NOT NULL AND longitude IS NOT NULL AND NOT (latitude = 0 AND longitude = 0)
-				ORDER BY time, batch, ord`
-		}
-		rows, err := v.tx.Query(ctx, sql, v.session, p.span.From, p.span.To)
+	var fixes analysis.Fixes
+	from := v.span.From
+	if v.records > trackRecords {
+		rows, err := v.tx.Query(ctx, `
+			SELECT p.minute, f.at, f.latitude, f.longitude
+			FROM analysis_parts p CROSS JOIN LATERAL unnest(p.fix_at, p.latitude, p.longitude) f (at, latitude, longitude)
+			WHERE p.session = $1 AND p.minute < (SELECT max(minute) FROM analysis_parts WHERE session = $1)
+			ORDER BY f.at`, v.session)
 		if err != nil {
 			return nil, err
 		}
-		err = readRows(rows, func(r *record.Columns) {
-			points = append(points, TrackPoint{time.UnixMicro(r.Micros()).UTC(), r.Float(), r.Float()})
+		var part time.Time
+		var at float64
+		var p TrackPoint
+		_, err = pgx.ForEachRow(rows, []any{&part, &at, &p.Latitude, &p.Longitude}, func() error {
+			p.Time = time.UnixMicro(int64(at)).UTC()
+			points = append(points, p)
+			if next := part.Add(time.Minute).UTC(); next.After(from) {
+				from = next
+			}
+			return nil
 		})
 		if err != nil {
 			return nil, err
 		}
+		if len(points) > 0 {
+			fixes = analysis.Fixes{Begun: true, Last: analysis.Fix{At: p.Time.UnixMicro(), Lat: p.Latitude, Lon: p.Longitude}}
+		}
 	}
-	return points, nil
+	rows, err := v.tx.Query(ctx, `
+		SELECT time, latitude, longitude FROM telemetry
+		WHERE session = $1 AND time >= $2 AND time < $3 AND latitude IS NOT NULL AND longitude IS NOT NULL
+		ORDER BY time, batch, ord`, v.session, from, v.span.To)
+	if err != nil {
+		return nil, err
+	}
+	var known []analysis.Fix
+	add := func() {
+		for _, f := range known {
+			points = append(points, TrackPoint{time.UnixMicro(f.At).UTC(), f.Lat, f.Lon})
+		}
+	}
+	err = readRows(rows, func(r *record.Columns) {
+		known = fixes.Add(known[:0], analysis.Fix{At: r.Micros(), Lat: r.Float(), Lon: r.Float()})
+		add()
+	})
+	known = fixes.End(known[:0])
+	add()
+	return points, err
 }
 
 // Coarsen simplifies the track further until it has at most that many
