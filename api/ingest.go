@@ -2,12 +2,8 @@ package api
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"mime"
 	"net/http"
-	"os"
 	"unicode/utf8"
 
 	"github.com/ecovolt/telemetryd/auth"
@@ -48,16 +44,16 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 	}
 	leave := func() {}
 	defer func() { leave() }()
-	body, err := s.body(r, p.Encoding)
+	body, err := s.bodies.Receive(r.Writer, r.Request)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
 	upload.Admit = func(ctx context.Context) error {
-		if err := body.spool.arrived(ctx); err != nil {
+		if err := body.Arrived(ctx); err != nil {
 			return err
 		}
-		left, err := s.uploads.Enter(ctx, body.weight())
+		left, err := s.uploads.Enter(ctx, weight(body))
 		if err == nil {
 			leave = left
 		}
@@ -112,59 +108,10 @@ const (
 	expansion = 16
 )
 
-// body returns the decoded body. Its size and the client's silences are bounded.
-func (s *server) body(r *request, encoding string) (*boundedBody, error) {
-	client := httpx.NewBody(r.Writer, r.Request)
-	raw := newSpool(client, s.Config.MaxUpload, os.TempDir(), s.spoolMemory, client.Stop)
-	decoded, err := httpx.Decode(raw, encoding)
-	if err != nil {
-		raw.Close()
-		return nil, encodingFault(err)
-	}
-	return &boundedBody{spool: raw, src: decoded, plain: encoding == "", left: s.Config.MaxUpload, limit: s.Config.MaxUpload}, nil
-}
-
-// boundedBody ends a body that is decoded to more than its limit, and explains
-// failures of the decoder.
-type boundedBody struct {
-	spool       *spool
-	src         io.ReadCloser // spool, decoded
-	plain       bool          // src is spool
-	left, limit int64
-}
-
-// weight is about how much memory storing the body takes.
-func (b *boundedBody) weight() int64 {
-	if size := b.spool.received(); b.plain && size >= 0 {
+// weight is about how much memory storing a body takes.
+func weight(body *httpx.Upload) int64 {
+	if size := body.Size(); size >= 0 {
 		return min(chunkMemory, size*expansion)
 	}
 	return chunkMemory
-}
-
-func (b *boundedBody) Read(p []byte) (int, error) {
-	n, err := b.src.Read(p)
-	if b.left -= int64(n); b.left < 0 {
-		return 0, fault.New(fault.TooLarge, "the body is longer than %d bytes once decoded", b.limit)
-	}
-	if err != nil && err != io.EOF {
-		err = encodingFault(err)
-	}
-	return n, err
-}
-
-func (b *boundedBody) Close() error {
-	b.src.Close()
-	return b.spool.Close()
-}
-
-func encodingFault(err error) error {
-	var big *http.MaxBytesError
-	if errors.As(err, &big) || errors.Is(err, httpx.ErrClientGone) || fault.As(err) != nil {
-		return err
-	}
-	reason := err.Error()
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		reason = "it ends too early"
-	}
-	return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("the body cannot be read: %s", reason), Err: err}
 }

@@ -120,7 +120,7 @@ func (s *server) writeAblyToken(c *gin.Context, r ablyRequest) {
 	if id := c.Query("clientId"); ablyClientID.MatchString(id) {
 		r.clientID = id
 	}
-	token, err := SignAblyToken(key, r.channel, r.operations, r.clientID, time.Now(), uuid.NewString())
+	token, err := signAblyToken(key, r.channel, r.operations, r.clientID, time.Now(), uuid.NewString())
 	if err != nil {
 		s.Log.Error("sign Ably token request", "error", err)
 		c.JSON(http.StatusInternalServerError, r.failed)
@@ -129,9 +129,9 @@ func (s *server) writeAblyToken(c *gin.Context, r ablyRequest) {
 	c.JSON(http.StatusOK, token)
 }
 
-// AblyTokenRequest is a signed request that an Ably client exchanges for a
+// ablyTokenRequest is a signed request that an Ably client exchanges for a
 // token with Ably. Its members are those of Ably's own specification.
-type AblyTokenRequest struct {
+type ablyTokenRequest struct {
 	KeyName    string `json:"keyName"`
 	Timestamp  int64  `json:"timestamp"` // ms since the Unix epoch
 	TTL        int64  `json:"ttl"`       // ms
@@ -144,19 +144,19 @@ type AblyTokenRequest struct {
 // ablyTTL is how long a token is good for.
 const ablyTTL = time.Hour
 
-// SignAblyToken makes a token request for one channel. key is "name:secret";
+// signAblyToken makes a token request for one channel. key is "name:secret";
 // the secret never leaves the server: it keys the HMAC-SHA256 over the members,
 // each followed by a newline.
-func SignAblyToken(key, channel string, operations []string, clientID string, now time.Time, nonce string) (AblyTokenRequest, error) {
+func signAblyToken(key, channel string, operations []string, clientID string, now time.Time, nonce string) (ablyTokenRequest, error) {
 	name, secret, ok := strings.Cut(key, ":")
 	if !ok || name == "" || secret == "" || strings.ContainsAny(key, " \t\r\n") || strings.Contains(secret, ":") {
-		return AblyTokenRequest{}, errors.New("the key is not of the form name:secret")
+		return ablyTokenRequest{}, errors.New("the key is not of the form name:secret")
 	}
 	capability, err := json.Marshal(map[string][]string{channel: operations})
 	if err != nil {
-		return AblyTokenRequest{}, err
+		return ablyTokenRequest{}, err
 	}
-	t := AblyTokenRequest{
+	t := ablyTokenRequest{
 		KeyName: name, Timestamp: now.UnixMilli(), TTL: ablyTTL.Milliseconds(),
 		Capability: string(capability), ClientID: clientID, Nonce: nonce,
 	}

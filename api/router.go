@@ -12,7 +12,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/auth"
@@ -89,8 +88,7 @@ type server struct {
 	// with the public routes.
 	pages, public httpx.CORS
 	uploads       *load.Gate
-	// spoolMemory bounds the bytes of all uploads that are received.
-	spoolMemory *semaphore.Weighted
+	bodies        *httpx.Uploads
 	// What describes the routes is made when it is first asked for.
 	description func() ([]byte, error)
 	reference   func() ([]byte, error)
@@ -105,7 +103,7 @@ func New(d Deps) (http.Handler, error) {
 		d.Config.MaxIngests = 8
 	}
 	s := &server{
-		Deps: d, uploads: load.NewGate(d.Config.MaxIngests, ingestMemory), spoolMemory: semaphore.NewWeighted(spoolMemory),
+		Deps: d, uploads: load.NewGate(d.Config.MaxIngests, ingestMemory), bodies: httpx.NewUploads(d.Config.MaxUpload),
 	}
 	origins := httpx.NewOrigins(d.Config.AllowedOrigins)
 	s.pages = httpx.CORS{

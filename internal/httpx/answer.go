@@ -190,12 +190,12 @@ func SetRetryAfter(h http.Header, wait time.Duration) {
 	}
 }
 
-// StatusClientGone is logged when the client left before its answer; nobody
+// statusClientGone is logged when the client left before its answer; nobody
 // receives it.
-const StatusClientGone = 499
+const statusClientGone = 499
 
-// ErrClientGone says that the connection broke in the middle of a body.
-var ErrClientGone = errors.New("the client left")
+// errClientGone says that the connection broke in the middle of a body.
+var errClientGone = errors.New("the client left")
 
 // Fail answers a request with what went wrong, as far as the caller may see it,
 // and logs what is our fault under the route's name. When the answer has begun
@@ -204,9 +204,9 @@ var ErrClientGone = errors.New("the client left")
 func Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, route string, begun bool, err error) {
 	id := w.Header().Get("X-Request-Id")
 	// The database's words for work that was cancelled differ.
-	if errors.Is(err, ErrClientGone) || errors.Is(r.Context().Err(), context.Canceled) {
+	if errors.Is(err, errClientGone) || errors.Is(r.Context().Err(), context.Canceled) {
 		log.Debug("the client left", "method", r.Method, "path", route, "request_id", id, "error", err)
-		w.WriteHeader(StatusClientGone)
+		w.WriteHeader(statusClientGone)
 		return
 	}
 	f := fault.Explain(err)

@@ -127,7 +127,7 @@ func TestFail(t *testing.T) {
 		{t.Context(), fault.Coded(fault.Unauthenticated, "UNAUTHENTICATED", "Sign in."), 401, `"code":"UNAUTHENTICATED"`, "", "Www-Authenticate"},
 		{t.Context(), fault.New(fault.Unavailable, "busy"), 503, `"detail":"busy"`, "level=ERROR", "Retry-After"},
 		{t.Context(), errors.New("secret"), 500, `"detail":"something went wrong on the server"`, "secret", ""},
-		{gone, errors.New("query cut off"), httpx.StatusClientGone, "", "level=DEBUG", ""},
+		{gone, errors.New("query cut off"), 499, "", "level=DEBUG", ""},
 	} {
 		var log strings.Builder
 		logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -1,4 +1,4 @@
-package api
+package httpx
 
 import (
 	"bytes"
@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 func randomBytes(n int) []byte {
@@ -70,10 +69,10 @@ func TestSpoolOfBrokenBody(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	s := spoolOf(io.MultiReader(bytes.NewReader(randomBytes(10)), iotest.ErrReader(broken)), 100)
-	if err := s.arrived(t.Context()); !errors.Is(err, httpx.ErrClientGone) || !errors.Is(err, broken) {
+	if err := s.arrived(t.Context()); !errors.Is(err, errClientGone) || !errors.Is(err, broken) {
 		t.Errorf("arrived: %v", err)
 	}
-	if got, err := io.ReadAll(s); len(got) != 10 || !errors.Is(err, httpx.ErrClientGone) {
+	if got, err := io.ReadAll(s); len(got) != 10 || !errors.Is(err, errClientGone) {
 		t.Errorf("read %d bytes, %v", len(got), err)
 	}
 	s.Close()

@@ -1,4 +1,4 @@
-package api
+package httpx
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 // An upload of many records is stored in one transaction, which holds its
@@ -104,7 +103,7 @@ func (s *spool) receive() error {
 		case err == io.EOF:
 			return err
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return fault.New(fault.Invalid, "the body stopped coming for %v", httpx.Patience)
+			return fault.New(fault.Invalid, "the body stopped coming for %v", Patience)
 		case err != nil:
 			return err
 		}
@@ -117,7 +116,7 @@ func (s *spool) room() ([]byte, error) {
 	defer s.mu.Unlock()
 	for {
 		if s.closed {
-			return nil, httpx.ErrClientGone
+			return nil, errClientGone
 		}
 		if s.file != nil {
 			return s.slabs[len(s.slabs)-1][:slabBytes], nil // the last slab is its buffer
@@ -205,7 +204,7 @@ func (s *spool) failure() error {
 	if s.err == io.EOF || fault.As(s.err) != nil {
 		return s.err
 	}
-	return encodingFault(fmt.Errorf("%w: %w", httpx.ErrClientGone, s.err))
+	return bodyFault(fmt.Errorf("%w: %w", errClientGone, s.err))
 }
 
 // arrived waits until the body is there, as far as there is a place to put it.
