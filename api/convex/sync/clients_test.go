@@ -137,6 +137,6 @@ func (s *Server) cut() {
 	s.socketsMu.Lock()
 	defer s.socketsMu.Unlock()
 	for k := range s.open {
-		_ = k.conn.NetConn().Close()
+		k.conn.Close()
 	}
 }

@@ -6,9 +6,8 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"github.com/gorilla/websocket"
-
 	"github.com/ecovolt/telemetryd/api/convex/value"
+	"github.com/ecovolt/telemetryd/internal/httpx/ws"
 )
 
 // outgoing is one message for a socket, in pieces so that a large result can be
@@ -31,8 +30,7 @@ func (o *outgoing) add(piece []byte) {
 // outbox is the bounded queue between a session and the writer of its socket.
 type outbox struct {
 	mu     sync.Mutex
-	queue  []outgoing
-	bytes  int // queued, transitions not counted: there is one at most
+	queue  ws.Queue[outgoing] // transitions count nothing: there is one at most
 	closed bool
 	ready  chan struct{}
 }
@@ -50,14 +48,13 @@ func (o *outbox) put(m outgoing) bool {
 	if o.closed {
 		return true
 	}
+	size := 0
 	if !m.transition {
-		// One answer of any size may wait, so that the bound is not a bound on results.
-		if o.bytes > 0 && o.bytes+m.size > maxOutbox {
+		if size = m.size; !o.queue.Fits(size, maxOutbox) {
 			return false
 		}
-		o.bytes += m.size
 	}
-	o.queue = append(o.queue, m)
+	o.queue.Push(m, size)
 	o.signal()
 	return true
 }
@@ -72,9 +69,9 @@ func (o *outbox) end(code int, reason string, drop bool) {
 	}
 	o.closed = true
 	if drop {
-		o.queue = nil
+		o.queue = ws.Queue[outgoing]{}
 	}
-	o.queue = append(o.queue, outgoing{closeCode: code, closeReason: reason})
+	o.queue.Push(outgoing{closeCode: code, closeReason: reason}, 0)
 	o.signal()
 }
 
@@ -89,18 +86,11 @@ func (o *outbox) signal() {
 func (o *outbox) take() (outgoing, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.queue) == 0 {
-		return outgoing{}, false
+	m, ok := o.queue.Pop()
+	if o.queue.Len() == 0 {
+		o.queue = ws.Queue[outgoing]{} // an idle socket holds none
 	}
-	m := o.queue[0]
-	o.queue[0] = outgoing{}
-	if o.queue = o.queue[1:]; len(o.queue) == 0 {
-		o.queue = nil // an idle socket holds no queue
-	}
-	if !m.transition {
-		o.bytes -= m.size
-	}
-	return m, true
+	return m, ok
 }
 
 // chunkSize is the size of one piece of a transition that is sent in several
@@ -159,10 +149,12 @@ func chunk(m outgoing, id string, size int) []outgoing {
 // Close codes of the websocket, as clients read them: all of these make them
 // connect again, after a delay that depends on the reason.
 const (
-	closeGoingAway  = websocket.CloseGoingAway
-	closeInternal   = websocket.CloseInternalServerErr
-	closeTryLater   = websocket.CloseTryAgainLater
-	closeNormal     = websocket.CloseNormalClosure
+	closeNormal     = 1000
+	closeGoingAway  = 1001
+	closeTooLarge   = 1009
+	closeInternal   = 1011
+	closeTryLater   = 1013
+	reasonTooLarge  = "message too large"
 	reasonInternal  = "InternalServerError"
 	reasonTooMany   = "TooManyConcurrentRequests"
 	reasonSlow      = "TooManyConcurrentRequests: the client reads too slowly"

@@ -6,27 +6,23 @@ import (
 	"errors"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/gorilla/websocket"
 
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/api/convex/value"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
+	"github.com/ecovolt/telemetryd/internal/httpx/ws"
 )
 
 const (
 	// deadAfter is how long a peer may send nothing, not even a pong.
 	deadAfter = 120 * time.Second
-	// writePatience is how long a client may take for writePiece bytes.
+	// writePatience is how long a client may take for 256 KiB.
 	writePatience = 30 * time.Second
-	writePiece    = 256 << 10
 	// closePatience is how long a closed connection is kept for the client's
 	// own close frame.
 	closePatience = 5 * time.Second
@@ -45,7 +41,7 @@ const (
 // what the session queued.
 type socket struct {
 	server  *Server
-	conn    *websocket.Conn
+	conn    *ws.Conn
 	session *session
 	address string // the client's IP address
 
@@ -53,7 +49,6 @@ type socket struct {
 	mutations chan mutation // made when the first one comes
 	abandoned chan struct{} // closed when reading ends
 	work      sync.WaitGroup
-	closing   atomic.Bool // the close frame was sent
 }
 
 // mutation is one that waits for its turn.
@@ -63,33 +58,24 @@ type mutation struct {
 	identity identity
 }
 
-// writeBuffers are shared, so that an idle socket holds none.
-var writeBuffers sync.Pool
-
 // Serve takes over the connection of a request for the websocket. version is
 // the client's, as the path says it, and decides only how large results are
 // sent; baseURL is where the client reached us. It returns once the connection
 // is a websocket, or a fault (Invalid, or Unavailable when there is no room)
 // before anything was answered.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, version, baseURL string) error {
-	if !websocket.IsWebSocketUpgrade(r) {
+	if !ws.IsUpgrade(r) {
 		return fault.New(fault.Invalid, "use a websocket")
 	}
 	if !s.enter() {
 		return &fault.Error{Kind: fault.Unavailable, Message: "no room for a connection just now", RetryAfter: time.Second}
 	}
-	upgrader := websocket.Upgrader{
-		HandshakeTimeout:  10 * time.Second,
-		ReadBufferSize:    1024,
-		WriteBufferSize:   4096,
-		WriteBufferPool:   &writeBuffers,
-		EnableCompression: true,
-		CheckOrigin:       func(*http.Request) bool { return true }, // the handler has checked it
-	}
-	conn, err := upgrader.Upgrade(w, r, nil)
+	conn, err := ws.Upgrade(w, r, ws.Options{ // the handler has checked the origin
+		ReadBuffer: 1024, Limit: s.options.MaxBody, Compression: true, WriteWait: writePatience, Patience: deadAfter,
+	})
 	if err != nil {
 		s.exit()
-		return nil // the upgrader has answered
+		return nil // it was answered
 	}
 	k := &socket{
 		server: s, conn: conn, session: newSession(s, version, baseURL), address: auth.ClientAddress(r.Context()),
@@ -124,29 +110,19 @@ func (k *socket) serve() {
 // read handles messages in the order in which they come, until the connection
 // ends.
 func (k *socket) read() {
-	k.conn.SetReadLimit(k.server.options.MaxBody)
-	alive := func(string) error {
-		if k.closing.Load() {
-			return nil // the deadline is set for good
-		}
-		return k.conn.SetReadDeadline(time.Now().Add(deadAfter))
-	}
-	k.conn.SetPongHandler(alive)
-	pinged := k.conn.PingHandler()
-	k.conn.SetPingHandler(func(data string) error { _ = alive(""); return pinged(data) })
 	for {
-		// Handling the last message may have taken long; that is not silence.
-		_ = alive("")
-		kind, r, err := k.conn.NextReader()
-		if err != nil {
-			return
-		}
-		if kind != websocket.TextMessage {
+		r, err := k.conn.Next()
+		switch {
+		case errors.Is(err, ws.ErrBinary):
 			k.session.fatal("binary messages are not part of the protocol")
-		} else if k.take(r) {
+		case errors.Is(err, ws.ErrTooLong):
+			k.session.end(closeTooLarge, reasonTooLarge)
+		case err != nil:
+			return
+		case k.take(r):
 			continue
 		}
-		k.drain()
+		k.conn.Drain(closePatience) // the client closes, or answers our close frame
 		return
 	}
 }
@@ -161,23 +137,11 @@ func (k *socket) take(r io.Reader) bool {
 		defer m.Release()
 		return k.handle(m.Bytes)
 	case fault.Is(err, fault.TooLarge):
-		k.session.end(websocket.CloseMessageTooBig, "message too large")
+		k.session.end(closeTooLarge, reasonTooLarge)
 	case fault.Is(err, fault.Unavailable):
 		k.session.end(closeTryLater, reasonTooMany)
 	}
 	return false
-}
-
-// drain waits for the client to close, for some seconds.
-func (k *socket) drain() {
-	limit := time.Now().Add(closePatience)
-	_ = k.conn.SetReadDeadline(limit)
-	k.conn.SetPongHandler(nil)
-	for {
-		if _, _, err := k.conn.NextReader(); err != nil {
-			return
-		}
-	}
 }
 
 // handle does what one message asks. It returns false when the connection has
@@ -415,10 +379,7 @@ func (k *socket) startAction(m *clientMessage) bool {
 
 // write sends what the session queues, until it ends or the client does.
 func (k *socket) write() {
-	defer func() { // the reader must not wait for ever
-		k.closing.Store(true)
-		_ = k.conn.SetReadDeadline(time.Now().Add(closePatience))
-	}()
+	defer k.conn.Say(ws.Close{}, closePatience) // or the reader would wait for ever
 	every := k.server.options.PingEvery
 	timer := time.NewTimer(every)
 	defer timer.Stop()
@@ -436,7 +397,7 @@ func (k *socket) write() {
 			}
 		}
 		if m.closeCode != 0 {
-			k.sayClose(m.closeCode, m.closeReason)
+			k.conn.Say(ws.Close{Code: m.closeCode, Reason: m.closeReason}, closePatience)
 			return
 		}
 		if err := k.send(m); err != nil {
@@ -444,7 +405,7 @@ func (k *socket) write() {
 		}
 		if time.Since(pinged) >= every {
 			pinged = time.Now()
-			_ = k.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writePatience))
+			_ = k.conn.Ping() // a broken connection fails the next message
 		}
 		timer.Reset(every)
 		if m.transition {
@@ -465,40 +426,16 @@ func (k *socket) send(m outgoing) error {
 	return nil
 }
 
-// sendOne writes one message. The deadline moves on with each piece that the
-// client takes, so that a large result may pass a thin line.
+// sendOne writes one message.
 func (k *socket) sendOne(m outgoing) error {
-	_ = k.conn.SetWriteDeadline(time.Now().Add(writePatience))
-	k.conn.EnableWriteCompression(false)
+	compress := false
 	if m.size >= compressFrom {
 		select { // while many are compressing, the processor is what is scarce
 		case k.server.zipping <- struct{}{}:
 			defer func() { <-k.server.zipping }()
-			k.conn.EnableWriteCompression(true)
+			compress = true
 		default:
 		}
 	}
-	w, err := k.conn.NextWriter(websocket.TextMessage)
-	if err != nil {
-		return err
-	}
-	for _, piece := range m.pieces {
-		for len(piece) > 0 {
-			n := min(len(piece), writePiece)
-			if _, err := w.Write(piece[:n]); err != nil {
-				return err
-			}
-			piece = piece[n:]
-			_ = k.conn.SetWriteDeadline(time.Now().Add(writePatience))
-		}
-	}
-	return w.Close()
-}
-
-func (k *socket) sayClose(code int, reason string) {
-	frame := websocket.FormatCloseMessage(code, reason)
-	err := k.conn.WriteControl(websocket.CloseMessage, frame, time.Now().Add(closePatience))
-	if err != nil && !errors.Is(err, websocket.ErrCloseSent) && !errors.Is(err, net.ErrClosed) {
-		k.conn.Close()
-	}
+	return k.conn.Write(m.pieces, compress)
 }

@@ -675,7 +675,7 @@ func TestSyncSlowClient(t *testing.T) {
 		defer b.server.socketsMu.Unlock()
 		for k := range b.server.open {
 			k.session.out.mu.Lock()
-			closed, held := k.session.out.closed, k.session.out.bytes
+			closed, held := k.session.out.closed, k.session.out.queue.Bytes()
 			k.session.out.mu.Unlock()
 			if held > 2*maxOutbox {
 				t.Fatalf("%d bytes are held for it", held)
