@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -61,9 +63,13 @@ func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
 		defer done()
 		store = timeseries.New(pool, timeseries.Options{Logger: log})
 	}
+	profiles, err := i.saved(ctx, store, log)
+	if err != nil {
+		return err
+	}
 	var failed error
 	for _, name := range i.Files {
-		if err := i.file(ctx, store, name); err != nil {
+		if err := i.file(ctx, store, profiles, name); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -74,20 +80,44 @@ func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
 	return failed
 }
 
-func (i importCmd) file(ctx context.Context, store *timeseries.Store, name string) error {
+// saved returns the saved profiles. A dry run needs no database, and uses one
+// where it is there.
+func (i importCmd) saved(ctx context.Context, store *timeseries.Store, log *slog.Logger) ([]foreign.Profile, error) {
+	if store != nil {
+		return store.ImportProfiles(ctx)
+	}
+	if i.DatabaseURL == "" {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	pool, err := pgxpool.New(ctx, i.DatabaseURL)
+	if err == nil {
+		defer pool.Close()
+		var profiles []foreign.Profile
+		if profiles, err = timeseries.New(pool, timeseries.Options{Logger: log}).ImportProfiles(ctx); err == nil {
+			return profiles, nil
+		}
+	}
+	log.Info("saved profiles are not looked at: the database is not there", "error", err)
+	return nil, nil
+}
+
+func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles []foreign.Profile, name string) error {
 	in, err := openInput(ctx, name, i.Format, !i.Quiet)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	derived := ""
 	options := decode.Options{
 		Format: in.format, SkipBad: i.OnError == "skip", SessionID: i.SessionID, SessionName: i.SessionName, Table: i.tableFlags.options(),
 		Unnamed: func() (id, name string, err error) {
-			id, err = in.derivedID(i.SessionName)
-			return id, i.SessionName, err
+			derived, err = in.derivedID(i.SessionName)
+			return derived, i.SessionName, err
 		},
 	}
-	options.Table.Tally = i.DryRun
+	options.Table.Tally, options.Table.Profiles = i.DryRun, profiles
 	decoder := decode.New(in, options)
 	start := time.Now()
 	if i.DryRun {
@@ -102,6 +132,16 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, name strin
 	in.finish()
 	report(os.Stdout, name, result, time.Since(start))
 	if file := decoder.File(); file != nil {
+		if derived != "" {
+			if err := store.NameImport(ctx, derived, decode.RunName(name)); err != nil {
+				return err
+			}
+		}
+		if i.SaveProfile != "" {
+			if err := store.SaveImportProfile(ctx, file.Profile(i.SaveProfile)); err != nil {
+				return err
+			}
+		}
 		for _, note := range file.Table().Notes() {
 			fmt.Printf("  %s\n", note)
 		}

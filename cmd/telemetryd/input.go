@@ -5,16 +5,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/schollz/progressbar/v3"
@@ -108,8 +104,7 @@ func (in *input) guess(format string) decode.Format {
 	return decode.FormatJSON
 }
 
-// derivedID makes a session id as the team's importer does: from the session's
-// name and the file's bytes, so that the same file is always the same session.
+// derivedID makes a session id of the session's name and the file's bytes.
 func (in *input) derivedID(sessionName string) (string, error) {
 	if in.name == "-" {
 		return "", errors.New("the records name no session: give --session-id")
@@ -119,33 +114,11 @@ func (in *input) derivedID(sessionName string) (string, error) {
 		return "", err
 	}
 	defer file.Close()
-	if sessionName == "" {
-		base := filepath.Base(in.name)
-		sessionName, _, _ = strings.Cut(base, ".")
-	}
-	h := sha256.New()
-	io.WriteString(h, sessionName+"\n")
-	if _, err := io.Copy(h, file); err != nil {
+	id := decode.NewFileID(sessionName, in.name)
+	if _, err := io.Copy(id, file); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("csv-%s-%s", slug(sessionName), hex.EncodeToString(h.Sum(nil))[:12]), nil
-}
-
-func slug(name string) string {
-	var out strings.Builder
-	for _, r := range strings.ToLower(name) {
-		switch {
-		case r < 128 && (unicode.IsLetter(r) || unicode.IsDigit(r)):
-			out.WriteRune(r)
-		case out.Len() > 0 && !strings.HasSuffix(out.String(), "-"):
-			out.WriteByte('-')
-		}
-	}
-	text := strings.Trim(out.String(), "-")
-	if text == "" {
-		return "session"
-	}
-	return text[:min(len(text), 40)]
+	return id.String(), nil
 }
 
 func (in *input) finish() {

@@ -1,0 +1,92 @@
+package timeseries
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
+)
+
+const (
+	maxProfiles     = 200
+	maxProfileBytes = 64 << 10
+	maxProfileName  = 100
+)
+
+// ImportProfiles returns the saved profiles of loggers' files, by name.
+func (s *Store) ImportProfiles(ctx context.Context) ([]foreign.Profile, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT profile
+		FROM import_profiles
+		ORDER BY name`)
+	if err != nil {
+		return nil, fmt.Errorf("read import profiles: %w", err)
+	}
+	profiles, err := pgx.CollectRows(rows, pgx.RowTo[foreign.Profile])
+	if err != nil {
+		return nil, fmt.Errorf("read import profiles: %w", err)
+	}
+	return profiles, nil
+}
+
+// SaveImportProfile keeps a profile under its name, in the place of one that
+// was there. It returns an Invalid fault for one without a usable name or of
+// extraordinary size, and a Conflict where there are too many.
+func (s *Store) SaveImportProfile(ctx context.Context, p foreign.Profile) error {
+	if p.Name == "" || len(p.Name) > maxProfileName {
+		return fault.Field("save_profile", "must be a name of 1 to %d bytes", maxProfileName)
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("encode import profile: %w", err)
+	}
+	if len(text) > maxProfileBytes {
+		return fault.Field("save_profile", "the profile takes %d bytes; at most %d are kept", len(text), maxProfileBytes)
+	}
+	tag, err := s.pool.Exec(ctx, `
+		INSERT INTO import_profiles (name, profile)
+		SELECT $1, $2
+		WHERE (SELECT count(*) FROM import_profiles WHERE name <> $1) < $3
+		ON CONFLICT (name) DO UPDATE
+		SET profile = excluded.profile, saved_at = now()`, p.Name, text, maxProfiles)
+	if err != nil {
+		return fmt.Errorf("save import profile: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return fault.New(fault.Conflict, "there are %d import profiles; delete one first", maxProfiles)
+	}
+	return nil
+}
+
+// DeleteImportProfile forgets a saved profile. It returns a NotFound fault
+// where there is none of that name.
+func (s *Store) DeleteImportProfile(ctx context.Context, name string) error {
+	tag, err := s.pool.Exec(ctx, `DELETE FROM import_profiles WHERE name = $1`, name)
+	if err != nil {
+		return fmt.Errorf("delete import profile: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return fault.New(fault.NotFound, "there is no import profile %q", fault.Clip(name))
+	}
+	return nil
+}
+
+// NameImport names a session whose records name none, as after the file that
+// they came from. A session that has a name keeps it.
+func (s *Store) NameImport(ctx context.Context, session, name string) error {
+	if name == "" {
+		return nil
+	}
+	_, err := s.pool.Exec(ctx, `
+		UPDATE sessions
+		SET name = $2, updated_at = clock_timestamp()
+		WHERE id = $1 AND deleted_at IS NULL AND name IS NULL`, session, name)
+	if err != nil {
+		return fmt.Errorf("name imported session: %w", err)
+	}
+	return nil
+}
