@@ -125,6 +125,9 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	}{
 		{"POST", "/api/v1/telemetry", "?on_error=skip", admin, `[{"session_id":"live","timestamp":"2026-03-21T10:00:00Z","speed_ms":2,"driver_mode":"eco","altitude":3,"latitude":48.1,"longitude":11.5},{"session_id":"live","timestamp":7}]`, 200, ""},
 		{"POST", "/api/v1/telemetry", "", admin, `[{"session_id":"live","timestamp":"no time"}]`, 400, ""},
+		{"POST", "/api/v1/telemetry", "?dry_run=true", admin, `[{"session_id":"live","timestamp":"2026-03-21T10:00:00Z"}]`, 200, ""},
+		{"GET", "/api/v1/import-profiles", "", admin, "", 200, ""},
+		{"DELETE", "/api/v1/import-profiles/{none}", "", admin, "", 404, ""},
 		{"GET", "/api/v1/sessions", "?limit=1", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions", "", "", "", 401, ""},
 		{"GET", "/api/v1/live/sessions", "", "", "", 200, ""},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"mime"
 	"net/http"
 	"unicode/utf8"
@@ -10,14 +11,18 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 func (s *server) ingestRoutes() []route {
 	return []route{streamRoute("POST", "/api/v1/telemetry", auth.Ingest,
-		"Store records. An upload is stored whole or not at all, and one that comes again is recognised and answered, not stored.", s.ingest,
+		"Store records. An upload is stored whole or not at all, and one that comes again is recognised and answered, not stored. A table (text/csv) may come from any logger; what it cannot tell of itself is asked for by the name of the parameter.", s.ingest,
 		takes(jsonOf[[]recordAnswer](), plain("application/x-ndjson"), plain("text/csv")),
-		returns[ingestedAnswer]("How many records were stored"), failsWith(fault.Unsupported, fault.Conflict))}
+		returns[ingestedAnswer]("How many records were stored"), failsWith(fault.Unsupported, fault.Conflict)),
+		jsonRoute("GET", "/api/v1/import-profiles", auth.Ingest, "Saved mappings of loggers' files, by name.", s.importProfiles),
+		jsonRoute("DELETE", "/api/v1/import-profiles/:name", auth.Ingest, "Forget a saved mapping.", s.deleteImportProfile, failsWith(fault.NotFound)),
+	}
 }
 
 type ingestParams struct {
@@ -26,6 +31,7 @@ type ingestParams struct {
 	SessionName string `query:"session_name" doc:"Name of the run, for CSV"`
 	Key         string `header:"Idempotency-Key" doc:"Your own name for the upload, at most 255 bytes"`
 	Encoding    string `header:"Content-Encoding" doc:"gzip or zstd"`
+	tableParams
 }
 
 // ingestedAnswer is what an upload is answered with.
@@ -35,6 +41,8 @@ type ingestedAnswer struct {
 	Rejected      int                    `json:"rejected"`
 	Sessions      []ingest.SessionResult `json:"sessions"`
 	Problems      []fault.Problem        `json:"problems,omitempty"`
+	Notes         []string               `json:"notes,omitempty"` // what a person should know of a table that was stored
+	Table         *foreign.Table         `json:"table,omitempty"` // what becomes of its columns; with dry_run
 }
 
 func (s *server) ingest(r *request, p *ingestParams) error {
@@ -44,11 +52,27 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 	}
 	leave := func() {}
 	defer func() { leave() }()
+	var id *decode.FileID
+	if p.FileName != "" {
+		id = decode.NewFileID(p.SessionName, p.FileName)
+		sent := r.Request.Body
+		r.Request.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.TeeReader(sent, id), sent}
+	}
 	body, err := s.bodies.Receive(r.Writer, r.Request)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
+	derived := ""
+	if opt.Format == decode.FormatCSV {
+		if opt.Table, err = s.tableOptions(r, &p.tableParams); err != nil {
+			return err
+		}
+		opt.Unnamed = p.unnamed(r.Request.Context(), body, id, &derived)
+	}
 	upload.Admit = func(ctx context.Context) error {
 		if err := body.Arrived(ctx); err != nil {
 			return err
@@ -59,7 +83,15 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 		}
 		return err
 	}
-	result, err := s.Store.IngestStream(r.Request.Context(), decode.New(body, opt), upload)
+	decoder := decode.New(body, opt)
+	if p.DryRun == "true" {
+		answer, err := preview(r.Request.Context(), decoder, upload.Admit)
+		if err != nil {
+			return err
+		}
+		return r.answer(http.StatusOK, answer)
+	}
+	result, err := s.Store.IngestStream(r.Request.Context(), decoder, upload)
 	if err != nil {
 		return err
 	}
@@ -69,6 +101,12 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 	}
 	if answer.Sessions == nil {
 		answer.Sessions = []ingest.SessionResult{}
+	}
+	if file := decoder.File(); file != nil {
+		answer.Notes = file.Table().Notes()
+		if err := s.keepImport(r.Request.Context(), file, p, derived); err != nil {
+			return err
+		}
 	}
 	return r.answer(http.StatusOK, answer)
 }

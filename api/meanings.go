@@ -106,16 +106,17 @@ var meanings = map[string]string{
 
 // pathMeanings say what the parameters in paths are, by "tag.parameter".
 var pathMeanings = map[string]string{
-	"sessions.id":   "Id of the run",
-	"users.id":      "Id of the account",
-	"keys.id":       "Id of the key",
-	"archives.name": "Signed name, as an archives function returned it",
+	"sessions.id":          "Id of the run",
+	"users.id":             "Id of the account",
+	"keys.id":              "Id of the key",
+	"import-profiles.name": "Name of the mapping",
+	"archives.name":        "Signed name, as an archives function returned it",
 }
 
 var tagMeanings = map[string]string{
 	"telemetry": "Storing records", "sessions": "Runs: their records, charts and figures", "live": "Runs as they are driven",
 	"archives": "Files of whole runs", "auth": "One's own account", "users": "Accounts", "keys": "Deploy keys", "audit": "What happened to accounts and keys",
-	"fields": "What is measured", "openapi": "This description", "docs": "This description",
+	"fields": "What is measured", "import-profiles": "Saved mappings of loggers' files", "openapi": "This description", "docs": "This description",
 }
 
 var failureMeanings = map[fault.Kind]string{

@@ -58,6 +58,9 @@ func (u *Upload) Size() int64 {
 	return u.spool.received()
 }
 
+// Complete reports whether all that the client sends has been received.
+func (u *Upload) Complete() bool { return u.spool.received() >= 0 }
+
 // Read waits for the client where it must. It fails with TooLarge beyond the
 // limit, and with Invalid where the body cannot be decoded.
 func (u *Upload) Read(p []byte) (int, error) {
