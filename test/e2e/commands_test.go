@@ -104,7 +104,7 @@ func TestDocumentedCommands(t *testing.T) {
 	used := map[string]bool{}
 	commands := 0
 	texts := documents(t)
-	for _, name := range []string{"README.md", "docs/operations.md", "docs/accounts.md", "docs/sql.md", "docs/from-convex.md", "docs/scaling.md"} {
+	for _, name := range []string{"README.md", "docs/operations.md", "docs/accounts.md", "docs/sql.md", "docs/from-convex.md", "docs/import.md", "docs/scaling.md"} {
 		lines := script(name, texts[name], used)
 		delete(texts, name)
 		commands += strings.Count(lines, "==")
@@ -135,6 +135,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"the imported run":      `SELECT count(*) = 301 FROM telemetry JOIN sessions USING (session) WHERE id = '5dde09d3-8a69-47e6-9e00-6c4c4d2da226'`,
 		"the compressed run":    `SELECT records = 20 FROM sessions WHERE id = 'more'`,
 		"the program's records": `SELECT records = 30 FROM sessions WHERE id = 'run'`,
+		"the mapped run":        `SELECT count(*) = 1 FROM telemetry JOIN sessions USING (session) WHERE id LIKE 'csv-wednesday-%' AND voltage_v = 47.5 AND time = '2026-06-03T10:00Z'`,
 		"no doubtful run":       `SELECT count(*) = 0 FROM sessions WHERE id = 'doubtful'`,
 		"the run from Convex":   `SELECT records = 1 FROM sessions WHERE id = 'moved'`,
 		"the bridge's keys":     `SELECT count(*) = 2 FROM deploy_keys WHERE name = 'bridge'`,
@@ -193,6 +194,12 @@ func furnish(t *testing.T, home string) {
 		"rescue.csv":       rescue.Bytes(),
 		"doubtful.csv":     bytes.ReplaceAll(export, []byte("5dde09d3-8a69-47e6-9e00-6c4c4d2da226"), []byte("doubtful")),
 		"run.ndjson":       lines("run", 30),
+		"lap-timer.csv":    []byte("Time;Speed [km/h]\n2026-06-03 10:00:00;30,5\n2026-06-03 10:00:01;31,0\n"),
+		"bench.csv":        []byte("Time,Volts\n0.5,48\n"),
+		"monday.csv":       []byte("Zeit;Spannung\n01.06.2026 10:00:00;48,0\n"),
+		"pit.csv":          []byte("timestamp,Battery Voltage,GPS Speed\n2026-06-01T10:00:00Z,48,5\n"),
+		"tuesday.csv":      []byte("Zeit;Battery Voltage\n02.06.2026 10:00:00;48,0\n"),
+		"wednesday.csv":    []byte("Zeit;Battery Voltage\n03.06.2026 10:00:00;47,5\n"),
 		"snapshot.zip":     convexSnapshot(t),
 	} {
 		must(os.WriteFile(filepath.Join(home, name), content, 0o600))
