@@ -198,19 +198,33 @@ func (s *Store) Latest(ctx context.Context, id string) (Latest, error) {
 	return latest, nil
 }
 
-// ArchiveStatus is the run's state in the words of the function contract:
-// complete once the bridge ended it or nothing arrived for half an hour, and
-// pending before.
-func (s *Session) ArchiveStatus() string {
-	if s.EndedAt != nil || s.ReadAt.Sub(s.UpdatedAt) > idleAfter {
-		return "complete"
+// liveWithin is how near to the server's clock a run's newest record must have
+// been measured, and how lately it must have been stored, for the run to be
+// live: a logger's file of today is not, and a bridge with a clock that is some
+// minutes off is.
+const liveWithin = 5 * time.Minute
+
+// Live reports whether the run is being driven: its newest record is within
+// five minutes of the server's clock and was stored within five minutes. until
+// is when that ends if no record comes.
+func (s *Session) Live() (live bool, until time.Time) {
+	until = s.UpdatedAt.Add(liveWithin)
+	if end := s.End.Add(liveWithin); end.Before(until) {
+		until = end
 	}
-	return "pending"
+	return !s.End.IsZero() && !s.ReadAt.After(until) && !s.End.After(s.ReadAt.Add(liveWithin)), until
 }
 
-// idleAfter is how long a run may be silent before it counts as finished, as in
-// the function contract's archive life cycle.
-const idleAfter = 30 * time.Minute
+// ArchiveStatus is the run's state in the words of the function contract:
+// pending while the run is live or, by the live state, active; complete
+// otherwise.
+func (s *Session) ArchiveStatus(state *LiveState) string {
+	live, _ := s.Live()
+	if live || state != nil && state.Status == LiveActive && state.SessionID == s.ID {
+		return "pending"
+	}
+	return "complete"
+}
 
 // DeleteEndedSession is DeleteSession but for the run on the road, which is
 // refused with the code ACTIVE_SESSION. A live state that points at the deleted

@@ -2,9 +2,11 @@ package functions
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/auth"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -13,9 +15,11 @@ import (
 //
 // The original packed finished runs into files and had none to give before
 // that. Here the files are made from the stored records when they are fetched,
-// so every run that has records can be opened, also the one on the road: its
-// status is complete from the first record on. What arrives later changes the
-// names of the files that it belongs to, so the next call shows it.
+// so that every run that has records can be opened. While a run is driven its
+// status is pending and the page shows whole parts and the newest records; the
+// manifest, from which the live page fills in what it missed, is complete all
+// the same. What arrives later changes the names of the files that it belongs
+// to, so the next call shows it.
 func archives(d Deps) []registry.Function {
 	args := []registry.ObjectField{registry.Field("sessionId", registry.String()), tokenArg()}
 	return []registry.Function{
@@ -33,12 +37,21 @@ func archives(d Deps) []registry.Function {
 			Args: registry.Object(args[0], registry.Optional("limit", registry.Number()), args[1]),
 			Run: func(ctx context.Context, c *registry.Call) (any, error) {
 				s, err := d.archiveOverview(ctx, c)
-				// The overview stands for parts and tail.
+				if err != nil {
+					return nil, err
+				}
+				// The overview of a run that is complete stands for parts and tail.
+				parts, tail := []any{}, json.RawMessage(noRecords)
+				if s.status == "pending" {
+					if parts, tail, err = d.previewParts(ctx, c, &s); err != nil {
+						return nil, err
+					}
+				}
 				return map[string]any{
 					"complete": s.complete(), "status": s.status, "recordCount": s.records,
 					"overviewUrl": orNull(s.overviewURL), "overviewPointCount": s.points, "stats": s.stats,
-					"previewParts": []any{}, "tailRecords": []any{},
-				}, err
+					"previewParts": parts, "tailRecords": tail,
+				}, nil
 			},
 		},
 		{
@@ -82,7 +95,40 @@ func (d Deps) archiveState(ctx context.Context, c *registry.Call) (archiveState,
 	case session.Records == 0:
 		return archiveState{status: "none"}, nil
 	}
-	return archiveState{status: "complete", records: session.Records}, nil
+	c.Watch(schema.TopicLive)
+	state, err := d.Store.LiveState(ctx)
+	if err != nil {
+		return archiveState{}, err
+	}
+	if live, until := session.Live(); live {
+		c.ValidUntil(until)
+	}
+	return archiveState{status: session.ArchiveStatus(state), records: session.Records}, nil
+}
+
+// previewParts returns what shows a run that is being driven: the previews of
+// its whole parts, and the newest of the records behind them.
+func (d Deps) previewParts(ctx context.Context, c *registry.Call, s *archiveState) (parts []any, tail json.RawMessage, err error) {
+	parts, tail = []any{}, noRecords
+	id := c.Args.String("sessionId")
+	archive, err := d.Archives.List(ctx, id)
+	if err != nil || archive == nil { // deleted meanwhile
+		return parts, tail, err
+	}
+	s.records = archive.Records
+	rest := archive.Records
+	for _, p := range archive.Parts {
+		if p.Records == timeseries.ArchivePartRecords {
+			parts = append(parts, map[string]any{"partNumber": p.Number, "url": d.archiveURL(c, p.PreviewName)})
+			rest -= int64(p.Records)
+		}
+	}
+	limit := min(c.Args.Clamp("limit", 100, 1500, 1500), int(rest))
+	if limit == 0 {
+		return parts, tail, nil
+	}
+	tail, _, err = d.Store.AllRecords(ctx, timeseries.RecordQuery{SessionID: id, Newest: true, Limit: limit, ID: recordID, Created: recordCreated}, limit)
+	return parts, tail, err
 }
 
 func (d Deps) archiveOverview(ctx context.Context, c *registry.Call) (archiveState, error) {
@@ -110,6 +156,9 @@ func (d Deps) getSessionArchiveManifest(ctx context.Context, c *registry.Call) (
 		return nil, err
 	}
 	parts := []any{}
+	if s.status == "pending" {
+		s.status = "complete"
+	}
 	if s.complete() {
 		archive, err := d.Archives.List(ctx, c.Args.String("sessionId"))
 		if err != nil {

@@ -165,7 +165,11 @@ func TestWhoMayOpenArchives(t *testing.T) {
 		}
 		for _, name := range []string{"Status", "Manifest"} {
 			got := h.query("archives:getSessionArchive"+name, a).(map[string]any)["status"]
-			same(t, fmt.Sprintf("%+v of %s", test, name), any(test.want), got)
+			want := test.want
+			if name == "Status" && test.session == "live" && want == "complete" {
+				want = "pending" // as long as it is on the road
+			}
+			same(t, fmt.Sprintf("%+v of %s", test, name), any(want), got)
 		}
 		if test.want == "complete" {
 			continue
@@ -176,5 +180,48 @@ func TestWhoMayOpenArchives(t *testing.T) {
 			"pointCount": 0.0, "url": nil, "stats": nil}, h.query("archives:getSessionOverview", a))
 		same(t, "manifest", map[string]any{"available": false, "complete": false, "status": test.want, "recordCount": 0.0,
 			"archivedRecordCount": 0.0, "parts": []any{}}, h.query("archives:getSessionArchiveManifest", a))
+	}
+}
+
+// A run that is driven is pending for the historical page, which shows whole
+// parts and the newest records, and complete once it is silent; a logger's file
+// is complete at once, and a run whose end was never reported stays pending
+// while the live state says so.
+func TestArchiveOfARunOnTheRoad(t *testing.T) {
+	h := newServer(t)
+	token := h.account("ada", "internal")
+	now := time.Now().UTC().Truncate(time.Second)
+	h.store("driven", now.Add(-3140*time.Second), 3141)
+	h.store("logged", now.Add(-4*time.Hour), 100)
+	h.mutate("sessions:reportLiveSessionState", args{"status": "active", "session_id": "silent", "started_at": "2026-03-21T12:00:00Z", "record_count": 1.0}, deployKey)
+	h.store("silent", now.Add(-3*time.Hour), 10)
+	for session, want := range map[string]string{"driven": "pending", "logged": "complete", "silent": "pending"} {
+		a := args{"sessionId": session, "token": token}
+		same(t, session, any(want), h.query("archives:getSessionArchiveStatus", a).(map[string]any)["status"])
+		overview := h.query("archives:getSessionOverview", a).(map[string]any)
+		same(t, session+"'s overview", any(want), overview["status"])
+		same(t, session+"'s overview is there", any(want == "complete"), overview["available"])
+		same(t, session+"'s manifest", any("complete"), h.query("archives:getSessionArchiveManifest", a).(map[string]any)["status"])
+		listed := ""
+		for _, one := range h.query("sessions:listSessions", args{"token": token}).(map[string]any)["sessions"].([]any) {
+			if item := one.(map[string]any); item["session_id"] == session {
+				listed = item["archive_status"].(string)
+			}
+		}
+		same(t, session+" in the list", want, listed)
+	}
+	plan := h.query("archives:getSessionPreviewPlan", args{"sessionId": "driven", "token": token, "limit": 100}).(map[string]any)
+	parts, tail := plan["previewParts"].([]any), plan["tailRecords"].([]any)
+	delete(plan, "previewParts")
+	delete(plan, "tailRecords")
+	same(t, "plan", map[string]any{"complete": false, "status": "pending", "recordCount": 3141.0, "overviewUrl": nil, "overviewPointCount": 0.0, "stats": nil}, any(plan))
+	if len(parts) != 1 || len(tail) != 100 {
+		t.Fatalf("%d parts and a tail of %d, want the whole part and the 100 newest of 141", len(parts), len(tail))
+	}
+	same(t, "the tail's ends", []any{3041.0, 3140.0}, []any{tail[0].(map[string]any)["message_id"], tail[99].(map[string]any)["message_id"]})
+	var preview []map[string]any
+	h.file(parts[0].(map[string]any)["url"].(string), &preview)
+	if len(preview) != 160 {
+		t.Errorf("a preview of %d records", len(preview))
 	}
 }

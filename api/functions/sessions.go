@@ -40,7 +40,7 @@ func (d Deps) listSessions(ctx context.Context, c *registry.Call) (any, error) {
 	if !decision.Allowed {
 		return map[string]any{"sessions": []any{}, "scanned_rows": 0, "source": "restricted"}, nil
 	}
-	c.Watch(schema.TopicSessions)
+	c.Watch(schema.TopicSessions, schema.TopicLive)
 	var filter timeseries.SessionFilter
 	if decision.Window > 0 {
 		filter.StartedAfter = time.Now().Add(-decision.Window)
@@ -52,21 +52,31 @@ func (d Deps) listSessions(ctx context.Context, c *registry.Call) (any, error) {
 		}
 		return map[string]any{"sessions": []any{}, "scanned_rows": 0, "source": "sessions_table", "error": "The list of sessions cannot be read at the moment."}, nil
 	}
+	state, err := d.Store.LiveState(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		state = nil // a run then counts as active only while records come
+	}
 	items := make([]any, len(list))
 	for i := range list {
+		if live, until := list[i].Live(); live {
+			c.ValidUntil(until)
+		}
 		if decision.Window > 0 {
 			c.ValidUntil(list[i].Start.Add(decision.Window))
 		}
-		items[i] = sessionItem(&list[i])
+		items[i] = sessionItem(&list[i], state)
 	}
 	return map[string]any{"sessions": items, "scanned_rows": len(items), "source": "sessions_table"}, nil
 }
 
-func sessionItem(s *timeseries.Session) map[string]any {
+func sessionItem(s *timeseries.Session, state *timeseries.LiveState) map[string]any {
 	return map[string]any{
 		"session_id": s.ID, "session_name": orNull(s.Name),
 		"start_time": s.StartText, "end_time": s.EndText,
-		"record_count": s.Records, "archive_status": s.ArchiveStatus(),
+		"record_count": s.Records, "archive_status": s.ArchiveStatus(state),
 		"distance_km": orNull(s.Figures.Distance), "energy_wh": orNull(s.Figures.Energy), "efficiency_km_kwh": orNull(s.Figures.Efficiency),
 		"avg_speed_kmh": orNull(s.Figures.AvgSpeed), "quality_score": orNull(s.Figures.Quality),
 		"duration_s": math.Round(s.End.Sub(s.Start).Seconds()),
