@@ -218,6 +218,23 @@ func TestLapsOfRandomDrives(t *testing.T) {
 	}
 }
 
+// A silence of 40 minutes is a lap that took as long, not laps that nobody saw.
+func TestSilenceInventsNoLaps(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(10) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		samples, truth := drive(rng, newCircuit(rng), trip{laps: 5, hz: 5, speedScale: 1, noise: 2})
+		cut := len(samples)/5 + rng.IntN(len(samples)*3/5)
+		for i := cut; i < len(samples); i++ {
+			samples[i].At += 2400e6
+		}
+		course := reduced(samples).Course()
+		if course == nil || len(course.Crossings)-1 != len(truth) {
+			t.Errorf("seed %d: want %d laps: %+v", seed, len(truth), course)
+		}
+	}
+}
+
 // A fix is a fix, wherever garbage lies.
 func TestFixes(t *testing.T) {
 	t.Parallel()

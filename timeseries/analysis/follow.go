@@ -45,7 +45,7 @@ const (
 // forward filters nodes and returns how likely their fixes were.
 func (f *follower) forward(nodes []node, into []estimate) (likelihood float64) {
 	var e estimate
-	known, misses := false, 0
+	known, misses, last := false, 0, 0.0
 	length := f.line.length
 	for i := range nodes {
 		n := &nodes[i]
@@ -78,7 +78,8 @@ func (f *follower) forward(nodes []node, into []estimate) (likelihood float64) {
 			}
 		}
 		if !known || misses >= lostAfter {
-			from := e.s - backwards
+			// What went on meanwhile is not known: it is no lap that nobody saw.
+			from := last - backwards
 			if !known {
 				from = -length / 2
 			}
@@ -88,7 +89,9 @@ func (f *follower) forward(nodes []node, into []estimate) (likelihood float64) {
 			}
 		}
 		n.lost = !known || misses >= lostAfter
-		into[i] = e
+		if into[i] = e; e.used {
+			last = e.s
+		}
 	}
 	return likelihood
 }

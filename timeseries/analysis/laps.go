@@ -274,7 +274,11 @@ func (r *Run) crossings(nodes []node, places []estimate, first pass, length floa
 			if !r.Measured {
 				v = max(0.5, places[i].k)
 			}
-			list = append(list, Crossing{start + r.when(a, b, f)*1e6, math.Sqrt(max(0, places[i].p00)) / v})
+			spread := math.Sqrt(max(0, places[i].p00)) / v
+			if places[i].cut {
+				spread = (b.t - a.t) / math.Sqrt(12) // at any moment of the silence
+			}
+			list = append(list, Crossing{start + r.when(a, b, f)*1e6, spread})
 		}
 	}
 	return list
