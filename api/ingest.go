@@ -37,10 +37,12 @@ type ingestParams struct {
 // ingestedAnswer is what an upload is answered with.
 type ingestedAnswer struct {
 	Inserted      int                    `json:"inserted"`
+	SetAside      int                    `json:"set_aside"`
 	AlreadyStored int                    `json:"already_stored"`
 	Rejected      int                    `json:"rejected"`
 	Sessions      []ingest.SessionResult `json:"sessions"`
 	Problems      []fault.Problem        `json:"problems,omitempty"`
+	Odd           []fault.Problem        `json:"odd,omitempty"`
 	Notes         []string               `json:"notes,omitempty"` // what a person should know of a table that was stored
 	Table         *foreign.Table         `json:"table,omitempty"` // what becomes of its columns; with dry_run
 }
@@ -96,8 +98,8 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 		return err
 	}
 	answer := ingestedAnswer{
-		Inserted: result.Inserted, AlreadyStored: result.AlreadyStored, Rejected: result.Rejected,
-		Sessions: result.Sessions, Problems: result.Problems,
+		Inserted: result.Inserted, SetAside: result.SetAside, AlreadyStored: result.AlreadyStored, Rejected: result.Rejected,
+		Sessions: result.Sessions, Problems: result.Problems, Odd: result.Odd,
 	}
 	if answer.Sessions == nil {
 		answer.Sessions = []ingest.SessionResult{}

@@ -31,6 +31,8 @@ func (s *server) sessionRoutes() []route {
 			s.getRecords, answers(http.StatusOK, "Records", recordBodies...)),
 		streamRoute("GET", "/api/v1/sessions/:id/latest", auth.ReadRecords, "Return the newest record, by time of measurement.", s.getLatest,
 			returns[recordAnswer]("The record")),
+		jsonRoute("GET", "/api/v1/sessions/:id/set-aside", auth.ReadRecords,
+			"List records that were set aside since their time cannot be right, in order of arrival.", s.listSetAside),
 	}
 }
 
@@ -38,10 +40,11 @@ func (s *server) sessionRoutes() []route {
 type sessionView struct {
 	ID        string     `json:"session_id"`
 	Name      *string    `json:"session_name"`
-	Start     string     `json:"start_time"`
-	End       string     `json:"end_time"`
+	Start     *string    `json:"start_time"`
+	End       *string    `json:"end_time"`
 	DurationS float64    `json:"duration_s"`
 	Records   int64      `json:"record_count"`
+	SetAside  int64      `json:"set_aside"`
 	Watermark int32      `json:"watermark"`
 	Version   string     `json:"version"`
 	Live      bool       `json:"live"`
@@ -57,9 +60,9 @@ type sessionView struct {
 
 func viewSession(s *timeseries.Session) sessionView {
 	return sessionView{
-		ID: s.ID, Name: s.Name, Start: s.StartText, End: s.EndText,
+		ID: s.ID, Name: s.Name, Start: nullIfZero(s.StartText), End: nullIfZero(s.EndText),
 		DurationS: math.Round(s.End.Sub(s.Start).Seconds()*1000) / 1000,
-		Records:   s.Records, Watermark: s.Batch, Version: s.Version(),
+		Records:   s.Records, SetAside: s.SetAside, Watermark: s.Batch, Version: s.Version(),
 		Live:    s.ReadAt.Sub(s.End) <= auth.LiveWindow,
 		EndedAt: s.EndedAt, UpdatedAt: s.UpdatedAt,
 		Distance: s.Totals.Distance, Energy: s.Totals.Energy, Efficiency: s.Totals.Efficiency,
@@ -80,7 +83,7 @@ type sessionsAnswer struct {
 }
 
 func (s *server) listSessions(r *request, p *listSessionsParams) (out sessionsAnswer, err error) {
-	filter := timeseries.SessionFilter{Limit: p.Limit + 1}
+	filter := timeseries.SessionFilter{Limit: p.Limit + 1, All: true}
 	if r.Decision.Window > 0 {
 		filter.StartedAfter = time.Now().Add(-r.Decision.Window)
 	}
@@ -96,7 +99,7 @@ func (s *server) listSessions(r *request, p *listSessionsParams) (out sessionsAn
 	if len(list) > p.Limit {
 		list = list[:p.Limit]
 		last := list[p.Limit-1]
-		next := listCursor(last.Start, last.ID)
+		next := listCursor(last.Listed(), last.ID)
 		out.Next = &next
 		link(r, next)
 	}

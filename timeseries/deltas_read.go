@@ -151,6 +151,10 @@ func (d *Deltas) pieces(ctx context.Context, wants []Want, deltas []Delta, limit
 		if budget <= 0 || full[i] {
 			return nil // the rest stays for the next read
 		}
+		if minTime == nil { // all of its records were set aside
+			delta.To = Position{Session: session, Batch: *batch}
+			return nil
+		}
 		next := int32(0)
 		if *batch == want.From.Batch+1 {
 			next = want.From.Next

@@ -142,13 +142,19 @@ func checkConsistent(t testing.TB, pool *pgxpool.Pool) {
 		FROM ingest_batches l
 		FULL JOIN stored r ON r.session = l.session AND r.batch = l.batch
 		WHERE (r.records = l.records AND r.places = l.records AND r.low = 0 AND r.high = l.records - 1
-		       AND r.first_time = l.min_time AND r.last_time = l.max_time) IS NOT TRUE
+		       AND r.first_time = l.min_time AND r.last_time = l.max_time
+		       OR l.records = 0 AND l.set_aside > 0 AND l.min_time IS NULL AND r.session IS NULL) IS NOT TRUE
+		UNION ALL
+		SELECT 'set aside of ' || s.id
+		FROM sessions s
+		WHERE s.set_aside <> (SELECT count(*) FROM set_aside a WHERE a.session = s.session)
+		   OR s.set_aside <> (SELECT coalesce(sum(b.set_aside), 0) FROM ingest_batches b WHERE b.session = s.session)
 		UNION ALL
 		SELECT 'session ' || s.id
 		FROM sessions s
 		LEFT JOIN (SELECT session, sum(records) AS records, count(*) AS batches, max(batch) AS batch, min(min_time) AS first_time, max(max_time) AS last_time
 		           FROM ingest_batches GROUP BY 1) l USING (session)
-		WHERE (s.records = l.records AND s.batch = l.batch AND l.batches = l.batch AND s.first_time = l.first_time AND s.last_time = l.last_time) IS NOT TRUE`)
+		WHERE (s.records = l.records AND s.batch = l.batch AND l.batches = l.batch AND s.first_time IS NOT DISTINCT FROM l.first_time AND s.last_time IS NOT DISTINCT FROM l.last_time) IS NOT TRUE`)
 	if err != nil {
 		t.Fatal(err)
 	}

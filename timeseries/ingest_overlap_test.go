@@ -50,13 +50,13 @@ func TestIngestStreamLarge(t *testing.T) {
 		}},
 		{name: "bad record later", records: 7000, fails: true, record: func(s string, i int) string {
 			if i == 2600 {
-				return `{"session_id":"x","timestamp":"yesterday"}`
+				return `{"session_id":"x","timestamp":"2026-05-01T12:00:00Z","speed_ms":"fast"}`
 			}
 			return plain(s, i)
 		}},
 		{name: "bad record later, skipped", records: 7000, skip: true, want: 6999, rejected: 1, record: func(s string, i int) string {
 			if i == 2600 {
-				return `{"session_id":"x","timestamp":"yesterday"}`
+				return `{"session_id":"x","timestamp":"2026-05-01T12:00:00Z","speed_ms":"fast"}`
 			}
 			return plain(s, i)
 		}},

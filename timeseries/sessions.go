@@ -23,6 +23,7 @@ type Session struct {
 	StartText string    // Start as received, or ""
 	EndText   string    // End as received, or ""
 	Records   int64
+	SetAside  int64      // records whose time cannot be right, which Records does not count
 	Batch     int32      // watermark: number of the newest batch
 	EndedAt   *time.Time // when the bridge reported the end
 	CreatedAt time.Time  // server time of the first batch
@@ -51,10 +52,18 @@ type Totals struct {
 	Efficiency *float64 // km/kWh
 }
 
+// Listed is the time that lists of runs are in the order of.
+func (s *Session) Listed() time.Time {
+	if s.Start.IsZero() {
+		return s.CreatedAt
+	}
+	return s.Start
+}
+
 // Version changes whenever the session's records or metadata do.
 func (s *Session) Version() string { return fmt.Sprintf("%d.%d", s.Batch, s.Revision) }
 
-const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, batch, ended_at, created_at, updated_at, revision, clock_timestamp(),
+const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, set_aside, batch, ended_at, created_at, updated_at, revision, clock_timestamp(),
 	(SELECT ARRAY[m.distance_km, m.energy_wh, nullif(m.efficiency_km_kwh, 0), m.avg_speed_kmh, m.quality_score]
 	 FROM session_summaries m WHERE m.session = sessions.session),
 	(SELECT ARRAY[r.distance_m / 1000, r.energy_j / 3600, r.distance_m / 1000 / nullif(greatest(r.energy_j, 0) / 3.6e6, 0)]
@@ -65,7 +74,7 @@ func scanSession(row pgx.CollectableRow) (Session, error) {
 	var first, last *time.Time
 	var firstText, lastText *string
 	var figures, totals []*float64
-	err := row.Scan(&s.ID, &s.Name, &first, &last, &firstText, &lastText, &s.Records, &s.Batch, &s.EndedAt, &s.CreatedAt, &s.UpdatedAt, &s.Revision, &s.ReadAt, &figures, &totals)
+	err := row.Scan(&s.ID, &s.Name, &first, &last, &firstText, &lastText, &s.Records, &s.SetAside, &s.Batch, &s.EndedAt, &s.CreatedAt, &s.UpdatedAt, &s.Revision, &s.ReadAt, &figures, &totals)
 	if err != nil {
 		return Session{}, err
 	}
@@ -100,6 +109,8 @@ type SessionFilter struct {
 	BeforeStart time.Time
 	BeforeID    string
 	Limit       int // 0 is no limit
+	// All lists runs whose records were all set aside, too: by when they were made.
+	All bool
 }
 
 // Sessions lists runs, newest start first. It reads no telemetry. Records
@@ -125,12 +136,12 @@ func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error
 		FROM sessions
 		WHERE deleted_at IS NULL
 		  AND id <> ''
-		  AND first_time IS NOT NULL
+		  AND (first_time IS NOT NULL OR $6)
 		  AND ($1::timestamptz IS NULL OR first_time >= $1)
-		  AND ($2::timestamptz IS NULL OR (first_time, id) < ($2, $3))
+		  AND ($2::timestamptz IS NULL OR (coalesce(first_time, created_at), id) < ($2, $3))
 		  AND ($5::interval IS NULL OR last_time >= clock_timestamp() - $5::interval)
-		ORDER BY first_time DESC, id DESC
-		LIMIT $4`, after, before, f.BeforeID, limit, within)
+		ORDER BY coalesce(first_time, created_at) DESC, id DESC
+		LIMIT $4`, after, before, f.BeforeID, limit, within, f.All)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
@@ -171,7 +182,7 @@ func NoSession(id string) error {
 // Latest is what the importer asks before and after it uploads.
 type Latest struct {
 	Timestamp       *string // of the newest record, as received
-	Records         int64   // the session's counter
+	Records         int64   // the session's counter, with the records set aside
 	LatestMessageID *int64  // of the newest record
 }
 
@@ -181,7 +192,7 @@ func (s *Store) Latest(ctx context.Context, id string) (Latest, error) {
 	if err != nil || session == nil {
 		return Latest{}, err
 	}
-	latest := Latest{Records: session.Records}
+	latest := Latest{Records: session.Records + session.SetAside}
 	if session.EndText != "" {
 		latest.Timestamp = &session.EndText
 	}
@@ -364,7 +375,7 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 	if err := analysis.Forget(ctx, tx, session); err != nil {
 		return err
 	}
-	for _, table := range []string{"summary_parts", "session_summaries", "ingest_batches", "archives", "archive_parts"} {
+	for _, table := range []string{"summary_parts", "session_summaries", "ingest_batches", "archives", "archive_parts", "set_aside"} {
 		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE session = $1`, session); err != nil {
 			return fmt.Errorf("delete from %s: %w", table, err)
 		}

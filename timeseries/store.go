@@ -64,7 +64,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 		opt.OnIngest = func(ingest.Stats) {}
 	}
 	s.Writer = &ingest.Writer{
-		Pool: pool, Uploads: s.uploads, OnCommit: s.onCommit, OnIngest: opt.OnIngest,
+		Pool: pool, Log: s.log, Uploads: s.uploads, OnCommit: s.onCommit, OnIngest: opt.OnIngest,
 		Purge: func(ctx context.Context) {
 			if _, err := s.PurgeDeleted(ctx); err != nil {
 				s.log.Info("the records of the failed import are invisible, and will be removed by the daemon", "error", err)

@@ -76,7 +76,7 @@ func sessionItem(s *timeseries.Session, state *timeseries.LiveState) map[string]
 	return map[string]any{
 		"session_id": s.ID, "session_name": orNull(s.Name),
 		"start_time": s.StartText, "end_time": s.EndText,
-		"record_count": s.Records, "archive_status": s.ArchiveStatus(state),
+		"record_count": s.Records + s.SetAside, "archive_status": s.ArchiveStatus(state),
 		"distance_km": orNull(s.Figures.Distance), "energy_wh": orNull(s.Figures.Energy), "efficiency_km_kwh": orNull(s.Figures.Efficiency),
 		"avg_speed_kmh": orNull(s.Figures.AvgSpeed), "quality_score": orNull(s.Figures.Quality),
 		"duration_s": math.Round(s.End.Sub(s.Start).Seconds()),

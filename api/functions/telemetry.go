@@ -227,7 +227,7 @@ func (d Deps) getSessionPreviewTail(ctx context.Context, c *registry.Call) (any,
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"records": json.RawMessage(records), "totalRecords": session.Records}, nil
+	return map[string]any{"records": json.RawMessage(records), "totalRecords": session.Records + session.SetAside}, nil
 }
 
 func (d Deps) getLatestRecord(ctx context.Context, c *registry.Call) (any, error) {

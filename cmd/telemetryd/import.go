@@ -181,12 +181,18 @@ func check(w io.Writer, name string, decoder *decode.Decoder, skipBad bool) erro
 func report(w io.Writer, name string, r ingest.Result, took time.Duration) {
 	rate := float64(r.Inserted) / max(took.Seconds(), 1e-3)
 	fmt.Fprintf(w, "%s: stored %d records, %d were stored before", name, r.Inserted, r.AlreadyStored)
+	if r.SetAside > 0 {
+		fmt.Fprintf(w, ", set %d of them aside", r.SetAside)
+	}
 	if r.Rejected > 0 {
 		fmt.Fprintf(w, ", left out %d bad ones", r.Rejected)
 	}
 	fmt.Fprintf(w, " (%.1f s, %.0f records/s)\n", took.Seconds(), rate)
 	for _, s := range r.Sessions {
 		fmt.Fprintf(w, "  session %s: %d stored, %d before\n", s.ID, s.Inserted, s.AlreadyStored)
+	}
+	for _, p := range r.Odd {
+		fmt.Fprintf(w, "  set aside: %s\n", p)
 	}
 	for _, p := range r.Problems {
 		fmt.Fprintf(w, "  %s\n", p)

@@ -144,7 +144,7 @@ func (m *mover) store(ctx context.Context, r *run, decoder *decode.Decoder) (ing
 		return ingest.Result{}, err
 	}
 	return m.Store.IngestStream(ctx, decoder, ingest.Options{
-		Source: "convex", SkipBad: true, SkipExisting: here != nil && here.Records > 0,
+		Source: "convex", SkipBad: true, SkipExisting: here != nil && here.Records+here.SetAside > 0,
 	})
 }
 
@@ -183,6 +183,9 @@ func (m *mover) checkRun(ctx context.Context, r *run, read int, result ingest.Re
 	for _, p := range result.Problems {
 		m.report.problem("session %q: %s", r.id, p)
 	}
+	for _, p := range result.Odd {
+		m.report.problem("session %q: set aside: %s", r.id, p)
+	}
 	if n := r.records(); read != n {
 		m.report.problem("session %q: the snapshot holds %d records, but its tables say %d", r.id, read, n)
 	} else if r.expected > read {
@@ -199,7 +202,7 @@ func (m *mover) checkRun(ctx context.Context, r *run, read int, result ingest.Re
 	if err != nil {
 		return err
 	}
-	if here == nil || here.Records < int64(count.Added+count.Present) {
+	if here == nil || here.Records+here.SetAside < int64(count.Added+count.Present) {
 		m.report.problem("session %q: fewer records are stored than were moved", r.id)
 	}
 	return nil

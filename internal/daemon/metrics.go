@@ -38,7 +38,7 @@ func newMetrics(version string) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}, []string{"method", "route", "status"}),
 		records: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "telemetryd_ingest_records_total", Help: "Records taken in, by way in, and whether they were stored or recognised as stored before.",
+			Name: "telemetryd_ingest_records_total", Help: "Records taken in, by way in, and whether they were stored, set aside since their time cannot be right, rejected, or recognised as stored before.",
 		}, []string{"source", "outcome"}),
 		batches: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "telemetryd_ingest_duration_seconds", Help: "Time from an upload's first decoded record to after its commit.",
@@ -86,7 +86,12 @@ func (m *metrics) observeRequest(method, route string, status int, took time.Dur
 
 func (m *metrics) observeIngest(s ingest.Stats) {
 	m.records.WithLabelValues(s.Source, "stored").Add(float64(s.Inserted))
+	m.records.WithLabelValues(s.Source, "set_aside").Add(float64(s.SetAside))
+	m.records.WithLabelValues(s.Source, "rejected").Add(float64(s.Rejected))
 	m.records.WithLabelValues(s.Source, "already_stored").Add(float64(s.AlreadyStored))
+	if s.Took == 0 {
+		return // it was refused
+	}
 	m.batches.WithLabelValues(s.Source).Observe(s.Took.Seconds())
 	m.copying.Add(s.Copying.Seconds())
 	m.storing.Add(s.Took.Seconds())

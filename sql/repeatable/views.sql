@@ -49,6 +49,31 @@ COMMENT ON COLUMN analytics.uploads.received_at IS 'Server time when the batch w
 COMMENT ON COLUMN analytics.uploads.delay_s IS 'From the newest record to its storing, s';
 COMMENT ON COLUMN analytics.uploads.source IS 'The way in: function, rest, import, ...';
 
+DROP VIEW IF EXISTS analytics.set_aside CASCADE;
+CREATE VIEW analytics.set_aside AS
+SELECT s.id AS session_id,
+       a.id,
+       a.batch,
+       a.reason,
+       a.time,
+       a.timestamp,
+       a.received_at,
+       a.source,
+       a.record
+FROM set_aside a
+JOIN sessions s ON s.session = a.session
+WHERE s.deleted_at IS NULL;
+COMMENT ON VIEW analytics.set_aside IS 'Records whose time cannot be right; no other view has them';
+COMMENT ON COLUMN analytics.set_aside.session_id IS 'Id of the run';
+COMMENT ON COLUMN analytics.set_aside.id IS 'Order of arrival';
+COMMENT ON COLUMN analytics.set_aside.batch IS 'Number of the batch in its run that brought the record';
+COMMENT ON COLUMN analytics.set_aside.reason IS 'no time, too early, too late, or stray: far from the run''s other records, and few';
+COMMENT ON COLUMN analytics.set_aside.time IS 'The time that the record claims, UTC; NULL when its timestamp is no time';
+COMMENT ON COLUMN analytics.set_aside.timestamp IS 'The timestamp as received';
+COMMENT ON COLUMN analytics.set_aside.received_at IS 'Server time when the record came, UTC';
+COMMENT ON COLUMN analytics.set_aside.source IS 'The way in: function, rest, import, ...';
+COMMENT ON COLUMN analytics.set_aside.record IS 'The record''s other members';
+
 DROP VIEW IF EXISTS analytics.gaps CASCADE;
 CREATE VIEW analytics.gaps AS
 SELECT n.session_id,

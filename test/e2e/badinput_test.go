@@ -64,7 +64,6 @@ func TestBadRecordsAreRefused(t *testing.T) {
 	h := newHouse(t, nil)
 	h.send(insertion([]rec{recordAt("before", 1)}))
 	before := h.rows()
-	far := time.Now().UTC().Add(25 * time.Hour).Format(time.RFC3339)
 	wide := func(n int) string {
 		var text strings.Builder
 		for i := range n {
@@ -94,10 +93,7 @@ func TestBadRecordsAreRefused(t *testing.T) {
 		{name: "null session_id", record: `{"session_id":null,` + when + `}`, field: "session_id", reason: "is missing"},
 		{name: "no timestamp", record: `{"session_id":"s"}`, field: "timestamp", reason: "is missing", csv: "s,,,,"},
 		{name: "null timestamp", record: `{"session_id":"s","timestamp":null}`, field: "timestamp", reason: "is missing"},
-		{name: "unparsable timestamp", record: `{"session_id":"s","timestamp":"yesterday"}`, field: "timestamp", reason: "not an ISO 8601 time", csv: "s,yesterday,,,"},
-		{name: "timestamp as a number", record: `{"session_id":"s","timestamp":1774129270000}`, field: "timestamp", reason: "is a number, not text", csv: "s,1774129270000,,,"},
-		{name: "timestamp before 2000", record: `{"session_id":"s","timestamp":"1970-01-01T00:00:03Z"}`, field: "timestamp", reason: "before the year 2000", csv: "s,1970-01-01T00:00:03Z,,,"},
-		{name: "timestamp ahead", record: `{"session_id":"s","timestamp":"` + far + `"}`, field: "timestamp", reason: "more than a day ahead", csv: "s," + far + ",,,"},
+		{name: "timestamp as a number", record: `{"session_id":"s","timestamp":1774129270000}`, field: "timestamp", reason: "is a number, not text"},
 		{name: "NUL in text", record: `{"session_id":"s",` + when + `,"session_name":"a\u0000b"}`, field: "session_name", reason: "NUL", csv: "s,2026-03-21T21:41:10Z,,,a\x00b"},
 		{name: "NUL in an unknown field", record: `{"session_id":"s",` + when + `,"odd":{"deep":["\u0000"]}}`, field: "odd", reason: "NUL"},
 		{name: "broken UTF-8", record: `{"session_id":"s",` + when + `,"session_name":"` + "a\xff" + `"}`, field: "session_name", reason: "not valid UTF-8", csv: "s,2026-03-21T21:41:10Z,,,a\xff"},

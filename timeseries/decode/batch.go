@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -35,6 +36,8 @@ type row struct {
 	index    int32 // place in the caller's input
 	present  record.Mask
 	timeText record.Span // empty when the timestamp was in the usual form
+	received record.Span // of Batch.received
+	odd      record.Oddity
 	extra    record.Span // a JSON object, or empty
 }
 
@@ -46,6 +49,9 @@ type Batch struct {
 	rows     []row
 	values   []uint64 // len(channel.All) for each row: float bits, integer, or record.Span
 	text     []byte
+	// received is what the digests of batches are taken over: the members of
+	// each record as they came. It is no function of the list of channels.
+	received []byte
 
 	problems    []fault.Problem
 	rejected    int // records with problems
@@ -73,7 +79,7 @@ func (b *Batch) Release() {
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
 	*b = Batch{
-		sessions: b.sessions[:0], rows: b.rows[:0], values: b.values[:0], text: b.text[:0],
+		sessions: b.sessions[:0], rows: b.rows[:0], values: b.values[:0], text: b.text[:0], received: b.received[:0],
 		lastSession: -1, room: MaxChunkBytes,
 	}
 }
@@ -106,6 +112,9 @@ func (b *Batch) Sessions() []string { return b.sessions }
 // Session is the place in Sessions of the session of record i.
 func (b *Batch) Session(i int) int { return int(b.rows[i].session) }
 
+// Index is the place of record i in the caller's input, bad records counted.
+func (b *Batch) Index(i int) int { return int(b.rows[i].index) }
+
 // TextBytes is how many bytes of text the records have together.
 func (b *Batch) TextBytes() int { return len(b.text) }
 
@@ -115,9 +124,14 @@ func (b *Batch) Record(i int) record.Values {
 	n := len(channel.All)
 	return record.Values{
 		Micros: r.micros, Present: r.present, Values: b.values[i*n : (i+1)*n : (i+1)*n], Text: b.text,
-		TimeText: r.timeText.Of(b.text), Extra: r.extra.Of(b.text),
+		TimeText: r.timeText.Of(b.text), Extra: r.extra.Of(b.text), Odd: r.odd,
 	}
 }
+
+// Received is what record i is recognised by when it comes again: its members,
+// names and values, as they stood in the text, but for the ids that a session
+// and our own answers give it, and the name of the session.
+func (b *Batch) Received(i int) []byte { return b.rows[i].received.Of(b.received) }
 
 // Append adds all records of another batch, good and bad.
 func (b *Batch) Append(other *Batch) {
@@ -127,6 +141,7 @@ func (b *Batch) Append(other *Batch) {
 		r.session = b.sessionNumber([]byte(other.sessions[r.session]))
 		r.timeText.Off += shift
 		r.extra.Off += shift
+		r.received.Off += uint32(len(b.received))
 		b.rows = append(b.rows, r)
 		at := len(b.values)
 		b.values = append(b.values, other.values[i*len(channel.All):(i+1)*len(channel.All)]...)
@@ -139,6 +154,7 @@ func (b *Batch) Append(other *Batch) {
 		}
 	}
 	b.text = append(b.text, other.text...)
+	b.received = append(b.received, other.received...)
 	b.problems = append(b.problems, other.problems...)
 	b.rejected += other.rejected
 }
@@ -175,6 +191,7 @@ type rowBuilder struct {
 	row        row
 	values     []uint64
 	textMark   int
+	received   int // where the row's part of Batch.received begins
 	extra      []byte
 	unknown    int
 	hasSession bool
@@ -189,7 +206,7 @@ func (rb *rowBuilder) begin(b *Batch, index int, now time.Time) {
 	n := len(b.values)
 	b.values = slices.Grow(b.values, len(channel.All))[:n+len(channel.All)]
 	*rb = rowBuilder{
-		batch: b, values: b.values[n:], textMark: len(b.text), extra: rb.extra[:0],
+		batch: b, values: b.values[n:], textMark: len(b.text), received: len(b.received), extra: rb.extra[:0],
 		latest: now.Add(maxAhead).UnixMicro(), index: index, row: row{index: int32(index)},
 	}
 }
@@ -215,7 +232,7 @@ func (rb *rowBuilder) end() {
 	}
 	if rb.problems > 0 {
 		b.values = b.values[:len(b.values)-len(channel.All)]
-		b.text = b.text[:rb.textMark]
+		b.text, b.received = b.text[:rb.textMark], b.received[:rb.received]
 		b.rejected++
 		return
 	}
@@ -223,7 +240,21 @@ func (rb *rowBuilder) end() {
 		rb.extra = append(rb.extra, '}')
 		rb.row.extra = rb.store(rb.extra)
 	}
+	rb.row.received = record.Span{Off: uint32(rb.received), Len: uint32(len(b.received) - rb.received)}
 	b.rows = append(b.rows, rb.row)
+}
+
+// receive notes a member as it came: its name, its value, and whether that was
+// a text.
+func (rb *rowBuilder) receive(name, value []byte, text bool) {
+	kind := byte('v')
+	if text {
+		kind = 't'
+	}
+	dst := append(rb.batch.received, kind)
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(name)))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(value)))
+	rb.batch.received = append(append(dst, name...), value...)
 }
 
 func (rb *rowBuilder) store(text []byte) record.Span {
@@ -233,9 +264,9 @@ func (rb *rowBuilder) store(text []byte) record.Span {
 	return s
 }
 
-// earliest is the first time that a record may have. Vehicles with no clock
-// send 1970; nothing before the team's own records can be meant.
-var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+// earliest is the first time that a record may have. Clocks that were never
+// set begin in 1970, 1980 (GPS) or 2000 (real-time clocks).
+var earliest = time.Date(2000, 1, 2, 0, 0, 0, 0, time.UTC).UnixMicro()
 
 // maxAhead is how far in the future a record's time may lie.
 const maxAhead = 24 * time.Hour
@@ -253,21 +284,31 @@ func (rb *rowBuilder) setSession(id []byte) {
 	}
 }
 
+// setTime takes a timestamp. One that cannot be right makes the record odd, and
+// keeps no record out.
 func (rb *rowBuilder) setTime(text []byte) {
+	if len(text) > maxTextBytes {
+		rb.problem("timestamp", "is %d bytes long; at most %d are allowed", len(text), maxTextBytes)
+		return
+	}
+	if !rb.checkText("timestamp", text) {
+		return
+	}
 	micros, usual, err := record.ParseTimestamp(text)
+	rb.row.micros, rb.hasTime = micros, true
 	switch {
 	case err != nil:
-		rb.problem("timestamp", "%q is %v", fault.Clip(string(text)), err)
+		rb.row.odd, rb.row.micros = record.NoTime, 0
 	case micros < earliest:
-		rb.problem("timestamp", "%s is before the year 2000", text)
+		rb.row.odd = record.TooEarly
 	case micros > rb.latest:
-		rb.problem("timestamp", "%s is more than a day ahead of the server's clock", text)
+		rb.row.odd = record.TooLate
 	default:
-		rb.row.micros, rb.hasTime = micros, true
-		rb.row.timeText = record.Span{}
-		if !usual {
-			rb.row.timeText = rb.store(text)
-		}
+		rb.row.odd = ""
+	}
+	rb.row.timeText = record.Span{}
+	if !usual {
+		rb.row.timeText = rb.store(text)
 	}
 }
 

@@ -61,7 +61,11 @@ func (u *upload) skipExisting(ctx context.Context, tx pgx.Tx, s *share) error {
 		if err != nil {
 			return fmt.Errorf("compare with stored records: %w", err)
 		}
-		if len(stored) == 0 {
+		aside, err := asideBefore(ctx, tx, r, s.session, held.batch)
+		if err != nil {
+			return fmt.Errorf("compare with records set aside: %w", err)
+		}
+		if len(stored)+len(aside) == 0 {
 			continue
 		}
 		// Records with more fields choose first: what matches them matches less else.
@@ -72,6 +76,12 @@ func (u *upload) skipExisting(ctx context.Context, tx pgx.Tx, s *share) error {
 		drop := map[int]bool{}
 		for _, i := range order {
 			v := r.batch.Record(i)
+			if v.Odd != "" {
+				if aside[r.batch.Index(i)] {
+					drop[i] = true
+				}
+				continue
+			}
 			candidates := stored[v.Micros]
 			for c := range candidates {
 				row := &candidates[c]
@@ -90,6 +100,35 @@ func (u *upload) skipExisting(ctx context.Context, tx pgx.Tx, s *share) error {
 		s.merge(&r.extent)
 	}
 	return nil
+}
+
+// asideBefore returns the rows' odd records that the session has set aside
+// already, by their places in the upload.
+func asideBefore(ctx context.Context, tx pgx.Tx, r *copyRows, session, batch int32) (map[int]bool, error) {
+	if len(r.aside) == 0 {
+		return nil, nil
+	}
+	var places []int
+	var timestamps, members []string
+	for _, odd := range r.aside {
+		places, timestamps, members = append(places, odd.index), append(timestamps, odd.timestamp), append(members, odd.members)
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT place
+		FROM unnest($3::int[], $4::text[], $5::text[]) AS odd (place, timestamp, record)
+		WHERE EXISTS (
+			SELECT FROM set_aside a
+			WHERE a.session = $1 AND a.batch <= $2 AND a.timestamp = odd.timestamp AND a.record = odd.record::jsonb)`,
+		session, batch, places, timestamps, members)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	before := map[int]bool{}
+	for _, place := range list {
+		before[place] = true
+	}
+	return before, err
 }
 
 // readStored reads the session's records that have the time of one of the

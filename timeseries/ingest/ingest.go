@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
@@ -38,10 +39,12 @@ type Options struct {
 
 // Result says what became of an upload.
 type Result struct {
-	Inserted      int // records stored now
+	Inserted      int // records taken in now: stored, or set aside
+	SetAside      int // thereof records whose time cannot be right
 	AlreadyStored int // records of batches that were stored before
 	Rejected      int // bad records left out; only with SkipBad
 	Problems      []fault.Problem
+	Odd           []fault.Problem // of the records set aside, the first hundred
 	Sessions      []SessionResult
 }
 
@@ -49,6 +52,7 @@ type Result struct {
 type SessionResult struct {
 	ID            string `json:"session_id"`
 	Inserted      int    `json:"inserted"`
+	SetAside      int    `json:"set_aside"`
 	AlreadyStored int    `json:"already_stored"`
 	Batch         int32  `json:"batch"` // watermark after the newest batch
 }
@@ -66,12 +70,28 @@ func (r *Result) add(id string, inserted, already int, batch int32) {
 	r.Sessions[i].Batch = max(r.Sessions[i].Batch, batch)
 }
 
+// setAside accounts for the records of a batch that were set aside.
+func (r *Result) setAside(s *share) {
+	i := slices.IndexFunc(r.Sessions, func(of SessionResult) bool { return of.ID == s.id })
+	for _, rows := range s.rows {
+		for _, odd := range rows.aside {
+			r.SetAside++
+			r.Sessions[i].SetAside++
+			if len(r.Odd) < decode.MaxProblems {
+				r.Odd = append(r.Odd, fault.Problem{Index: &odd.index, Field: "timestamp", Reason: odd.String()})
+			}
+		}
+	}
+}
+
 // Stats is what an upload cost.
 type Stats struct {
 	Source        string
 	Inserted      int           // records stored
+	SetAside      int           // records set aside
+	Rejected      int           // records that were bad, or that came with bad ones
 	AlreadyStored int           // records recognised as stored before
-	Took          time.Duration // from the first decoded record to after the commit
+	Took          time.Duration // from the first decoded record to after the commit; 0 when it was refused
 	Copying       time.Duration // thereof in COPY
 }
 
@@ -82,8 +102,10 @@ type Writer struct {
 	Uploads *load.Uploads
 	// OnCommit is called after a batch of these sessions was committed.
 	OnCommit func(sessionIDs ...string)
-	// OnIngest is told of every upload that was committed.
+	// OnIngest is told of every upload that was committed or refused.
 	OnIngest func(Stats)
+	// Log takes a line for each upload with bad or odd records.
+	Log *slog.Logger
 	// Purge removes what an import that failed has loaded.
 	Purge func(context.Context)
 }
@@ -128,7 +150,7 @@ func (w *Writer) Import(ctx context.Context, dec *decode.Decoder, opt Options) (
 func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections int) (Result, error) {
 	defer r.close()
 	if err := r.begin(ctx); err != nil {
-		return Result{}, err
+		return Result{}, w.refused(opt, err)
 	}
 	if opt.Admit != nil {
 		if err := opt.Admit(ctx); err != nil {
@@ -140,7 +162,7 @@ func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections 
 	var u *upload
 	var err error
 	for range 3 {
-		u = &upload{Writer: w, reader: r, opt: opt, existing: map[string]*existing{}}
+		u = &upload{Writer: w, reader: r, opt: opt, existing: map[string]*existing{}, formOne: map[string]digest{}}
 		if connections > 0 && !r.chunk[0].end {
 			u.loaders = &loaders{upload: u, connections: connections, sessions: map[string]*loadedSession{}}
 			err = u.loaders.prepare(ctx, r.chunk[0])
@@ -156,18 +178,35 @@ func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections 
 		if u.loaders != nil {
 			w.abandon(ctx)
 		}
-		return Result{}, explain(err)
+		return Result{}, w.refused(opt, explain(err))
 	}
-	ids := make([]string, len(u.result.Sessions))
-	for i, s := range u.result.Sessions {
-		ids[i] = s.ID
+	if u.result.SetAside+u.result.Rejected > 0 {
+		w.Log.Warn("an upload has records that were not stored", "source", opt.Source, "sessions", ids(u.result.Sessions),
+			"set_aside", u.result.SetAside, "rejected", u.result.Rejected, "first", append(u.result.Odd, u.result.Problems...)[0].Reason)
 	}
-	w.OnCommit(ids...)
+	w.OnCommit(ids(u.result.Sessions)...)
 	w.OnIngest(Stats{
-		Source: opt.Source, Inserted: u.result.Inserted, AlreadyStored: u.result.AlreadyStored,
+		Source: opt.Source, Inserted: u.result.Inserted - u.result.SetAside, SetAside: u.result.SetAside, Rejected: u.result.Rejected, AlreadyStored: u.result.AlreadyStored,
 		Took: time.Since(started), Copying: time.Duration(u.copying.Load()),
 	})
 	return u.result, nil
+}
+
+func ids(sessions []SessionResult) []string {
+	list := make([]string, len(sessions))
+	for i, s := range sessions {
+		list[i] = s.ID
+	}
+	return list
+}
+
+// refused leaves a trace of an upload whose records are not acceptable.
+func (w *Writer) refused(opt Options, err error) error {
+	if f := fault.As(err); f != nil && (f.Kind == fault.Invalid || f.Kind == fault.Conflict) {
+		w.Log.Warn("an upload was refused", "source", opt.Source, "error", err)
+		w.OnIngest(Stats{Source: opt.Source, Rejected: max(1, len(f.Problems))})
+	}
+	return err
 }
 
 func deadlock(err error) bool {

@@ -63,6 +63,7 @@ type loadedSession struct {
 	session int32
 	batch   int32  // the newest batch
 	total   extent // of all batches
+	aside   int    // records set aside
 }
 
 // prepare hides the session of an upload that begins with one, as usual: now it
@@ -118,7 +119,7 @@ func (l *loaders) join(ctx context.Context, tx pgx.Tx, count bool) error {
 	}
 	var last pgx.Batch
 	for _, s := range l.sessions {
-		queueAdvance(&last, &s.total, s.session, s.batch)
+		queueAdvance(&last, &s.total, s.aside, s.session, s.batch)
 	}
 	if err := tx.SendBatch(ctx, &last).Close(); err != nil {
 		return fmt.Errorf("show sessions: %w", err)
@@ -148,6 +149,7 @@ func (l *loaders) take(ctx context.Context, tx pgx.Tx, s *share) (taken bool, er
 	run.batch++
 	counts := s.extent.clone() // the reader uses its memory again
 	run.total.merge(&counts)
+	run.aside += s.aside()
 	if counts.name != nil { // the newest batch's name counts
 		run.total.name = counts.name
 	}
@@ -157,7 +159,8 @@ func (l *loaders) take(ctx context.Context, tx pgx.Tx, s *share) (taken bool, er
 	case <-l.groupCtx.Done():
 		return true, errLoaders
 	}
-	l.upload.result.add(s.id, s.records, 0, run.batch)
+	l.upload.result.add(s.id, s.records+s.aside(), 0, run.batch)
+	l.upload.result.setAside(s)
 	return true, nil
 }
 
@@ -205,7 +208,7 @@ const (
 // the transaction from now on. It may have to be tried again.
 func (l *loaders) beginSession(ctx context.Context, tx pgx.Tx, id string) (run *loadedSession, known bool, err error) {
 	var session, batch int32
-	if err := tx.QueryRow(ctx, lockSessionSQL, id).Scan(&session, &batch); err != pgx.ErrNoRows {
+	if err := tx.QueryRow(ctx, lockSessionSQL, id).Scan(&session, &batch, new(bool)); err != pgx.ErrNoRows {
 		return nil, err == nil, err
 	}
 	if l.early.id == id && l.early.session != 0 {

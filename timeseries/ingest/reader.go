@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"hash"
 	"io"
 	"slices"
@@ -210,7 +211,7 @@ func newBlock(b *decode.Batch, sums sums) *block {
 			sum = &sessionSum{hash: sha256.New()}
 		}
 		rows := newCopyRows(b, session, sum.records, nil)
-		if rows.records == 0 { // all of the session's records were bad
+		if rows.records+len(rows.aside) == 0 { // all of the session's records were bad
 			continue
 		}
 		sums[id] = sum
@@ -230,19 +231,18 @@ type sessionSum struct {
 	records int
 }
 
-// add feeds the digest with each row's time, members and values: neither keys
-// that the database makes up nor how the chunk was cut into blocks.
+// add feeds the digest with what was received: neither what the database makes
+// of it, nor what the list of channels makes of it, nor how the chunk was cut
+// into blocks matters.
 func (s *sessionSum) add(r *copyRows) {
 	s.records += r.records
-	canonical := make([]byte, 0, 16<<10)
+	var length [4]byte
 	for i := range r.indexes(nil) {
-		v := r.batch.Record(i)
-		if canonical = v.AppendCanonical(canonical); len(canonical) > 12<<10 {
-			s.hash.Write(canonical)
-			canonical = canonical[:0]
-		}
+		received := r.batch.Received(i)
+		binary.LittleEndian.PutUint32(length[:], uint32(len(received)))
+		s.hash.Write(length[:])
+		s.hash.Write(received)
 	}
-	s.hash.Write(canonical)
 }
 
 // link makes the chunk's digests, each chained to the session's chunk before it.

@@ -7,9 +7,11 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -47,6 +49,15 @@ func (e *extent) merge(later *extent) {
 	e.records += later.records
 }
 
+// bounds are the times of the oldest and the newest record; nil without records.
+func (e *extent) bounds() (first, last *time.Time) {
+	if e.records == 0 {
+		return nil, nil
+	}
+	oldest, newest := time.UnixMicro(e.minMicros), time.UnixMicro(e.maxMicros)
+	return &oldest, &newest
+}
+
 // clone copies the texts, which lie in a batch that is used again.
 func (e *extent) clone() extent {
 	c := *e
@@ -65,6 +76,35 @@ type copyRows struct {
 	layout  record.Layout
 	data    []byte // with zeros for session and batch
 	offsets []int  // where in data each row begins
+	aside   []oddRecord
+}
+
+// oddRecord is a record that is set aside.
+type oddRecord struct {
+	index     int // place in the upload
+	reason    record.Oddity
+	time      *time.Time // nil when the timestamp is none
+	timestamp string     // as received
+	members   string     // the others, as JSON
+}
+
+func (o oddRecord) String() string {
+	return fmt.Sprintf("%q is %s", fault.Clip(o.timestamp), map[record.Oddity]string{
+		record.NoTime: "no time", record.TooEarly: "before 2000-01-02", record.TooLate: "more than a day ahead of the server's clock",
+		record.Stray: "more than 7 days from the run's other records",
+	}[o.reason])
+}
+
+func newOddRecord(v *record.Values, index int, reason record.Oddity) oddRecord {
+	odd := oddRecord{index: index, reason: reason, timestamp: string(v.TimeText), members: string(v.AppendJSON(nil))}
+	if reason != record.NoTime {
+		at := time.UnixMicro(v.Micros)
+		odd.time = &at
+		if odd.timestamp == "" {
+			odd.timestamp = record.FormatTime(at)
+		}
+	}
+	return odd
 }
 
 // newCopyRows encodes the records of one of the batch's sessions but those to skip,
@@ -73,6 +113,13 @@ func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool) *copyRows
 	r := &copyRows{batch: b, session: session}
 	for i := range r.indexes(skip) {
 		v := b.Record(i)
+		if v.Odd != "" {
+			r.aside = append(r.aside, newOddRecord(&v, b.Index(i), v.Odd))
+			if r.name == nil && v.Present.Has(nameChannel) {
+				r.name = v.Bytes(nameChannel)
+			}
+			continue
+		}
 		r.layout.Add(&v)
 		r.extent.add(&v)
 	}
@@ -80,6 +127,9 @@ func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool) *copyRows
 	r.offsets = make([]int, 0, r.records)
 	for i := range r.indexes(skip) {
 		v := b.Record(i)
+		if v.Odd != "" {
+			continue
+		}
 		r.offsets = append(r.offsets, len(r.data))
 		r.data = r.layout.AppendCopy(r.data, &v, uint32(ord))
 		ord++
@@ -104,6 +154,9 @@ func (r *copyRows) indexes(skip map[int]bool) func(func(int) bool) {
 func (r *copyRows) copyTo(ctx context.Context, tx pgx.Tx, session, batch int32) error {
 	for _, at := range r.offsets {
 		record.Stamp(r.data[at:], session, batch)
+	}
+	if r.records == 0 {
+		return nil
 	}
 	// When CopyFrom returns, the rows must not be read any more: pgx leaves a
 	// goroutine behind that reads on when the connection breaks.

@@ -3,6 +3,7 @@ package ingest
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // upload is one upload on its way into the database.
@@ -23,6 +25,7 @@ type upload struct {
 	result   Result
 	chunks   int                  // stored
 	existing map[string]*existing // what SkipExisting must remember of each session
+	formOne  map[string]digest    // of the session's chunk before, where it has batches of form 1
 	copying  atomic.Int64         // nanoseconds
 	// loaders copy what belongs to new sessions; nil where this transaction
 	// copies everything.
@@ -37,7 +40,17 @@ type share struct {
 	digest digest
 	// Once the session is locked:
 	session, batch int32
+	old            bool        // the session has batches of form 1
 	known          *knownBatch // not nil when the batch was stored before
+	formOne        *digest     // as the versions took it that wrote form 1; nil unless needed
+}
+
+// aside is how many of the records are set aside.
+func (s *share) aside() (n int) {
+	for _, r := range s.rows {
+		n += len(r.aside)
+	}
+	return n
 }
 
 type knownBatch struct {
@@ -128,10 +141,15 @@ func (u *upload) storeBlocks(ctx context.Context, tx pgx.Tx, b *block) (err erro
 	var finds pgx.Batch
 	for _, s := range shares {
 		s.digest = b.digests[s.id]
-		s.find(&finds, "")
+		s.find(&finds, s.digest, "")
 	}
 	if err := tx.SendBatch(ctx, &finds).Close(); err != nil {
 		return fmt.Errorf("find batch: %w", err)
+	}
+	for _, s := range shares {
+		if err := u.findFormOne(ctx, tx, s); err != nil {
+			return err
+		}
 	}
 	if slices.ContainsFunc(shares, func(s *share) bool { return s.known != nil }) {
 		if _, err := tx.Exec(ctx, "ROLLBACK TO SAVEPOINT chunk"); err != nil {
@@ -165,7 +183,10 @@ func (u *upload) storeShares(ctx context.Context, tx pgx.Tx, shares []*share) er
 				continue
 			}
 		}
-		if err := s.lock(ctx, tx, func(b *pgx.Batch) { s.find(b, key) }); err != nil {
+		if err := s.lock(ctx, tx, func(b *pgx.Batch) { s.find(b, s.digest, key) }); err != nil {
+			return fmt.Errorf("session %q: %w", s.id, err)
+		}
+		if err := u.findFormOne(ctx, tx, s); err != nil {
 			return fmt.Errorf("session %q: %w", s.id, err)
 		}
 		mine = append(mine, s)
@@ -185,21 +206,22 @@ func (u *upload) storeShare(ctx context.Context, tx pgx.Tx, s *share, key string
 			return fault.New(fault.Conflict, "the idempotency key %q was used for other records", fault.Clip(key))
 		}
 		if !u.opt.SkipExisting {
-			u.result.add(s.id, 0, s.records, s.known.batch)
+			u.result.add(s.id, 0, s.records+s.aside(), s.known.batch)
 			return nil
 		}
 	}
 	if u.opt.SkipExisting {
 		// Also for a known batch: its records must not stand for later ones.
-		sent := s.records
+		sent := s.records + s.aside()
 		if err := u.skipExisting(ctx, tx, s); err != nil {
 			return err
 		}
 		if s.known != nil {
-			s.records = 0
+			s.records, s.rows = 0, nil
 		}
-		u.result.add(s.id, 0, sent-s.records, s.batch-1)
-		if s.records == 0 {
+		left := s.records + s.aside()
+		u.result.add(s.id, 0, sent-left, s.batch-1)
+		if left == 0 {
 			return nil
 		}
 	}
@@ -222,8 +244,11 @@ func (u *upload) copy(ctx context.Context, tx pgx.Tx, s *share, rows ...*copyRow
 }
 
 const (
+	// Batches of form 1 come before those of form 2: the first one tells.
 	lockSessionSQL = `
-		SELECT session, batch + 1
+		SELECT session, batch + 1, EXISTS (
+			SELECT FROM ingest_batches b
+			WHERE b.session = sessions.session AND b.batch = 1 AND b.form = 1)
 		FROM sessions
 		WHERE id = $1 AND deleted_at IS NULL
 		FOR UPDATE`
@@ -251,6 +276,7 @@ const (
 		UPDATE sessions
 		SET batch      = $2,
 		    records    = records + $3,
+		    set_aside  = set_aside + $9,
 		    name       = coalesce($4, name),
 		    first_text = CASE WHEN first_time IS NULL OR $5 < first_time THEN $6 ELSE first_text END,
 		    first_time = least(first_time, $5),
@@ -260,8 +286,14 @@ const (
 		WHERE session = $1`
 
 	logBatchSQL = `
-		INSERT INTO ingest_batches (session, batch, digest, idempotency_key, min_time, max_time, records, source)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+		INSERT INTO ingest_batches (session, batch, digest, form, idempotency_key, min_time, max_time, records, source, set_aside)
+		VALUES ($1, $2, $3, 2, $4, $5, $6, $7, $8, $9)`
+
+	setAsideSQL = `
+		INSERT INTO set_aside (session, batch, source, reason, time, timestamp, record)
+		SELECT $1, $2, $3, reason, time, timestamp, record::jsonb
+		FROM unnest($4::text[], $5::timestamptz[], $6::text[], $7::text[]) WITH ORDINALITY AS odd (reason, time, timestamp, record, place)
+		ORDER BY place`
 )
 
 // lock locks the session's row, making it if need be, and numbers the batch. In
@@ -273,7 +305,7 @@ func (s *share) lock(ctx context.Context, tx pgx.Tx, more func(*pgx.Batch)) erro
 		batch.Queue(lockSessionSQL, s.id).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				found = true
-				if err := rows.Scan(&s.session, &s.batch); err != nil {
+				if err := rows.Scan(&s.session, &s.batch, &s.old); err != nil {
 					return err
 				}
 			}
@@ -292,9 +324,9 @@ func (s *share) lock(ctx context.Context, tx pgx.Tx, more func(*pgx.Batch)) erro
 	}
 }
 
-// find looks the batch up in the commit log of its session, which is locked.
-func (s *share) find(b *pgx.Batch, key string) {
-	b.Queue(findBatchSQL, s.id, s.digest[:], optional([]byte(key))).Query(func(rows pgx.Rows) error {
+// find looks a batch of the session, which is locked, up in its commit log.
+func (s *share) find(b *pgx.Batch, d digest, key string) {
+	b.Queue(findBatchSQL, s.id, d[:], optional([]byte(key))).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			s.known = new(knownBatch)
 			if err := rows.Scan(&s.known.batch, &s.known.same); err != nil {
@@ -305,28 +337,80 @@ func (s *share) find(b *pgx.Batch, key string) {
 	})
 }
 
+// findFormOne looks a batch up that the commit log does not know by its digest,
+// by the digest of the versions that wrote form 1: over the time and the values
+// of the records that they took, not over the text.
+func (u *upload) findFormOne(ctx context.Context, tx pgx.Tx, s *share) error {
+	if !s.old {
+		return nil
+	}
+	if s.formOne == nil {
+		hash := sha256.New()
+		var canonical []byte
+		for _, r := range s.rows {
+			for i := range r.indexes(nil) {
+				if v := r.batch.Record(i); v.Odd == "" || v.Odd == record.TooEarly && v.Micros >= formOneEarliest {
+					canonical = v.AppendCanonical(canonical[:0])
+					hash.Write(canonical)
+				}
+			}
+		}
+		d := digest(hash.Sum(nil))
+		if chain, ok := u.formOne[s.id]; ok {
+			d = sha256.Sum256(append(chain[:], d[:]...))
+		}
+		u.formOne[s.id], s.formOne = d, &d
+	}
+	if s.known != nil {
+		return nil
+	}
+	var find pgx.Batch
+	s.find(&find, *s.formOne, "")
+	if err := tx.SendBatch(ctx, &find).Close(); err != nil {
+		return fmt.Errorf("find batch: %w", err)
+	}
+	return nil
+}
+
+// formOneEarliest is the first time that a record could have.
+var formOneEarliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+
 // log moves the session's watermark to the batch and enters it in the commit log.
 func (u *upload) log(ctx context.Context, tx pgx.Tx, s *share, key string) error {
 	var last pgx.Batch
-	queueAdvance(&last, &s.extent, s.session, s.batch)
+	queueAdvance(&last, &s.extent, s.aside(), s.session, s.batch)
 	queueLog(&last, s, key, u.opt.Source)
 	if err := tx.SendBatch(ctx, &last).Close(); err != nil {
 		return fmt.Errorf("log batch: %w", err)
 	}
-	u.result.add(s.id, s.records, 0, s.batch)
+	u.result.add(s.id, s.records+s.aside(), 0, s.batch)
+	u.result.setAside(s)
 	return nil
 }
 
-// queueAdvance counts records into their session.
-func queueAdvance(b *pgx.Batch, e *extent, session, batch int32) {
+// queueAdvance counts records, and those set aside, into their session.
+func queueAdvance(b *pgx.Batch, e *extent, aside int, session, batch int32) {
+	first, last := e.bounds()
 	b.Queue(advanceSessionSQL, session, batch, e.records, optional(e.name),
-		time.UnixMicro(e.minMicros), optional(e.minText), time.UnixMicro(e.maxMicros), optional(e.maxText))
+		first, optional(e.minText), last, optional(e.maxText), aside)
 }
 
-// queueLog enters a batch in the commit log.
+// queueLog enters a batch in the commit log, and what is set aside of it beside it.
 func queueLog(b *pgx.Batch, s *share, key, source string) {
-	b.Queue(logBatchSQL, s.session, s.batch, s.digest[:], optional([]byte(key)),
-		time.UnixMicro(s.minMicros), time.UnixMicro(s.maxMicros), s.records, source)
+	first, last := s.bounds()
+	b.Queue(logBatchSQL, s.session, s.batch, s.digest[:], optional([]byte(key)), first, last, s.records, source, s.aside())
+	for _, r := range s.rows {
+		if len(r.aside) == 0 {
+			continue
+		}
+		var reasons, timestamps, members []string
+		var times []*time.Time
+		for _, odd := range r.aside {
+			reasons, times = append(reasons, string(odd.reason)), append(times, odd.time)
+			timestamps, members = append(timestamps, odd.timestamp), append(members, odd.members)
+		}
+		b.Queue(setAsideSQL, s.session, s.batch, source, reasons, times, timestamps, members)
+	}
 }
 
 // optional is nil, SQL's NULL, for an empty text.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/bits"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
@@ -59,6 +60,47 @@ type Values struct {
 	Text     []byte
 	TimeText []byte // the timestamp as received; empty when AppendTimestamp would write it
 	Extra    []byte // the members that have no channel, as a JSON object; or empty
+	Odd      Oddity // why the record is to be set aside; empty as a rule
+}
+
+// Oddity is why a record's time cannot be right.
+type Oddity string
+
+// The oddities that a record alone tells, and Stray, which its neighbours tell.
+const (
+	NoTime   Oddity = "no time"   // the timestamp is a text that is no time; Micros is 0
+	TooEarly Oddity = "too early" // before 2000-01-02: clocks that were never set begin in 1970, 1980 or 2000
+	TooLate  Oddity = "too late"  // more than a day ahead of the server's clock
+	Stray    Oddity = "stray"     // more than 7 days from the other records of the run, and few
+)
+
+// AppendJSON writes the members of the record but session_id and timestamp, as
+// a JSON object.
+func (v *Values) AppendJSON(dst []byte) []byte {
+	dst = append(dst, '{')
+	for n, i := range v.Present.Channels() {
+		if n > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(AppendJSONString(dst, []byte(channel.All[i].Name)), ':')
+		switch channel.All[i].Type {
+		case channel.Float:
+			dst = AppendJSONFloat(dst, math.Float64frombits(v.Values[i]))
+		case channel.Int:
+			dst = strconv.AppendInt(dst, int64(v.Values[i]), 10)
+		case channel.Text:
+			dst = AppendJSONString(dst, v.Bytes(i))
+		case channel.JSON:
+			dst = append(dst, v.Bytes(i)...)
+		}
+	}
+	if len(v.Extra) > 2 {
+		if len(dst) > 1 && dst[len(dst)-1] != '{' {
+			dst = append(dst, ',')
+		}
+		return append(dst, v.Extra[1:]...)
+	}
+	return append(dst, '}')
 }
 
 // Bytes is the value of a Text or JSON channel.
