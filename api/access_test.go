@@ -160,6 +160,7 @@ var access = map[string]rule{
 	"GET /api/v1/sessions/:id":             {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/records":     {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/latest":      {may: records, perSession: true},
+	"GET /api/v1/sessions/:id/set-aside":   {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/series":      {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/summary":     {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/laps":        {may: records, perSession: true},

@@ -124,7 +124,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		keep         string // name=member
 	}{
 		{"POST", "/api/v1/telemetry", "?on_error=skip", admin, `[{"session_id":"live","timestamp":"2026-03-21T10:00:00Z","speed_ms":2,"driver_mode":"eco","altitude":3,"latitude":48.1,"longitude":11.5},{"session_id":"live","timestamp":7}]`, 200, ""},
-		{"POST", "/api/v1/telemetry", "", admin, `[{"session_id":"live","timestamp":"no time"}]`, 400, ""},
+		{"POST", "/api/v1/telemetry", "", admin, `[{"session_id":"live","timestamp":"no time"}]`, 200, ""},
+		{"POST", "/api/v1/telemetry", "", admin, `[{"session_id":"live","timestamp":5}]`, 400, ""},
 		{"POST", "/api/v1/telemetry", "?dry_run=true", admin, `[{"session_id":"live","timestamp":"2026-03-21T10:00:00Z"}]`, 200, ""},
 		{"GET", "/api/v1/import-profiles", "", admin, "", 200, ""},
 		{"DELETE", "/api/v1/import-profiles/{none}", "", admin, "", 404, ""},
@@ -138,6 +139,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/api/v1/sessions/{live}/records", "?format=csv", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{live}/records", "?format=ndjson", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{live}/latest", "", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/set-aside", "", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{live}/series", "?metrics=speed_ms,driver_mode", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{live}/series", "?metrics=speed_ms&mode=m4&points=2&from=2026-03-21T09:00:00Z&to=2026-03-21T11:00:00Z", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{live}/series", "?metrics=speed_ms&compare=long&align=elapsed&fill=null", admin, "", 200, ""},
