@@ -113,11 +113,6 @@ func (l *lines) skip() error {
 	}
 }
 
-// blank reports whether the newest record is a blank line.
-func (l *lines) blank() bool {
-	return len(l.cells) == 1 && len(l.cells[0]) == 0
-}
-
 // split cuts the first record of text into cells and returns its length.
 func (l *lines) split(text []byte) (int, error) {
 	if len(text) == 0 {
