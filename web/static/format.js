@@ -33,13 +33,17 @@ export function label(name) {
 
 const two = (n) => String(n).padStart(2, "0");
 
-// duration writes seconds as 1 h 23 min, 4 min 05 s, or 12.3 s.
+// duration writes seconds as 1 h 23 min, 4 min 05 s, or 12.3 s. What rounds up to
+// the next unit is written in that unit: 119.8 s is 2 min 00 s.
 export function duration(s) {
   if (s == null || !Number.isFinite(s)) return NONE;
-  if (s < 1) return `${num(s * 1000)} ms`;
-  if (s < 60) return `${num(s, s < 10 ? 1 : 0)} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${two(Math.round(s % 60) % 60)} s`;
-  return `${Math.floor(s / 3600)} h ${two(Math.floor((s % 3600) / 60))} min`;
+  if (s < 0.9995) return `${num(s * 1000)} ms`;
+  if (s < 9.95) return `${num(s, 1)} s`;
+  const seconds = Math.round(s);
+  if (seconds < 60) return `${num(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${two(seconds % 60)} s`;
+  const minutes = Math.round(s / 60);
+  return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
 }
 
 // clockSpan writes seconds as 1:23:45 or 3:05.2, for axes and laps.
@@ -55,10 +59,13 @@ export function clockSpan(s, digits = 0) {
 }
 
 const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", year: "numeric" });
-const minute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const minute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" });
 
 export const date = (t) => (Number.isFinite(+t) ? day.format(t) : NONE);
+
+// hourMinute writes a time of day with its zone, zone the zone alone.
 export const hourMinute = (t) => (Number.isFinite(+t) ? minute.format(t) : NONE);
+export const zone = (t) => minute.formatToParts(t).find((part) => part.type === "timeZoneName").value;
 
 // clock writes a time of day with as many digits as a window of span seconds needs.
 export function clock(t, span = 60) {
