@@ -3,9 +3,9 @@
 // is drawn is never thinned here: a line for the mean inside a band from lowest
 // to highest, in which every spike shows.
 
-import { h, icon, replace, announce, css } from "./dom.js";
+import { h, icon, replace, announce, css, toast } from "./dom.js";
 import { onTheme } from "./theme.js";
-import { clock, clockSpan, duration, label, num, unit, val, NONE } from "./format.js";
+import { clock, clockSpan, duration, label, num, unit, val, zone, NONE } from "./format.js";
 import uPlot from "./vendor/uplot.js";
 
 const MIN_SPAN = 0.05; // of a window, in seconds (or metres)
@@ -16,21 +16,18 @@ const HUES = 8;
 export const hue = (i) => css(`--c${(i % HUES) + 1}`);
 const alpha = (color, a) => color + Math.round(a * 255).toString(16).padStart(2, "0");
 
-// withGaps puts a null behind each value that is followed by a gap, so that no
-// line is drawn across it.
-export function withGaps(x, columns, limit) {
-  const at = [];
-  for (let i = 1; i < x.length; i++) if (x[i] - x[i - 1] > limit) at.push(i);
-  if (!at.length) return { x, columns };
-  const insert = (list, between) => {
-    const out = new Array(list.length + at.length);
-    for (let i = 0, j = 0, k = 0; i < list.length; i++) {
-      if (at[k] === i) { out[j++] = between(i); k++; }
-      out[j++] = list[i];
-    }
-    return out;
-  };
-  return { x: insert(x, (i) => (x[i - 1] + x[i]) / 2), columns: columns.map((c) => insert(c, () => null)) };
+// lone lists the values between two gaps, which no line leads to.
+function lone(values) {
+  const out = [];
+  let last = -1, alone = false; // of the value before, if it stands alone so far
+  values.forEach((v, i) => {
+    if (v === undefined) return;
+    if (v === null) { if (alone) out.push(last); alone = false; last = -1; return; }
+    alone = last < 0;
+    last = i;
+  });
+  if (alone) out.push(last);
+  return out;
 }
 
 const TIME_STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
@@ -42,7 +39,7 @@ export class ChartStack {
   // points, metrics, signal) which gives data, onWindow(a, b, whole) and
   // onCursor(x or null).
   constructor(root, options) {
-    Object.assign(this, { kind: "time", clockTime: true, lines: [{}], metrics: [] }, options);
+    Object.assign(this, { kind: "time", clockTime: true, lines: [{}], metrics: [], failed: "", told: "" }, options);
     this.win = [...this.extent];
     this.past = [];
     this.charts = [];
@@ -64,6 +61,7 @@ export class ChartStack {
 
   destroy() {
     this.abort?.abort();
+    this.closeNotice?.();
     clearTimeout(this.waiting);
     this.resized.disconnect();
     this.untheme();
@@ -132,7 +130,10 @@ export class ChartStack {
     this.draw();
   }
 
-  unfollow() { this.following = false; }
+  unfollow() { this.following = false; this.stale(false); }
+
+  // stale greys the values out: they are the newest, but no longer of now.
+  stale(on) { this.body.classList.toggle("stale", on); }
 
   reload(wait) {
     clearTimeout(this.waiting);
@@ -175,11 +176,18 @@ export class ChartStack {
     const [a, b] = this.win, span = b - a;
     const width = this.kind === "distance" ? this.x(span, span) : duration(span);
     const info = this.data?.info;
-    return `${this.x(a)} to ${this.x(b)}, ${width}${info ? `, ${info.text}` : ""}`;
+    const within = this.kind === "distance" || !this.clockTime ? "" : ` ${zone(new Date(this.start + a * 1000))}`;
+    return `${this.x(a)} to ${this.x(b)}${within}, ${width}${info ? `, ${info.text}` : ""}`;
   }
 
+  // report states the window, or what went wrong: also as a notice, since the
+  // charts may be scrolled away from their head.
   report() {
     replace(this.status, this.failed ? h("span", { class: "problem" }, this.failed) : this.describe());
+    if (this.failed === this.told) return;
+    this.told = this.failed;
+    this.closeNotice?.();
+    this.closeNotice = this.failed && toast(this.failed, "error");
   }
 
   rebuild() {
@@ -228,7 +236,7 @@ export class ChartStack {
       const color = chart.colors[k], edge = { stroke: alpha(color, 0.55), width: 1, points: { show: false }, spanGaps: false };
       series.push({ ...edge }, { ...edge }, {
         stroke: color, width: 1.6, spanGaps: false, dash: k ? [8, 2 + k] : undefined,
-        points: { show: (u, si, i0, i1) => i1 - i0 < this.points / 14, size: 4, fill: color },
+        points: { show: (u, si, i0, i1) => i1 - i0 < this.points / 14, filter: (u, si, show) => (show ? null : lone(u.data[si])), size: 4, fill: color },
       });
       bands.push({ series: [2 + 3 * k, 1 + 3 * k], fill: alpha(color, 0.22) });
     });
@@ -376,14 +384,26 @@ export class ChartStack {
     return lo > 0 && x - list[lo - 1] < list[lo] - x ? lo - 1 : lo;
   }
 
+  // nearest is the place of the value that is drawn at i: that of a sample on
+  // either side where the line goes across a column without one.
+  nearest(line, i) {
+    if (line.avg[i] !== undefined) return i;
+    for (let by = 1; by < line.avg.length; by++) {
+      if (line.avg[i - by] === null || line.avg[i + by] === null) return i;
+      if (line.avg[i - by] !== undefined) return i - by;
+      if (line.avg[i + by] !== undefined) return i + by;
+    }
+    return i;
+  }
+
   values(x) {
     if (!this.data?.x.length) return;
     const i = this.index(x);
     for (const chart of this.charts) {
       const lines = this.data.columns[chart.metric.name] || [];
       chart.outputs.forEach((out, k) => {
-        const line = lines[k], v = line?.avg[i];
-        out.textContent = v == null ? NONE : line.max[i] - line.min[i] > Math.abs(v) * 1e-9 ? `${val(v)} (${val(line.min[i])} to ${val(line.max[i])})` : val(v);
+        const line = lines[k], at = line ? this.nearest(line, i) : i, v = line?.avg[at];
+        out.textContent = v == null ? NONE : line.max[at] - line.min[at] > Math.abs(v) * 1e-9 ? `${val(v)} (${val(line.min[at])} to ${val(line.max[at])})` : val(v);
       });
     }
     this.status.dataset.at = this.x(this.data.x[i], 1);

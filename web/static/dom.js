@@ -58,7 +58,8 @@ export function announce(text) {
   announcing = setTimeout(() => { document.getElementById("status").textContent = text; }, 120);
 }
 
-// toast shows a notice for a while. Errors stay until they are dismissed.
+// toast shows a notice for a while and returns what takes it away. Errors stay
+// until they are dismissed.
 export function toast(text, kind = "info") {
   const close = () => node.remove();
   const node = h("div", { class: `toast ${kind}`, role: kind === "error" ? "alert" : "status" },
@@ -66,6 +67,7 @@ export function toast(text, kind = "info") {
     h("button", { class: "plain", type: "button", "aria-label": "Dismiss", on: { click: close } }, icon("close")));
   document.getElementById("toasts").append(node);
   if (kind !== "error") setTimeout(close, 5000);
+  return close;
 }
 
 // css reads a custom property, for what is drawn on a canvas.

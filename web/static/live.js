@@ -8,7 +8,7 @@ import { onAccount, token } from "./account.js";
 const PATH = "/api/v1/live";
 const subscriptions = new Map(); // by session
 const watchers = new Set(); // of the connection's state
-let socket = null, events = null, retry = 0, failures = 0, timer = 0, state = "closed", heard = 0;
+let socket = null, events = null, retry = 0, failures = 0, timer = 0, state = "closed";
 
 // subscribe follows a session. snapshot is how many seconds of the past come
 // first. Callbacks: records(list, snapshot), restart(reason) when what was
@@ -93,7 +93,6 @@ function again() {
 }
 
 function receive(message) {
-  heard = Date.now();
   retry = 0;
   if (message.type === "hello" || message.type === "status") {
     become(message.database === "away" ? "away" : "open");
@@ -182,6 +181,3 @@ onAccount(() => {
 });
 
 addEventListener("online", () => { if (timer) { clearTimeout(timer); timer = 0; retry = 0; connect(); } });
-
-// lastHeard is when a message arrived last, ms since 1970.
-export const lastHeard = () => heard;

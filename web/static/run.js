@@ -4,7 +4,7 @@ import { announce, css, h, icon, replace, toast } from "./dom.js";
 import { api, fields as loadFields, query, sessionPath } from "./api.js";
 import { currentUser, isAdmin } from "./account.js";
 import { go, setParams, setTitle } from "./router.js";
-import { ChartStack, hue, withGaps } from "./charts.js";
+import { ChartStack, hue } from "./charts.js";
 import { Track } from "./track.js";
 import { pick } from "./picker.js";
 import { Live } from "./window.js";
@@ -24,10 +24,10 @@ export function render(main, { args: [id], params }) {
   const page = h("div", { class: "run" }, h("p", { class: "muted", role: "status" }, "Loading the run…"));
   main.append(page);
   let view = null;
-  Promise.all([api(sessionPath(id), { signal: abort.signal }), loadFields(), api(sessionPath(id, "/latest"), { signal: abort.signal }).catch(() => ({}))])
-    .then(([run, fields, latest]) => {
+  Promise.all([api(sessionPath(id), { signal: abort.signal }), loadFields(), api(sessionPath(id, "/summary"), { signal: abort.signal }).catch(() => ({}))])
+    .then(([run, fields, summary]) => {
       if (abort.signal.aborted) return;
-      view = new RunView(page, run, fields, latest, params, abort.signal);
+      view = new RunView(page, run, fields, summary, params, abort.signal);
     })
     .catch((err) => {
       if (err.name === "AbortError") return;
@@ -41,15 +41,18 @@ export function render(main, { args: [id], params }) {
 }
 
 class RunView {
-  constructor(page, run, fields, latest, params, signal) {
+  constructor(page, run, fields, { channels = [] }, params, signal) {
     Object.assign(this, { run, fields, signal, id: run.session_id });
     this.start = Date.parse(run.start_time);
-    this.present = new Set(Object.entries(latest).filter(([, v]) => typeof v === "number").map(([name]) => name));
+    this.present = new Set(channels.map((c) => c.name)); // counted over the run: its newest record may lack some
     this.live = null;
+    this.silent = false;
+    this.recent = []; // live positions that the way as it is loaded may not have yet
     setTitle(runName(run));
 
     this.meta = h("p", { class: "meta" });
     this.title = h("h1", null);
+    this.age = h("p", { class: "age", hidden: true });
     this.tiles = h("dl", { class: "tiles card", "aria-label": "Summary" });
     this.tools = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Charts", "aria-controls": "charts" });
     this.overview = h("canvas", { class: "overview", "aria-hidden": "true" });
@@ -59,7 +62,8 @@ class RunView {
     replace(page,
       h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
       this.tiles,
-      h("div", { class: "run-body" }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track and laps" }, this.map, this.laps)));
+      h("div", { class: "run-body" }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track and laps" }, this.map, this.laps)),
+      this.age);
 
     this.stack = new ChartStack(charts, {
       extent: [0, this.length()], start: this.start, clockTime: params.get("axis") !== "elapsed",
@@ -97,6 +101,7 @@ class RunView {
 
   destroy() {
     clearInterval(this.timer);
+    clearTimeout(this.trackDue);
     this.live?.stop();
     this.stack.destroy();
     this.track.destroy();
@@ -123,7 +128,7 @@ class RunView {
 
   header() {
     const { run } = this;
-    replace(this.title, runName(run), badge(run));
+    replace(this.title, runName(run), badge(run, this.silent));
     replace(this.meta, `${date(new Date(this.start))}, ${hourMinute(new Date(this.start))} · ${duration(run.duration_s)} · ${count(run.record_count)} records`);
   }
 
@@ -175,10 +180,24 @@ class RunView {
     const on = !!this.live;
     this.liveButton.hidden = !onTrack(this.run) && !on;
     this.liveWindow.hidden = !on;
-    this.liveButton.classList.toggle("live-on", on && state !== "waiting" && state !== "away");
+    const trouble = { waiting: "Reconnecting…", connecting: "Connecting…", away: "Database away…" }[state] || (this.silent && "Silent");
+    this.liveButton.classList.toggle("live-on", on && !trouble);
     this.liveButton.setAttribute("aria-pressed", String(on));
-    const text = !on ? "Go live" : { waiting: "Reconnecting…", connecting: "Connecting…", away: "Database away…" }[state] || "Live";
-    replace(this.liveButton, on && h("span", { class: "dot", "aria-hidden": "true" }), text);
+    replace(this.liveButton, on && !trouble && h("span", { class: "dot", "aria-hidden": "true" }), on ? trouble || "Live" : "Go live");
+  }
+
+  // hush shows the age of the newest record, wherever one has scrolled to, and
+  // greys out what is no longer of now.
+  hush(age, silent) {
+    this.age.textContent = `Newest record ${age < 1 ? "now" : `${duration(Math.floor(age))} ago`}`;
+    this.age.hidden = false;
+    this.age.classList.toggle("silent", silent);
+    this.stack.stale(silent);
+    if (silent === this.silent) return;
+    this.silent = silent;
+    this.liveLabel(this.live?.now);
+    this.header();
+    announce(silent ? "The car is silent" : "The car sends again");
   }
 
   startLive(span) {
@@ -197,9 +216,12 @@ class RunView {
       seen: (points, present) => {
         for (const name of present) this.present.add(name);
         if (!this.metrics.length) this.choose(FIRST.filter((name) => this.present.has(name)));
+        this.recent = [...this.recent, ...points].slice(-400);
         if (points.length) { this.map.hidden = false; this.track.add(points); this.track.setMarks([{ at: points[points.length - 1], color: css("--live") }]); }
       },
-      state: (state) => this.liveLabel(state),
+      late: () => this.loadTrackSoon(),
+      state: (state) => { if (state === "open" && this.away) this.loadTrackSoon(); this.away = state === "waiting" || state === "away"; this.liveLabel(state); },
+      silent: (age, silent) => this.hush(age, silent),
       refused: (message) => { toast(message, "error"); this.stopLive(); },
     });
     this.liveLabel("connecting");
@@ -210,6 +232,7 @@ class RunView {
   stopLive() {
     this.live.stop();
     this.live = null;
+    this.age.hidden = true;
     this.stack.unfollow();
     this.stack.extent = [0, this.length()];
     const [a, b] = this.stack.win;
@@ -246,9 +269,16 @@ class RunView {
         this.stack.setExtent(0, this.length());
         this.loadFigures();
         this.drawOverview();
+        if (!this.live) this.loadTrackSoon();
       }
       if (!this.run.live) clearInterval(this.timer);
     } catch { /* the next turn tries again */ }
+  }
+
+  // loadTrackSoon draws the way anew, since records came that belong into it.
+  loadTrackSoon() {
+    clearTimeout(this.trackDue);
+    this.trackDue = setTimeout(() => this.loadTrack(), 500);
   }
 
   async loadTrack() {
@@ -258,6 +288,7 @@ class RunView {
       if (!lines.length) return;
       this.map.hidden = false;
       this.track.setLines([{ parts: lines }]);
+      this.track.add(this.recent);
       this.track.setWindow(...(this.stack.whole ? [null] : this.stack.win));
     } catch (err) {
       if (err.name !== "AbortError" && err.status !== 404) this.track.note.textContent = err.message;
@@ -267,7 +298,7 @@ class RunView {
   loadFigures() {
     // Each as it comes: laps of a long race take their time.
     const load = (rest, fill) => api(sessionPath(this.id, rest), { signal: this.signal }).then(fill).catch(() => {});
-    load("/summary", (answer) => this.fillTiles(answer.summary || answer));
+    load("/summary", (answer) => this.fillTiles(answer));
     load("/laps", (answer) => this.fillLaps(answer));
   }
 
@@ -387,7 +418,7 @@ class RunView {
         g.stroke();
         part.length = 0;
       };
-      x.forEach((_, i) => { if (line.avg[i] == null) flush(); else part.push(i); });
+      x.forEach((_, i) => { if (line.avg[i] === null) flush(); else if (line.avg[i] !== undefined) part.push(i); });
       flush();
     }
     g.fillStyle = css("--live");

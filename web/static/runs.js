@@ -5,7 +5,8 @@ import { api, query } from "./api.js";
 import { currentUser, token } from "./account.js";
 import { go, setParams, setTitle } from "./router.js";
 import { css } from "./dom.js";
-import { ago, clockSpan, count, date, duration, hourMinute, num, NONE } from "./format.js";
+import { clockSpan, count, date, duration, hourMinute, num, NONE } from "./format.js";
+import { lines, usualStep } from "./gaps.js";
 import { subscribe } from "./live.js";
 
 const REFRESH = 5000;
@@ -16,8 +17,9 @@ export const runName = (run) => run.session_name || `Run ${run.session_id.slice(
 // onTrack tells a run that is sending from one that fell silent or ended.
 export const onTrack = (run) => run.live && !run.ended_at;
 
-export const badge = (run) =>
-  onTrack(run) ? h("span", { class: "badge live" }, h("span", { class: "dot", "aria-hidden": "true" }), "Live") : run.live ? h("span", { class: "badge" }, "Just ended") : null;
+// badge says how a run is. silent: this page hears nothing of it any more.
+export const badge = (run, silent = false) =>
+  onTrack(run) && silent ? h("span", { class: "badge" }, "Silent") : onTrack(run) ? h("span", { class: "badge live" }, h("span", { class: "dot", "aria-hidden": "true" }), "Live") : run.live ? h("span", { class: "badge" }, "Just ended") : null;
 
 const runPath = (run) => `/runs/${encodeURIComponent(run.session_id)}`;
 
@@ -183,40 +185,48 @@ export function render(main, { params }) {
 
 // liveCard shows a car's newest values and how its speed went in the last minute.
 function liveCard(run) {
-  const speed = h("span", { class: "big" }, NONE), power = h("dd", null, NONE), battery = h("dd", null, NONE), way = h("dd", null, NONE);
+  const speed = h("span", { class: "big" }, NONE), power = h("dd", null, NONE), battery = h("dd", null, NONE), distance = h("dd", null, NONE);
   const since = h("span", { class: "muted small" });
   const canvas = h("canvas", { class: "spark", "aria-hidden": "true" });
   const points = [];
   let due = 0, seen = Date.now();
 
+  const head = h("div", { class: "live-head" }, h("strong", null, runName(run)), badge(run));
   const node = h("a", { class: "card live-card", href: runPath(run) },
-    h("div", { class: "live-head" }, h("strong", null, runName(run)), badge(run)),
+    head,
     h("div", { class: "live-main" },
       h("p", { class: "figure" }, speed, h("span", { class: "unit" }, "km/h")), canvas),
     h("dl", { class: "mini" },
-      h("div", null, h("dt", null, "Power"), power), h("div", null, h("dt", null, "Pack"), battery), h("div", null, h("dt", null, "Distance"), way)),
+      h("div", null, h("dt", null, "Power"), power), h("div", null, h("dt", null, "Pack"), battery), h("div", null, h("dt", null, "Distance"), distance)),
     since);
 
   function paint() {
     due = 0;
-    const last = points[points.length - 1];
-    if (!last) return;
-    speed.textContent = last.speed_ms == null ? NONE : num(last.speed_ms * 3.6, 1);
-    power.textContent = last.power_w == null ? NONE : `${num(last.power_w)} W`;
-    battery.textContent = last.voltage_v == null ? NONE : `${num(last.voltage_v, 1)} V`;
-    way.textContent = last.distance_m == null ? NONE : `${num(last.distance_m / 1000, 2)} km`;
+    if (!points.length) return;
+    const newest = (name, write) => {
+      const v = points.findLast((p) => p[name] != null)?.[name]; // not every record carries every channel
+      return v == null ? NONE : write(v);
+    };
+    speed.textContent = newest("speed_ms", (v) => num(v * 3.6, 1));
+    power.textContent = newest("power_w", (v) => `${num(v)} W`);
+    battery.textContent = newest("voltage_v", (v) => `${num(v, 1)} V`);
+    distance.textContent = newest("distance_m", (v) => `${num(v / 1000, 2)} km`);
     const ratio = devicePixelRatio || 1, w = canvas.clientWidth, ht = canvas.clientHeight;
     if (!w) return;
     canvas.width = w * ratio;
     canvas.height = ht * ratio;
     const g = canvas.getContext("2d");
     g.scale(ratio, ratio);
-    const from = last.t - 60000;
+    const from = points[points.length - 1].t - 60000;
     const top = Math.max(5, ...points.map((p) => p.speed_ms || 0)) * 1.1;
     g.beginPath();
-    points.forEach((p, i) => {
-      const x = ((p.t - from) / 60000) * w, y = ht - 2 - ((p.speed_ms || 0) / top) * (ht - 4);
-      i && p.t - points[i - 1].t < 3000 ? g.lineTo(x, y) : g.moveTo(x, y);
+    const way = lines(points.map((p) => p.t / 1000), points, ["speed_ms"]);
+    let pen = false;
+    way.x.forEach((t, i) => {
+      const v = way.columns[0][i];
+      if (v === undefined) return;
+      if (v !== null) g[pen ? "lineTo" : "moveTo"](((t * 1000 - from) / 60000) * w, ht - 2 - (v / top) * (ht - 4));
+      pen = v !== null;
     });
     g.strokeStyle = css("--accent");
     g.lineWidth = 1.8;
@@ -228,20 +238,31 @@ function liveCard(run) {
     snapshot: 60,
     rate: 10,
     fields: ["speed_ms", "power_w", "voltage_v", "distance_m"],
-    records(list) {
+    records(list, past) {
+      const before = points[points.length - 1]?.t ?? -Infinity;
       for (const record of list) points.push({ ...record, t: Date.parse(record.timestamp) });
+      points.sort((p, q) => p.t - q.t); // some come late
       const newest = points[points.length - 1].t;
       while (points.length && points[0].t < newest - 60000) points.shift();
-      seen = Date.now();
+      if (newest > before) seen = past ? Math.min(Date.now(), newest) : Date.now();
       due ||= requestAnimationFrame(paint);
     },
     restart() { points.length = 0; },
   });
+  let known = run, quiet = false;
+  const hush = () => {
+    const age = (Date.now() - seen) / 1000;
+    const silent = age > Math.max(3, 3 * usualStep(points.map((p) => p.t / 1000)));
+    since.textContent = `Running ${clockSpan(known.duration_s)} · ${silent ? `silent for ${duration(Math.floor(age))}` : `${count(known.record_count)} records`}`;
+    if (silent === quiet) return;
+    quiet = silent;
+    node.classList.toggle("stale", silent);
+    replace(head, h("strong", null, runName(known)), badge(known, silent));
+  };
+  const watch = setInterval(hush, 1000);
   return {
     node,
-    end() { end(); cancelAnimationFrame(due); node.remove(); },
-    update(now) {
-      since.textContent = `Running ${clockSpan(now.duration_s)} · ${Date.now() - seen > 5000 ? `silent since ${ago(seen)}` : `${count(now.record_count)} records`}`;
-    },
+    end() { end(); clearInterval(watch); cancelAnimationFrame(due); node.remove(); },
+    update(now) { known = now; hush(); },
   };
 }

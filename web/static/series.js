@@ -36,10 +36,22 @@ function about(lines, align) {
   return { short: `${width} buckets · ${one.level}`, text: `min–max and mean of ${width}, ${source}`, width: one.width / UNIT[align], level: one.level };
 }
 
+// columns gives each metric's values: null, which breaks the line, in its gaps,
+// and undefined, which is drawn across, where a column has no sample of it.
 function columns(session, metrics) {
   const out = {};
   for (const name of metrics) {
-    out[name] = session.metrics[name] || null;
+    const found = session.metrics[name];
+    if (!found) { out[name] = null; continue; }
+    const gaps = found.gaps || [], width = session.bucket || 0; // their ends are known to a column's width
+    let k = 0;
+    const drawn = session.t.map((t, i) => {
+      if (found.avg[i] != null) return true;
+      while (k < gaps.length && gaps[k][1] + width < t) k++;
+      return k >= gaps.length || t < gaps[k][0] - width;
+    });
+    const across = (list) => list?.map((v, i) => v ?? (drawn[i] ? undefined : null));
+    out[name] = { ...found, min: across(found.min), max: across(found.max), avg: across(found.avg) };
   }
   return out;
 }

@@ -44,7 +44,8 @@ export class Track {
     b[0] = Math.min(b[0], lon); b[1] = Math.min(b[1], lat); b[2] = Math.max(b[2], lon); b[3] = Math.max(b[3], lat);
   }
 
-  // add lengthens the first way by where the live car is.
+  // add lengthens the first way by where the live car is; what it has already is
+  // left out.
   add(points, gap = 3) {
     if (!this.lines.length) this.lines = [{ parts: [[]] }];
     const parts = this.lines[0].parts;

@@ -2,26 +2,31 @@
 // drawn as fast as the screen shows it.
 
 import { onState, subscribe } from "./live.js";
-import { withGaps } from "./charts.js";
+import { Fixes } from "./fixes.js";
+import { lines, usualStep } from "./gaps.js";
 
 export class Live {
   // to: start (ms), metrics, draw(data, a, b, newest), seen(points, present),
-  // state(text), refused(message).
+  // late() when records came that belong before others, state(text),
+  // silent(seconds, too long) twice a second, refused(message).
   constructor(session, span, to) {
     Object.assign(this, { span, to, metrics: to.metrics, records: [], x: [], due: 0 });
     this.present = new Set();
+    this.fixes = new Fixes();
     this.unwatch = onState((state) => { this.now = state; to.state(state); });
     this.end = subscribe(session, {
       snapshot: span,
-      records: (list) => this.take(list),
-      restart: () => { this.records = []; this.x = []; },
+      records: (list, past) => this.take(list, past),
+      restart: () => { this.records = []; this.x = []; this.at = null; to.late(); },
       refused: (message) => to.refused(message),
     });
     this.resumed = () => { if (!document.hidden) this.later(); };
     document.addEventListener("visibilitychange", this.resumed);
+    this.watch = setInterval(() => this.silence(), 500);
   }
 
   stop() {
+    clearInterval(this.watch);
     this.end();
     this.unwatch();
     cancelAnimationFrame(this.due);
@@ -29,28 +34,41 @@ export class Live {
     this.stopped = true;
   }
 
-  take(list) {
-    const points = [], fresh = [];
+  take(list, past) {
+    const points = [], fresh = [], newest = this.x.length ? this.x[this.x.length - 1] : -Infinity;
     let late = false;
     for (const record of list) {
       const x = (Date.parse(record.timestamp) - this.to.start) / 1000;
       late ||= this.x.length > 0 && x < this.x[this.x.length - 1];
       this.x.push(x);
       this.records.push(record);
-      if (record.latitude || record.longitude) this.place(points, record, x);
+      if (x >= newest && this.fixes.accept(record, x)) this.place(points, record, x);
       for (const name in record) if (typeof record[name] === "number" && !this.present.has(name)) { this.present.add(name); fresh.push(name); }
     }
     if (late) { // out of order: sort once, it is rare
       const order = this.x.map((_, i) => i).sort((i, j) => this.x[i] - this.x[j]);
       this.records = order.map((i) => this.records[i]);
       this.x = order.map((i) => this.x[i]);
+      if (!past) this.to.late();
     }
-    const oldest = this.x[this.x.length - 1] - this.span - 2;
+    const last = this.x[this.x.length - 1];
+    // What was stored before we came is as old as it says; from then on, what counts is when it came.
+    if (last > newest) this.heard = past ? Math.min(Date.now(), this.to.start + last * 1000) : Date.now();
+    const oldest = last - this.span - 2;
     let drop = 0;
     while (drop < this.x.length && this.x[drop] < oldest) drop++;
     if (drop > 200 || drop > this.x.length / 4) { this.x = this.x.slice(drop); this.records = this.records.slice(drop); }
     this.to.seen(points, fresh);
+    this.silence();
     this.later();
+  }
+
+  // silence tells how old the newest record is, and whether that is longer than
+  // 3 s and three usual steps.
+  silence() {
+    if (!this.heard) return;
+    const age = Math.max(0, (Date.now() - this.heard) / 1000);
+    this.to.silent(age, age > Math.max(3, 3 * usualStep(this.x)));
   }
 
   // place gathers positions to one for each half second: their mean, since a
@@ -75,10 +93,7 @@ export class Live {
     this.due = 0;
     if (this.stopped || !this.x.length) return;
     const newest = this.x[this.x.length - 1];
-    const steps = this.x.slice(1).map((v, i) => v - this.x[i]).sort((p, q) => p - q);
-    const gap = Math.max(2, 5 * (steps[steps.length >> 1] || 0.2));
-    const columns = this.metrics.map((name) => this.records.map((r) => (typeof r[name] === "number" ? r[name] : null)));
-    const data = withGaps(this.x, columns, gap);
+    const data = lines(this.x, this.records, this.metrics);
     const out = {};
     this.metrics.forEach((name, i) => { out[name] = [{ min: data.columns[i], max: data.columns[i], avg: data.columns[i] }]; });
     this.to.draw({ x: data.x, columns: out, info: { short: "every record", text: "every record, live", width: 0, level: "raw" } }, Math.max(0, newest - this.span), Math.max(this.span, newest), newest);
