@@ -56,6 +56,7 @@ func TestPage(t *testing.T) {
 	})
 	run := importRun(t, d.Store)
 	importSimulated(t, d.Store)
+	importOdd(t, d.Store)
 	drive(t, d.URL())
 
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -135,6 +136,28 @@ func importRun(t *testing.T, store *timeseries.Store) figures {
 		t.Fatalf("stored %d of %d records", result.Inserted, run.records)
 	}
 	return run
+}
+
+// importOdd stores a run of a logger whose clock has whole seconds, five records
+// in each, and a temperature in every tenth record; its last record is not at a
+// whole second.
+func importOdd(t *testing.T, store *timeseries.Store) {
+	t.Helper()
+	var body strings.Builder
+	body.WriteString("session_id,timestamp,speed_ms,motor_temp_c\n")
+	for i := range 600 {
+		at, temperature := time.Date(2026, 6, 3, 10, 0, i/5, 0, time.UTC), ""
+		if i == 599 {
+			at = at.Add(800 * time.Millisecond)
+		}
+		if i%10 == 0 {
+			temperature = strconv.FormatFloat(40+float64(i)/100, 'f', -1, 64)
+		}
+		fmt.Fprintf(&body, "odd,%s,%g,%s\n", at.Format(time.RFC3339Nano), 8+float64(i%50)/25, temperature)
+	}
+	if _, err := store.IngestStream(t.Context(), decode.New(strings.NewReader(body.String()), decode.Options{Format: decode.FormatCSV}), ingest.Options{Source: "test"}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func madeUp(t *testing.T) []byte {

@@ -244,6 +244,36 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.mouse.move(5, 5);
   });
 
+  test("draws every sample of coarse clocks and sparse channels", async () => {
+    const before = page.url();
+    await page.goto(`${base}/runs/odd?metrics=speed_ms,motor_temp_c`);
+    await settled(page);
+    assert.match(await page.locator(".run-head .meta").textContent(), /10:00 UTC · 2 min 00 s · 600 records/);
+    for (const [metric, every] of [["speed_ms", 1], ["motor_temp_c", 2]]) {
+      await chart(page, metric).scrollIntoViewIfNeeded();
+      const missing = await chart(page, metric).evaluate((node, every) => {
+        const canvas = node.querySelector("canvas"), over = node.querySelector(".u-over");
+        const ratio = canvas.width / canvas.clientWidth, box = over.getBoundingClientRect(), at = canvas.getBoundingClientRect();
+        const colour = getComputedStyle(node.querySelector(".swatch")).backgroundColor.match(/\d+/g).map(Number);
+        const left = (box.left - at.left) * ratio, top = (box.top - at.top) * ratio, width = box.width * ratio;
+        const { data, width: stride } = canvas.getContext("2d").getImageData(0, top, canvas.width, box.height * ratio);
+        const drawn = (column) => {
+          for (let i = 4 * column; i < data.length; i += 4 * stride) if (colour.every((v, k) => Math.abs(data[i + k] - v) < 48) && data[i + 3] > 128) return true;
+          return false;
+        };
+        const missing = [];
+        for (let t = 0; t < 120; t += every) {
+          const column = Math.round(left + (t / 119.801) * width);
+          if (![-2, -1, 0, 1, 2].some((by) => drawn(column + by))) missing.push(t);
+        }
+        return missing;
+      }, every);
+      assert.deepEqual(missing, [], `${metric} is drawn everywhere`);
+    }
+    await page.goto(before);
+    await settled(page);
+  });
+
   test("gives the values as a table, too", async () => {
     await page.getByRole("button", { name: "Table of values" }).click();
     const table = page.getByRole("region", { name: "Values of the charts as a table" });
