@@ -79,10 +79,11 @@ func NewReader(src io.Reader, opt Options) (*Reader, error) {
 	return r, nil
 }
 
-// renames reports whether a column becomes a channel by another name.
+// renames reports whether a column becomes a channel by another name than the
+// vehicle's own.
 func (p *plan) renames() bool {
 	for i, c := range p.columns {
-		if c.numeric && c.Name != p.labels[i].text {
+		if c.numeric && c.Name != p.labels[i].text && p.labels[i].text != "altitude" {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -37,12 +38,12 @@ type TableColumn struct {
 // tally is what was seen of each column's values.
 type tally struct {
 	filled      []int
-	first, last []string
+	first, last [][]byte
 	min, max    []*float64
 }
 
 func newTally(n int) *tally {
-	return &tally{filled: make([]int, n), first: make([]string, n), last: make([]string, n), min: make([]*float64, n), max: make([]*float64, n)}
+	return &tally{filled: make([]int, n), first: make([][]byte, n), last: make([][]byte, n), min: make([]*float64, n), max: make([]*float64, n)}
 }
 
 // shown bounds a value in the table.
@@ -55,9 +56,9 @@ func (t *tally) add(columns []Column, cells [][]byte) {
 			continue
 		}
 		if t.filled[i]++; t.filled[i] == 1 {
-			t.first[i] = clip(cell)
+			t.first[i] = bytes.Clone(cell[:min(len(cell), 4*shown)])
 		}
-		t.last[i] = clip(cell)
+		t.last[i] = append(t.last[i][:0], cell[:min(len(cell), 4*shown)]...)
 		if c.Text || c.Name == timeName || c.Known && !c.numeric {
 			continue
 		}
@@ -72,7 +73,7 @@ func (t *tally) add(columns []Column, cells [][]byte) {
 }
 
 func clip(cell []byte) string {
-	if text := []rune(string(cell)); len(text) > shown {
+	if text := bytes.Runes(cell); len(text) > shown {
 		return string(text[:shown]) + "..."
 	}
 	return string(cell)
@@ -92,7 +93,7 @@ func (r *Reader) Table() Table {
 		row.Conversion = p.conversionOf(i)
 		if r.tally != nil && r.records > 0 {
 			row.Filled = float64(r.tally.filled[i]) / float64(r.records)
-			row.First, row.Last, row.Min, row.Max = r.tally.first[i], r.tally.last[i], r.tally.min[i], r.tally.max[i]
+			row.First, row.Last, row.Min, row.Max = clip(r.tally.first[i]), clip(r.tally.last[i]), r.tally.min[i], r.tally.max[i]
 		}
 		row.Warnings = p.warn(i, row.Min, row.Max)
 		t.Columns = append(t.Columns, row)

@@ -57,9 +57,18 @@ func parse(text string) (m moment, ok bool) {
 	if len(text) > 64 {
 		return m, false
 	}
-	text = basicFormat.ReplaceAllString(strings.Join(strings.Fields(text), " "), "$1 $2:$3:$4$5")
+	if text = strings.Join(strings.Fields(text), " "); len(text) < 4 || !strings.ContainsAny(text, "0123456789") {
+		return m, false
+	}
+	if len(text) > 14 && (text[8] == 'T' || text[8] == ' ') {
+		text = basicFormat.ReplaceAllString(text, "$1 $2:$3:$4$5")
+	}
 	date, zone := text, ""
-	if at := clockPattern.FindStringSubmatchIndex(text); at != nil {
+	if strings.IndexByte(text, ':') < 0 { // a day alone, which is shorter than most words
+		if len(text) > 20 {
+			return m, false
+		}
+	} else if at := clockPattern.FindStringSubmatchIndex(text); at != nil {
 		part := func(i int) string {
 			if at[2*i] < 0 {
 				return ""
@@ -76,7 +85,10 @@ func parse(text string) (m moment, ok bool) {
 		}
 	}
 	if date != "" {
-		if ok = m.readDate(weekday.ReplaceAllString(date, "")); !ok {
+		if date[0]-'0' > 9 {
+			date = weekday.ReplaceAllString(date, "")
+		}
+		if ok = m.readDate(date); !ok {
 			return m, false
 		}
 	}
@@ -121,6 +133,10 @@ func clockOf(hour, minute, second, fraction, half string) (m moment, ok bool) {
 }
 
 func (m *moment) readDate(text string) bool {
+	if text == "" || text[0]-'0' > 9 {
+		d := monthFirst.FindStringSubmatch(text)
+		return d != nil && m.setDate(d[3], monthNumber(d[1]), d[2])
+	}
 	if d := yearFirst.FindStringSubmatch(text); d != nil {
 		return m.setDate(d[1], d[2], d[3])
 	}
@@ -135,9 +151,6 @@ func (m *moment) readDate(text string) bool {
 	}
 	if d := namedMonth.FindStringSubmatch(text); d != nil {
 		return m.setDate(d[3], monthNumber(d[2]), d[1])
-	}
-	if d := monthFirst.FindStringSubmatch(text); d != nil {
-		return m.setDate(d[3], monthNumber(d[1]), d[2])
 	}
 	return false
 }
