@@ -45,47 +45,114 @@ type Notification struct {
 	NewNotification
 }
 
-// AddNotifications stores all of them in this order, or none, and gives their
-// ids.
+// notificationColumns are notifications as SQL takes them.
+type notificationColumns struct {
+	session, severity, title, message, created []string
+	category                                   []*string
+	ttl                                        []*float64
+}
+
+func (c *notificationColumns) add(n *NewNotification) {
+	c.session = append(c.session, n.SessionID)
+	c.severity = append(c.severity, n.Severity)
+	c.title = append(c.title, n.Title)
+	c.message = append(c.message, n.Message)
+	c.category = append(c.category, n.Category)
+	c.ttl = append(c.ttl, n.TTL)
+	c.created = append(c.created, n.CreatedAt)
+}
+
+// ask runs a query over the notifications and returns the ids that it answers.
+func (c *notificationColumns) ask(ctx context.Context, tx pgx.Tx, query string) ([]*string, error) {
+	rows, err := tx.Query(ctx, query, c.session, c.severity, c.title, c.message, c.category, c.ttl, c.created)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[*string])
+}
+
+const (
+	// A bridge whose answer got lost sends its notifications again. Of those
+	// that are equal in every member, as many are stored as one call has.
+	heldNotificationsSQL = `
+		WITH sent AS (
+			SELECT *, row_number() OVER (PARTITION BY session_id, severity, title, message, category, ttl, created_at ORDER BY place) AS copy
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::text[])
+				WITH ORDINALITY AS n (session_id, severity, title, message, category, ttl, created_at, place)
+		), held AS (
+			SELECT *, row_number() OVER (PARTITION BY session_id, severity, title, message, category, ttl, created_at ORDER BY notification) AS copy
+			FROM driver_notifications
+			WHERE session_id = ANY($1) AND created_at = ANY($7)
+		)
+		SELECT held.notification::text
+		FROM sent
+		LEFT JOIN held
+			ON held.session_id = sent.session_id AND held.created_at = sent.created_at AND held.copy = sent.copy
+			AND held.severity = sent.severity AND held.title = sent.title AND held.message = sent.message
+			AND held.category IS NOT DISTINCT FROM sent.category AND held.ttl IS NOT DISTINCT FROM sent.ttl
+		ORDER BY sent.place`
+
+	newNotificationsSQL = `
+		INSERT INTO driver_notifications (session_id, severity, title, message, category, ttl, created_at)
+		SELECT session_id, severity, title, message, category, ttl, created_at
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::text[])
+			WITH ORDINALITY AS n (session_id, severity, title, message, category, ttl, created_at, place)
+		ORDER BY place
+		RETURNING notification::text`
+)
+
+// AddNotifications stores all of them in this order, or none, and returns their
+// ids. One that was sent before is not stored again, and has the id that it got
+// then. It fails with an Invalid or TooLarge fault.
 func (s *Store) AddNotifications(ctx context.Context, list []NewNotification) ([]string, error) {
 	if err := checkNotifications(list); err != nil || len(list) == 0 {
 		return nil, err
 	}
-	var ids []string
+	var all notificationColumns
+	var topics []string
+	for i := range list {
+		all.add(&list[i])
+		topics = append(topics, schema.TopicNotifications(list[i].SessionID))
+	}
+	slices.Sort(topics)
+	topics = slices.Compact(topics)
+	ids := make([]string, len(list))
 	err := schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		var columns struct {
-			session, severity, title, message, created []string
-			category                                   []*string
-			ttl                                        []*float64
+		for _, topic := range topics { // or two calls would both find nothing there
+			if err := schema.Lock(ctx, tx, topic); err != nil {
+				return err
+			}
 		}
-		var topics []string
-		for _, n := range list {
-			columns.session = append(columns.session, n.SessionID)
-			columns.severity = append(columns.severity, n.Severity)
-			columns.title = append(columns.title, n.Title)
-			columns.message = append(columns.message, n.Message)
-			columns.category = append(columns.category, n.Category)
-			columns.ttl = append(columns.ttl, n.TTL)
-			columns.created = append(columns.created, n.CreatedAt)
-			topics = append(topics, schema.TopicNotifications(n.SessionID))
-		}
-		rows, err := tx.Query(ctx, `
-			INSERT INTO driver_notifications (session_id, severity, title, message, category, ttl, created_at)
-			SELECT session_id, severity, title, message, category, ttl, created_at
-			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::text[])
-				WITH ORDINALITY AS n (session_id, severity, title, message, category, ttl, created_at, place)
-			ORDER BY place
-			RETURNING notification::text`,
-			columns.session, columns.severity, columns.title, columns.message, columns.category, columns.ttl, columns.created)
+		held, err := all.ask(ctx, tx, heldNotificationsSQL)
 		if err != nil {
-			return fmt.Errorf("store notifications: %w", err)
+			return err
 		}
-		if ids, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-			return fmt.Errorf("store notifications: %w", err)
+		var fresh notificationColumns
+		var places []int
+		for i, id := range held {
+			if id != nil {
+				ids[i] = *id
+				continue
+			}
+			fresh.add(&list[i])
+			places = append(places, i)
+		}
+		if len(places) == 0 {
+			return nil
+		}
+		stored, err := fresh.ask(ctx, tx, newNotificationsSQL)
+		if err != nil {
+			return err
+		}
+		for k, i := range places {
+			ids[i] = *stored[k]
 		}
 		return schema.Touch(ctx, tx, topics...)
 	})
-	return ids, err
+	if err != nil {
+		return nil, fmt.Errorf("store notifications: %w", err)
+	}
+	return ids, nil
 }
 
 func checkNotifications(list []NewNotification) error {

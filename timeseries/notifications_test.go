@@ -86,7 +86,7 @@ func TestNotificationIsGivenBackWhole(t *testing.T) {
 	full := timeseries.NewNotification{SessionID: "run", Severity: "critical", Title: "Überhitzt 🔥", Message: "Motor\n90 °C",
 		Category: ptr("system"), TTL: ptr(8000.5), CreatedAt: "2026-03-21T10:00:01.25+00:00"}
 	bare := notification("run", "", "")
-	for _, n := range []timeseries.NewNotification{full, bare, full} { // no de-duplication
+	for _, n := range []timeseries.NewNotification{full, bare} {
 		if _, err := store.AddNotifications(t.Context(), []timeseries.NewNotification{n}); err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestNotificationIsGivenBackWhole(t *testing.T) {
 	for _, n := range list {
 		got = append(got, n.NewNotification)
 	}
-	if diff := cmp.Diff([]timeseries.NewNotification{full, bare, full}, got); diff != "" {
+	if diff := cmp.Diff([]timeseries.NewNotification{bare, full}, got); diff != "" {
 		t.Errorf("read back (-want +got):\n%s", diff)
 	}
 }
@@ -140,6 +140,45 @@ func TestInvalidNotificationRejectsItsBatch(t *testing.T) {
 	}
 	if list, err := store.Notifications(t.Context(), "run", 10, ""); err != nil || len(list) != 0 {
 		t.Errorf("refused batches left %d, error %v", len(list), err)
+	}
+}
+
+// TestNotificationsSentAgain sends a batch again, as a bridge does whose answer
+// got lost, also while the first is still being stored.
+func TestNotificationsSentAgain(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	store := timeseries.New(pool, timeseries.Options{})
+	hot := notification("run", "hot", "2026-03-21T10:00:01+00:00")
+	told := hot
+	told.Category, told.TTL = ptr("system"), ptr(5000.0)
+	batch := []timeseries.NewNotification{hot, told, hot, notification("other", "hot", "2026-03-21T10:00:01+00:00")}
+	var first []string
+	answers := make(chan []string, 4)
+	for range cap(answers) {
+		go func() {
+			ids, err := store.AddNotifications(t.Context(), batch)
+			if err != nil {
+				t.Error(err)
+			}
+			answers <- ids
+		}()
+	}
+	for range cap(answers) {
+		ids := <-answers
+		if first == nil {
+			first = ids
+		}
+		if !slices.Equal(ids, first) || len(ids) != len(batch) || ids[0] == ids[2] {
+			t.Errorf("the ids are %v, first %v", ids, first)
+		}
+	}
+	later := append(slices.Clone(batch), notification("run", "cold", "2026-03-21T10:00:02+00:00"))
+	if ids, err := store.AddNotifications(t.Context(), later); err != nil || !slices.Equal(ids[:4], first) {
+		t.Errorf("with one more: %v, %v", ids, err)
+	}
+	if list, err := store.Notifications(t.Context(), "run", 10, ""); err != nil || titles(list) != "cold hot hot hot" {
+		t.Errorf("stored are %s, %v", titles(list), err)
 	}
 }
 
