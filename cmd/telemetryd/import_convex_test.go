@@ -45,7 +45,7 @@ func TestImportConvexCommand(t *testing.T) {
 		"sessions/documents.jsonl": `{"_id":"s1","session_id":"run","record_count":1.0}` + "\n",
 	})
 	broken := convexSnapshot(t, map[string]string{
-		"telemetry/documents.jsonl": record + "\n" + `{"_id":"k2","_creationTime":1.0,"session_id":"run","timestamp":"never"}` + "\n",
+		"telemetry/documents.jsonl": record + "\n" + `{"_id":"k2","_creationTime":1.0,"session_id":"run","timestamp":5.0}` + "\n", // a text that is no time would be set aside
 	})
 	for _, step := range []struct {
 		name    string
