@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,12 +34,13 @@ func TestServicesStopInOrder(t *testing.T) {
 		var s services
 		s.start(ctx, service{run: run("hub")})
 		s.start(ctx, service{run: run("http"), drain: func(context.Context) error { note("http drained"); return failed }})
-		ticks := 0
-		s.start(ctx, every(time.Minute, func(context.Context) { ticks++ }))
+		var ticks atomic.Int32
+		s.start(ctx, every(time.Minute, func(context.Context) { ticks.Add(1) }))
 		cancel() // the start is over; what it started is not
 		time.Sleep(3*time.Minute + time.Second)
-		if len(events) > 0 || ticks != 3 {
-			t.Errorf("before the stop: %v, %d ticks", events, ticks)
+		synctest.Wait()
+		if len(events) > 0 || ticks.Load() != 3 {
+			t.Errorf("before the stop: %v, %d ticks", events, ticks.Load())
 		}
 		if err := s.stop(t.Context()); !errors.Is(err, failed) {
 			t.Errorf("stopped with %v", err)
