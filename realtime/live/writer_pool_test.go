@@ -2,6 +2,7 @@ package live
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,10 +14,10 @@ import (
 // link is a transport that takes nothing until it is opened.
 type link struct {
 	open chan struct{}
-	got  int
+	got  atomic.Int32
 }
 
-func (l *link) write(*frame) error { <-l.open; l.got++; return nil }
+func (l *link) write(*frame) error { <-l.open; l.got.Add(1); return nil }
 func (l *link) ping() error        { return nil }
 func (l *link) close(closing)      {}
 
@@ -48,13 +49,13 @@ func TestStuckWritersAreReplaced(t *testing.T) {
 		quick := &link{open: open}
 		join(quick)
 		synctest.Wait()
-		if quick.got != 0 {
+		if quick.got.Load() != 0 {
 			t.Fatal("there was a worker left; the test tests nothing")
 		}
 		time.Sleep(10 * stuckAfter)
 		synctest.Wait()
-		if quick.got != 1 {
-			t.Errorf("the client that reads got %d messages", quick.got)
+		if quick.got.Load() != 1 {
+			t.Errorf("the client that reads got %d messages", quick.got.Load())
 		}
 		if n := st.writers.waiting(); n != 0 {
 			t.Errorf("%d connections count as waiting", n)
@@ -62,8 +63,8 @@ func TestStuckWritersAreReplaced(t *testing.T) {
 		close(closed)
 		synctest.Wait()
 		for _, l := range stuck {
-			if l.got != 1 {
-				t.Errorf("a client that reads again got %d messages", l.got)
+			if l.got.Load() != 1 {
+				t.Errorf("a client that reads again got %d messages", l.got.Load())
 			}
 		}
 	})
