@@ -361,7 +361,7 @@ func (u *upload) findFormOne(ctx context.Context, tx pgx.Tx, s *share) error {
 		}
 		u.formOne[s.id], s.formOne = d, &d
 	}
-	if s.known != nil {
+	if s.known != nil && s.known.same { // by its key alone, its digest is of form 1
 		return nil
 	}
 	var find pgx.Batch
