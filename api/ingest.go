@@ -37,9 +37,9 @@ type ingestParams struct {
 // ingestedAnswer is what an upload is answered with.
 type ingestedAnswer struct {
 	Inserted      int                    `json:"inserted"`
-	SetAside      int                    `json:"set_aside"`
 	AlreadyStored int                    `json:"already_stored"`
 	Rejected      int                    `json:"rejected"`
+	SetAside      int                    `json:"set_aside"`
 	Sessions      []ingest.SessionResult `json:"sessions"`
 	Problems      []fault.Problem        `json:"problems,omitempty"`
 	Odd           []fault.Problem        `json:"odd,omitempty"`

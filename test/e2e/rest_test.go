@@ -239,8 +239,8 @@ func TestUploadAnswers(t *testing.T) {
 	h := newHouse(t, nil)
 	records := []rec{recordAt("a", 1), recordAt("b", 1), recordAt("a", 2)}
 	for upload, want := range []string{
-		`{"inserted":3,"already_stored":0,"rejected":0,"sessions":[{"session_id":"a","inserted":2,"already_stored":0,"batch":1},{"session_id":"b","inserted":1,"already_stored":0,"batch":1}]}`,
-		`{"inserted":0,"already_stored":3,"rejected":0,"sessions":[{"session_id":"a","inserted":0,"already_stored":2,"batch":1},{"session_id":"b","inserted":0,"already_stored":1,"batch":1}]}`,
+		`{"inserted":3,"already_stored":0,"rejected":0,"set_aside":0,"sessions":[{"session_id":"a","inserted":2,"already_stored":0,"batch":1,"set_aside":0},{"session_id":"b","inserted":1,"already_stored":0,"batch":1,"set_aside":0}]}`,
+		`{"inserted":0,"already_stored":3,"rejected":0,"set_aside":0,"sessions":[{"session_id":"a","inserted":0,"already_stored":2,"batch":1,"set_aside":0},{"session_id":"b","inserted":0,"already_stored":1,"batch":1,"set_aside":0}]}`,
 	} {
 		if a := h.send(request{path: telemetryPath, body: marshal(records)}); string(a.body) != want {
 			t.Errorf("upload %d: %v", upload, a)

@@ -52,9 +52,9 @@ type Result struct {
 type SessionResult struct {
 	ID            string `json:"session_id"`
 	Inserted      int    `json:"inserted"`
-	SetAside      int    `json:"set_aside"`
 	AlreadyStored int    `json:"already_stored"`
 	Batch         int32  `json:"batch"` // watermark after the newest batch
+	SetAside      int    `json:"set_aside"`
 }
 
 func (r *Result) add(id string, inserted, already int, batch int32) {
