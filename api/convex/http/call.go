@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -123,8 +124,20 @@ func (c *call) parseURL(r *http.Request) (err error) {
 	return err
 }
 
-// parseBody takes a request's body apart; args stay undecoded.
+// parseBody takes a request's body apart; args stay undecoded. A body with
+// numbers as Python writes those that are not finite is read, too: the function
+// then says which record has one.
 func (c *call) parseBody(b []byte) error {
+	err := c.parse(b)
+	if err != nil {
+		if spelt := value.SpellOut(b); len(spelt) != len(b) {
+			return c.parse(spelt)
+		}
+	}
+	return err
+}
+
+func (c *call) parse(b []byte) error {
 	c.format = value.Clean
 	err := value.Members(b, func(name string, member []byte) error {
 		var err error
@@ -159,7 +172,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, limit int64) 
 	source, err := httpx.Decode(httpx.NewBody(w, r), r.Header.Get("Content-Encoding"))
 	if err != nil {
 		if fault.As(err) == nil {
-			err = &fault.Error{Kind: fault.Invalid, Message: "body is not in its Content-Encoding", Err: err}
+			err = &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("body is not %.20q, as its Content-Encoding says", r.Header.Get("Content-Encoding")), Err: err}
 		}
 		return nil, err
 	}

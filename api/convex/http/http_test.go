@@ -138,7 +138,7 @@ func TestHTTPFunctions(t *testing.T) {
 		{"bad name", "/api/query", `{"path":"a b:c","args":{}}`, 400, `~"code":"BadConvexFunctionIdentifier"`},
 		{"no path", "/api/query", `{"args":{}}`, 400, `~"code":"BadConvexFunctionIdentifier"`},
 		{"bad format", "/api/query", `{"path":"test:echo","format":"xml"}`, 400, `~"code":"BadFormat"`},
-		{"nesting", "/api/query", `{"path":"test:echo","args":{"value":` + strings.Repeat("[", 100_000), 400, `~max depth`},
+		{"nesting", "/api/query", `{"path":"test:echo","args":{"value":` + strings.Repeat("[", 100_000), 400, `~nested`},
 		{"no route", "/api/nothing", `{}`, 404, `~"code":"NotFound"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

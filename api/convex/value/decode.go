@@ -17,7 +17,10 @@ import (
 // value.
 const maxNesting = 64
 
-var errNesting = fmt.Errorf("JSON is nested more than %d levels deep", maxNesting)
+var (
+	errNesting   = fmt.Errorf("JSON is nested more than %d levels deep", maxNesting)
+	errTruncated = errors.New("JSON ends too early")
+)
 
 // newDecoder reads b in place. A repeated member and text that is not UTF-8 are
 // taken, as every browser's JSON.parse takes them.
@@ -29,11 +32,14 @@ func newDecoder(b []byte) *jsontext.Decoder {
 // which is as long as the caller made it.
 func readable(err error) error {
 	var syntactic *jsontext.SyntacticError
-	if errors.As(err, &syntactic) {
-		return fmt.Errorf("JSON is not valid at byte %d: %w", syntactic.ByteOffset, syntactic.Err)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return errTruncated
 	}
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
+	if errors.As(err, &syntactic) {
+		if syntactic.Err.Error() == "exceeded max depth" { // the library has no name for it
+			return errNesting
+		}
+		return fmt.Errorf("JSON is not valid at byte %d: %w", syntactic.ByteOffset, syntactic.Err)
 	}
 	return err
 }
