@@ -62,6 +62,10 @@ func TestAnalysisOfLateRecords(t *testing.T) {
 		}
 	}
 	what := func(session string) string {
+		// On a busy machine a reader is content with what was computed just now.
+		if _, err := h.pool.Exec(t.Context(), `UPDATE analysis_runs SET took_s = 0`); err != nil {
+			t.Fatal(err)
+		}
 		laps, err := h.store.Analysis.Laps(t.Context(), analysis.LapRequest{Session: session})
 		if err != nil {
 			t.Fatal(err)
