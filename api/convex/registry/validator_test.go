@@ -41,7 +41,7 @@ func TestDecodeArgs(t *testing.T) {
 		{in: `{"sessionId":"s","items":[{"x":1,"z":2}]}`, fail: "extra field `z`"},
 		{in: `{"sessionId":"s","items":[{}]}`, fail: "missing the required field `x`"},
 		{in: `[]`, fail: "not an object"},
-		{in: `{"sessionId":"s"`, fail: "unexpected EOF"},
+		{in: `{"sessionId":"s"`, fail: "ends too early"},
 		{in: `{"sessionId":nope}`, fail: ".sessionId"},
 	} {
 		got, err := decodeArgs([]byte(test.in), validator)
