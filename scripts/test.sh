@@ -82,7 +82,7 @@ go_tests() {
 	local server="the checkout's own server"
 	[[ -z ${TELEMETRYD_TEST_DATABASE_URL:-} ]] || server="the server of TELEMETRYD_TEST_DATABASE_URL"
 	step "go test${race[0]:+ with the race detector}, on $server"
-	go test "${race[@]}" ./...
+	go test -timeout 20m "${race[@]}" ./...
 }
 
 pglite_tests() {
@@ -96,10 +96,10 @@ pglite_tests() {
 	local packages store=github.com/ecovolt/telemetryd/timeseries log=$cache/pglite.log status=0 others
 	packages=$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... |
 		grep internal/dbtest | cut -d ' ' -f 1 | grep -vE '/(api/convex/(http|sync)|auth|dashboard|test/browser|test/e2e)$' | grep -vFx "$store")
-	node test/pglite/adapter.mjs -- go test -timeout 20m -p 1 $packages >"$log" 2>&1 &
+	node test/pglite/adapter.mjs -- go test -timeout 30m -p 1 $packages >"$log" 2>&1 &
 	others=$!
 	trap 'kill $others 2>/dev/null || true' EXIT
-	node test/pglite/adapter.mjs -- go test -timeout 20m "$store" || status=$?
+	node test/pglite/adapter.mjs -- go test -timeout 30m "$store" || status=$?
 	wait $others || status=$?
 	trap - EXIT
 	cat "$log"
