@@ -42,11 +42,10 @@ func (s *server) publicRoutes(engine *gin.Engine) {
 // webOrigin applies ALLOWED_WEB_ORIGINS as the function contract's section on
 // CORS has it, and answers preflights.
 func (s *server) webOrigin(c *gin.Context) {
+	c.Header("Cache-Control", "no-store") // before preflights are answered
 	if !s.public.Admit(c.Writer, c.Request) {
 		c.Abort()
-		return
 	}
-	c.Header("Cache-Control", "no-store")
 }
 
 func refuseOrigin(w http.ResponseWriter, r *http.Request) {
