@@ -27,7 +27,7 @@ func (d *Deltas) RecentStart(ctx context.Context, now Position, recent Recent) (
 	}
 	var newest *time.Time
 	err = d.pool.QueryRow(ctx, `
-		SELECT max(max_time) FROM ingest_batches WHERE session = $1 AND batch <= $2`, now.Session, now.Batch).Scan(&newest)
+		SELECT max(max_time) FROM ingest_batches WHERE session = $1 AND batch <= $2 AND records > 0`, now.Session, now.Batch).Scan(&newest)
 	if err != nil {
 		return Position{}, time.Time{}, fmt.Errorf("find the newest record: %w", err)
 	}
@@ -53,7 +53,7 @@ func (d *Deltas) RecentStart(ctx context.Context, now Position, recent Recent) (
 	}
 	var first *int32
 	err = d.pool.QueryRow(ctx, `
-		SELECT min(batch) FROM ingest_batches WHERE session = $1 AND batch <= $2 AND max_time >= $3`,
+		SELECT min(batch) FROM ingest_batches WHERE session = $1 AND batch <= $2 AND max_time >= $3 AND records > 0`,
 		now.Session, now.Batch, notBefore).Scan(&first)
 	if err != nil {
 		return Position{}, time.Time{}, fmt.Errorf("find the first batch of a snapshot: %w", err)

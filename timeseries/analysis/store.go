@@ -151,7 +151,7 @@ func (u *update) resume(ctx context.Context, done int32) (from time.Time, begun 
 	var text []byte
 	err = u.tx.QueryRow(ctx, `
 		WITH changed AS (
-			SELECT min(min_time) AS at FROM ingest_batches WHERE session = $1 AND batch > $2 AND batch <= $3 AND records > 0
+			SELECT min(min_time) AS at FROM ingest_batches WHERE session = $1 AND batch > $2 AND batch <= $3
 		)
 		SELECT minute, begun FROM analysis_parts, changed
 		WHERE session = $1 AND $2 > 0 AND minute <= changed.at
@@ -159,7 +159,7 @@ func (u *update) resume(ctx context.Context, done int32) (from time.Time, begun 
 	switch {
 	case err == pgx.ErrNoRows:
 		var first *time.Time
-		if err = u.tx.QueryRow(ctx, "SELECT min(min_time) FROM ingest_batches WHERE session = $1 AND batch <= $2 AND records > 0", u.session, u.batch).Scan(&first); err != nil {
+		if err = u.tx.QueryRow(ctx, "SELECT min(min_time) FROM ingest_batches WHERE session = $1 AND batch <= $2", u.session, u.batch).Scan(&first); err != nil {
 			return from, begun, err
 		}
 		if first == nil {

@@ -20,10 +20,10 @@ func Changed(ctx context.Context, q querier, changes []Change, width time.Durati
 		sessions, after, upTo = append(sessions, c.Session), append(after, c.After), append(upTo, c.UpTo)
 	}
 	rows, err := q.Query(ctx, `
-		SELECT b.session, b.batch, b.min_time, b.max_time, b.records
+		SELECT b.session, b.batch, b.min_time, b.max_time, b.records, b.changed
 		FROM unnest($1::int[], $2::int[], $3::int[]) p (session, after, up_to)
 		JOIN ingest_batches b ON b.session = p.session AND b.batch > p.after AND b.batch <= p.up_to
-		WHERE b.records > 0`, sessions, after, upTo)
+		WHERE b.min_time IS NOT NULL`, sessions, after, upTo)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -34,11 +34,11 @@ func Changed(ctx context.Context, q querier, changes []Change, width time.Durati
 	var sparse []batch
 	var b batch
 	var first, last time.Time
-	var stored int64
-	_, err = pgx.ForEachRow(rows, []any{&b.session, &b.number, &first, &last, &stored}, func() error {
-		records += stored
+	var stored, altered int64
+	_, err = pgx.ForEachRow(rows, []any{&b.session, &b.number, &first, &last, &stored, &altered}, func() error {
+		records += stored + altered
 		b.span = Span{first, last.Add(time.Microsecond)}
-		if isSparse(b.span, stored) {
+		if altered == 0 && isSparse(b.span, stored) {
 			sparse = append(sparse, b)
 			return nil
 		}

@@ -55,7 +55,7 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channel
 			SELECT s.id, b.min_time, b.max_time
 			FROM sessions s
 			LEFT JOIN rollup_progress p USING (session)
-			JOIN ingest_batches b ON b.session = s.session AND b.batch > coalesce(p.batch, 0) AND b.records > 0
+			JOIN ingest_batches b ON b.session = s.session AND b.batch > coalesce(p.batch, 0) AND b.min_time IS NOT NULL
 			WHERE s.id = ANY($1) AND s.deleted_at IS NULL
 			UNION ALL
 			SELECT s.id, d.from_time, d.to_time
