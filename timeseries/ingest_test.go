@@ -490,7 +490,7 @@ func TestSkipExisting(t *testing.T) {
 	skip := ingest.Options{SkipExisting: true}
 	full := func(i int) rec { // as the bridge posts it
 		r := recordAt("s", time.Duration(i)*time.Second, i)
-		maps.Copy(r, rec{"session_name": "M 233", "avg_speed_kmh": float64(i) / 3, "outliers": map[string]any{"confidence": 1e2}, "odd": []any{1.0, "x"}, "more": true})
+		maps.Copy(r, rec{"session_name": "M 233", "avg_speed_kmh": float64(i) / 3, "outliers": map[string]any{"confidence": 1e2}, "odd": []any{1.0, "x"}, "more": true, "data_source": "ESP32_REAL"})
 		return r
 	}
 	rescued := func(i int) rec { // as its rescue file has it: without what it derived
@@ -531,7 +531,7 @@ func TestSkipExisting(t *testing.T) {
 	for name, change := range map[string]func(r rec){
 		"another value":    func(r rec) { r["speed_ms"] = 99.5 },
 		"another integer":  func(r rec) { r["message_id"] = 1 << 40 },
-		"another text":     func(r rec) { r["session_name"] = "M 234" },
+		"another text":     func(r rec) { r["data_source"] = "MOCK" },
 		"another object":   func(r rec) { r["outliers"] = map[string]any{"confidence": 101} },
 		"another unknown":  func(r rec) { r["odd"] = []any{1.0, "y"} },
 		"one more field":   func(r rec) { r["voltage_v"] = 1 },
@@ -542,6 +542,26 @@ func TestSkipExisting(t *testing.T) {
 		change(r)
 		import_(name, []rec{r}, 1, 0)
 	}
+	// What somebody worked out, or called the run, tells no record from another.
+	for name, change := range map[string]func(r rec){
+		"another name": func(r rec) { r["session_name"] = "M 234" },
+		"another mean": func(r rec) { r["avg_speed_kmh"] = 99.5 },
+		"what importers add": func(r rec) {
+			maps.Copy(r, rec{"cumulative_energy_kwh": 1, "route_distance_km": 2, "accel_magnitude": 3})
+		},
+		"the historical page's": func(r rec) {
+			maps.Copy(r, rec{"speed_kmh": 3, "g_force": 1.5, "optimalRange": "[object Object]", "outliers": "[object Object]", "voltage_v": 0, "power_w": 7, "qualityScore": 1})
+		},
+	} {
+		r := full(9)
+		change(r)
+		import_(name, []rec{r}, 0, 1)
+	}
+	lost := full(9)
+	maps.Copy(lost, rec{"speed_kmh": 3, "voltage_v": 48})
+	import_("a measurement that the historical page has and this run lost", []rec{lost}, 1, 0)
+	import_("nothing but what was worked out", []rec{{"session_id": "s", "timestamp": full(9)["timestamp"], "avg_speed_kmh": 3}}, 1, 0)
+
 	other := full(8)
 	other["timestamp"] = "2026-03-21T12:00:08+02:00" // the same time, written in another way
 	import_("the same time in another form", []rec{other}, 0, 1)

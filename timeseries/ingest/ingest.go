@@ -28,8 +28,10 @@ type Options struct {
 	// SkipBad stores the good records of a batch with bad ones. Otherwise one
 	// bad record rejects all.
 	SkipBad bool
-	// SkipExisting leaves out records that the session already holds: those with
-	// the same time and the same value in every field that the new record has.
+	// SkipExisting leaves out records that the session already holds: those of
+	// the same time that share a member with the new record, have the same value
+	// in all they share, and lack nothing that was measured. What bridge and
+	// dashboards work out of the measurements does not count.
 	SkipExisting bool
 	// Admit, when not nil, is called by IngestStream once it knows the first
 	// records and before it locks anything: the place to wait for the rest of

@@ -256,21 +256,6 @@ func (v *Values) Stored(i int, raw []byte) bool {
 	return sameJSON(raw[1:], v.Bytes(i))
 }
 
-// ExtraStored reports whether raw, the column extra in PostgreSQL's binary
-// form or nil for NULL, holds every member without a channel that the record has.
-func (v *Values) ExtraStored(raw []byte) bool {
-	var stored, own map[string]any
-	if raw == nil || json.Unmarshal(raw[1:], &stored) != nil || json.Unmarshal(v.Extra, &own) != nil {
-		return false
-	}
-	for name, value := range own {
-		if held, ok := stored[name]; !ok || !reflect.DeepEqual(held, value) {
-			return false
-		}
-	}
-	return true
-}
-
 // sameJSON compares values, since jsonb does not keep the text.
 func sameJSON(x, y []byte) bool {
 	if bytes.Equal(x, y) {
