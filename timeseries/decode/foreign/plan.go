@@ -249,6 +249,7 @@ func (p *plan) nameOwn() {
 	for _, c := range p.columns {
 		used[c.Name] = c.Name != ""
 	}
+	tried := map[string]int{} // by label: the numbers below are taken, so many columns of one label do not try them all
 	for i := range p.columns {
 		c := &p.columns[i]
 		if c.Name != "" || c.Label == "" {
@@ -262,8 +263,9 @@ func (p *plan) nameOwn() {
 		if count[name] > 1 && c.source != "" {
 			name = fmt.Sprintf("%s (%s)", c.Label, c.source)
 		}
-		for n := 2; used[name] || isMember(name); n++ {
+		for n := max(2, tried[c.Label]); used[name] || isMember(name); n++ {
 			name = fmt.Sprintf("%s (%d)", c.Label, n)
+			tried[c.Label] = n
 		}
 		used[name] = true
 		c.Name = name
