@@ -21,7 +21,7 @@ import (
 	"github.com/ecovolt/telemetryd/realtime/live"
 )
 
-var gapFor = flag.Duration("gap", 4*time.Second, "how long the gap test runs; drops and outages grow with it")
+var gapRecords = flag.Int64("gap", 50, "how many records the gap test takes in before, between and after the outages")
 
 // link is an instance's way to its database, which a test can cut.
 type link struct {
@@ -160,12 +160,12 @@ func newRace(t *testing.T, url string) *race {
 	return r
 }
 
-// away cuts all instances off the database for a while.
-func (r *race) away(length time.Duration) {
+// away cuts all instances off the database until that was noticed.
+func (r *race) away(noticed func()) {
 	for i := range r.links {
 		r.links[i].set(true)
 	}
-	time.Sleep(length)
+	noticed()
 	for i := range r.links {
 		r.links[i].set(false)
 	}
@@ -178,9 +178,9 @@ func TestNoGaps(t *testing.T) {
 		t.Skip("needs several connections")
 	}
 	r := newRace(t, dbtest.URL(t))
-	r.run(t, func(outage int) {
+	r.run(t, func(outage int, noticed func()) {
 		if outage != 1 {
-			r.away(*gapFor / 16)
+			r.away(noticed)
 			return
 		}
 		_, err := r.instances[0].pool.Exec(t.Context(), `
@@ -197,28 +197,30 @@ func TestNoGapsWhenPostgresRestarts(t *testing.T) {
 	t.Parallel()
 	url, stop, again := restartable(t)
 	r := newRace(t, url)
-	r.run(t, func(outage int) {
+	r.run(t, func(outage int, noticed func()) {
 		if outage == 1 {
-			r.away(*gapFor / 16)
+			r.away(noticed)
 			return
 		}
 		stop()
+		noticed()
 		again()
 	})
 }
 
 // run lets the three instances take in 50 records a second, while one client
 // drops its connection at random and turns to another instance, and one stays.
-// Three times the database is interrupted. Both clients must end with exactly
-// the records of the database, in order.
-func (r *race) run(t *testing.T, interrupt func(outage int)) {
+// Three times the database is interrupted; noticed waits until a writer was
+// refused and the steady client's instance knows. Both clients must end with
+// exactly the records of the database, in order.
+func (r *race) run(t *testing.T, interrupt func(outage int, noticed func())) {
 	instances := &r.instances
 	instances[0].ingest(t, "run", 0, 1)
 
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var work sync.WaitGroup
-	var next, retried atomic.Int64
+	var next, taken, retried atomic.Int64
 	for _, in := range instances {
 		work.Go(func() { // 3 writers, 50 records a second together
 			for ctx.Err() == nil {
@@ -228,6 +230,7 @@ func (r *race) run(t *testing.T, interrupt func(outage int)) {
 					retried.Add(1)
 					time.Sleep(20 * time.Millisecond) // the bridge's retry, in small
 				}
+				taken.Add(int64(count))
 				time.Sleep(time.Duration(count) * 60 * time.Millisecond)
 			}
 		})
@@ -294,12 +297,24 @@ func (r *race) run(t *testing.T, interrupt func(outage int)) {
 		clients <- nil
 	}()
 
-	pause := *gapFor / 4
-	for outage := range 3 {
-		time.Sleep(pause)
-		interrupt(outage)
+	calm := func() {
+		t.Helper()
+		before := taken.Load()
+		eventually(t, "records are taken in", func() bool { return taken.Load() >= before+*gapRecords })
 	}
-	time.Sleep(pause)
+	noticed := func() {
+		t.Helper()
+		before := retried.Load()
+		eventually(t, "the outage is noticed", func() bool {
+			healthy, _ := instances[1].hub.Healthy()
+			return retried.Load() > before && !healthy
+		})
+	}
+	for outage := range 3 {
+		calm()
+		interrupt(outage, noticed)
+	}
+	calm()
 	stop()
 	work.Wait()
 	want := instances[2].stored(t, "run")
