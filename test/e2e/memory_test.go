@@ -111,7 +111,7 @@ func TestMemoryStaysBounded(t *testing.T) {
 	small("reading a long session")
 
 	// 300 MB in one upload. Most of it is bad, so that the database has little to do.
-	bad := strings.Repeat(`{"session_id":"large","timestamp":"never","note":"`+strings.Repeat("x", 200)+`"}`+"\n", 39)
+	bad := strings.Repeat(`{"session_id":"large","timestamp":null,"note":"`+strings.Repeat("x", 200)+`"}`+"\n", 39)
 	line := func(i int) string { return string(marshal(recordAt("large", i))) + "\n" + bad }
 	lines := &generator{line: line, total: 300 << 20}
 	a := post(lines, nil, "?on_error=skip")

@@ -96,14 +96,20 @@ func (r *Reader) checkHeader(l *layout) error {
 		return nil
 	}
 	r.sep = ','
-	err := r.next()
-	if err == nil || err == io.EOF { // no line says anything
-		return fault.New(fault.Invalid, "the file holds no record")
+	// No line of the head says anything. What follows is read only so that a
+	// file beyond the caller's limit is refused as that.
+	for {
+		err := r.next()
+		if errors.Is(err, ErrRecord) {
+			return fault.New(fault.Invalid, "the header cannot be read: %v", err)
+		}
+		if err == io.EOF {
+			return fault.New(fault.Invalid, "the file holds no record")
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if errors.Is(err, ErrRecord) {
-		return fault.New(fault.Invalid, "the header cannot be read: %v", err)
-	}
-	return err
 }
 
 // start goes to the first record.
