@@ -1,6 +1,7 @@
 -- Records whose time cannot be right are kept beside the others, whole, until
--- somebody puts them back or drops them. Batches are recognised by the text
--- received (form 2); those stored before by what was made of it (form 1).
+-- somebody puts them back or drops them. Batches are recognised by the
+-- members received, by name (form 2); those stored before by the values in the
+-- order of the channels (form 1).
 CREATE TABLE set_aside (
     id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     session     integer     NOT NULL,
@@ -32,7 +33,7 @@ ALTER TABLE ingest_batches
     ADD COLUMN set_aside integer NOT NULL DEFAULT 0,
     ALTER COLUMN min_time DROP NOT NULL,
     ALTER COLUMN max_time DROP NOT NULL;
-COMMENT ON COLUMN ingest_batches.form IS 'What the digest is taken over: 1 the values as stored, 2 the text as received';
+COMMENT ON COLUMN ingest_batches.form IS 'What the digest is taken over: 1 the values as stored, 2 the members as received, by name';
 COMMENT ON COLUMN ingest_batches.set_aside IS 'Further records of this session in the batch, which were set aside, count';
 COMMENT ON COLUMN ingest_batches.min_time IS 'Time of the batch''s oldest record, UTC; NULL when all of them were set aside';
 COMMENT ON COLUMN ingest_batches.max_time IS 'Time of the batch''s newest record, UTC; NULL when all of them were set aside';

@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -27,6 +26,8 @@ const (
 	// that records of extraordinary size do not break the bound on memory. It
 	// must not change, see ingest.ChunkRecords. The usual chunk needs two thirds of it.
 	MaxChunkBytes = 5 << 20
+	// rowBytes is what a record counts for besides its texts. It must not change either.
+	rowBytes = 75*8 + 64
 )
 
 // row is one decoded record. Its field values stand in Batch.values.
@@ -36,7 +37,6 @@ type row struct {
 	index    int32 // place in the caller's input
 	present  record.Mask
 	timeText record.Span // empty when the timestamp was in the usual form
-	received record.Span // of Batch.received
 	odd      record.Oddity
 	extra    record.Span // a JSON object, or empty
 }
@@ -45,14 +45,10 @@ type row struct {
 // in flat arrays, so that a batch of thousands costs a handful of allocations.
 // It is not safe for concurrent use.
 type Batch struct {
-	sessions []string
-	rows     []row
-	values   []uint64 // len(channel.All) for each row: float bits, integer, or record.Span
-	text     []byte
-	// received is what the digests of batches are taken over: the members of
-	// each record as they came. It is no function of the list of channels.
-	received []byte
-
+	sessions    []string
+	rows        []row
+	values      []uint64 // len(channel.All) for each row: float bits, integer, or record.Span
+	text        []byte
 	problems    []fault.Problem
 	rejected    int // records with problems
 	lastSession int32
@@ -79,7 +75,7 @@ func (b *Batch) Release() {
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
 	*b = Batch{
-		sessions: b.sessions[:0], rows: b.rows[:0], values: b.values[:0], text: b.text[:0], received: b.received[:0],
+		sessions: b.sessions[:0], rows: b.rows[:0], values: b.values[:0], text: b.text[:0],
 		lastSession: -1, room: MaxChunkBytes,
 	}
 }
@@ -128,11 +124,6 @@ func (b *Batch) Record(i int) record.Values {
 	}
 }
 
-// Received is what record i is recognised by when it comes again: its members,
-// names and values, as they stood in the text, but for the ids that a session
-// and our own answers give it, and the name of the session.
-func (b *Batch) Received(i int) []byte { return b.rows[i].received.Of(b.received) }
-
 // Append adds all records of another batch, good and bad.
 func (b *Batch) Append(other *Batch) {
 	shift := uint32(len(b.text))
@@ -141,7 +132,6 @@ func (b *Batch) Append(other *Batch) {
 		r.session = b.sessionNumber([]byte(other.sessions[r.session]))
 		r.timeText.Off += shift
 		r.extra.Off += shift
-		r.received.Off += uint32(len(b.received))
 		b.rows = append(b.rows, r)
 		at := len(b.values)
 		b.values = append(b.values, other.values[i*len(channel.All):(i+1)*len(channel.All)]...)
@@ -154,7 +144,6 @@ func (b *Batch) Append(other *Batch) {
 		}
 	}
 	b.text = append(b.text, other.text...)
-	b.received = append(b.received, other.received...)
 	b.problems = append(b.problems, other.problems...)
 	b.rejected += other.rejected
 }
@@ -163,8 +152,8 @@ func (b *Batch) Append(other *Batch) {
 func (b *Batch) Limit(bytes int) { b.room = bytes }
 
 // Memory estimates the bytes that the batch holds. It depends on nothing but
-// the records, since it decides where chunks end.
-func (b *Batch) Memory() int { return len(b.values)*8 + len(b.text) + len(b.rows)*64 }
+// the records, not on how many channels there are, since it decides where chunks end.
+func (b *Batch) Memory() int { return len(b.rows)*rowBytes + len(b.text) }
 
 // full reports whether a stream's chunk should end here.
 func (b *Batch) full(most int) bool {
@@ -191,7 +180,6 @@ type rowBuilder struct {
 	row        row
 	values     []uint64
 	textMark   int
-	received   int // where the row's part of Batch.received begins
 	extra      []byte
 	unknown    int
 	hasSession bool
@@ -206,7 +194,7 @@ func (rb *rowBuilder) begin(b *Batch, index int, now time.Time) {
 	n := len(b.values)
 	b.values = slices.Grow(b.values, len(channel.All))[:n+len(channel.All)]
 	*rb = rowBuilder{
-		batch: b, values: b.values[n:], textMark: len(b.text), received: len(b.received), extra: rb.extra[:0],
+		batch: b, values: b.values[n:], textMark: len(b.text), extra: rb.extra[:0],
 		latest: now.Add(maxAhead).UnixMicro(), index: index, row: row{index: int32(index)},
 	}
 }
@@ -232,7 +220,7 @@ func (rb *rowBuilder) end() {
 	}
 	if rb.problems > 0 {
 		b.values = b.values[:len(b.values)-len(channel.All)]
-		b.text, b.received = b.text[:rb.textMark], b.received[:rb.received]
+		b.text = b.text[:rb.textMark]
 		b.rejected++
 		return
 	}
@@ -240,26 +228,16 @@ func (rb *rowBuilder) end() {
 		rb.extra = append(rb.extra, '}')
 		rb.row.extra = rb.store(rb.extra)
 	}
-	rb.row.received = record.Span{Off: uint32(rb.received), Len: uint32(len(b.received) - rb.received)}
 	b.rows = append(b.rows, rb.row)
-}
-
-// receive notes a member as it came: its name, its value, and whether that was
-// a text.
-func (rb *rowBuilder) receive(name, value []byte, text bool) {
-	kind := byte('v')
-	if text {
-		kind = 't'
-	}
-	dst := append(rb.batch.received, kind)
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(name)))
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(value)))
-	rb.batch.received = append(append(dst, name...), value...)
 }
 
 func (rb *rowBuilder) store(text []byte) record.Span {
 	b := rb.batch
 	s := record.Span{Off: uint32(len(b.text)), Len: uint32(len(text))}
+	if len(b.text) > MaxChunkBytes/10 && len(b.text)+len(text) > cap(b.text) {
+		// Growing bit by bit would leave several times the batch to the collector.
+		b.text = slices.Grow(b.text, max(0, b.room-b.Memory())+len(text))
+	}
 	b.text = append(b.text, text...)
 	return s
 }

@@ -155,12 +155,6 @@ func (d *csvStream) record(b *Batch, cells [][]byte) {
 		default:
 			d.cell(rb, col.slot, cell)
 		}
-		if len(cell) > 0 && col.slot != slotSession && col.slot != slotIgnored && col.slot != nameField {
-			// Whether a cell is a text shows in JSON alone: what begins like
-			// another value is taken for one, but for times.
-			c := cell[0]
-			rb.receive(col.name, cell, col.slot == slotTime || c-'0' > 9 && c != '-' && c != '{' && c != '[')
-		}
 	}
 	if d.powerFromMean && rb.row.present.Has(meanPowerField) {
 		rb.values[powerField] = rb.values[meanPowerField]

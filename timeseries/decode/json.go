@@ -19,8 +19,7 @@ type jsonDecoder struct {
 	hints []hint
 	// idOverride, when not empty, is the session of every record.
 	idOverride []byte
-	count      int    // records seen, good or bad
-	name       []byte // of the member that is being read
+	count      int // records seen, good or bad
 }
 
 type hint struct {
@@ -97,15 +96,14 @@ func (d *jsonDecoder) record(b *Batch) error {
 }
 
 // marks remembers where a batch ended.
-type marks struct{ values, text, received, sessions, problems, rejected int }
+type marks struct{ values, text, sessions, problems, rejected int }
 
 func batchMarks(b *Batch) marks {
-	return marks{len(b.values), len(b.text), len(b.received), len(b.sessions), len(b.problems), b.rejected}
+	return marks{len(b.values), len(b.text), len(b.sessions), len(b.problems), b.rejected}
 }
 
 func (m marks) restore(b *Batch) {
 	b.values, b.text, b.sessions = b.values[:m.values], b.text[:m.text], b.sessions[:m.sessions]
-	b.received = b.received[:m.received]
 	b.problems, b.rejected = b.problems[:m.problems], m.rejected
 	b.lastSession = -1
 }
@@ -133,8 +131,6 @@ func (d *jsonDecoder) members(s *scanner, rb *rowBuilder) error {
 			return err
 		}
 		slot := d.slot(place, name)
-		// The name lies where the value may be unescaped to.
-		d.name = append(d.name[:0], name...)
 		var unknown []byte
 		if slot == slotUnknown {
 			if reason := record.TextProblem(name); reason != "" {
@@ -142,22 +138,13 @@ func (d *jsonDecoder) members(s *scanner, rb *rowBuilder) error {
 			} else if len(name) > maxSessionID {
 				rb.problem(string(name), "the name is %d bytes long; at most %d are allowed", len(name), maxSessionID)
 			}
-			unknown = d.name
+			unknown = append(unknown, name...)
 		}
 		if err := s.expect(':'); err != nil {
 			return err
 		}
-		first := s.space()
-		start := s.pos
 		if err := d.member(s, rb, slot, unknown); err != nil {
 			return err
-		}
-		if first != 'n' && slot != slotSession && slot != slotIgnored && slot != nameField {
-			value := s.buf[start:s.pos]
-			if first == '"' {
-				value = value[1 : len(value)-1] // as CSV has it
-			}
-			rb.receive(d.name, value, first == '"')
 		}
 		more, err := s.more('}')
 		if err != nil {

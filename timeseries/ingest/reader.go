@@ -3,14 +3,13 @@ package ingest
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
-	"hash"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 const (
@@ -208,7 +207,7 @@ func newBlock(b *decode.Batch, sums sums) *block {
 	for session, id := range b.Sessions() {
 		sum := sums[id]
 		if sum == nil {
-			sum = &sessionSum{hash: sha256.New()}
+			sum = &sessionSum{digest: record.NewDigest()}
 		}
 		rows := newCopyRows(b, session, sum.records, nil)
 		if rows.records+len(rows.aside) == 0 { // all of the session's records were bad
@@ -227,21 +226,17 @@ type sums map[string]*sessionSum
 
 // sessionSum adds up a chunk's records of one session.
 type sessionSum struct {
-	hash    hash.Hash
+	digest  *record.Digest
 	records int
 }
 
-// add feeds the digest with what was received: neither what the database makes
-// of it, nor what the list of channels makes of it, nor how the chunk was cut
-// into blocks matters.
+// add adds all records, those set aside too: neither what the database makes of
+// them, nor how the chunk was cut into blocks matters.
 func (s *sessionSum) add(r *copyRows) {
 	s.records += r.records
-	var length [4]byte
 	for i := range r.indexes(nil) {
-		received := r.batch.Received(i)
-		binary.LittleEndian.PutUint32(length[:], uint32(len(received)))
-		s.hash.Write(length[:])
-		s.hash.Write(received)
+		v := r.batch.Record(i)
+		s.digest.Add(&v)
 	}
 }
 
@@ -249,7 +244,7 @@ func (s *sessionSum) add(r *copyRows) {
 func (r *reader) link(sums sums) map[string]digest {
 	digests := make(map[string]digest, len(sums))
 	for id, sum := range sums {
-		d := digest(sum.hash.Sum(nil))
+		d := sum.digest.Sum()
 		if chain, ok := r.chains[id]; ok {
 			d = sha256.Sum256(append(chain[:], d[:]...))
 		}
