@@ -159,6 +159,7 @@ func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections 
 			return Result{}, err
 		}
 	}
+	close(r.admitted)
 	defer w.Uploads.Begin()()
 	started := time.Now()
 	var u *upload

@@ -22,6 +22,7 @@ const (
 	// the server begins to copy. Without blocks an upload of one chunk would
 	// keep either the daemon or the server waiting for the other.
 	blockRecords = 1_000
+	blockBytes   = decode.MaxChunkBytes / 5
 )
 
 // block is a part of a chunk.
@@ -46,6 +47,7 @@ type reader struct {
 	out      chan *block
 	failed   error         // why the last block was the last; set before out is closed
 	done     chan struct{} // closed when nobody reads the stream any more
+	admitted chan struct{} // closed when more than the first block may be decoded
 
 	chunk  []*block // blocks of the chunk that is being stored, which it still needs
 	again  int      // of them, how many were given out again since rewind
@@ -56,9 +58,10 @@ type reader struct {
 	chains map[string]digest
 }
 
-// read begins to decode a stream. The caller closes the reader.
+// read begins to decode a stream: its first block, and the others once the
+// caller closes admitted. The caller closes the reader, too.
 func read(ctx context.Context, dec *decode.Decoder, opt Options, whole bool) *reader {
-	r := &reader{dec: dec, opt: opt, whole: whole, out: make(chan *block), done: make(chan struct{}), chains: map[string]digest{}}
+	r := &reader{dec: dec, opt: opt, whole: whole, out: make(chan *block), done: make(chan struct{}), admitted: make(chan struct{}), chains: map[string]digest{}}
 	ctx, r.stop = context.WithCancel(ctx)
 	go func() {
 		defer close(r.done)
@@ -72,7 +75,7 @@ func read(ctx context.Context, dec *decode.Decoder, opt Options, whole bool) *re
 
 // single is a reader of one batch that is decoded already, and stays the caller's.
 func single(b *decode.Batch, opt Options) *reader {
-	r := &reader{opt: opt, borrowed: true, stop: func() {}, out: make(chan *block, 1), done: make(chan struct{}), chains: map[string]digest{}}
+	r := &reader{opt: opt, borrowed: true, stop: func() {}, out: make(chan *block, 1), done: make(chan struct{}), admitted: make(chan struct{}), chains: map[string]digest{}}
 	if r.failed = io.EOF; b.Rejected() > 0 && !opt.SkipBad {
 		r.failed = b.Err()
 	} else {
@@ -150,14 +153,14 @@ func (r *reader) close() {
 func (r *reader) decodeChunk(ctx context.Context, first bool) error {
 	var before []*decode.Batch // of this chunk
 	records, bytes := 0, 0
-	most := ChunkRecords
+	most, room := ChunkRecords, decode.MaxChunkBytes
 	if first && !r.whole {
-		most = blockRecords
+		most, room = blockRecords, blockBytes
 	}
 	sums := sums{}
 	for {
 		b := decode.NewBatch()
-		b.Limit(decode.MaxChunkBytes - bytes)
+		b.Limit(min(room, decode.MaxChunkBytes-bytes))
 		err := r.dec.Next(b, min(most, ChunkRecords-records))
 		if b.Rejected() > 0 && !r.opt.SkipBad && err == nil {
 			err = r.dec.Next(b, ChunkRecords-records) // nothing will be stored: find what else is wrong
@@ -177,6 +180,11 @@ func (r *reader) decodeChunk(ctx context.Context, first bool) error {
 		case r.out <- blk:
 		case <-ctx.Done():
 			b.Release()
+			return ctx.Err()
+		}
+		select {
+		case <-r.admitted:
+		case <-ctx.Done():
 			return ctx.Err()
 		}
 		if blk.digests != nil {
