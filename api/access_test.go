@@ -20,7 +20,6 @@ import (
 	"github.com/ecovolt/telemetryd/internal/daemon"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/realtime/live"
-	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
@@ -217,7 +216,7 @@ func allFunctions(t *testing.T) *registry.Registry {
 
 // routes lists the routes, the optional ones too.
 func routes() []string {
-	return api.RouteNames(api.Deps{Archives: &timeseries.Archives{}, Metrics: http.NotFoundHandler()})
+	return api.RouteNames(api.Deps{Metrics: http.NotFoundHandler()})
 }
 
 // Whoever adds a function or a route must say here who may use it.

@@ -11,9 +11,6 @@ import (
 // signed and stands for one content for ever, so that a browser needs no
 // credentials to fetch it and never has to ask twice.
 func (s *server) archiveRoutes() []route {
-	if s.Archives == nil {
-		return nil
-	}
 	return []route{
 		streamRoute("GET", "/api/v1/archives/:name", auth.ReadPublic, "Fetch an archive file by its signed name. The body is gzip that the caller inflates.", s.getArchiveFile,
 			answers(http.StatusOK, "The file", as[[]byte]("application/gzip")), notModified(), takesAnyQuery),
@@ -32,7 +29,7 @@ func (s *server) getArchiveFile(r *request, _ *none) error {
 		r.Status(http.StatusNotModified)
 		return nil
 	}
-	file, err := s.Archives.File(r.Request.Context(), name)
+	file, err := s.Store.Archives.File(r.Request.Context(), name)
 	if err != nil {
 		return err
 	}

@@ -10,13 +10,11 @@ import (
 	"testing"
 
 	"github.com/pb33f/libopenapi"
-
-	"github.com/ecovolt/telemetryd/timeseries"
 )
 
 // everyRoute lists the routes of a server that has all its parts.
 func everyRoute() []route {
-	return (&server{Deps: Deps{Archives: new(timeseries.Archives)}}).routes()
+	return new(server).routes()
 }
 
 func description(t *testing.T) []byte {

@@ -30,11 +30,9 @@ type Deps struct {
 	Auth    *auth.Service
 	Convex  FunctionHandler // the endpoints of Convex clients
 	// Live serves the live stream; see live.Stream. Nil serves none.
-	Live http.Handler
-	// Archives makes the files that archives functions name; nil serves none.
-	Archives *timeseries.Archives
-	Log      *slog.Logger
-	Config   Config
+	Live   http.Handler
+	Log    *slog.Logger
+	Config Config
 	// Ready reports why the daemon cannot work, such as a schema that is not
 	// migrated. Nil is always ready.
 	Ready func() error

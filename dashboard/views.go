@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // MaxViews is how many views an account can save.
@@ -249,16 +250,11 @@ func (s *Service) ResetSystemOverride(ctx context.Context, owner, systemViewID s
 }
 
 // ownedView gives the owner's view of that id or VIEW_NOT_FOUND.
-func ownedView(ctx context.Context, q querier, owner, viewID string) (View, error) {
+func ownedView(ctx context.Context, q schema.Querier, owner, viewID string) (View, error) {
 	return readView(ctx, q, "owner = $1 AND id = $2", owner, clean(viewID))
 }
 
-// querier is a pool or a transaction.
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
-func readView(ctx context.Context, q querier, condition string, args ...any) (View, error) {
+func readView(ctx context.Context, q schema.Querier, condition string, args ...any) (View, error) {
 	rows, err := q.Query(ctx, "SELECT "+viewColumns+" FROM dashboard_views WHERE "+condition, args...)
 	if err != nil {
 		return View{}, fmt.Errorf("read view: %w", err)

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // Widget is a stored widget.
@@ -185,7 +186,7 @@ func (s *Service) changeView(ctx context.Context, owner, viewID string, expected
 	})
 }
 
-func readWidgets(ctx context.Context, q querier, view View) ([]Widget, error) {
+func readWidgets(ctx context.Context, q schema.Querier, view View) ([]Widget, error) {
 	rows, err := q.Query(ctx, "SELECT "+widgetColumns+" FROM dashboard_widgets WHERE view = $1 ORDER BY ord LIMIT $2", view.ID, MaxWidgets)
 	if err != nil {
 		return nil, fmt.Errorf("list widgets: %w", err)

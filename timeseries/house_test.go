@@ -17,6 +17,8 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
+var raceStart = time.Date(2026, 3, 21, 10, 0, 0, 0, time.UTC)
+
 // house is a store on a database of the test's own.
 type house struct {
 	t     testing.TB

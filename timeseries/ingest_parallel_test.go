@@ -2,6 +2,7 @@ package timeseries_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -17,6 +18,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -215,7 +217,7 @@ func TestImportAppearsWhole(t *testing.T) {
 	if got := h.read(timeseries.RecordQuery{SessionID: "big"}); len(got) != 0 {
 		t.Errorf("%d records are visible", len(got))
 	}
-	versions, err := timeseries.NewDeltas(h.pool).Versions(t.Context(), []string{"session:big"})
+	versions, err := h.store.Deltas.Versions(t.Context(), []string{"session:big"})
 	if err != nil || len(versions) != 0 {
 		t.Errorf("versions: %v, %v", versions, err)
 	}
@@ -241,12 +243,18 @@ func TestImportAppearsWhole(t *testing.T) {
 		t.Fatalf("%+v, %v", result, err)
 	}
 	// Who watched from before gets each record once, in order.
-	from := timeseries.Position{Session: int32(h.count("SELECT session FROM sessions WHERE id = 'big' AND deleted_at IS NULL"))}
-	deltas, err := timeseries.NewDeltas(h.pool).ReadDeltas(t.Context(), []timeseries.Want{{ID: "big", From: from}}, record.Select("message_id"), len(records)+100)
+	from := delta.Position{Session: int32(h.count("SELECT session FROM sessions WHERE id = 'big' AND deleted_at IS NULL"))}
+	deltas, err := h.store.Deltas.Read(t.Context(), []delta.Want{{ID: "big", From: from}}, record.Select("message_id"), len(records)+100)
 	if err != nil || len(deltas) != 1 || deltas[0].Len() < len(records) {
 		t.Fatalf("%d deltas, %v", len(deltas), err)
 	}
-	if got := messages(t, deltas[0])[:len(records)]; !slices.IsSorted(got) || got[0] != 0 || got[len(got)-1] != len(records)-1 {
+	arrived := make([]rec, len(records))
+	for i := range arrived {
+		if err := json.Unmarshal(deltas[0].AppendRecord(nil, i, record.Select("message_id")), &arrived[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := ids(arrived); !slices.IsSorted(got) || got[0] != 0 || got[len(got)-1] != len(records)-1 {
 		t.Errorf("a watcher gets %d records, from %d to %d", len(got), got[0], got[len(got)-1])
 	}
 	if late := <-posted; late.Inserted != 10 || late.Sessions[0].Batch != 7 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -252,7 +253,7 @@ func (s *Store) Notifications(ctx context.Context, sessionID string, limit int, 
 			session_id, severity, title, message, category, ttl, created_at
 		FROM driver_notifications n
 		WHERE session_id = $1 AND ($2 = '' OR created_at COLLATE "C" > $2 COLLATE "C")
-		ORDER BY `+order+` LIMIT $3`, lookupText(sessionID), lookupText(since), min(max(limit, 0), MaxNotifications))
+		ORDER BY `+order+` LIMIT $3`, schema.Storable(sessionID), strings.ReplaceAll(since, "\x00", "\uFFFD"), min(max(limit, 0), MaxNotifications))
 	if err != nil {
 		return nil, fmt.Errorf("read notifications: %w", err)
 	}
@@ -272,7 +273,7 @@ func (s *Store) PruneNotifications(ctx context.Context, sessionID string) (int, 
 			DELETE FROM driver_notifications
 			WHERE session_id = $1 AND notification <= (
 				SELECT notification FROM driver_notifications WHERE session_id = $1
-				ORDER BY notification DESC OFFSET $2 LIMIT 1)`, lookupText(sessionID), KeptNotifications)
+				ORDER BY notification DESC OFFSET $2 LIMIT 1)`, schema.Storable(sessionID), KeptNotifications)
 		if err != nil {
 			return fmt.Errorf("remove notifications: %w", err)
 		}

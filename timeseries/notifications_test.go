@@ -241,3 +241,34 @@ func TestImportedNotificationsAreStoredOnce(t *testing.T) {
 		t.Errorf("one of another session: error %v", err)
 	}
 }
+
+func TestPurgeLeavesNothingOfASession(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	store := h.store
+	h.insert(recordAt("run", 0, 1))
+	if list, err := store.Archives.List(t.Context(), "run"); err != nil || len(list.Parts) != 1 {
+		t.Fatalf("archive %+v, error %v", list, err)
+	}
+	if _, err := store.AddNotifications(t.Context(), []timeseries.NewNotification{notification("run", "old", "")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.DeleteSession(t.Context(), "run"); err != nil {
+		t.Fatal(err)
+	}
+	h.insert(recordAt("run", 0, 2)) // the id is used anew
+	if _, err := store.AddNotifications(t.Context(), []timeseries.NewNotification{notification("run", "new", "")}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := store.PurgeDeleted(t.Context()); n != 1 || err != nil {
+		t.Fatalf("purged %d, error %v", n, err)
+	}
+	for table, want := range map[string]int{"archives": 0, "archive_parts": 0, "telemetry": 1, "sessions": 1} {
+		if n := h.count("SELECT count(*) FROM " + table); n != want {
+			t.Errorf("%s: %d rows, want %d", table, n, want)
+		}
+	}
+	if list, err := store.Notifications(t.Context(), "run", 5, ""); err != nil || titles(list) != "new" {
+		t.Errorf("notifications %q, error %v", titles(list), err)
+	}
+}

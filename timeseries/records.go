@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -154,7 +155,7 @@ type bounds struct {
 	records     int64
 }
 
-func sessionBounds(ctx context.Context, db querier, id string) (bounds, error) {
+func sessionBounds(ctx context.Context, db schema.Querier, id string) (bounds, error) {
 	if record.TextProblem([]byte(id)) != "" {
 		return bounds{}, nil
 	}
@@ -176,12 +177,6 @@ func sessionBounds(ctx context.Context, db querier, id string) (bounds, error) {
 	return b, nil
 }
 
-// querier is a pool, a connection or a transaction.
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
 // clamp narrows a window to where the session has records.
 func clamp(b bounds, from, to time.Time) (time.Time, time.Time) {
 	if from.Before(b.first) {
@@ -196,7 +191,7 @@ func clamp(b bounds, from, to time.Time) (time.Time, time.Time) {
 // newestFrom finds a time from which the session has at least limit records
 // before to. It looks back from the newest record in buckets of time that grow
 // until they hold enough, so that it never walks the session.
-func newestFrom(ctx context.Context, db querier, b bounds, from, to time.Time, limit int) (time.Time, error) {
+func newestFrom(ctx context.Context, db schema.Querier, b bounds, from, to time.Time, limit int) (time.Time, error) {
 	span := b.last.Sub(b.first)
 	// What the session's mean rate needs, and half as much again.
 	width := time.Minute

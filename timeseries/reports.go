@@ -45,7 +45,3 @@ func (p *problems) err() error {
 	}
 	return &fault.Error{Kind: fault.Invalid, Message: "invalid input", Problems: p.list}
 }
-
-// lookupText replaces what PostgreSQL cannot hold in a text: nothing stored has
-// it, so a look-up finds nothing.
-func lookupText(text string) string { return strings.ReplaceAll(text, "\x00", "\uFFFD") }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
@@ -66,7 +67,7 @@ func TestOddTimesAreSetAside(t *testing.T) {
 			t.Errorf("all %t: %d runs, %v", all, len(list), err)
 		}
 	}
-	if _, err := timeseries.NewDeltas(h.pool).ReadDeltas(t.Context(), []timeseries.Want{{ID: "b", From: timeseries.Position{Session: 2}}}, nil, 10); err != nil {
+	if _, err := h.store.Deltas.Read(t.Context(), []delta.Want{{ID: "b", From: delta.Position{Session: 2}}}, nil, 10); err != nil {
 		t.Error(err)
 	}
 	h.consistent()

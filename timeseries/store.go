@@ -8,6 +8,8 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/archive"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series"
@@ -35,6 +37,10 @@ type Store struct {
 	*ingest.Writer
 	// Analysis works out laps, distance and energy.
 	Analysis *analysis.Analysis
+	// Archives are the files that a browser opens a whole session from.
+	Archives *archive.Archives
+	// Deltas are the records that came after a position.
+	Deltas *delta.Reader
 
 	pool     *pgxpool.Pool
 	log      *slog.Logger
@@ -50,7 +56,7 @@ type Store struct {
 
 // New makes a Store on a migrated database.
 func New(pool *pgxpool.Pool, opt Options) *Store {
-	s := &Store{Analysis: analysis.New(pool), pool: pool, log: opt.Logger, onCommit: opt.OnCommit, uploads: opt.Uploads}
+	s := &Store{Analysis: analysis.New(pool), Deltas: delta.New(pool), pool: pool, log: opt.Logger, onCommit: opt.OnCommit, uploads: opt.Uploads}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -73,6 +79,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	}
 	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, Uploads: s.uploads, Also: summaries{s}, OnPass: opt.OnRefresh})
 	s.Series = series.New(pool, s.Rollups)
+	s.Archives = archive.New(pool, s.archiveStats)
 	return s
 }
 

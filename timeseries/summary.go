@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/archive"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series"
@@ -74,7 +76,24 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// Summary gives the figures of a session as of its newest batch.
+// archiveStats returns the figures of a summary by the archives' names.
+func (s *Store) archiveStats(ctx context.Context, id string) (archive.Stats, error) {
+	sum, err := s.Summary(ctx, id)
+	if err != nil {
+		return archive.Stats{}, err
+	}
+	stats := archive.Stats{
+		Distance: sum.Distance, MaxSpeed: sum.MaxSpeed, AvgSpeed: sum.AvgSpeed, EnergyWh: sum.Energy, Efficiency: sum.Efficiency,
+		DurationMin: sum.Duration, AvgPower: sum.AvgPower, MaxPower: sum.MaxPower, AvgVoltage: sum.AvgVoltage, MaxG: sum.MaxG,
+		OptimalSpeed: sum.OptSpeed, ElevationGain: sum.Elevation, AnomalyCount: float64(sum.Anomalies), RecordCount: float64(sum.Records),
+	}
+	if sum.Quality != nil {
+		stats.QualityScore = *sum.Quality
+	}
+	return stats, nil
+}
+
+// Summary returns the figures of a session as of its newest batch.
 func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 	var key int32
 	err := s.pool.QueryRow(ctx, `SELECT session FROM sessions WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&key)
@@ -130,7 +149,7 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 
 // readGaps finds the longest gaps by the summary's parts; only minutes that
 // hold one are looked up in the records.
-func readGaps(ctx context.Context, q querier, session int32, threshold float64) ([]Gap, int, error) {
+func readGaps(ctx context.Context, q schema.Querier, session int32, threshold float64) ([]Gap, int, error) {
 	rows, err := q.Query(ctx, `
 		WITH parts AS (
 			SELECT minute, step_max, first_time, lag(last_time) OVER (ORDER BY minute) AS before

@@ -8,6 +8,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/archive"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -77,7 +78,7 @@ type archiveState struct {
 	records     int64
 	overviewURL *string
 	points      int
-	stats       *timeseries.ArchiveStats
+	stats       *archive.Stats
 }
 
 func (s archiveState) complete() bool { return s.status == "complete" }
@@ -111,14 +112,14 @@ func (d Deps) archiveState(ctx context.Context, c *registry.Call) (archiveState,
 func (d Deps) previewParts(ctx context.Context, c *registry.Call, s *archiveState) (parts []any, tail json.RawMessage, err error) {
 	parts, tail = []any{}, noRecords
 	id := c.Args.String("sessionId")
-	archive, err := d.Archives.List(ctx, id)
-	if err != nil || archive == nil { // deleted meanwhile
+	list, err := d.Store.Archives.List(ctx, id)
+	if err != nil || list == nil { // deleted meanwhile
 		return parts, tail, err
 	}
-	s.records = archive.Records
-	rest := archive.Records
-	for _, p := range archive.Parts {
-		if p.Records == timeseries.ArchivePartRecords {
+	s.records = list.Records
+	rest := list.Records
+	for _, p := range list.Parts {
+		if p.Records == archive.PartRecords {
 			parts = append(parts, map[string]any{"partNumber": p.Number, "url": d.archiveURL(c, p.PreviewName)})
 			rest -= int64(p.Records)
 		}
@@ -136,7 +137,7 @@ func (d Deps) archiveOverview(ctx context.Context, c *registry.Call) (archiveSta
 	if err != nil || !s.complete() {
 		return s, err
 	}
-	overview, err := d.Archives.Overview(ctx, c.Args.String("sessionId"))
+	overview, err := d.Store.Archives.Overview(ctx, c.Args.String("sessionId"))
 	if err != nil || overview == nil { // deleted meanwhile; the watched topic brings us back
 		return s, err
 	}
@@ -160,13 +161,13 @@ func (d Deps) getSessionArchiveManifest(ctx context.Context, c *registry.Call) (
 		s.status = "complete"
 	}
 	if s.complete() {
-		archive, err := d.Archives.List(ctx, c.Args.String("sessionId"))
+		list, err := d.Store.Archives.List(ctx, c.Args.String("sessionId"))
 		if err != nil {
 			return nil, err
 		}
-		if archive != nil {
-			s.records = archive.Records
-			for _, p := range archive.Parts {
+		if list != nil {
+			s.records = list.Records
+			for _, p := range list.Parts {
 				parts = append(parts, map[string]any{
 					"partNumber": p.Number, "recordCount": p.Records,
 					"startTime": record.FormatTime(p.First), "endTime": record.FormatTime(p.Last),

@@ -22,7 +22,6 @@ type Deps struct {
 	Store      *timeseries.Store
 	Auth       *auth.Service
 	Dashboards *dashboard.Service
-	Archives   *timeseries.Archives
 	// PublicURL is the base URL under which clients reach us, without a slash at
 	// the end. Empty: file URLs are made from what each client connected to.
 	PublicURL string

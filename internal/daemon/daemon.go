@@ -48,7 +48,6 @@ type Daemon struct {
 	functions *convexhttp.Handler
 	sync      *convexsync.Server
 	relay     *ably.Relay // nil without a key
-	archives  *timeseries.Archives
 	metrics   *metrics
 	log       *slog.Logger
 	pool      *pgxpool.Pool
@@ -125,11 +124,12 @@ func (d *Daemon) closePools() {
 
 func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.metrics = newMetrics(d.config.Version)
-	d.Hub = hub.New(timeseries.NewDeltas(d.pool), hub.Options{Tick: d.config.Tick, Log: d.log})
 	uploads := new(load.Uploads)
 	d.Store = timeseries.New(d.pool, timeseries.Options{
-		Logger: d.log, OnCommit: d.Hub.WakeSessions, OnIngest: d.metrics.observeIngest, OnRefresh: d.metrics.observeRefresh, Uploads: uploads,
+		Logger: d.log, OnCommit: func(sessions ...string) { d.Hub.WakeSessions(sessions...) }, // nothing is committed before the hub is there
+		OnIngest: d.metrics.observeIngest, OnRefresh: d.metrics.observeRefresh, Uploads: uploads,
 	})
+	d.Hub = hub.New(d.Store.Deltas, hub.Options{Tick: d.config.Tick, Log: d.log})
 	d.Auth = auth.New(d.pool, d.authOptions())
 	if d.config.AdminEmail != "" && d.config.AdminPassword != "" {
 		made, err := d.Auth.Bootstrap(ctx, d.config.AdminEmail, d.config.AdminPassword)
@@ -141,7 +141,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 		}
 	}
 	origins := httpx.NewOrigins(d.config.AllowOrigins)
-	d.Live = live.New(d.Hub, timeseries.NewDeltas(d.pool), live.Options{
+	d.Live = live.New(d.Hub, d.Store.Deltas, live.Options{
 		Policy:      access.Live{Store: d.Store, Auth: d.Auth},
 		Credential:  func(r *http.Request) string { return r.Header.Get("Authorization") },
 		CheckOrigin: func(r *http.Request) bool { return ws.SameOrigin(r) || origins.Allows(r.Header.Get("Origin")) },
@@ -150,8 +150,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	if err := d.openRelay(); err != nil {
 		return nil, err
 	}
-	d.archives = timeseries.NewArchives(d.Store)
-	if err := d.openFunctions(d.archives); err != nil {
+	if err := d.openFunctions(); err != nil {
 		return nil, err
 	}
 	page, err := web.Handler()
@@ -164,7 +163,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.metrics.watch(d)
 	return api.New(api.Deps{
 		Page: page, Metrics: d.metrics.handler(), Observe: d.metrics.observeRequest,
-		Store: d.Store, Replica: d.replica, Auth: d.Auth, Archives: d.archives, Convex: d.functions, Live: d.Live, Log: d.log,
+		Store: d.Store, Replica: d.replica, Auth: d.Auth, Convex: d.functions, Live: d.Live, Log: d.log,
 		Config: d.apiConfig(),
 	})
 }
@@ -174,17 +173,17 @@ func (d *Daemon) openRelay() (err error) {
 	if d.config.AblyRelayKey == "" {
 		return nil
 	}
-	d.relay, err = ably.New(d.Hub, timeseries.NewDeltas(d.pool), d.Store.LiveState, ably.Options{
+	d.relay, err = ably.New(d.Hub, d.Store.Deltas, d.Store.LiveState, ably.Options{
 		Key: strings.TrimSpace(d.config.AblyRelayKey), Channel: d.config.AblyChannel, BaseURL: d.config.AblyURL, Log: d.log,
 	})
 	return err
 }
 
 // openFunctions makes the endpoints of Convex clients.
-func (d *Daemon) openFunctions(archives *timeseries.Archives) error {
+func (d *Daemon) openFunctions() error {
 	all := registry.New(d.Auth)
 	err := functions.Register(all, functions.Deps{
-		Store: d.Store, Auth: d.Auth, Dashboards: dashboard.New(d.pool), Archives: archives,
+		Store: d.Store, Auth: d.Auth, Dashboards: dashboard.New(d.pool),
 		PublicURL: strings.TrimSuffix(d.config.PublicURL, "/"), AblyChannel: d.config.AblyChannel,
 	})
 	if err != nil {
@@ -330,7 +329,7 @@ func (d *Daemon) analyse(ctx context.Context) {
 }
 
 func (d *Daemon) divide(ctx context.Context) {
-	if _, err := d.archives.KeepUp(ctx); err != nil && ctx.Err() == nil {
+	if _, err := d.Store.Archives.KeepUp(ctx); err != nil && ctx.Err() == nil {
 		d.log.Warn("cannot divide long sessions into archive parts yet", "error", err)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/ecovolt/telemetryd/realtime/hub"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -49,7 +50,7 @@ type Options struct {
 // goes on from there.
 type Relay struct {
 	hub     *hub.Hub
-	records *timeseries.Deltas
+	records *delta.Reader
 	state   func(context.Context) (*timeseries.LiveState, error)
 	opt     Options
 }
@@ -69,7 +70,7 @@ const (
 var standing = record.Select("timestamp")
 
 // New makes a relay. state gives the live session state.
-func New(h *hub.Hub, records *timeseries.Deltas, state func(context.Context) (*timeseries.LiveState, error), opt Options) (*Relay, error) {
+func New(h *hub.Hub, records *delta.Reader, state func(context.Context) (*timeseries.LiveState, error), opt Options) (*Relay, error) {
 	if name, secret, ok := strings.Cut(opt.Key, ":"); !ok || name == "" || secret == "" || strings.ContainsAny(opt.Key, " \t\r\n") || strings.Contains(secret, ":") {
 		return nil, errors.New("the Ably key is not of the form name:secret")
 	}
@@ -91,7 +92,7 @@ type relay struct {
 	sub     *hub.Sub
 	told    timeseries.LiveState // published last
 	session string
-	pos     timeseries.Position
+	pos     delta.Position
 }
 
 // Run relays until ctx ends.
@@ -172,14 +173,14 @@ func (r *relay) follow(ctx context.Context, session string, atStart bool) error 
 	if err := r.sub.Watch(ctx, topic); err != nil {
 		return err
 	}
-	deltas, err := r.records.ReadDeltas(ctx, []timeseries.Want{{ID: session}}, standing, 1)
+	deltas, err := r.records.Read(ctx, []delta.Want{{ID: session}}, standing, 1)
 	if err != nil {
 		return err
 	}
 	r.sub.Set([]string{schema.TopicLive, topic})
 	r.session, r.pos = session, deltas[0].Now
 	if !atStart {
-		r.pos = timeseries.Position{Session: r.pos.Session}
+		r.pos = delta.Position{Session: r.pos.Session}
 	}
 	return nil
 }
@@ -187,7 +188,7 @@ func (r *relay) follow(ctx context.Context, session string, atStart bool) error 
 // send publishes the records that came since.
 func (r *relay) send(ctx context.Context) error {
 	for {
-		deltas, err := r.records.ReadDeltas(ctx, []timeseries.Want{{ID: r.session, From: r.pos}}, record.All, pageRecords)
+		deltas, err := r.records.Read(ctx, []delta.Want{{ID: r.session, From: r.pos}}, record.All, pageRecords)
 		if err != nil {
 			return fmt.Errorf("read new records: %w", err)
 		}
@@ -196,7 +197,7 @@ func (r *relay) send(ctx context.Context) error {
 		case d.Now.Session == 0:
 			return nil // not begun yet, or deleted
 		case d.Now.Session != r.pos.Session:
-			r.pos = timeseries.Position{Session: d.Now.Session}
+			r.pos = delta.Position{Session: d.Now.Session}
 			continue
 		case d.To == r.pos:
 			return nil
@@ -217,7 +218,7 @@ func (r *relay) send(ctx context.Context) error {
 }
 
 // sendAll publishes a delta, frame by frame, and notes how far it got.
-func (r *relay) sendAll(ctx context.Context, d *timeseries.Delta) error {
+func (r *relay) sendAll(ctx context.Context, d *delta.Delta) error {
 	id, err := json.Marshal(r.session)
 	if err != nil {
 		return err

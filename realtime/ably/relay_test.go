@@ -20,6 +20,7 @@ import (
 	"github.com/ecovolt/telemetryd/realtime/hub"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -94,7 +95,7 @@ type instance struct {
 func start(t *testing.T) *instance {
 	t.Helper()
 	in := &instance{pool: dbtest.New(t)}
-	in.hub = hub.New(timeseries.NewDeltas(in.pool), hub.Options{Tick: 20 * time.Millisecond})
+	in.hub = hub.New(delta.New(in.pool), hub.Options{Tick: 20 * time.Millisecond})
 	in.store = timeseries.New(in.pool, timeseries.Options{OnCommit: in.hub.WakeSessions})
 	ctx, stop := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
@@ -160,7 +161,7 @@ func TestAblyRelay(t *testing.T) {
 	t.Cleanup(web.Close)
 	in.ingest(t, "a", 1, 5) // before the relay starts: Ably's history, not its work
 	in.report(t, timeseries.LiveActive, "a")
-	relay, err := ably.New(in.hub, timeseries.NewDeltas(in.pool), in.store.LiveState,
+	relay, err := ably.New(in.hub, in.store.Deltas, in.store.LiveState,
 		ably.Options{Key: "app.key:secret", Channel: "telemetry dashboard", BaseURL: web.URL + "/"})
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/httpx/ws"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 )
 
 // transport carries messages to one client. Its methods are called by one
@@ -299,7 +299,7 @@ func (c *conn) ended() {
 }
 
 // subscribe adds a subscription, or replaces the one of the same session.
-func (c *conn) subscribe(r request, resume []timeseries.Position) {
+func (c *conn) subscribe(r request, resume []delta.Position) {
 	s := newSubscription(c, r)
 	s.resume = resume
 	c.mu.Lock()
@@ -332,12 +332,12 @@ func (c *conn) subscribe(r request, resume []timeseries.Position) {
 }
 
 // unsubscribe ends a subscription and gives where it stood.
-func (c *conn) unsubscribe(session string) (pos timeseries.Position, ok bool) {
+func (c *conn) unsubscribe(session string) (pos delta.Position, ok bool) {
 	c.mu.Lock()
 	s := c.subs[session]
 	if s == nil {
 		c.mu.Unlock()
-		return timeseries.Position{}, false
+		return delta.Position{}, false
 	}
 	c.drop(s)
 	delete(c.subs, session)

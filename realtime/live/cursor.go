@@ -7,7 +7,7 @@ import (
 	"math"
 	"strings"
 
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 )
 
 // A cursor is a place in one session's order of arrival, as clients carry it:
@@ -25,11 +25,11 @@ const (
 var errCursor = errors.New("not a cursor of this service")
 
 // formatCursor writes a position as a cursor.
-func formatCursor(p timeseries.Position) string {
+func formatCursor(p delta.Position) string {
 	return string(appendCursor(nil, p))
 }
 
-func appendCursor(dst []byte, p timeseries.Position) []byte {
+func appendCursor(dst []byte, p delta.Position) []byte {
 	var raw [1 + 3*binary.MaxVarintLen32]byte
 	b := append(raw[:0], cursorVersion)
 	b = binary.AppendUvarint(b, uint64(p.Session))
@@ -39,34 +39,34 @@ func appendCursor(dst []byte, p timeseries.Position) []byte {
 }
 
 // parseCursor reads a cursor. There is exactly one text for each position.
-func parseCursor(text string) (timeseries.Position, error) {
+func parseCursor(text string) (delta.Position, error) {
 	if len(text) > MaxCursorBytes {
-		return timeseries.Position{}, errCursor
+		return delta.Position{}, errCursor
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(b) == 0 || b[0] != cursorVersion {
-		return timeseries.Position{}, errCursor
+		return delta.Position{}, errCursor
 	}
 	b = b[1:]
 	var values [3]int32
 	for i := range values {
 		v, n := binary.Uvarint(b)
 		if n <= 0 || v > math.MaxInt32 {
-			return timeseries.Position{}, errCursor
+			return delta.Position{}, errCursor
 		}
 		values[i], b = int32(v), b[n:]
 	}
-	p := timeseries.Position{Session: values[0], Batch: values[1], Next: values[2]}
+	p := delta.Position{Session: values[0], Batch: values[1], Next: values[2]}
 	if len(b) > 0 || formatCursor(p) != text {
-		return timeseries.Position{}, errCursor
+		return delta.Position{}, errCursor
 	}
 	return p, nil
 }
 
 // splitCursors reads the cursors of several sessions, as the events of a
 // server-sent stream carry them. Those that are not cursors are left out.
-func splitCursors(text string) []timeseries.Position {
-	var positions []timeseries.Position
+func splitCursors(text string) []delta.Position {
+	var positions []delta.Position
 	for part := range strings.SplitSeq(text, cursorSeparator) {
 		if p, err := parseCursor(part); err == nil {
 			positions = append(positions, p)

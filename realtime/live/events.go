@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 )
 
 // serveEvents serves the stream as server-sent events: the same messages, each
@@ -139,7 +139,7 @@ func (e *events) close(why closing) {
 }
 
 // resumeFrom picks the cursor that belongs to the session with the key.
-func resumeFrom(resume []timeseries.Position, key int32) *timeseries.Position {
+func resumeFrom(resume []delta.Position, key int32) *delta.Position {
 	for _, p := range resume {
 		if p.Session == key {
 			return &p

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/httpx/ws"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -18,7 +18,7 @@ type frame struct {
 	records int
 	moves   bool // its reader stands at to after it
 	marks   bool // its reader stands at to already
-	to      timeseries.Position
+	to      delta.Position
 
 	once     sync.Once
 	prepared *ws.Prepared
@@ -62,12 +62,12 @@ type recordsWriter struct {
 	frames    []*frame
 	buf       []byte
 	count     int
-	last      timeseries.Position // after the newest record in buf
+	last      delta.Position // after the newest record in buf
 	conflated int
 }
 
 // add writes record i of the delta.
-func (w *recordsWriter) add(d *timeseries.Delta, i int) {
+func (w *recordsWriter) add(d *delta.Delta, i int) {
 	if len(w.buf) >= frameBytes {
 		w.cut(w.last, false)
 	}
@@ -91,7 +91,7 @@ func (w *recordsWriter) open() {
 }
 
 // cut ends the message. done marks a snapshot's last one.
-func (w *recordsWriter) cut(to timeseries.Position, done bool) {
+func (w *recordsWriter) cut(to delta.Position, done bool) {
 	if w.count == 0 {
 		if !done {
 			return
@@ -117,13 +117,13 @@ func (w *recordsWriter) cut(to timeseries.Position, done bool) {
 }
 
 // bucket is the place of record i in slices of time 1/rate long.
-func bucket(d *timeseries.Delta, i int, rate float64) int64 {
+func bucket(d *delta.Delta, i int, rate float64) int64 {
 	return d.Time(i).UnixMicro() / int64(float64(time.Second.Microseconds())/rate)
 }
 
 // addAll writes the records of the delta from index on; with a rate, only the
 // last of each run within one slice of time.
-func (w *recordsWriter) addAll(d *timeseries.Delta, from int, rate float64) {
+func (w *recordsWriter) addAll(d *delta.Delta, from int, rate float64) {
 	for i := from; i < d.Len(); i++ {
 		if rate > 0 && i+1 < d.Len() && bucket(d, i, rate) == bucket(d, i+1, rate) {
 			w.conflated++

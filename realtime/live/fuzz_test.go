@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 )
 
 // No message from a client does harm, and one that is taken is within bounds.
@@ -54,7 +54,7 @@ func FuzzClientMessage(f *testing.F) {
 
 // A cursor has one text, and any other text is no cursor.
 func FuzzCursor(f *testing.F) {
-	for _, p := range []timeseries.Position{{}, {Session: 1, Batch: 2, Next: 3}, {Session: 1<<31 - 1, Batch: 1<<31 - 1, Next: 1<<31 - 1}} {
+	for _, p := range []delta.Position{{}, {Session: 1, Batch: 2, Next: 3}, {Session: 1<<31 - 1, Batch: 1<<31 - 1, Next: 1<<31 - 1}} {
 		f.Add(formatCursor(p))
 	}
 	f.Add("AQEBAA==")

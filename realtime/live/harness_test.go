@@ -20,6 +20,7 @@ import (
 	"github.com/ecovolt/telemetryd/realtime/live"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -85,7 +86,7 @@ func start(t testing.TB, url string, s setup) *instance {
 		t.Fatal(err)
 	}
 	in := &instance{pool: pool}
-	deltas := timeseries.NewDeltas(pool)
+	deltas := delta.New(pool)
 	if s.hub.Tick == 0 {
 		s.hub.Tick = 20 * time.Millisecond
 	}

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 )
 
 // abandon forgets a connection that never came to be.
@@ -22,7 +22,7 @@ func (nowhere) close(closing)      {}
 
 // begin greets the client and makes the subscriptions that its URL asked for.
 // A cursor among resume belongs to the session that has its key.
-func (c *conn) begin(requests []request, resume []timeseries.Position) {
+func (c *conn) begin(requests []request, resume []delta.Position) {
 	st := c.stream
 	now := time.Now().UTC().Format(time.RFC3339Nano)
 	c.send(ServerMessage{Type: "hello", Protocol: Protocol, Time: now, Database: st.database(), Limits: &Limits{

@@ -12,7 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -132,8 +132,8 @@ const (
 type request struct {
 	ClientMessage
 	set      *record.Selection
-	since    *timeseries.Position
-	snapshot timeseries.Recent
+	since    *delta.Position
+	snapshot delta.Recent
 	given    bool // a snapshot was asked for
 }
 
@@ -239,7 +239,7 @@ func (r request) checkSubscribe() (request, error) {
 			return r, fmt.Errorf("snapshot.records: not between 0 and %d", maxSnapshotRecords)
 		}
 		r.given = true
-		r.snapshot = timeseries.Recent{Span: time.Duration(s.Seconds * float64(time.Second)), Records: s.Records}
+		r.snapshot = delta.Recent{Span: time.Duration(s.Seconds * float64(time.Second)), Records: s.Records}
 		if r.snapshot.Span > 0 && r.snapshot.Records == 0 {
 			r.snapshot.Records = maxSnapshotRecords
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	schema "github.com/ecovolt/telemetryd/sql"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -29,25 +29,25 @@ type sessionFeed struct {
 	mu     sync.Mutex
 	opened bool
 	name   string
-	pos    timeseries.Position // what live readers have got
+	pos    delta.Position // what live readers have got
 	wanted *record.Selection
 	groups map[groupKey]*group
-	recent []*timeseries.Delta // the newest ones, without a gap, for readers that join
-	kept   int                 // bytes of recent
+	recent []*delta.Delta // the newest ones, without a gap, for readers that join
+	kept   int            // bytes of recent
 	saved  map[snapshotKey]*savedSnapshot
 }
 
 // snapshotKey tells apart the snapshots that clients ask for.
 type snapshotKey struct {
 	groupKey
-	recent timeseries.Recent
+	recent delta.Recent
 }
 
 // savedSnapshot is one that was just sent. A client that comes a moment later
 // gets the same one, and what came since from memory: a crowd costs the
 // database no more than the first of them.
 type savedSnapshot struct {
-	at     timeseries.Position
+	at     delta.Position
 	frames []*frame
 }
 
@@ -85,7 +85,7 @@ type group struct {
 }
 
 type pendingRecord struct {
-	delta  *timeseries.Delta
+	delta  *delta.Delta
 	index  int
 	bucket int64
 }
@@ -108,7 +108,7 @@ func (f *sessionFeed) open(ctx context.Context) error {
 	if err := f.stream.watch(ctx, f); err != nil {
 		return err
 	}
-	deltas, err := f.stream.records.ReadDeltas(ctx, []timeseries.Want{{ID: f.id}}, noFields, 1)
+	deltas, err := f.stream.records.Read(ctx, []delta.Want{{ID: f.id}}, noFields, 1)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (f *sessionFeed) open(ctx context.Context) error {
 var noFields = record.Select("timestamp")
 
 // stand gives where live readers stand, and the session's name.
-func (f *sessionFeed) stand() (timeseries.Position, string) {
+func (f *sessionFeed) stand() (delta.Position, string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.pos, f.name
@@ -181,7 +181,7 @@ func (f *sessionFeed) join(s *subscription) (joined bool, first []*frame) {
 }
 
 // fromMemory writes what came after pos, if all of it is at hand.
-func (f *sessionFeed) fromMemory(w *recordsWriter, pos timeseries.Position, rate float64) bool {
+func (f *sessionFeed) fromMemory(w *recordsWriter, pos delta.Position, rate float64) bool {
 	first := -1
 	for k, d := range f.recent {
 		if d.From.Compare(pos) <= 0 && pos.Compare(d.To) < 0 {
@@ -210,7 +210,7 @@ func (f *sessionFeed) fromMemory(w *recordsWriter, pos timeseries.Position, rate
 }
 
 // covers reports whether all that came after pos is at hand; f.mu is held.
-func (f *sessionFeed) covers(pos timeseries.Position) bool {
+func (f *sessionFeed) covers(pos delta.Position) bool {
 	if pos == f.pos {
 		return true
 	}
@@ -221,7 +221,7 @@ func (f *sessionFeed) covers(pos timeseries.Position) bool {
 }
 
 // atHand is covers for those who do not hold the lock.
-func (f *sessionFeed) atHand(pos timeseries.Position) bool {
+func (f *sessionFeed) atHand(pos delta.Position) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.opened && f.covers(pos)
@@ -280,7 +280,7 @@ func (f *sessionFeed) writer(kind string, set *record.Selection) *recordsWriter 
 
 // apply tells the live readers what a read has found, and reports whether
 // there is more to read.
-func (f *sessionFeed) apply(d *timeseries.Delta, now time.Time) (more bool) {
+func (f *sessionFeed) apply(d *delta.Delta, now time.Time) (more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if d.From != f.pos {
@@ -312,13 +312,13 @@ func (f *sessionFeed) apply(d *timeseries.Delta, now time.Time) (more bool) {
 		return d.To.Batch < d.Now.Batch
 	case d.Now.Session == 0:
 		last := f.pos
-		f.reset(timeseries.Position{})
-		f.announce(ServerMessage{Type: "deleted", Session: f.id, Cursor: formatCursor(last)}, timeseries.Position{})
+		f.reset(delta.Position{})
+		f.announce(ServerMessage{Type: "deleted", Session: f.id, Cursor: formatCursor(last)}, delta.Position{})
 		return false
 	}
 	// A session begins, perhaps under an id that another one had: its records
 	// follow from the first.
-	began := timeseries.Position{Session: d.Now.Session}
+	began := delta.Position{Session: d.Now.Session}
 	if f.pos.Session != 0 {
 		f.announce(ServerMessage{Type: "resync", Session: f.id, Name: f.name, Reason: reasonRecreated, Cursor: formatCursor(began)}, began)
 	} else {
@@ -329,7 +329,7 @@ func (f *sessionFeed) apply(d *timeseries.Delta, now time.Time) (more bool) {
 }
 
 // reset forgets what was read before.
-func (f *sessionFeed) reset(pos timeseries.Position) {
+func (f *sessionFeed) reset(pos delta.Position) {
 	f.pos, f.recent, f.kept, f.saved = pos, nil, 0, nil
 	for _, g := range f.groups {
 		g.pending, g.conflated = nil, 0
@@ -337,7 +337,7 @@ func (f *sessionFeed) reset(pos timeseries.Position) {
 }
 
 // keep adds to what readers may join from.
-func (f *sessionFeed) keep(d *timeseries.Delta) {
+func (f *sessionFeed) keep(d *delta.Delta) {
 	f.recent = append(f.recent, d)
 	f.kept += d.Size()
 	// The newest one stays whatever its size: it may end inside a batch, where
@@ -350,7 +350,7 @@ func (f *sessionFeed) keep(d *timeseries.Delta) {
 }
 
 // tell sends a delta to one group.
-func (f *sessionFeed) tell(g *group, d *timeseries.Delta, now time.Time) {
+func (f *sessionFeed) tell(g *group, d *delta.Delta, now time.Time) {
 	if g.rate == 0 {
 		w := f.writer(kindRecords, g.set)
 		w.addAll(d, 0, 0)
@@ -428,7 +428,7 @@ func (f *sessionFeed) send(g *group, frames []*frame) {
 }
 
 // announce sends one message to every live reader.
-func (f *sessionFeed) announce(m ServerMessage, to timeseries.Position) {
+func (f *sessionFeed) announce(m ServerMessage, to delta.Position) {
 	fr := messageFrame(m)
 	fr.moves, fr.to = true, to
 	for _, g := range f.groups {

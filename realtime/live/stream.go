@@ -15,15 +15,15 @@ import (
 	"github.com/ecovolt/telemetryd/internal/retry"
 	"github.com/ecovolt/telemetryd/realtime/hub"
 	schema "github.com/ecovolt/telemetryd/sql"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
-// Records is what a Stream reads from the store. timeseries.Deltas is one.
+// Records is what a Stream reads from the store. delta.Reader is one.
 type Records interface {
-	ReadDeltas(ctx context.Context, wants []timeseries.Want, fields *record.Selection, limit int) ([]timeseries.Delta, error)
-	RecentStart(ctx context.Context, now timeseries.Position, recent timeseries.Recent) (timeseries.Position, time.Time, error)
-	CountBetween(ctx context.Context, from, to timeseries.Position) (int64, error)
+	Read(ctx context.Context, wants []delta.Want, fields *record.Selection, limit int) ([]delta.Delta, error)
+	RecentStart(ctx context.Context, now delta.Position, recent delta.Recent) (delta.Position, time.Time, error)
+	CountBetween(ctx context.Context, from, to delta.Position) (int64, error)
 }
 
 // Options tune a Stream. The zero value is right for production but for
@@ -257,13 +257,13 @@ func (st *Stream) read(ctx context.Context) error {
 		if len(feeds) == 0 {
 			return nil
 		}
-		wants := make([]timeseries.Want, 0, len(feeds))
+		wants := make([]delta.Want, 0, len(feeds))
 		open := feeds[:0]
 		var fields *record.Selection
 		for _, f := range feeds {
 			f.mu.Lock()
 			if f.opened { // otherwise it will see for itself
-				wants = append(wants, timeseries.Want{ID: f.id, From: f.pos})
+				wants = append(wants, delta.Want{ID: f.id, From: f.pos})
 				open = append(open, f)
 				if f.wanted != nil && fields == nil {
 					fields = f.wanted
@@ -281,7 +281,7 @@ func (st *Stream) read(ctx context.Context) error {
 		}
 		asked := time.Now()
 		limited, cancel := context.WithTimeout(ctx, readTimeout)
-		deltas, err := st.records.ReadDeltas(limited, wants, fields, livePage)
+		deltas, err := st.records.Read(limited, wants, fields, livePage)
 		cancel()
 		st.mu.Lock()
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/retry"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -32,14 +32,14 @@ type subscription struct {
 	fieldKey string
 	rate     float64
 	mode     string
-	since    *timeseries.Position
-	resume   []timeseries.Position // one of them may be this session's
-	recent   timeseries.Recent
+	since    *delta.Position
+	resume   []delta.Position // one of them may be this session's
+	recent   delta.Recent
 
 	// Guarded by conn.mu.
-	pos    timeseries.Position // after all that is queued
-	sent   timeseries.Position // after all that was written
-	placed bool                // pos and sent mean something
+	pos    delta.Position // after all that is queued
+	sent   delta.Position // after all that was written
+	placed bool           // pos and sent mean something
 	live   bool
 	behind bool   // to catch up as soon as the client takes data
 	reason string // why it has to start over; empty: it goes on
@@ -56,7 +56,7 @@ type subscription struct {
 
 // unsent is what is left to send of a snapshot.
 type unsent struct {
-	from, to  timeseries.Position
+	from, to  delta.Position
 	notBefore time.Time
 	located   bool
 }
@@ -70,7 +70,7 @@ func newSubscription(p *conn, r request) *subscription {
 		s.fieldKey = "*"
 	}
 	if !r.given {
-		s.recent = timeseries.Recent{Records: 1} // no screen starts blank
+		s.recent = delta.Recent{Records: 1} // no screen starts blank
 	}
 	s.feed = p.stream.feed(r.Session)
 	return s
@@ -122,7 +122,7 @@ func (s *subscription) refuse(err *fault.Error) {
 	s.conn.send(answer)
 }
 
-func (s *subscription) position() timeseries.Position {
+func (s *subscription) position() delta.Position {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
 	return s.pos
@@ -219,7 +219,7 @@ func (s *subscription) place(ctx context.Context) error {
 }
 
 // moveTo sets where the subscription stands, while nothing of it is queued.
-func (s *subscription) moveTo(pos timeseries.Position) {
+func (s *subscription) moveTo(pos delta.Position) {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
 	s.pos, s.sent = pos, pos
@@ -231,17 +231,17 @@ func (s *subscription) say(ctx context.Context, m ServerMessage) error {
 }
 
 // ask gives where the session stands in the database.
-func (s *subscription) ask(ctx context.Context) (timeseries.Position, error) {
-	deltas, err := s.conn.stream.records.ReadDeltas(ctx, []timeseries.Want{{ID: s.session}}, noFields, 1)
+func (s *subscription) ask(ctx context.Context) (delta.Position, error) {
+	deltas, err := s.conn.stream.records.Read(ctx, []delta.Want{{ID: s.session}}, noFields, 1)
 	if err != nil {
-		return timeseries.Position{}, err
+		return delta.Position{}, err
 	}
 	return deltas[0].Now, nil
 }
 
 // startOver tells the client that what it has does not continue; a snapshot
 // as of now follows.
-func (s *subscription) startOver(ctx context.Context, reason string, now timeseries.Position) error {
+func (s *subscription) startOver(ctx context.Context, reason string, now delta.Position) error {
 	_, name := s.feed.stand()
 	s.conn.mu.Lock()
 	s.pos, s.reason = now, ""
@@ -267,7 +267,7 @@ func (s *subscription) snapshot(ctx context.Context) error {
 	}
 	w := s.feed.writer(kindSnapshot, s.set)
 	for u.from != u.to {
-		d, err := s.read(ctx, timeseries.Want{ID: s.session, From: u.from, Upto: u.to.Batch, NotBefore: u.notBefore})
+		d, err := s.read(ctx, delta.Want{ID: s.session, From: u.from, Upto: u.to.Batch, NotBefore: u.notBefore})
 		if err != nil {
 			return err
 		}
@@ -393,7 +393,7 @@ func (s *subscription) catchUp(ctx context.Context) error {
 			s.waitForFeed(ctx)
 			continue
 		}
-		d, err := s.read(ctx, timeseries.Want{ID: s.session, From: pos, Upto: target.Batch})
+		d, err := s.read(ctx, delta.Want{ID: s.session, From: pos, Upto: target.Batch})
 		if err != nil {
 			return err
 		}
@@ -429,12 +429,12 @@ func (s *subscription) waitForFeed(ctx context.Context) {
 }
 
 // newSession tells the client that its id means another session now, or none.
-func (s *subscription) newSession(ctx context.Context, pos, target timeseries.Position) error {
+func (s *subscription) newSession(ctx context.Context, pos, target delta.Position) error {
 	name := ""
 	if _, n := s.feed.stand(); target.Session != 0 {
 		name = n
 	}
-	began := timeseries.Position{Session: target.Session}
+	began := delta.Position{Session: target.Session}
 	m := ServerMessage{Session: s.session, Name: name, Cursor: formatCursor(began)}
 	switch {
 	case target.Session == 0:
@@ -450,14 +450,14 @@ func (s *subscription) newSession(ctx context.Context, pos, target timeseries.Po
 }
 
 // read reads a page, a few connections at a time.
-func (s *subscription) read(ctx context.Context, want timeseries.Want) (*timeseries.Delta, error) {
+func (s *subscription) read(ctx context.Context, want delta.Want) (*delta.Delta, error) {
 	st := s.conn.stream
 	leave, err := st.turn(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	deltas, err := st.records.ReadDeltas(ctx, []timeseries.Want{want}, s.set, pageRecords)
+	deltas, err := st.records.Read(ctx, []delta.Want{want}, s.set, pageRecords)
 	if err != nil {
 		return nil, err
 	}
@@ -467,7 +467,7 @@ func (s *subscription) read(ctx context.Context, want timeseries.Want) (*timeser
 
 // golive makes the subscription a member of its feed's live readers; sessionFeed.mu
 // is held. It reports whether it is one.
-func (s *subscription) golive(frames []*frame, at timeseries.Position) bool {
+func (s *subscription) golive(frames []*frame, at delta.Position) bool {
 	p := s.conn
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -100,7 +100,7 @@ func editionOf(ctx context.Context, databaseURL string) (continuous bool, err er
 
 // hasContinuousAggregates tells the community edition of TimescaleDB, which has
 // continuous aggregates and the columnstore, from the Apache edition.
-func hasContinuousAggregates(ctx context.Context, q querier) (bool, error) {
+func hasContinuousAggregates(ctx context.Context, q schema.Querier) (bool, error) {
 	var license string
 	if err := q.QueryRow(ctx, "SELECT current_setting('timescaledb.license')").Scan(&license); err != nil {
 		return false, fmt.Errorf("which edition of TimescaleDB: %w", err)
@@ -154,7 +154,7 @@ func dropRollup(ctx context.Context, tx pgx.Tx, relation string) error {
 
 // materialization finds the hypertable behind a continuous aggregate, quoted;
 // "" when the relation is none.
-func materialization(ctx context.Context, q querier, relation string) (table string, columns []string, err error) {
+func materialization(ctx context.Context, q schema.Querier, relation string) (table string, columns []string, err error) {
 	err = q.QueryRow(ctx, `
 		SELECT format('%I.%I', c.materialization_hypertable_schema, c.materialization_hypertable_name),
 		       (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a

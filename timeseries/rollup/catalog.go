@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // Catalog is what reads and refreshes need to know of a database's rollups.
@@ -41,7 +43,7 @@ func (c *Catalog) Stored() bool { return len(c.Tables) > 0 }
 
 // Catalog returns the database's, which is read once and kept until Outdated
 // finds out that it no longer holds.
-func (r *Rollups) Catalog(ctx context.Context, q querier) (*Catalog, error) {
+func (r *Rollups) Catalog(ctx context.Context, q schema.Querier) (*Catalog, error) {
 	if c := r.catalog.Load(); c != nil {
 		return c, nil
 	}
@@ -74,7 +76,7 @@ var readSettings = [][2]string{
 	{"timescaledb.enable_decompression_sorted_merge", "off"},
 }
 
-func readCatalog(ctx context.Context, q querier) (*Catalog, error) {
+func readCatalog(ctx context.Context, q schema.Querier) (*Catalog, error) {
 	version, err := definitionVersion(ctx, q, "")
 	if err != nil {
 		return nil, err

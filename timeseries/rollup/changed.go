@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // Change is a stretch of a session's batches: those after After, up to UpTo.
@@ -14,7 +16,7 @@ type Change struct{ Session, After, UpTo int32 }
 // Changed returns the ranges of time in which the batches have records, in no
 // order, and how many records those are. Of a batch that spans much more time
 // than it fills, only buckets of that width count that hold some of it.
-func Changed(ctx context.Context, q querier, changes []Change, width time.Duration) (spans []Span, records int64, err error) {
+func Changed(ctx context.Context, q schema.Querier, changes []Change, width time.Duration) (spans []Span, records int64, err error) {
 	var sessions, after, upTo []int32
 	for _, c := range changes {
 		sessions, after, upTo = append(sessions, c.Session), append(after, c.After), append(upTo, c.UpTo)

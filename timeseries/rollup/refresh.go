@@ -160,7 +160,7 @@ func (p *pass) keepHistory(ctx context.Context, spans []Span, dirty []int64) ([]
 
 // OldestRecord returns where the records begin that are still there; zero when
 // there are none. It is the start of a chunk, a day.
-func OldestRecord(ctx context.Context, q querier) (time.Time, error) {
+func OldestRecord(ctx context.Context, q schema.Querier) (time.Time, error) {
 	var oldest *time.Time
 	err := q.QueryRow(ctx, `
 		SELECT min(range_start) FROM timescaledb_information.chunks
@@ -324,7 +324,7 @@ func (p *pass) advance(ctx context.Context, sessions []pending, dirty []int64) e
 	})
 }
 
-func definitionVersion(ctx context.Context, q querier, lock string) (version string, err error) {
+func definitionVersion(ctx context.Context, q schema.Querier, lock string) (version string, err error) {
 	err = q.QueryRow(ctx, "SELECT version || ' ' || applied_at FROM repeatable_objects WHERE name = 'rollups' "+lock).Scan(&version)
 	if err != nil {
 		return "", fmt.Errorf("read the version of the rollups: %w", err)

@@ -183,9 +183,3 @@ func (r *Rollups) pass(ctx context.Context, conn *pgxpool.Conn, fence schema.Fen
 	p := pass{conn: conn, catalog: catalog, fence: fence, result: result}
 	return p.run(ctx)
 }
-
-// querier is a pool, a connection or a transaction.
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}

@@ -12,7 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/convex/convextest"
 	convexhttp "github.com/ecovolt/telemetryd/api/convex/http"
 	"github.com/ecovolt/telemetryd/realtime/hub"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 )
 
 // server is a server of the notebook, over HTTP on a port of its own.
@@ -26,7 +26,7 @@ type server struct {
 func newServer(t testing.TB, change ...func(*Options)) *server {
 	t.Helper()
 	n := convextest.New(t)
-	b := &server{Notebook: n, hub: hub.New(timeseries.NewDeltas(n.Pool), hub.Options{})}
+	b := &server{Notebook: n, hub: hub.New(delta.New(n.Pool), hub.Options{})}
 	options := Options{Registry: n.Registry, Pool: n.Pool, Hub: b.hub}
 	for _, f := range change {
 		f(&options)

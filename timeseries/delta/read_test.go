@@ -1,4 +1,4 @@
-package timeseries_test
+package delta_test
 
 import (
 	"encoding/json"
@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -18,13 +18,13 @@ import (
 type logged struct {
 	t      *testing.T
 	pool   *pgxpool.Pool
-	deltas *timeseries.Deltas
+	deltas *delta.Reader
 	start  time.Time
 }
 
 func newLogged(t *testing.T) *logged {
 	pool := dbtest.New(t)
-	return &logged{t, pool, timeseries.NewDeltas(pool), time.Date(2026, 3, 21, 21, 41, 10, 0, time.UTC)}
+	return &logged{t, pool, delta.New(pool), time.Date(2026, 3, 21, 21, 41, 10, 0, time.UTC)}
 }
 
 func (l *logged) exec(sql string, args ...any) {
@@ -68,7 +68,7 @@ func (l *logged) at(seconds float64) time.Time {
 }
 
 // messages lists the records' message_id.
-func messages(t *testing.T, d timeseries.Delta) []int {
+func messages(t *testing.T, d delta.Delta) []int {
 	t.Helper()
 	ids := []int{}
 	set := record.Select("message_id")
@@ -93,32 +93,32 @@ func TestReadDeltas(t *testing.T) {
 	l.batch(a, 0.6, 0.8)           // 3: late
 	l.batch(a, 3600.4, 86400*3)    // 4: over three days
 	l.batch(b, 3600, 3600.2, 3601) // another car
-	at := func(key, batch, next int32) timeseries.Position {
-		return timeseries.Position{Session: key, Batch: batch, Next: next}
+	at := func(key, batch, next int32) delta.Position {
+		return delta.Position{Session: key, Batch: batch, Next: next}
 	}
 
 	for _, test := range []struct {
 		name  string
-		want  timeseries.Want
+		want  delta.Want
 		limit int
 		ids   []int
-		to    timeseries.Position
+		to    delta.Position
 	}{
-		{"all", timeseries.Want{ID: "a", From: at(a, 0, 0)}, 100, []int{100, 101, 102, 200, 201, 300, 301, 400, 401}, at(a, 4, 0)},
-		{"after a batch", timeseries.Want{ID: "a", From: at(a, 2, 0)}, 100, []int{300, 301, 400, 401}, at(a, 4, 0)},
-		{"inside a batch", timeseries.Want{ID: "a", From: at(a, 0, 2)}, 100, []int{102, 200, 201, 300, 301, 400, 401}, at(a, 4, 0)},
-		{"up to a batch", timeseries.Want{ID: "a", From: at(a, 1, 0), Upto: 3}, 100, []int{200, 201, 300, 301}, at(a, 3, 0)},
-		{"nothing new", timeseries.Want{ID: "a", From: at(a, 4, 0)}, 100, []int{}, at(a, 4, 0)},
-		{"a limit inside the first batch", timeseries.Want{ID: "a", From: at(a, 0, 0)}, 2, []int{100, 101}, at(a, 0, 2)},
-		{"a limit from inside a batch", timeseries.Want{ID: "a", From: at(a, 0, 1)}, 1, []int{101}, at(a, 0, 2)},
-		{"a limit at a batch's end", timeseries.Want{ID: "a", From: at(a, 0, 2)}, 1, []int{102}, at(a, 1, 0)},
-		{"a limit inside the second batch", timeseries.Want{ID: "a", From: at(a, 0, 0)}, 4, []int{100, 101, 102}, at(a, 1, 0)},
-		{"not before", timeseries.Want{ID: "a", From: at(a, 0, 0), NotBefore: l.at(3600.1)}, 100, []int{201, 400, 401}, at(a, 4, 0)},
-		{"of an earlier life", timeseries.Want{ID: "a", From: at(a+100, 1, 0)}, 100, []int{}, at(a+100, 1, 0)},
-		{"of no session", timeseries.Want{ID: "x\x00", From: at(0, 0, 0)}, 100, []int{}, at(0, 0, 0)},
+		{"all", delta.Want{ID: "a", From: at(a, 0, 0)}, 100, []int{100, 101, 102, 200, 201, 300, 301, 400, 401}, at(a, 4, 0)},
+		{"after a batch", delta.Want{ID: "a", From: at(a, 2, 0)}, 100, []int{300, 301, 400, 401}, at(a, 4, 0)},
+		{"inside a batch", delta.Want{ID: "a", From: at(a, 0, 2)}, 100, []int{102, 200, 201, 300, 301, 400, 401}, at(a, 4, 0)},
+		{"up to a batch", delta.Want{ID: "a", From: at(a, 1, 0), Upto: 3}, 100, []int{200, 201, 300, 301}, at(a, 3, 0)},
+		{"nothing new", delta.Want{ID: "a", From: at(a, 4, 0)}, 100, []int{}, at(a, 4, 0)},
+		{"a limit inside the first batch", delta.Want{ID: "a", From: at(a, 0, 0)}, 2, []int{100, 101}, at(a, 0, 2)},
+		{"a limit from inside a batch", delta.Want{ID: "a", From: at(a, 0, 1)}, 1, []int{101}, at(a, 0, 2)},
+		{"a limit at a batch's end", delta.Want{ID: "a", From: at(a, 0, 2)}, 1, []int{102}, at(a, 1, 0)},
+		{"a limit inside the second batch", delta.Want{ID: "a", From: at(a, 0, 0)}, 4, []int{100, 101, 102}, at(a, 1, 0)},
+		{"not before", delta.Want{ID: "a", From: at(a, 0, 0), NotBefore: l.at(3600.1)}, 100, []int{201, 400, 401}, at(a, 4, 0)},
+		{"of an earlier life", delta.Want{ID: "a", From: at(a+100, 1, 0)}, 100, []int{}, at(a+100, 1, 0)},
+		{"of no session", delta.Want{ID: "x\x00", From: at(0, 0, 0)}, 100, []int{}, at(0, 0, 0)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{test.want}, record.Select("message_id"), test.limit)
+			got, err := l.deltas.Read(t.Context(), []delta.Want{test.want}, record.Select("message_id"), test.limit)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,7 +135,7 @@ func TestReadDeltas(t *testing.T) {
 	}
 
 	t.Run("several sessions", func(t *testing.T) {
-		got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{
+		got, err := l.deltas.Read(t.Context(), []delta.Want{
 			{ID: "b", From: at(b, 0, 0)}, {ID: "none"}, {ID: "a", From: at(a, 2, 0)},
 		}, record.All, 100)
 		if err != nil {
@@ -154,13 +154,13 @@ func TestReadDeltas(t *testing.T) {
 	})
 
 	t.Run("every position inside is a cursor", func(t *testing.T) {
-		whole, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: at(a, 0, 0)}}, record.All, 100)
+		whole, err := l.deltas.Read(t.Context(), []delta.Want{{ID: "a", From: at(a, 0, 0)}}, record.All, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ids := messages(t, whole[0])
 		for i := range ids {
-			rest, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: whole[0].After(i)}}, record.All, 100)
+			rest, err := l.deltas.Read(t.Context(), []delta.Want{{ID: "a", From: whole[0].After(i)}}, record.All, 100)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,7 +174,7 @@ func TestReadDeltas(t *testing.T) {
 		t.Run(fmt.Sprintf("pages of %d", page), func(t *testing.T) {
 			from, ids := at(a, 0, 0), []int{}
 			for range 20 {
-				got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: from}}, record.All, page)
+				got, err := l.deltas.Read(t.Context(), []delta.Want{{ID: "a", From: from}}, record.All, page)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -202,7 +202,7 @@ func TestDeltaRecords(t *testing.T) {
 	l.batch(key, 1)
 	l.exec(`UPDATE telemetry SET extra = '{"tyre": [1, 2], "pit": "in \"box\""}', outliers = '{"flagged": ["speed_ms"]}',
 		speed_ms = 1e-7, time_text = '2026-03-21 21:41:11' WHERE batch = 2`)
-	got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: timeseries.Position{Session: key}}}, record.All, 10)
+	got, err := l.deltas.Read(t.Context(), []delta.Want{{ID: "a", From: delta.Position{Session: key}}}, record.All, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,22 +235,22 @@ func TestRecentStart(t *testing.T) {
 	l.batch(key, 10, 11)    // 2
 	l.batch(key, 12, 13)    // 3
 	l.batch(key, 3, 4, 5.5) // 4: late
-	now := timeseries.Position{Session: key, Batch: 4}
+	now := delta.Position{Session: key, Batch: 4}
 	for _, test := range []struct {
 		name   string
-		now    timeseries.Position
-		recent timeseries.Recent
+		now    delta.Position
+		recent delta.Recent
 		ids    []int
 	}{
-		{"nothing wanted", now, timeseries.Recent{}, []int{}},
-		{"newest by time, not by arrival", now, timeseries.Recent{Records: 1}, []int{301}},
-		{"three", now, timeseries.Recent{Records: 3}, []int{201, 300, 301}},
-		{"three seconds", now, timeseries.Recent{Span: 3 * time.Second}, []int{200, 201, 300, 301}},
-		{"both", now, timeseries.Recent{Span: time.Hour, Records: 2}, []int{300, 301}},
-		{"more than there is", now, timeseries.Recent{Records: 1000}, []int{100, 101, 102, 200, 201, 300, 301, 400, 401, 402}},
-		{"as of an earlier batch", timeseries.Position{Session: key, Batch: 2}, timeseries.Recent{Records: 2}, []int{200, 201}},
-		{"no session", timeseries.Position{}, timeseries.Recent{Records: 2}, []int{}},
-		{"before the first batch", timeseries.Position{Session: key}, timeseries.Recent{Records: 2}, []int{}},
+		{"nothing wanted", now, delta.Recent{}, []int{}},
+		{"newest by time, not by arrival", now, delta.Recent{Records: 1}, []int{301}},
+		{"three", now, delta.Recent{Records: 3}, []int{201, 300, 301}},
+		{"three seconds", now, delta.Recent{Span: 3 * time.Second}, []int{200, 201, 300, 301}},
+		{"both", now, delta.Recent{Span: time.Hour, Records: 2}, []int{300, 301}},
+		{"more than there is", now, delta.Recent{Records: 1000}, []int{100, 101, 102, 200, 201, 300, 301, 400, 401, 402}},
+		{"as of an earlier batch", delta.Position{Session: key, Batch: 2}, delta.Recent{Records: 2}, []int{200, 201}},
+		{"no session", delta.Position{}, delta.Recent{Records: 2}, []int{}},
+		{"before the first batch", delta.Position{Session: key}, delta.Recent{Records: 2}, []int{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			from, notBefore, err := l.deltas.RecentStart(t.Context(), test.now, test.recent)
@@ -259,8 +259,8 @@ func TestRecentStart(t *testing.T) {
 			}
 			ids := []int{}
 			if from != test.now {
-				got, err := l.deltas.ReadDeltas(t.Context(),
-					[]timeseries.Want{{ID: "a", From: from, Upto: test.now.Batch, NotBefore: notBefore}}, record.All, 100)
+				got, err := l.deltas.Read(t.Context(),
+					[]delta.Want{{ID: "a", From: from, Upto: test.now.Batch, NotBefore: notBefore}}, record.All, 100)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -274,7 +274,7 @@ func TestRecentStart(t *testing.T) {
 			}
 		})
 	}
-	count, err := l.deltas.CountBetween(t.Context(), timeseries.Position{Session: key, Batch: 1, Next: 1}, timeseries.Position{Session: key, Batch: 3, Next: 2})
+	count, err := l.deltas.CountBetween(t.Context(), delta.Position{Session: key, Batch: 1, Next: 1}, delta.Position{Session: key, Batch: 3, Next: 2})
 	if err != nil || count != 5 {
 		t.Errorf("%d records between, %v; want 5", count, err)
 	}
@@ -289,9 +289,9 @@ func TestReadDeltasWithGaps(t *testing.T) {
 	l.batch(key, 5, 6)
 	l.exec(`UPDATE telemetry SET ord = ord * 7 + 3 WHERE batch = 1`)
 	for page := range 4 {
-		from, ids := timeseries.Position{Session: key}, []int{}
+		from, ids := delta.Position{Session: key}, []int{}
 		for from.Batch < 2 {
-			got, err := l.deltas.ReadDeltas(t.Context(), []timeseries.Want{{ID: "a", From: from}}, record.All, page+1)
+			got, err := l.deltas.Read(t.Context(), []delta.Want{{ID: "a", From: from}}, record.All, page+1)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package timeseries
+package delta
 
 import (
 	"cmp"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -56,13 +57,13 @@ type piece struct {
 	most      int   // read no more records than this; 0 is all
 }
 
-// ReadDeltas reads, for each Want, the records that came after it: in order of
+// Read reads, for each Want, the records that came after it: in order of
 // arrival, at most about limit records over all (never less than one batch's
 // part of it, if there is any). Only fields' columns are read. It asks once
 // where all sessions stand and then reads only the chunks that hold the new
 // records. A Want whose From names another session than the id has now gets no
 // records; compare Delta.Now with it.
-func (d *Deltas) ReadDeltas(ctx context.Context, wants []Want, fields *record.Selection, limit int) ([]Delta, error) {
+func (d *Reader) Read(ctx context.Context, wants []Want, fields *record.Selection, limit int) ([]Delta, error) {
 	deltas := make([]Delta, len(wants))
 	for i, w := range wants {
 		deltas[i] = Delta{ID: w.ID, From: w.From, To: w.From}
@@ -109,14 +110,11 @@ ORDER BY w.place, b.batch`
 
 // pieces finds the batches to read, decides how far each delta will go, and
 // notes where each session stands.
-func (d *Deltas) pieces(ctx context.Context, wants []Want, deltas []Delta, limit int) ([]piece, error) {
+func (d *Reader) pieces(ctx context.Context, wants []Want, deltas []Delta, limit int) ([]piece, error) {
 	n := len(wants)
 	ids, sessions, batches, uptos := make([]string, n), make([]int32, n), make([]int32, n), make([]int32, n)
 	for i, w := range wants {
-		if storable(w.ID) {
-			ids[i] = w.ID
-		}
-		sessions[i], batches[i], uptos[i] = w.From.Session, w.From.Batch, w.Upto
+		ids[i], sessions[i], batches[i], uptos[i] = schema.Storable(w.ID), w.From.Session, w.From.Batch, w.Upto
 		if w.Upto == 0 {
 			uptos[i] = math.MaxInt32
 		}
@@ -214,7 +212,7 @@ func together(pieces []piece) [][]piece {
 }
 
 // readRun reads the records of a run of pieces with one query.
-func (d *Deltas) readRun(ctx context.Context, run []piece, deltas []Delta, fields *record.Selection) error {
+func (d *Reader) readRun(ctx context.Context, run []piece, deltas []Delta, fields *record.Selection) error {
 	n := len(run)
 	sessions, low, next, high, since := make([]int32, n), make([]int32, n), make([]int32, n), make([]int32, n), make([]time.Time, n)
 	lo, hi := run[0].min, run[0].max

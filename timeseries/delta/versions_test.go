@@ -1,4 +1,4 @@
-package timeseries_test
+package delta_test
 
 import (
 	"context"
@@ -9,13 +9,13 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	schema "github.com/ecovolt/telemetryd/sql"
-	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 )
 
 func TestVersions(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
-	deltas := timeseries.NewDeltas(pool)
+	deltas := delta.New(pool)
 	ctx := t.Context()
 	exec := func(sql string, args ...any) {
 		t.Helper()

@@ -1,4 +1,4 @@
-package timeseries
+package delta
 
 import (
 	"context"
@@ -17,11 +17,11 @@ type Recent struct {
 	Records int
 }
 
-// RecentStart finds where to start reading so that ReadDeltas, with NotBefore
+// RecentStart finds where to start reading so that Read, with NotBefore
 // set to the time it gives, returns the session's recent past as of position
 // now: in order of arrival, so that every place in it is a cursor. When
 // nothing is wanted, or nothing is there, from equals now.
-func (d *Deltas) RecentStart(ctx context.Context, now Position, recent Recent) (from Position, notBefore time.Time, err error) {
+func (d *Reader) RecentStart(ctx context.Context, now Position, recent Recent) (from Position, notBefore time.Time, err error) {
 	if now.Session == 0 || recent == (Recent{}) {
 		return now, time.Time{}, nil
 	}
@@ -66,7 +66,7 @@ func (d *Deltas) RecentStart(ctx context.Context, now Position, recent Recent) (
 
 // CountBetween is the number of records that came after one position of a
 // session and up to another.
-func (d *Deltas) CountBetween(ctx context.Context, from, to Position) (records int64, err error) {
+func (d *Reader) CountBetween(ctx context.Context, from, to Position) (records int64, err error) {
 	err = d.pool.QueryRow(ctx, `
 		SELECT coalesce(sum(records), 0) FROM ingest_batches WHERE session = $1 AND batch > $2 AND batch <= $3`,
 		from.Session, from.Batch, to.Batch).Scan(&records)

@@ -1,4 +1,4 @@
-package timeseries
+package archive
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -17,23 +18,16 @@ import (
 
 // Sizes of the function contract's archive files.
 const (
-	ArchivePartRecords     = 3000 // records of a part
-	ArchivePreviewRecords  = 160  // records of a part's preview, evenly spaced
-	ArchiveOverviewRecords = 1500 // records of a session's overview, evenly spaced
+	PartRecords     = 3000 // records of a part
+	previewRecords  = 160  // records of a part's preview, evenly spaced
+	overviewRecords = 1500 // records of a session's overview, evenly spaced
 )
 
-// Archives gives sessions in the form of the function contract's archives: a
-// list of parts and an overview, each a gzip file with a name that a browser
-// can fetch without credentials.
-//
-// Nothing is moved or copied. A file's name says exactly which records it
-// holds (which stretch of the session, and none of batches later than one
-// named), so that it means the same for ever, and is signed, so that it cannot
-// be made up. When records arrive, only the parts that they fall into get new
-// names. Where parts begin is remembered in the database: finding it again
-// after a batch looks at the parts that the batch touched only.
+// Archives are the archives of a database's sessions. They are safe for
+// concurrent use, by any number of instances.
 type Archives struct {
-	store   *Store
+	pool    *pgxpool.Pool
+	stats   func(ctx context.Context, sessionID string) (Stats, error)
 	refresh singleflight.Group
 	slots   chan struct{} // files being made
 
@@ -41,19 +35,20 @@ type Archives struct {
 	secret   []byte
 }
 
-// NewArchives makes Archives of the store's sessions.
-func NewArchives(store *Store) *Archives {
-	return &Archives{store: store, slots: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
+// New makes Archives on a migrated database. The function given returns the
+// figures of a session; its error is fault.NotFound when there is no such session.
+func New(pool *pgxpool.Pool, stats func(ctx context.Context, sessionID string) (Stats, error)) *Archives {
+	return &Archives{pool: pool, stats: stats, slots: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
 }
 
-// Archive is the division of one session.
-type Archive struct {
+// List is the division of one session.
+type List struct {
 	Records int64 // in all parts
-	Parts   []ArchivePart
+	Parts   []Part
 }
 
-// ArchivePart is one stretch of a session.
-type ArchivePart struct {
+// Part is one stretch of a session.
+type Part struct {
 	Number      int
 	Records     int
 	First       time.Time // of the oldest record
@@ -62,8 +57,8 @@ type ArchivePart struct {
 	PreviewName string    // of the file with 160 of them
 }
 
-// part is a row of archive_parts.
-type part struct {
+// storedPart is a row of archive_parts.
+type storedPart struct {
 	number      int
 	batch       int32
 	first, last time.Time
@@ -73,7 +68,7 @@ type part struct {
 }
 
 // markEvery is how many records lie from one remembered place to the next.
-// It divides ArchivePartRecords.
+// It divides PartRecords.
 const markEvery = 100
 
 // waymarks are places in a session: times, each with how many records of the same
@@ -96,7 +91,7 @@ type archived struct {
 }
 
 // List divides a session into parts; nil when there is no such session.
-func (a *Archives) List(ctx context.Context, sessionID string) (*Archive, error) {
+func (a *Archives) List(ctx context.Context, sessionID string) (*List, error) {
 	s, err := a.find(ctx, sessionID)
 	if err != nil || s == nil {
 		return nil, err
@@ -109,15 +104,15 @@ func (a *Archives) List(ctx context.Context, sessionID string) (*Archive, error)
 	if err != nil {
 		return nil, err
 	}
-	archive := &Archive{Records: index.records}
+	archive := &List{Records: index.records}
 	for _, p := range index.parts {
-		file := archiveFile{
-			kind: archivePart, session: s.session, batch: p.batch,
+		file := content{
+			kind: kindPart, session: s.session, batch: p.batch,
 			first: p.first.UnixMicro(), last: p.last.UnixMicro(), skip: uint32(p.skip), records: uint64(p.records),
 		}
 		preview := file
-		preview.kind = archivePreview
-		archive.Parts = append(archive.Parts, ArchivePart{
+		preview.kind = kindPreview
+		archive.Parts = append(archive.Parts, Part{
 			Number: p.number, Records: p.records, First: p.first.UTC(), Last: p.last.UTC(),
 			Name: file.name(secret), PreviewName: preview.name(secret),
 		})
@@ -125,22 +120,22 @@ func (a *Archives) List(ctx context.Context, sessionID string) (*Archive, error)
 	return archive, nil
 }
 
-// ArchiveOverview is the file that shows a whole session.
-type ArchiveOverview struct {
+// Overview is the file that shows a whole session.
+type Overview struct {
 	Name    string // of the file
 	Points  int    // records in it
 	Records int64  // records of the session
-	Stats   ArchiveStats
+	Stats   Stats
 }
 
 // Overview names the overview of a session, which holds its figures too. It is
 // nil when there is no such session or it has no records.
-func (a *Archives) Overview(ctx context.Context, sessionID string) (*ArchiveOverview, error) {
+func (a *Archives) Overview(ctx context.Context, sessionID string) (*Overview, error) {
 	s, err := a.find(ctx, sessionID)
 	if err != nil || s == nil || s.records == 0 {
 		return nil, err
 	}
-	summary, err := a.store.Summary(ctx, sessionID)
+	stats, err := a.stats(ctx, sessionID)
 	if fault.Is(err, fault.NotFound) {
 		return nil, nil // deleted a moment ago
 	}
@@ -151,21 +146,21 @@ func (a *Archives) Overview(ctx context.Context, sessionID string) (*ArchiveOver
 	if err != nil {
 		return nil, err
 	}
-	stats := summary.archiveStats()
-	file := archiveFile{
-		kind: archiveOverview, session: s.session, batch: s.batch,
+	file := content{
+		kind: kindOverview, session: s.session, batch: s.batch,
 		first: s.first.UnixMicro(), last: s.last.UnixMicro(), records: uint64(s.records), stats: &stats,
 	}
-	return &ArchiveOverview{file.name(secret), int(min(s.records, ArchiveOverviewRecords)), s.records, stats}, nil
+	return &Overview{file.name(secret), int(min(s.records, overviewRecords)), s.records, stats}, nil
 }
 
+// find returns nil when there is no such session.
 func (a *Archives) find(ctx context.Context, sessionID string) (*archived, error) {
 	var s archived
 	var first, last *time.Time
-	err := a.store.pool.QueryRow(ctx, `
+	err := a.pool.QueryRow(ctx, `
 		SELECT session, batch, records, first_time, last_time
 		FROM sessions
-		WHERE id = $1 AND deleted_at IS NULL`, lookupText(sessionID)).Scan(&s.session, &s.batch, &s.records, &first, &last)
+		WHERE id = $1 AND deleted_at IS NULL`, schema.Storable(sessionID)).Scan(&s.session, &s.batch, &s.records, &first, &last)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -178,12 +173,12 @@ func (a *Archives) find(ctx context.Context, sessionID string) (*archived, error
 	return &s, nil
 }
 
-// key gives the secret that names are signed with.
+// key returns the secret that names are signed with.
 func (a *Archives) key(ctx context.Context) ([]byte, error) {
 	a.secretMu.Lock()
 	defer a.secretMu.Unlock()
 	if a.secret == nil {
-		if err := a.store.pool.QueryRow(ctx, "SELECT secret FROM archive_secret").Scan(&a.secret); err != nil {
+		if err := a.pool.QueryRow(ctx, "SELECT secret FROM archive_secret").Scan(&a.secret); err != nil {
 			return nil, fmt.Errorf("read archive secret: %w", err)
 		}
 	}
@@ -194,10 +189,10 @@ func (a *Archives) key(ctx context.Context) ([]byte, error) {
 type division struct {
 	batch   int32
 	records int64
-	parts   []part
+	parts   []storedPart
 }
 
-func readParts(ctx context.Context, db querier, session int32) (division, error) {
+func readParts(ctx context.Context, db schema.Querier, session int32) (division, error) {
 	// One statement, so that both tables are seen at the same moment.
 	rows, err := db.Query(ctx, `
 		SELECT a.batch, a.records, p.part, p.batch, p.first_time, p.skip, p.last_time, p.records
@@ -218,7 +213,7 @@ func readParts(ctx context.Context, db querier, session int32) (division, error)
 			return division{}, fmt.Errorf("read archive parts: %w", err)
 		}
 		if number != nil {
-			d.parts = append(d.parts, part{number: *number, batch: *batch, first: *first, last: *last, skip: *skip, records: *records})
+			d.parts = append(d.parts, storedPart{number: *number, batch: *batch, first: *first, last: *last, skip: *skip, records: *records})
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -227,9 +222,9 @@ func readParts(ctx context.Context, db querier, session int32) (division, error)
 	return d, nil
 }
 
-// divided gives the division of a session that knows that batch at least.
+// divided returns the division of a session that knows that batch at least.
 func (a *Archives) divided(ctx context.Context, session, batch int32) (division, error) {
-	d, err := readParts(ctx, a.store.pool, session)
+	d, err := readParts(ctx, a.pool, session)
 	if err == nil && d.batch < batch {
 		d, err = a.refreshed(ctx, session)
 	}
@@ -238,13 +233,13 @@ func (a *Archives) divided(ctx context.Context, session, batch int32) (division,
 
 // behindRecords is how many records a division may lag before KeepUp looks at
 // the session: as many as are divided in the blink of an eye.
-const behindRecords = 10 * ArchivePartRecords
+const behindRecords = 10 * PartRecords
 
 // KeepUp divides sessions that grew much since they were last divided, so that
-// nobody who opens one has to wait for it. It gives how many it divided. Any
+// nobody who opens one has to wait for it. It returns how many it divided. Any
 // number of instances may call it at the same time.
 func (a *Archives) KeepUp(ctx context.Context) (sessions int, err error) {
-	rows, err := a.store.pool.Query(ctx, `
+	rows, err := a.pool.Query(ctx, `
 		SELECT s.session
 		FROM sessions s
 		LEFT JOIN archives a ON a.session = s.session
@@ -275,7 +270,7 @@ func (a *Archives) refreshed(ctx context.Context, session int32) (division, erro
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
 		defer cancel()
 		var d division
-		err := pgx.BeginFunc(ctx, a.store.pool, func(tx pgx.Tx) (err error) {
+		err := pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) (err error) {
 			d, err = divide(ctx, tx, session)
 			return err
 		})
@@ -317,7 +312,7 @@ func divide(ctx context.Context, tx pgx.Tx, session int32) (division, error) {
 		return division{}, err
 	}
 	keep := keptParts(old.parts, *touched)
-	from := part{number: keep}
+	from := storedPart{number: keep}
 	switch {
 	case keep < len(old.parts):
 		from = old.parts[keep]
@@ -350,9 +345,9 @@ func divide(ctx context.Context, tx pgx.Tx, session int32) (division, error) {
 
 // keptParts counts the parts from the start that records from the time on
 // cannot change: whole ones that end before it.
-func keptParts(parts []part, touched time.Time) int {
+func keptParts(parts []storedPart, touched time.Time) int {
 	for i, p := range parts {
-		if !p.last.Before(touched) || p.records < ArchivePartRecords {
+		if !p.last.Before(touched) || p.records < PartRecords {
 			return i
 		}
 	}
@@ -365,8 +360,8 @@ func keptParts(parts []part, touched time.Time) int {
 // told apart by how many of them belong to the part before. The division must
 // be of the batches up to one known; when another has arrived meanwhile, its
 // records are left out, which the index alone cannot do.
-func scanParts(ctx context.Context, tx pgx.Tx, session int32, from part, batch int32, end time.Time) ([]part, error) {
-	args := []any{session, from.first, end, from.skip, ArchivePartRecords, from.number, markEvery}
+func scanParts(ctx context.Context, tx pgx.Tx, session int32, from storedPart, batch int32, end time.Time) ([]storedPart, error) {
+	args := []any{session, from.first, end, from.skip, PartRecords, from.number, markEvery}
 	for filter := ""; ; filter = "AND batch <= $8" {
 		if filter != "" {
 			args = append(args, batch)
@@ -390,8 +385,8 @@ func scanParts(ctx context.Context, tx pgx.Tx, session int32, from part, batch i
 			return nil, err
 		}
 		seen := batch
-		parts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (part, error) {
-			p := part{batch: batch}
+		parts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (storedPart, error) {
+			p := storedPart{batch: batch}
 			err := row.Scan(&p.number, &p.first, &p.last, &p.records, &p.skip, &p.marks.times, &p.marks.skips, &seen)
 			return p, err
 		})

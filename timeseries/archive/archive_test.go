@@ -1,4 +1,4 @@
-package timeseries_test
+package archive_test
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/archive"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -64,7 +65,7 @@ func gunzip(t testing.TB, file []byte) []byte {
 	return text
 }
 
-func archiveFile(t testing.TB, a *timeseries.Archives, name string) []byte {
+func archiveFile(t testing.TB, a *archive.Archives, name string) []byte {
 	t.Helper()
 	file, err := a.File(t.Context(), name)
 	if err != nil {
@@ -89,13 +90,13 @@ func numbers(t testing.TB, text []byte) []int {
 	return list
 }
 
-func partList(t testing.TB, a *timeseries.Archives, session string) *timeseries.Archive {
+func partList(t testing.TB, a *archive.Archives, session string) *archive.List {
 	t.Helper()
-	archive, err := a.List(t.Context(), session)
+	list, err := a.List(t.Context(), session)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return archive
+	return list
 }
 
 // Whatever arrives in whatever order, the parts together are the session, each
@@ -103,7 +104,7 @@ func partList(t testing.TB, a *timeseries.Archives, session string) *timeseries.
 func TestArchiveOfRecordsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	store := timeseries.New(dbtest.New(t), timeseries.Options{})
-	archives := timeseries.NewArchives(store)
+	archives := store.Archives
 	rng := rand.New(rand.NewPCG(7, 11))
 	var all []sample // in order of storage
 	named := map[string][]byte{}
@@ -129,13 +130,13 @@ func TestArchiveOfRecordsInAnyOrder(t *testing.T) {
 
 		inOrder := slices.Clone(all)
 		slices.SortStableFunc(inOrder, func(a, b sample) int { return int(a.at - b.at) })
-		archive := partList(t, archives, "run")
-		if archive.Records != int64(len(all)) {
-			t.Fatalf("round %d: %d records, want %d", round, archive.Records, len(all))
+		list := partList(t, archives, "run")
+		if list.Records != int64(len(all)) {
+			t.Fatalf("round %d: %d records, want %d", round, list.Records, len(all))
 		}
 		place := 0
-		for i, p := range archive.Parts {
-			if p.Number != i || p.Records != timeseries.ArchivePartRecords && i < len(archive.Parts)-1 {
+		for i, p := range list.Parts {
+			if p.Number != i || p.Records != archive.PartRecords && i < len(list.Parts)-1 {
 				t.Errorf("round %d: part %d is number %d with %d records", round, i, p.Number, p.Records)
 			}
 			want := make([]int, p.Records)
@@ -186,41 +187,41 @@ func TestArchiveWhileRecordsArrive(t *testing.T) {
 	})
 	for range 2 { // instances of the daemon
 		wg.Go(func() {
-			archives := timeseries.NewArchives(timeseries.New(dbtest.New(t), timeseries.Options{}))
+			archives := timeseries.New(dbtest.New(t), timeseries.Options{}).Archives
 			for running := true; running; {
 				select {
 				case <-done:
 					running = false
 				default:
 				}
-				archive := partList(t, archives, "run")
+				list := partList(t, archives, "run")
 				var total int64
-				for i, p := range archive.Parts {
+				for i, p := range list.Parts {
 					total += int64(p.Records)
-					if p.Records != timeseries.ArchivePartRecords && i < len(archive.Parts)-1 {
-						t.Errorf("part %d of %d has %d records", i, len(archive.Parts), p.Records)
+					if p.Records != archive.PartRecords && i < len(list.Parts)-1 {
+						t.Errorf("part %d of %d has %d records", i, len(list.Parts), p.Records)
 					}
 				}
-				last := archive.Parts[len(archive.Parts)-1]
+				last := list.Parts[len(list.Parts)-1]
 				if n := len(numbers(t, archiveFile(t, archives, last.Name))); n != last.Records {
 					t.Errorf("the file has %d records, its part %d", n, last.Records)
 				}
-				if total != archive.Records || (total-1)%200 != 0 {
-					t.Errorf("the parts have %d records, the archive %d", total, archive.Records)
+				if total != list.Records || (total-1)%200 != 0 {
+					t.Errorf("the parts have %d records, the archive %d", total, list.Records)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	if archive := partList(t, timeseries.NewArchives(store), "run"); archive.Records != 8001 {
-		t.Errorf("%d records in the end, want 8001", archive.Records)
+	if list := partList(t, store.Archives, "run"); list.Records != 8001 {
+		t.Errorf("%d records in the end, want 8001", list.Records)
 	}
 }
 
 func TestPartsThatNothingReachedKeepTheirNames(t *testing.T) {
 	t.Parallel()
 	store := timeseries.New(dbtest.New(t), timeseries.Options{})
-	archives := timeseries.NewArchives(store)
+	archives := store.Archives
 	storeRun := func(from, n int) {
 		var batch []sample
 		for i := range n {
@@ -269,7 +270,7 @@ func TestPartsThatNothingReachedKeepTheirNames(t *testing.T) {
 func TestArchivePreviewAndOverview(t *testing.T) {
 	t.Parallel()
 	store := timeseries.New(dbtest.New(t), timeseries.Options{})
-	archives := timeseries.NewArchives(store)
+	archives := store.Archives
 	for _, n := range []int{1, 2, 159, 160, 161, 1499, 1500, 1501, 3000, 7001} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			session := fmt.Sprint("run", n)
@@ -290,7 +291,7 @@ func TestArchivePreviewAndOverview(t *testing.T) {
 			var overview struct {
 				Version string
 				Records json.RawMessage
-				Stats   timeseries.ArchiveStats
+				Stats   archive.Stats
 			}
 			if err := json.Unmarshal(archiveFile(t, archives, name), &overview); err != nil {
 				t.Fatal(err)
@@ -322,7 +323,7 @@ func TestOverviewOfALongSession(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
-	archives := timeseries.NewArchives(store)
+	archives := store.Archives
 	const n = 157_001 // five at a time
 	_, err := pool.Exec(t.Context(), `
 		WITH s AS (
@@ -407,7 +408,7 @@ func checkSpacing(t *testing.T, got []int, n, most int, off float64) {
 func TestArchiveRecordsAreWhole(t *testing.T) {
 	t.Parallel()
 	store := timeseries.New(dbtest.New(t), timeseries.Options{})
-	archives := timeseries.NewArchives(store)
+	archives := store.Archives
 	text := `[{"session_id":"run","session_name":"Ünïcode","timestamp":"2026-03-21T10:00:00.5Z","speed_ms":-0.25,"message_id":3,` +
 		`"outliers":{"severity":"info"},"data_source":"csv \"x\"","my_own":[1,null]}]`
 	b := decode.NewBatch()
@@ -448,7 +449,7 @@ func TestArchiveRecordsAreWhole(t *testing.T) {
 func TestArchiveOfNoSession(t *testing.T) {
 	t.Parallel()
 	store := timeseries.New(dbtest.New(t), timeseries.Options{})
-	archives := timeseries.NewArchives(store)
+	archives := store.Archives
 	for _, session := range []string{"none", "", "a\x00b"} {
 		if a, err := archives.List(t.Context(), session); a != nil || err != nil {
 			t.Errorf("%q: %+v, %v", session, a, err)
@@ -467,41 +468,11 @@ func TestArchiveOfNoSession(t *testing.T) {
 	}
 }
 
-func TestPurgeLeavesNothingOfASession(t *testing.T) {
-	t.Parallel()
-	pool := dbtest.New(t)
-	store := timeseries.New(pool, timeseries.Options{})
-	storeSamples(t, store, "run", []sample{{0, 1}})
-	partList(t, timeseries.NewArchives(store), "run")
-	if _, err := store.AddNotifications(t.Context(), []timeseries.NewNotification{notification("run", "old", "")}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.DeleteSession(t.Context(), "run"); err != nil {
-		t.Fatal(err)
-	}
-	storeSamples(t, store, "run", []sample{{0, 2}}) // the id is used anew
-	if _, err := store.AddNotifications(t.Context(), []timeseries.NewNotification{notification("run", "new", "")}); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := store.PurgeDeleted(t.Context()); n != 1 || err != nil {
-		t.Fatalf("purged %d, error %v", n, err)
-	}
-	for table, want := range map[string]int{"archives": 0, "archive_parts": 0, "telemetry": 1, "sessions": 1} {
-		var n int
-		if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&n); err != nil || n != want {
-			t.Errorf("%s: %d rows, error %v; want %d", table, n, err, want)
-		}
-	}
-	if list, err := store.Notifications(t.Context(), "run", 5, ""); err != nil || titles(list) != "new" {
-		t.Errorf("notifications %q, error %v", titles(list), err)
-	}
-}
-
 func TestArchiveNamesCannotBeMadeUp(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
-	archives := timeseries.NewArchives(store)
+	archives := store.Archives
 	storeSamples(t, store, "run", []sample{{0, 1}})
 	name := partList(t, archives, "run").Parts[0].Name
 	bad := []string{"", "x", name[:len(name)-1], name + "A", strings.Repeat("A", 72), "../" + name, name[:70] + "=="}
@@ -518,7 +489,7 @@ func TestArchiveNamesCannotBeMadeUp(t *testing.T) {
 		}
 	}
 	// Another instance on the same database knows the names.
-	if _, err := timeseries.NewArchives(timeseries.New(pool, timeseries.Options{})).File(t.Context(), name); err != nil {
+	if _, err := timeseries.New(pool, timeseries.Options{}).Archives.File(t.Context(), name); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,8 +1,7 @@
-package timeseries
+package archive
 
-// ArchiveStats are the figures of a session that the function contract's
-// archives carry. All are finite.
-type ArchiveStats struct {
+// Stats are the figures of a session that its overview carries. All are finite.
+type Stats struct {
 	Distance      float64 `json:"distance"`      // km
 	MaxSpeed      float64 `json:"maxSpeed"`      // km/h
 	AvgSpeed      float64 `json:"avgSpeed"`      // km/h, of the records that move
@@ -20,25 +19,12 @@ type ArchiveStats struct {
 	RecordCount   float64 `json:"recordCount"`   // records
 }
 
-// archiveStats gives the figures of a summary in the archives' names.
-func (s *Summary) archiveStats() ArchiveStats {
-	stats := ArchiveStats{
-		Distance: s.Distance, MaxSpeed: s.MaxSpeed, AvgSpeed: s.AvgSpeed, EnergyWh: s.Energy, Efficiency: s.Efficiency,
-		DurationMin: s.Duration, AvgPower: s.AvgPower, MaxPower: s.MaxPower, AvgVoltage: s.AvgVoltage, MaxG: s.MaxG,
-		OptimalSpeed: s.OptSpeed, ElevationGain: s.Elevation, AnomalyCount: float64(s.Anomalies), RecordCount: float64(s.Records),
-	}
-	if s.Quality != nil {
-		stats.QualityScore = *s.Quality
-	}
-	return stats
-}
-
 // statsFigures is how many figures there are.
 const statsFigures = 15
 
 // figures lists where the figures stand, in an order that must not change:
 // signed names hold them by it.
-func (s *ArchiveStats) figures() [statsFigures]*float64 {
+func (s *Stats) figures() [statsFigures]*float64 {
 	return [statsFigures]*float64{
 		&s.Distance, &s.MaxSpeed, &s.AvgSpeed, &s.EnergyWh, &s.Efficiency, &s.DurationMin, &s.AvgPower, &s.MaxPower,
 		&s.AvgVoltage, &s.MaxG, &s.OptimalSpeed, &s.QualityScore, &s.ElevationGain, &s.AnomalyCount, &s.RecordCount,

@@ -1,10 +1,9 @@
-package timeseries
+package delta
 
 import (
 	"context"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -12,14 +11,13 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
-// Deltas reads what changed: the versions that a watcher polls, and the
-// records that came after a known batch.
-type Deltas struct {
+// Reader reads versions and deltas.
+type Reader struct {
 	pool *pgxpool.Pool
 }
 
-// NewDeltas makes the reader.
-func NewDeltas(pool *pgxpool.Pool) *Deltas { return &Deltas{pool: pool} }
+// New makes a Reader on a migrated database.
+func New(pool *pgxpool.Pool) *Reader { return &Reader{pool: pool} }
 
 // The version of a session is session.batch.revision, so a session that was
 // deleted and begun again under the same id never looks unchanged. The version
@@ -40,13 +38,13 @@ FROM sessions
 WHERE $3 AND deleted_at IS NULL
 HAVING $3`
 
-// Versions gives the version of each topic (schema.Topic...) in one query.
+// Versions returns the version of each topic (schema.Topic...) in one query.
 // Topics without one are absent: nothing was ever announced there, or the
 // session does not exist.
-func (d *Deltas) Versions(ctx context.Context, topics []string) (map[string]string, error) {
+func (d *Reader) Versions(ctx context.Context, topics []string) (map[string]string, error) {
 	ids, others, all := []string{}, []string{}, false
 	for _, topic := range topics {
-		if !storable(topic) {
+		if schema.Storable(topic) == "" {
 			continue // asking would fail for everybody
 		}
 		if topic == schema.TopicSessions {
@@ -71,9 +69,4 @@ func (d *Deltas) Versions(ctx context.Context, topics []string) (map[string]stri
 		return nil, fmt.Errorf("read versions: %w", err)
 	}
 	return versions, nil
-}
-
-// storable reports whether PostgreSQL can hold the text at all.
-func storable(text string) bool {
-	return !strings.ContainsRune(text, 0) && utf8.ValidString(text)
 }

@@ -1,4 +1,4 @@
-package timeseries
+package archive
 
 import (
 	"bytes"
@@ -16,9 +16,9 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
-// archiveLevel is the gzip level of the files, as the contract has it. The
+// gzipLevel is the gzip level of the files, as the contract has it. The
 // standard library's writer takes five times as long for a tenth less.
-const archiveLevel = 6
+const gzipLevel = 6
 
 // File makes the gzip file of that name. A name that was not given out, or
 // whose session was deleted, is NotFound.
@@ -27,7 +27,7 @@ func (a *Archives) File(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := parseArchiveName(name, secret)
+	file, err := parseName(name, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -39,13 +39,13 @@ func (a *Archives) File(ctx context.Context, name string) ([]byte, error) {
 		return nil, ctx.Err()
 	}
 	var d division
-	if file.kind == archiveOverview {
+	if file.kind == kindOverview {
 		// Where the parts begin tells most of where its records are.
 		if d, err = a.divided(ctx, file.session, file.batch); err != nil {
 			return nil, err
 		}
 	}
-	conn, err := a.store.pool.Acquire(ctx)
+	conn, err := a.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("make archive file: %w", err)
 	}
@@ -53,21 +53,21 @@ func (a *Archives) File(ctx context.Context, name string) ([]byte, error) {
 	var sessionID string
 	err = conn.QueryRow(ctx, "SELECT id FROM sessions WHERE session = $1 AND deleted_at IS NULL", file.session).Scan(&sessionID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, errNoArchive()
+		return nil, errNoFile()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make archive file: %w", err)
 	}
-	out := newArchiveWriter(file, sessionID)
+	out := newWriter(file, sessionID)
 	switch file.kind {
-	case archivePart:
-		err = out.part(ctx, conn, ArchivePartRecords)
-	case archivePreview:
-		err = out.part(ctx, conn, ArchivePreviewRecords)
-	case archiveOverview:
+	case kindPart:
+		err = out.part(ctx, conn, PartRecords)
+	case kindPreview:
+		err = out.part(ctx, conn, previewRecords)
+	case kindOverview:
 		err = out.overview(ctx, conn, d)
 	default:
-		return nil, errNoArchive()
+		return nil, errNoFile()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make archive file: %w", err)
@@ -75,9 +75,9 @@ func (a *Archives) File(ctx context.Context, name string) ([]byte, error) {
 	return out.finish()
 }
 
-// archiveWriter writes records as a JSON array into a gzip file.
-type archiveWriter struct {
-	file   archiveFile
+// writer writes records as a JSON array into a gzip file.
+type writer struct {
+	file   content
 	record *record.Row
 	buf    bytes.Buffer
 	zip    *gzip.Writer
@@ -85,10 +85,10 @@ type archiveWriter struct {
 	count  int
 }
 
-func newArchiveWriter(file archiveFile, sessionID string) *archiveWriter {
-	w := &archiveWriter{file: file, record: record.NewRow(record.All, file.session, sessionID)}
-	w.zip, _ = gzip.NewWriterLevel(&w.buf, archiveLevel) // fails for unknown levels only
-	if file.kind == archiveOverview {
+func newWriter(file content, sessionID string) *writer {
+	w := &writer{file: file, record: record.NewRow(record.All, file.session, sessionID)}
+	w.zip, _ = gzip.NewWriterLevel(&w.buf, gzipLevel) // fails for unknown levels only
+	if file.kind == kindOverview {
 		w.line = append(w.line, `{"version":"overview-v1","records":`...)
 	}
 	w.line = append(w.line, '[')
@@ -96,7 +96,7 @@ func newArchiveWriter(file archiveFile, sessionID string) *archiveWriter {
 }
 
 // add writes one record. Writing to memory does not fail.
-func (w *archiveWriter) add(raw [][]byte) error {
+func (w *writer) add(raw [][]byte) error {
 	if err := w.record.Read(raw); err != nil {
 		return err
 	}
@@ -110,9 +110,9 @@ func (w *archiveWriter) add(raw [][]byte) error {
 	return nil
 }
 
-func (w *archiveWriter) finish() ([]byte, error) {
+func (w *writer) finish() ([]byte, error) {
 	w.line = append(w.line, ']')
-	if w.file.kind == archiveOverview {
+	if w.file.kind == kindOverview {
 		stats, err := json.Marshal(w.file.stats)
 		if err != nil {
 			return nil, fmt.Errorf("make archive file: %w", err)
@@ -126,11 +126,11 @@ func (w *archiveWriter) finish() ([]byte, error) {
 	return w.buf.Bytes(), nil
 }
 
-func (f archiveFile) firstTime() time.Time { return time.UnixMicro(f.first) }
-func (f archiveFile) lastTime() time.Time  { return time.UnixMicro(f.last) }
+func (f content) firstTime() time.Time { return time.UnixMicro(f.first) }
+func (f content) lastTime() time.Time  { return time.UnixMicro(f.last) }
 
 // part writes records of a part, evenly spaced, most of them at most.
-func (w *archiveWriter) part(ctx context.Context, conn *pgxpool.Conn, most int64) error {
+func (w *writer) part(ctx context.Context, conn *pgxpool.Conn, most int64) error {
 	f := w.file
 	rows, err := conn.Query(ctx, "SELECT "+record.All.Columns()+`
 		FROM telemetry t
@@ -155,7 +155,7 @@ func (w *archiveWriter) part(ctx context.Context, conn *pgxpool.Conn, most int64
 }
 
 // overview writes records of the whole session, evenly spaced.
-func (w *archiveWriter) overview(ctx context.Context, conn *pgxpool.Conn, d division) error {
+func (w *writer) overview(ctx context.Context, conn *pgxpool.Conn, d division) error {
 	places, err := w.places(ctx, conn, d)
 	if err != nil {
 		return err
@@ -184,27 +184,27 @@ func (w *archiveWriter) overview(ctx context.Context, conn *pgxpool.Conn, d divi
 // places finds where the overview's records lie. In parts that no batch has
 // touched since the file was named, they are at marks, if the session is long
 // enough for marks to be close together; the rest is counted through.
-func (w *archiveWriter) places(ctx context.Context, conn *pgxpool.Conn, d division) (waymarks, error) {
+func (w *writer) places(ctx context.Context, conn *pgxpool.Conn, d division) (waymarks, error) {
 	f := w.file
 	wanted := overviewPlaces(int64(f.records))
-	from := part{first: f.firstTime()}
+	from := storedPart{first: f.firstTime()}
 	var found waymarks
-	if int64(f.records) >= ArchiveOverviewRecords*markEvery {
+	if int64(f.records) >= overviewRecords*markEvery {
 		untouched := 0
-		for untouched < len(d.parts) && d.parts[untouched].batch <= f.batch && d.parts[untouched].records == ArchivePartRecords {
+		for untouched < len(d.parts) && d.parts[untouched].batch <= f.batch && d.parts[untouched].records == PartRecords {
 			untouched++
 		}
 		if untouched > 0 {
 			untouched-- // counting begins in it
 			from = d.parts[untouched]
 		}
-		inMarks, _ := slices.BinarySearch(wanted, int64(untouched)*ArchivePartRecords)
+		inMarks, _ := slices.BinarySearch(wanted, int64(untouched)*PartRecords)
 		var err error
 		if found, err = w.readMarks(ctx, conn, wanted[:inMarks]); err != nil {
 			return waymarks{}, err
 		}
 		if len(found.times) < inMarks { // a batch has just touched a part
-			return w.countThrough(ctx, conn, part{first: f.firstTime()}, wanted)
+			return w.countThrough(ctx, conn, storedPart{first: f.firstTime()}, wanted)
 		}
 		wanted = wanted[inMarks:]
 	}
@@ -216,8 +216,8 @@ func (w *archiveWriter) places(ctx context.Context, conn *pgxpool.Conn, d divisi
 // overviewPlaces lists the records of a session that its overview shows. Of a
 // long session all but the last are at marks.
 func overviewPlaces(n int64) []int64 {
-	places := spaced(n, ArchiveOverviewRecords)
-	if n >= ArchiveOverviewRecords*markEvery {
+	places := spaced(n, overviewRecords)
+	if n >= overviewRecords*markEvery {
 		for i := range places[:len(places)-1] {
 			places[i] = (places[i] + markEvery/2) / markEvery * markEvery
 		}
@@ -227,12 +227,12 @@ func overviewPlaces(n int64) []int64 {
 
 // readMarks looks places up, those in parts that no batch has touched since the
 // file was named.
-func (w *archiveWriter) readMarks(ctx context.Context, conn *pgxpool.Conn, places []int64) (waymarks, error) {
+func (w *writer) readMarks(ctx context.Context, conn *pgxpool.Conn, places []int64) (waymarks, error) {
 	rows, err := conn.Query(ctx, `
 		SELECT p.mark_times[1 + at % $3 / $4], p.mark_skips[1 + at % $3 / $4]
 		FROM unnest($2::bigint[]) AS at
 		JOIN archive_parts p ON p.session = $1 AND p.part = at / $3 AND p.batch <= $5
-		ORDER BY at`, w.file.session, places, int64(ArchivePartRecords), int64(markEvery), w.file.batch)
+		ORDER BY at`, w.file.session, places, int64(PartRecords), int64(markEvery), w.file.batch)
 	if err != nil {
 		return waymarks{}, err
 	}
@@ -253,9 +253,9 @@ func collectMarks(rows pgx.Rows) (m waymarks, err error) {
 // through its times from the beginning of a part. Records of later batches
 // are left out, which takes more than the index and so is only done when
 // there are any.
-func (w *archiveWriter) countThrough(ctx context.Context, conn *pgxpool.Conn, from part, places []int64) (waymarks, error) {
+func (w *writer) countThrough(ctx context.Context, conn *pgxpool.Conn, from storedPart, places []int64) (waymarks, error) {
 	f := w.file
-	args := []any{f.session, from.first, f.lastTime(), places, int64(from.number)*ArchivePartRecords - int64(from.skip)}
+	args := []any{f.session, from.first, f.lastTime(), places, int64(from.number)*PartRecords - int64(from.skip)}
 	for filter := ""; ; filter = "AND batch <= $6" {
 		if filter != "" {
 			args = append(args, f.batch)
@@ -281,7 +281,7 @@ func (w *archiveWriter) countThrough(ctx context.Context, conn *pgxpool.Conn, fr
 		var newest int32
 		err = conn.QueryRow(ctx, "SELECT batch FROM sessions WHERE session = $1", f.session).Scan(&newest)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return waymarks{}, errNoArchive()
+			return waymarks{}, errNoFile()
 		}
 		if err != nil {
 			return waymarks{}, err
