@@ -131,7 +131,7 @@ func ingestOptions(p *ingestParams, kind string) (decode.Options, ingest.Options
 	case "", "application/json", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines":
 		opt.Format = decode.FormatJSON
 	case "text/csv", "application/csv":
-		opt.Format = decode.FormatCSV
+		opt.Format, upload.File = decode.FormatCSV, true
 	default:
 		return opt, upload, fault.New(fault.Unsupported, "the Content-Type must be application/json, application/x-ndjson or text/csv")
 	}

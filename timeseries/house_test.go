@@ -2,6 +2,7 @@ package timeseries_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -62,7 +63,7 @@ func (h *house) try(opt ingest.Options, records []rec) (ingest.Result, error) {
 	if err := decode.Records(text, b, time.Now()); err != nil {
 		return ingest.Result{}, err
 	}
-	opt.Source = "test"
+	opt.Source = cmp.Or(opt.Source, "test")
 	return h.store.Ingest(h.t.Context(), b, opt)
 }
 
@@ -76,7 +77,7 @@ func (h *house) insert(records ...rec) ingest.Result {
 }
 
 func (h *house) stream(format decode.Format, opt ingest.Options, text string) (ingest.Result, error) {
-	opt.Source = "test"
+	opt.Source = cmp.Or(opt.Source, "test")
 	dec := decode.New(strings.NewReader(text), decode.Options{Format: format, SkipBad: opt.SkipBad})
 	return h.store.IngestStream(h.t.Context(), dec, opt)
 }
@@ -143,9 +144,10 @@ func checkConsistent(t testing.TB, pool *pgxpool.Pool) {
 		SELECT 'batch ' || coalesce(l.session, r.session) || '/' || coalesce(l.batch, r.batch)
 		FROM ingest_batches l
 		FULL JOIN stored r ON r.session = l.session AND r.batch = l.batch
-		WHERE (r.records = l.records AND r.places = l.records AND r.low = 0 AND r.high = l.records - 1
+		WHERE (r.records = l.records AND r.places = l.records
+		       AND (r.low = 0 AND r.high = l.records - 1 OR EXISTS (SELECT FROM clusters c WHERE c.session = l.session))
 		       AND r.first_time = l.min_time AND r.last_time = l.max_time
-		       OR l.records = 0 AND l.set_aside > 0 AND l.min_time IS NULL AND r.session IS NULL) IS NOT TRUE
+		       OR l.records = 0 AND (l.set_aside > 0 OR EXISTS (SELECT FROM clusters c WHERE c.session = l.session)) AND l.min_time IS NULL AND r.session IS NULL) IS NOT TRUE
 		UNION ALL
 		SELECT 'set aside of ' || s.id
 		FROM sessions s

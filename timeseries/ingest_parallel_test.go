@@ -27,7 +27,9 @@ const chunkRecords = ingest.ChunkRecords
 
 // importFrom imports a stream as the command does.
 func (h *house) importFrom(ctx context.Context, opt ingest.Options, in io.Reader) (ingest.Result, error) {
-	opt.Source = "test"
+	if opt.Source == "" {
+		opt.Source = "test"
+	}
 	return h.store.Import(ctx, decode.New(in, decode.Options{SkipBad: opt.SkipBad}), opt)
 }
 

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // OddRecord is a record that was set aside, since its time cannot be right.
@@ -44,4 +47,23 @@ func (s *Store) SetAside(ctx context.Context, q SetAsideQuery) ([]OddRecord, err
 		return nil, fmt.Errorf("list records set aside: %w", err)
 	}
 	return list, nil
+}
+
+// forgetRange has what is derived from a session follow when records are taken
+// out: the next batch, which is being stored, has all of it done again.
+func forgetRange(ctx context.Context, tx pgx.Tx, session int32, from, to time.Time) error {
+	if err := rollup.ForgetRange(ctx, tx, session, from, to); err != nil {
+		return err
+	}
+	if err := analysis.Forget(ctx, tx, session); err != nil {
+		return err
+	}
+	var batch pgx.Batch
+	batch.Queue("DELETE FROM summary_parts WHERE session = $1 AND minute > $2::timestamptz - INTERVAL '1 minute' AND minute <= $3", session, from, to)
+	batch.Queue("DELETE FROM archive_parts WHERE session = $1", session)
+	batch.Queue("DELETE FROM archives WHERE session = $1", session)
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return fmt.Errorf("forget what was derived from records: %w", err)
+	}
+	return nil
 }

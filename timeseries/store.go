@@ -76,6 +76,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 				s.log.Info("the records of the failed import are invisible, and will be removed by the daemon", "error", err)
 			}
 		},
+		Forget: forgetRange,
 	}
 	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, Uploads: s.uploads, Also: summaries{s}, OnPass: opt.OnRefresh})
 	s.Series = series.New(pool, s.Rollups)

@@ -144,7 +144,7 @@ func (m *mover) store(ctx context.Context, r *run, decoder *decode.Decoder) (ing
 		return ingest.Result{}, err
 	}
 	return m.Store.IngestStream(ctx, decoder, ingest.Options{
-		Source: "convex", SkipBad: true, SkipExisting: here != nil && here.Records+here.SetAside > 0,
+		Source: "convex", File: true, SkipBad: true, SkipExisting: here != nil && here.Records+here.SetAside > 0,
 	})
 }
 

@@ -59,7 +59,7 @@ func (u *upload) skipExisting(ctx context.Context, tx pgx.Tx, s *share) error {
 		return nil
 	}
 	for i, r := range s.rows {
-		order := slices.Collect(r.indexes(nil))
+		order := slices.Collect(r.indexes())
 		stored, err := readStored(ctx, tx, r, order, s.session, held)
 		if err != nil {
 			return fmt.Errorf("compare with stored records: %w", err)
@@ -96,12 +96,9 @@ func (u *upload) skipExisting(ctx context.Context, tx pgx.Tx, s *share) error {
 				}
 			}
 		}
-		s.rows[i] = newCopyRows(r.batch, r.session, 0, drop)
+		s.rows[i] = newCopyRows(r.batch, r.session, 0, drop, nil)
 	}
-	s.extent = extent{}
-	for _, r := range s.rows {
-		s.merge(&r.extent)
-	}
+	s.take(s.rows)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -33,6 +34,9 @@ type Options struct {
 	// in all they share, and lack nothing that was measured. What bridge and
 	// dashboards work out of the measurements does not count.
 	SkipExisting bool
+	// File says that the records come out of a file, not from a car that drives
+	// now: what the server's clock says tells nothing of theirs.
+	File bool
 	// Admit, when not nil, is called by IngestStream once it knows the first
 	// records and before it locks anything: the place to wait for the rest of
 	// the stream, or for a turn.
@@ -70,6 +74,23 @@ func (r *Result) add(id string, inserted, already int, batch int32) {
 	r.Sessions[i].Inserted += inserted
 	r.Sessions[i].AlreadyStored += already
 	r.Sessions[i].Batch = max(r.Sessions[i].Batch, batch)
+}
+
+// moveAside accounts for records of the upload that are strays as of a later
+// chunk, or, with n below zero, are none any more.
+func (r *Result) moveAside(id string, n int) {
+	r.SetAside += n
+	i := slices.IndexFunc(r.Sessions, func(of SessionResult) bool { return of.ID == id })
+	if i >= 0 {
+		r.Sessions[i].SetAside += n
+	}
+}
+
+// dropOdd takes a record off the list of odd ones.
+func (r *Result) dropOdd(reason string) {
+	if i := slices.IndexFunc(r.Odd, func(p fault.Problem) bool { return p.Reason == reason }); i >= 0 {
+		r.Odd = slices.Delete(r.Odd, i, i+1)
+	}
 }
 
 // setAside accounts for the records of a batch that were set aside.
@@ -110,6 +131,9 @@ type Writer struct {
 	Log *slog.Logger
 	// Purge removes what an import that failed has loaded.
 	Purge func(context.Context)
+	// Forget has what is derived from a session's records follow when those of a
+	// range of time, ends included, are taken out other than by a batch.
+	Forget func(ctx context.Context, tx pgx.Tx, session int32, from, to time.Time) error
 }
 
 // Ingest stores a batch in one transaction and returns after its commit. The
@@ -137,6 +161,7 @@ func (w *Writer) IngestStream(ctx context.Context, dec *decode.Decoder, opt Opti
 // several connections where a session is new and the stream has more than one
 // chunk. One import at a time may run on a pool.
 func (w *Writer) Import(ctx context.Context, dec *decode.Decoder, opt Options) (Result, error) {
+	opt.File = true
 	loaders := min(maxLoaders, max(2, runtime.GOMAXPROCS(0)), int(w.Pool.Config().MaxConns)-2)
 	if loaders < 2 || opt.IdempotencyKey != "" {
 		return w.IngestStream(ctx, dec, opt)
@@ -165,7 +190,7 @@ func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections 
 	var u *upload
 	var err error
 	for range 3 {
-		u = &upload{Writer: w, reader: r, opt: opt, existing: map[string]*existing{}, formOne: map[string]digest{}}
+		u = &upload{Writer: w, reader: r, opt: opt, existing: map[string]*existing{}, formOne: map[string]digest{}, begun: map[string]int32{}}
 		if connections > 0 && !r.chunk[0].end {
 			u.loaders = &loaders{upload: u, connections: connections, sessions: map[string]*loadedSession{}}
 			err = u.loaders.prepare(ctx, r.chunk[0])
@@ -184,8 +209,12 @@ func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections 
 		return Result{}, w.refused(opt, explain(err))
 	}
 	if u.result.SetAside+u.result.Rejected > 0 {
+		first := "strays, see the list of records set aside"
+		if named := append(slices.Clone(u.result.Odd), u.result.Problems...); len(named) > 0 {
+			first = named[0].Reason
+		}
 		w.Log.Warn("an upload has records that were not stored", "source", opt.Source, "sessions", ids(u.result.Sessions),
-			"set_aside", u.result.SetAside, "rejected", u.result.Rejected, "first", append(u.result.Odd, u.result.Problems...)[0].Reason)
+			"set_aside", u.result.SetAside, "rejected", u.result.Rejected, "first", first)
 	}
 	w.OnCommit(ids(u.result.Sessions)...)
 	w.OnIngest(Stats{

@@ -63,7 +63,9 @@ type loadedSession struct {
 	session int32
 	batch   int32  // the newest batch
 	total   extent // of all batches
-	aside   int    // records set aside
+	clock   clock
+	aside   int      // records set aside
+	parted  clusters // of the records; nil while they are one
 }
 
 // prepare hides the session of an upload that begins with one, as usual: now it
@@ -119,10 +121,19 @@ func (l *loaders) join(ctx context.Context, tx pgx.Tx, count bool) error {
 	}
 	var last pgx.Batch
 	for _, s := range l.sessions {
-		queueAdvance(&last, &s.total, s.aside, s.session, s.batch)
+		queueAdvance(&last, &s.total, &s.clock, s.aside, s.session, s.batch)
 	}
 	if err := tx.SendBatch(ctx, &last).Close(); err != nil {
 		return fmt.Errorf("show sessions: %w", err)
+	}
+	for id, s := range l.sessions {
+		l.upload.begun[id] = 1
+		if s.parted == nil {
+			continue
+		}
+		if err := l.upload.settle(ctx, tx, &share{id: id, session: s.session, batch: s.batch}, s.parted); err != nil {
+			return fmt.Errorf("look for strays in session %q: %w", id, err)
+		}
 	}
 	return nil
 }
@@ -148,7 +159,24 @@ func (l *loaders) take(ctx context.Context, tx pgx.Tx, s *share) (taken bool, er
 	}
 	run.batch++
 	counts := s.extent.clone() // the reader uses its memory again
+	if run.parted == nil && s.spans(run.total.bounds()) {
+		run.parted = clusters{}
+		if run.total.records > 0 {
+			run.parted = clusters{{from: run.total.minMicros, to: run.total.maxMicros, stored: run.total.records}}
+		}
+	}
+	if run.parted != nil {
+		fresh := freshClusters(s.rows, false)
+		for i := range fresh {
+			fresh[i].stored, fresh[i].fresh = fresh[i].fresh, 0
+		}
+		run.parted = join(run.parted, fresh)
+	}
 	run.total.merge(&counts)
+	if run.clock.last.back(s.first, run.clock.seen && s.seen) && run.clock.back < maxClockSteps {
+		s.steps = append([]clockStep{{run.clock.last, s.first}}, s.steps...)
+	}
+	run.clock.follow(&s.clock, true)
 	run.aside += s.aside()
 	if counts.name != nil { // the newest batch's name counts
 		run.total.name = counts.name
@@ -207,10 +235,15 @@ const (
 // transaction will show. Whoever else wants to make one of that id waits for
 // the transaction from now on. It may have to be tried again.
 func (l *loaders) beginSession(ctx context.Context, tx pgx.Tx, id string) (run *loadedSession, known bool, err error) {
-	var session, batch int32
-	if err := tx.QueryRow(ctx, lockSessionSQL, id).Scan(&session, &batch, new(bool)); err != pgx.ErrNoRows {
+	var there share
+	rows, err := tx.Query(ctx, lockSessionSQL, id)
+	if err != nil {
+		return nil, false, err
+	}
+	if _, err := pgx.CollectOneRow(rows, func(row pgx.CollectableRow) (struct{}, error) { return struct{}{}, there.scan(row) }); err != pgx.ErrNoRows {
 		return nil, err == nil, err
 	}
+	var session int32
 	if l.early.id == id && l.early.session != 0 {
 		session, l.early.session = l.early.session, 0
 	} else if session, err = l.hide(ctx, id); err != nil || session == 0 {

@@ -217,7 +217,7 @@ func newBlock(b *decode.Batch, sums sums) *block {
 		if sum == nil {
 			sum = &sessionSum{digest: record.NewDigest()}
 		}
-		rows := newCopyRows(b, session, sum.records, nil)
+		rows := newCopyRows(b, session, sum.records, nil, nil)
 		if rows.records+len(rows.aside) == 0 { // all of the session's records were bad
 			continue
 		}
@@ -242,7 +242,7 @@ type sessionSum struct {
 // them, nor how the chunk was cut into blocks matters.
 func (s *sessionSum) add(r *copyRows) {
 	s.records += r.records
-	for i := range r.indexes(nil) {
+	for i := range r.indexes() {
 		v := r.batch.Record(i)
 		s.digest.Add(&v)
 	}

@@ -71,8 +71,11 @@ func (e *extent) clone() extent {
 // that the server, not the daemon, bounds the rate.
 type copyRows struct {
 	extent
+	clock
 	batch   *decode.Batch
-	session int // place in the batch's Sessions
+	session int          // place in the batch's Sessions
+	skip    map[int]bool // places in the batch of records to leave out
+	strays  clusters     // records in odd ones are set aside
 	layout  record.Layout
 	data    []byte // with zeros for session and batch
 	offsets []int  // where in data each row begins
@@ -107,14 +110,17 @@ func newOddRecord(v *record.Values, index int, reason record.Oddity) oddRecord {
 	return odd
 }
 
-// newCopyRows encodes the records of one of the batch's sessions but those to skip,
-// counting their places from ord.
-func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool) *copyRows {
-	r := &copyRows{batch: b, session: session}
-	for i := range r.indexes(skip) {
+// newCopyRows encodes the records of one of the batch's sessions but those to skip
+// and the strays, counting their places from ord.
+func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool, strays clusters) *copyRows {
+	r := &copyRows{batch: b, session: session, skip: skip, strays: strays}
+	for i := range r.indexes() {
 		v := b.Record(i)
-		if v.Odd != "" {
-			r.aside = append(r.aside, newOddRecord(&v, b.Index(i), v.Odd))
+		if v.Odd == "" {
+			r.clock.add(&v)
+		}
+		if reason := r.oddity(&v); reason != "" {
+			r.aside = append(r.aside, newOddRecord(&v, b.Index(i), reason))
 			if r.name == nil && v.Present.Has(nameChannel) {
 				r.name = v.Bytes(nameChannel)
 			}
@@ -125,9 +131,9 @@ func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool) *copyRows
 	}
 	r.data = make([]byte, 0, r.records*(44+12*r.layout.Channels.Count())+b.TextBytes()*r.records/max(1, b.Len())+4096)
 	r.offsets = make([]int, 0, r.records)
-	for i := range r.indexes(skip) {
+	for i := range r.indexes() {
 		v := b.Record(i)
-		if v.Odd != "" {
+		if r.oddity(&v) != "" {
 			continue
 		}
 		r.offsets = append(r.offsets, len(r.data))
@@ -139,11 +145,21 @@ func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool) *copyRows
 
 func (r *copyRows) id() string { return r.batch.Sessions()[r.session] }
 
+// oddity is why a record is set aside; empty as a rule.
+func (r *copyRows) oddity(v *record.Values) record.Oddity {
+	if v.Odd == "" && r.strays != nil {
+		if c := r.strays.of(v.Micros); c != nil && c.odd {
+			return record.Stray
+		}
+	}
+	return v.Odd
+}
+
 // indexes are the places in the batch of the session's records.
-func (r *copyRows) indexes(skip map[int]bool) func(func(int) bool) {
+func (r *copyRows) indexes() func(func(int) bool) {
 	return func(yield func(int) bool) {
 		for i := range r.batch.Len() {
-			if r.batch.Session(i) == r.session && !skip[i] && !yield(i) {
+			if r.batch.Session(i) == r.session && !r.skip[i] && !yield(i) {
 				return
 			}
 		}

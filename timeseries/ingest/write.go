@@ -26,6 +26,7 @@ type upload struct {
 	chunks   int                  // stored
 	existing map[string]*existing // what SkipExisting must remember of each session
 	formOne  map[string]digest    // of the session's chunk before, where it has batches of form 1
+	begun    map[string]int32     // the first batch of each session that this upload stores
 	copying  atomic.Int64         // nanoseconds
 	// loaders copy what belongs to new sessions; nil where this transaction
 	// copies everything.
@@ -35,14 +36,34 @@ type upload struct {
 // share is what a chunk has of one session: a batch.
 type share struct {
 	extent
+	clock
 	id     string
 	rows   []*copyRows // of the chunk's blocks
 	digest digest
 	// Once the session is locked:
 	session, batch int32
+	before         stored
+	returned       int         // thereof records that come back from where they were set aside
 	old            bool        // the session has batches of form 1
 	known          *knownBatch // not nil when the batch was stored before
 	formOne        *digest     // as the versions took it that wrote form 1; nil unless needed
+}
+
+// stored is what a session holds before a batch.
+type stored struct {
+	records     int
+	first, last *time.Time
+	clock       clock // no steps
+	clustered   bool  // it has, or may have, several clusters
+}
+
+// take puts rows into the share, in the place of others.
+func (s *share) take(rows []*copyRows) {
+	s.rows, s.extent, s.clock = rows, extent{}, clock{}
+	for _, r := range rows {
+		s.merge(&r.extent)
+		s.follow(&r.clock, true)
+	}
 }
 
 // aside is how many of the records are set aside.
@@ -101,7 +122,9 @@ func (u *upload) storeChunk(ctx context.Context, tx pgx.Tx) error {
 	}
 	var shares []*share
 	for _, r := range b.rows {
-		shares = append(shares, &share{extent: r.extent, id: r.id(), rows: []*copyRows{r}, digest: b.digests[r.id()]})
+		s := &share{id: r.id(), digest: b.digests[r.id()]}
+		s.take([]*copyRows{r})
+		shares = append(shares, s)
 	}
 	return u.storeShares(ctx, tx, shares)
 }
@@ -114,6 +137,7 @@ func (u *upload) storeBlocks(ctx context.Context, tx pgx.Tx, b *block) (err erro
 		return err
 	}
 	var shares []*share
+	unusual := false
 	for ; ; b, err = u.next(ctx) {
 		if err != nil {
 			return err
@@ -128,8 +152,10 @@ func (u *upload) storeBlocks(ctx context.Context, tx pgx.Tx, b *block) (err erro
 				}
 			}
 			s := shares[i]
-			s.rows = append(s.rows, r)
-			s.merge(&r.extent)
+			s.take(append(s.rows, r))
+			if unusual = unusual || s.unusual(); unusual {
+				continue // what is to be copied is known at the end
+			}
 			if err := u.copy(ctx, tx, s, r); err != nil {
 				return fmt.Errorf("store records of session %q: %w", s.id, err)
 			}
@@ -151,7 +177,7 @@ func (u *upload) storeBlocks(ctx context.Context, tx pgx.Tx, b *block) (err erro
 			return err
 		}
 	}
-	if slices.ContainsFunc(shares, func(s *share) bool { return s.known != nil }) {
+	if unusual || slices.ContainsFunc(shares, func(s *share) bool { return s.known != nil }) {
 		if _, err := tx.Exec(ctx, "ROLLBACK TO SAVEPOINT chunk"); err != nil {
 			return err
 		}
@@ -225,6 +251,11 @@ func (u *upload) storeShare(ctx context.Context, tx pgx.Tx, s *share, key string
 			return nil
 		}
 	}
+	if s.unusual() {
+		if err := u.settleShare(ctx, tx, s); err != nil {
+			return err
+		}
+	}
 	if err := u.copy(ctx, tx, s, s.rows...); err != nil {
 		return err
 	}
@@ -246,7 +277,9 @@ func (u *upload) copy(ctx context.Context, tx pgx.Tx, s *share, rows ...*copyRow
 const (
 	// Batches of form 1 come before those of form 2: the first one tells.
 	lockSessionSQL = `
-		SELECT session, batch + 1, EXISTS (
+		SELECT session, batch + 1, records, first_time, last_time, arrived_time, coalesce(arrived_message, 0),
+		       EXISTS (SELECT FROM clusters c WHERE c.session = sessions.session),
+		       EXISTS (
 			SELECT FROM ingest_batches b
 			WHERE b.session = sessions.session AND b.batch = 1 AND b.form = 1)
 		FROM sessions
@@ -282,6 +315,9 @@ const (
 		    first_time = least(first_time, $5),
 		    last_text  = CASE WHEN last_time IS NULL OR $7 >= last_time THEN $8 ELSE last_text END,
 		    last_time  = greatest(last_time, $7),
+		    arrived_time    = coalesce($10, arrived_time),
+		    arrived_message = CASE WHEN $10 IS NULL THEN arrived_message ELSE $11 END,
+		    clock_steps     = clock_steps + $12,
 		    updated_at = clock_timestamp()
 		WHERE session = $1`
 
@@ -294,6 +330,12 @@ const (
 		SELECT $1, $2, $3, reason, time, timestamp, record::jsonb
 		FROM unnest($4::text[], $5::timestamptz[], $6::text[], $7::text[]) WITH ORDINALITY AS odd (reason, time, timestamp, record, place)
 		ORDER BY place`
+
+	clockStepsSQL = `
+		INSERT INTO clock_steps (session, batch, from_time, to_time, message_id)
+		SELECT $1, $2, from_time, to_time, nullif(message_id, 0)
+		FROM unnest($3::timestamptz[], $4::timestamptz[], $5::bigint[]) AS step (from_time, to_time, message_id)
+		WHERE (SELECT clock_steps FROM sessions WHERE session = $1) < $6`
 )
 
 // lock locks the session's row, making it if need be, and numbers the batch. In
@@ -305,7 +347,7 @@ func (s *share) lock(ctx context.Context, tx pgx.Tx, more func(*pgx.Batch)) erro
 		batch.Queue(lockSessionSQL, s.id).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				found = true
-				if err := rows.Scan(&s.session, &s.batch, &s.old); err != nil {
+				if err := s.scan(rows); err != nil {
 					return err
 				}
 			}
@@ -322,6 +364,18 @@ func (s *share) lock(ctx context.Context, tx pgx.Tx, more func(*pgx.Batch)) erro
 			return fmt.Errorf("new session: %w", err)
 		}
 	}
+}
+
+// scan reads what lockSessionSQL found.
+func (s *share) scan(row pgx.CollectableRow) error {
+	var arrived *time.Time
+	b := stored{}
+	err := row.Scan(&s.session, &s.batch, &b.records, &b.first, &b.last, &arrived, &b.clock.last.message, &b.clustered, &s.old)
+	if arrived != nil {
+		b.clock.seen, b.clock.last.micros = true, arrived.UnixMicro()
+	}
+	s.before = b
+	return err
 }
 
 // find looks a batch of the session, which is locked, up in its commit log.
@@ -348,7 +402,7 @@ func (u *upload) findFormOne(ctx context.Context, tx pgx.Tx, s *share) error {
 		hash := sha256.New()
 		var canonical []byte
 		for _, r := range s.rows {
-			for i := range r.indexes(nil) {
+			for i := range r.indexes() {
 				if v := r.batch.Record(i); v.Odd == "" || v.Odd == record.TooEarly && v.Micros >= formOneEarliest {
 					canonical = v.AppendCanonical(canonical[:0])
 					hash.Write(canonical)
@@ -377,28 +431,54 @@ var formOneEarliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 
 // log moves the session's watermark to the batch and enters it in the commit log.
 func (u *upload) log(ctx context.Context, tx pgx.Tx, s *share, key string) error {
+	first, again := u.begun[s.id]
+	if !again {
+		first = s.batch
+		u.begun[s.id] = first
+	}
+	way := s.before.clock
+	way.follow(&s.clock, again)
+	s.clock = way
 	var last pgx.Batch
-	queueAdvance(&last, &s.extent, s.aside(), s.session, s.batch)
 	queueLog(&last, s, key, u.opt.Source)
+	queueAdvance(&last, &s.extent, &s.clock, s.aside()-s.returned, s.session, s.batch)
 	if err := tx.SendBatch(ctx, &last).Close(); err != nil {
 		return fmt.Errorf("log batch: %w", err)
 	}
-	u.result.add(s.id, s.records+s.aside(), 0, s.batch)
+	u.result.add(s.id, s.records-s.returned+s.aside(), 0, s.batch)
 	u.result.setAside(s)
 	return nil
 }
 
 // queueAdvance counts records, and those set aside, into their session.
-func queueAdvance(b *pgx.Batch, e *extent, aside int, session, batch int32) {
+func queueAdvance(b *pgx.Batch, e *extent, c *clock, aside int, session, batch int32) {
 	first, last := e.bounds()
+	var arrived *time.Time
+	var message *int64
+	if c.seen {
+		at := time.UnixMicro(c.last.micros)
+		arrived = &at
+		if c.last.message > 0 {
+			message = &c.last.message
+		}
+	}
 	b.Queue(advanceSessionSQL, session, batch, e.records, optional(e.name),
-		first, optional(e.minText), last, optional(e.maxText), aside)
+		first, optional(e.minText), last, optional(e.maxText), aside, arrived, message, c.back)
 }
 
 // queueLog enters a batch in the commit log, and what is set aside of it beside it.
 func queueLog(b *pgx.Batch, s *share, key, source string) {
 	first, last := s.bounds()
 	b.Queue(logBatchSQL, s.session, s.batch, s.digest[:], optional([]byte(key)), first, last, s.records, source, s.aside())
+	if len(s.steps) > 0 {
+		var from, to []time.Time
+		var messages []int64
+		for _, step := range s.steps {
+			from, to = append(from, time.UnixMicro(step.before.micros)), append(to, time.UnixMicro(step.after.micros))
+			messages = append(messages, step.after.message)
+		}
+		b.Queue(clockStepsSQL, s.session, s.batch, from, to, messages, maxClockSteps)
+	}
 	for _, r := range s.rows {
 		if len(r.aside) == 0 {
 			continue

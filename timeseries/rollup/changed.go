@@ -98,3 +98,14 @@ func Forget(ctx context.Context, tx pgx.Tx, session int32) error {
 	}
 	return nil
 }
+
+// ForgetRange notes, in the transaction that takes records of a session out other
+// than by a batch, that the rollups are not right between those times, ends
+// included.
+func ForgetRange(ctx context.Context, tx pgx.Tx, session int32, from, to time.Time) error {
+	_, err := tx.Exec(ctx, "INSERT INTO rollup_dirty (session, from_time, to_time) VALUES ($1, $2, $3)", session, from, to)
+	if err != nil {
+		return fmt.Errorf("note what the rollups have to forget: %w", err)
+	}
+	return nil
+}
