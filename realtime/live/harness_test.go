@@ -134,6 +134,11 @@ func (in *instance) ingest(t testing.TB, session string, first, count int) {
 }
 
 func (in *instance) tryIngest(ctx context.Context, session string, first, count int) error {
+	return in.ingestFrom(ctx, session, base, first, count)
+}
+
+// ingestFrom ingests records of a car whose clock began at that time.
+func (in *instance) ingestFrom(ctx context.Context, session string, base time.Time, first, count int) error {
 	var text strings.Builder
 	text.WriteByte('[')
 	for i := first; i < first+count; i++ {

@@ -44,3 +44,36 @@ func TestRewoundByRestore(t *testing.T) {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
 }
+
+// When records turn out to be strays, whoever got them starts over: live
+// readers, and those that come back with a cursor from before.
+func TestStraysTakenOut(t *testing.T) {
+	t.Parallel()
+	h := start(t, dbtest.URL(t), setup{})
+	h.ingest(t, "a", 1, 2)
+	c := h.dial(t, "session=a&snapshot_records=100")
+	c.expect("hello")
+	c.expect("subscribed")
+	_, cursor := c.collect(2)
+
+	if err := h.ingestFrom(t.Context(), "a", base.AddDate(0, 0, 60), 3, 30); err != nil {
+		t.Fatal(err)
+	}
+	if m := c.expect("resync"); m.Reason != "rewound" {
+		t.Errorf("resync: %+v", m)
+	}
+	ids, _ := c.collect(32)
+	if diff := cmp.Diff(span(3, 32), ids); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+
+	back := h.dial(t, "session=a&snapshot_records=100&since="+cursor)
+	back.expect("hello")
+	if m := back.expect("subscribed"); *m.Resumed {
+		t.Errorf("subscribed: %+v", m)
+	}
+	if m := back.expect("resync"); m.Reason != "rewound" {
+		t.Errorf("resync: %+v", m)
+	}
+	back.collect(32)
+}

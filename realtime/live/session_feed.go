@@ -30,11 +30,13 @@ type sessionFeed struct {
 	opened bool
 	name   string
 	pos    delta.Position // what live readers have got
-	wanted *record.Selection
-	groups map[groupKey]*group
-	recent []*delta.Delta // the newest ones, without a gap, for readers that join
-	kept   int            // bytes of recent
-	saved  map[snapshotKey]*savedSnapshot
+	// rewritten is as in delta.Delta.
+	rewritten int32
+	wanted    *record.Selection
+	groups    map[groupKey]*group
+	recent    []*delta.Delta // the newest ones, without a gap, for readers that join
+	kept      int            // bytes of recent
+	saved     map[snapshotKey]*savedSnapshot
 }
 
 // snapshotKey tells apart the snapshots that clients ask for.
@@ -113,7 +115,7 @@ func (f *sessionFeed) open(ctx context.Context) error {
 		return err
 	}
 	f.mu.Lock()
-	f.opened, f.pos, f.name = true, deltas[0].Now, deltas[0].Name
+	f.opened, f.pos, f.name, f.rewritten = true, deltas[0].Now, deltas[0].Name, deltas[0].Rewritten
 	f.mu.Unlock()
 	return nil
 }
@@ -126,6 +128,14 @@ func (f *sessionFeed) stand() (delta.Position, string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.pos, f.name
+}
+
+// outdated reports whether records that a reader at that position has may have
+// been taken away.
+func (f *sessionFeed) outdated(pos delta.Position) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return pos.Session == f.pos.Session && pos.Batch > 0 && pos.Batch < f.rewritten
 }
 
 // want makes sure that the fields are read from now on.
@@ -287,12 +297,12 @@ func (f *sessionFeed) apply(d *delta.Delta, now time.Time) (more bool) {
 		return true // it was opened meanwhile
 	}
 	if d.Now.Session != 0 {
-		f.name = d.Name
+		f.name, f.rewritten = d.Name, d.Rewritten
 	}
 	switch {
-	case d.Now.Session == f.pos.Session && d.Now.Batch < f.pos.Batch:
-		// The database was put back to an earlier state: what readers have
-		// may not be there any more.
+	case d.Now.Session == f.pos.Session && (d.Now.Batch < f.pos.Batch || f.pos.Batch < d.Rewritten):
+		// The database was put back to an earlier state, or records were taken
+		// away: what readers have may not be there any more.
 		f.reset(d.Now)
 		f.restart(reasonRewound)
 		return false

@@ -15,7 +15,7 @@ import (
 // Reasons why what a client has does not continue.
 const (
 	reasonRecreated = "recreated" // another session has the id now
-	reasonRewound   = "rewound"   // the database was put back to an earlier state
+	reasonRewound   = "rewound"   // the database was put back to an earlier state, or records were taken away
 	reasonTooFar    = "too_far"   // more was missed than is sent again
 )
 
@@ -180,7 +180,7 @@ func (s *subscription) place(ctx context.Context) error {
 		switch {
 		case since.Session != now.Session:
 			reason = reasonRecreated
-		case now.Compare(since) < 0:
+		case now.Compare(since) < 0, s.feed.outdated(since):
 			reason = reasonRewound
 		case s.feed.atHand(since):
 			resumed, start = true, since
@@ -399,6 +399,15 @@ func (s *subscription) catchUp(ctx context.Context) error {
 		}
 		if d.Now.Session != pos.Session {
 			s.waitForFeed(ctx) // it is about to learn that the session changed
+			continue
+		}
+		if pos.Batch > 0 && pos.Batch < d.Rewritten {
+			if err := s.startOver(ctx, reasonRewound, d.Now); err != nil {
+				return err
+			}
+			if err := s.snapshot(ctx); err != nil {
+				return err
+			}
 			continue
 		}
 		w := s.feed.writer(kindRecords, s.set)

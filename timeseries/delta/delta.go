@@ -13,6 +13,9 @@ type Delta struct {
 	Name     string   // the session's name now
 	From, To Position // what it covers
 	Now      Position // where the session stands; zero when there is none of that id
+	// Rewritten is the newest batch with which records of earlier ones were taken
+	// away: who has read any of those has what is not there any more.
+	Rewritten int32
 	// Waited is for how long the oldest of its batches had been stored when the
 	// database was asked, by the database's clock. Zero when it holds none.
 	Waited time.Duration

@@ -97,7 +97,7 @@ func (d *Reader) Read(ctx context.Context, wants []Want, fields *record.Selectio
 
 // A batch that is in the watermark is in the log: one transaction wrote both.
 const piecesQuery = `
-SELECT w.place, s.session, s.batch, coalesce(s.name, ''), b.batch, b.min_time, b.max_time, b.records,
+SELECT w.place, s.session, s.batch, s.rewritten, coalesce(s.name, ''), b.batch, b.min_time, b.max_time, b.records,
 	extract(epoch FROM clock_timestamp() - b.received_at)::float8
 FROM unnest($1::text[], $2::int[], $3::int[], $4::int[]) WITH ORDINALITY AS w (id, session, batch, upto, place)
 JOIN sessions s ON s.id = w.id AND s.deleted_at IS NULL
@@ -129,17 +129,18 @@ func (d *Reader) pieces(ctx context.Context, wants []Want, deltas []Delta, limit
 		budget          = limit
 		place           int
 		session, newest int32
+		rewritten       int32
 		name            string
 		batch, records  *int32
 		stored          *float64 // seconds ago
 		minTime         *time.Time
 		maxTime         *time.Time
 	)
-	_, err = pgx.ForEachRow(rows, []any{&place, &session, &newest, &name, &batch, &minTime, &maxTime, &records, &stored}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&place, &session, &newest, &rewritten, &name, &batch, &minTime, &maxTime, &records, &stored}, func() error {
 		i := place - 1
 		delta, want := &deltas[i], wants[i]
 		delta.Now = Position{Session: session, Batch: newest}
-		delta.Name = name
+		delta.Name, delta.Rewritten = name, rewritten
 		if batch == nil {
 			if end := min(newest, uptos[i]); session == want.From.Session && end > want.From.Batch {
 				delta.To = Position{Session: session, Batch: end} // somebody emptied the log
