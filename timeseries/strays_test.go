@@ -164,3 +164,79 @@ func (h *house) charted() {
 		h.t.Errorf("%d minutes of the rollups differ from the records", n)
 	}
 }
+
+// A file of many chunks, on each way in: strays at its begin, in the middle and
+// at its end are set aside whatever chunk they are in.
+func TestStraysOfManyChunks(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	var all []sent
+	add := func(n int, from time.Time) {
+		for i := range n {
+			t := from.Add(time.Duration(i) * 20 * time.Millisecond)
+			all = append(all, sent{at: t, record: at("", t, len(all))})
+		}
+	}
+	add(chunkRecords+300, raceStart.AddDate(-2, 0, 0)) // kept for the first 9 chunks
+	add(chunkRecords, raceStart)
+	add(7, raceStart.AddDate(0, 0, 30))
+	add(11*chunkRecords, raceStart.Add(time.Hour))
+	add(90, raceStart.AddDate(0, -1, 0))
+	for _, way := range []string{"stream", "import"} {
+		for i := range all {
+			all[i].record["session_id"] = way
+		}
+		records := make([]rec, len(all))
+		for i := range all {
+			records[i] = all[i].record
+		}
+		for again := range 2 {
+			var result ingest.Result
+			var err error
+			if way == "stream" {
+				result, err = h.stream(decode.FormatJSON, ingest.Options{}, ndjson(records))
+			} else {
+				result, err = h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(records)))
+			}
+			odd := chunkRecords + 300 + 7 + 90
+			if err != nil || result.Inserted != len(all)*(1-again) || result.SetAside != odd*(1-again) || result.AlreadyStored != len(all)*again ||
+				again == 0 && (len(result.Odd) == 0 || result.Sessions[0].SetAside != odd) {
+				t.Errorf("%s %d: %d inserted, %d set aside, %d before, %v, %v", way, again, result.Inserted, result.SetAside, result.AlreadyStored, result.Odd, err)
+			}
+		}
+		s, err := h.store.Session(t.Context(), way)
+		if err != nil || !s.Start.Equal(raceStart) || s.Records != int64(12*chunkRecords) || s.SetAside != chunkRecords+397 {
+			t.Errorf("%s: %+v, %v", way, s, err)
+		}
+	}
+	h.consistent()
+	h.charted()
+}
+
+// By function and stream, records at the server's clock are right however few
+// they are, and stay so when a large file follows.
+func TestServerClockIsRight(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	now := time.Now().UTC()
+	var old []rec
+	for i := range 200 {
+		old = append(old, at("s", now.AddDate(-1, 0, 0).Add(time.Duration(i)*time.Second), i))
+	}
+	h.insert(old...)
+	if result := h.insert(at("s", now, 1000), at("s", now.Add(time.Second), 1001)); result.SetAside != 0 {
+		t.Errorf("%+v", result)
+	}
+	for i := range old {
+		old[i] = at("s", now.AddDate(0, -2, 0).Add(time.Duration(i)*time.Second), 2000+i)
+	}
+	if result, err := h.importFrom(t.Context(), ingest.Options{Source: "import"}, strings.NewReader(ndjson(old))); err != nil || result.SetAside != 0 {
+		t.Errorf("%+v, %v", result, err)
+	}
+	// Two of them in a file are strays.
+	if result, err := h.importFrom(t.Context(), ingest.Options{Source: "import"}, strings.NewReader(ndjson([]rec{
+		at("s", now.AddDate(0, -6, 0), 3000), at("s", now.AddDate(0, -6, 0), 3001)}))); err != nil || result.SetAside != 2 || len(result.Odd) != 2 {
+		t.Errorf("%+v, %v", result, err)
+	}
+	h.consistent()
+}
