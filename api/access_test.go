@@ -19,7 +19,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/daemon"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
-	"github.com/ecovolt/telemetryd/realtime/live"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
@@ -405,7 +405,7 @@ func (h house) watch(t *testing.T, path, authorization string) (bool, string) {
 		if !ok {
 			continue
 		}
-		var m live.ServerMessage
+		var m protocol.ServerMessage
 		if err := json.Unmarshal([]byte(data), &m); err != nil {
 			t.Fatalf("%v in %s", err, data)
 		}

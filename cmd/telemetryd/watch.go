@@ -14,8 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ecovolt/telemetryd/realtime/live"
 	"github.com/ecovolt/telemetryd/realtime/live/client"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -41,9 +41,9 @@ func (w watchCmd) Run(ctx context.Context, _ *slog.Logger) error {
 	show := &screen{out: os.Stdout, session: session, fields: w.Fields, redraw: isTerminal(os.Stdout) && !w.JSON, json: w.JSON}
 	follower := &client.Follower{
 		URL: w.URL,
-		Subscribe: live.ClientMessage{
-			Session: session, Fields: w.Fields, MaxRate: w.Rate, Mode: live.ModeLatest,
-			Snapshot: &live.SnapshotRequest{Seconds: w.History.Seconds(), Records: 2000},
+		Subscribe: protocol.ClientMessage{
+			Session: session, Fields: w.Fields, MaxRate: w.Rate, Mode: protocol.ModeLatest,
+			Snapshot: &protocol.SnapshotRequest{Seconds: w.History.Seconds(), Records: 2000},
 		},
 		Message: show.message,
 		Down:    show.down,
@@ -117,7 +117,7 @@ const (
 	redrawGap  = 80 * time.Millisecond
 )
 
-func (s *screen) message(m live.ServerMessage) error {
+func (s *screen) message(m protocol.ServerMessage) error {
 	switch m.Type {
 	case "hello", "subscribed", "begun":
 		if m.Name != "" {

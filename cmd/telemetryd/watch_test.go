@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ecovolt/telemetryd/realtime/live"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
 func TestWatchLines(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	s := &screen{out: &out, session: "a", fields: []string{"speed_ms", "motion_state", "absent"}}
-	message := live.ServerMessage{Type: "records", Records: []json.RawMessage{
+	message := protocol.ServerMessage{Type: "records", Records: []json.RawMessage{
 		json.RawMessage(`{"timestamp":"2026-03-21T21:41:10+00:00","speed_ms":7.25,"motion_state":"cruising"}`),
 	}}
 	if err := s.message(message); err != nil {
@@ -37,7 +37,7 @@ func TestWatchPanel(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	s := &screen{out: &out, session: "a\x1b[2J", fields: []string{"speed_ms", "driver_mode"}, redraw: true}
-	for _, m := range []live.ServerMessage{
+	for _, m := range []protocol.ServerMessage{
 		{Type: "subscribed", Name: "evil\x1b]0;title\x07\u009b"},
 		{Type: "records", Records: []json.RawMessage{json.RawMessage(`{"timestamp":"x","speed_ms":1,"driver_mode":"e\u001b[31mco"}`)}},
 		{Type: "status", Database: "away"},

@@ -15,7 +15,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/daemon"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
-	"github.com/ecovolt/telemetryd/realtime/live"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
 // What a bridge posts is on the screens of those who may watch, and nobody
@@ -72,11 +72,11 @@ func TestLiveStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	expect := func(kind, session string) live.ServerMessage {
+	expect := func(kind, session string) protocol.ServerMessage {
 		t.Helper()
 		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 		for {
-			var m live.ServerMessage
+			var m protocol.ServerMessage
 			if err := conn.ReadJSON(&m); err != nil {
 				t.Fatalf("waiting for %s of %s: %v", kind, session, err)
 			}
@@ -93,7 +93,7 @@ func TestLiveStream(t *testing.T) {
 	if m := expect("records", "now"); len(m.Records) != 1 {
 		t.Errorf("records: %+v", m)
 	}
-	if err := conn.WriteJSON(live.ClientMessage{Type: "subscribe", Session: "then"}); err != nil {
+	if err := conn.WriteJSON(protocol.ClientMessage{Type: "subscribe", Session: "then"}); err != nil {
 		t.Fatal(err)
 	}
 	if m := expect("error", "then"); m.Code != "UNAUTHENTICATED" {

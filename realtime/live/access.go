@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
 // signIn resolves a credential and makes the connection act for whom it
@@ -149,7 +150,7 @@ func (c *conn) review(ctx context.Context) {
 		if refused == nil {
 			return
 		}
-		c.send(ServerMessage{Type: "error", Code: refused.LiveCode(), Message: refused.Error()})
+		c.send(protocol.ServerMessage{Type: "error", Code: refused.LiveCode(), Message: refused.Error()})
 		if err := c.signIn(c.ctx, ""); err != nil {
 			c.close(closeRefused)
 			return
@@ -193,5 +194,5 @@ func (c *conn) revoke(s *subscription, why *fault.Error) {
 	c.drop(s)
 	c.mu.Unlock()
 	c.stream.release(s)
-	c.send(ServerMessage{Type: "revoked", Session: s.session, Code: why.LiveCode(), Message: why.Error()})
+	c.send(protocol.ServerMessage{Type: "revoked", Session: s.session, Code: why.LiveCode(), Message: why.Error()})
 }

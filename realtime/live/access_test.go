@@ -9,10 +9,12 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/realtime/live"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	schema "github.com/ecovolt/telemetryd/sql"
-	"github.com/jackc/pgx/v5"
 )
 
 // doors is a policy with a list of who may watch what.
@@ -74,22 +76,22 @@ func TestAccess(t *testing.T) {
 
 	guest := in.dial(t, "")
 	guest.expect("hello")
-	guest.send(live.ClientMessage{Type: "subscribe", ID: "1", Session: "team"})
+	guest.send(protocol.ClientMessage{Type: "subscribe", ID: "1", Session: "team"})
 	if e := guest.expect("error"); e.Code != "FORBIDDEN" || e.ID != "1" || e.Session != "team" {
 		t.Errorf("a guest and the team's session: %+v", e)
 	}
-	guest.send(live.ClientMessage{Type: "auth", ID: "2", Token: "nobody"})
+	guest.send(protocol.ClientMessage{Type: "auth", ID: "2", Token: "nobody"})
 	if e := guest.expect("error"); e.Code != "UNAUTHENTICATED" || e.ID != "2" {
 		t.Errorf("a wrong token: %+v", e)
 	}
-	guest.send(live.ClientMessage{Type: "auth", ID: "3", Token: "ann"})
+	guest.send(protocol.ClientMessage{Type: "auth", ID: "3", Token: "ann"})
 	if m := guest.expect("authenticated"); m.ID != "3" {
 		t.Errorf("authenticated: %+v", m)
 	}
-	guest.send(live.ClientMessage{Type: "subscribe", Session: "team"})
+	guest.send(protocol.ClientMessage{Type: "subscribe", Session: "team"})
 	guest.expect("subscribed")
 	guest.expect("snapshot")
-	guest.send(live.ClientMessage{Type: "subscribe", Session: "open"})
+	guest.send(protocol.ClientMessage{Type: "subscribe", Session: "open"})
 	guest.expect("subscribed")
 	guest.expect("snapshot")
 
@@ -223,7 +225,7 @@ func TestUnrulyClients(t *testing.T) {
 		c := in.dial(t, "")
 		c.expect("hello")
 		for i := range 129 {
-			c.send(live.ClientMessage{Type: "subscribe", Session: strings.Repeat("x", i+1)})
+			c.send(protocol.ClientMessage{Type: "subscribe", Session: strings.Repeat("x", i+1)})
 		}
 		for {
 			if m := c.next(); m.Type == "error" {

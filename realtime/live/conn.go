@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/httpx/ws"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 )
 
@@ -67,7 +68,7 @@ func newConn(st *Stream) *conn {
 
 // send queues a message about the connection. Such messages are small; a
 // client that lets even them pile up is gone.
-func (c *conn) send(m ServerMessage) {
+func (c *conn) send(m protocol.ServerMessage) {
 	c.sendFrame(messageFrame(m))
 }
 
@@ -299,7 +300,7 @@ func (c *conn) ended() {
 }
 
 // subscribe adds a subscription, or replaces the one of the same session.
-func (c *conn) subscribe(r request, resume []delta.Position) {
+func (c *conn) subscribe(r protocol.Request, resume []delta.Position) {
 	s := newSubscription(c, r)
 	s.resume = resume
 	c.mu.Lock()
@@ -309,16 +310,16 @@ func (c *conn) subscribe(r request, resume []delta.Position) {
 		return
 	}
 	old := c.subs[r.Session]
-	if old == nil && len(c.subs) >= maxSubscriptions {
+	if old == nil && len(c.subs) >= protocol.MaxSubscriptions {
 		c.mu.Unlock()
 		c.stream.release(s)
-		c.send(ServerMessage{Type: "error", ID: r.ID, Session: r.Session, Code: codeLimit,
+		c.send(protocol.ServerMessage{Type: "error", ID: r.ID, Session: r.Session, Code: protocol.CodeLimit,
 			Message: "too many subscriptions on one connection"})
 		return
 	}
 	if old != nil {
 		c.drop(old)
-		if r.since == nil && !r.given && old.placed {
+		if r.After == nil && r.Snapshot == nil && old.placed {
 			pos := old.sent // go on where it was
 			s.since = &pos
 		}

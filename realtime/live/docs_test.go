@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
 // Every example of the documentation is a message of the protocol, member for
@@ -25,17 +27,17 @@ func TestDocumentedMessages(t *testing.T) {
 		from, example := string(m[1]), m[2]
 		var kind, again any
 		if from == "client" {
-			r, err := parseRequest(example)
+			r, err := protocol.Parse(example)
 			if err != nil {
 				t.Errorf("%s: %v", example, err)
 				continue
 			}
-			kind, again = r.Type, decode[ClientMessage](t, example)
+			kind, again = r.Type, decode[protocol.ClientMessage](t, example)
 		} else {
-			m := decode[ServerMessage](t, example)
+			m := decode[protocol.ServerMessage](t, example)
 			kind, again = m.Type, m
 			if m.Cursor != "" {
-				if _, err := parseCursor(m.Cursor); err != nil {
+				if _, err := protocol.ParseCursor(m.Cursor); err != nil {
 					t.Errorf("%s: %v", example, err)
 				}
 			}
@@ -54,7 +56,7 @@ func TestDocumentedMessages(t *testing.T) {
 		types[from] = append(types[from], kind.(string))
 	}
 	for from, want := range map[string][]string{
-		"client": {typeAuth, typePing, typeSubscribe, typeUnsubscribe},
+		"client": {protocol.TypeAuth, protocol.TypePing, protocol.TypeSubscribe, protocol.TypeUnsubscribe},
 		"server": {"authenticated", "begun", "closing", "deleted", "dropped", "error", "hello", "pong", "records", "resync",
 			"revoked", "snapshot", "status", "subscribed", "unsubscribed"},
 	} {
@@ -69,13 +71,13 @@ func TestDocumentedMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`ServerMessage\{[^}]*?Type: "(\w+)"`).FindAllSubmatch(code, -1) {
+		for _, m := range regexp.MustCompile(`protocol\.ServerMessage\{[^}]*?Type: "(\w+)"`).FindAllSubmatch(code, -1) {
 			if !slices.Contains(types["server"], string(m[1])) {
 				t.Errorf("%s sends %s, which is not documented", name, m[1])
 			}
 		}
 	}
-	for _, name := range []string{reasonRecreated, reasonRewound, reasonTooFar, codeInvalid, codeLimit, codeUnavailable, codeNotWatched, Subprotocol} {
+	for _, name := range []string{reasonRecreated, reasonRewound, reasonTooFar, protocol.CodeInvalid, protocol.CodeLimit, protocol.CodeUnavailable, protocol.CodeNotWatched, protocol.Subprotocol} {
 		if !strings.Contains(string(text), "`"+name+"`") {
 			t.Errorf("%s is not documented", name)
 		}

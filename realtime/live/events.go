@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 )
 
@@ -21,16 +22,16 @@ func (st *Stream) serveEvents(w http.ResponseWriter, r *http.Request) {
 		resume = values.Get("since")
 	}
 	values.Del("since")
-	requests, err := queryRequests(values)
+	requests, err := protocol.ParseQuery(values)
 	switch {
 	case err != nil:
-		problem(w, http.StatusBadRequest, codeInvalid, err.Error())
+		problem(w, http.StatusBadRequest, protocol.CodeInvalid, err.Error())
 		return
 	case len(requests) == 0:
-		problem(w, http.StatusBadRequest, codeInvalid, "session: missing")
+		problem(w, http.StatusBadRequest, protocol.CodeInvalid, "session: missing")
 		return
 	case len(requests) > maxEventSessions:
-		problem(w, http.StatusBadRequest, codeLimit, "an event stream carries at most 16 sessions; use a websocket")
+		problem(w, http.StatusBadRequest, protocol.CodeLimit, "an event stream carries at most 16 sessions; use a websocket")
 		return
 	case !st.opt.CheckOrigin(r):
 		problem(w, http.StatusForbidden, "ORIGIN", "pages of this origin may not connect")
@@ -39,7 +40,7 @@ func (st *Stream) serveEvents(w http.ResponseWriter, r *http.Request) {
 	p := newConn(st)
 	if err := st.admit(p); err != nil {
 		w.Header().Set("Retry-After", "5")
-		problem(w, http.StatusServiceUnavailable, codeLimit, err.Error())
+		problem(w, http.StatusServiceUnavailable, protocol.CodeLimit, err.Error())
 		p.cancel()
 		return
 	}
@@ -55,7 +56,7 @@ func (st *Stream) serveEvents(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 	e := &events{w: w, control: http.NewResponseController(w), conn: p, ended: make(chan struct{}), at: map[string]string{}}
 	p.attach(e)
-	p.begin(requests, splitCursors(resume))
+	p.begin(requests, protocol.SplitCursors(resume))
 	select {
 	case <-r.Context().Done():
 		p.close(closeGone)
@@ -86,7 +87,7 @@ func (e *events) write(f *frame) error {
 		if f.to.Session == 0 {
 			delete(e.at, f.session)
 		} else {
-			e.at[f.session] = formatCursor(f.to)
+			e.at[f.session] = protocol.FormatCursor(f.to)
 		}
 		e.buf.WriteString("\nid: ")
 		e.buf.WriteString(e.id())
@@ -104,7 +105,7 @@ func (e *events) id() string {
 		cursors = append(cursors, cursor)
 	}
 	slices.Sort(cursors)
-	return strings.Join(cursors, cursorSeparator)
+	return strings.Join(cursors, protocol.CursorSeparator)
 }
 
 func (e *events) ping() error {
@@ -131,7 +132,7 @@ func (e *events) close(why closing) {
 	if why != closeGone && why != closeSlow && why != closeTimeout {
 		e.buf.Reset()
 		e.buf.Write([]byte("event: closing\ndata: "))
-		e.buf.Write(messageFrame(ServerMessage{Type: "closing", Reason: why.Reason}).payload)
+		e.buf.Write(messageFrame(protocol.ServerMessage{Type: "closing", Reason: why.Reason}).payload)
 		e.buf.WriteString("\n\n")
 		_ = e.flush() // the client may be gone
 	}

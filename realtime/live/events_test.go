@@ -9,13 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ecovolt/telemetryd/realtime/live"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
 // event is one server-sent event.
 type event struct {
 	name, id string
-	live.ServerMessage
+	protocol.ServerMessage
 }
 
 type eventStream struct {

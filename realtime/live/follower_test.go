@@ -10,6 +10,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/realtime/live"
 	"github.com/ecovolt/telemetryd/realtime/live/client"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
 // A follower whose connections keep breaking gets every record once.
@@ -21,10 +22,10 @@ func TestFollower(t *testing.T) {
 	downs := 0
 	done := errors.New("that is all")
 	f := &client.Follower{
-		URL: in.server.URL, Subscribe: live.ClientMessage{Session: "a", Snapshot: &live.SnapshotRequest{Records: 100}},
+		URL: in.server.URL, Subscribe: protocol.ClientMessage{Session: "a", Snapshot: &protocol.SnapshotRequest{Records: 100}},
 		Down: func(error) { downs++ },
 	}
-	f.Message = func(m live.ServerMessage) error {
+	f.Message = func(m protocol.ServerMessage) error {
 		ids = append(ids, numbers(t, m)...)
 		if n := len(ids); m.Type == "records" || m.Type == "snapshot" {
 			if n >= 20 {
@@ -52,10 +53,10 @@ func TestFollowerIsRefused(t *testing.T) {
 	t.Parallel()
 	in := one(t, setup{stream: live.Options{Policy: &doors{may: map[string][]string{"": {"open"}}}}})
 	for name, f := range map[string]*client.Follower{
-		"session": {URL: in.server.URL, Subscribe: live.ClientMessage{Session: "team"}},
-		"token":   {URL: in.server.URL, Subscribe: live.ClientMessage{Session: "open"}, Authorize: "Bearer nobody"},
+		"session": {URL: in.server.URL, Subscribe: protocol.ClientMessage{Session: "team"}},
+		"token":   {URL: in.server.URL, Subscribe: protocol.ClientMessage{Session: "open"}, Authorize: "Bearer nobody"},
 	} {
-		f.Message = func(live.ServerMessage) error { return nil }
+		f.Message = func(protocol.ServerMessage) error { return nil }
 		if err := f.Run(t.Context()); !errors.Is(err, client.ErrRefused) {
 			t.Errorf("%s: ended with %v", name, err)
 		}

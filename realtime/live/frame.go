@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/httpx/ws"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -31,10 +32,10 @@ func (f *frame) websocket() (*ws.Prepared, error) {
 	return f.prepared, f.err
 }
 
-func messageFrame(m ServerMessage) *frame {
+func messageFrame(m protocol.ServerMessage) *frame {
 	payload, err := json.Marshal(m)
 	if err != nil {
-		// No type in a ServerMessage can fail.
+		// No type in a protocol.ServerMessage can fail.
 		payload = []byte(`{"type":"error","code":"INTERNAL","message":"a message could not be encoded"}`)
 	}
 	return &frame{payload: payload, kind: m.Type, session: m.Session}
@@ -99,7 +100,7 @@ func (w *recordsWriter) cut(to delta.Position, done bool) {
 		w.open()
 	}
 	w.buf = append(w.buf, `],"cursor":"`...)
-	w.buf = appendCursor(w.buf, to)
+	w.buf = protocol.AppendCursor(w.buf, to)
 	w.buf = append(w.buf, '"')
 	if w.conflated > 0 {
 		w.buf = append(w.buf, `,"conflated":`...)

@@ -18,7 +18,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/realtime/hub"
-	"github.com/ecovolt/telemetryd/realtime/live"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
 var gapRecords = flag.Int64("gap", 50, "how many records the gap test takes in before, between and after the outages")
@@ -101,7 +101,7 @@ type diary struct {
 }
 
 // note adds a message with records.
-func (d *diary) note(m live.ServerMessage) error {
+func (d *diary) note(m protocol.ServerMessage) error {
 	switch m.Type {
 	case "records", "snapshot":
 	case "begun":

@@ -18,6 +18,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/realtime/hub"
 	"github.com/ecovolt/telemetryd/realtime/live"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
@@ -183,7 +184,7 @@ func (in *instance) tryDial(query string, header ...string) (*websocket.Conn, er
 	for i := 0; i+1 < len(header); i += 2 {
 		h.Set(header[i], header[i+1])
 	}
-	dialer := websocket.Dialer{EnableCompression: true, HandshakeTimeout: 20 * time.Second, Subprotocols: []string{live.Subprotocol}}
+	dialer := websocket.Dialer{EnableCompression: true, HandshakeTimeout: 20 * time.Second, Subprotocols: []string{protocol.Subprotocol}}
 	conn, answer, err := dialer.Dial("ws"+strings.TrimPrefix(in.server.URL, "http")+"/api/v1/live?"+query, h)
 	if err != nil && answer != nil {
 		return nil, fmt.Errorf("%w: %s", err, answer.Status)
@@ -191,7 +192,7 @@ func (in *instance) tryDial(query string, header ...string) (*websocket.Conn, er
 	return conn, err
 }
 
-func (c *screen) send(m live.ClientMessage) {
+func (c *screen) send(m protocol.ClientMessage) {
 	c.t.Helper()
 	if err := c.conn.WriteJSON(m); err != nil {
 		c.t.Fatal(err)
@@ -199,7 +200,7 @@ func (c *screen) send(m live.ClientMessage) {
 }
 
 // next gives the next message.
-func (c *screen) next() live.ServerMessage {
+func (c *screen) next() protocol.ServerMessage {
 	c.t.Helper()
 	m, err := c.tryNext()
 	if err != nil {
@@ -208,8 +209,8 @@ func (c *screen) next() live.ServerMessage {
 	return m
 }
 
-func (c *screen) tryNext() (live.ServerMessage, error) {
-	var m live.ServerMessage
+func (c *screen) tryNext() (protocol.ServerMessage, error) {
+	var m protocol.ServerMessage
 	_ = c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	_, text, err := c.conn.ReadMessage()
 	if err != nil {
@@ -225,7 +226,7 @@ func (c *screen) tryNext() (live.ServerMessage, error) {
 
 // expect gives the next message, which must be of the type; status messages
 // are passed over.
-func (c *screen) expect(kind string) live.ServerMessage {
+func (c *screen) expect(kind string) protocol.ServerMessage {
 	c.t.Helper()
 	for {
 		m := c.next()
@@ -241,7 +242,7 @@ func (c *screen) expect(kind string) live.ServerMessage {
 }
 
 // numbers gives the message_id of each record of a message.
-func numbers(t testing.TB, m live.ServerMessage) []int {
+func numbers(t testing.TB, m protocol.ServerMessage) []int {
 	t.Helper()
 	ids := []int{}
 	for _, raw := range m.Records {

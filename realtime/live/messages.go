@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 )
 
@@ -22,16 +23,16 @@ func (nowhere) close(closing)      {}
 
 // begin greets the client and makes the subscriptions that its URL asked for.
 // A cursor among resume belongs to the session that has its key.
-func (c *conn) begin(requests []request, resume []delta.Position) {
+func (c *conn) begin(requests []protocol.Request, resume []delta.Position) {
 	st := c.stream
 	now := time.Now().UTC().Format(time.RFC3339Nano)
-	c.send(ServerMessage{Type: "hello", Protocol: Protocol, Time: now, Database: st.database(), Limits: &Limits{
-		Subscriptions: maxSubscriptions, MessageBytes: maxMessageBytes,
+	c.send(protocol.ServerMessage{Type: "hello", Protocol: protocol.Version, Time: now, Database: st.database(), Limits: &protocol.Limits{
+		Subscriptions: protocol.MaxSubscriptions, MessageBytes: protocol.MaxMessageBytes,
 		QueueBytes: st.opt.QueueBytes, ReplayRecords: st.opt.ReplayRecords,
 	}})
 	for _, r := range requests {
 		if len(resume) == 1 && len(requests) == 1 {
-			r.since = &resume[0] // even if it is of an earlier session
+			r.After = &resume[0] // even if it is of an earlier session
 		}
 		c.subscribe(r, resume)
 	}
@@ -47,24 +48,24 @@ func (st *Stream) database() string {
 
 // handle acts on one client message and reports whether it was one.
 func (c *conn) handle(text []byte) bool {
-	r, err := parseRequest(text)
+	r, err := protocol.Parse(text)
 	if err != nil {
-		c.send(ServerMessage{Type: "error", ID: r.ID, Code: codeInvalid, Message: err.Error()})
+		c.send(protocol.ServerMessage{Type: "error", ID: r.ID, Code: protocol.CodeInvalid, Message: err.Error()})
 		return false
 	}
 	switch r.Type {
-	case typeSubscribe:
+	case protocol.TypeSubscribe:
 		c.subscribe(r, nil)
-	case typeUnsubscribe:
+	case protocol.TypeUnsubscribe:
 		pos, ok := c.unsubscribe(r.Session)
 		if !ok {
-			c.send(ServerMessage{Type: "error", ID: r.ID, Session: r.Session, Code: codeNotWatched, Message: "there is no such subscription"})
+			c.send(protocol.ServerMessage{Type: "error", ID: r.ID, Session: r.Session, Code: protocol.CodeNotWatched, Message: "there is no such subscription"})
 			break
 		}
-		c.send(ServerMessage{Type: "unsubscribed", ID: r.ID, Session: r.Session, Cursor: formatCursor(pos)})
-	case typePing:
-		c.send(ServerMessage{Type: "pong", ID: r.ID, Time: time.Now().UTC().Format(time.RFC3339Nano)})
-	case typeAuth:
+		c.send(protocol.ServerMessage{Type: "unsubscribed", ID: r.ID, Session: r.Session, Cursor: protocol.FormatCursor(pos)})
+	case protocol.TypePing:
+		c.send(protocol.ServerMessage{Type: "pong", ID: r.ID, Time: time.Now().UTC().Format(time.RFC3339Nano)})
+	case protocol.TypeAuth:
 		c.authenticate(r)
 	}
 	return true
@@ -72,16 +73,16 @@ func (c *conn) handle(text []byte) bool {
 
 // authenticate changes who the connection acts for. What the new viewer may
 // not watch ends.
-func (c *conn) authenticate(r request) {
+func (c *conn) authenticate(r protocol.Request) {
 	err := c.stream.greet(c.ctx, c, r.Token)
 	if err != nil {
-		code, message := codeUnavailable, "the database does not answer"
+		code, message := protocol.CodeUnavailable, "the database does not answer"
 		if refused := fault.Refusal(err); refused != nil {
 			code, message = refused.LiveCode(), refused.Error()
 		}
-		c.send(ServerMessage{Type: "error", ID: r.ID, Code: code, Message: message})
+		c.send(protocol.ServerMessage{Type: "error", ID: r.ID, Code: code, Message: message})
 		return
 	}
-	c.send(ServerMessage{Type: "authenticated", ID: r.ID})
+	c.send(protocol.ServerMessage{Type: "authenticated", ID: r.ID})
 	c.askAgain(c.ctx)
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -323,16 +324,16 @@ func (f *sessionFeed) apply(d *delta.Delta, now time.Time) (more bool) {
 	case d.Now.Session == 0:
 		last := f.pos
 		f.reset(delta.Position{})
-		f.announce(ServerMessage{Type: "deleted", Session: f.id, Cursor: formatCursor(last)}, delta.Position{})
+		f.announce(protocol.ServerMessage{Type: "deleted", Session: f.id, Cursor: protocol.FormatCursor(last)}, delta.Position{})
 		return false
 	}
 	// A session begins, perhaps under an id that another one had: its records
 	// follow from the first.
 	began := delta.Position{Session: d.Now.Session}
 	if f.pos.Session != 0 {
-		f.announce(ServerMessage{Type: "resync", Session: f.id, Name: f.name, Reason: reasonRecreated, Cursor: formatCursor(began)}, began)
+		f.announce(protocol.ServerMessage{Type: "resync", Session: f.id, Name: f.name, Reason: reasonRecreated, Cursor: protocol.FormatCursor(began)}, began)
 	} else {
-		f.announce(ServerMessage{Type: "begun", Session: f.id, Name: f.name, Cursor: formatCursor(began)}, began)
+		f.announce(protocol.ServerMessage{Type: "begun", Session: f.id, Name: f.name, Cursor: protocol.FormatCursor(began)}, began)
 	}
 	f.reset(began)
 	return true
@@ -438,7 +439,7 @@ func (f *sessionFeed) send(g *group, frames []*frame) {
 }
 
 // announce sends one message to every live reader.
-func (f *sessionFeed) announce(m ServerMessage, to delta.Position) {
+func (f *sessionFeed) announce(m protocol.ServerMessage, to delta.Position) {
 	fr := messageFrame(m)
 	fr.moves, fr.to = true, to
 	for _, g := range f.groups {

@@ -9,6 +9,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/ecovolt/telemetryd/realtime/live"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
 // stall fills the connection of a client that does not read: first the
@@ -141,7 +142,7 @@ func TestSlowReaderIsLetGo(t *testing.T) {
 	c.expect("subscribed")
 	stall(t, in, 2)
 	for range 100 {
-		c.send(live.ClientMessage{Type: "ping", ID: strings.Repeat("x", 64)})
+		c.send(protocol.ClientMessage{Type: "ping", ID: strings.Repeat("x", 64)})
 	}
 	eventually(t, "it is let go", func() bool { return in.stream.Stats().Slow == 1 })
 	for {

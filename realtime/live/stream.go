@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/internal/retry"
 	"github.com/ecovolt/telemetryd/realtime/hub"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -386,8 +387,8 @@ func (st *Stream) tend(ctx context.Context) {
 	}
 }
 
-func statusMessage(ok bool, since time.Time) ServerMessage {
-	m := ServerMessage{Type: "status", Database: "away", Since: since.UTC().Format(time.RFC3339Nano)}
+func statusMessage(ok bool, since time.Time) protocol.ServerMessage {
+	m := protocol.ServerMessage{Type: "status", Database: "away", Since: since.UTC().Format(time.RFC3339Nano)}
 	if ok {
 		m.Database = "up"
 	}

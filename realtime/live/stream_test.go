@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ecovolt/telemetryd/realtime/live"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
 func TestStreamSnapshotThenDeltas(t *testing.T) {
@@ -15,12 +16,12 @@ func TestStreamSnapshotThenDeltas(t *testing.T) {
 	in.ingest(t, "a", 1, 100)
 	c := in.dial(t, "")
 	hello := c.expect("hello")
-	if hello.Protocol != live.Protocol || hello.Database != "up" || hello.Limits == nil || c.conn.Subprotocol() != live.Subprotocol {
+	if hello.Protocol != protocol.Version || hello.Database != "up" || hello.Limits == nil || c.conn.Subprotocol() != protocol.Subprotocol {
 		t.Errorf("hello: %+v over %q", hello, c.conn.Subprotocol())
 	}
-	c.send(live.ClientMessage{
+	c.send(protocol.ClientMessage{
 		Type: "subscribe", ID: "1", Session: "a", Fields: []string{"message_id", "speed_ms", "tyre", "nothing"},
-		Snapshot: &live.SnapshotRequest{Records: 3},
+		Snapshot: &protocol.SnapshotRequest{Records: 3},
 	})
 	answer := c.expect("subscribed")
 	if answer.ID != "1" || answer.Name != "M 233" || !*answer.Exists || *answer.Resumed {
@@ -47,15 +48,15 @@ func TestStreamSnapshotThenDeltas(t *testing.T) {
 		t.Errorf("deltas (-want +got):\n%s", diff)
 	}
 
-	c.send(live.ClientMessage{Type: "ping", ID: "p"})
+	c.send(protocol.ClientMessage{Type: "ping", ID: "p"})
 	if pong := c.expect("pong"); pong.ID != "p" {
 		t.Errorf("pong: %+v", pong)
 	}
-	c.send(live.ClientMessage{Type: "unsubscribe", ID: "2", Session: "a"})
+	c.send(protocol.ClientMessage{Type: "unsubscribe", ID: "2", Session: "a"})
 	if gone := c.expect("unsubscribed"); gone.Cursor != cursor || gone.ID != "2" {
 		t.Errorf("unsubscribed: %+v, want cursor %s", gone, cursor)
 	}
-	c.send(live.ClientMessage{Type: "unsubscribe", ID: "3", Session: "a"})
+	c.send(protocol.ClientMessage{Type: "unsubscribe", ID: "3", Session: "a"})
 	if e := c.expect("error"); e.Code != "NOT_SUBSCRIBED" || e.ID != "3" {
 		t.Errorf("error: %+v", e)
 	}
@@ -87,7 +88,7 @@ func TestStreamResumes(t *testing.T) {
 		t.Errorf("after the reconnect (-want +got):\n%s", diff)
 	}
 	// Another set of fields, on the open connection, goes on where it was.
-	back.send(live.ClientMessage{Type: "subscribe", ID: "n", Session: "a", Fields: []string{"message_id"}})
+	back.send(protocol.ClientMessage{Type: "subscribe", ID: "n", Session: "a", Fields: []string{"message_id"}})
 	if answer := back.expect("subscribed"); !*answer.Resumed || answer.Cursor != cursor {
 		t.Errorf("subscribed again: %+v, want cursor %s", answer, cursor)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/retry"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -61,15 +62,15 @@ type unsent struct {
 	located   bool
 }
 
-func newSubscription(p *conn, r request) *subscription {
+func newSubscription(p *conn, r protocol.Request) *subscription {
 	s := &subscription{
-		conn: p, session: r.Session, id: r.ID, set: r.set, fieldKey: strings.Join(r.set.Names(), ","),
-		rate: r.MaxRate, mode: r.Mode, since: r.since, recent: r.snapshot,
+		conn: p, session: r.Session, id: r.ID, set: r.Set, fieldKey: strings.Join(r.Set.Names(), ","),
+		rate: r.MaxRate, mode: r.Mode, since: r.After, recent: r.Recent,
 	}
-	if r.set == record.All {
+	if r.Set == record.All {
 		s.fieldKey = "*"
 	}
-	if !r.given {
+	if r.Snapshot == nil {
 		s.recent = delta.Recent{Records: 1} // no screen starts blank
 	}
 	s.feed = p.stream.feed(r.Session)
@@ -112,7 +113,7 @@ func (s *subscription) run(ctx context.Context) {
 
 func (s *subscription) refuse(err *fault.Error) {
 	s.conn.mu.Lock()
-	answer := ServerMessage{Type: "error", ID: s.id, Session: s.session, Code: err.LiveCode(), Message: err.Error()}
+	answer := protocol.ServerMessage{Type: "error", ID: s.id, Session: s.session, Code: err.LiveCode(), Message: err.Error()}
 	if s.conn.subs[s.session] == s {
 		delete(s.conn.subs, s.session)
 	}
@@ -198,8 +199,8 @@ func (s *subscription) place(ctx context.Context) error {
 	}
 	exists := now.Session != 0
 	s.moveTo(start)
-	answer := messageFrame(ServerMessage{
-		Type: "subscribed", ID: s.id, Session: s.session, Name: name, Cursor: formatCursor(start), Exists: &exists, Resumed: &resumed,
+	answer := messageFrame(protocol.ServerMessage{
+		Type: "subscribed", ID: s.id, Session: s.session, Name: name, Cursor: protocol.FormatCursor(start), Exists: &exists, Resumed: &resumed,
 		Fields: s.set.Names(), UnknownFields: s.set.Unknown(), MaxRate: s.rate, Mode: s.mode,
 	})
 	answer.marks, answer.to = resumed, start
@@ -226,7 +227,7 @@ func (s *subscription) moveTo(pos delta.Position) {
 }
 
 // say queues a message that brings no records.
-func (s *subscription) say(ctx context.Context, m ServerMessage) error {
+func (s *subscription) say(ctx context.Context, m protocol.ServerMessage) error {
 	return s.conn.offer(ctx, s, []*frame{messageFrame(m)})
 }
 
@@ -248,7 +249,7 @@ func (s *subscription) startOver(ctx context.Context, reason string, now delta.P
 	s.droppedMessages, s.droppedRecords = 0, 0
 	s.conn.mu.Unlock()
 	s.unsent = &unsent{to: now}
-	return s.say(ctx, ServerMessage{Type: "resync", Session: s.session, Name: name, Reason: reason, Cursor: formatCursor(now)})
+	return s.say(ctx, protocol.ServerMessage{Type: "resync", Session: s.session, Name: name, Reason: reason, Cursor: protocol.FormatCursor(now)})
 }
 
 // snapshot sends the recent past, in order of arrival, if that is to be done.
@@ -332,7 +333,7 @@ func (s *subscription) explain(ctx context.Context) error {
 		s.clearDropped()
 		return nil // catchUp sees it
 	}
-	replay := s.mode == ModeEvery
+	replay := s.mode == protocol.ModeEvery
 	missed, err := s.conn.stream.records.CountBetween(ctx, from, now)
 	if err != nil {
 		return err
@@ -345,8 +346,8 @@ func (s *subscription) explain(ctx context.Context) error {
 		to, records = now, max(records, missed)
 	}
 	s.clearDropped()
-	m := messageFrame(ServerMessage{
-		Type: "dropped", Session: s.session, Messages: messages, Dropped: records, Replay: &replay, Cursor: formatCursor(to),
+	m := messageFrame(protocol.ServerMessage{
+		Type: "dropped", Session: s.session, Messages: messages, Dropped: records, Replay: &replay, Cursor: protocol.FormatCursor(to),
 	})
 	m.moves, m.to = true, to
 	return s.conn.offer(ctx, s, []*frame{m})
@@ -444,10 +445,10 @@ func (s *subscription) newSession(ctx context.Context, pos, target delta.Positio
 		name = n
 	}
 	began := delta.Position{Session: target.Session}
-	m := ServerMessage{Session: s.session, Name: name, Cursor: formatCursor(began)}
+	m := protocol.ServerMessage{Session: s.session, Name: name, Cursor: protocol.FormatCursor(began)}
 	switch {
 	case target.Session == 0:
-		m.Type, m.Cursor = "deleted", formatCursor(pos)
+		m.Type, m.Cursor = "deleted", protocol.FormatCursor(pos)
 	case pos.Session == 0:
 		m.Type = "begun"
 	default:

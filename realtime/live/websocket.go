@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/httpx/ws"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
 // compressFrom is the length from which a message is worth compressing.
@@ -16,9 +17,9 @@ const compressFrom = 512
 // serveWebSocket upgrades the request and returns; the connection lives on in
 // a goroutine of its own, so that nothing of the HTTP request is kept.
 func (st *Stream) serveWebSocket(w http.ResponseWriter, r *http.Request) {
-	requests, err := queryRequests(r.URL.Query())
+	requests, err := protocol.ParseQuery(r.URL.Query())
 	if err != nil {
-		problem(w, http.StatusBadRequest, codeInvalid, err.Error())
+		problem(w, http.StatusBadRequest, protocol.CodeInvalid, err.Error())
 		return
 	}
 	if !st.opt.CheckOrigin(r) {
@@ -28,7 +29,7 @@ func (st *Stream) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	c := newConn(st)
 	if err := st.admit(c); err != nil {
 		w.Header().Set("Retry-After", "5")
-		problem(w, http.StatusServiceUnavailable, codeLimit, err.Error())
+		problem(w, http.StatusServiceUnavailable, protocol.CodeLimit, err.Error())
 		c.cancel()
 		return
 	}
@@ -39,7 +40,7 @@ func (st *Stream) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conn, err := ws.Upgrade(w, r, ws.Options{
-		Subprotocols: []string{Subprotocol}, ReadBuffer: 512, Limit: maxMessageBytes,
+		Subprotocols: []string{protocol.Subprotocol}, ReadBuffer: 512, Limit: protocol.MaxMessageBytes,
 		Compression: st.opt.Compression, CompressFrom: compressFrom, WriteWait: writeWait, Seen: c.seen,
 	})
 	if err != nil {
@@ -149,11 +150,11 @@ func (m *meter) allow(now time.Time) bool {
 // readMessage reads one message, whose length after decompression is bounded
 // too.
 func readMessage(r io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxMessageBytes+1))
+	text, err := io.ReadAll(io.LimitReader(r, protocol.MaxMessageBytes+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxMessageBytes {
+	if len(text) > protocol.MaxMessageBytes {
 		return nil, ws.ErrTooLong
 	}
 	return text, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/realtime/hub"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
 // link is a transport that takes nothing until it is opened.
@@ -36,7 +37,7 @@ func TestStuckWritersAreReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.attach(l)
-			c.send(ServerMessage{Type: "hello"})
+			c.send(protocol.ServerMessage{Type: "hello"})
 			t.Cleanup(c.ended)
 		}
 		for range 3 * runtime.GOMAXPROCS(0) {

@@ -15,17 +15,17 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/httpx/ws"
 	"github.com/ecovolt/telemetryd/internal/retry"
-	"github.com/ecovolt/telemetryd/realtime/live"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
 // Follower is a client of the live stream: it watches one session, reconnects
 // by itself and goes on where it was.
 type Follower struct {
-	URL       string             // base URL of the server, http or https
-	Authorize string             // value of the Authorization header, or ""
-	Subscribe live.ClientMessage // what to ask for; Since is kept current by Run
+	URL       string                 // base URL of the server, http or https
+	Authorize string                 // value of the Authorization header, or ""
+	Subscribe protocol.ClientMessage // what to ask for; Since is kept current by Run
 	// Message takes each message. Run stops when it returns an error.
-	Message func(live.ServerMessage) error
+	Message func(protocol.ServerMessage) error
 	// Down is told why a connection ended or could not be made; may be nil.
 	Down func(error)
 }
@@ -67,7 +67,7 @@ func (f *Follower) once(ctx context.Context) (connected bool, err error) {
 	if f.Authorize != "" {
 		header.Set("Authorization", f.Authorize)
 	}
-	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment, HandshakeTimeout: 10 * time.Second, EnableCompression: true, Subprotocols: []string{live.Subprotocol}}
+	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment, HandshakeTimeout: 10 * time.Second, EnableCompression: true, Subprotocols: []string{protocol.Subprotocol}}
 	conn, answer, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(strings.TrimRight(f.URL, "/"), "http")+"/api/v1/live", header)
 	if err != nil {
 		if answer != nil && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusNotFound) {
@@ -96,7 +96,7 @@ func (f *Follower) once(ctx context.Context) (connected bool, err error) {
 			return connected, err
 		}
 		alive()
-		var m live.ServerMessage
+		var m protocol.ServerMessage
 		if err := json.Unmarshal(text, &m); err != nil {
 			return connected, fmt.Errorf("not a message of the live protocol: %w", err)
 		}

@@ -1,4 +1,4 @@
-package live
+package protocol
 
 import (
 	"encoding/json"
@@ -17,7 +17,7 @@ func FuzzClientMessage(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		r, err := parseRequest(text)
+		r, err := Parse(text)
 		if len(r.ID) > maxIDBytes {
 			t.Errorf("an id of %d bytes would be sent back", len(r.ID))
 		}
@@ -28,24 +28,24 @@ func FuzzClientMessage(f *testing.F) {
 			return
 		}
 		switch r.Type {
-		case typeSubscribe:
-			if r.set == nil || len(r.set.Names()) > maxFieldNames || r.Session == "" || len(r.Session) > maxSessionBytes {
+		case TypeSubscribe:
+			if r.Set == nil || len(r.Set.Names()) > maxFieldNames || r.Session == "" || len(r.Session) > maxSessionBytes {
 				t.Errorf("taken: %+v", r)
 			}
 			if r.MaxRate != 0 && !(r.MaxRate >= minRate && r.MaxRate <= maxRate) {
 				t.Errorf("rate %v taken", r.MaxRate)
 			}
-			if r.snapshot.Records > maxSnapshotRecords || r.snapshot.Records < 0 || r.snapshot.Span < 0 {
-				t.Errorf("snapshot %+v taken", r.snapshot)
+			if r.Recent.Records > maxSnapshotRecords || r.Recent.Records < 0 || r.Recent.Span < 0 {
+				t.Errorf("snapshot %+v taken", r.Recent)
 			}
 			if r.Mode != ModeEvery && r.Mode != ModeLatest {
 				t.Errorf("mode %q taken", r.Mode)
 			}
-		case typeUnsubscribe:
+		case TypeUnsubscribe:
 			if r.Session == "" {
 				t.Error("no session taken")
 			}
-		case typeAuth, typePing:
+		case TypeAuth, TypePing:
 		default:
 			t.Errorf("type %q taken", r.Type)
 		}
@@ -55,19 +55,19 @@ func FuzzClientMessage(f *testing.F) {
 // A cursor has one text, and any other text is no cursor.
 func FuzzCursor(f *testing.F) {
 	for _, p := range []delta.Position{{}, {Session: 1, Batch: 2, Next: 3}, {Session: 1<<31 - 1, Batch: 1<<31 - 1, Next: 1<<31 - 1}} {
-		f.Add(formatCursor(p))
+		f.Add(FormatCursor(p))
 	}
 	f.Add("AQEBAA==")
 	f.Add("AYGAAAEB")
 	f.Fuzz(func(t *testing.T, text string) {
-		p, err := parseCursor(text)
+		p, err := ParseCursor(text)
 		if err != nil {
 			return
 		}
 		if p.Session < 0 || p.Batch < 0 || p.Next < 0 {
 			t.Errorf("%q gave %+v", text, p)
 		}
-		if again := formatCursor(p); again != text || len(again) > MaxCursorBytes {
+		if again := FormatCursor(p); again != text || len(again) > maxCursorBytes {
 			t.Errorf("%q became %q", text, again)
 		}
 	})

@@ -1,4 +1,4 @@
-package live
+package protocol
 
 import (
 	"bytes"
@@ -16,20 +16,17 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
-// The live protocol, version 1. docs/live.md describes every message; a test
-// holds the examples there against these types.
-
-// Protocol is the version of the live protocol, and Subprotocol its name for
-// the websocket handshake. Members may be added to messages within a version.
+// Version is the version of the live protocol, and Subprotocol its name for
+// the websocket handshake.
 const (
-	Protocol    = 1
+	Version     = 1
 	Subprotocol = "telemetryd.live.v1"
 )
 
-// Limits of what a client may ask for.
+// What a client may ask for.
 const (
-	maxMessageBytes    = 64 << 10
-	maxSubscriptions   = 128 // on one connection
+	MaxMessageBytes    = 64 << 10
+	MaxSubscriptions   = 128 // on one connection
 	maxFieldNames      = 256
 	maxFieldNameBytes  = 128
 	maxSessionBytes    = 256
@@ -43,10 +40,10 @@ const (
 
 // Types of client messages.
 const (
-	typeAuth        = "auth"
-	typeSubscribe   = "subscribe"
-	typeUnsubscribe = "unsubscribe"
-	typePing        = "ping"
+	TypeAuth        = "auth"
+	TypeSubscribe   = "subscribe"
+	TypeUnsubscribe = "unsubscribe"
+	TypePing        = "ping"
 )
 
 // What happens to a subscription whose client reads too slowly.
@@ -122,32 +119,31 @@ type Limits struct {
 
 // Codes of error messages, besides those of the function contract.
 const (
-	codeInvalid     = "INVALID_MESSAGE"
-	codeLimit       = "LIMIT"
-	codeUnavailable = "UNAVAILABLE"
-	codeNotWatched  = "NOT_SUBSCRIBED"
+	CodeInvalid     = "INVALID_MESSAGE"
+	CodeLimit       = "LIMIT"
+	CodeUnavailable = "UNAVAILABLE"
+	CodeNotWatched  = "NOT_SUBSCRIBED"
 )
 
-// request is a client message that was checked.
-type request struct {
+// Request is a client message that was checked.
+type Request struct {
 	ClientMessage
-	set      *record.Selection
-	since    *delta.Position
-	snapshot delta.Recent
-	given    bool // a snapshot was asked for
+	Set    *record.Selection // of Fields
+	After  *delta.Position   // the place that Since names
+	Recent delta.Recent      // what Snapshot asks for
 }
 
-// parseRequest reads and checks one client message. The id is given even with
-// an error, if it could be read.
-func parseRequest(text []byte) (request, error) {
-	var r request
+// Parse reads and checks one client message. The id is returned even with an
+// error, if it could be read.
+func Parse(text []byte) (Request, error) {
+	var r Request
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&r.ClientMessage); err != nil {
-		return request{ClientMessage: ClientMessage{ID: clipID(r.ID)}}, fmt.Errorf("not a message of this protocol: %w", err)
+		return Request{ClientMessage: ClientMessage{ID: clipID(r.ID)}}, fmt.Errorf("not a message of this protocol: %w", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return request{ClientMessage: ClientMessage{ID: clipID(r.ID)}}, errors.New("more than one JSON value in a message")
+		return Request{ClientMessage: ClientMessage{ID: clipID(r.ID)}}, errors.New("more than one JSON value in a message")
 	}
 	return r.check()
 }
@@ -160,30 +156,30 @@ func clipID(id string) string {
 }
 
 // check validates the members that the message's type uses.
-func (r request) check() (request, error) {
+func (r Request) check() (Request, error) {
 	if len(r.ID) > maxIDBytes {
 		r.ID = ""
 		return r, fmt.Errorf("id: longer than %d bytes", maxIDBytes)
 	}
 	switch r.Type {
-	case typeAuth:
+	case TypeAuth:
 		if len(r.Token) > maxTokenBytes {
 			return r, fmt.Errorf("token: longer than %d bytes", maxTokenBytes)
 		}
 		return r, nil
-	case typePing:
+	case TypePing:
 		return r, nil
-	case typeUnsubscribe:
+	case TypeUnsubscribe:
 		return r, r.checkSession()
-	case typeSubscribe:
+	case TypeSubscribe:
 		return r.checkSubscribe()
 	case "":
 		return r, errors.New("type: missing")
 	}
-	return r, fmt.Errorf("type: %.40q is not one of %s", r.Type, strings.Join([]string{typeAuth, typeSubscribe, typeUnsubscribe, typePing}, ", "))
+	return r, fmt.Errorf("type: %.40q is not one of %s", r.Type, strings.Join([]string{TypeAuth, TypeSubscribe, TypeUnsubscribe, TypePing}, ", "))
 }
 
-func (r request) checkSession() error {
+func (r Request) checkSession() error {
 	switch {
 	case r.Session == "":
 		return errors.New("session: missing")
@@ -211,7 +207,7 @@ func selection(fields []string) *record.Selection {
 	return record.Select(names...)
 }
 
-func (r request) checkSubscribe() (request, error) {
+func (r Request) checkSubscribe() (Request, error) {
 	if err := r.checkSession(); err != nil {
 		return r, err
 	}
@@ -223,13 +219,13 @@ func (r request) checkSubscribe() (request, error) {
 			return r, fmt.Errorf("fields: a name must have 1 to %d bytes", maxFieldNameBytes)
 		}
 	}
-	r.set = selection(r.Fields)
+	r.Set = selection(r.Fields)
 	if r.Since != "" {
-		p, err := parseCursor(r.Since)
+		p, err := ParseCursor(r.Since)
 		if err != nil {
 			return r, fmt.Errorf("since: %w", err)
 		}
-		r.since = &p
+		r.After = &p
 	}
 	if s := r.Snapshot; s != nil {
 		if !(s.Seconds >= 0 && s.Seconds <= maxSnapshotSeconds) {
@@ -238,10 +234,9 @@ func (r request) checkSubscribe() (request, error) {
 		if s.Records < 0 || s.Records > maxSnapshotRecords {
 			return r, fmt.Errorf("snapshot.records: not between 0 and %d", maxSnapshotRecords)
 		}
-		r.given = true
-		r.snapshot = delta.Recent{Span: time.Duration(s.Seconds * float64(time.Second)), Records: s.Records}
-		if r.snapshot.Span > 0 && r.snapshot.Records == 0 {
-			r.snapshot.Records = maxSnapshotRecords
+		r.Recent = delta.Recent{Span: time.Duration(s.Seconds * float64(time.Second)), Records: s.Records}
+		if r.Recent.Span > 0 && r.Recent.Records == 0 {
+			r.Recent.Records = maxSnapshotRecords
 		}
 	}
 	if r.MaxRate != 0 && !(r.MaxRate >= minRate && r.MaxRate <= maxRate) {

@@ -1,4 +1,4 @@
-package live
+package protocol
 
 import (
 	"encoding/base64"
@@ -16,20 +16,21 @@ import (
 
 const (
 	cursorVersion = 1
-	// MaxCursorBytes bounds the text of a cursor, of one session.
-	MaxCursorBytes = 32
-	// cursorSeparator joins the cursors of several sessions; no cursor holds it.
-	cursorSeparator = "~"
+	// maxCursorBytes bounds the text of a cursor, of one session.
+	maxCursorBytes = 32
+	// CursorSeparator joins the cursors of several sessions; no cursor holds it.
+	CursorSeparator = "~"
 )
 
 var errCursor = errors.New("not a cursor of this service")
 
-// formatCursor writes a position as a cursor.
-func formatCursor(p delta.Position) string {
-	return string(appendCursor(nil, p))
+// FormatCursor writes a position as a cursor.
+func FormatCursor(p delta.Position) string {
+	return string(AppendCursor(nil, p))
 }
 
-func appendCursor(dst []byte, p delta.Position) []byte {
+// AppendCursor appends the cursor of a position.
+func AppendCursor(dst []byte, p delta.Position) []byte {
 	var raw [1 + 3*binary.MaxVarintLen32]byte
 	b := append(raw[:0], cursorVersion)
 	b = binary.AppendUvarint(b, uint64(p.Session))
@@ -38,9 +39,9 @@ func appendCursor(dst []byte, p delta.Position) []byte {
 	return base64.RawURLEncoding.AppendEncode(dst, b)
 }
 
-// parseCursor reads a cursor. There is exactly one text for each position.
-func parseCursor(text string) (delta.Position, error) {
-	if len(text) > MaxCursorBytes {
+// ParseCursor reads a cursor. There is exactly one text for each position.
+func ParseCursor(text string) (delta.Position, error) {
+	if len(text) > maxCursorBytes {
 		return delta.Position{}, errCursor
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)
@@ -57,18 +58,18 @@ func parseCursor(text string) (delta.Position, error) {
 		values[i], b = int32(v), b[n:]
 	}
 	p := delta.Position{Session: values[0], Batch: values[1], Next: values[2]}
-	if len(b) > 0 || formatCursor(p) != text {
+	if len(b) > 0 || FormatCursor(p) != text {
 		return delta.Position{}, errCursor
 	}
 	return p, nil
 }
 
-// splitCursors reads the cursors of several sessions, as the events of a
+// SplitCursors reads the cursors of several sessions, as the events of a
 // server-sent stream carry them. Those that are not cursors are left out.
-func splitCursors(text string) []delta.Position {
+func SplitCursors(text string) []delta.Position {
 	var positions []delta.Position
-	for part := range strings.SplitSeq(text, cursorSeparator) {
-		if p, err := parseCursor(part); err == nil {
+	for part := range strings.SplitSeq(text, CursorSeparator) {
+		if p, err := ParseCursor(part); err == nil {
 			positions = append(positions, p)
 		}
 	}
