@@ -44,6 +44,7 @@ var (
 	everybody = only(callers...)
 	accounts  = only("guest", "external", "internal", "admin")
 	admins    = only("admin", "admin key")
+	team      = only("internal", "admin", "admin key")
 	machines  = only("admin", "admin key", "ingest key")
 	listers   = only("external", "internal", "admin", "admin key")
 	history   = who(func(caller, session string) bool {
@@ -169,6 +170,7 @@ var access = map[string]rule{
 	"GET /api/v1/fields":                   {may: everybody},
 	"GET /api/v1/docs":                     {may: everybody},
 	"GET /api/v1/openapi.json":             {may: everybody},
+	"PATCH /api/v1/sessions/:id":           {may: team, args: `{"session_name":""}`},
 	"DELETE /api/v1/sessions/:id":          {may: admins},
 	"GET /api/v1/archives/:name":           {may: everybody}, // the name carries the authority
 	"POST /api/v1/auth/signup":             {may: everybody, args: `{}`},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -43,7 +44,7 @@ type ingestedAnswer struct {
 	Sessions      []ingest.SessionResult `json:"sessions"`
 	Problems      []fault.Problem        `json:"problems,omitempty"`
 	Odd           []fault.Problem        `json:"odd,omitempty"`
-	Notes         []string               `json:"notes,omitempty"` // what a person should know of a table that was stored
+	Notes         []string               `json:"notes,omitempty"` // what a person should know of what was stored
 	Table         *foreign.Table         `json:"table,omitempty"` // what becomes of its columns; with dry_run
 }
 
@@ -73,7 +74,7 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 		if opt.Table, err = s.tableOptions(r, &p.tableParams); err != nil {
 			return err
 		}
-		opt.Unnamed = p.unnamed(r.Request.Context(), body, id, &derived)
+		opt.Unnamed = s.unnamed(r.Request.Context(), p, body, id, &derived)
 	}
 	upload.Admit = func(ctx context.Context) error {
 		if err := body.Arrived(ctx); err != nil {
@@ -104,9 +105,14 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 	if answer.Sessions == nil {
 		answer.Sessions = []ingest.SessionResult{}
 	}
+	for _, session := range result.Sessions {
+		if session.Repeat != nil {
+			answer.Notes = append(answer.Notes, fmt.Sprintf("session %s: %v", session.ID, session.Repeat))
+		}
+	}
 	if file := decoder.File(); file != nil {
-		answer.Notes = file.Table().Notes()
-		if err := s.keepImport(r.Request.Context(), file, p, derived); err != nil {
+		answer.Notes = append(answer.Notes, file.Table().Notes()...)
+		if err := s.keepImport(r.Request.Context(), file, p, id, derived); err != nil {
 			return err
 		}
 	}
@@ -116,7 +122,7 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 func ingestOptions(p *ingestParams, kind string) (decode.Options, ingest.Options, error) {
 	skip := p.OnError == "skip"
 	opt := decode.Options{SessionID: p.SessionID, SessionName: p.SessionName, SkipBad: skip}
-	upload := ingest.Options{Source: "rest", IdempotencyKey: p.Key, SkipBad: skip}
+	upload := ingest.Options{Source: "rest", IdempotencyKey: p.Key, SkipBad: skip, Repeats: ingest.TellRepeats}
 	if len(p.Key) > 255 {
 		return opt, upload, fault.Field("Idempotency-Key", "is longer than 255 bytes")
 	}

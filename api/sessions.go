@@ -24,6 +24,8 @@ func (s *server) sessionRoutes() []route {
 		jsonRoute("GET", "/api/v1/sessions", auth.ListSessions, "List runs, newest first. External accounts see those of the last 7 days.", s.listSessions),
 		jsonRoute("GET", "/api/v1/live/sessions", auth.ReadPublic, "List the runs that can be followed live now.", s.listLive),
 		jsonRoute("GET", "/api/v1/sessions/:id", auth.ReadRecords, "Describe a run.", s.getSession),
+		jsonRoute("PATCH", "/api/v1/sessions/:id", auth.EditSession, "Name a run. Uploads under another name leave the name alone from then on.", s.renameSession,
+			failsWith(fault.NotFound)),
 		jsonRoute("DELETE", "/api/v1/sessions/:id", auth.DeleteSession, "Delete a run with its records. The run on the road is refused (ACTIVE_SESSION).", s.deleteSession,
 			failsWith(fault.Conflict)),
 		streamRoute("GET", "/api/v1/sessions/:id/records", auth.ReadRecords,
@@ -162,6 +164,20 @@ func nullIfZero[T comparable](v T) *T {
 
 func (s *server) getSession(r *request, _ *none) (sessionView, error) {
 	return viewSession(r.Session), nil
+}
+
+type renameParams struct {
+	Body struct {
+		Name string `json:"session_name"`
+	}
+}
+
+func (s *server) renameSession(r *request, p *renameParams) (sessionView, error) {
+	session, err := s.Store.RenameSession(r.Request.Context(), r.Param("id"), p.Body.Name)
+	if err != nil {
+		return sessionView{}, err
+	}
+	return viewSession(session), nil
 }
 
 type deletedAnswer struct {

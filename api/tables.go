@@ -48,7 +48,7 @@ func (s *server) tableOptions(r *request, p *tableParams) (foreign.Options, erro
 
 // unnamed gives a run to a table that names none, once the whole file is here.
 // A preview needs none.
-func (p *ingestParams) unnamed(ctx context.Context, body *httpx.Upload, id *decode.FileID, derived *string) func() (string, string, error) {
+func (s *server) unnamed(ctx context.Context, p *ingestParams, body *httpx.Upload, id *decode.FileID, derived *string) func() (string, string, error) {
 	switch {
 	case id != nil:
 		return func() (string, string, error) {
@@ -58,8 +58,9 @@ func (p *ingestParams) unnamed(ctx context.Context, body *httpx.Upload, id *deco
 			if !body.Complete() {
 				return "", "", fault.Field("file_name", "the file is too large to be named by its content; give session_id")
 			}
-			*derived = id.String()
-			return *derived, p.SessionName, nil
+			var err error
+			*derived, err = s.Store.ImportedRun(ctx, id.Content(), id.String())
+			return *derived, p.SessionName, err
 		}
 	case p.DryRun == "true":
 		return func() (string, string, error) { return "preview", "", nil }
@@ -68,9 +69,9 @@ func (p *ingestParams) unnamed(ctx context.Context, body *httpx.Upload, id *deco
 }
 
 // keepImport names the run of a file, and keeps what was said of it.
-func (s *server) keepImport(ctx context.Context, file *foreign.Reader, p *ingestParams, derived string) error {
+func (s *server) keepImport(ctx context.Context, file *foreign.Reader, p *ingestParams, id *decode.FileID, derived string) error {
 	if derived != "" {
-		if err := s.Store.NameImport(ctx, derived, decode.RunName(p.FileName)); err != nil {
+		if err := s.Store.NoteImport(ctx, derived, decode.RunName(p.FileName), id.Content()); err != nil {
 			return err
 		}
 	}

@@ -37,6 +37,8 @@ const (
 	ReportLive Action = "live.report"
 	// WriteNotifications is storing and pruning driver notifications.
 	WriteNotifications Action = "notifications.write"
+	// EditSession is naming a run, and merging a logger's file into it.
+	EditSession Action = "sessions.edit"
 	// DeleteSession is deleting a run.
 	DeleteSession Action = "sessions.delete"
 	// OwnDashboard is reading and writing one's own dashboard rows.
@@ -57,7 +59,7 @@ const (
 func Actions() []Action {
 	return []Action{
 		ReadPublic, UseAccount, ReadRecords, ReadSeries, ReadHistory, ReadProgress, ListSessions,
-		Ingest, ReportLive, WriteNotifications, DeleteSession, OwnDashboard, RequestUpgrade,
+		Ingest, ReportLive, WriteNotifications, EditSession, DeleteSession, OwnDashboard, RequestUpgrade,
 		ChangePassword, ManageUsers, ManageKeys, ReadAudit,
 	}
 }
@@ -141,6 +143,7 @@ var policy = map[Action]grant{
 	Ingest:             {roles: admins, ingest: true, code: "UNAUTHENTICATED", message: "A deploy key or an admin session is required."},
 	ReportLive:         {roles: admins, ingest: true, code: "UNAUTHENTICATED", message: "A deploy key or an admin session is required."},
 	WriteNotifications: {roles: admins, ingest: true, code: "UNAUTHENTICATED", message: "A deploy key or an admin session is required."},
+	EditSession:        {roles: team},
 	DeleteSession:      {roles: admins, code: "FORBIDDEN", message: "Only administrators can delete a run."},
 	OwnDashboard:       {signed: true},
 	RequestUpgrade:     {signed: true},

@@ -70,6 +70,7 @@ func TestAllow(t *testing.T) {
 		auth.Ingest:             cells(machines, all...),
 		auth.ReportLive:         cells(machines, all...),
 		auth.WriteNotifications: cells(machines, all...),
+		auth.EditSession:        cells(team, all...),
 		auth.DeleteSession:      cells(admins, all...),
 		auth.OwnDashboard:       cells(accounts, all...),
 		auth.RequestUpgrade:     cells(accounts, all...),

@@ -75,18 +75,32 @@ func (s *Store) DeleteImportProfile(ctx context.Context, name string) error {
 	return nil
 }
 
-// NameImport names a session whose records name none, as after the file that
-// they came from. A session that has a name keeps it.
-func (s *Store) NameImport(ctx context.Context, session, name string) error {
-	if name == "" {
-		return nil
+// ImportedRun returns the id of the run that a file is stored in whose records
+// name none: derived, which is made from its name and content, unless the same
+// content was imported under another name before.
+func (s *Store) ImportedRun(ctx context.Context, content []byte, derived string) (id string, err error) {
+	err = s.pool.QueryRow(ctx, `
+		SELECT coalesce((
+			SELECT id
+			FROM sessions
+			WHERE file_digest = $1 AND deleted_at IS NULL
+			ORDER BY id = $2 DESC, session
+			LIMIT 1), $2)`, content, derived).Scan(&id)
+	if err != nil {
+		return "", fmt.Errorf("look for the run of a file: %w", err)
 	}
+	return id, nil
+}
+
+// NoteImport remembers what file a session was imported from whose records name
+// none, and names it after the file unless it has a name.
+func (s *Store) NoteImport(ctx context.Context, session, name string, content []byte) error {
 	_, err := s.pool.Exec(ctx, `
 		UPDATE sessions
-		SET name = $2, updated_at = clock_timestamp()
-		WHERE id = $1 AND deleted_at IS NULL AND name IS NULL`, session, name)
+		SET name = coalesce(name, nullif($2, '')), file_digest = coalesce(file_digest, $3), updated_at = clock_timestamp()
+		WHERE id = $1 AND deleted_at IS NULL AND (name IS NULL OR file_digest IS NULL)`, session, name, content)
 	if err != nil {
-		return fmt.Errorf("name imported session: %w", err)
+		return fmt.Errorf("note the file of a session: %w", err)
 	}
 	return nil
 }

@@ -174,6 +174,38 @@ func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
 	return &session, nil
 }
 
+// RenameSession gives a run the name that a person chose. What arrives later
+// under another one does not change it. It returns NotFound where there is no
+// such run, and Invalid for a name that cannot be kept.
+func (s *Store) RenameSession(ctx context.Context, id, name string) (*Session, error) {
+	var p problems
+	if p.text("session_name", name, maxNameText); name == "" {
+		p.add("session_name", "must not be empty")
+	}
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	if record.TextProblem([]byte(id)) != "" {
+		return nil, NoSession(id)
+	}
+	tag, err := s.pool.Exec(ctx, `
+		UPDATE sessions
+		SET name = $2, named = true, updated_at = clock_timestamp(), revision = revision + 1
+		WHERE id = $1 AND deleted_at IS NULL`, id, name)
+	if err != nil {
+		return nil, fmt.Errorf("rename session: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return nil, NoSession(id)
+	}
+	s.onCommit(id)
+	session, err := s.Session(ctx, id)
+	if err == nil && session == nil {
+		err = NoSession(id)
+	}
+	return session, err
+}
+
 // NoSession is the error for a session that does not exist.
 func NoSession(id string) error {
 	return fault.New(fault.NotFound, "there is no session %q", fault.Clip(id))

@@ -26,6 +26,7 @@ type importCmd struct {
 	SessionID    string   `placeholder:"ID" help:"Store all records in this session. Default: the file's session_id, or an id made from its name and content."`
 	SessionName  string   `placeholder:"NAME" help:"Name of the session, for CSV files."`
 	SkipExisting bool     `help:"Leave out records that are stored already, comparing row by row. For files that overlap with what was ingested."`
+	Again        bool     `help:"Store a file even if nearly all of its instants are in the run already."`
 	OnError      string   `enum:"abort,skip" default:"abort" help:"What a bad record does: abort stores nothing of its file, skip leaves it out."`
 	DryRun       bool     `help:"Read and check everything, show what each column becomes, store nothing."`
 	Quiet        bool     `short:"q" help:"No progress bar."`
@@ -109,11 +110,13 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 		return err
 	}
 	defer in.Close()
-	derived := ""
+	derived, content := "", []byte(nil)
 	options := decode.Options{
 		Format: in.format, SkipBad: i.OnError == "skip", SessionID: i.SessionID, SessionName: i.SessionName, Table: i.tableFlags.options(),
 		Unnamed: func() (id, name string, err error) {
-			derived, err = in.derivedID(i.SessionName)
+			if derived, content, err = in.derivedID(i.SessionName); err == nil && store != nil {
+				derived, err = store.ImportedRun(ctx, content, derived)
+			}
 			return derived, i.SessionName, err
 		},
 	}
@@ -123,9 +126,16 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 	if i.DryRun {
 		return check(os.Stdout, name, decoder, options.SkipBad)
 	}
+	repeats := ingest.RefuseRepeats
+	if i.Again {
+		repeats = ingest.TellRepeats
+	}
 	result, err := store.Import(ctx, decoder, ingest.Options{
-		Source: "import", SkipBad: options.SkipBad, SkipExisting: i.SkipExisting,
+		Source: "import", SkipBad: options.SkipBad, SkipExisting: i.SkipExisting, Repeats: repeats,
 	})
+	if f := fault.As(err); f != nil && f.Code == "REPEAT" {
+		return fmt.Errorf("%w. --skip-existing stores what is not there yet, --again stores all of it once more", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -133,7 +143,7 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 	report(os.Stdout, name, result, time.Since(start))
 	if file := decoder.File(); file != nil {
 		if derived != "" {
-			if err := store.NameImport(ctx, derived, decode.RunName(name)); err != nil {
+			if err := store.NoteImport(ctx, derived, decode.RunName(name), content); err != nil {
 				return err
 			}
 		}
@@ -190,6 +200,9 @@ func report(w io.Writer, name string, r ingest.Result, took time.Duration) {
 	fmt.Fprintf(w, " (%.1f s, %.0f records/s)\n", took.Seconds(), rate)
 	for _, s := range r.Sessions {
 		fmt.Fprintf(w, "  session %s: %d stored, %d before\n", s.ID, s.Inserted, s.AlreadyStored)
+		if s.Repeat != nil {
+			fmt.Fprintf(w, "  session %s: %v\n", s.ID, s.Repeat)
+		}
 	}
 	for _, p := range r.Odd {
 		fmt.Fprintf(w, "  set aside: %s\n", p)

@@ -104,21 +104,22 @@ func (in *input) guess(format string) decode.Format {
 	return decode.FormatJSON
 }
 
-// derivedID makes a session id of the session's name and the file's bytes.
-func (in *input) derivedID(sessionName string) (string, error) {
+// derivedID makes a session id of the session's name and the file's bytes, whose
+// digest it returns as well.
+func (in *input) derivedID(sessionName string) (id string, content []byte, err error) {
 	if in.name == "-" {
-		return "", errors.New("the records name no session: give --session-id")
+		return "", nil, errors.New("the records name no session: give --session-id")
 	}
 	file, err := os.Open(in.name)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer file.Close()
-	id := decode.NewFileID(sessionName, in.name)
-	if _, err := io.Copy(id, file); err != nil {
-		return "", err
+	made := decode.NewFileID(sessionName, in.name)
+	if _, err := io.Copy(made, file); err != nil {
+		return "", nil, err
 	}
-	return id.String(), nil
+	return made.String(), made.Content(), nil
 }
 
 func (in *input) finish() {

@@ -189,18 +189,19 @@ func furnish(t *testing.T, home string) {
 		return b.Bytes()
 	}
 	for name, content := range map[string][]byte{
-		"session-m233.csv": export,
-		"more/a.ndjson.gz": pack(t, lines("more", 20)),
-		"rescue.csv":       rescue.Bytes(),
-		"doubtful.csv":     bytes.ReplaceAll(export, []byte("5dde09d3-8a69-47e6-9e00-6c4c4d2da226"), []byte("doubtful")),
-		"run.ndjson":       lines("run", 30),
-		"lap-timer.csv":    []byte("Time;Speed [km/h]\n2026-06-03 10:00:00;30,5\n2026-06-03 10:00:01;31,0\n"),
-		"bench.csv":        []byte("Time,Volts\n0.5,48\n"),
-		"monday.csv":       []byte("Zeit;Spannung\n01.06.2026 10:00:00;48,0\n"),
-		"pit.csv":          []byte("timestamp,Battery Voltage,GPS Speed\n2026-06-01T10:00:00Z,48,5\n"),
-		"tuesday.csv":      []byte("Zeit;Battery Voltage\n02.06.2026 10:00:00;48,0\n"),
-		"wednesday.csv":    []byte("Zeit;Battery Voltage\n03.06.2026 10:00:00;47,5\n"),
-		"snapshot.zip":     convexSnapshot(t),
+		"session-m233.csv":  export,
+		"more/a.ndjson.gz":  pack(t, lines("more", 20)),
+		"rescue.csv":        rescue.Bytes(),
+		"doubtful.csv":      bytes.ReplaceAll(export, []byte("5dde09d3-8a69-47e6-9e00-6c4c4d2da226"), []byte("doubtful")),
+		"run.ndjson":        lines("run", 30),
+		"second-logger.csv": []byte("timestamp,speed_ms\n2026-06-01T10:00:00Z,5\n"),
+		"lap-timer.csv":     []byte("Time;Speed [km/h]\n2026-06-03 10:00:00;30,5\n2026-06-03 10:00:01;31,0\n"),
+		"bench.csv":         []byte("Time,Volts\n0.5,48\n"),
+		"monday.csv":        []byte("Zeit;Spannung\n01.06.2026 10:00:00;48,0\n"),
+		"pit.csv":           []byte("timestamp,Battery Voltage,GPS Speed\n2026-06-01T10:00:00Z,48,5\n"),
+		"tuesday.csv":       []byte("Zeit;Battery Voltage\n02.06.2026 10:00:00;48,0\n"),
+		"wednesday.csv":     []byte("Zeit;Battery Voltage\n03.06.2026 10:00:00;47,5\n"),
+		"snapshot.zip":      convexSnapshot(t),
 	} {
 		must(os.WriteFile(filepath.Join(home, name), content, 0o600))
 	}

@@ -265,6 +265,39 @@ func TestImportSkipsExisting(t *testing.T) {
 	checkConsistent(t, c.pool)
 }
 
+// The same drive twice is one run, whatever the file and the run are called.
+func TestImportTheSameDriveTwice(t *testing.T) {
+	t.Parallel()
+	c := newCLI(t)
+	var text strings.Builder
+	text.WriteString("timestamp,speed_ms,voltage_v\n")
+	for i := range 100 {
+		fmt.Fprintf(&text, "2026-03-21T10:%02d:%02d+00:00,%d.5,48.0\n", i/60, i%60, i)
+	}
+	monday := c.file("monday.csv", []byte(text.String()))
+	c.imports(100, 0, "", monday)
+	c.imports(0, 100, "", c.file("copy of monday.csv", []byte(text.String())))
+	c.imports(0, 100, "", "--session-name", "Qualifying", monday)
+	var id, name string
+	if err := c.pool.QueryRow(t.Context(), "SELECT id, name FROM sessions").Scan(&id, &name); err != nil || name != "Qualifying" {
+		t.Fatalf("the run is called %q: %v", name, err)
+	}
+	// Another export of it: fewer columns, and some records more.
+	other := "timestamp,speed_ms\n" + regexp.MustCompile(`,48\.0`).ReplaceAllString(text.String()[len("timestamp,speed_ms,voltage_v\n"):], "") + "2026-03-21T11:00:00+00:00,1.5\n"
+	path := c.file("other.csv", []byte(other))
+	if out, errs, code := c.run("", "import", "--quiet", "--session-id", id, path); code != 1 || !strings.Contains(errs, "100 of the 101 instants") || !strings.Contains(errs, "--skip-existing") || !strings.Contains(errs, "--again") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+	if out := c.must("", "import", "--quiet", "--session-id", id, "--again", path); !strings.Contains(out, "already: this may be the same drive") {
+		t.Errorf("--again says nothing:\n%s", out)
+	}
+	c.imports(0, 101, "", "--session-id", id, "--skip-existing", path)
+	if got := c.records(); got != 201 {
+		t.Errorf("%d records", got)
+	}
+	checkConsistent(t, c.pool)
+}
+
 // The whole real run, where it is at hand: 12,851 records, given back byte for byte.
 func TestImportOfTheWholeRun(t *testing.T) {
 	t.Parallel()

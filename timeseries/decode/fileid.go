@@ -15,8 +15,9 @@ import (
 // team's importer does: from a name and the file's bytes, as they are on disk
 // and written to it, so that the same file is always the same session.
 type FileID struct {
-	name string
-	sum  hash.Hash
+	name    string
+	sum     hash.Hash
+	content hash.Hash
 }
 
 // NewFileID begins an id. The name is the session's or, where that has none, the
@@ -25,7 +26,7 @@ func NewFileID(sessionName, file string) *FileID {
 	if sessionName == "" {
 		sessionName, _, _ = strings.Cut(filepath.Base(file), ".")
 	}
-	f := &FileID{sessionName, sha256.New()}
+	f := &FileID{sessionName, sha256.New(), sha256.New()}
 	_, _ = io.WriteString(f.sum, sessionName+"\n") // a hash takes everything
 	return f
 }
@@ -42,7 +43,13 @@ func RunName(file string) string {
 }
 
 // Write takes the file's next bytes.
-func (f *FileID) Write(p []byte) (int, error) { return f.sum.Write(p) }
+func (f *FileID) Write(p []byte) (int, error) {
+	f.content.Write(p)
+	return f.sum.Write(p)
+}
+
+// Content is the SHA-256 of the file's bytes: the same under any name.
+func (f *FileID) Content() []byte { return f.content.Sum(nil) }
 
 // String returns csv-<name>-<12 hexadecimal digits>.
 func (f *FileID) String() string {

@@ -37,6 +37,10 @@ type Options struct {
 	// File says that the records come out of a file, not from a car that drives
 	// now: what the server's clock says tells nothing of theirs.
 	File bool
+	// Repeats says what becomes of an upload whose instants a session that it
+	// adds to has already, all but a twentieth: probably the same drive. With
+	// SkipExisting they are not looked for.
+	Repeats Repeats
 	// Admit, when not nil, is called by IngestStream once it knows the first
 	// records and before it locks anything: the place to wait for the rest of
 	// the stream, or for a turn.
@@ -61,6 +65,8 @@ type SessionResult struct {
 	AlreadyStored int    `json:"already_stored"`
 	Batch         int32  `json:"batch"` // watermark after the newest batch
 	SetAside      int    `json:"set_aside"`
+	// Repeat is not nil where the records may be of a drive that is there already.
+	Repeat *Repeat `json:"repeat,omitempty"`
 }
 
 func (r *Result) add(id string, inserted, already int, batch int32) {
@@ -190,7 +196,7 @@ func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections 
 	var u *upload
 	var err error
 	for range 3 {
-		u = &upload{Writer: w, reader: r, opt: opt, existing: map[string]*existing{}, formOne: map[string]digest{}, begun: map[string]int32{}}
+		u = &upload{Writer: w, reader: r, opt: opt, existing: map[string]*existing{}, repeats: map[string]*Repeat{}, formOne: map[string]digest{}, begun: map[string]int32{}}
 		if connections > 0 && !r.chunk[0].end {
 			u.loaders = &loaders{upload: u, connections: connections, sessions: map[string]*loadedSession{}}
 			err = u.loaders.prepare(ctx, r.chunk[0])

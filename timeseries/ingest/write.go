@@ -25,6 +25,7 @@ type upload struct {
 	result   Result
 	chunks   int                  // stored
 	existing map[string]*existing // what SkipExisting must remember of each session
+	repeats  map[string]*Repeat   // what is known of each session
 	formOne  map[string]digest    // of the session's chunk before, where it has batches of form 1
 	begun    map[string]int32     // the first batch of each session that this upload stores
 	copying  atomic.Int64         // nanoseconds
@@ -90,7 +91,7 @@ func (u *upload) run(ctx context.Context, tx pgx.Tx) (err error) {
 	for {
 		err := u.storeChunk(ctx, tx)
 		if err == io.EOF {
-			return nil
+			return u.refuseRepeats()
 		}
 		if err != nil {
 			return err
@@ -231,6 +232,9 @@ func (u *upload) storeShare(ctx context.Context, tx pgx.Tx, s *share, key string
 		if !s.known.same {
 			return fault.New(fault.Conflict, "the idempotency key %q was used for other records", fault.Clip(key))
 		}
+		if err := s.rename(ctx, tx); err != nil {
+			return err
+		}
 		if !u.opt.SkipExisting {
 			u.result.add(s.id, 0, s.records+s.aside(), s.known.batch)
 			return nil
@@ -310,7 +314,7 @@ const (
 		SET batch      = $2,
 		    records    = records + $3,
 		    set_aside  = set_aside + $9,
-		    name       = coalesce($4, name),
+		    name       = CASE WHEN named THEN name ELSE coalesce($4, name) END,
 		    first_text = CASE WHEN first_time IS NULL OR $5 < first_time THEN $6 ELSE first_text END,
 		    first_time = least(first_time, $5),
 		    last_text  = CASE WHEN last_time IS NULL OR $7 >= last_time THEN $8 ELSE last_text END,
@@ -439,6 +443,9 @@ func (u *upload) log(ctx context.Context, tx pgx.Tx, s *share, key string) error
 	way := s.before.clock
 	way.follow(&s.clock, again)
 	s.clock = way
+	if err := u.countRepeats(ctx, tx, s, first); err != nil {
+		return fmt.Errorf("look for the instants of an upload: %w", err)
+	}
 	var last pgx.Batch
 	queueLog(&last, s, key, u.opt.Source)
 	queueAdvance(&last, &s.extent, &s.clock, s.aside()-s.returned, s.session, s.batch)
