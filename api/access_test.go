@@ -161,6 +161,7 @@ var access = map[string]rule{
 	"GET /api/v1/sessions/:id/records":     {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/latest":      {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/set-aside":   {may: records, perSession: true},
+	"POST /api/v1/sessions/:id/repair":     {may: admins, args: `{"drop":true}`},
 	"GET /api/v1/sessions/:id/series":      {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/summary":     {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/laps":        {may: records, perSession: true},

@@ -35,6 +35,9 @@ func (s *server) sessionRoutes() []route {
 			returns[recordAnswer]("The record")),
 		jsonRoute("GET", "/api/v1/sessions/:id/set-aside", auth.ReadRecords,
 			"List records that were set aside since their time cannot be right, in order of arrival.", s.listSetAside),
+		jsonRoute("POST", "/api/v1/sessions/:id/repair", auth.RepairSession,
+			"Put records back that were set aside, or drop them: exactly one of shift, at and drop. first and last name them by id; with all, what is stored is shifted, too.", s.repairSession,
+			failsWith(fault.NotFound)),
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 type setAsideParams struct {
@@ -43,4 +45,30 @@ func (s *server) listSetAside(r *request, p *setAsideParams) (out setAsideAnswer
 		out.Records[i] = oddRecordView(o)
 	}
 	return out, nil
+}
+
+type repairParams struct {
+	Body struct {
+		Shift string     `json:"shift,omitempty" example:"9650d12h"`
+		At    *time.Time `json:"at,omitempty"`
+		Drop  bool       `json:"drop,omitempty"`
+		All   bool       `json:"all,omitempty"`
+		First int64      `json:"first,omitempty"`
+		Last  int64      `json:"last,omitempty"`
+	}
+}
+
+func (s *server) repairSession(r *request, p *repairParams) (done ingest.Repaired, err error) {
+	in := p.Body
+	repair := ingest.Repair{Session: r.Param("id"), Drop: in.Drop, All: in.All, First: in.First, Last: in.Last}
+	if in.At != nil {
+		repair.At = *in.At
+	}
+	if in.Shift != "" {
+		if repair.Shift, err = ingest.ParseShift(in.Shift); err != nil {
+			return done, err
+		}
+	}
+	ctx := auth.Audited(r.Request.Context(), r.Principal, auth.Event{Name: auth.SessionRepaired, Detail: repair.Detail()})
+	return s.Store.Repair(ctx, repair)
 }

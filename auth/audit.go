@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // The events of the audit log.
@@ -31,6 +32,7 @@ const (
 	PasswordChanged = "password_changed"
 	KeyCreated      = "key_created"
 	KeyRevoked      = "key_revoked"
+	SessionRepaired = "session_repaired" // a run's records were put back, dropped or shifted
 )
 
 // Event is one entry of the audit log. Only Name is required.
@@ -75,6 +77,12 @@ func record(ctx context.Context, tx pgx.Tx, e Event) error {
 		return fmt.Errorf("audit %s: %w", e.Name, err)
 	}
 	return nil
+}
+
+// Audited makes the next transaction under the context enter the event as done
+// by that principal, or not commit.
+func Audited(ctx context.Context, by Principal, e Event) context.Context {
+	return schema.WithBeforeCommit(ctx, func(ctx context.Context, tx pgx.Tx) error { return record(ctx, tx, e.by(by)) })
 }
 
 // AuditQuery selects entries of the audit log. The zero value is the newest 100.

@@ -41,6 +41,9 @@ const (
 	EditSession Action = "sessions.edit"
 	// DeleteSession is deleting a run.
 	DeleteSession Action = "sessions.delete"
+	// RepairSession is putting back, or dropping, records that were set aside, and
+	// shifting a run.
+	RepairSession Action = "sessions.repair"
 	// OwnDashboard is reading and writing one's own dashboard rows.
 	OwnDashboard Action = "dashboard.own"
 	// RequestUpgrade is asking to become internal.
@@ -59,8 +62,8 @@ const (
 func Actions() []Action {
 	return []Action{
 		ReadPublic, UseAccount, ReadRecords, ReadSeries, ReadHistory, ReadProgress, ListSessions,
-		Ingest, ReportLive, WriteNotifications, EditSession, DeleteSession, OwnDashboard, RequestUpgrade,
-		ChangePassword, ManageUsers, ManageKeys, ReadAudit,
+		Ingest, ReportLive, WriteNotifications, EditSession, DeleteSession, RepairSession, OwnDashboard,
+		RequestUpgrade, ChangePassword, ManageUsers, ManageKeys, ReadAudit,
 	}
 }
 
@@ -145,6 +148,7 @@ var policy = map[Action]grant{
 	WriteNotifications: {roles: admins, ingest: true, code: "UNAUTHENTICATED", message: "A deploy key or an admin session is required."},
 	EditSession:        {roles: team},
 	DeleteSession:      {roles: admins, code: "FORBIDDEN", message: "Only administrators can delete a run."},
+	RepairSession:      {roles: admins, code: "FORBIDDEN", message: "Only administrators can repair a run."},
 	OwnDashboard:       {signed: true},
 	RequestUpgrade:     {signed: true},
 	ChangePassword:     {signed: true},

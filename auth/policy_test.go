@@ -72,6 +72,7 @@ func TestAllow(t *testing.T) {
 		auth.WriteNotifications: cells(machines, all...),
 		auth.EditSession:        cells(team, all...),
 		auth.DeleteSession:      cells(admins, all...),
+		auth.RepairSession:      cells(admins, all...),
 		auth.OwnDashboard:       cells(accounts, all...),
 		auth.RequestUpgrade:     cells(accounts, all...),
 		auth.ChangePassword:     cells(accounts, all...),

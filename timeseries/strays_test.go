@@ -240,3 +240,141 @@ func TestServerClockIsRight(t *testing.T) {
 	}
 	h.consistent()
 }
+
+// repair does what the command does.
+func (h *house) repair(what ingest.Repair) ingest.Repaired {
+	h.t.Helper()
+	done, err := h.store.Repair(h.t.Context(), what)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return done
+}
+
+// Records that were set aside go back where they belong, once, and are known
+// under their old time.
+func TestRepair(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	good := numberedRun("s", 600, 0)
+	var boot []rec // before the first fix: ten seconds of 1980, then no time at all
+	for i := range 10 {
+		boot = append(boot, at("s", time.Date(1980, 1, 6, 0, 0, i, 0, time.UTC), 1000+i))
+	}
+	boot = append(boot, rec{"session_id": "s", "timestamp": "none", "message_id": 1010}, rec{"session_id": "s", "timestamp": "", "message_id": 1011})
+	file := append(slices.Clone(boot), good...)
+	if result, err := h.stream(decode.FormatJSON, ingest.Options{}, ndjson(file)); err != nil || result.SetAside != 12 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	h.store.Summary(t.Context(), "s")
+	for _, bad := range []ingest.Repair{
+		{Session: "s"}, {Session: "s", Shift: time.Hour}, {Session: "s", Shift: time.Hour, Drop: true}, {Session: "none", Drop: true},
+		{Session: "s", At: time.Now().Add(1000 * time.Hour)}, {Session: "s", Drop: true, All: true},
+	} {
+		if done, err := h.store.Repair(t.Context(), bad); err == nil || len(h.aside("s")) != 12 {
+			t.Errorf("%+v: %+v", bad, done)
+		}
+	}
+	// A shift is for those that have a time.
+	back := raceStart.Add(-20 * time.Second)
+	if done := h.repair(ingest.Repair{Session: "s", Shift: back.Sub(time.Date(1980, 1, 6, 0, 0, 0, 0, time.UTC)), First: 1, Last: 5}); done.PutBack != 5 || done.Left != 7 {
+		t.Errorf("shift: %+v", done)
+	}
+	// The rest: the first at a time, those without one after it by the usual step.
+	if done := h.repair(ingest.Repair{Session: "s", At: back.Add(5 * time.Second)}); done.PutBack != 7 || done.Left != 0 {
+		t.Errorf("at: %+v", done)
+	}
+	got := h.read(timeseries.RecordQuery{SessionID: "s", Limit: 13})
+	for i, r := range got[:12] {
+		if r["message_id"] != float64(1000+i) || r["timestamp"] != record.FormatTime(back.Add(time.Duration(i)*time.Second)) {
+			t.Errorf("record %d: %v", i, r)
+		}
+	}
+	if got[3]["extra_number"] != float64(1003%3) || got[12]["message_id"] != 0.0 {
+		t.Errorf("%v", got[3])
+	}
+	sum, err := h.store.Summary(t.Context(), "s")
+	if err != nil || sum.Records != 612 || !sum.Start.Equal(back) {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	// Nothing of it is stored or set aside again.
+	for _, opt := range []ingest.Options{{}, {SkipExisting: true}} {
+		if result, err := h.stream(decode.FormatJSON, opt, ndjson(file)); err != nil || result.Inserted != 0 || result.AlreadyStored != len(file) {
+			t.Errorf("%+v: %+v, %v", opt, result, err)
+		}
+	}
+	if result, err := h.stream(decode.FormatJSON, ingest.Options{SkipExisting: true}, ndjson(file[3:40])); err != nil || result.Inserted != 0 {
+		t.Errorf("a part of it: %+v, %v", result, err)
+	}
+	// What is dropped is gone, and known.
+	h.insert(rec{"session_id": "s", "timestamp": "1970-01-01T00:00:00Z", "message_id": 2000})
+	if done := h.repair(ingest.Repair{Session: "s", Drop: true}); done.Dropped != 1 || done.Left != 0 {
+		t.Errorf("drop: %+v", done)
+	}
+	if result, err := h.stream(decode.FormatJSON, ingest.Options{SkipExisting: true}, ndjson([]rec{{"session_id": "s", "timestamp": "1970-01-01T00:00:00Z", "message_id": 2000}})); err != nil || result.Inserted != 0 {
+		t.Errorf("dropped: %+v, %v", result, err)
+	}
+	h.consistent()
+	h.charted()
+}
+
+// Strays that somebody puts back stay, also when more records come.
+func TestRepairedStraysStay(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.insert(numberedRun("s", 300, 0)...)
+	h.insert(at("s", raceStart.AddDate(0, -2, 0), 1000), at("s", raceStart.AddDate(0, -2, 0).Add(time.Second), 1001))
+	if n := len(h.aside("s")); n != 2 {
+		t.Fatalf("%d set aside", n)
+	}
+	if done := h.repair(ingest.Repair{Session: "s", Shift: -24 * time.Hour}); done.PutBack != 2 || done.Left != 0 {
+		t.Errorf("%+v", done)
+	}
+	h.insert(at("s", raceStart.Add(time.Hour), 2000))
+	if n := len(h.aside("s")); n != 0 {
+		t.Errorf("%d set aside again", n)
+	}
+	h.consistent()
+}
+
+// The clock of a whole run was wrong, and ran over the earliest time that a
+// record may have: all of it moves, with what was worked out of it.
+func TestShiftRun(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	midnight := time.Date(2000, 1, 2, 0, 0, 0, 0, time.UTC)
+	var run []rec
+	for i := range 1200 {
+		run = append(run, at("s", midnight.Add(time.Duration(i-200)*time.Second), i))
+	}
+	if result := h.insert(run...); result.SetAside != 200 {
+		t.Fatalf("%+v", result)
+	}
+	h.charted()
+	before, err := h.store.Summary(t.Context(), "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shift := raceStart.Sub(midnight)
+	if done := h.repair(ingest.Repair{Session: "s", Shift: shift, All: true}); done.Shifted != 1000 || done.PutBack != 200 || done.Left != 0 || done.Batch != 2 {
+		t.Errorf("%+v", done)
+	}
+	records := h.read(timeseries.RecordQuery{SessionID: "s"})
+	for i, r := range records {
+		if r["message_id"] != float64(i) || r["timestamp"] != record.FormatTime(raceStart.Add(time.Duration(i-200)*time.Second)) {
+			t.Fatalf("record %d: %v", i, r)
+		}
+	}
+	after, err := h.store.Summary(t.Context(), "s")
+	if err != nil || len(records) != 1200 || after.Records != 1200 || !after.Start.Equal(raceStart.Add(-200*time.Second)) || after.Distance <= before.Distance {
+		t.Errorf("%d records, %+v, %v", len(records), after, err)
+	}
+	if result := h.insert(run...); result.Inserted != 0 || result.AlreadyStored != 1200 {
+		t.Errorf("sent again: %+v", result)
+	}
+	if _, err := h.store.PurgeDeleted(t.Context()); err != nil || h.count("SELECT count(*) FROM sessions") != 1 || h.count("SELECT count(*) FROM telemetry") != 1200 {
+		t.Errorf("what is left of the old key: %v", err)
+	}
+	h.consistent()
+	h.charted()
+}

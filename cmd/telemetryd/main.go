@@ -34,6 +34,7 @@ type cli struct {
 	Migrate  migrateCmd  `cmd:"" help:"Bring the database to this version's schema."`
 	Import   importCmd   `cmd:"" help:"Store records from CSV or NDJSON files."`
 	Export   exportCmd   `cmd:"" help:"Write a session's records as CSV, NDJSON or JSON."`
+	Repair   repairCmd   `cmd:"" help:"Put records back that were set aside since their time cannot be right, or drop them."`
 	Watch    watchCmd    `cmd:"" help:"Show a live session in the terminal."`
 	Backup   backupCmd   `cmd:"" help:"Write the database into a file, while it is in use."`
 	Restore  restoreCmd  `cmd:"" help:"Fill an empty database from a file of backup."`

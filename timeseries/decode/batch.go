@@ -249,6 +249,22 @@ var earliest = time.Date(2000, 1, 2, 0, 0, 0, 0, time.UTC).UnixMicro()
 // maxAhead is how far in the future a record's time may lie.
 const maxAhead = 24 * time.Hour
 
+// Oddity is why a record at that time, in µs since 1970, is set aside; empty as
+// a rule.
+func Oddity(micros int64, now time.Time) record.Oddity {
+	return oddity(micros, now.Add(maxAhead).UnixMicro())
+}
+
+func oddity(micros, latest int64) record.Oddity {
+	switch {
+	case micros < earliest:
+		return record.TooEarly
+	case micros > latest:
+		return record.TooLate
+	}
+	return ""
+}
+
 func (rb *rowBuilder) setSession(id []byte) {
 	switch {
 	case len(id) > maxSessionID:
@@ -274,15 +290,10 @@ func (rb *rowBuilder) setTime(text []byte) {
 	}
 	micros, usual, err := record.ParseTimestamp(text)
 	rb.row.micros, rb.hasTime = micros, true
-	switch {
-	case err != nil:
+	if err != nil {
 		rb.row.odd, rb.row.micros = record.NoTime, 0
-	case micros < earliest:
-		rb.row.odd = record.TooEarly
-	case micros > rb.latest:
-		rb.row.odd = record.TooLate
-	default:
-		rb.row.odd = ""
+	} else {
+		rb.row.odd = oddity(micros, rb.latest)
 	}
 	rb.row.timeText = record.Span{}
 	if !usual {

@@ -64,7 +64,7 @@ func (u *upload) skipExisting(ctx context.Context, tx pgx.Tx, s *share) error {
 		if err != nil {
 			return fmt.Errorf("compare with stored records: %w", err)
 		}
-		aside, err := asideBefore(ctx, tx, r, s.session, held.batch)
+		aside, err := asideBefore(ctx, tx, r, s, held.batch)
 		if err != nil {
 			return fmt.Errorf("compare with records set aside: %w", err)
 		}
@@ -79,10 +79,7 @@ func (u *upload) skipExisting(ctx context.Context, tx pgx.Tx, s *share) error {
 		drop := map[int]bool{}
 		for _, i := range order {
 			v := r.batch.Record(i)
-			if v.Odd != "" {
-				if aside[r.batch.Index(i)] {
-					drop[i] = true
-				}
+			if drop[i] = aside[i]; drop[i] || v.Odd != "" {
 				continue
 			}
 			candidates := stored[v.Micros]
@@ -102,24 +99,25 @@ func (u *upload) skipExisting(ctx context.Context, tx pgx.Tx, s *share) error {
 	return nil
 }
 
-// asideBefore returns the rows' odd records that the session has set aside
-// already, by their places in the upload.
-func asideBefore(ctx context.Context, tx pgx.Tx, r *copyRows, session, batch int32) (map[int]bool, error) {
-	if len(r.aside) == 0 {
+// asideBefore returns the rows' records that the session has set aside already,
+// or had until somebody put them back or dropped them, by their places.
+func asideBefore(ctx context.Context, tx pgx.Tx, r *copyRows, s *share, batch int32) (map[int]bool, error) {
+	if !s.before.odd {
 		return nil, nil
 	}
 	var places []int
 	var timestamps, members []string
-	for _, odd := range r.aside {
-		places, timestamps, members = append(places, odd.index), append(timestamps, odd.timestamp), append(members, odd.members)
+	for i := range r.indexes() {
+		v := r.batch.Record(i)
+		odd := newOddRecord(&v, i, cmp.Or(v.Odd, record.Stray))
+		places, timestamps, members = append(places, i), append(timestamps, odd.timestamp), append(members, odd.members)
 	}
 	rows, err := tx.Query(ctx, `
 		SELECT place
 		FROM unnest($3::int[], $4::text[], $5::text[]) AS odd (place, timestamp, record)
-		WHERE EXISTS (
-			SELECT FROM set_aside a
-			WHERE a.session = $1 AND a.batch <= $2 AND a.timestamp = odd.timestamp AND a.record = odd.record::jsonb)`,
-		session, batch, places, timestamps, members)
+		WHERE (timestamp, record::jsonb) IN (SELECT timestamp, record FROM set_aside WHERE session = $1 AND batch <= $2)
+		   OR sha256(convert_to(timestamp || record::jsonb::text, 'UTF8')) IN (SELECT digest FROM repaired WHERE session = $1 AND batch <= $2)`,
+		s.session, batch, places, timestamps, members)
 	if err != nil {
 		return nil, err
 	}

@@ -56,6 +56,7 @@ type stored struct {
 	first, last *time.Time
 	clock       clock // no steps
 	clustered   bool  // it has, or may have, several clusters
+	odd         bool  // some of its records are, or were, set aside
 }
 
 // take puts rows into the share, in the place of others.
@@ -283,6 +284,7 @@ const (
 	lockSessionSQL = `
 		SELECT session, batch + 1, records, first_time, last_time, arrived_time, coalesce(arrived_message, 0),
 		       EXISTS (SELECT FROM clusters c WHERE c.session = sessions.session),
+		       set_aside > 0 OR EXISTS (SELECT FROM repaired r WHERE r.session = sessions.session),
 		       EXISTS (
 			SELECT FROM ingest_batches b
 			WHERE b.session = sessions.session AND b.batch = 1 AND b.form = 1)
@@ -374,7 +376,7 @@ func (s *share) lock(ctx context.Context, tx pgx.Tx, more func(*pgx.Batch)) erro
 func (s *share) scan(row pgx.CollectableRow) error {
 	var arrived *time.Time
 	b := stored{}
-	err := row.Scan(&s.session, &s.batch, &b.records, &b.first, &b.last, &arrived, &b.clock.last.message, &b.clustered, &s.old)
+	err := row.Scan(&s.session, &s.batch, &b.records, &b.first, &b.last, &arrived, &b.clock.last.message, &b.clustered, &b.odd, &s.old)
 	if arrived != nil {
 		b.clock.seen, b.clock.last.micros = true, arrived.UnixMicro()
 	}
