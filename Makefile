@@ -43,7 +43,7 @@ bench: db build ## measure ingest and reads against plain \copy
 	@scripts/db.sh exec bin/telemetryd-bench $(ARGS)
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck
+lint: ## gofmt, go vet, staticcheck, who imports what
 	@scripts/test.sh lint
 
 .PHONY: fmt

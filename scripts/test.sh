@@ -2,7 +2,7 @@
 # Checks the code and runs every test; installs what the tests need.
 #
 #   scripts/test.sh         everything
-#   scripts/test.sh lint    format, vet and staticcheck only
+#   scripts/test.sh lint    format, vet, staticcheck and the rules of imports only
 #   scripts/test.sh go      the Go tests, on the server of .cache/db.env or
 #                           of TELEMETRYD_TEST_DATABASE_URL
 #   scripts/test.sh pglite  the Go tests once more, on the community edition
@@ -41,6 +41,9 @@ browser() {
 	install_packages chromium fonts-dejavu-core
 }
 
+# tool runs one of the tools that tools/go.mod lists, in its version.
+tool() { go tool -modfile=tools/go.mod "$@"; }
+
 lint() {
 	step "format"
 	local files
@@ -52,7 +55,9 @@ lint() {
 	step "vet"
 	go vet ./...
 	step "staticcheck"
-	go tool staticcheck ./...
+	tool staticcheck ./...
+	step "imports, by the rules of .depguard.yml"
+	tool depguard ./...
 }
 
 # settings names the server to test against, unless the caller did.
