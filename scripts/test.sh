@@ -3,6 +3,7 @@
 #
 #   scripts/test.sh         everything
 #   scripts/test.sh lint    format, vet, staticcheck and the rules of imports only
+#   scripts/test.sh unused  what no program reaches, and what is exported for nobody
 #   scripts/test.sh go      the Go tests, on the server of .cache/db.env or
 #                           of TELEMETRYD_TEST_DATABASE_URL
 #   scripts/test.sh pglite  the Go tests once more, on the community edition
@@ -60,6 +61,16 @@ lint() {
 	tool depguard ./...
 }
 
+# unused fails where there is code that no program reaches, which deadcode lists
+# but ends well, or an exported name without a user outside of its package.
+unused() {
+	local dead
+	dead=$(tool deadcode ./cmd/...)
+	[[ -z $dead ]] || printf '%s\n' "$dead" >&2
+	go -C tools run ./unused ..
+	[[ -z $dead ]]
+}
+
 # settings names the server to test against, unless the caller did.
 settings() {
 	if [[ -z ${TELEMETRYD_TEST_DATABASE_URL:-} && -f $cache/db.env ]]; then
@@ -113,6 +124,7 @@ pglite_tests() {
 
 case ${1:-all} in
 lint) lint ;;
+unused) unused ;;
 go) go_tests ;;
 pglite) pglite_tests ;;
 all)
@@ -122,7 +134,7 @@ all)
 	step "all passed"
 	;;
 *)
-	sed -n '2,8p' "${BASH_SOURCE[0]}"
+	sed -n '2,9p' "${BASH_SOURCE[0]}"
 	exit 2
 	;;
 esac
