@@ -99,6 +99,8 @@ go_tests() {
 	[[ -z ${TELEMETRYD_TEST_DATABASE_URL:-} ]] || server="the server of TELEMETRYD_TEST_DATABASE_URL"
 	step "go test${race[0]:+ with the race detector}, on $server"
 	go test -timeout 20m "${race[@]}" ./...
+	step "benchmarks, once, so that they keep running"
+	go test -run '^$' -bench . -benchtime 1x $(git grep -l '^func Benchmark' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's#^#./#')
 }
 
 pglite_tests() {
