@@ -12,8 +12,8 @@ import (
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 )
 
-// TestFirstMinutes starts what `make run` starts, on an empty folder: within ten
-// seconds there are finished runs, and a car whose records come in.
+// TestFirstMinutes starts what `make run` starts, on an empty folder: there are
+// finished runs, and a car whose records come in, which should take ten seconds.
 func TestFirstMinutes(t *testing.T) {
 	t.Parallel()
 	args := []string{"--demo", "--data-dir", filepath.Join(t.TempDir(), "data")}
