@@ -372,6 +372,54 @@ describe("the built-in page", { concurrency: false }, () => {
     await accessible(page, "audit log");
   });
 
+  test("takes a logger's file, and asks for what it does not say", async () => {
+    const { context, page } = await visit({ expect: /status of 400/ });
+    await page.goto(`${base}/signin`);
+    await signIn(page, env("ADMIN_EMAIL"), env("ADMIN_PASSWORD"));
+    const rows = Array.from({ length: 120 }, (_, i) => `03.06.2026 10:${String(Math.floor(i / 60)).padStart(2, "0")}:${String(i % 60).padStart(2, "0")},000;${36 + (i % 18)},5;48,${i % 10};${i === 3 ? "" : "a"}`);
+    rows.unshift("06.01.1980 00:00:00,000;0,0;48,0;b");
+    const file = { name: "track day.csv", mimeType: "text/csv", buffer: Buffer.from(`Time;Speed (km/h);Battery Voltage;Remark\r\n${rows.join("\r\n")}\r\n`) };
+    await page.getByRole("button", { name: "Add a file…" }).waitFor();
+    await page.locator("input[type=file]").setInputFiles(file);
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("alert").waitFor();
+    assert.equal(await dialog.getByLabel("Dates like 03.06.").getAttribute("aria-invalid"), "true");
+    await accessible(page, "the refusal of a file");
+    await dialog.getByLabel("Dates like 03.06.").selectOption("true");
+    await dialog.getByRole("row", { name: /Speed \(km\/h\).*km\/h to m\/s.*100 %/ }).waitFor();
+    const column = dialog.getByRole("row", { name: /Battery Voltage/ });
+    await dialog.getByLabel("What Battery Voltage becomes").fill("voltage_v");
+    await page.keyboard.press("Tab");
+    await page.waitForFunction(() => document.querySelector("dialog tbody tr:nth-child(3) td:nth-child(7)")?.textContent.includes("…") && !document.querySelector("dialog .button[disabled]"));
+    assert.match(await column.textContent(), /48.*48\.9/);
+    await accessible(page, "the preview of a file");
+    await dialog.getByRole("button", { name: "Store 121 records" }).click();
+    await dialog.getByText("121 records are stored, 1 of them set aside").waitFor();
+    await dialog.getByRole("link", { name: "Open the run" }).click();
+    await page.getByRole("heading", { level: 1, name: "track day" }).waitFor();
+    await settled(page);
+    assert.equal(await highest(page, "voltage_v"), 48.9);
+    await page.getByRole("heading", { name: "1 record set aside" }).waitFor();
+    await page.getByRole("row", { name: /1980.*before 2000-01-02/ }).waitFor();
+    await accessible(page, "a run with records set aside");
+
+    // The same file again, dropped: nothing is stored twice.
+    await page.goto(base);
+    await page.getByRole("button", { name: "Add a file…" }).waitFor();
+    await page.evaluate(([name, text]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([text], name, { type: "text/csv" }));
+      document.querySelector(".wrap").dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+    }, [file.name, file.buffer.toString()]);
+    await dialog.getByLabel("Dates like 03.06.").selectOption("true");
+    await dialog.getByLabel("What Battery Voltage becomes").fill("voltage_v");
+    await page.keyboard.press("Tab");
+    await page.waitForFunction(() => document.querySelector("dialog tbody tr:nth-child(3) td:nth-child(7)")?.textContent.includes("…") && !document.querySelector("dialog .button[disabled]"));
+    await dialog.getByRole("button", { name: /^Store/ }).click();
+    await dialog.getByText("121 were there already").waitFor();
+    await context.close();
+  });
+
   test("works dark, and on a phone", async () => {
     const state = await page.evaluate(() => ({ ...sessionStorage }));
     const { context, page: phone } = await visit({ viewport: { width: 390, height: 844 }, colorScheme: "dark", isMobile: true, hasTouch: true, deviceScaleFactor: 2 });

@@ -9,19 +9,21 @@ export class ApiError extends Error {
     super(problem.detail || problem.title || `the server answered ${status}`);
     this.status = status;
     this.code = problem.code;
+    this.problems = problem.problems;
     this.retryAfter = retryAfter;
   }
 }
 
-// send makes a request and gives the response, or throws an ApiError.
-export async function send(path, { method = "GET", body, signal, headers = {} } = {}) {
+// send makes a request, with JSON or a file, and gives the response, or throws
+// an ApiError.
+export async function send(path, { method = "GET", body, file, signal, headers = {} } = {}) {
   const used = token();
   const all = { ...headers };
   if (used) all.Authorization = `Bearer ${used}`;
   if (body !== undefined) all["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(path, { method, headers: all, signal, body: body === undefined ? undefined : JSON.stringify(body), credentials: "omit" });
+    response = await fetch(path, { method, headers: all, signal, body: file ?? (body === undefined ? undefined : JSON.stringify(body)), credentials: "omit" });
   } catch (err) {
     if (err.name === "AbortError") throw err;
     throw new ApiError(0, { detail: "The server does not answer. Check the connection." });
@@ -39,10 +41,11 @@ export async function api(path, options) {
   return response.status === 204 ? null : response.json();
 }
 
-// query puts parameters behind a path; null and "" are left out.
+// query puts parameters behind a path, those of a list one by one; null and ""
+// are left out.
 export function query(path, params) {
   const q = new URLSearchParams();
-  for (const [name, value] of Object.entries(params)) if (value != null && value !== "") q.set(name, value);
+  for (const [name, values] of Object.entries(params)) for (const value of [values].flat()) if (value != null && value !== "") q.append(name, value);
   const text = q.toString();
   return text ? `${path}?${text}` : path;
 }

@@ -43,7 +43,7 @@ export function render(main, { args: [id], params }) {
 class RunView {
   constructor(page, run, fields, { channels = [] }, params, signal) {
     Object.assign(this, { run, fields, signal, id: run.session_id });
-    this.start = Date.parse(run.start_time);
+    this.start = Date.parse(run.start_time ?? run.updated_at); // null: all records are set aside
     this.present = new Set(channels.map((c) => c.name)); // counted over the run: its newest record may lack some
     this.live = null;
     this.silent = false;
@@ -54,16 +54,18 @@ class RunView {
     this.title = h("h1", null);
     this.age = h("p", { class: "age", hidden: true });
     this.tiles = h("dl", { class: "tiles card", "aria-label": "Summary" });
+    this.why = h("p", { class: "muted small", hidden: true });
     this.tools = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Charts", "aria-controls": "charts" });
     this.overview = h("canvas", { class: "overview", "aria-hidden": "true" });
     const charts = h("div", { class: "card" }, this.tools, this.overview);
     this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"));
     this.laps = h("section", { class: "card panel", "aria-labelledby": "laps-title", hidden: true });
+    this.aside = h("section", { class: "card panel", "aria-labelledby": "aside-title", hidden: true });
     replace(page,
       h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
-      this.tiles,
+      this.tiles, this.why,
       h("div", { class: "run-body" }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track and laps" }, this.map, this.laps)),
-      this.age);
+      this.aside, this.age);
 
     this.stack = new ChartStack(charts, {
       extent: [0, this.length()], start: this.start, clockTime: params.get("axis") !== "elapsed",
@@ -129,7 +131,12 @@ class RunView {
   header() {
     const { run } = this;
     replace(this.title, runName(run), badge(run, this.silent));
-    replace(this.meta, `${date(new Date(this.start))}, ${hourMinute(new Date(this.start))} · ${duration(run.duration_s)} · ${count(run.record_count)} records`);
+    replace(this.meta, run.start_time ? `${date(new Date(this.start))}, ${hourMinute(new Date(this.start))} · ${duration(run.duration_s)} · ` : "", `${count(run.record_count)} records`);
+    if (run.set_aside && run.set_aside !== this.asideShown) {
+      this.asideShown = run.set_aside;
+      this.aside.hidden = false;
+      import("./setaside.js").then(({ listAside }) => listAside(this.aside, run));
+    }
   }
 
   actions() {
@@ -304,14 +311,18 @@ class RunView {
 
   fillTiles(s) {
     this.summary = s;
-    const tile = (name, v, unit) => h("div", { class: "tile" }, h("dt", null, name), h("dd", null, v, v !== NONE && unit && h("span", { class: "unit" }, unit)));
+    const tile = (name, v, unit, sent) => h("div", { class: "tile" }, h("dt", null, name), h("dd", null, v, v !== NONE && unit && h("span", { class: "unit" }, unit)),
+      sent != null && h("dd", { class: "sent", title: s.sent.why }, `car: ${sent}`));
     const some = (v, digits) => (v ? num(v, digits) : NONE);
     const gaps = (s.gaps?.length || 0) + (s.gaps_omitted || 0);
     replace(this.tiles,
-      tile("Distance", some(s.distance_km, 2), "km"), tile("Energy", some(s.energy_wh, 1), "Wh"), tile("Efficiency", some(s.efficiency_km_kwh, 1), "km/kWh"),
+      tile("Distance", some(s.distance_km, 2), "km", s.sent?.distance_km != null ? `${num(s.sent.distance_km, 2)} km` : null),
+      tile("Energy", some(s.energy_wh, 1), "Wh", s.sent?.energy_wh != null ? `${num(s.sent.energy_wh, 1)} Wh` : null), tile("Efficiency", some(s.efficiency_km_kwh, 1), "km/kWh"),
       tile("Average speed", some(s.avg_speed_kmh, 1), "km/h"), tile("Top speed", some(s.max_speed_kmh, 1), "km/h"),
       tile("Average power", some(s.avg_power_w), "W"), tile("Peak power", some(s.max_power_w), "W"),
       tile("Gaps", num(gaps), s.longest_gap_s > 0 && gaps ? `longest ${duration(s.longest_gap_s)}` : ""));
+    replace(this.why, s.sent?.why);
+    this.why.hidden = !s.sent;
     this.paintOverview();
   }
 
@@ -335,7 +346,7 @@ class RunView {
     const more = (name, title, ...content) => h("details", { class: name, open: open.has(name) }, h("summary", null, title), ...content);
     replace(this.laps, h("h2", { id: "laps-title" }, laps.length ? `Laps (${laps.length})` : "Stints"),
       laps.length > 0 && table("Laps", "Lap", laps.map((lap) => h("tr", { class: lap.time_rank === 1 && "best" },
-        show(lap, `lap ${lap.lap}`, String(lap.lap), [lap.time_rank === 1 && mark("quickest lap", "▲"), lap.efficiency_rank === 1 && mark("most efficient lap", "●")]), figures(lap)))),
+        show(lap, `lap ${lap.lap}`, String(lap.lap), [lap.time_rank === 1 && mark("quickest lap", "▲"), lap.efficiency_rank === 1 && mark("most efficient lap", "●"), lap.paused_s > 0 && mark(`with a pause of ${duration(lap.paused_s)}, not ranked`, "Ⅱ")]), figures(lap)))),
       stints.length > 0 && more("stints", `${stints.length} ${stints.length === 1 ? "stint" : "stints"}, ${stops.length} ${stops.length === 1 ? "stop" : "stops"}`,
         table("Stints", "Stint", stints.map((stint) => h("tr", null, show(stint, `stint ${stint.stint}`, String(stint.stint)), figures(stint)))),
         stops.length > 0 && h("p", { class: "pad muted small" }, "Stops: ", stops.slice(0, 12).map((stop, i) => [i ? ", " : "", h("button", { type: "button", class: "link", on: { click: () => this.goTo(stop) } }, `${clock(Date.parse(stop.from), 60)} for ${duration(stop.seconds)}`)]))),

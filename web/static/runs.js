@@ -2,7 +2,7 @@
 
 import { h, icon, replace, announce } from "./dom.js";
 import { api, query } from "./api.js";
-import { currentUser, token } from "./account.js";
+import { currentUser, isAdmin, token } from "./account.js";
 import { go, setParams, setTitle } from "./router.js";
 import { css } from "./dom.js";
 import { clockSpan, count, date, duration, hourMinute, num, NONE } from "./format.js";
@@ -55,16 +55,21 @@ export function render(main, { params }) {
   const bar = h("div", { class: "compare-bar", hidden: true, role: "region", "aria-label": "Comparison" });
   const empty = h("div", { class: "empty", hidden: true });
 
+  const tools = h("div", { class: "list-tools" }, h("div", { class: "search" }, icon("search"), h("label", { for: "search", class: "sr" }, "Search runs"), box));
   main.append(
     h("div", { class: "wrap" },
       h("h1", null, "Runs"),
       live,
       h("section", { "aria-labelledby": "all-title" },
         h("div", { class: "list-head" },
-          h("h2", { id: "all-title" }, token() ? "All runs" : "Live runs"),
-          h("div", { class: "search" }, icon("search"), h("label", { for: "search", class: "sr" }, "Search runs"), box)),
+          h("h2", { id: "all-title" }, token() ? "All runs" : "Live runs"), tools),
         h("div", { class: "card table-card" }, table), empty, found, more)),
     bar);
+
+  if (isAdmin()) {
+    const take = async (file) => { const { upload } = await import("./upload.js"); (await upload(file)).addEventListener("close", load); };
+    import("./upload.js").then(({ dropZone, fileButton }) => { tools.append(...fileButton("Add a file…", take)); dropZone(main.firstChild, take); });
+  }
 
   box.addEventListener("input", () => {
     search = box.value;
@@ -75,12 +80,12 @@ export function render(main, { params }) {
 
   function matches(run) {
     const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-    const text = `${runName(run)} ${run.session_id} ${date(new Date(run.start_time))} ${run.start_time}`.toLowerCase();
+    const text = `${runName(run)} ${run.session_id} ${run.start_time ? `${date(new Date(run.start_time))} ${run.start_time}` : ""}`.toLowerCase();
     return words.every((word) => text.includes(word));
   }
 
   function row(run) {
-    const start = new Date(run.start_time);
+    const start = run.start_time && new Date(run.start_time); // null: all records are set aside
     const name = runName(run);
     const pick = h("input", { type: "checkbox", checked: chosen.has(run.session_id), "aria-label": `Compare ${name}` });
     pick.addEventListener("change", () => {
@@ -91,12 +96,12 @@ export function render(main, { params }) {
     const tr = h("tr", null,
       h("td", { class: "pick" }, pick),
       h("th", { scope: "row" }, h("a", { href: runPath(run) }, name), badge(run)),
-      h("td", { "data-label": "Started" }, h("span", { class: "nowrap" }, date(start)), " ", h("span", { class: "muted" }, hourMinute(start))),
+      h("td", { "data-label": "Started" }, start ? [h("span", { class: "nowrap" }, date(start)), " ", h("span", { class: "muted" }, hourMinute(start))] : NONE),
       h("td", { class: "n", "data-label": "Duration" }, duration(run.duration_s)),
       h("td", { class: "n", "data-label": "Distance" }, run.distance_km == null ? NONE : `${num(run.distance_km, 2)} km`),
       h("td", { class: "n", "data-label": "Energy" }, run.energy_wh == null ? NONE : `${num(run.energy_wh, 1)} Wh`),
       h("td", { class: "n", "data-label": "Efficiency" }, run.efficiency_km_kwh == null ? NONE : `${num(run.efficiency_km_kwh, 1)} km/kWh`),
-      h("td", { class: "n", "data-label": "Records" }, count(run.record_count)));
+      h("td", { class: "n", "data-label": "Records" }, count(run.record_count), run.set_aside > 0 && h("span", { class: "aside-count" }, `${count(run.set_aside)} set aside`)));
     tr.addEventListener("click", (e) => { if (!e.target.closest("a,input,.pick") && !getSelection().toString()) go(runPath(run)); });
     return tr;
   }
@@ -118,7 +123,7 @@ export function render(main, { params }) {
     if (failed) return h("p", null, failed);
     if (search) return h("p", null, "No run matches the search.");
     if (!currentUser()) return [h("p", null, "No car is on track."), h("p", { class: "muted" }, "Past runs are for the crew."), h("p", null, h("a", { class: "button", href: "/signin" }, "Sign in"))];
-    return [h("p", null, "No runs yet."), h("p", { class: "muted" }, "Point the bridge at this server, or import a file: ", h("code", null, "telemetryd import run.csv"), ".")];
+    return [h("p", null, "No runs yet."), h("p", { class: "muted" }, "Point the bridge at this server, or import a file: ", isAdmin() ? "drop it here, or " : "", h("code", null, "telemetryd import run.csv"), ".")];
   }
 
   function drawBar() {
