@@ -133,7 +133,7 @@ func checkDrawn(t *testing.T, got series.Session, points []point) {
 			}
 			continue
 		}
-		for k := int64(0); k < m.Count[i]; k++ {
+		for range m.Count[i] {
 			if len(rest) == 0 {
 				t.Errorf("column %v counts more samples than there are", x)
 				return
