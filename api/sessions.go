@@ -217,6 +217,7 @@ type recordsParams struct {
 	Limit    int       `query:"limit" minimum:"1" maximum:"2147483646" doc:"Most records to return; absent is all"`
 	Cursor   string    `query:"cursor" doc:"next_cursor of the page before"`
 	Format   string    `query:"format" enum:"json,ndjson,csv" doc:"Form of the answer; default by Accept"`
+	SetAside string    `query:"set_aside" doc:"Anything: read the records that were set aside instead, with the timestamps received"`
 	Download string    `query:"download" doc:"Anything: offer the answer as a file"`
 }
 
@@ -229,7 +230,7 @@ type recordsAnswer struct {
 // getRecords streams records. With a limit it returns a page and the cursor of
 // the next one; without, everything from the cursor to the end.
 func (s *server) getRecords(r *request, p *recordsParams) error {
-	q := timeseries.RecordQuery{SessionID: r.Session.ID, Fields: p.Fields, Limit: p.Limit, From: p.From, To: p.To}
+	q := timeseries.RecordQuery{SessionID: r.Session.ID, Fields: p.Fields, Limit: p.Limit, From: p.From, To: p.To, SetAside: p.SetAside != ""}
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
 		return fault.Field("to", "must be later than from")
 	}

@@ -32,6 +32,9 @@ type RecordQuery struct {
 	// Fields are the names of the channels to read; none means all, and then
 	// also members that have no channel.
 	Fields []string
+	// SetAside reads what was set aside instead of what is stored: with the
+	// timestamps received, by the times that they claim, those without one first.
+	SetAside bool
 	// ID and Created, when not empty, name two more members of each record as
 	// JSON: its opaque id, and when it was stored (ms since the Unix epoch).
 	ID, Created string
@@ -74,6 +77,11 @@ func (rs *RecordStream) open(ctx context.Context, q RecordQuery) error {
 		return err
 	}
 	rs.record = record.NewRow(rs.fields, bounds.session, q.SessionID).WithCreated(q.Created)
+	if bounds.found && q.SetAside {
+		sql, args := recordsSQL(rs.fields, q, bounds.session, latest(q.From, anyTime), q.To)
+		rs.rows, err = rs.conn.Query(ctx, sql, append([]any{pgx.QueryResultFormats{pgx.BinaryFormatCode}}, args...)...)
+		return err
+	}
 	if !bounds.found || bounds.first.IsZero() {
 		return nil
 	}
@@ -126,7 +134,14 @@ func recordsSQL(fields *record.Selection, q RecordQuery, session int32, from, to
 	if q.Created != "" {
 		sql.WriteString(", (SELECT b.received_at FROM ingest_batches b WHERE b.session = t.session AND b.batch = t.batch)")
 	}
-	sql.WriteString(" FROM telemetry t WHERE t.session = $1 AND t.time >= $2 AND t.time < $3")
+	if q.SetAside {
+		if to.IsZero() {
+			args[2] = "infinity"
+		}
+		sql.WriteString(" FROM " + oddRecordsSQL + " t WHERE t.session = $1 AND t.time >= $2 AND t.time < $3::timestamptz")
+	} else {
+		sql.WriteString(" FROM telemetry t WHERE t.session = $1 AND t.time >= $2 AND t.time < $3")
+	}
 	newest := q.Newest && q.Limit > 0
 	if q.After != nil && !newest {
 		args = append(args, q.After.Time(), q.After.Batch, q.After.Ord)
@@ -146,6 +161,24 @@ func recordsSQL(fields *record.Selection, q RecordQuery, session int32, from, to
 	}
 	return sql.String(), args
 }
+
+// anyTime is before every time that a record can claim.
+var anyTime = time.Date(-4000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// oddRecordsSQL is records that were set aside in the form of stored ones.
+var oddRecordsSQL = func() string {
+	var names []string
+	for _, c := range channel.All {
+		names = append(names, "'"+c.Name+"'")
+	}
+	return `(
+		SELECT r.*
+		FROM set_aside a
+		CROSS JOIN LATERAL jsonb_populate_record(NULL::telemetry, a.record || jsonb_build_object(
+			'time', coalesce(a.time, 'epoch'), 'session', a.session, 'batch', a.batch, 'ord', a.id, 'time_text', a.timestamp,
+			'extra', nullif(a.record - ARRAY[` + strings.Join(names, ", ") + `], '{}'))) r
+		WHERE a.session = $1)`
+}()
 
 // bounds is what the sessions table knows of where a session's records lie.
 type bounds struct {

@@ -304,7 +304,7 @@ func (s *Store) DeleteEndedSession(ctx context.Context, id string) (records int6
 }
 
 // DeleteSession removes a run from every list at once and gives the number of
-// records it had, or NotFound. Its id may be used anew from then on. The
+// records it had, those set aside among them, or NotFound. Its id may be used anew from then on. The
 // records themselves go in the background, see PurgeDeleted.
 func (s *Store) DeleteSession(ctx context.Context, id string) (records int64, err error) {
 	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
@@ -326,7 +326,7 @@ func deleteSession(ctx context.Context, tx pgx.Tx, id string) (records int64, er
 		UPDATE sessions
 		SET deleted_at = clock_timestamp(), revision = revision + 1
 		WHERE id = $1 AND deleted_at IS NULL
-		RETURNING records`, id).Scan(&records)
+		RETURNING records + set_aside`, id).Scan(&records)
 	if err == pgx.ErrNoRows {
 		return 0, NoSession(id)
 	}

@@ -2,16 +2,20 @@ package timeseries_test
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 func (h *house) aside(session string) (all []timeseries.OddRecord) {
@@ -200,4 +204,42 @@ func TestBatchesOfFormOne(t *testing.T) {
 		t.Errorf("the other batch again: %+v", result)
 	}
 	h.consistent()
+}
+
+// What was set aside can be exported as what is stored: whole, by pages, by
+// channels, and stored again elsewhere.
+func TestExportSetAside(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	odd := []rec{
+		{"session_id": "a", "timestamp": "soon", "message_id": 4.0, "session_name": "N", "time": "noon"},
+		{"session_id": "a", "timestamp": "1980-01-06T00:00:03.5+00:00", "speed_ms": 0.1, "message_id": 1.0, "new": "x", "outliers": map[string]any{"severity": nil}},
+		{"session_id": "a", "timestamp": "2999-01-01T00:00:00", "message_id": 2.0},
+	}
+	h.insert(append(odd, recordAt("a", 0, 3))...)
+	if diff := cmp.Diff(odd, h.read(timeseries.RecordQuery{SessionID: "a", SetAside: true})); diff != "" {
+		t.Errorf("-sent +read:\n%s", diff)
+	}
+	var paged []rec
+	var after *record.Cursor
+	for range odd {
+		rs, err := h.store.Records(t.Context(), timeseries.RecordQuery{SessionID: "a", SetAside: true, Limit: 1, After: after, Fields: []string{"message_id"}})
+		if err != nil || !rs.Next() {
+			t.Fatalf("%v, %v", err, rs.Err())
+		}
+		var r rec
+		if err := json.Unmarshal(rs.Record().AppendJSON(nil), &r); err != nil {
+			t.Fatal(err)
+		}
+		paged = append(paged, r)
+		cursor := rs.Record().Cursor()
+		after = &cursor
+		rs.Close()
+	}
+	if fmt.Sprint(ids(paged)) != "[4 1 2]" {
+		t.Errorf("by pages: %v", paged)
+	}
+	if got := h.read(timeseries.RecordQuery{SessionID: "a", SetAside: true, From: raceStart}); len(got) != 1 {
+		t.Errorf("from a time on: %v", got)
+	}
 }

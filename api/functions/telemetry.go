@@ -111,13 +111,14 @@ func telemetry(d Deps) []registry.Function {
 func (d Deps) insertTelemetryBatch(ctx context.Context, c *registry.Call) (any, error) {
 	b := decode.NewBatch()
 	defer b.Release()
+	opt := ingest.Options{Source: "function"}
 	if err := decode.Records(c.Args.Raw("records"), b, time.Now()); err != nil {
-		return nil, err
+		return nil, d.Store.Refused(opt, err)
 	}
 	if n := b.Len() + b.Rejected(); n > maxInsert {
-		return nil, fault.New(fault.TooLarge, "the batch has %d records; at most %d are allowed in one call", n, maxInsert)
+		return nil, d.Store.Refused(opt, fault.New(fault.TooLarge, "the batch has %d records; at most %d are allowed in one call", n, maxInsert))
 	}
-	result, err := d.Store.Ingest(ctx, b, ingest.Options{Source: "function"})
+	result, err := d.Store.Ingest(ctx, b, opt)
 	if err != nil {
 		return nil, err
 	}

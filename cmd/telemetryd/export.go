@@ -20,16 +20,17 @@ import (
 
 type exportCmd struct {
 	database.Flags
-	Session string   `arg:"" help:"Id of the session."`
-	Output  string   `short:"o" default:"-" placeholder:"FILE" help:"File to write; '-' is standard output. A name ending in .gz or .zst is compressed."`
-	Format  string   `enum:",csv,ndjson,json" default:"" placeholder:"FORMAT" help:"csv, ndjson or json. Default: by the file's name, else csv."`
-	From    string   `placeholder:"TIME" help:"Records from this time on (ISO 8601)."`
-	To      string   `placeholder:"TIME" help:"Records before this time (ISO 8601)."`
-	Fields  []string `placeholder:"NAME" help:"Only these fields, by comma. Default: all."`
+	Session  string   `arg:"" help:"Id of the session."`
+	Output   string   `short:"o" default:"-" placeholder:"FILE" help:"File to write; '-' is standard output. A name ending in .gz or .zst is compressed."`
+	Format   string   `enum:",csv,ndjson,json" default:"" placeholder:"FORMAT" help:"csv, ndjson or json. Default: by the file's name, else csv."`
+	From     string   `placeholder:"TIME" help:"Records from this time on (ISO 8601)."`
+	To       string   `placeholder:"TIME" help:"Records before this time (ISO 8601)."`
+	SetAside bool     `help:"The records that were set aside instead, with the timestamps received."`
+	Fields   []string `placeholder:"NAME" help:"Only these fields, by comma. Default: all."`
 }
 
 func (e exportCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
-	query := timeseries.RecordQuery{SessionID: e.Session, Fields: e.Fields}
+	query := timeseries.RecordQuery{SessionID: e.Session, Fields: e.Fields, SetAside: e.SetAside}
 	if query.From, err = timeFlag("--from", e.From); err != nil {
 		return err
 	}

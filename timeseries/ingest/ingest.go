@@ -183,7 +183,7 @@ func (w *Writer) Import(ctx context.Context, dec *decode.Decoder, opt Options) (
 func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections int) (Result, error) {
 	defer r.close()
 	if err := r.begin(ctx); err != nil {
-		return Result{}, w.refused(opt, err)
+		return Result{}, w.Refused(opt, err)
 	}
 	if opt.Admit != nil {
 		if err := opt.Admit(ctx); err != nil {
@@ -212,7 +212,7 @@ func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections 
 		if u.loaders != nil {
 			w.abandon(ctx)
 		}
-		return Result{}, w.refused(opt, explain(err))
+		return Result{}, w.Refused(opt, explain(err))
 	}
 	if u.result.SetAside+u.result.Rejected > 0 {
 		first := "strays, see the list of records set aside"
@@ -238,9 +238,10 @@ func ids(sessions []SessionResult) []string {
 	return list
 }
 
-// refused leaves a trace of an upload whose records are not acceptable.
-func (w *Writer) refused(opt Options, err error) error {
-	if f := fault.As(err); f != nil && (f.Kind == fault.Invalid || f.Kind == fault.Conflict) {
+// Refused leaves a trace of an upload whose records are not acceptable, in log
+// and figures, and returns the error. It is for who decodes records to store.
+func (w *Writer) Refused(opt Options, err error) error {
+	if f := fault.As(err); f != nil && (f.Kind == fault.Invalid || f.Kind == fault.TooLarge || f.Kind == fault.Conflict) {
 		w.Log.Warn("an upload was refused", "source", opt.Source, "error", err)
 		w.OnIngest(Stats{Source: opt.Source, Rejected: max(1, len(f.Problems))})
 	}
