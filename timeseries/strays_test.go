@@ -378,3 +378,108 @@ func TestShiftRun(t *testing.T) {
 	h.consistent()
 	h.charted()
 }
+
+// A clock that steps back while the car drives is told; records that are late,
+// sent again or in a burst are no step.
+func TestClockStepsBack(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	drive := func(session string, ids ...int) (records []rec) {
+		for _, id := range ids {
+			at := time.Duration(id) * time.Second
+			if id >= 50 {
+				at -= 20 * time.Second // the clock was set
+			}
+			records = append(records, recordAt(session, at, id))
+		}
+		return records
+	}
+	span := func(from, to int) (ids []int) {
+		for id := from; id < to; id++ {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	uncounted := func(records []rec) []rec {
+		for _, r := range records {
+			delete(r, "message_id")
+		}
+		return records
+	}
+	for name, tc := range map[string]struct {
+		batches [][]rec
+		want    int
+	}{
+		"in a batch":               {[][]rec{drive("s", span(1, 100)...)}, 1},
+		"between batches":          {[][]rec{drive("s", span(1, 50)...), drive("s", span(50, 100)...)}, 1},
+		"a late batch":             {[][]rec{drive("s", span(1, 20)...), drive("s", span(30, 50)...), drive("s", span(20, 30)...)}, 0},
+		"a late batch, no count":   {[][]rec{uncounted(drive("s", span(30, 50)...)), uncounted(drive("s", span(1, 30)...))}, 0},
+		"no counter":               {[][]rec{uncounted(drive("s", span(1, 100)...))}, 1},
+		"sent again":               {[][]rec{drive("s", span(1, 50)...), drive("s", span(40, 50)...), drive("s", span(1, 50)...)}, 0},
+		"in order":                 {[][]rec{drive("s", span(1, 49)...)}, 0},
+		"one timestamp, in bursts": {[][]rec{{recordAt("s", 0, 1), recordAt("s", 0, 2), recordAt("s", time.Second, 3), recordAt("s", time.Second, 4)}}, 0},
+	} {
+		session := "s " + name
+		var whole []rec
+		for _, batch := range tc.batches {
+			for _, r := range batch {
+				r["session_id"] = session
+			}
+			h.insert(batch...)
+			whole = append(whole, batch...)
+		}
+		sum, err := h.store.Summary(t.Context(), session)
+		if err != nil || len(sum.ClockSteps) != tc.want || sum.ClockStepsOmitted != 0 {
+			t.Errorf("%s: %+v, %v", name, sum.ClockSteps, err)
+		}
+		if n := h.count("SELECT clock_steps FROM analytics.quality WHERE session_id = $1", session); n != tc.want {
+			t.Errorf("%s: %d in SQL", name, n)
+		}
+		for _, step := range sum.ClockSteps {
+			if step.Seconds != 19 || !step.From.Equal(raceStart.Add(49*time.Second)) {
+				t.Errorf("%s: %+v", name, step)
+			}
+		}
+	}
+	// In a file of many chunks, over several connections.
+	var file []rec
+	for i := range 3 * chunkRecords {
+		at := time.Duration(i) * time.Second
+		if i >= chunkRecords {
+			at -= time.Minute
+		}
+		if i >= 2*chunkRecords+17 {
+			at -= time.Hour
+		}
+		file = append(file, recordAt("file", at, i+1))
+	}
+	if _, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(file))); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := h.store.Summary(t.Context(), "file")
+	if err != nil || len(sum.ClockSteps) != 2 || sum.ClockSteps[0].Seconds != 59 || sum.ClockSteps[1].Seconds != 3599 {
+		t.Errorf("file: %+v, %v", sum, err)
+	}
+}
+
+// Strays that are too many to be set aside are told, in the summary and in SQL.
+func TestStraysThatAreKeptAreTold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.insert(numberedRun("s", 80, 0)...)
+	h.insert(at("s", raceStart.AddDate(0, 0, 9), 1000), at("s", raceStart.AddDate(0, 0, -90), 1001))
+	for i := range 10 {
+		h.insert(at("s", raceStart.AddDate(0, 0, 9).Add(time.Duration(i+1)*time.Second), 2000+i))
+	}
+	sum, err := h.store.Summary(t.Context(), "s")
+	if err != nil || len(sum.Strays) != 1 || sum.Strays[0].Records != 11 || !sum.Strays[0].From.Equal(raceStart.AddDate(0, 0, 9)) || sum.SetAside != 1 || sum.Records != 91 {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	if n := h.count("SELECT strays FROM analytics.quality WHERE session_id = 's' AND set_aside = 1"); n != 11 {
+		t.Errorf("%d in SQL", n)
+	}
+	if n := h.count("SELECT count(*) FROM analytics.clusters WHERE session_id = 's'"); n != 3 {
+		t.Errorf("%d clusters", n)
+	}
+	h.consistent()
+}

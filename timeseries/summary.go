@@ -48,6 +48,15 @@ type Summary struct {
 	NoFix       int64     `json:"no_fix"`     // records without a position
 	Gaps        []Gap     `json:"gaps"`       // the longest, oldest first; at most maxGaps
 	GapsOmitted int       `json:"gaps_omitted"`
+	// ClockSteps are where the run's clock stepped back while records went on, in
+	// order of arrival; ClockStepsOmitted counts further ones.
+	ClockSteps        []ClockStep `json:"clock_steps"`
+	ClockStepsOmitted int         `json:"clock_steps_omitted"`
+	// Strays are groups of records that lie more than 7 days from the largest one
+	// and are kept, since they are too many to be set aside or right by the
+	// server's clock.
+	Strays   []Strays `json:"strays"`
+	SetAside int64    `json:"set_aside"` // records set aside, which nothing else counts
 	// Channels are those that can be charted and that any record carries.
 	Channels []series.Channel `json:"channels"`
 }
@@ -57,6 +66,20 @@ type Gap struct {
 	From    time.Time `json:"from"`
 	To      time.Time `json:"to"`
 	Seconds float64   `json:"seconds"`
+}
+
+// ClockStep is a step back of a run's clock.
+type ClockStep struct {
+	From    time.Time `json:"from"` // time of the record before it
+	To      time.Time `json:"to"`   // of the record behind it: earlier
+	Seconds float64   `json:"seconds"`
+}
+
+// Strays is a group of records that lies apart.
+type Strays struct {
+	From    time.Time `json:"from"`
+	To      time.Time `json:"to"`
+	Records int64     `json:"records"`
 }
 
 // maxGaps bounds how many gaps a summary names.
@@ -144,7 +167,46 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 	if sum.Gaps, sum.GapsOmitted, err = readGaps(ctx, conn, key, sum.Gap); err != nil {
 		return nil, fmt.Errorf("find gaps: %w", err)
 	}
+	if err := sum.readClock(ctx, conn, key); err != nil {
+		return nil, fmt.Errorf("read what the clock did: %w", err)
+	}
 	return sum, nil
+}
+
+// readClock fills in what the run's clock did.
+func (sum *Summary) readClock(ctx context.Context, q schema.Querier, session int32) error {
+	var steps int
+	if err := q.QueryRow(ctx, "SELECT clock_steps, set_aside FROM sessions WHERE session = $1", session).Scan(&steps, &sum.SetAside); err != nil {
+		return err
+	}
+	rows, err := q.Query(ctx, `
+		SELECT from_time, to_time, extract(epoch FROM from_time - to_time)::float8
+		FROM clock_steps
+		WHERE session = $1
+		ORDER BY batch, ctid
+		LIMIT $2`, session, maxGaps)
+	if err != nil {
+		return err
+	}
+	if sum.ClockSteps, err = pgx.CollectRows(rows, pgx.RowToStructByPos[ClockStep]); err != nil {
+		return err
+	}
+	sum.ClockStepsOmitted = max(0, steps-len(sum.ClockSteps))
+	rows, err = q.Query(ctx, `
+		SELECT from_time, to_time, records
+		FROM (
+			SELECT from_time, to_time, records, row_number() OVER (ORDER BY records DESC, from_time DESC) AS rank
+			FROM clusters
+			WHERE session = $1 AND NOT set_aside
+		) kept
+		WHERE rank > 1
+		ORDER BY from_time
+		LIMIT $2`, session, maxGaps)
+	if err != nil {
+		return err
+	}
+	sum.Strays, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Strays])
+	return err
 }
 
 // readGaps finds the longest gaps by the summary's parts; only minutes that

@@ -74,6 +74,42 @@ COMMENT ON COLUMN analytics.set_aside.received_at IS 'Server time when the recor
 COMMENT ON COLUMN analytics.set_aside.source IS 'The way in: function, rest, import, ...';
 COMMENT ON COLUMN analytics.set_aside.record IS 'The record''s other members';
 
+DROP VIEW IF EXISTS analytics.clock_steps CASCADE;
+CREATE VIEW analytics.clock_steps AS
+SELECT s.id AS session_id,
+       k.batch,
+       k.from_time,
+       k.to_time,
+       extract(epoch FROM k.from_time - k.to_time)::double precision AS back_s,
+       k.message_id
+FROM clock_steps k
+JOIN sessions s ON s.session = k.session
+WHERE s.deleted_at IS NULL;
+COMMENT ON VIEW analytics.clock_steps IS 'Where the clock of a run stepped back while records went on: the first hundred of each run';
+COMMENT ON COLUMN analytics.clock_steps.session_id IS 'Id of the run';
+COMMENT ON COLUMN analytics.clock_steps.batch IS 'Number of the batch in its run that brought the record behind the step';
+COMMENT ON COLUMN analytics.clock_steps.from_time IS 'Time of the record before the step, UTC';
+COMMENT ON COLUMN analytics.clock_steps.to_time IS 'Time of the record behind it, UTC: earlier';
+COMMENT ON COLUMN analytics.clock_steps.back_s IS 'By how much the clock stepped back, s';
+COMMENT ON COLUMN analytics.clock_steps.message_id IS 'Message counter of the record behind it; NULL without one';
+
+DROP VIEW IF EXISTS analytics.clusters CASCADE;
+CREATE VIEW analytics.clusters AS
+SELECT s.id AS session_id,
+       c.from_time,
+       c.to_time,
+       c.records,
+       c.set_aside
+FROM clusters c
+JOIN sessions s ON s.session = c.session
+WHERE s.deleted_at IS NULL;
+COMMENT ON VIEW analytics.clusters IS 'Groups of records that lie more than 7 days apart, of the runs that have several. The counts of a group that alone is kept are as of when the last one was set aside';
+COMMENT ON COLUMN analytics.clusters.session_id IS 'Id of the run';
+COMMENT ON COLUMN analytics.clusters.from_time IS 'Time of the oldest record, UTC';
+COMMENT ON COLUMN analytics.clusters.to_time IS 'Time of the newest record, UTC';
+COMMENT ON COLUMN analytics.clusters.records IS 'Records, count';
+COMMENT ON COLUMN analytics.clusters.set_aside IS 'Whether they are set aside as strays; those of the other groups are stored';
+
 DROP VIEW IF EXISTS analytics.gaps CASCADE;
 CREATE VIEW analytics.gaps AS
 SELECT n.session_id,
@@ -122,9 +158,20 @@ SELECT r.session_id,
        count(*) - count(r.speed_ms) AS without_speed,
        count(*) - count(r.power_w) AS without_power,
        avg(r.quality_score) AS quality_score,
-       count(*) / nullif(extract(epoch FROM max(r.time) - min(r.time))::double precision - coalesce(max(t.silent_s), 0), 0) AS rate_hz
+       count(*) / nullif(extract(epoch FROM max(r.time) - min(r.time))::double precision - coalesce(max(t.silent_s), 0), 0) AS rate_hz,
+       max(k.clock_steps) AS clock_steps,
+       coalesce(max(k.strays), 0) AS strays,
+       max(k.set_aside) AS set_aside
 FROM analytics.records r
 LEFT JOIN analytics.totals t USING (session_id)
+LEFT JOIN (
+    SELECT s.id AS session_id,
+           s.clock_steps,
+           s.set_aside,
+           (SELECT sum(c.records) - max(c.records) FROM clusters c WHERE c.session = s.session AND NOT c.set_aside)::bigint AS strays
+    FROM sessions s
+    WHERE s.deleted_at IS NULL
+) k USING (session_id)
 GROUP BY r.session_id;
 COMMENT ON VIEW analytics.quality IS 'How complete a run''s records are. Name a session_id: without one every record is read';
 COMMENT ON COLUMN analytics.quality.session_id IS 'Id of the run';
@@ -134,6 +181,9 @@ COMMENT ON COLUMN analytics.quality.without_fix IS 'Records whose position is mi
 COMMENT ON COLUMN analytics.quality.without_speed IS 'Records without a speed, count';
 COMMENT ON COLUMN analytics.quality.without_power IS 'Records without a power, count';
 COMMENT ON COLUMN analytics.quality.quality_score IS 'Mean of the records'' quality scores, score';
+COMMENT ON COLUMN analytics.quality.clock_steps IS 'Steps back of the clock while records went on, count';
+COMMENT ON COLUMN analytics.quality.strays IS 'Records that lie more than 7 days from most others and are kept, count';
+COMMENT ON COLUMN analytics.quality.set_aside IS 'Records set aside, which no other column counts, count';
 COMMENT ON COLUMN analytics.quality.rate_hz IS 'Records per second of the run, gaps left out, Hz';
 
 -- Views read with their owner's rights, so that an analyst needs none on the
