@@ -120,7 +120,7 @@ func (s *Service) Bootstrap(ctx context.Context, email, password string) (bool, 
 		if err := closeSessions(ctx, tx, id, ""); err != nil {
 			return err
 		}
-		if err := record(ctx, tx, Event{Name: RoleChanged, UserID: id, Detail: map[string]any{"to": Admin}}.by(by)); err != nil {
+		if err := record(ctx, tx, Event{Name: roleChanged, UserID: id, Detail: map[string]any{"to": Admin}}.by(by)); err != nil {
 			return err
 		}
 		return schema.Touch(ctx, tx, schema.TopicUsers, schema.TopicUser(id))
@@ -129,7 +129,7 @@ func (s *Service) Bootstrap(ctx context.Context, email, password string) (bool, 
 }
 
 func (s *Service) prepare(ctx context.Context, in NewAccount) (account, error) {
-	email, ok := NormalizeEmail(in.Email)
+	email, ok := normalizeEmail(in.Email)
 	if !ok {
 		return account{}, fault.Field("email", "%s", textBadEmail)
 	}
@@ -137,7 +137,7 @@ func (s *Service) prepare(ctx context.Context, in NewAccount) (account, error) {
 	if !ok {
 		return account{}, fault.Field("name", "%s", textBadName)
 	}
-	if !in.Role.Valid() {
+	if !in.Role.valid() {
 		return account{}, fault.Field("role", "must be guest, external, internal or admin")
 	}
 	hash, err := s.hashNew(ctx, in.Password)
@@ -161,7 +161,7 @@ func (s *Service) hashNew(ctx context.Context, password string) (string, error) 
 }
 
 func noteCreated(ctx context.Context, tx pgx.Tx, by Principal, id string, a account) error {
-	e := Event{Name: UserCreated, UserID: id, EmailHash: emailHash(a.email), Detail: map[string]any{"role": a.role}}
+	e := Event{Name: userCreated, UserID: id, EmailHash: emailHash(a.email), Detail: map[string]any{"role": a.role}}
 	if err := record(ctx, tx, e.by(by)); err != nil {
 		return err
 	}

@@ -14,24 +14,24 @@ import (
 
 // The events of the audit log.
 const (
-	SignUpSucceeded = "sign_up_succeeded"
-	SignUpRejected  = "sign_up_rejected" // the address is taken
-	SignUpBlocked   = "sign_up_blocked"
-	SignInSucceeded = "sign_in_succeeded"
-	SignInFailed    = "sign_in_failed"
-	SignInBlocked   = "sign_in_blocked"
-	SignedOut       = "sign_out"
-	SessionExpired  = "session_expired"
-	SessionEvicted  = "session_evicted" // more than 8 sessions of one account
-	RoleChanged     = "role_changed"
-	UserRejected    = "user_rejected"
-	UserBanned      = "user_banned"
-	UserDeleted     = "user_deleted"
-	UserCreated     = "user_created" // at the command line or by an import
-	UpgradeAsked    = "upgrade_requested"
-	PasswordChanged = "password_changed"
-	KeyCreated      = "key_created"
-	KeyRevoked      = "key_revoked"
+	signUpSucceeded = "sign_up_succeeded"
+	signUpRejected  = "sign_up_rejected" // the address is taken
+	signUpBlocked   = "sign_up_blocked"
+	signInSucceeded = "sign_in_succeeded"
+	signInFailed    = "sign_in_failed"
+	signInBlocked   = "sign_in_blocked"
+	signedOut       = "sign_out"
+	sessionExpired  = "session_expired"
+	sessionEvicted  = "session_evicted" // more than 8 sessions of one account
+	roleChanged     = "role_changed"
+	userRejected    = "user_rejected"
+	userBanned      = "user_banned"
+	userDeleted     = "user_deleted"
+	userCreated     = "user_created" // at the command line or by an import
+	upgradeAsked    = "upgrade_requested"
+	passwordChanged = "password_changed"
+	keyCreated      = "key_created"
+	keyRevoked      = "key_revoked"
 	SessionRepaired = "session_repaired" // a run's records were put back, dropped or shifted
 )
 

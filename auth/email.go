@@ -14,10 +14,10 @@ const (
 	maxLabel  = 63
 )
 
-// NormalizeEmail trims the address and puts it in lower case, and reports
+// normalizeEmail trims the address and puts it in lower case, and reports
 // whether it is one that the function contract takes: one @, a dot-atom before
 // it and a domain name of at least two labels behind it.
-func NormalizeEmail(text string) (email string, ok bool) {
+func normalizeEmail(text string) (email string, ok bool) {
 	email = strings.ToLower(strings.TrimSpace(text))
 	local, domain, found := strings.Cut(email, "@")
 	if !found || len(email) > maxEmail || !validLocal(local) || !validDomain(domain) {

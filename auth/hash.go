@@ -255,6 +255,6 @@ func validMarker(marker string) bool {
 	return err == nil
 }
 
-// ValidHash reports whether the text is a password hash that sign-in can
+// validHash reports whether the text is a password hash that sign-in can
 // check: this package's own, scrypt-v1, or the legacy SHA-256.
-func ValidHash(text string) bool { return parseHash(text) != nil }
+func validHash(text string) bool { return parseHash(text) != nil }

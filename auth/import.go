@@ -20,7 +20,7 @@ type ImportedAccount struct {
 	Role          Role
 	RequestedRole Role // "" when none
 	Approval      Approval
-	PasswordHash  string    // see ValidHash; renewed at the next sign-in
+	PasswordHash  string    // see validHash; renewed at the next sign-in
 	CreatedAt     time.Time // zero: now
 }
 
@@ -95,7 +95,7 @@ func (s *Service) ImportAccount(ctx context.Context, by Principal, in ImportedAc
 		if err != nil {
 			return err
 		}
-		e := Event{Name: RoleChanged, UserID: a.id, Detail: map[string]any{"from": u.role, "to": a.role, "import": true}}
+		e := Event{Name: roleChanged, UserID: a.id, Detail: map[string]any{"from": u.role, "to": a.role, "import": true}}
 		if err := record(ctx, tx, e.by(by)); err != nil {
 			return err
 		}
@@ -119,22 +119,22 @@ func (in ImportedAccount) check() (account, error) {
 		return a, fault.Field("id", "must be 1 to %d characters", maxUserID)
 	}
 	var ok bool
-	if a.email, ok = NormalizeEmail(in.Email); !ok {
+	if a.email, ok = normalizeEmail(in.Email); !ok {
 		return a, fault.Field("email", "%s", textBadEmail)
 	}
 	if a.name, ok = NormalizeName(in.Name); !ok {
 		return a, fault.Field("name", "%s", textBadName)
 	}
-	if !in.Role.Valid() {
+	if !in.Role.valid() {
 		return a, fault.Field("role", "must be guest, external, internal or admin")
 	}
 	if in.RequestedRole != "" && in.RequestedRole != External && in.RequestedRole != Internal {
 		return a, fault.Field("requestedRole", "must be external or internal")
 	}
-	if !in.Approval.Valid() {
+	if !in.Approval.valid() {
 		return a, fault.Field("approval", "must be pending, approved or rejected")
 	}
-	if !ValidHash(in.PasswordHash) {
+	if !validHash(in.PasswordHash) {
 		return a, fault.Field("passwordHash", "is of no known kind")
 	}
 	if !in.CreatedAt.IsZero() {

@@ -184,7 +184,7 @@ func (s *Service) RevokeKey(ctx context.Context, by Principal, id string) error 
 		if err != nil || !first {
 			return err
 		}
-		if err := record(ctx, tx, Event{Name: KeyRevoked, Detail: map[string]any{"key": id}}.by(by)); err != nil {
+		if err := record(ctx, tx, Event{Name: keyRevoked, Detail: map[string]any{"key": id}}.by(by)); err != nil {
 			return err
 		}
 		return schema.Touch(ctx, tx, schema.TopicKey(id))
@@ -229,7 +229,7 @@ func insertKey(ctx context.Context, tx pgx.Tx, by Principal, spec NewKey) (strin
 	if err != nil {
 		return "", Key{}, err
 	}
-	err = record(ctx, tx, Event{Name: KeyCreated, Detail: map[string]any{"key": key.ID, "name": key.Name, "scope": key.Scope}}.by(by))
+	err = record(ctx, tx, Event{Name: keyCreated, Detail: map[string]any{"key": key.ID, "name": key.Name, "scope": key.Scope}}.by(by))
 	return secret, key, err
 }
 
@@ -241,7 +241,7 @@ func (k NewKey) check() (NewKey, error) {
 	if k.Scope == "" {
 		k.Scope = ScopeIngest
 	}
-	if !k.Scope.Valid() {
+	if !k.Scope.valid() {
 		return k, fault.Field("scope", "must be ingest or admin")
 	}
 	if k.Valid < 0 {

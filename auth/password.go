@@ -43,7 +43,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, in PasswordCh
 		return Result{}, err
 	}
 	event := Event{UserID: p.UserID, EmailHash: emailHash(email), Address: address}
-	if refused, err := s.limit(ctx, attemptKey("signin", email), event, SignInBlocked); err != nil || refused != nil {
+	if refused, err := s.limit(ctx, attemptKey("signin", email), event, signInBlocked); err != nil || refused != nil {
 		return deref(refused), err
 	}
 	if match, _ := s.hasher.verify(stored, in.Current); !match {
@@ -69,7 +69,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, in PasswordCh
 		if err := forgetAttempts(ctx, tx, attemptKey("signin", email)); err != nil {
 			return err
 		}
-		event.Name = PasswordChanged
+		event.Name = passwordChanged
 		if err := record(ctx, tx, event); err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (s *Service) ResetPassword(ctx context.Context, by Principal, target, passw
 		if err := forgetAttempts(ctx, tx, attemptKey("signin", u.email)); err != nil {
 			return err
 		}
-		return record(ctx, tx, Event{Name: PasswordChanged, UserID: u.id}.by(by))
+		return record(ctx, tx, Event{Name: passwordChanged, UserID: u.id}.by(by))
 	})
 }
 

@@ -58,15 +58,6 @@ const (
 	ReadAudit Action = "audit.read"
 )
 
-// Actions lists every action.
-func Actions() []Action {
-	return []Action{
-		ReadPublic, UseAccount, ReadRecords, ReadSeries, ReadHistory, ReadProgress, ListSessions,
-		Ingest, ReportLive, WriteNotifications, EditSession, DeleteSession, RepairSession, OwnDashboard,
-		RequestUpgrade, ChangePassword, ManageUsers, ManageKeys, ReadAudit,
-	}
-}
-
 // Windows of the history rule.
 const (
 	LiveWindow    = 5 * time.Minute    // a session whose newest record is this fresh is live
@@ -82,15 +73,15 @@ type SessionAge struct {
 	Now    time.Time // the database's clock when the two were read
 }
 
-// Live reports whether the session is live.
-func (s SessionAge) Live() bool {
+// live reports whether the session is live.
+func (s SessionAge) live() bool {
 	return s.Known && !s.Newest.IsZero() && s.Now.Sub(s.Newest) <= LiveWindow
 }
 
-// LiveUntil is when the session stops being live unless records arrive; zero
+// liveUntil is when the session stops being live unless records arrive; zero
 // when it is not live now. A reactive answer that rests on it ends then.
-func (s SessionAge) LiveUntil() time.Time {
-	if !s.Live() {
+func (s SessionAge) liveUntil() time.Time {
+	if !s.live() {
 		return time.Time{}
 	}
 	return s.Newest.Add(LiveWindow)
@@ -177,8 +168,8 @@ func Allow(p Principal, action Action, session SessionAge) Decision {
 		return d
 	case g.history && role == External && session.recent():
 		return Decision{Allowed: true, Until: session.Start.Add(HistoryWindow)}
-	case g.live && session.Live():
-		return Decision{Allowed: true, Until: session.LiveUntil()}
+	case g.live && session.live():
+		return Decision{Allowed: true, Until: session.liveUntil()}
 	}
 	return Decision{Err: g.refusal(p)}
 }

@@ -24,7 +24,7 @@ func (p Principal) EffectiveRole() Role {
 	if p.Key != nil && p.Key.Scope == ScopeAdmin {
 		return Admin
 	}
-	if !p.Role.Valid() {
+	if !p.Role.valid() {
 		return Guest
 	}
 	return p.Role
@@ -74,8 +74,8 @@ const (
 	ScopeAdmin Scope = "admin"
 )
 
-// Valid reports whether s is one of the scopes.
-func (s Scope) Valid() bool { return s == ScopeIngest || s == ScopeAdmin }
+// valid reports whether s is one of the scopes.
+func (s Scope) valid() bool { return s == ScopeIngest || s == ScopeAdmin }
 
 // KeyIdentity is a deploy key that was found valid.
 type KeyIdentity struct {

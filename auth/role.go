@@ -15,8 +15,8 @@ const (
 // Roles lists every role, the least trusted first.
 func Roles() []Role { return []Role{Guest, External, Internal, Admin} }
 
-// Valid reports whether r is one of the four roles.
-func (r Role) Valid() bool {
+// valid reports whether r is one of the four roles.
+func (r Role) valid() bool {
 	switch r {
 	case Guest, External, Internal, Admin:
 		return true

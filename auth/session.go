@@ -15,7 +15,7 @@ import (
 const (
 	SessionLife    = 12 * time.Hour
 	PersistentLife = 30 * 24 * time.Hour
-	MaxSessions    = 8
+	maxSessions    = 8
 )
 
 // Session is a bearer session, without its token.
@@ -65,7 +65,7 @@ func (s *Service) SignOut(ctx context.Context, token, address string) error {
 		if err != nil {
 			return err
 		}
-		if err := record(ctx, tx, Event{Name: SignedOut, UserID: user, Address: limitedAddress(address)}); err != nil {
+		if err := record(ctx, tx, Event{Name: signedOut, UserID: user, Address: limitedAddress(address)}); err != nil {
 			return err
 		}
 		return schema.Touch(ctx, tx, schema.TopicUser(user))
@@ -73,7 +73,7 @@ func (s *Service) SignOut(ctx context.Context, token, address string) error {
 }
 
 // openSession makes a session for a user whose row the transaction holds
-// locked, and closes the oldest beyond MaxSessions.
+// locked, and closes the oldest beyond maxSessions.
 func openSession(ctx context.Context, tx pgx.Tx, user string, persistent bool) (token string, expires time.Time, err error) {
 	token = newToken()
 	life := SessionLife
@@ -94,7 +94,7 @@ func openSession(ctx context.Context, tx pgx.Tx, user string, persistent bool) (
 			SELECT id FROM auth_sessions WHERE user_id = $1
 			ORDER BY expires_at > clock_timestamp() DESC, id = $2 DESC, created_at DESC, id
 			OFFSET $3)
-		RETURNING id, user_id, expires_at <= clock_timestamp()`, user, id, MaxSessions)
+		RETURNING id, user_id, expires_at <= clock_timestamp()`, user, id, maxSessions)
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("close oldest sessions: %w", err)
 	}
@@ -127,9 +127,9 @@ func noteClosed(ctx context.Context, tx pgx.Tx, rows pgx.Rows) error {
 	}
 	var topics []string
 	for _, c := range gone {
-		name := SessionEvicted
+		name := sessionEvicted
 		if c.expired {
-			name = SessionExpired
+			name = sessionExpired
 		}
 		if err := record(ctx, tx, Event{Name: name, UserID: c.user}); err != nil {
 			return err

@@ -97,7 +97,7 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 	if in.Email == "" || in.Password == "" {
 		return mistake(fault.Invalid, textMissing), nil
 	}
-	email, ok := NormalizeEmail(in.Email)
+	email, ok := normalizeEmail(in.Email)
 	if !ok || utf16Length(in.Password) > maxPassword {
 		return mistake(fault.Unauthenticated, textBadSignIn), nil
 	}
@@ -108,7 +108,7 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 	}
 	defer leave()
 	event := Event{EmailHash: emailHash(email), Address: address}
-	if refused, err := s.limit(ctx, attemptKey("signin", email), event, SignInBlocked); err != nil || refused != nil {
+	if refused, err := s.limit(ctx, attemptKey("signin", email), event, signInBlocked); err != nil || refused != nil {
 		return deref(refused), err
 	}
 
@@ -145,7 +145,7 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 			WHERE id = $1 AND password_hash = $2 FOR UPDATE`, found.id, found.hash).Scan(&role, &status)
 		if errors.Is(err, pgx.ErrNoRows) {
 			result = mistake(fault.Unauthenticated, textBadSignIn)
-			event.Name = SignInFailed
+			event.Name = signInFailed
 			return record(ctx, tx, event)
 		}
 		if err != nil {
@@ -153,7 +153,7 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 		}
 		if role == Guest && status == Rejected {
 			result = mistake(fault.Forbidden, textUnavailable)
-			event.Name = SignInFailed
+			event.Name = signInFailed
 			event.Detail = map[string]any{"reason": "rejected"}
 			return record(ctx, tx, event)
 		}
@@ -170,7 +170,7 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 		if err := forgetAttempts(ctx, tx, attemptKey("signin", email)); err != nil {
 			return err
 		}
-		event.Name = SignInSucceeded
+		event.Name = signInSucceeded
 		return record(ctx, tx, event)
 	})
 	if err != nil {
@@ -182,7 +182,7 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 // SignUp makes an account and opens its first session, which lasts 30 days.
 // Everybody starts as external; who asks for internal waits for approval.
 func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
-	email, ok := NormalizeEmail(in.Email)
+	email, ok := normalizeEmail(in.Email)
 	if !ok {
 		return mistake(fault.Invalid, textBadEmail), nil
 	}
@@ -200,7 +200,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 	}
 	defer leave()
 	event := Event{EmailHash: emailHash(email), Address: address}
-	if refused, err := s.limit(ctx, attemptKey("signup", email), event, SignUpBlocked); err != nil || refused != nil {
+	if refused, err := s.limit(ctx, attemptKey("signup", email), event, signUpBlocked); err != nil || refused != nil {
 		return deref(refused), err
 	}
 	hash, err := s.hasher.hash(in.Password)
@@ -221,7 +221,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 		}
 		if id == "" {
 			result = mistake(fault.Conflict, textTaken)
-			event.Name = SignUpRejected
+			event.Name = signUpRejected
 			return record(ctx, tx, event)
 		}
 		result.UserID = id
@@ -232,7 +232,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 		if err := forgetAttempts(ctx, tx, attemptKey("signup", email)); err != nil {
 			return err
 		}
-		event.Name, event.UserID = SignUpSucceeded, id
+		event.Name, event.UserID = signUpSucceeded, id
 		if err := record(ctx, tx, event); err != nil {
 			return err
 		}
@@ -265,7 +265,7 @@ func (s *Service) limit(ctx context.Context, key string, event Event, name strin
 }
 
 func (s *Service) failSignIn(ctx context.Context, event Event) (Result, error) {
-	event.Name = SignInFailed
+	event.Name = signInFailed
 	if err := s.note(ctx, event); err != nil {
 		return Result{}, err
 	}

@@ -24,8 +24,8 @@ const (
 	Rejected Approval = "rejected"
 )
 
-// Valid reports whether a is one of the three states.
-func (a Approval) Valid() bool { return a == Pending || a == Approved || a == Rejected }
+// valid reports whether a is one of the three states.
+func (a Approval) valid() bool { return a == Pending || a == Approved || a == Rejected }
 
 // Profile is an account as others may see it.
 type Profile struct {
@@ -64,7 +64,7 @@ func (s *Service) FindUser(ctx context.Context, by Principal, idOrEmail string) 
 		return Profile{}, d.Err
 	}
 	found, err := s.profile(ctx, `id = $1`, storable(idOrEmail))
-	if email, ok := NormalizeEmail(idOrEmail); err == nil && found == nil && ok {
+	if email, ok := normalizeEmail(idOrEmail); err == nil && found == nil && ok {
 		found, err = s.profile(ctx, `email = $1`, email)
 	}
 	if err != nil {
@@ -110,7 +110,7 @@ func (s *Service) profiles(ctx context.Context, by Principal, where string) ([]P
 // asked for. Its sessions stay. Refused for oneself (INVALID_OPERATION), for
 // an unknown account (NOT_FOUND) and for the last admin (LAST_ADMIN).
 func (s *Service) SetRole(ctx context.Context, by Principal, target string, role Role) error {
-	if !role.Valid() {
+	if !role.valid() {
 		return fault.Field("role", "must be guest, external, internal or admin")
 	}
 	return s.manage(ctx, by, target, "set role", func(ctx context.Context, tx pgx.Tx, u *managed) error {
@@ -128,7 +128,7 @@ func (s *Service) SetRole(ctx context.Context, by Principal, target string, role
 		if err != nil {
 			return err
 		}
-		return record(ctx, tx, Event{Name: RoleChanged, UserID: u.id, Detail: map[string]any{"from": u.role, "to": role}}.by(by))
+		return record(ctx, tx, Event{Name: roleChanged, UserID: u.id, Detail: map[string]any{"from": u.role, "to": role}}.by(by))
 	})
 }
 
@@ -148,7 +148,7 @@ func (s *Service) Reject(ctx context.Context, by Principal, target string) error
 		if err != nil {
 			return err
 		}
-		return record(ctx, tx, Event{Name: UserRejected, UserID: u.id}.by(by))
+		return record(ctx, tx, Event{Name: userRejected, UserID: u.id}.by(by))
 	})
 }
 
@@ -171,7 +171,7 @@ func (s *Service) Ban(ctx context.Context, by Principal, target string) error {
 		if err := closeSessions(ctx, tx, u.id, ""); err != nil {
 			return err
 		}
-		return record(ctx, tx, Event{Name: UserBanned, UserID: u.id}.by(by))
+		return record(ctx, tx, Event{Name: userBanned, UserID: u.id}.by(by))
 	})
 }
 
@@ -187,7 +187,7 @@ func (s *Service) Delete(ctx context.Context, by Principal, target string) error
 		if _, err := tx.Exec(ctx, `DELETE FROM users WHERE id = $1`, u.id); err != nil {
 			return err
 		}
-		return record(ctx, tx, Event{Name: UserDeleted, UserID: u.id}.by(by))
+		return record(ctx, tx, Event{Name: userDeleted, UserID: u.id}.by(by))
 	})
 }
 
@@ -215,7 +215,7 @@ func (s *Service) RequestUpgrade(ctx context.Context, p Principal) error {
 		if err != nil {
 			return err
 		}
-		if err := record(ctx, tx, Event{Name: UpgradeAsked, UserID: p.UserID}); err != nil {
+		if err := record(ctx, tx, Event{Name: upgradeAsked, UserID: p.UserID}); err != nil {
 			return err
 		}
 		return schema.Touch(ctx, tx, schema.TopicUsers, schema.TopicUser(p.UserID))

@@ -143,8 +143,8 @@ func (in Imported) addViews(ctx context.Context, tx pgx.Tx, owner string, counts
 		if tag.RowsAffected() == 0 {
 			continue
 		}
-		if position++; position > MaxViews {
-			return fault.Coded(fault.Conflict, "VIEW_LIMIT", "An account can save %d dashboard views at most.", MaxViews)
+		if position++; position > maxViews {
+			return fault.Coded(fault.Conflict, "VIEW_LIMIT", "An account can save %d dashboard views at most.", maxViews)
 		}
 		counts.Views++
 		for _, w := range v.Widgets {

@@ -11,7 +11,7 @@ import (
 
 // Limits of the contract.
 const (
-	MaxWidgets = 24 // per view
+	maxWidgets = 24 // per view
 
 	gridColumns = 12
 	maxRow      = 200
@@ -70,7 +70,7 @@ var instanceIDForm = regexp.MustCompile(`^[A-Za-z0-9_-]{3,80}$`)
 // checkWidgets holds a call's widgets against the limits. Codes: WIDGET_LIMIT,
 // INVALID_WIDGET_ID, INVALID_LAYOUT, INVALID_WIDGET_CONFIG.
 func checkWidgets(widgets []WidgetInput) error {
-	if len(widgets) > MaxWidgets {
+	if len(widgets) > maxWidgets {
 		return widgetLimit()
 	}
 	seen := map[string]bool{}
@@ -104,7 +104,7 @@ func checkWidgets(widgets []WidgetInput) error {
 }
 
 func widgetLimit() error {
-	return fault.Coded(fault.Conflict, "WIDGET_LIMIT", "A dashboard view can hold %d widgets at most.", MaxWidgets)
+	return fault.Coded(fault.Conflict, "WIDGET_LIMIT", "A dashboard view can hold %d widgets at most.", maxWidgets)
 }
 
 // unknownChoice names the first member that is not one of its known values.

@@ -15,8 +15,8 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
-// MaxViews is how many views an account can save.
-const MaxViews = 12
+// maxViews is how many views an account can save.
+const maxViews = 12
 
 // The kinds of views.
 const (
@@ -57,7 +57,7 @@ func viewNotFound() error {
 // Views gives the owner's views by position.
 func (s *Service) Views(ctx context.Context, owner string) ([]View, error) {
 	rows, err := s.pool.Query(ctx, "SELECT "+viewColumns+` FROM dashboard_views
-		WHERE owner = $1 ORDER BY position, created_at, id LIMIT $2`, owner, MaxViews)
+		WHERE owner = $1 ORDER BY position, created_at, id LIMIT $2`, owner, maxViews)
 	if err != nil {
 		return nil, fmt.Errorf("list views: %w", err)
 	}
@@ -107,8 +107,8 @@ func addView(ctx context.Context, tx pgx.Tx, owner string, n NewView) (View, boo
 	if err := tx.QueryRow(ctx, "SELECT count(*) FROM dashboard_views WHERE owner = $1", owner).Scan(&count); err != nil {
 		return View{}, false, fmt.Errorf("count views: %w", err)
 	}
-	if count >= MaxViews {
-		return View{}, false, fault.Coded(fault.Conflict, "VIEW_LIMIT", "An account can save %d dashboard views at most.", MaxViews)
+	if count >= maxViews {
+		return View{}, false, fault.Coded(fault.Conflict, "VIEW_LIMIT", "An account can save %d dashboard views at most.", maxViews)
 	}
 	name, err := viewName(n.Name)
 	if err != nil {
@@ -214,8 +214,8 @@ func (s *Service) ReorderViews(ctx context.Context, owner string, viewIDs []stri
 	cleaned := make([]string, len(viewIDs))
 	for i, id := range viewIDs {
 		cleaned[i] = clean(id)
-		if seen[id] || len(viewIDs) > MaxViews {
-			return fault.Coded(fault.Invalid, "INVALID_ORDER", "The order must name each view once, %d views at most.", MaxViews)
+		if seen[id] || len(viewIDs) > maxViews {
+			return fault.Coded(fault.Invalid, "INVALID_ORDER", "The order must name each view once, %d views at most.", maxViews)
 		}
 		seen[id] = true
 	}

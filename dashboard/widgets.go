@@ -122,7 +122,7 @@ func (s *Service) UpsertWidget(ctx context.Context, owner, viewID string, w Widg
 			if err := tx.QueryRow(ctx, "SELECT count(*) FROM dashboard_widgets WHERE view = $1", view.ID).Scan(&count); err != nil {
 				return false, fmt.Errorf("count widgets: %w", err)
 			}
-			if count >= MaxWidgets {
+			if count >= maxWidgets {
 				return false, widgetLimit()
 			}
 			if err := insertWidget(ctx, tx, view.ID, w); err != nil {
@@ -187,7 +187,7 @@ func (s *Service) changeView(ctx context.Context, owner, viewID string, expected
 }
 
 func readWidgets(ctx context.Context, q schema.Querier, view View) ([]Widget, error) {
-	rows, err := q.Query(ctx, "SELECT "+widgetColumns+" FROM dashboard_widgets WHERE view = $1 ORDER BY ord LIMIT $2", view.ID, MaxWidgets)
+	rows, err := q.Query(ctx, "SELECT "+widgetColumns+" FROM dashboard_widgets WHERE view = $1 ORDER BY ord LIMIT $2", view.ID, maxWidgets)
 	if err != nil {
 		return nil, fmt.Errorf("list widgets: %w", err)
 	}

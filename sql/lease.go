@@ -14,9 +14,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// ErrLeaseLost is the cause with which the context of a holder ends that could
+// errLeaseLost is the cause with which the context of a holder ends that could
 // not renew its lease in time, and what Check returns from then on.
-var ErrLeaseLost = errors.New("the lease was lost")
+var errLeaseLost = errors.New("the lease was lost")
 
 // Lease is work that one instance at a time does. Its holder renews a row of
 // the table leases; no connection is held in between. Times are the database's.
@@ -42,7 +42,7 @@ type Fence struct {
 	number int64
 }
 
-// Check returns ErrLeaseLost if another holder may have the lease. Otherwise
+// Check returns errLeaseLost if another holder may have the lease. Otherwise
 // nobody can take it before tx ends, whatever happens to the holder.
 func (f Fence) Check(ctx context.Context, tx pgx.Tx) error {
 	if f.lease == "" {
@@ -53,7 +53,7 @@ func (f Fence) Check(ctx context.Context, tx pgx.Tx) error {
 		return fmt.Errorf("check the lease %s: %w", f.lease, err)
 	}
 	if tag.RowsAffected() == 0 {
-		return fmt.Errorf("%s: %w", f.lease, ErrLeaseLost)
+		return fmt.Errorf("%s: %w", f.lease, errLeaseLost)
 	}
 	return nil
 }
@@ -67,7 +67,7 @@ func (l Lease) Lead(ctx context.Context, work func(context.Context, Fence) error
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if led && !errors.Is(err, ErrLeaseLost) {
+		if led && !errors.Is(err, errLeaseLost) {
 			return err
 		}
 		if err != nil && !led {
@@ -80,7 +80,7 @@ func (l Lease) Lead(ctx context.Context, work func(context.Context, Fence) error
 }
 
 // TryLead runs work if the lease is free, and reports whether it did. The
-// context of work ends, with ErrLeaseLost as its cause, before anybody else can
+// context of work ends, with errLeaseLost as its cause, before anybody else can
 // have the lease; TryLead returns that error then, once work has returned. What
 // work does to the database after its context has ended, Fence.Check prevents.
 //
@@ -107,7 +107,7 @@ func (l Lease) TryLead(ctx context.Context, work func(context.Context, Fence) er
 	lost := context.Cause(turn)
 	end(nil)
 	<-held
-	if errors.Is(lost, ErrLeaseLost) {
+	if errors.Is(lost, errLeaseLost) {
 		return true, lost
 	}
 	l.release(ctx, fence)
@@ -180,7 +180,7 @@ func (l Lease) hold(ctx context.Context, end context.CancelCauseFunc, fence Fenc
 			err = errors.New("another instance has taken it")
 		}
 		l.Log.Warn("lost the lease", "lease", l.Name, "error", err)
-		end(fmt.Errorf("%s: %w: %w", l.Name, ErrLeaseLost, err))
+		end(fmt.Errorf("%s: %w: %w", l.Name, errLeaseLost, err))
 		return
 	}
 }

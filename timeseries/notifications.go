@@ -24,7 +24,7 @@ var (
 const (
 	DefaultNotifications = 20    // given when a reader names no limit
 	MaxNotifications     = 1000  // given at most
-	KeptNotifications    = 50    // newest of a session that a clean-up leaves
+	keptNotifications    = 50    // newest of a session that a clean-up leaves
 	maxNotificationBatch = 10000 // stored by one call; a bridge that was cut off sends all it has
 )
 
@@ -273,7 +273,7 @@ func (s *Store) PruneNotifications(ctx context.Context, sessionID string) (int, 
 			DELETE FROM driver_notifications
 			WHERE session_id = $1 AND notification <= (
 				SELECT notification FROM driver_notifications WHERE session_id = $1
-				ORDER BY notification DESC OFFSET $2 LIMIT 1)`, schema.Storable(sessionID), KeptNotifications)
+				ORDER BY notification DESC OFFSET $2 LIMIT 1)`, schema.Storable(sessionID), keptNotifications)
 		if err != nil {
 			return fmt.Errorf("remove notifications: %w", err)
 		}

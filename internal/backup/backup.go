@@ -23,8 +23,8 @@ type Programs interface {
 	Path(name string) string
 }
 
-// ErrNotEmpty says that the database to restore into holds a schema already.
-var ErrNotEmpty = errors.New("the database is not empty: restore into a new one")
+// errNotEmpty says that the database to restore into holds a schema already.
+var errNotEmpty = errors.New("the database is not empty: restore into a new one")
 
 // Dump writes the database to out in pg_dump's custom format, as of one moment,
 // while it is in use.
@@ -45,7 +45,7 @@ func Restore(ctx context.Context, programs Programs, databaseURL string, in io.R
 		return fmt.Errorf("look at the database: %w", err)
 	}
 	if used {
-		return ErrNotEmpty
+		return errNotEmpty
 	}
 	// Grants in the dump name the role, which belongs to the server, not to a database.
 	if _, err := conn.Exec(ctx, `

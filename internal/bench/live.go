@@ -102,13 +102,13 @@ func liveCase(ctx context.Context, e *Env, at *Process, n, stalled int) (*liveRe
 	r := &liveResult{}
 	before := metric(ctx, at, "telemetryd_hub_polls_total")
 	screens.measureFrom.Store(int64(len(car.sent)) + 1)
-	begun, cpu, messagesBefore := time.Now(), at.CPU(), screens.messages.Load()
+	begun, cpu, messagesBefore := time.Now(), at.cpu(), screens.messages.Load()
 	if err := car.drive(ctx, liveWindow, &r.uploads); err != nil {
 		return nil, err
 	}
 	seconds := time.Since(begun).Seconds()
 	after := metric(ctx, at, "telemetryd_hub_polls_total")
-	r.cores = (at.CPU() - cpu).Seconds() / seconds
+	r.cores = (at.cpu() - cpu).Seconds() / seconds
 	messages := screens.messages.Load() - messagesBefore
 	// A machine that is too busy delivers late; that is to be measured, not lost.
 	screens.measureTo.Store(int64(len(car.sent)))
@@ -119,7 +119,7 @@ func liveCase(ctx context.Context, e *Env, at *Process, n, stalled int) (*liveRe
 		time.Sleep(10 * time.Millisecond)
 	}
 	screens.Close()
-	r.sockets = screens.Latencies()
+	r.sockets = screens.allLatencies()
 	want := len(r.uploads) * (n - stalled)
 	if got := len(r.sockets); got != want {
 		return nil, fmt.Errorf("%d records arrived on %d sockets, want %d", got, n-stalled, want)
@@ -193,7 +193,7 @@ func uploadTo(ctx context.Context, client *http.Client, url string, body []byte)
 		return err
 	}
 	request.Header.Set("Content-Type", "application/x-ndjson")
-	Authorize(request)
+	authorize(request)
 	answer, err := client.Do(request)
 	if err != nil {
 		return err
@@ -212,7 +212,7 @@ func metric(ctx context.Context, at *Process, name string) float64 {
 	if err != nil {
 		return 0
 	}
-	Authorize(request)
+	authorize(request)
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0
@@ -240,7 +240,7 @@ func liveMemory(ctx context.Context, e *Env, at *Process) error {
 	}
 	defer warm.Close()
 	time.Sleep(time.Second)
-	before := at.Memory()
+	before := at.memory()
 	idle, err := openScreens([]string{at.URL}, car, idleSockets, idleSockets)
 	if err != nil {
 		return err
@@ -248,7 +248,7 @@ func liveMemory(ctx context.Context, e *Env, at *Process) error {
 	defer idle.Close()
 	time.Sleep(5 * time.Second)
 	fmt.Fprintf(e.Out, "%d idle sockets: %.1f KB each (resident memory of the daemon, garbage included)\n\n",
-		idleSockets, float64(at.Memory()-before)/idleSockets/1000)
+		idleSockets, float64(at.memory()-before)/idleSockets/1000)
 	return nil
 }
 

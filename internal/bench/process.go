@@ -68,18 +68,15 @@ func (p *Process) Stop() {
 	}
 }
 
-// PID is the daemon's process id.
-func (p *Process) PID() int { return p.pid }
+// peakMemory is the most memory that the daemon has held so far, in bytes.
+func (p *Process) peakMemory() int64 { return p.status("VmHWM:") }
 
-// PeakMemory is the most memory that the daemon has held so far, in bytes.
-func (p *Process) PeakMemory() int64 { return p.status("VmHWM:") }
+// memory is what the daemon holds now, in bytes.
+func (p *Process) memory() int64 { return p.status("VmRSS:") }
 
-// Memory is what the daemon holds now, in bytes.
-func (p *Process) Memory() int64 { return p.status("VmRSS:") }
-
-// CPU is the processor time that the daemon has used so far.
-func (p *Process) CPU() time.Duration {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
+// cpu is the processor time that the daemon has used so far.
+func (p *Process) cpu() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
 	if err != nil {
 		return 0
 	}
@@ -95,7 +92,7 @@ func (p *Process) CPU() time.Duration {
 }
 
 func (p *Process) status(name string) int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
 	if err != nil {
 		return 0
 	}
@@ -105,8 +102,8 @@ func (p *Process) status(name string) int64 {
 	return n * 1024
 }
 
-// Authorize puts the deploy key on a request.
-func Authorize(r *http.Request) { r.Header.Set("Authorization", "Convex "+benchKey) }
+// authorize puts the deploy key on a request.
+func authorize(r *http.Request) { r.Header.Set("Authorization", "Convex "+benchKey) }
 
 func withDatabase(serverURL, name string) (string, error) {
 	u, err := url.Parse(serverURL)

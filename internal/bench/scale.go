@@ -59,7 +59,7 @@ func scale(ctx context.Context, e *Env) error {
 // busy is the processor time of daemons and of database servers so far.
 func busy(instances []*Process) (sum time.Duration) {
 	for _, p := range instances {
-		sum += p.CPU()
+		sum += p.cpu()
 	}
 	return sum
 }
@@ -75,11 +75,11 @@ func serverCPU(ctx context.Context, query func(ctx context.Context, sql string) 
 	if main <= 1 {
 		return 0
 	}
-	sum := (&Process{pid: main}).CPU()
+	sum := (&Process{pid: main}).cpu()
 	names, _ := filepath.Glob("/proc/[0-9]*")
 	for _, name := range names {
 		if child, err := strconv.Atoi(filepath.Base(name)); err == nil && parentOf(child) == main {
-			sum += (&Process{pid: child}).CPU()
+			sum += (&Process{pid: child}).cpu()
 		}
 	}
 	return sum
@@ -190,7 +190,7 @@ func scaleLive(ctx context.Context, e *Env, instances []*Process) error {
 		queries, cores, oneCore := (polls()-asked)/seconds, (busy(instances)-daemons).Seconds()/seconds, (busy(instances[:1])-one).Seconds()/seconds
 		messages = screens.messages.Load() - messages
 		screens.Close()
-		all := screens.Latencies()
+		all := screens.allLatencies()
 		slices.Sort(all)
 		t.row(n, int(float64(messages)/seconds), quantile(all, 0.5), quantile(all, 0.99), queries, cores, oneCore)
 	}
@@ -315,7 +315,7 @@ func get(ctx context.Context, client *http.Client, address string) error {
 	if err != nil {
 		return err
 	}
-	Authorize(r)
+	authorize(r)
 	answer, err := client.Do(r)
 	if err != nil {
 		return err

@@ -35,9 +35,9 @@ type screen struct {
 	latencies []float64
 }
 
-// Latencies lists how long each measured record took to each screen, in ms.
+// allLatencies lists how long each measured record took to each screen, in ms.
 // The screens must be closed.
-func (s *screens) Latencies() []float64 {
+func (s *screens) allLatencies() []float64 {
 	var all []float64
 	for _, one := range s.all {
 		all = append(all, one.latencies...)

@@ -226,7 +226,7 @@ func readSeries(ctx context.Context, e *Env, window, length time.Duration, mode 
 		if err != nil {
 			return nil, "", 0, err
 		}
-		Authorize(r)
+		authorize(r)
 		start := time.Now()
 		response, err := http.DefaultClient.Do(r)
 		if err != nil {

@@ -30,9 +30,9 @@ import (
 	"strings"
 )
 
-// MaxDocument bounds one line, in bytes. Convex holds documents of up to 1 MiB;
+// maxDocument bounds one line, in bytes. Convex holds documents of up to 1 MiB;
 // as JSON text they grow a few times at worst.
-const MaxDocument = 16 << 20
+const maxDocument = 16 << 20
 
 const (
 	documents = "documents.jsonl"
@@ -59,15 +59,6 @@ func Open(name string) (*Dump, error) {
 	}
 	d.close = archive.Close
 	return d, nil
-}
-
-// Read reads a snapshot of that many bytes.
-func Read(src io.ReaderAt, size int64) (*Dump, error) {
-	archive, err := zip.NewReader(src, size)
-	if err != nil {
-		return nil, fmt.Errorf("open snapshot: %w", err)
-	}
-	return read(archive)
 }
 
 func read(archive *zip.Reader) (*Dump, error) {
@@ -130,7 +121,7 @@ func (d *Dump) Documents(table string) iter.Seq2[json.RawMessage, error] {
 		}
 		defer src.Close()
 		lines := bufio.NewScanner(src)
-		lines.Buffer(make([]byte, 64<<10), MaxDocument)
+		lines.Buffer(make([]byte, 64<<10), maxDocument)
 		number := 0
 		for lines.Scan() {
 			number++
@@ -152,14 +143,14 @@ func (d *Dump) Documents(table string) iter.Seq2[json.RawMessage, error] {
 	}
 }
 
-// ErrNoFile says that a stored file is not in the snapshot.
-var ErrNoFile = errors.New("the file is not in the snapshot; was it exported with --include-file-storage?")
+// errNoFile says that a stored file is not in the snapshot.
+var errNoFile = errors.New("the file is not in the snapshot; was it exported with --include-file-storage?")
 
-// File opens a stored file by its id. The caller must close it.
-func (d *Dump) File(id string) (io.ReadCloser, error) {
+// file opens a stored file by its id. The caller must close it.
+func (d *Dump) file(id string) (io.ReadCloser, error) {
 	file := d.files[id]
 	if file == nil {
-		return nil, fmt.Errorf("stored file %q: %w", id, ErrNoFile)
+		return nil, fmt.Errorf("stored file %q: %w", id, errNoFile)
 	}
 	src, err := file.Open()
 	if err != nil {

@@ -17,7 +17,7 @@ const maxArchive = 1 << 30
 // An error ends the sequence.
 func (d *Dump) ArchivedRecords(id string) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
-		src, err := d.File(id)
+		src, err := d.file(id)
 		if err != nil {
 			yield(nil, err)
 			return

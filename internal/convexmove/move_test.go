@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -76,10 +78,15 @@ func (d *deployment) snapshot(t testing.TB) *convexdump.Dump {
 	if err := archive.Close(); err != nil {
 		t.Fatal(err)
 	}
-	dump, err := convexdump.Read(bytes.NewReader(buf.Bytes()), int64(buf.Len()))
+	name := filepath.Join(t.TempDir(), "snapshot.zip")
+	if err := os.WriteFile(name, buf.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dump, err := convexdump.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { dump.Close() })
 	return dump
 }
 

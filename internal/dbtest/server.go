@@ -14,9 +14,9 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
-// URLVariable names the environment variable that says which server to test
+// urlVariable names the environment variable that says which server to test
 // against.
-const URLVariable = "TELEMETRYD_TEST_DATABASE_URL"
+const urlVariable = "TELEMETRYD_TEST_DATABASE_URL"
 
 // Classes of the advisory locks, the first of their two keys. Any value does
 // that nobody else uses on a test server.
@@ -61,11 +61,11 @@ func connect(t testing.TB) *server {
 }
 
 func newServer(ctx context.Context) (*server, error) {
-	base := os.Getenv(URLVariable)
+	base := os.Getenv(urlVariable)
 	if base == "" {
 		var err error
 		if base, err = embedded(ctx); err != nil {
-			return nil, fmt.Errorf("no database to test against (run `make db`, or set %s): %w", URLVariable, err)
+			return nil, fmt.Errorf("no database to test against (run `make db`, or set %s): %w", urlVariable, err)
 		}
 	}
 	config, err := schema.ParseURL(base)

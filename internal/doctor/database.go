@@ -9,10 +9,10 @@ import (
 
 func (f facts) postgres() Finding {
 	finding := Finding{Subject: "PostgreSQL", Found: fmt.Sprintf("%s, database %s as user %s", f.versionText, f.database, f.user)}
-	if f.versionNumber < MinimumPostgres*10_000 {
+	if f.versionNumber < minimumPostgres*10_000 {
 		finding.Level = Problem
 		finding.Found = "version " + f.versionText + " is too old"
-		finding.Advice = fmt.Sprintf("Use PostgreSQL %d or newer", MinimumPostgres)
+		finding.Advice = fmt.Sprintf("Use PostgreSQL %d or newer", minimumPostgres)
 	}
 	return finding
 }
@@ -29,10 +29,10 @@ func (f facts) timescale() Finding {
 		finding.Level = Problem
 		finding.Found = "it is not installed on the server"
 		finding.Advice = "Install the timescaledb package of this PostgreSQL version, or use the database of docker-compose.yml or `make db`"
-	case !versionAtLeast(version, MinimumTimescale):
+	case !versionAtLeast(version, minimumTimescale):
 		finding.Level = Problem
 		finding.Found = "version " + version + " is too old"
-		finding.Advice = "Install TimescaleDB " + MinimumTimescale + " or newer and run ALTER EXTENSION timescaledb UPDATE in a new psql session"
+		finding.Advice = "Install TimescaleDB " + minimumTimescale + " or newer and run ALTER EXTENSION timescaledb UPDATE in a new psql session"
 	case f.extension == "" && f.preloaded != "" && !strings.Contains(f.preloaded, "timescaledb"),
 		f.extension == "" && f.superuser && f.preloaded == "":
 		finding.Level = Problem
@@ -143,7 +143,7 @@ func (f facts) clock() Finding {
 }
 
 func (f facts) size() Finding {
-	return Finding{Subject: "Size", Found: Bytes(f.bytes)}
+	return Finding{Subject: "Size", Found: size(f.bytes)}
 }
 
 func (f facts) migrations() Finding {

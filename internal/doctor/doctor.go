@@ -20,8 +20,8 @@ import (
 // The oldest versions that the daemon works with. TimescaleDB 2.14 is the
 // first one whose columnstore can be written and updated freely enough.
 const (
-	MinimumPostgres  = 15
-	MinimumTimescale = "2.14"
+	minimumPostgres  = 15
+	minimumTimescale = "2.14"
 )
 
 // Level says how much a finding matters.

@@ -92,8 +92,8 @@ func TestFindings(t *testing.T) {
 func TestBytes(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1500: "1.5 kB", 12_300_000_000: "12.3 GB", 1 << 62: "4.6 EB"} {
-		if got := Bytes(n); got != want {
-			t.Errorf("Bytes(%d) = %s, want %s", n, got, want)
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %s, want %s", n, got, want)
 		}
 	}
 }

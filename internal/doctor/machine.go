@@ -44,7 +44,7 @@ func disk(dir string) Finding {
 		return finding
 	}
 	free := int64(stat.Bavail) * int64(stat.Bsize)
-	finding.Found = fmt.Sprintf("%s free at %s", Bytes(free), dir)
+	finding.Found = fmt.Sprintf("%s free at %s", size(free), dir)
 	switch {
 	case free < noDisk:
 		finding.Level = Problem
@@ -86,8 +86,8 @@ func files() Finding {
 	return finding
 }
 
-// Bytes gives a size for people, such as 12.3 GB.
-func Bytes(n int64) string {
+// size writes a number of bytes for people, such as 12.3 GB.
+func size(n int64) string {
 	const unit = 1000
 	if n < unit {
 		return fmt.Sprintf("%d B", n)

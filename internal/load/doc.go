@@ -6,7 +6,7 @@
 //
 //	upload ──► Gate.Enter ──► Uploads.Begin ──► COPY ──► end ──► leave
 //	                                │
-//	        AtOnce, Busy ◄──────────┴──────────► Rest, Yield
+//	        atOnce, Busy ◄──────────┴──────────► Rest, Yield
 //	        fan-out: half of its writers,        rollups: Yield before a
 //	        and a Rest after each round          refresh that can wait
 //

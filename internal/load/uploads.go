@@ -39,8 +39,8 @@ func (u *Uploads) settle() {
 	u.at = now
 }
 
-// AtOnce is how many uploads are stored at once, on the average of the last 300 ms.
-func (u *Uploads) AtOnce() float64 {
+// atOnce is how many uploads are stored at once, on the average of the last 300 ms.
+func (u *Uploads) atOnce() float64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.settle()
@@ -49,7 +49,7 @@ func (u *Uploads) AtOnce() float64 {
 
 // Busy reports whether uploads are at work most of the time: work beside them
 // should then take half of the machine at most.
-func (u *Uploads) Busy() bool { return u.AtOnce() > 0.5 }
+func (u *Uploads) Busy() bool { return u.atOnce() > 0.5 }
 
 const (
 	// restShare is how many times as long as it took, work rests while one
@@ -65,7 +65,7 @@ const (
 // grows with the square of the uploads, so that the few of a quiet day cost
 // nothing.
 func (u *Uploads) Rest(took time.Duration) time.Duration {
-	busy := u.AtOnce()
+	busy := u.atOnce()
 	return min(time.Duration(float64(took)*restShare*busy*busy), longestRest)
 }
 

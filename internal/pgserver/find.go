@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// MinimumMajor is the oldest PostgreSQL that the daemon works with.
-const MinimumMajor = 15
+// minimumMajor is the oldest PostgreSQL that the daemon works with.
+const minimumMajor = 15
 
 // BinDirVariable names the environment variable with the folder of the server
 // programs.
@@ -133,8 +133,8 @@ func inspect(ctx context.Context, dir string, major int) (Programs, error) {
 		return Programs{}, err
 	}
 	switch {
-	case programs.Major < MinimumMajor:
-		return Programs{}, fmt.Errorf("version %d is too old, %d or newer is needed", programs.Major, MinimumMajor)
+	case programs.Major < minimumMajor:
+		return Programs{}, fmt.Errorf("version %d is too old, %d or newer is needed", programs.Major, minimumMajor)
 	case major != 0 && programs.Major != major:
 		return Programs{}, fmt.Errorf("it is version %d, and the data directory was made by version %d", programs.Major, major)
 	}

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// ErrNotRunning says that no server of the data directory is running.
-var ErrNotRunning = errors.New("the embedded database is not running")
+// errNotRunning says that no server of the data directory is running.
+var errNotRunning = errors.New("the embedded database is not running")
 
 // Locate gives the URL of the server that another process runs on the data
 // directory, for commands that work beside it. It goes through the unix socket.
@@ -22,14 +22,14 @@ func Locate(dataDir string) (string, error) {
 	c := cluster{dir}
 	text, err := os.ReadFile(c.portFile())
 	if err != nil {
-		return "", ErrNotRunning
+		return "", errNotRunning
 	}
 	port, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
-		return "", ErrNotRunning
+		return "", errNotRunning
 	}
 	if _, err := os.Stat(filepath.Join(c.sockets(), ".s.PGSQL."+strconv.Itoa(port))); err != nil {
-		return "", ErrNotRunning
+		return "", errNotRunning
 	}
 	return c.url(database, port), nil
 }

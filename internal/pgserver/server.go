@@ -110,9 +110,9 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 // URL connects as the server's owner through the unix socket.
 func (s *Server) URL() string { return s.cluster.url(database, s.port) }
 
-// TCPURL connects as the server's owner through the loopback port. It holds
+// tcpURL connects as the server's owner through the loopback port. It holds
 // the password: never log it.
-func (s *Server) TCPURL() (string, error) { return s.cluster.tcpURL(database, s.port) }
+func (s *Server) tcpURL() (string, error) { return s.cluster.tcpURL(database, s.port) }
 
 // Port on 127.0.0.1.
 func (s *Server) Port() int { return s.port }
@@ -122,9 +122,6 @@ func (s *Server) Programs() Programs { return s.bin }
 
 // Adopted reports whether the server was running when Start was called.
 func (s *Server) Adopted() bool { return s.adopted }
-
-// PID is the process id of the server's main process.
-func (s *Server) PID() int { return s.current().pid }
 
 // Stop ends all sessions, writes everything out, and waits until the server is
 // gone. When the context ends first, the server is stopped at once and

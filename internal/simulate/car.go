@@ -13,7 +13,7 @@ type Options struct {
 	// their number.
 	Seed   uint64
 	Number int
-	// SessionID and SessionName go into every record. Default: made from the
+	// SessionID and sessionName go into every record. Default: made from the
 	// seed, the number and the start.
 	SessionID, SessionName string
 	Start                  time.Time // of the first record; default 2026-03-21T21:41:10Z
@@ -136,8 +136,8 @@ func New(opt Options) *Car {
 // SessionID is the session of the car's records.
 func (c *Car) SessionID() string { return c.opt.SessionID }
 
-// SessionName is the session's name.
-func (c *Car) SessionName() string { return c.opt.SessionName }
+// sessionName is the session's name.
+func (c *Car) sessionName() string { return c.opt.SessionName }
 
 // Next makes the car's next record. It is valid until the following call.
 func (c *Car) Next() *Record {

@@ -49,8 +49,8 @@ func (f *Fleet) Stats() Stats {
 	return Stats{f.sent.Load(), f.retried.Load(), f.lost.Load(), f.requests.Load(), time.Duration(f.latency.Load())}
 }
 
-// ErrRefused is what Run ends with when the server does not take the key.
-var ErrRefused = errors.New("the server refuses the deploy key")
+// errRefused is what Run ends with when the server does not take the key.
+var errRefused = errors.New("the server refuses the deploy key")
 
 const (
 	bridgeBatch = 200  // records in one call of the function, as the bridge has it
@@ -98,7 +98,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	reporter := &reporter{fleet: f, client: client, car: shares[0][0], start: start, rng: rand.New(rand.NewPCG(f.Car.Seed, 1<<40))}
 	all.Go(func() { reporter.run(ctx) })
 	all.Wait()
-	if cause := context.Cause(ctx); errors.Is(cause, ErrRefused) {
+	if cause := context.Cause(ctx); errors.Is(cause, errRefused) {
 		return cause
 	}
 	reporter.report(context.WithoutCancel(ctx), "ended")
@@ -193,7 +193,7 @@ func (w *worker) try(ctx context.Context, u *upload) error {
 		w.pause = 0
 		return nil
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return fmt.Errorf("%w: %s", ErrRefused, answer)
+		return fmt.Errorf("%w: %s", errRefused, answer)
 	case err == nil && status/100 == 4 && status != http.StatusTooManyRequests:
 		w.fleet.lost.Add(int64(u.records))
 		w.fleet.Log.Error("the server rejects records", "status", status, "answer", answer)
@@ -333,7 +333,7 @@ func (r *reporter) run(ctx context.Context) {
 // report tells the server how the first car's session stands.
 func (r *reporter) report(ctx context.Context, status string) {
 	state := map[string]any{
-		"status": status, "session_id": r.car.SessionID(), "session_name": r.car.SessionName(),
+		"status": status, "session_id": r.car.SessionID(), "session_name": r.car.sessionName(),
 		"started_at": isoformat(r.start), "record_count": r.fleet.sent.Load() / int64(max(r.fleet.Cars, 1)),
 	}
 	if status == "ended" {

@@ -20,8 +20,8 @@ type Source interface {
 	Versions(ctx context.Context, topics []string) (map[string]string, error)
 }
 
-// ErrStopped is what Watch returns when the hub has stopped.
-var ErrStopped = errors.New("the hub has stopped")
+// errStopped is what Watch returns when the hub has stopped.
+var errStopped = errors.New("the hub has stopped")
 
 // Options tune a Hub. The zero value is right for production.
 type Options struct {
@@ -204,9 +204,9 @@ func (h *Hub) poll(ctx context.Context, names []string) error {
 	return nil
 }
 
-// Wake makes the hub poll at once if anybody watches one of the topics. Call
+// wake makes the hub poll at once if anybody watches one of the topics. Call
 // it after a local commit.
-func (h *Hub) Wake(topics ...string) {
+func (h *Hub) wake(topics ...string) {
 	h.mu.Lock()
 	watched := false
 	for _, name := range topics {
@@ -230,7 +230,7 @@ func (h *Hub) WakeSessions(ids ...string) {
 	for _, id := range ids {
 		topics = append(topics, schema.TopicSession(id))
 	}
-	h.Wake(topics...)
+	h.wake(topics...)
 }
 
 // WakeAll makes the hub poll at once if anybody watches anything. Call it after

@@ -43,7 +43,7 @@ func (s *Sub) Watch(ctx context.Context, topics ...string) error {
 	h.mu.Lock()
 	if s.closed {
 		h.mu.Unlock()
-		return ErrStopped
+		return errStopped
 	}
 	for _, name := range topics {
 		t := h.topics[name]
@@ -68,9 +68,9 @@ func (s *Sub) Watch(ctx context.Context, topics ...string) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.done:
-			return ErrStopped
+			return errStopped
 		case <-h.done:
-			return ErrStopped
+			return errStopped
 		}
 	}
 	return nil

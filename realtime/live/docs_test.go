@@ -37,8 +37,8 @@ func TestDocumentedMessages(t *testing.T) {
 			m := decode[protocol.ServerMessage](t, example)
 			kind, again = m.Type, m
 			if m.Cursor != "" {
-				if _, err := protocol.ParseCursor(m.Cursor); err != nil {
-					t.Errorf("%s: %v", example, err)
+				if len(protocol.SplitCursors(m.Cursor)) != 1 {
+					t.Errorf("%s: not a cursor", example)
 				}
 			}
 		}

@@ -161,13 +161,13 @@ func drive(rng *rand.Rand, c *circuit, o trip) (samples []Sample, truth []float6
 }
 
 // reduced is a run as it would be stored.
-func reduced(samples []Sample) *Run {
-	r := Reducer{State: State{Gap: gapAtLeast}}
+func reduced(samples []Sample) *run {
+	r := reducer{State: State{Gap: gapAtLeast}}
 	for _, s := range samples {
 		r.Add(s)
 	}
 	r.End()
-	return &Run{Bins: r.Bins, Spots: r.Spots, First: r.First, Gap: r.Gap, Measured: r.Speed.Known || r.Distance.Known, Moved: r.Moved}
+	return &run{Bins: r.Bins, Spots: r.Spots, First: r.First, Gap: r.Gap, Measured: r.Speed.Known || r.Distance.Known, Moved: r.Moved}
 }
 
 // Drives on circuits of random shapes have the laps that they truly had, and
@@ -196,7 +196,7 @@ func TestLapsOfRandomDrives(t *testing.T) {
 			for seed := range uint64(20) {
 				rng := rand.New(rand.NewPCG(seed, 7))
 				samples, truth := drive(rng, newCircuit(rng), tc.trip)
-				course := reduced(samples).Course()
+				course := reduced(samples).course()
 				if course == nil || len(course.Crossings)-1 != len(truth) {
 					t.Errorf("seed %d: %+v, want %d laps", seed, course, len(truth))
 					continue
@@ -228,7 +228,7 @@ func TestSilenceInventsNoLaps(t *testing.T) {
 		for i := cut; i < len(samples); i++ {
 			samples[i].At += 2400e6
 		}
-		course := reduced(samples).Course()
+		course := reduced(samples).course()
 		if course == nil || len(course.Crossings)-1 != len(truth) {
 			t.Errorf("seed %d: want %d laps: %+v", seed, len(truth), course)
 		}
@@ -291,7 +291,7 @@ func BenchmarkDay(b *testing.B) {
 	run := reduced(samples)
 	b.Run("laps", func(b *testing.B) {
 		for b.Loop() {
-			if course := run.Course(); len(course.Crossings)-1 != len(truth) {
+			if course := run.course(); len(course.Crossings)-1 != len(truth) {
 				b.Fatalf("%d laps, want %d", len(course.Crossings)-1, len(truth))
 			}
 		}

@@ -97,10 +97,10 @@ type lap struct {
 }
 
 // laps are the figures between two crossings each.
-func (r *Run) laps(course *Course) []lap {
+func (r *run) laps(course *Course) []lap {
 	var list []lap
 	k := 0
-	var before Bin
+	var before bin
 	top := math.NaN()
 	for i, c := range course.Crossings {
 		for ; k < len(r.Bins) && float64(r.Bins[k].At) <= c.At; k++ {
@@ -122,8 +122,8 @@ func (r *Run) laps(course *Course) []lap {
 }
 
 // at is a run at a moment, of which bin k is the first behind it.
-func (r *Run) at(k int, micros float64) Bin {
-	a, b := Bin{At: r.First}, r.Bins[min(k, len(r.Bins)-1)]
+func (r *run) at(k int, micros float64) bin {
+	a, b := bin{At: r.First}, r.Bins[min(k, len(r.Bins)-1)]
 	if k > 0 {
 		a = r.Bins[k-1]
 	}
@@ -132,6 +132,6 @@ func (r *Run) at(k int, micros float64) Bin {
 		f = (micros - float64(a.At)) / float64(b.At-a.At)
 	}
 	between := func(x, y float64) float64 { return x + f*(y-x) }
-	return Bin{At: int64(math.Round(micros)), Way: between(a.Way, b.Way), Energy: between(a.Energy, b.Energy),
+	return bin{At: int64(math.Round(micros)), Way: between(a.Way, b.Way), Energy: between(a.Energy, b.Energy),
 		Silent: between(a.Silent, b.Silent), Paused: between(a.Paused, b.Paused)}
 }

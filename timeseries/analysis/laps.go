@@ -6,9 +6,9 @@ import (
 	"sort"
 )
 
-// Run is a run as a Reducer left it.
-type Run struct {
-	Bins  []Bin
+// run is a run as a reducer left it.
+type run struct {
+	Bins  []bin
 	Spots []Spot // in order of time
 	First int64  // the oldest record, µs since 1970
 	Gap   int64  // µs; a longer step is a gap
@@ -26,7 +26,7 @@ type Crossing struct {
 	Error float64 // standard deviation, s
 }
 
-// Course is where a run's laps lead along.
+// course is where a run's laps lead along.
 type Course struct {
 	Crossings []Crossing
 	Lat, Lon  []float64 // corners of the line, which is closed; the first is the start
@@ -41,10 +41,10 @@ const (
 	rounds = 4
 )
 
-// Course finds the line that a run's laps have in common and when it passed the
+// course finds the line that a run's laps have in common and when it passed the
 // start, which is where the run first moves; of a run that never comes back
 // there it is the first place that it does come back to. Nil without a lap.
-func (r *Run) Course() *Course {
+func (r *run) course() *Course {
 	nodes, lat0, lon0 := r.nodes()
 	nodes = steady(nodes)
 	if len(nodes) < 8 {
@@ -115,7 +115,7 @@ func noiseOf(l *line, nodes []node) float64 {
 }
 
 // nodes puts the spots of a run on a plane.
-func (r *Run) nodes() (nodes []node, lat0, lon0 float64) {
+func (r *run) nodes() (nodes []node, lat0, lon0 float64) {
 	if len(r.Spots) == 0 {
 		return nil, 0, 0
 	}
@@ -198,7 +198,7 @@ func doubtIn(seconds, v float64) float64 {
 	return min(seconds*seconds/12, seconds*v/2)
 }
 
-func odometer(bins []Bin) []ticks {
+func odometer(bins []bin) []ticks {
 	list := make([]ticks, len(bins))
 	speed := func(a, b int) float64 {
 		if a < 0 || b >= len(bins) || bins[a].Silent != bins[b].Silent || bins[a].At == bins[b].At {
@@ -250,7 +250,7 @@ func odometer(bins []Bin) []ticks {
 }
 
 // crossings finds when places pass the start, once a lap.
-func (r *Run) crossings(nodes []node, places []estimate, first pass, length float64) []Crossing {
+func (r *run) crossings(nodes []node, places []estimate, first pass, length float64) []Crossing {
 	var list []Crossing
 	start := float64(r.Bins[0].At)
 	// The start is where the first pass was: there the car may have stood.
@@ -286,7 +286,7 @@ func (r *Run) crossings(nodes []node, places []estimate, first pass, length floa
 
 // when is the moment at which the odometer was that share of the way between two
 // nodes, s since the start of the run.
-func (r *Run) when(a, b *node, share float64) float64 {
+func (r *run) when(a, b *node, share float64) float64 {
 	if !r.Measured {
 		return a.t + share*(b.t-a.t)
 	}

@@ -20,8 +20,8 @@ type Sample struct {
 // hold a race of 24 hours.
 const binWidth = int64(500 * time.Millisecond / time.Microsecond)
 
-// Bin is a run at the last record of half a second.
-type Bin struct {
+// bin is a run at the last record of half a second.
+type bin struct {
 	At     int64   // µs since 1970
 	Way    float64 // m since the start of the run
 	Energy float64 // J since the start of the run
@@ -191,10 +191,10 @@ func (s *State) energy() float64 {
 // silent is how long way was not measured, s.
 func (s *State) silent() float64 { return float64(s.Speed.Gaps) / 1e6 }
 
-// Reducer makes bins and spots of a run's records, which come in order of time.
-type Reducer struct {
+// reducer makes bins and spots of a run's records, which come in order of time.
+type reducer struct {
 	State
-	Bins  []Bin
+	Bins  []bin
 	Spots []Spot
 	// Stale tells that the bins are wrong: they are of a counter, and the run has
 	// what is summed up instead. It must be reduced again, with HasSpeed or
@@ -205,7 +205,7 @@ type Reducer struct {
 }
 
 // Add takes the next record.
-func (r *Reducer) Add(s Sample) {
+func (r *reducer) Add(s Sample) {
 	r.Records++
 	switch {
 	case r.Records == 1:
@@ -230,21 +230,21 @@ func (r *Reducer) Add(s Sample) {
 		if !(top >= r.Bins[n-1].Top) && !math.IsNaN(r.Bins[n-1].Top) {
 			top = r.Bins[n-1].Top
 		}
-		r.Bins[n-1] = Bin{s.At, way, r.energy(), top, r.silent(), r.Pause.Sum}
+		r.Bins[n-1] = bin{s.At, way, r.energy(), top, r.silent(), r.Pause.Sum}
 	} else {
-		r.Bins = append(r.Bins, Bin{s.At, way, r.energy(), top, r.silent(), r.Pause.Sum})
+		r.Bins = append(r.Bins, bin{s.At, way, r.energy(), top, r.silent(), r.Pause.Sum})
 	}
 	r.known = r.Fixes.Add(r.known[:0], Fix{At: s.At, Lat: s.Lat, Lon: s.Lon, Way: way})
 	r.take()
 }
 
 // End takes what a run's last records leave open.
-func (r *Reducer) End() {
+func (r *reducer) End() {
 	r.known = r.Fixes.End(r.known[:0])
 	r.take()
 }
 
-func (r *Reducer) take() {
+func (r *reducer) take() {
 	r.Fixed += int64(len(r.known))
 	for _, f := range r.known {
 		n := len(r.Spots)

@@ -118,7 +118,7 @@ type update struct {
 type part struct {
 	minute time.Time
 	begun  []byte
-	Reducer
+	reducer
 }
 
 func (u *update) run(ctx context.Context, done int32) error {
@@ -253,7 +253,7 @@ func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error
 			if err != nil {
 				return fmt.Errorf("keep the state of a run: %w", err)
 			}
-			u.parts = append(u.parts, part{minute: at, begun: begun, Reducer: Reducer{State: u.state, Stale: len(u.parts) > 0 && u.parts[len(u.parts)-1].Stale}})
+			u.parts = append(u.parts, part{minute: at, begun: begun, reducer: reducer{State: u.state, Stale: len(u.parts) > 0 && u.parts[len(u.parts)-1].Stale}})
 		}
 		u.parts[len(u.parts)-1].Add(s)
 		n++
@@ -285,7 +285,7 @@ func (u *update) conclude(ctx context.Context, from time.Time) error {
 	}
 	var course *Course
 	if len(run.Bins) > 0 {
-		course = run.Course()
+		course = run.course()
 	}
 	if _, err := u.tx.Exec(ctx, "DELETE FROM analysis_laps WHERE session = $1", u.session); err != nil {
 		return err
@@ -358,8 +358,8 @@ func (p *part) row(session int32) []any {
 }
 
 // load reads the parts before a minute and joins those behind it.
-func (u *update) load(ctx context.Context, from time.Time) (*Run, error) {
-	run := &Run{First: u.state.First, Gap: u.state.Gap, Moved: u.state.Moved, Measured: u.state.Speed.Known || u.state.Distance.Known}
+func (u *update) load(ctx context.Context, from time.Time) (*run, error) {
+	r := &run{First: u.state.First, Gap: u.state.Gap, Moved: u.state.Moved, Measured: u.state.Speed.Known || u.state.Distance.Known}
 	rows, err := u.tx.Query(ctx, `
 		SELECT at, way_m, energy_j, silent_s, paused_s, top_ms, fix_at, fix_way_m, latitude, longitude, fixes
 		FROM analysis_parts WHERE session = $1 AND minute < $2 ORDER BY minute`, u.session, from)
@@ -370,10 +370,10 @@ func (u *update) load(ctx context.Context, from time.Time) (*Run, error) {
 	var c [10][]float64
 	_, err = pgx.ForEachRow(rows, []any{&at, &c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6], &c[7], &c[8], &c[9]}, func() error {
 		for i := range at {
-			run.Bins = append(run.Bins, Bin{At: at[i], Way: c[0][i], Energy: c[1][i], Silent: c[2][i], Paused: c[3][i], Top: c[4][i]})
+			r.Bins = append(r.Bins, bin{At: at[i], Way: c[0][i], Energy: c[1][i], Silent: c[2][i], Paused: c[3][i], Top: c[4][i]})
 		}
 		for i := range c[5] {
-			run.Spots = append(run.Spots, Spot{c[5][i], c[6][i], c[7][i], c[8][i], c[9][i]})
+			r.Spots = append(r.Spots, Spot{c[5][i], c[6][i], c[7][i], c[8][i], c[9][i]})
 		}
 		return nil
 	})
@@ -381,13 +381,13 @@ func (u *update) load(ctx context.Context, from time.Time) (*Run, error) {
 		return nil, err
 	}
 	for i := range u.parts {
-		run.Bins, run.Spots = append(run.Bins, u.parts[i].Bins...), append(run.Spots, u.parts[i].Spots...)
+		r.Bins, r.Spots = append(r.Bins, u.parts[i].Bins...), append(r.Spots, u.parts[i].Spots...)
 	}
-	end := Reducer{State: u.state}
+	end := reducer{State: u.state}
 	end.End()
-	run.Spots = append(run.Spots, end.Spots...)
-	run.fixed = end.Fixed
-	slices.SortStableFunc(run.Spots, func(a, b Spot) int {
+	r.Spots = append(r.Spots, end.Spots...)
+	r.fixed = end.Fixed
+	slices.SortStableFunc(r.Spots, func(a, b Spot) int {
 		switch {
 		case a.At < b.At:
 			return -1
@@ -396,5 +396,5 @@ func (u *update) load(ctx context.Context, from time.Time) (*Run, error) {
 		}
 		return 0
 	})
-	return run, nil
+	return r, nil
 }

@@ -258,7 +258,7 @@ func aggregatesWithEnds(level int, metrics []channel.Channel) string {
 
 // merge adds the aggregates and the ends that a row goes on with to column i.
 func (c *m4Columns) merge(i int, sums *bucketSums, r *record.Columns) {
-	var before [MaxMetrics]int64
+	var before [maxMetrics]int64
 	for m := range sums.metrics {
 		before[m] = sums.metrics[m].count[i]
 	}

@@ -14,10 +14,10 @@ import (
 // for exports that want a plain resampling.
 const (
 	MaxPoints   = 100_000
-	MaxMetrics  = 32
+	maxMetrics  = 32
 	MaxSessions = 16
-	// MaxValues bounds points times metrics times sessions.
-	MaxValues = 500_000
+	// maxValues bounds points times metrics times sessions.
+	maxValues = 500_000
 )
 
 // timeout bounds each query of a series, so that no request can occupy
@@ -91,8 +91,8 @@ func (r *Request) check() (want wanted, err error) {
 	if len(r.Sessions) == 0 || len(r.Sessions) > MaxSessions {
 		wrong("sessions", "1 to %d sessions, not %d", MaxSessions, len(r.Sessions))
 	}
-	if len(r.Metrics) == 0 || len(r.Metrics) > MaxMetrics {
-		wrong("metrics", "1 to %d metrics, not %d", MaxMetrics, len(r.Metrics))
+	if len(r.Metrics) == 0 || len(r.Metrics) > maxMetrics {
+		wrong("metrics", "1 to %d metrics, not %d", maxMetrics, len(r.Metrics))
 	}
 	for i, name := range r.Metrics {
 		f, ok := channel.ByName(name)
@@ -114,8 +114,8 @@ func (r *Request) check() (want wanted, err error) {
 	switch {
 	case r.Points < 1 || r.Points > MaxPoints:
 		wrong("points", "1 to %d points, not %d", MaxPoints, r.Points)
-	case r.Points*max(1, len(r.Metrics))*max(1, len(r.Sessions)) > MaxValues:
-		wrong("points", "points times metrics times sessions is over %d", MaxValues)
+	case r.Points*max(1, len(r.Metrics))*max(1, len(r.Sessions)) > maxValues:
+		wrong("points", "points times metrics times sessions is over %d", maxValues)
 	}
 	if r.Align == AlignTime {
 		if r.Start != nil || r.End != nil {

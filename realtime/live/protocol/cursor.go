@@ -39,8 +39,8 @@ func AppendCursor(dst []byte, p delta.Position) []byte {
 	return base64.RawURLEncoding.AppendEncode(dst, b)
 }
 
-// ParseCursor reads a cursor. There is exactly one text for each position.
-func ParseCursor(text string) (delta.Position, error) {
+// parseCursor reads a cursor. There is exactly one text for each position.
+func parseCursor(text string) (delta.Position, error) {
 	if len(text) > maxCursorBytes {
 		return delta.Position{}, errCursor
 	}
@@ -69,7 +69,7 @@ func ParseCursor(text string) (delta.Position, error) {
 func SplitCursors(text string) []delta.Position {
 	var positions []delta.Position
 	for part := range strings.SplitSeq(text, CursorSeparator) {
-		if p, err := ParseCursor(part); err == nil {
+		if p, err := parseCursor(part); err == nil {
 			positions = append(positions, p)
 		}
 	}

@@ -60,7 +60,7 @@ func FuzzCursor(f *testing.F) {
 	f.Add("AQEBAA==")
 	f.Add("AYGAAAEB")
 	f.Fuzz(func(t *testing.T, text string) {
-		p, err := ParseCursor(text)
+		p, err := parseCursor(text)
 		if err != nil {
 			return
 		}

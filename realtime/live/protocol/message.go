@@ -221,7 +221,7 @@ func (r Request) checkSubscribe() (Request, error) {
 	}
 	r.Set = selection(r.Fields)
 	if r.Since != "" {
-		p, err := ParseCursor(r.Since)
+		p, err := parseCursor(r.Since)
 		if err != nil {
 			return r, fmt.Errorf("since: %w", err)
 		}

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// MaxRecord bounds the length of one record in bytes.
-	MaxRecord = 1 << 20
+	// maxRecord bounds the length of one record in bytes.
+	maxRecord = 1 << 20
 	readSize  = 256 << 10
 )
 
@@ -54,8 +54,8 @@ func (l *lines) next() error {
 		if l.atEOF {
 			return io.EOF
 		}
-		if len(l.buf)-l.pos > MaxRecord {
-			return fmt.Errorf("%w: a record is longer than %d bytes", ErrRecord, MaxRecord)
+		if len(l.buf)-l.pos > maxRecord {
+			return fmt.Errorf("%w: a record is longer than %d bytes", ErrRecord, maxRecord)
 		}
 		if err := l.fill(); err != nil {
 			return err

@@ -1,0 +1,6 @@
+package dashboard
+
+const (
+	MaxViews   = maxViews
+	MaxWidgets = maxWidgets
+)

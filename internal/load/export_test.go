@@ -1,0 +1,3 @@
+package load
+
+func (u *Uploads) AtOnce() float64 { return u.atOnce() }

@@ -1,0 +1,5 @@
+package hub
+
+var ErrStopped = errStopped
+
+func (h *Hub) Wake(topics ...string) { h.wake(topics...) }
