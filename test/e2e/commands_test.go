@@ -136,6 +136,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"the compressed run":    `SELECT records = 20 FROM sessions WHERE id = 'more'`,
 		"the program's records": `SELECT records = 30 FROM sessions WHERE id = 'run'`,
 		"the mapped run":        `SELECT count(*) = 1 FROM telemetry JOIN sessions USING (session) WHERE id LIKE 'csv-wednesday-%' AND voltage_v = 47.5 AND time = '2026-06-03T10:00Z'`,
+		"the repaired run":      `SELECT records = 3 AND set_aside = 0 AND first_time = '2026-06-03T09:59:57Z' FROM sessions WHERE id = 'boot'`,
 		"no doubtful run":       `SELECT count(*) = 0 FROM sessions WHERE id = 'doubtful'`,
 		"the run from Convex":   `SELECT records = 1 FROM sessions WHERE id = 'moved'`,
 		"the bridge's keys":     `SELECT count(*) = 2 FROM deploy_keys WHERE name = 'bridge'`,
@@ -189,11 +190,15 @@ func furnish(t *testing.T, home string) {
 		return b.Bytes()
 	}
 	for name, content := range map[string][]byte{
-		"session-m233.csv":  export,
-		"more/a.ndjson.gz":  pack(t, lines("more", 20)),
-		"rescue.csv":        rescue.Bytes(),
-		"doubtful.csv":      bytes.ReplaceAll(export, []byte("5dde09d3-8a69-47e6-9e00-6c4c4d2da226"), []byte("doubtful")),
-		"run.ndjson":        lines("run", 30),
+		"session-m233.csv": export,
+		"more/a.ndjson.gz": pack(t, lines("more", 20)),
+		"rescue.csv":       rescue.Bytes(),
+		"doubtful.csv":     bytes.ReplaceAll(export, []byte("5dde09d3-8a69-47e6-9e00-6c4c4d2da226"), []byte("doubtful")),
+		"run.ndjson":       lines("run", 30),
+		"boot.ndjson": []byte(`{"session_id":"boot","timestamp":"1980-01-06T00:00:00Z","speed_ms":1}
+{"session_id":"boot","timestamp":"1980-01-06T00:00:01Z","speed_ms":2}
+{"session_id":"boot","timestamp":"2026-06-03T10:00:00Z","speed_ms":3}
+`),
 		"second-logger.csv": []byte("timestamp,speed_ms\n2026-06-01T10:00:00Z,5\n"),
 		"lap-timer.csv":     []byte("Time;Speed [km/h]\n2026-06-03 10:00:00;30,5\n2026-06-03 10:00:01;31,0\n"),
 		"bench.csv":         []byte("Time,Volts\n0.5,48\n"),
