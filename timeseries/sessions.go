@@ -10,6 +10,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/archive"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
@@ -407,7 +408,10 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 	if err := analysis.Forget(ctx, tx, session); err != nil {
 		return err
 	}
-	for _, table := range []string{"summary_parts", "session_summaries", "ingest_batches", "archives", "archive_parts", "set_aside", "clusters", "clock_steps", "repaired"} {
+	if err := archive.Forget(ctx, tx, session); err != nil {
+		return err
+	}
+	for _, table := range []string{"summary_parts", "session_summaries", "ingest_batches", "set_aside", "clusters", "clock_steps", "repaired"} {
 		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE session = $1`, session); err != nil {
 			return fmt.Errorf("delete from %s: %w", table, err)
 		}

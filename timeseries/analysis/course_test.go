@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 // circuit is a closed track of a random shape.
@@ -162,7 +164,7 @@ func drive(rng *rand.Rand, c *circuit, o trip) (samples []Sample, truth []float6
 
 // reduced is a run as it would be stored.
 func reduced(samples []Sample) *run {
-	r := reducer{State: State{Gap: gapAtLeast}}
+	r := reducer{State: State{Gap: channel.GapAfter(0).Microseconds()}}
 	for _, s := range samples {
 		r.Add(s)
 	}

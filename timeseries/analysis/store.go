@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 // Analysis works out what runs consist of, and keeps it. It is safe for
@@ -73,14 +74,16 @@ func Forget(ctx context.Context, tx pgx.Tx, session int32) error {
 			return fmt.Errorf("delete from %s: %w", table, err)
 		}
 	}
-	return nil
+	return schema.ForgetLocks(ctx, tx, lockName(session))
 }
+
+func lockName(session int32) string { return fmt.Sprintf("analysis:%d", session) }
 
 // update brings the analysis of one run up to its newest batch. One that takes
 // long may be left as it is for a reader.
 func (a *Analysis) update(ctx context.Context, session int32, reader bool) error {
 	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
-		if err := schema.Lock(ctx, tx, fmt.Sprintf("analysis:%d", session)); err != nil {
+		if err := schema.Lock(ctx, tx, lockName(session)); err != nil {
 			return err
 		}
 		var batch, done int32
@@ -177,8 +180,8 @@ func (u *update) resume(ctx context.Context, done int32) (from time.Time, begun 
 	return from, begun, err
 }
 
-// gap is from how long on a silence is a gap, µs: 2 s, or five times the usual
-// step of the records that have a speed, or a power where none has.
+// gap is from how long on a silence is a gap, µs, by the usual step of the
+// records that have a speed, or a power where none has.
 func (u *update) gap(ctx context.Context, from time.Time) (int64, error) {
 	var usual *float64
 	err := u.tx.QueryRow(ctx, `
@@ -194,13 +197,10 @@ func (u *update) gap(ctx context.Context, from time.Time) (int64, error) {
 		) steps
 		WHERE step > 0`, u.session, from, u.last, u.batch).Scan(&usual)
 	if err != nil || usual == nil {
-		return gapAtLeast, err
+		return channel.GapAfter(0).Microseconds(), err
 	}
-	return max(gapAtLeast, int64(5**usual*1e6)), nil
+	return channel.GapAfter(time.Duration(math.Round(*usual * 1e9))).Microseconds(), nil
 }
-
-// gapAtLeast is 2 s.
-const gapAtLeast = 2_000_000
 
 // reduce reads the records from a minute on and stores what they become.
 func (u *update) reduce(ctx context.Context, from time.Time, state State) (stale bool, err error) {

@@ -290,7 +290,7 @@ func (a *Archives) refreshed(ctx context.Context, session int32) (division, erro
 // divide finds the parts anew from the first one that batches since the last
 // division fell into.
 func divide(ctx context.Context, tx pgx.Tx, session int32) (division, error) {
-	if err := schema.Lock(ctx, tx, fmt.Sprint("archive:", session)); err != nil {
+	if err := schema.Lock(ctx, tx, lockName(session)); err != nil {
 		return division{}, err
 	}
 	old, err := readParts(ctx, tx, session)
@@ -341,6 +341,18 @@ func divide(ctx context.Context, tx pgx.Tx, session int32) (division, error) {
 		fresh.records += int64(p.records)
 	}
 	return fresh, writeParts(ctx, tx, session, fresh, keep)
+}
+
+func lockName(session int32) string { return fmt.Sprint("archive:", session) }
+
+// Forget removes what is remembered of a session that was deleted.
+func Forget(ctx context.Context, tx pgx.Tx, session int32) error {
+	for _, table := range []string{"archives", "archive_parts"} {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE session = $1", session); err != nil {
+			return fmt.Errorf("delete from %s: %w", table, err)
+		}
+	}
+	return schema.ForgetLocks(ctx, tx, lockName(session))
 }
 
 // keptParts counts the parts from the start that records from the time on
