@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
 // errLeaseLost is the cause with which the context of a holder ends that could
@@ -73,7 +75,7 @@ func (l Lease) Lead(ctx context.Context, work func(context.Context, Fence) error
 		if err != nil && !led {
 			l.Log.Debug("the lease cannot be asked for", "lease", l.Name, "error", err)
 		}
-		if !sleep(ctx, jitter(l.TTL/6)) {
+		if retry.Pause(ctx, jitter(l.TTL/6)) != nil {
 			return ctx.Err()
 		}
 	}
@@ -160,7 +162,7 @@ func (l Lease) hold(ctx context.Context, end context.CancelCauseFunc, fence Fenc
 	pause := l.TTL / 3
 	for {
 		last := asked.Add(l.TTL * 4 / 5) // the rest is for work to end
-		if !sleep(ctx, min(jitter(pause), time.Until(last))) {
+		if retry.Pause(ctx, min(jitter(pause), time.Until(last))) != nil {
 			return
 		}
 		begun := time.Now()
@@ -223,16 +225,4 @@ func (l Lease) renew(ctx context.Context, fence Fence, left time.Duration) (bool
 // jitter returns a time that is up to a tenth shorter or longer.
 func jitter(d time.Duration) time.Duration {
 	return d*9/10 + rand.N(d/5+1)
-}
-
-// sleep reports whether the time went by before ctx ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

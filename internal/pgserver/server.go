@@ -224,7 +224,7 @@ func (s *Server) launch(ctx context.Context) error {
 		if !errors.Is(err, errLeftovers) || time.Now().After(patience) {
 			return err
 		}
-		if err := pause(ctx, 200*time.Millisecond); err != nil {
+		if err := retry.Pause(ctx, 200*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -239,7 +239,7 @@ func (s *Server) ready(ctx context.Context, process *postmaster) error {
 		} else {
 			return s.cluster.explain()
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := retry.Pause(ctx, 20*time.Millisecond); err != nil {
 			return fmt.Errorf("waiting for the database server: %w", err)
 		}
 	}
@@ -323,7 +323,7 @@ func (s *Server) relaunch() error {
 		}
 		wait := backoff.NextBackOff()
 		s.logger.Error("the database server does not start", "error", err, "next_try_in", wait)
-		if err := pause(s.life, wait); err != nil {
+		if err := retry.Pause(s.life, wait); err != nil {
 			return err
 		}
 	}
@@ -332,15 +332,4 @@ func (s *Server) relaunch() error {
 func hasCode(err error, code string) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && pgErr.Code == code
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

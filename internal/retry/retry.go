@@ -1,7 +1,8 @@
-// Package retry spaces out attempts at what has failed.
+// Package retry spaces out attempts: pauses, and how they grow.
 package retry
 
 import (
+	"context"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -13,4 +14,16 @@ import (
 // Reset begins anew. A Backoff belongs to one goroutine.
 func Backoff(first, most time.Duration) *backoff.ExponentialBackOff {
 	return &backoff.ExponentialBackOff{InitialInterval: first, MaxInterval: most, Multiplier: 2, RandomizationFactor: 0.5}
+}
+
+// Pause waits for d. It returns the error of ctx if that ends first.
+func Pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }

@@ -114,10 +114,8 @@ func (a *Relay) Run(ctx context.Context) error {
 				a.opt.Log.Warn("cannot relay to Ably; trying again", "error", err)
 			}
 			failing = true
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(backoff.NextBackOff()):
+			if err := retry.Pause(ctx, backoff.NextBackOff()); err != nil {
+				return err
 			}
 			continue
 		case failing:

@@ -103,10 +103,8 @@ func (s *subscription) run(ctx context.Context) {
 			return
 		}
 		s.conn.stream.log.Debug("a live subscription waits", "error", err)
-		select {
-		case <-ctx.Done():
+		if retry.Pause(ctx, backoff.NextBackOff()) != nil {
 			return
-		case <-time.After(backoff.NextBackOff()):
 		}
 	}
 }

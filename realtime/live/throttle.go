@@ -3,6 +3,8 @@ package live
 import (
 	"context"
 	"time"
+
+	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
 // What throttle goes by.
@@ -28,7 +30,7 @@ func (st *Stream) throttle(ctx context.Context, begun time.Time) {
 	enough := max(crowd, len(st.conns)/10)
 	st.mu.Unlock()
 	for st.writers.waiting() > enough && time.Since(begun) < longestRound {
-		if !pause(ctx, glance) {
+		if retry.Pause(ctx, glance) != nil {
 			return
 		}
 	}
@@ -38,17 +40,5 @@ func (st *Stream) throttle(ctx context.Context, begun time.Time) {
 		return
 	}
 	st.hub.Rest(rest)
-	pause(ctx, rest)
-}
-
-// pause sleeps; it reports whether ctx still goes on.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	_ = retry.Pause(ctx, rest) // the caller looks at ctx
 }

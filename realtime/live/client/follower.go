@@ -50,10 +50,8 @@ func (f *Follower) Run(ctx context.Context) error {
 		if connected {
 			backoff.Reset()
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(backoff.NextBackOff()):
+		if err := retry.Pause(ctx, backoff.NextBackOff()); err != nil {
+			return err
 		}
 	}
 }
