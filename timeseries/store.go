@@ -11,6 +11,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/archive"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/merge"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
@@ -35,6 +36,8 @@ type Options struct {
 // from them. It is safe for concurrent use.
 type Store struct {
 	*ingest.Writer
+	// Merges makes one run of what the radio sent and what a logger kept.
+	Merges *merge.Merger
 	// Analysis works out laps, distance and energy.
 	Analysis *analysis.Analysis
 	// Archives are the files that a browser opens a whole session from.
@@ -78,6 +81,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 		},
 		Forget: forgetRange,
 	}
+	s.Merges = &merge.Merger{Pool: pool, Forget: forgetRange, OnCommit: s.onCommit}
 	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, Uploads: s.uploads, Also: summaries{s}, OnPass: opt.OnRefresh})
 	s.Series = series.New(pool, s.Rollups)
 	s.Archives = archive.New(pool, s.archiveStats)

@@ -1,0 +1,242 @@
+package merge
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
+)
+
+// apply pairs the records, fills and adds.
+func (w *work) apply(ctx context.Context) error {
+	radioStep := usualStep(w.radio)
+	both := pairs(w.stored, w.logger, radioStep.Microseconds()/2)
+	w.report.Both = len(both)
+	w.deliver(radioStep)
+	rows := make([][]any, len(both))
+	for i, p := range both {
+		rows[i] = []any{w.ords[p.logger], p.stored.Time(), p.stored.Batch, p.stored.Ord}
+	}
+	if _, err := w.tx.Exec(ctx, `
+		CREATE TEMP TABLE merge_pairs (
+			place  integer PRIMARY KEY,
+			time   timestamptz NOT NULL,
+			batch  integer NOT NULL,
+			of_ord integer NOT NULL
+		) ON COMMIT DROP`); err != nil {
+		return fmt.Errorf("note what is in both: %w", err)
+	}
+	if _, err := w.tx.CopyFrom(ctx, pgx.Identifier{"merge_pairs"}, []string{"place", "time", "batch", "of_ord"}, pgx.CopyFromRows(rows)); err != nil {
+		return fmt.Errorf("note what is in both: %w", err)
+	}
+	if _, err := w.tx.Exec(ctx, "ANALYZE merge_pairs"); err != nil {
+		return fmt.Errorf("note what is in both: %w", err)
+	}
+	if err := w.disagreeing(ctx); err != nil {
+		return fmt.Errorf("compare counters: %w", err)
+	}
+	if err := w.fill(ctx); err != nil {
+		return fmt.Errorf("fill records: %w", err)
+	}
+	if err := w.add(ctx); err != nil {
+		return fmt.Errorf("add records: %w", err)
+	}
+	if w.report.Added+w.report.Filled == 0 {
+		w.report.Batch = 0
+		return nil
+	}
+	w.report.Batch = w.batch
+	return w.log(ctx)
+}
+
+// usualStep is that of a run's records.
+func usualStep(stored []record.Cursor) time.Duration {
+	steps := make([]time.Duration, 0, len(stored))
+	for i := 1; i < len(stored); i++ {
+		steps = append(steps, time.Duration(stored[i].Micros-stored[i-1].Micros)*time.Microsecond)
+	}
+	return channel.UsualStep(steps)
+}
+
+// deliver works out how much the radio brought while the logger wrote.
+func (w *work) deliver(step time.Duration) {
+	if step == 0 {
+		return
+	}
+	steps := make([]time.Duration, 0, len(w.logger))
+	for i := 1; i < len(w.logger); i++ {
+		steps = append(steps, time.Duration(w.logger[i]-w.logger[i-1])*time.Microsecond)
+	}
+	gap := channel.GapAfter(channel.UsualStep(slices.Clone(steps)))
+	half := step.Microseconds() / 2
+	written, brought, i := step, 0, 0 // of the logger's time, and of the radio's records within
+	for j, from := range w.logger {
+		to := from
+		if j < len(steps) && steps[j] <= gap {
+			written += steps[j]
+			to = w.logger[j+1]
+		}
+		for i < len(w.radio) && w.radio[i].Micros < from-half {
+			i++
+		}
+		for i < len(w.radio) && w.radio[i].Micros <= to+half {
+			brought, i = brought+1, i+1
+		}
+	}
+	delivered := min(100, 100*float64(brought)/(float64(written)/float64(step)))
+	w.report.Delivered = &delivered
+}
+
+// disagreeing finds the counters that count from another zero than the run's:
+// by the records that both have, by more than a hundredth of how far they count.
+func (w *work) disagreeing(ctx context.Context) error {
+	for _, name := range counters {
+		if i, _ := channel.Index(name); !slices.Contains(w.channels, i) {
+			continue
+		}
+		var other bool
+		err := w.tx.QueryRow(ctx, fmt.Sprintf(`
+			SELECT coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(t.%[1]s - f.%[1]s)) > 0.01 * (max(t.%[1]s) - min(t.%[1]s)), false)
+			FROM merge_pairs p
+			JOIN merge_file f ON f.ord = p.place
+			JOIN telemetry t ON t.session = $1 AND t.time = p.time AND t.batch = p.batch AND t.ord = p.of_ord
+			WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3`, name), w.session, w.first, w.last).Scan(&other)
+		if err != nil {
+			return err
+		}
+		if other {
+			w.report.LeftOut = append(w.report.LeftOut, name)
+		}
+	}
+	return nil
+}
+
+// fill puts values into the records that both have, where those have none, and
+// notes which.
+func (w *work) fill(ctx context.Context) error {
+	var named, set []string
+	for _, i := range w.channels {
+		name := channel.All[i].Name
+		if slices.Contains(notMerged, name) || slices.Contains(w.report.LeftOut, name) {
+			continue
+		}
+		named = append(named, fmt.Sprintf("CASE WHEN t.%[1]s IS NULL AND f.%[1]s IS NOT NULL THEN '%[1]s' END", name))
+		set = append(set, fmt.Sprintf("%[1]s = coalesce(t.%[1]s, f.%[1]s)", name))
+	}
+	tag, err := w.tx.Exec(ctx, `
+		INSERT INTO merge_fills (session, batch, of_batch, of_ord, channels, members)
+		SELECT $1, $4, p.batch, p.of_ord, lacking.channels, lacking.members
+		FROM merge_pairs p
+		JOIN merge_file f ON f.ord = p.place
+		JOIN telemetry t ON t.session = $1 AND t.time = p.time AND t.batch = p.batch AND t.ord = p.of_ord
+		CROSS JOIN LATERAL (
+			SELECT array_remove(ARRAY[`+strings.Join(named, ", ")+`]::text[], NULL) AS channels,
+			       ARRAY(SELECT member FROM jsonb_object_keys(f.extra) member
+			             WHERE t.extra IS NULL OR NOT t.extra ? member) AS members
+		) lacking
+		WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND (cardinality(lacking.channels) > 0 OR cardinality(lacking.members) > 0)`,
+		w.session, w.first, w.last, w.batch)
+	if err != nil {
+		return err
+	}
+	if w.report.Filled = int(tag.RowsAffected()); w.report.Filled == 0 {
+		return nil
+	}
+	set = append(set, "extra = CASE WHEN f.extra IS NULL THEN t.extra ELSE f.extra || coalesce(t.extra, '{}') END")
+	tag, err = w.tx.Exec(ctx, `
+		UPDATE telemetry t
+		SET `+strings.Join(set, ", ")+`
+		FROM merge_pairs p
+		JOIN merge_file f ON f.ord = p.place
+		JOIN merge_fills l ON l.session = $1 AND l.batch = $4 AND l.of_batch = p.batch AND l.of_ord = p.of_ord
+		WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.time = p.time AND t.batch = p.batch AND t.ord = p.of_ord`,
+		w.session, w.first, w.last, w.batch)
+	if err != nil {
+		return err
+	}
+	if n := int(tag.RowsAffected()); n != w.report.Filled {
+		return fmt.Errorf("%d records were filled, not %d", n, w.report.Filled)
+	}
+	rows, err := w.tx.Query(ctx, `
+		SELECT DISTINCT name
+		FROM merge_fills, unnest(channels || members) AS name
+		WHERE session = $1 AND batch = $2
+		ORDER BY name`, w.session, w.batch)
+	if err != nil {
+		return err
+	}
+	w.report.Channels, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	return err
+}
+
+// add stores the records that the run does not have.
+func (w *work) add(ctx context.Context) error {
+	columns, values := []string{"extra", "data_source"}, []string{"f.extra", "coalesce(f.data_source, 'logger')"}
+	for _, i := range w.channels {
+		name := channel.All[i].Name
+		if !slices.Contains(notMerged, name) && !slices.Contains(w.report.LeftOut, name) {
+			columns, values = append(columns, name), append(values, "f."+name)
+		}
+	}
+	tag, err := w.tx.Exec(ctx, `
+		INSERT INTO telemetry (session, batch, ord, time, `+strings.Join(columns, ", ")+`)
+		SELECT $1, $2, (row_number() OVER (ORDER BY f.time, f.ord) - 1)::int, f.time + make_interval(secs => $3::bigint / 1e6), `+strings.Join(values, ", ")+`
+		FROM merge_file f
+		WHERE NOT EXISTS (SELECT FROM merge_pairs p WHERE p.place = f.ord)`,
+		w.session, w.batch, w.report.Offset.Microseconds())
+	w.report.Added = int(tag.RowsAffected())
+	return err
+}
+
+// log enters the merge in the session, the commit log and the list of merges.
+func (w *work) log(ctx context.Context) error {
+	report, err := json.Marshal(w.report)
+	if err != nil {
+		return fmt.Errorf("encode report: %w", err)
+	}
+	// What changed lies between the first and the last of the file's records, and
+	// those half a step beside them.
+	from, to := time.UnixMicro(min(w.logger[0], w.stored[0].Micros)), time.UnixMicro(max(w.logger[len(w.logger)-1], w.stored[len(w.stored)-1].Micros))
+	digest := sha256.Sum256(append([]byte("merge"), w.digest[:]...))
+	var batch pgx.Batch
+	batch.Queue(`
+		UPDATE sessions
+		SET batch = $2, rewritten = $2, records = records + $3, updated_at = clock_timestamp()
+		WHERE session = $1`, w.session, w.batch, w.report.Added)
+	batch.Queue(boundsSQL, w.session, from, to)
+	batch.Queue(`
+		INSERT INTO ingest_batches (session, batch, digest, form, min_time, max_time, records, changed, source)
+		VALUES ($1, $2, $3, 2, $4, $5, $6, $7, 'merge')`, w.session, w.batch, digest[:], from, to, w.report.Added, w.report.Filled)
+	batch.Queue(`
+		INSERT INTO merges (session, batch, digest, file, shift_us, correlation, added, filled, report)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		w.session, w.batch, w.digest[:], w.opt.File, w.report.Offset.Microseconds(), w.report.Correlation, w.report.Added, w.report.Filled, report)
+	if err := w.tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return fmt.Errorf("log merge: %w", err)
+	}
+	return w.Forget(ctx, w.tx, w.session, from, to)
+}
+
+// boundsSQL sets a session's bounds by its records, which lie between those times.
+const boundsSQL = `
+	UPDATE sessions
+	SET first_time = oldest.time, first_text = oldest.time_text, last_time = newest.time, last_text = newest.time_text
+	FROM (SELECT time, time_text
+	      FROM telemetry
+	      WHERE session = $1 AND time >= $2 AND time <= $3
+	      ORDER BY time, batch, ord
+	      LIMIT 1) oldest,
+	     (SELECT time, time_text
+	      FROM telemetry
+	      WHERE session = $1 AND time >= $2 AND time <= $3
+	      ORDER BY time DESC, batch DESC, ord DESC
+	      LIMIT 1) newest
+	WHERE session = $1`

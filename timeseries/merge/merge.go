@@ -1,0 +1,408 @@
+package merge
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/record"
+)
+
+// Merger merges loggers' files into runs. All of its members are required.
+type Merger struct {
+	Pool *pgxpool.Pool
+	// Forget has what is derived from a session's records follow when those of a
+	// range of time, ends included, change other than by new ones.
+	Forget func(ctx context.Context, tx pgx.Tx, session int32, from, to time.Time) error
+	// OnCommit is called after these sessions were changed.
+	OnCommit func(sessionIDs ...string)
+}
+
+// Options say how to merge.
+type Options struct {
+	Session string // id of the run
+	File    string // name of the file, for the list of merges
+	// Offset is added to the logger's times; nil finds it by correlation.
+	Offset *time.Duration
+	// SkipBad leaves bad records of the file out. Otherwise one rejects it.
+	SkipBad bool
+	// DryRun finds out and reports everything, and changes nothing.
+	DryRun bool
+}
+
+// Report says what a merge did, or would do.
+type Report struct {
+	Batch   int32         // of the records that were added; 0 when nothing was changed
+	Already bool          // the file had been merged before
+	Offset  time.Duration // what was added to the logger's times
+	// Correlation is that of the channels compared, 0 to 1; nil without any.
+	Correlation *float64
+	Compared    []string
+	Drift       time.Duration // by how much the offset grows over what is in both, where it was found
+	Records     int           // of the file
+	NoTime      int           // thereof left out, since their timestamp is none
+	Rejected    int           // thereof left out as bad
+	Both        int           // that the run has as well
+	Filled      int           // of those, records that got values they lacked
+	Added       int           // that the radio lost, or never sent
+	Channels    []string      // that the run's records lacked and got
+	LeftOut     []string      // counters of the file that count from another zero
+	// Delivered is how much of what the logger saw the radio brought, %: its
+	// records while the logger wrote, of those that its usual step makes. Nil
+	// where the run has no step.
+	Delivered *float64
+}
+
+// counters count up over a drive. In records of two devices they agree or begin
+// at different zeros.
+var counters = []string{
+	"energy_j", "distance_m", "message_id", "uptime_seconds", "cumulative_energy_kwh", "route_distance_km", "elevation_gain_m", "max_speed_kmh", "max_power_w", "max_current_a",
+}
+
+// chunk is how many records of a file are staged at once.
+const chunk = 5_000
+
+// notMerged are channels that a logger says nothing of: the run's name, and
+// where a record comes from, which a record of the radio's stays.
+var notMerged = []string{"session_name", "data_source"}
+
+// Merge merges a logger's file into a run. A file that was merged before is
+// answered and changes nothing. It returns NotFound where there is no such run,
+// and an Invalid fault for a file that cannot be read, has no records, or does
+// not fit the run.
+func (m *Merger) Merge(ctx context.Context, dec *decode.Decoder, opt Options) (r Report, err error) {
+	if record.TextProblem([]byte(opt.Session)) != "" {
+		return r, noSession(opt.Session)
+	}
+	err = schema.Tx(ctx, m.Pool, func(ctx context.Context, tx pgx.Tx) error {
+		w := &work{Merger: m, tx: tx, opt: opt}
+		if err := w.merge(ctx, dec); err != nil {
+			return err
+		}
+		r = w.report
+		if opt.DryRun || r.Already {
+			return errUnchanged
+		}
+		return nil
+	})
+	if err == errUnchanged {
+		return r, nil
+	}
+	if err == nil {
+		m.OnCommit(opt.Session)
+	}
+	return r, err
+}
+
+// errUnchanged rolls back what was only looked at.
+var errUnchanged = fmt.Errorf("nothing is to be changed")
+
+func noSession(id string) error {
+	return fault.New(fault.NotFound, "there is no session %q", fault.Clip(id))
+}
+
+// work is one merge.
+type work struct {
+	*Merger
+	tx     pgx.Tx
+	opt    Options
+	report Report
+
+	digest         [sha256.Size]byte
+	channels       []int // of the file, but those that are not merged
+	session, batch int32 // batch is the merge's own
+	first, last    *time.Time
+	logger         []int64 // the file's times in order, moved by the offset once it is known
+	ords           []int32 // the places in the file of those
+	stored         []record.Cursor
+	radio          []record.Cursor // those thereof that no merge brought
+}
+
+func (w *work) merge(ctx context.Context, dec *decode.Decoder) error {
+	if err := w.stage(ctx, dec); err != nil {
+		return err
+	}
+	if err := lock(ctx, w.tx, w.opt.Session, &w.session, &w.batch, &w.first, &w.last); err != nil {
+		return err
+	}
+	if known, err := w.known(ctx); err != nil || known {
+		return err
+	}
+	offset, err := w.align(ctx)
+	if err != nil {
+		return err
+	}
+	w.report.Offset = offset
+	for i := range w.logger {
+		w.logger[i] += offset.Microseconds()
+	}
+	return w.apply(ctx)
+}
+
+// lock locks a session's row and numbers its next batch.
+func lock(ctx context.Context, tx pgx.Tx, id string, session, batch *int32, first, last **time.Time) error {
+	err := tx.QueryRow(ctx, `
+		SELECT session, batch + 1, first_time, last_time
+		FROM sessions
+		WHERE id = $1 AND deleted_at IS NULL
+		FOR UPDATE`, id).Scan(session, batch, first, last)
+	if err == pgx.ErrNoRows {
+		return noSession(id)
+	}
+	if err != nil {
+		return fmt.Errorf("lock session: %w", err)
+	}
+	// Changing records of the columnstore unpacks them, of which it permits a few only.
+	_, err = tx.Exec(ctx, `
+		SELECT set_config(name, '0', true) FROM pg_settings
+		WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'`)
+	return err
+}
+
+// stage copies the file into a table of the transaction's own.
+func (w *work) stage(ctx context.Context, dec *decode.Decoder) error {
+	_, err := w.tx.Exec(ctx, `CREATE TEMP TABLE merge_file (LIKE telemetry) ON COMMIT DROP`)
+	if err != nil {
+		return fmt.Errorf("stage the file: %w", err)
+	}
+	digest := record.NewDigest()
+	var all record.Mask
+	b := decode.NewBatch()
+	defer b.Release()
+	for end := false; !end; b.Reset() {
+		err := dec.Next(b, chunk)
+		if end = err == io.EOF; err != nil && !end {
+			return err
+		}
+		if b.Rejected() > 0 && !w.opt.SkipBad {
+			return b.Err()
+		}
+		w.report.Rejected += b.Rejected()
+		if err := w.stageBatch(ctx, b, digest, &all); err != nil {
+			return err
+		}
+	}
+	w.report.Records = len(w.logger) + w.report.NoTime + w.report.Rejected
+	if len(w.logger) == 0 {
+		return fault.New(fault.Invalid, "the file has no record with a time")
+	}
+	w.digest = digest.Sum()
+	w.channels = all.Channels()
+	order := make([]int, len(w.logger))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return int(max(-1, min(1, w.logger[a]-w.logger[b]))) })
+	times := make([]int64, len(order))
+	for i, from := range order {
+		times[i] = w.logger[from]
+		w.ords = append(w.ords, int32(from))
+	}
+	w.logger = times
+	if _, err := w.tx.Exec(ctx, `ANALYZE merge_file`); err != nil {
+		return fmt.Errorf("stage the file: %w", err)
+	}
+	return nil
+}
+
+func (w *work) stageBatch(ctx context.Context, b *decode.Batch, digest *record.Digest, all *record.Mask) error {
+	var layout record.Layout
+	var rows []record.Values
+	for i := range b.Len() {
+		v := b.Record(i)
+		digest.Add(&v)
+		if v.Odd == record.NoTime {
+			w.report.NoTime++
+			continue
+		}
+		v.TimeText = nil // which the offset makes wrong
+		layout.Add(&v)
+		rows = append(rows, v)
+	}
+	copied := []byte(record.CopyHeader)
+	for _, v := range rows {
+		copied = layout.AppendCopy(copied, &v, uint32(len(w.logger)))
+		w.logger = append(w.logger, v.Micros)
+	}
+	copied = append(copied, record.CopyTrailer...)
+	all[0], all[1] = all[0]|layout.Channels[0], all[1]|layout.Channels[1]
+	_, err := w.tx.Conn().PgConn().CopyFrom(ctx, strings.NewReader(string(copied)), "COPY merge_file ("+layout.Columns()+") FROM STDIN (FORMAT binary)")
+	if err != nil {
+		return fmt.Errorf("stage the file: %w", err)
+	}
+	return nil
+}
+
+// known reports whether the file is merged already, and how that went.
+func (w *work) known(ctx context.Context) (bool, error) {
+	err := w.tx.QueryRow(ctx, `
+		SELECT report
+		FROM merges
+		WHERE session = $1 AND digest = $2 AND undone_by IS NULL`, w.session, w.digest[:]).Scan(&w.report)
+	if err == pgx.ErrNoRows {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for an earlier merge: %w", err)
+	}
+	w.report.Already = true
+	return true, nil
+}
+
+// align reads what is stored, and finds the offset or takes the one given.
+func (w *work) align(ctx context.Context) (time.Duration, error) {
+	if w.first == nil {
+		return 0, fault.New(fault.Invalid, "the run has no records to merge with; import the file instead")
+	}
+	var names []string
+	for _, name := range compared {
+		if i, _ := channel.Index(name); slices.Contains(w.channels, i) {
+			names = append(names, name)
+		}
+	}
+	// The logger's earlier merges are no witnesses: they stand where they were put.
+	radio, cursors, err := w.read(ctx, names, `
+		SELECT time, batch, ord%s
+		FROM telemetry
+		WHERE session = $1 AND time >= $2 AND time <= $3
+		ORDER BY time, batch, ord`, w.session, *w.first, *w.last)
+	if err != nil {
+		return 0, fmt.Errorf("read the run: %w", err)
+	}
+	w.stored = cursors
+	logger, _, err := w.read(ctx, names, `
+		SELECT time, batch, ord%s
+		FROM merge_file
+		ORDER BY time, ord`)
+	if err != nil {
+		return 0, fmt.Errorf("read the file: %w", err)
+	}
+	merged, err := w.merged(ctx)
+	if err != nil {
+		return 0, err
+	}
+	w.radio = slices.DeleteFunc(slices.Clone(cursors), func(at record.Cursor) bool { return merged[at.Batch] })
+	var a, b log
+	for c, name := range names {
+		x, y := radio[c].only(cursors, merged), logger[c]
+		if len(a) < mostCompared && x.tells() && y.tells() {
+			a, b = append(a, x.signal()), append(b, y.signal())
+			w.report.Compared = append(w.report.Compared, name)
+		}
+	}
+	if w.opt.Offset != nil {
+		if len(a) > 0 {
+			r := correlation(a, b, w.opt.Offset.Microseconds())
+			w.report.Correlation = &r
+		}
+		return *w.opt.Offset, nil
+	}
+	if len(a) == 0 {
+		return 0, fault.New(fault.Invalid, "file and run have no channel in common that the clocks could be compared by, such as speed, current or voltage; give the offset of the clocks")
+	}
+	match, err := findOffset(a, b)
+	if err != nil {
+		return 0, err
+	}
+	w.report.Correlation, w.report.Drift = &match.Correlation, match.Drift
+	return match.Offset, nil
+}
+
+// merged lists the session's batches that merges brought.
+func (w *work) merged(ctx context.Context) (map[int32]bool, error) {
+	rows, err := w.tx.Query(ctx, "SELECT batch FROM merges WHERE session = $1", w.session)
+	if err != nil {
+		return nil, fmt.Errorf("list merges: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		return nil, fmt.Errorf("list merges: %w", err)
+	}
+	set := map[int32]bool{}
+	for _, batch := range list {
+		set[batch] = true
+	}
+	return set, nil
+}
+
+// column is one channel of records in order of time; NaN where they lack it.
+type column struct {
+	at    []int64
+	value []float64
+}
+
+// read reads times and channels of records.
+func (w *work) read(ctx context.Context, names []string, sql string, args ...any) ([]column, []record.Cursor, error) {
+	list := ""
+	for _, name := range names {
+		list += ", " + name
+	}
+	rows, err := w.tx.Query(ctx, fmt.Sprintf(sql, list), append([]any{pgx.QueryResultFormats{pgx.BinaryFormatCode}}, args...)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	columns := make([]column, len(names))
+	var cursors []record.Cursor
+	var row record.Columns
+	for rows.Next() {
+		row.Reset(rows.RawValues())
+		at := record.Cursor{Micros: row.Micros(), Batch: row.Int32(), Ord: row.Int32()}
+		cursors = append(cursors, at)
+		for c := range columns {
+			columns[c].at, columns[c].value = append(columns[c].at, at.Micros), append(columns[c].value, row.Float())
+		}
+		if row.Err() != nil {
+			return nil, nil, row.Err()
+		}
+	}
+	return columns, cursors, rows.Err()
+}
+
+// only leaves out values of records of those batches.
+func (c column) only(cursors []record.Cursor, without map[int32]bool) column {
+	if len(without) == 0 {
+		return c
+	}
+	value := slices.Clone(c.value)
+	for i, at := range cursors {
+		if without[at.Batch] {
+			value[i] = math.NaN()
+		}
+	}
+	return column{c.at, value}
+}
+
+// signal is the column without what it lacks. Of records at the same time, the
+// first counts.
+func (c column) signal() (s signal) {
+	for i, v := range c.value {
+		if n := len(s.at); !math.IsNaN(v) && (n == 0 || s.at[n-1] < c.at[i]) {
+			s.at, s.value = append(s.at, c.at[i]), append(s.value, v)
+		}
+	}
+	return s
+}
+
+// tells reports whether the channel has enough values, and several.
+func (c column) tells() bool {
+	n, low, high := 0, math.Inf(1), math.Inf(-1)
+	for _, v := range c.value {
+		if !math.IsNaN(v) {
+			n, low, high = n+1, min(low, v), max(high, v)
+		}
+	}
+	return n >= leastSamples && high > low
+}

@@ -1,0 +1,167 @@
+package merge
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/record"
+)
+
+// Done is a merge in a run's list.
+type Done struct {
+	Batch    int32
+	File     string
+	MergedAt time.Time
+	UndoneBy *int32 // the batch that undid it
+	Report   Report
+}
+
+// List lists the merges of a run, the oldest first.
+func (m *Merger) List(ctx context.Context, session string) ([]Done, error) {
+	rows, err := m.Pool.Query(ctx, `
+		SELECT m.batch, m.file, m.merged_at, m.undone_by, m.report
+		FROM merges m
+		JOIN sessions s USING (session)
+		WHERE s.id = $1 AND s.deleted_at IS NULL
+		ORDER BY m.batch`, session)
+	if err != nil {
+		return nil, fmt.Errorf("list merges: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Done])
+	if err != nil {
+		return nil, fmt.Errorf("list merges: %w", err)
+	}
+	return list, nil
+}
+
+// Undo takes merges back: the records that they added go, and what they filled
+// in is NULL again. Without batches it takes back all of the run's. It returns
+// the batches that were undone, NotFound where there is no such run or merge,
+// and a Conflict where a later merge has filled records of one of them.
+func (m *Merger) Undo(ctx context.Context, id string, batches ...int32) (undone []int32, err error) {
+	if record.TextProblem([]byte(id)) != "" {
+		return nil, noSession(id)
+	}
+	err = schema.Tx(ctx, m.Pool, func(ctx context.Context, tx pgx.Tx) error {
+		undone, err = m.undo(ctx, tx, id, batches)
+		return err
+	})
+	if err == nil {
+		m.OnCommit(id)
+	}
+	return undone, err
+}
+
+func (m *Merger) undo(ctx context.Context, tx pgx.Tx, id string, batches []int32) ([]int32, error) {
+	var session, batch int32
+	var first, last *time.Time
+	if err := lock(ctx, tx, id, &session, &batch, &first, &last); err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT batch
+		FROM merges
+		WHERE session = $1 AND undone_by IS NULL
+		ORDER BY batch`, session)
+	if err != nil {
+		return nil, fmt.Errorf("list merges: %w", err)
+	}
+	there, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		return nil, fmt.Errorf("list merges: %w", err)
+	}
+	if len(batches) == 0 {
+		batches = there
+	}
+	if len(batches) == 0 {
+		return nil, fault.New(fault.NotFound, "nothing was merged into session %q", fault.Clip(id))
+	}
+	for _, b := range batches {
+		if !slices.Contains(there, b) {
+			return nil, fault.New(fault.NotFound, "batch %d of session %q is no merge, or undone already", b, fault.Clip(id))
+		}
+	}
+	var later *int32
+	err = tx.QueryRow(ctx, `
+		SELECT min(batch)
+		FROM merge_fills
+		WHERE session = $1 AND of_batch = ANY($2) AND batch <> ALL($2)`, session, batches).Scan(&later)
+	if err != nil {
+		return nil, fmt.Errorf("look for later merges: %w", err)
+	}
+	if later != nil {
+		return nil, fault.New(fault.Conflict, "merge %d has filled records of the merge to undo; undo it as well", *later)
+	}
+	removed, emptied, err := takeBack(ctx, tx, session, first, last, batches)
+	if err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(fmt.Appendf(nil, "undo %d", batch))
+	var log pgx.Batch
+	log.Queue(`
+		UPDATE sessions
+		SET batch = $2, rewritten = $2, records = records - $3, updated_at = clock_timestamp()
+		WHERE session = $1`, session, batch, removed)
+	log.Queue(boundsSQL, session, first, last)
+	log.Queue(`
+		UPDATE ingest_batches
+		SET digest = sha256(digest || $3), records = 0, changed = 0, min_time = NULL, max_time = NULL
+		WHERE session = $1 AND batch = ANY($2)`, session, batches, digest[:])
+	log.Queue(`
+		INSERT INTO ingest_batches (session, batch, digest, form, min_time, max_time, records, changed, source)
+		VALUES ($1, $2, $3, 2, $4, $5, 0, $6, 'merge')`, session, batch, digest[:], first, last, removed+emptied)
+	log.Queue("UPDATE merges SET undone_by = $3 WHERE session = $1 AND batch = ANY($2)", session, batches, batch)
+	log.Queue("DELETE FROM merge_fills WHERE session = $1 AND batch = ANY($2)", session, batches)
+	if err := tx.SendBatch(ctx, &log).Close(); err != nil {
+		return nil, fmt.Errorf("log undo: %w", err)
+	}
+	return batches, m.Forget(ctx, tx, session, *first, *last)
+}
+
+// takeBack removes what the merges brought, and counts it.
+func takeBack(ctx context.Context, tx pgx.Tx, session int32, first, last *time.Time, batches []int32) (removed, emptied int64, err error) {
+	rows, err := tx.Query(ctx, `
+		SELECT DISTINCT name
+		FROM merge_fills, unnest(channels) AS name
+		WHERE session = $1 AND batch = ANY($2)`, session, batches)
+	if err != nil {
+		return 0, 0, fmt.Errorf("list what was filled: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return 0, 0, fmt.Errorf("list what was filled: %w", err)
+	}
+	set := []string{"extra = nullif(t.extra - l.members, '{}')"}
+	for _, name := range names {
+		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN '%[1]s' <> ALL(l.channels) THEN t.%[1]s END", name))
+	}
+	tag, err := tx.Exec(ctx, `
+		UPDATE telemetry t
+		SET `+strings.Join(set, ", ")+`
+		FROM (SELECT of_batch, of_ord, coalesce(array_agg(c) FILTER (WHERE NOT m), '{}') AS channels, coalesce(array_agg(c) FILTER (WHERE m), '{}') AS members
+		      FROM merge_fills,
+		           LATERAL (SELECT unnest(channels) AS c, false AS m UNION ALL SELECT unnest(members), true) one
+		      WHERE session = $1 AND batch = ANY($2)
+		      GROUP BY of_batch, of_ord) l
+		WHERE t.session = $1 AND t.time >= $3 AND t.time <= $4 AND t.batch = l.of_batch AND t.ord = l.of_ord`,
+		session, batches, first, last)
+	if err != nil {
+		return 0, 0, fmt.Errorf("empty what was filled: %w", err)
+	}
+	emptied = tag.RowsAffected()
+	tag, err = tx.Exec(ctx, `
+		DELETE FROM telemetry
+		WHERE session = $1 AND time >= $3 AND time <= $4 AND batch = ANY($2)`, session, batches, first, last)
+	if err != nil {
+		return 0, 0, fmt.Errorf("remove what was added: %w", err)
+	}
+	return tag.RowsAffected(), emptied, nil
+}

@@ -1,0 +1,249 @@
+package timeseries_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/merge"
+	"github.com/ecovolt/telemetryd/timeseries/record"
+)
+
+// trip is a drive as it truly was, and what two devices made of it.
+type trip struct {
+	radio, logger []rec
+	step          time.Duration // of the radio
+	offset        time.Duration // to add to the logger's times
+	sent          int           // by the radio, before losses
+}
+
+// newTrip makes a drive of some minutes: the radio sends some of the logger's
+// instants, loses many, and stamps them a little late or early.
+func newTrip(random *rand.Rand) trip {
+	rate := 10 + random.IntN(40) // Hz, of the logger
+	every := 2 + random.IntN(8)
+	minutes := 3 + random.IntN(4)
+	t := trip{
+		step:   time.Duration(every) * time.Second / time.Duration(rate),
+		offset: time.Duration(random.Int64N(int64(48*time.Hour))) - 24*time.Hour,
+	}
+	var speeds, loads [8][3]float64
+	for i := range speeds {
+		speeds[i] = [3]float64{random.Float64() * 2, 0.02 + random.Float64()/3, random.Float64() * 7}
+		loads[i] = [3]float64{random.Float64() * 5, 0.05 + random.Float64(), random.Float64() * 7}
+	}
+	wave := func(of [8][3]float64, s float64) (v float64) {
+		for _, w := range of {
+			v += w[0] * math.Sin(w[1]*s+w[2])
+		}
+		return v
+	}
+	lost := 0 // further instants that the radio loses
+	for i := range minutes * 60 * rate {
+		s := float64(i) / float64(rate)
+		at := raceStart.Add(time.Duration(s * float64(time.Second)))
+		speed, current := max(0, 8+wave(speeds, s)), 10+wave(loads, s)
+		noisy := func(v float64) float64 { return math.Round((v+random.NormFloat64()/20)*100) / 100 }
+		t.logger = append(t.logger, rec{
+			"session_id": "logger", "timestamp": record.FormatTime(at.Add(-t.offset)),
+			"speed_ms": noisy(speed), "current_a": noisy(current), "motor_temp_c": noisy(40 + s/10), "brake_bar": noisy(3), "energy_j": math.Round(s * 300),
+		})
+		if i%every != 0 {
+			continue
+		}
+		t.sent++
+		if lost == 0 && random.IntN(40) == 0 {
+			lost = random.IntN(60)
+		}
+		if lost > 0 {
+			lost--
+			continue
+		}
+		jitter := time.Duration((random.Float64() - 0.5) * 0.4 * float64(t.step)).Truncate(time.Microsecond)
+		t.radio = append(t.radio, rec{
+			"session_id": "s", "timestamp": record.FormatTime(at.Add(jitter)),
+			"speed_ms": noisy(speed), "current_a": noisy(current), "voltage_v": noisy(48 - s/100), "message_id": i, "energy_j": 5000 + math.Round(s*300),
+		})
+	}
+	return t
+}
+
+func (h *house) merge(records []rec, opt merge.Options) (merge.Report, error) {
+	opt.Session = "s"
+	return h.store.Merges.Merge(h.t.Context(), decode.New(strings.NewReader(ndjson(records)), decode.Options{SessionID: "s"}), opt)
+}
+
+// dump is the run as it is exported, and all that is worked out of it.
+func (h *house) dump() string {
+	h.t.Helper()
+	stream, err := h.store.Records(h.t.Context(), timeseries.RecordQuery{SessionID: "s"})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer stream.Close()
+	out := stream.CSVHeader()
+	for stream.Next() {
+		out = stream.Record().AppendCSV(out)
+	}
+	if err := stream.Err(); err != nil {
+		h.t.Fatal(err)
+	}
+	session, err := h.store.Session(h.t.Context(), "s")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	summary, err := h.store.Summary(h.t.Context(), "s")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	summary.Batch = 0
+	return fmt.Sprintf("%s %s %d\n%+v\n%s", session.StartText, session.EndText, session.Records, *summary, out)
+}
+
+func TestMergeOfAnyDrive(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			trip := newTrip(rand.New(rand.NewPCG(seed, 1)))
+			for part := range slices.Chunk(trip.radio, 700) {
+				h.insert(part...)
+			}
+			if _, err := h.store.Rollups.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			before := h.dump()
+
+			preview, err := h.merge(trip.logger, merge.Options{DryRun: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.dump() != before {
+				t.Fatal("a dry run changed the run")
+			}
+			report, err := h.merge(trip.logger, merge.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d of %d sent arrived; %+v, correlation %.3f, delivered %.1f %%", len(trip.radio), trip.sent, report, *report.Correlation, *report.Delivered)
+			if off := (report.Offset - trip.offset).Abs(); off > trip.step/2 {
+				t.Errorf("the offset is %v off, a step is %v", off, trip.step)
+			}
+			if preview.Offset != report.Offset || preview.Added != report.Added || preview.Filled != report.Filled {
+				t.Errorf("the preview said %+v", preview)
+			}
+			if report.Added+report.Both != len(trip.logger) || report.Filled != report.Both || report.Both < len(trip.radio)*95/100 {
+				t.Errorf("%d added and %d in both are not the file's %d; %d filled; the radio sent %d", report.Added, report.Both, len(trip.logger), report.Filled, len(trip.radio))
+			}
+			if got, want := *report.Delivered, 100*float64(len(trip.radio))/float64(trip.sent); math.Abs(got-want) > 2 {
+				t.Errorf("the radio delivered %.1f %%, not %.1f", got, want)
+			}
+			if !slices.Equal(report.LeftOut, []string{"energy_j"}) || !slices.Equal(report.Channels, []string{"brake_bar", "motor_temp_c"}) {
+				t.Errorf("left out %v, got %v", report.LeftOut, report.Channels)
+			}
+			// What the radio sent is as it was, and each record of the logger is there once.
+			all := h.read(timeseries.RecordQuery{SessionID: "s"})
+			sent, logged := map[float64]rec{}, 0
+			for _, r := range all {
+				if id, ok := r["message_id"].(float64); ok {
+					sent[id] = r
+				}
+				if r["brake_bar"] != nil {
+					logged++
+				}
+				if (r["message_id"] == nil) != (r["data_source"] == "logger") {
+					t.Fatalf("where does %v come from?", r)
+				}
+			}
+			for _, r := range trip.radio {
+				got := sent[float64(r["message_id"].(int))]
+				for name, value := range r {
+					if fmt.Sprint(got[name]) != fmt.Sprint(value) {
+						t.Fatalf("%s was %v and is %v", name, value, got[name])
+					}
+				}
+			}
+			if len(all) != len(trip.radio)+report.Added || logged != len(trip.logger) {
+				t.Errorf("%d records, %d of the logger", len(all), logged)
+			}
+
+			after := h.dump()
+			again, err := h.merge(trip.logger, merge.Options{})
+			if err != nil || !again.Already || h.dump() != after {
+				t.Errorf("again: %+v, %v", again, err)
+			}
+			// The same records under another digest: nothing to fill, nothing to add.
+			other := slices.Clone(trip.logger)
+			slices.Reverse(other)
+			again, err = h.merge(other, merge.Options{})
+			if err != nil || again.Already || again.Batch != 0 || h.dump() != after {
+				t.Errorf("in another order: %+v, %v", again, err)
+			}
+
+			if _, err := h.store.Rollups.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.store.Merges.Undo(t.Context(), "s"); err != nil {
+				t.Fatal(err)
+			}
+			if h.dump() != before {
+				t.Error("undone, the run is not what it was")
+			}
+			if _, err := h.store.Rollups.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if h.dump() != before {
+				t.Error("undone and refreshed, the run is not what it was")
+			}
+			if report, err := h.merge(trip.logger, merge.Options{}); err != nil || report.Already || h.dump() != after {
+				t.Errorf("merged once more: %+v, %v", report, err)
+			}
+		})
+	}
+}
+
+// A file of another drive is refused, and so is what cannot be compared.
+func TestMergeRefuses(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	trip := newTrip(rand.New(rand.NewPCG(1, 2)))
+	h.insert(trip.radio...)
+	before := h.dump()
+	hour := time.Hour
+	noChannel := []rec{{"session_id": "x", "timestamp": "2026-03-21T10:00:00Z", "motor_temp_c": 5}}
+	for name, test := range map[string]struct {
+		records []rec
+		opt     merge.Options
+		want    string
+	}{
+		"another drive": {newTrip(rand.New(rand.NewPCG(7, 7))).logger, merge.Options{}, "does not fit"},
+		"no channel":    {noChannel, merge.Options{}, "no channel in common"},
+		"no record":     {nil, merge.Options{}, "no record"},
+		"by hand":       {noChannel, merge.Options{Offset: &hour, DryRun: true}, ""},
+	} {
+		report, err := h.merge(test.records, test.opt)
+		if test.want == "" {
+			if err != nil || report.Offset != hour || report.Added != 1 {
+				t.Errorf("%s: %+v, %v", name, report, err)
+			}
+			continue
+		}
+		if f := fault.As(err); f == nil || f.Kind != fault.Invalid || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %+v, %v", name, report, err)
+		}
+	}
+	if h.dump() != before {
+		t.Error("what was refused changed the run")
+	}
+	if _, err := h.store.Merges.Undo(t.Context(), "s"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("undone: %v", err)
+	}
+}
