@@ -163,6 +163,7 @@ func (s *server) routes() []route {
 	return slices.Concat(
 		s.ingestRoutes(),
 		s.sessionRoutes(),
+		s.mergeRoutes(),
 		s.archiveRoutes(),
 		s.seriesRoutes(),
 		s.authRoutes(),

@@ -32,6 +32,8 @@ const (
 	passwordChanged = "password_changed"
 	keyCreated      = "key_created"
 	keyRevoked      = "key_revoked"
+	SessionMerged   = "session_merged" // a logger's file was merged into a run
+	MergeUndone     = "merge_undone"
 	SessionRepaired = "session_repaired" // a run's records were put back, dropped or shifted
 )
 

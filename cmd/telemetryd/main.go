@@ -33,6 +33,7 @@ type cli struct {
 	Serve    serveCmd    `cmd:"" help:"Serve the API, the function endpoints and the page."`
 	Migrate  migrateCmd  `cmd:"" help:"Bring the database to this version's schema."`
 	Import   importCmd   `cmd:"" help:"Store records from CSV or NDJSON files."`
+	Merge    mergeCmd    `cmd:"" help:"Merge the file of the car's logger into the run that the radio sent."`
 	Export   exportCmd   `cmd:"" help:"Write a session's records as CSV, NDJSON or JSON."`
 	Repair   repairCmd   `cmd:"" help:"Put records back that were set aside since their time cannot be right, or drop them."`
 	Watch    watchCmd    `cmd:"" help:"Show a live session in the terminal."`

@@ -75,9 +75,9 @@ func (w *work) deliver(step time.Duration) {
 	for i := 1; i < len(w.logger); i++ {
 		steps = append(steps, time.Duration(w.logger[i]-w.logger[i-1])*time.Microsecond)
 	}
-	gap := channel.GapAfter(channel.UsualStep(slices.Clone(steps)))
-	half := step.Microseconds() / 2
-	written, brought, i := step, 0, 0 // of the logger's time, and of the radio's records within
+	own := channel.UsualStep(slices.Clone(steps))
+	gap, half := channel.GapAfter(own), step.Microseconds()/2
+	written, brought, i := own, 0, 0 // of the logger's time, and of the radio's records within
 	for j, from := range w.logger {
 		to := from
 		if j < len(steps) && steps[j] <= gap {

@@ -146,7 +146,8 @@ func overlay(radio, logger log, rFrom, lFrom, step int64) (offset int64, err err
 // weight is the evidence that a correlation over n samples is: the logarithm of
 // its likelihood ratio, for signals that go alike; against it, for opposite ones.
 func weight(r, n float64) float64 {
-	r = max(-0.9999, min(0.9999, r))
+	const all = 1 - 1e-12 // of two copies of one log
+	r = max(-all, min(all, r))
 	w := -n / 2 * math.Log(1-r*r)
 	if r < 0 {
 		return -w

@@ -1,0 +1,164 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/merge"
+)
+
+func (s *server) mergeRoutes() []route {
+	return []route{
+		streamRoute("POST", "/api/v1/sessions/:id/merges", auth.EditSession,
+			"Merge the file of the car's own logger into a run: it fills what the radio lost, and adds the channels that the radio lacks. The offset of the two clocks is found by what both measured; a file that does not fit is refused.", s.merge,
+			takes(jsonOf[[]recordAnswer](), plain("application/x-ndjson"), plain("text/csv")),
+			returns[mergedAnswer]("What was merged, or with dry_run would be"), failsWith(fault.Unsupported, fault.NotFound)),
+		jsonRoute("GET", "/api/v1/sessions/:id/merges", auth.ReadRecords, "List what was merged into a run, the oldest first.", s.listMerges),
+		jsonRoute("DELETE", "/api/v1/sessions/:id/merges/:batch", auth.EditSession, "Take a merge back: the run is then what it was.", s.undoMerge,
+			failsWith(fault.NotFound, fault.Conflict)),
+		jsonRoute("GET", "/api/v1/sessions/:id/origins", auth.ReadSeries, "Count a run's records by where they came from, in columns of time.", s.origins),
+	}
+}
+
+type mergeParams struct {
+	OnError  string `query:"on_error" default:"abort" enum:"abort,skip" doc:"abort: one bad record rejects the file; skip: bad ones are left out"`
+	Offset   string `query:"offset" doc:"What to add to the logger's times, such as -1h or 2.5s; found by what both measured without it"`
+	Encoding string `header:"Content-Encoding" doc:"gzip or zstd"`
+	tableParams
+}
+
+// mergeView is a merge as REST shows it.
+type mergeView struct {
+	Batch       int32    `json:"batch"`
+	OffsetS     float64  `json:"offset_s"`
+	Correlation *float64 `json:"correlation"`
+	Compared    []string `json:"compared"`
+	DriftS      float64  `json:"drift_s"`
+	Records     int      `json:"records"`
+	NoTime      int      `json:"no_time"`
+	Rejected    int      `json:"rejected"`
+	Both        int      `json:"both"`
+	Filled      int      `json:"filled"`
+	Added       int      `json:"added"`
+	Channels    []string `json:"channels"`
+	LeftOut     []string `json:"left_out"`
+	Delivered   *float64 `json:"delivered_pct"`
+}
+
+func viewMerge(r merge.Report) mergeView {
+	return mergeView{
+		Batch: r.Batch, OffsetS: r.Offset.Seconds(), Correlation: r.Correlation, Compared: append([]string{}, r.Compared...), DriftS: r.Drift.Seconds(),
+		Records: r.Records, NoTime: r.NoTime, Rejected: r.Rejected, Both: r.Both, Filled: r.Filled, Added: r.Added,
+		Channels: append([]string{}, r.Channels...), LeftOut: append([]string{}, r.LeftOut...), Delivered: r.Delivered,
+	}
+}
+
+type mergedAnswer struct {
+	Already bool      `json:"already_merged"`
+	Merge   mergeView `json:"merge"`
+	// Table is what becomes of the file's columns.
+	Table *foreign.Table `json:"table,omitempty"`
+}
+
+func (s *server) merge(r *request, p *mergeParams) error {
+	opt := merge.Options{Session: r.Param("id"), File: p.FileName, SkipBad: p.OnError == "skip", DryRun: p.DryRun == "true"}
+	if p.Offset != "" {
+		offset, err := ingest.ParseShift(p.Offset)
+		if err != nil {
+			return fault.Field("offset", "%v", err)
+		}
+		opt.Offset = &offset
+	}
+	reading, _, err := ingestOptions(&ingestParams{OnError: p.OnError, SessionID: opt.Session}, r.GetHeader("Content-Type"))
+	if err != nil {
+		return err
+	}
+	if reading.Format == decode.FormatCSV {
+		if reading.Table, err = s.tableOptions(r, &p.tableParams); err != nil {
+			return err
+		}
+	}
+	body, err := s.bodies.Receive(r.Writer, r.Request)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	ctx := r.Request.Context()
+	if err := body.Arrived(ctx); err != nil {
+		return err
+	}
+	leave, err := s.uploads.Enter(ctx, weight(body))
+	if err != nil {
+		return err
+	}
+	defer leave()
+	decoder := decode.New(body, reading)
+	report, err := s.Store.Merges.Merge(s.audited(r, auth.SessionMerged, map[string]any{"session": opt.Session, "file": opt.File}), decoder, opt)
+	if err != nil {
+		return err
+	}
+	answer := mergedAnswer{Already: report.Already, Merge: viewMerge(report)}
+	if file := decoder.File(); file != nil {
+		table := file.Table()
+		answer.Table = &table
+		if p.SaveProfile != "" && !opt.DryRun {
+			if err := s.Store.SaveImportProfile(ctx, file.Profile(p.SaveProfile)); err != nil {
+				return err
+			}
+		}
+	}
+	return r.answer(http.StatusOK, answer)
+}
+
+func (s *server) audited(r *request, event string, detail map[string]any) context.Context {
+	return auth.Audited(r.Request.Context(), r.Principal, auth.Event{Name: event, Detail: detail})
+}
+
+type doneMergeView struct {
+	File     string    `json:"file"`
+	MergedAt time.Time `json:"merged_at"`
+	UndoneBy *int32    `json:"undone_by"`
+	mergeView
+}
+
+type mergesAnswer struct {
+	Merges []doneMergeView `json:"merges"`
+}
+
+func (s *server) listMerges(r *request, _ *none) (out mergesAnswer, err error) {
+	list, err := s.Store.Merges.List(r.Request.Context(), r.Session.ID)
+	out.Merges = make([]doneMergeView, len(list))
+	for i, d := range list {
+		out.Merges[i] = doneMergeView{d.File, d.MergedAt.UTC(), d.UndoneBy, viewMerge(d.Report)}
+	}
+	return out, err
+}
+
+type undoneAnswer struct {
+	Undone []int32 `json:"undone"`
+}
+
+func (s *server) undoMerge(r *request, _ *none) (undoneAnswer, error) {
+	batch, err := strconv.ParseInt(r.Param("batch"), 10, 32)
+	if err != nil {
+		return undoneAnswer{}, fault.New(fault.NotFound, "there is no merge %q", fault.Clip(r.Param("batch")))
+	}
+	ctx := s.audited(r, auth.MergeUndone, map[string]any{"session": r.Param("id"), "batches": []int64{batch}})
+	undone, err := s.Store.Merges.Undo(ctx, r.Param("id"), int32(batch))
+	return undoneAnswer{undone}, err
+}
+
+type originsParams struct {
+	Points int `query:"points" default:"200" minimum:"1" maximum:"5000" doc:"Columns of time"`
+}
+
+func (s *server) origins(r *request, p *originsParams) (merge.Origins, error) {
+	return s.Store.Merges.Origins(r.Request.Context(), r.Session.ID, p.Points)
+}
