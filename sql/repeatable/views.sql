@@ -131,6 +131,26 @@ COMMENT ON COLUMN analytics.gaps.from_time IS 'Time of the last record before th
 COMMENT ON COLUMN analytics.gaps.to_time IS 'Time of the first record after it, UTC';
 COMMENT ON COLUMN analytics.gaps.gap_s IS 'Length of the silence, s';
 
+DROP VIEW IF EXISTS analytics.origins CASCADE;
+CREATE VIEW analytics.origins AS
+SELECT s.id AS session_id,
+       t.time,
+       t.batch,
+       b.source,
+       (SELECT array_agg(DISTINCT name)
+        FROM merge_fills f, unnest(f.channels || f.members) AS name
+        WHERE f.session = t.session AND f.of_batch = t.batch AND f.of_ord = t.ord) AS filled
+FROM telemetry t
+JOIN sessions s ON s.session = t.session
+JOIN ingest_batches b ON b.session = t.session AND b.batch = t.batch
+WHERE s.deleted_at IS NULL;
+COMMENT ON VIEW analytics.origins IS 'Where each record of a run came from. Name a session_id: without one every record is read';
+COMMENT ON COLUMN analytics.origins.session_id IS 'Id of the run';
+COMMENT ON COLUMN analytics.origins.time IS 'When the vehicle measured, UTC';
+COMMENT ON COLUMN analytics.origins.batch IS 'Number of the batch in its run that brought the record';
+COMMENT ON COLUMN analytics.origins.source IS 'The way in: function, rest, import, merge, ...';
+COMMENT ON COLUMN analytics.origins.filled IS 'Channels that a merge filled in from a logger''s file; NULL without any';
+
 DROP VIEW IF EXISTS analytics.channels CASCADE;
 CREATE VIEW analytics.channels AS
 SELECT s.id AS session_id,

@@ -99,6 +99,12 @@ func TestDocumentedCommands(t *testing.T) {
 			env = append(env, pgserver.BinDirVariable+"="+programs)
 		}
 	}
+	// A run that the bridge has stored.
+	stored := exec.Command(program(t), "import", "--quiet", "--session-id", "radio-run", "radio.csv")
+	stored.Dir, stored.Env = home, env
+	if out, err := stored.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	empty := dbtest.Empty(t)
 	real := strings.NewReplacer("http://127.0.0.1:3210", daemon.url, "http://127.0.0.1:6060", daemon.profiles(), "seconds=10", "seconds=1", "postgres://localhost/new", "'"+empty+"'")
 	used := map[string]bool{}
@@ -140,6 +146,8 @@ func TestDocumentedCommands(t *testing.T) {
 		"no doubtful run":       `SELECT count(*) = 0 FROM sessions WHERE id = 'doubtful'`,
 		"the run from Convex":   `SELECT records = 1 FROM sessions WHERE id = 'moved'`,
 		"the bridge's keys":     `SELECT count(*) = 2 FROM deploy_keys WHERE name = 'bridge'`,
+		"the merged run":        `SELECT count(*) = 1399 FROM telemetry JOIN sessions USING (session) WHERE id = 'radio-run'`,
+		"what was merged":       `SELECT count(*) = 2 AND bool_and(undone_by IS NOT NULL) FROM merges`,
 		"the first admin":       `SELECT count(*) = 1 FROM users WHERE role = 'admin'`,
 	} {
 		var ok bool
@@ -147,8 +155,8 @@ func TestDocumentedCommands(t *testing.T) {
 			t.Errorf("%s: not there (%v)", what, err)
 		}
 	}
-	if n := queryOne[int64](t, empty, "SELECT count(*) FROM sessions"); n != 3 {
-		t.Errorf("the restored database has %d runs, want 3", n)
+	if n := queryOne[int64](t, empty, "SELECT count(*) FROM sessions"); n != 4 {
+		t.Errorf("the restored database has %d runs, want 4", n)
 	}
 	exported, err := os.ReadFile(filepath.Join(home, "run.csv.gz"))
 	if err != nil {
@@ -181,6 +189,7 @@ func furnish(t *testing.T, home string) {
 		rescue.Write(row)
 	}
 	rescue.Write(bytes.Replace(rows[1], []byte("T21:41:10.272851"), []byte("T21:59:10.272851"), 1))
+	radio, logger := radioAndLogger()
 	lines := func(session string, n int) []byte {
 		var b bytes.Buffer
 		for i := range n {
@@ -200,6 +209,8 @@ func furnish(t *testing.T, home string) {
 {"session_id":"boot","timestamp":"2026-06-03T10:00:00Z","speed_ms":3}
 `),
 		"second-logger.csv": []byte("timestamp,speed_ms\n2026-06-01T10:00:00Z,5\n"),
+		"radio.csv":         []byte(radio),
+		"logger.csv":        []byte(logger),
 		"lap-timer.csv":     []byte("Time;Speed [km/h]\n2026-06-03 10:00:00;30,5\n2026-06-03 10:00:01;31,0\n"),
 		"bench.csv":         []byte("Time,Volts\n0.5,48\n"),
 		"monday.csv":        []byte("Zeit;Spannung\n01.06.2026 10:00:00;48,0\n"),
