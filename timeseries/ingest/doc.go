@@ -21,6 +21,13 @@
 // whole or not at all like the others, since its records are loaded under the
 // key of a hidden session that the upload's own transaction shows.
 //
+// Records of a session that lie more than 7 days apart are clusters; small ones
+// are strays, which are set aside (table set_aside) and come back when they grow.
+// Which these are follows from all records that were sent, so it is settled with
+// each batch that may change it, and with no other: one whose times lie within
+// 7 days of all others of a session without strays. Repair puts back, as a batch
+// of its own, what somebody knows the time of.
+//
 // A Writer is safe for concurrent use. Sessions are locked in the order of their
 // ids within a chunk, so that batches of one chunk never wait for each other in
 // a circle; longer uploads may, and one of them is then turned away.
