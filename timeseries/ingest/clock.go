@@ -3,6 +3,8 @@ package ingest
 import (
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -83,4 +85,24 @@ func (c *clock) follow(next *clock, sameUpload bool) {
 	c.back += next.back
 	c.steps = append(c.steps, next.steps[:min(len(next.steps), maxClockSteps-len(c.steps))]...)
 	c.last = next.last
+}
+
+const clockStepsSQL = `
+	INSERT INTO clock_steps (session, batch, from_time, to_time, message_id)
+	SELECT $1, $2, from_time, to_time, nullif(message_id, 0)
+	FROM unnest($3::timestamptz[], $4::timestamptz[], $5::bigint[]) AS step (from_time, to_time, message_id)
+	WHERE (SELECT clock_steps FROM sessions WHERE session = $1) < $6`
+
+// queueSteps keeps the steps of a batch, unless its session has many.
+func (c *clock) queueSteps(b *pgx.Batch, session, batch int32) {
+	if len(c.steps) == 0 {
+		return
+	}
+	var from, to []time.Time
+	var messages []int64
+	for _, step := range c.steps {
+		from, to = append(from, time.UnixMicro(step.before.micros)), append(to, time.UnixMicro(step.after.micros))
+		messages = append(messages, step.after.message)
+	}
+	b.Queue(clockStepsSQL, session, batch, from, to, messages, maxClockSteps)
 }

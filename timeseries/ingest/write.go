@@ -336,12 +336,6 @@ const (
 		SELECT $1, $2, $3, reason, time, timestamp, record::jsonb
 		FROM unnest($4::text[], $5::timestamptz[], $6::text[], $7::text[]) WITH ORDINALITY AS odd (reason, time, timestamp, record, place)
 		ORDER BY place`
-
-	clockStepsSQL = `
-		INSERT INTO clock_steps (session, batch, from_time, to_time, message_id)
-		SELECT $1, $2, from_time, to_time, nullif(message_id, 0)
-		FROM unnest($3::timestamptz[], $4::timestamptz[], $5::bigint[]) AS step (from_time, to_time, message_id)
-		WHERE (SELECT clock_steps FROM sessions WHERE session = $1) < $6`
 )
 
 // lock locks the session's row, making it if need be, and numbers the batch. In
@@ -479,15 +473,7 @@ func queueAdvance(b *pgx.Batch, e *extent, c *clock, aside int, session, batch i
 func queueLog(b *pgx.Batch, s *share, key, source string) {
 	first, last := s.bounds()
 	b.Queue(logBatchSQL, s.session, s.batch, s.digest[:], optional([]byte(key)), first, last, s.records, source, s.aside())
-	if len(s.steps) > 0 {
-		var from, to []time.Time
-		var messages []int64
-		for _, step := range s.steps {
-			from, to = append(from, time.UnixMicro(step.before.micros)), append(to, time.UnixMicro(step.after.micros))
-			messages = append(messages, step.after.message)
-		}
-		b.Queue(clockStepsSQL, s.session, s.batch, from, to, messages, maxClockSteps)
-	}
+	s.queueSteps(b, s.session, s.batch)
 	for _, r := range s.rows {
 		if len(r.aside) == 0 {
 			continue
