@@ -68,7 +68,7 @@ func usualStep(stored []record.Cursor) time.Duration {
 
 // deliver works out how much the radio brought while the logger wrote.
 func (w *work) deliver(step time.Duration) {
-	if step == 0 {
+	if step == 0 || len(w.logger) < 2 {
 		return
 	}
 	steps := make([]time.Duration, 0, len(w.logger))
@@ -90,6 +90,9 @@ func (w *work) deliver(step time.Duration) {
 		for i < len(w.radio) && w.radio[i].Micros <= to+half {
 			brought, i = brought+1, i+1
 		}
+	}
+	if written == 0 { // all at one time
+		return
 	}
 	delivered := min(100, 100*float64(brought)/(float64(written)/float64(step)))
 	w.report.Delivered = &delivered

@@ -97,7 +97,6 @@ func overlay(radio, logger log, rFrom, lFrom, step int64) (offset int64, err err
 	fft := fourier.NewFFT(size)
 	smooth := max(2, int(detail.Microseconds()/step/2))
 	evidence := make([]float64, size) // of lag k, at k mod size
-	overlap := make([]float64, size)
 	for c := range radio {
 		x, mx := gridded(radio[c], rFrom, step, nr, size, smooth)
 		y, my := gridded(logger[c], lFrom, step, nl, size, smooth)
@@ -105,14 +104,14 @@ func overlay(radio, logger log, rFrom, lFrom, step int64) (offset int64, err err
 		fy, fmy, fyy := fft.Coefficients(nil, y), fft.Coefficients(nil, my), fft.Coefficients(nil, squared(y))
 		n, sx, sy := crossed(fft, fmx, fmy), crossed(fft, fx, fmy), crossed(fft, fmx, fy)
 		sxx, syy, sxy := crossed(fft, fxx, fmy), crossed(fft, fmx, fyy), crossed(fft, fx, fy)
+		flatX, flatY := 1e-9*sum(squared(x))/float64(nr), 1e-9*sum(squared(y))/float64(nl)
 		least := max(leastSamples, 0.2*min(sum(mx), sum(my)))
 		for k := range size {
 			if n[k] < least-0.5 {
 				continue
 			}
-			overlap[k] = max(overlap[k], n[k])
 			vx, vy := sxx[k]-sx[k]*sx[k]/n[k], syy[k]-sy[k]*sy[k]/n[k]
-			if vx < 1e-9*sum(squared(x))/float64(nr) || vy < 1e-9*sum(squared(y))/float64(nl) {
+			if vx < flatX || vy < flatY {
 				continue
 			}
 			evidence[k] += weight((sxy[k]-sx[k]*sy[k]/n[k])/math.Sqrt(vx*vy), n[k])
