@@ -21,12 +21,12 @@
 // of parameters and the access table follow from that:
 //
 //  1. Write what it reads as a struct: parameters are fields with a query or
-//     header tag (see param), a JSON body is the field Body. A body's member
-//     with omitempty may be left out.
+//     header tag (see openapi.Param), a JSON body is the field Body. A body's
+//     member with omitempty may be left out.
 //  2. Write what it answers as a struct with json tags. Its name, without
 //     "View" or "Answer", is the component's name in the description; a member
 //     without omitempty is always there, a pointer may be null. What a member
-//     means is its doc tag or an entry in meanings.
+//     means is its doc tag or an entry of openapi's meanings.
 //  3. Write the handler, func(*request, *params) (answer, error), and add a
 //     jsonRoute to the list of its file; a handler that writes its answer
 //     itself is a streamRoute, which names what it writes with returns or

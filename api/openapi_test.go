@@ -5,21 +5,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/pb33f/libopenapi"
+
+	"github.com/ecovolt/telemetryd/api/openapi"
 )
 
-// everyRoute lists the routes of a server that has all its parts.
-func everyRoute() []route {
-	return new(server).routes()
-}
+// whole is a server that has all its parts, as far as its routes tell.
+var whole = &server{Deps: Deps{Config: Config{PublicURL: "https://telemetry.example"}}}
 
 func description(t *testing.T) []byte {
 	t.Helper()
-	body, err := json.MarshalIndent(describe(everyRoute(), "https://telemetry.example"), "", " ")
+	body, err := whole.describe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,8 @@ func description(t *testing.T) []byte {
 // in which everything has a name of its own and a meaning.
 func TestDescriptionIsWhole(t *testing.T) {
 	t.Parallel()
-	document, err := libopenapi.NewDocument(description(t))
+	text := description(t)
+	document, err := libopenapi.NewDocument(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,29 +42,46 @@ func TestDescriptionIsWhole(t *testing.T) {
 	if n := model.Model.Paths.PathItems.Len(); n < 15 {
 		t.Errorf("%d paths", n)
 	}
-	ids := map[string]bool{}
-	for _, route := range everyRoute() {
-		if ids[route.id()] {
-			t.Errorf("operation id %s stands twice", route.id())
+	for _, route := range whole.routes() {
+		if route.Answers == nil {
+			t.Errorf("%s %s: no answer is declared", route.Method, route.Path)
 		}
-		ids[route.id()] = true
-		if route.answers == nil {
-			t.Errorf("%s %s: no answer is declared", route.method, route.path)
+	}
+	type described struct{ Name, Description *string }
+	var parsed struct {
+		Paths map[string]map[string]struct {
+			OperationID string
+			Parameters  []described
 		}
-		for _, p := range route.describeParams() {
-			if p["description"] == "" {
-				t.Errorf("%s %s: parameter %s has no meaning", route.method, route.path, p["name"])
+		Components struct {
+			Schemas map[string]struct{ Properties map[string]described }
+		}
+	}
+	if err := json.Unmarshal(text, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	empty := func(d described) bool { return d.Description != nil && *d.Description == "" }
+	ids, operations := map[string]bool{}, 0
+	for path, methods := range parsed.Paths {
+		for method, operation := range methods {
+			operations++
+			if ids[operation.OperationID] {
+				t.Errorf("operation id %s stands twice", operation.OperationID)
+			}
+			ids[operation.OperationID] = true
+			for _, p := range operation.Parameters {
+				if empty(p) {
+					t.Errorf("%s %s: parameter %s has no meaning", method, path, *p.Name)
+				}
 			}
 		}
 	}
-	kinds := &schemas{components: object{}, types: map[string]reflect.Type{}}
-	for _, route := range everyRoute() {
-		route.describe(kinds, object{})
+	if routes := len(whole.routes()); operations != routes {
+		t.Errorf("%d operations of %d routes", operations, routes)
 	}
-	for name, component := range kinds.components {
-		members, _ := component.(object)["properties"].(object)
-		for member, schema := range members {
-			if text := schema.(object)["description"]; text == "" {
+	for name, component := range parsed.Components.Schemas {
+		for member, schema := range component.Properties {
+			if empty(schema) {
 				t.Errorf("%s.%s: an empty meaning", name, member)
 			}
 		}
@@ -72,13 +90,14 @@ func TestDescriptionIsWhole(t *testing.T) {
 
 func TestReferenceNamesEveryRoute(t *testing.T) {
 	t.Parallel()
-	page, err := writeReference(everyRoute())
+	page, err := openapi.Reference(whole.operations())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, route := range everyRoute() {
-		if !strings.Contains(string(page), "<code>"+route.openPath()+"</code>") {
-			t.Errorf("the page does not show %s", route.openPath())
+	for _, route := range whole.routes() {
+		path := regexp.MustCompile(`:([a-z_]+)`).ReplaceAllString(route.Path, "{$1}")
+		if !strings.Contains(string(page), "<code>"+path+"</code>") {
+			t.Errorf("the page does not show %s", path)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ecovolt/telemetryd/api/access"
+	"github.com/ecovolt/telemetryd/api/openapi"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
@@ -112,8 +112,8 @@ func New(d Deps) (http.Handler, error) {
 	s.public = httpx.CORS{
 		Origins: origins, Methods: "GET, POST, OPTIONS", Headers: "Content-Type, Authorization", Always: true, Refuse: refuseOrigin,
 	}
-	s.description = sync.OnceValues(func() ([]byte, error) { return json.Marshal(describe(s.routes(), d.Config.PublicURL)) })
-	s.reference = sync.OnceValues(func() ([]byte, error) { return writeReference(s.routes()) })
+	s.description = sync.OnceValues(s.describe)
+	s.reference = sync.OnceValues(func() ([]byte, error) { return openapi.Reference(s.operations()) })
 	trusted, err := httpx.ParseProxies(d.Config.TrustedProxies)
 	if err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (s *server) engine() *gin.Engine {
 	_ = engine.SetTrustedProxies(nil) // addresses are auth.ClientAddress's business
 	engine.Use(s.identify, s.recover, s.observe, s.headers)
 	for _, route := range s.routes() {
-		engine.Handle(route.method, route.path, s.handle(route))
+		engine.Handle(route.Method, route.Path, s.handle(route))
 	}
 	s.publicRoutes(engine)
 	engine.NoMethod(func(c *gin.Context) {
@@ -177,12 +177,12 @@ func (s *server) routes() []route {
 
 // handle wraps a route with the access rules and error answers.
 func (s *server) handle(route route) gin.HandlerFunc {
-	ofSession := route.action == auth.ReadRecords || route.action == auth.ReadSeries || route.action == auth.ReadHistory
+	ofSession := route.Action == auth.ReadRecords || route.Action == auth.ReadSeries || route.Action == auth.ReadHistory
 	return func(c *gin.Context) {
 		r := &request{Context: c}
 		err := route.refuseUnknown(c.Request.URL.RawQuery)
 		if err == nil {
-			err = s.admit(r, route.action, ofSession)
+			err = s.admit(r, route.Action, ofSession)
 		}
 		if err == nil {
 			err = route.handle(r)

@@ -10,16 +10,18 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/ecovolt/telemetryd/api/openapi"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 func (s *server) sessionRoutes() []route {
-	recordBodies := []content{jsonOf[recordsAnswer](), plain("application/x-ndjson"), plain("text/csv")}
+	recordBodies := []openapi.Content{jsonOf[recordsAnswer](), plain("application/x-ndjson"), plain("text/csv")}
 	return []route{
 		jsonRoute("GET", "/api/v1/sessions", auth.ListSessions, "List runs, newest first. External accounts see those of the last 7 days.", s.listSessions),
 		jsonRoute("GET", "/api/v1/live/sessions", auth.ReadPublic, "List the runs that can be followed live now.", s.listLive),
@@ -355,4 +357,37 @@ func safeName(id string) string {
 		}
 		return '_'
 	}, id)
+}
+
+// recordAnswer is a record: its channels are the members.
+type recordAnswer struct{}
+
+func (recordAnswer) Schema() openapi.Object {
+	members := openapi.Object{
+		"session_id": openapi.Object{"type": "string", "description": "Id of the run, at most 256 bytes"},
+		"timestamp": openapi.Object{
+			"type": "string", "description": "When the vehicle measured, ISO 8601; returned as received",
+			"examples": []string{"2026-03-21T21:41:10.272851+00:00"},
+		},
+	}
+	for _, c := range channel.All {
+		about := c.Meaning
+		if c.Unit != "" {
+			about += ", " + c.Unit
+		}
+		member := openapi.Object{"description": about}
+		switch c.Type {
+		case channel.Float:
+			member["type"] = []string{"number", "null"}
+		case channel.Int:
+			member["type"] = []string{"integer", "null"}
+		case channel.Text:
+			member["type"] = []string{"string", "null"}
+		}
+		members[c.Name] = member
+	}
+	return openapi.Object{
+		"type": "object", "description": "One record; a channel that has no value is absent or null. Members that are no channel are kept as they are.",
+		"properties": members, "required": []string{"timestamp"}, "additionalProperties": true,
+	}
 }

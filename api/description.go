@@ -1,0 +1,55 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"reflect"
+
+	"github.com/ecovolt/telemetryd/api/openapi"
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/httpx"
+)
+
+func (s *server) descriptionRoutes() []route {
+	return []route{
+		streamRoute("GET", "/api/v1/openapi.json", auth.ReadPublic, "Return this description.", s.getDescription,
+			answers(http.StatusOK, "An OpenAPI 3.1 document", jsonOf[map[string]any]())),
+		streamRoute("GET", "/api/v1/docs", auth.ReadPublic, "Show this description as a page.", s.getReference,
+			answers(http.StatusOK, "A page", plain("text/html"))),
+	}
+}
+
+// describe returns the description of all routes, as JSON.
+func (s *server) describe() ([]byte, error) {
+	return json.Marshal(openapi.Describe(s.operations(), s.Config.PublicURL, reflect.TypeFor[metricAnswer](), reflect.TypeFor[stateAnswer]()))
+}
+
+func (s *server) operations() []openapi.Operation {
+	var list []openapi.Operation
+	for _, r := range s.routes() {
+		list = append(list, r.Operation)
+	}
+	return list
+}
+
+func (s *server) getDescription(r *request, _ *none) error {
+	body, err := s.description()
+	if err != nil {
+		return err
+	}
+	r.Header("Cache-Control", "public, max-age=300")
+	r.Header("Content-Type", "application/json")
+	httpx.Send(r.Writer, r.Request, http.StatusOK, body)
+	return nil
+}
+
+func (s *server) getReference(r *request, _ *none) error {
+	page, err := s.reference()
+	if err != nil {
+		return err
+	}
+	r.Header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	r.Header("Cache-Control", "public, max-age=300")
+	r.Data(http.StatusOK, "text/html; charset=utf-8", page)
+	return nil
+}
