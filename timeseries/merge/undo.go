@@ -143,16 +143,29 @@ func takeBack(ctx context.Context, tx pgx.Tx, session int32, first, last *time.T
 	for _, name := range names {
 		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN '%[1]s' <> ALL(l.channels) THEN t.%[1]s END", name))
 	}
+	// A table of its own has statistics: without, the planner takes these for a
+	// few rows, and looks for each of them through the whole run.
+	_, err = tx.Exec(ctx, `
+		CREATE TEMP TABLE merge_emptied ON COMMIT DROP AS
+		SELECT of_batch, of_ord,
+		       coalesce(array_agg(name) FILTER (WHERE NOT member), '{}') AS channels,
+		       coalesce(array_agg(name) FILTER (WHERE member), '{}') AS members
+		FROM merge_fills,
+		     LATERAL (SELECT unnest(channels) AS name, false AS member UNION ALL SELECT unnest(members), true) one
+		WHERE session = $1 AND batch = ANY($2)
+		GROUP BY of_batch, of_ord`, session, batches)
+	if err == nil {
+		_, err = tx.Exec(ctx, "ANALYZE merge_emptied")
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("list what was filled: %w", err)
+	}
 	tag, err := tx.Exec(ctx, `
 		UPDATE telemetry t
 		SET `+strings.Join(set, ", ")+`
-		FROM (SELECT of_batch, of_ord, coalesce(array_agg(c) FILTER (WHERE NOT m), '{}') AS channels, coalesce(array_agg(c) FILTER (WHERE m), '{}') AS members
-		      FROM merge_fills,
-		           LATERAL (SELECT unnest(channels) AS c, false AS m UNION ALL SELECT unnest(members), true) one
-		      WHERE session = $1 AND batch = ANY($2)
-		      GROUP BY of_batch, of_ord) l
-		WHERE t.session = $1 AND t.time >= $3 AND t.time <= $4 AND t.batch = l.of_batch AND t.ord = l.of_ord`,
-		session, batches, first, last)
+		FROM merge_emptied l
+		WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.batch = l.of_batch AND t.ord = l.of_ord`,
+		session, first, last)
 	if err != nil {
 		return 0, 0, fmt.Errorf("empty what was filled: %w", err)
 	}
