@@ -376,7 +376,9 @@ describe("the built-in page", { concurrency: false }, () => {
     const { context, page } = await visit({ expect: /status of 400/ });
     await page.goto(`${base}/signin`);
     await signIn(page, env("ADMIN_EMAIL"), env("ADMIN_PASSWORD"));
-    const rows = Array.from({ length: 120 }, (_, i) => `03.06.2026 10:${String(Math.floor(i / 60)).padStart(2, "0")}:${String(i % 60).padStart(2, "0")},000;${36 + (i % 18)},5;48,${i % 10};${i === 3 ? "" : "a"}`);
+    const speed = (t) => (60 + 20 * Math.sin(t * t / 900) + 9 * Math.sin(t / 3)).toFixed(2); // km/h, like itself at no other time
+    const rows = Array.from({ length: 240 }, (_, i) => `03.06.2026 10:${String(Math.floor(i / 60)).padStart(2, "0")}:${String(i % 60).padStart(2, "0")},000;${speed(i).replace(".", ",")};48,${i % 10};${i === 3 ? "" : "a"}`);
+    rows.splice(100, 30); // lost by the radio
     rows.unshift("06.01.1980 00:00:00,000;0,0;48,0;b");
     const file = { name: "track day.csv", mimeType: "text/csv", buffer: Buffer.from(`Time;Speed (km/h);Battery Voltage;Remark\r\n${rows.join("\r\n")}\r\n`) };
     await page.getByRole("button", { name: "Add a file…" }).waitFor();
@@ -393,8 +395,8 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.waitForFunction(() => document.querySelector("dialog tbody tr:nth-child(3) td:nth-child(7)")?.textContent.includes("…") && !document.querySelector("dialog .button[disabled]"));
     assert.match(await column.textContent(), /48.*48\.9/);
     await accessible(page, "the preview of a file");
-    await dialog.getByRole("button", { name: "Store 121 records" }).click();
-    await dialog.getByText("121 records are stored, 1 of them set aside").waitFor();
+    await dialog.getByRole("button", { name: "Store 211 records" }).click();
+    await dialog.getByText("211 records are stored, 1 of them set aside").waitFor();
     await dialog.getByRole("link", { name: "Open the run" }).click();
     await page.getByRole("heading", { level: 1, name: "track day" }).waitFor();
     await settled(page);
@@ -402,6 +404,26 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.getByRole("heading", { name: "1 record set aside" }).waitFor();
     await page.getByRole("row", { name: /1980.*before 2000-01-02/ }).waitFor();
     await accessible(page, "a run with records set aside");
+    await page.getByLabel("What to do with them").selectOption("at");
+    await page.getByLabel("By or at").fill("2026-06-03T10:05:00Z");
+    await page.getByRole("button", { name: "Do it" }).click();
+    await page.getByText("Put back: 1.").waitFor();
+    await page.getByText("211 records").first().waitFor();
+    assert.equal(await page.getByRole("heading", { name: "1 record set aside" }).count(), 0);
+
+    // The car's own logger, an hour behind, has what the radio lost.
+    const logged = Array.from({ length: 480 }, (_, i) => `${new Date(Date.UTC(2026, 5, 3, 9, 0, 0, i * 500)).toISOString()},${(speed(i / 2) / 3.6).toFixed(3)},${40 + i / 100}`);
+    await page.locator("input[type=file]").setInputFiles({ name: "logger.csv", mimeType: "text/csv", buffer: Buffer.from(`timestamp,speed_ms,motor_temp_c\n${logged.join("\n")}\n`) });
+    await dialog.getByText("The logger's clock is behind by 1 h 00 min").waitFor();
+    await dialog.getByText(/the radio delivered \d+\.\d %/).waitFor();
+    await accessible(page, "the preview of a merge");
+    await dialog.getByRole("button", { name: /^Merge/ }).click();
+    await dialog.getByRole("button", { name: "Done" }).click();
+    await page.getByRole("heading", { name: "Merged files" }).waitFor();
+    page.once("dialog", (d) => d.accept());
+    await page.getByRole("button", { name: "Undo" }).click();
+    await page.getByText("211 records").first().waitFor();
+    await page.waitForFunction(() => document.getElementById("merges-title")?.parentNode.hidden);
 
     // The same file again, dropped: nothing is stored twice.
     await page.goto(base);
@@ -416,7 +438,7 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.keyboard.press("Tab");
     await page.waitForFunction(() => document.querySelector("dialog tbody tr:nth-child(3) td:nth-child(7)")?.textContent.includes("…") && !document.querySelector("dialog .button[disabled]"));
     await dialog.getByRole("button", { name: /^Store/ }).click();
-    await dialog.getByText("121 were there already").waitFor();
+    await dialog.getByText("211 were there already").waitFor();
     await context.close();
   });
 

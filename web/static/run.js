@@ -3,7 +3,7 @@
 import { announce, css, h, icon, replace, toast } from "./dom.js";
 import { api, fields as loadFields, query, sessionPath } from "./api.js";
 import { currentUser, isAdmin } from "./account.js";
-import { go, setParams, setTitle } from "./router.js";
+import { go, setParams, setTitle, show } from "./router.js";
 import { ChartStack, hue } from "./charts.js";
 import { Track } from "./track.js";
 import { pick } from "./picker.js";
@@ -40,6 +40,9 @@ export function render(main, { args: [id], params }) {
   return () => { abort.abort(); view?.destroy(); };
 }
 
+// again shows the run anew, since its records changed.
+const again = () => { forget(); show(); };
+
 class RunView {
   constructor(page, run, fields, { channels = [] }, params, signal) {
     Object.assign(this, { run, fields, signal, id: run.session_id });
@@ -60,12 +63,13 @@ class RunView {
     const charts = h("div", { class: "card" }, this.tools, this.overview);
     this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"));
     this.laps = h("section", { class: "card panel", "aria-labelledby": "laps-title", hidden: true });
+    this.merges = h("section", { class: "card panel", "aria-labelledby": "merges-title", hidden: true });
     this.aside = h("section", { class: "card panel", "aria-labelledby": "aside-title", hidden: true });
     replace(page,
       h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
       this.tiles, this.why,
       h("div", { class: "run-body" }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track and laps" }, this.map, this.laps)),
-      this.aside, this.age);
+      this.merges, this.aside, this.age);
 
     this.stack = new ChartStack(charts, {
       extent: [0, this.length()], start: this.start, clockTime: params.get("axis") !== "elapsed",
@@ -135,7 +139,7 @@ class RunView {
     if (run.set_aside && run.set_aside !== this.asideShown) {
       this.asideShown = run.set_aside;
       this.aside.hidden = false;
-      import("./setaside.js").then(({ listAside }) => listAside(this.aside, run));
+      import("./setaside.js").then(({ listAside }) => listAside(this.aside, run, isAdmin(), again));
     }
   }
 
@@ -144,6 +148,14 @@ class RunView {
       h("a", { class: "button secondary", href: `/compare?runs=${encodeURIComponent(this.id)}` }, icon("compare"), "Compare"),
       h("button", { class: "button secondary", type: "button", on: { click: () => download(this.run, this.fields, this.present, { metrics: this.metrics, window: this.stack.whole ? null : this.stack.win.map((v) => this.start + v * 1000) }) } }, icon("down"), "CSV"),
     ];
+    const mayEdit = ["internal", "admin"].includes(currentUser()?.role);
+    if (currentUser()) import("./merge.js").then(({ listMerges }) => listMerges(this.merges, this.run, mayEdit, again)).catch(() => {});
+    if (mayEdit && !onTrack(this.run)) {
+      const take = (file) => import("./merge.js").then(({ mergeFile }) => mergeFile(file, this.run, () => { this.changed = true; })).then((node) => node.addEventListener("close", () => this.changed && again()));
+      const place = h("span", { class: "group" });
+      buttons.push(place);
+      import("./upload.js").then(({ fileButton }) => place.append(...fileButton("Merge a file…", take)));
+    }
     if (isAdmin() && !onTrack(this.run)) buttons.push(h("button", { class: "button danger", type: "button", on: { click: () => this.remove() } }, "Delete"));
     return buttons;
   }

@@ -33,7 +33,7 @@ export function fileButton(text, take) {
 }
 
 // upload shows what becomes of a file, and stores it when the person says so.
-export async function upload(file, { path = "/api/v1/telemetry", title = "Add a run from a file", verb = "Store", params = {}, extra = [], report } = {}) {
+export async function upload(file, { path = "/api/v1/telemetry", title = "Add a run from a file", verb = "Store", extra = [], report, done } = {}) {
   const table = !isJSON(file.name);
   const [channels, profiles] = await Promise.all([loadFields(), table ? api("/api/v1/import-profiles").then((a) => a.profiles, () => []) : []]);
   const map = new Map(); // what the person said of columns
@@ -69,7 +69,7 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
   let asked = null;
 
   const ask = (more) => send(query(path, {
-    ...params, file_name: table ? file.name : null, ...Object.fromEntries([...new FormData(options)].map(([name, value]) => [name, value.trim()])),
+    file_name: file.name, ...Object.fromEntries([...new FormData(options)].map(([name, value]) => [name, value.trim()])),
     map: [...map].map(([column, becomes]) => `${column}=${becomes}`), on_error: skip.checked ? "skip" : null, ...more,
   }), { method: "POST", file, headers: headers(file.name), signal: asked.signal }).then((r) => r.json());
 
@@ -92,14 +92,15 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
     replace(told, h("p", { class: "muted" }, "Reading the file…"));
     try {
       const answer = await ask({ dry_run: "true", on_error: "skip", save_profile: null });
-      const bad = answer.rejected > 0;
+      const { rejected } = answer.merge || answer;
+      const bad = rejected > 0;
       skipRow.hidden = !bad;
-      const good = answer.table ? answer.table.records - answer.rejected : answer.records;
+      const good = answer.table ? answer.table.records - rejected : null;
       replace(told,
         answer.table && h("p", null, answer.table.profile && [h("strong", null, answer.table.profile), ": "], answer.table.format),
         answer.table?.warnings?.map((text) => h("p", { class: "small warning" }, text)),
         report?.(answer),
-        bad && h("p", { class: "problem" }, `${count(answer.rejected)} records cannot be read:`), problems(answer.problems));
+        bad && h("p", { class: "problem" }, `${count(rejected)} records cannot be read:`), problems(answer.problems));
       replace(shown, answer.table && columns(answer.table));
       replace(store, good == null ? verb : `${verb} ${count(good)} records`);
       store.disabled = bad && !skip.checked;
@@ -130,6 +131,7 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
       options.hidden = true;
       replace(shown);
       replace(told, report?.(answer) || stored(answer), (answer.notes || []).map((text) => h("p", { class: "small warning" }, text)), problems(answer.problems));
+      done?.();
       replace(node.lastChild, h("button", { class: "button", type: "button", on: { click: () => node.close() } }, "Done"));
     } catch (err) {
       store.disabled = false;

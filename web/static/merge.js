@@ -1,0 +1,41 @@
+// The file of the car's own logger into a run that came by radio.
+
+import { h, replace, toast } from "./dom.js";
+import { api, sessionPath } from "./api.js";
+import { upload } from "./upload.js";
+import { count, date, duration, hourMinute, label, num } from "./format.js";
+
+const names = (list) => list.map(label).join(", ");
+
+function report({ already_merged: already, merge: m }) {
+  return [
+    already && h("p", null, "This file is merged into the run already."),
+    h("p", null, `The logger's clock is ${m.offset_s < 0 ? "ahead" : "behind"} by ${duration(Math.abs(m.offset_s))}`, m.correlation != null && ` (correlation ${num(m.correlation, 3)} of ${names(m.compared)})`, "."),
+    h("p", null, `Of its ${count(m.records)} records ${count(m.both)} are in the run already, and ${count(m.added)} fill what the radio lost`, m.delivered_pct != null && `: the radio delivered ${num(m.delivered_pct, 1)} %`, "."),
+    h("p", null, m.channels.length ? `Channels that the radio lacks: ${names(m.channels)}.` : "The radio lacks no channel of it."),
+  ];
+}
+
+export const mergeFile = (file, run, changed) => upload(file, {
+  path: sessionPath(run.session_id, "/merges"), title: "Merge a logger's file", verb: "Merge", report, done: changed,
+  extra: [{ name: "offset", text: "Offset of its clock", placeholder: "found by what both measured", hint: "What to add to its times, such as -1h or 2.5s" }],
+});
+
+// listMerges fills a node with what was merged into a run.
+export async function listMerges(node, run, mayUndo, changed) {
+  const { merges } = await api(sessionPath(run.session_id, "/merges"));
+  const now = merges.filter((m) => m.undone_by == null);
+  node.hidden = !now.length;
+  const undo = async (m) => {
+    if (!confirm(`Take “${m.file || "the file"}” out of the run again?`)) return;
+    try {
+      await api(sessionPath(run.session_id, `/merges/${m.batch}`), { method: "DELETE" });
+      toast("The run is what it was.");
+      changed();
+    } catch (err) { toast(err.message, "error"); }
+  };
+  replace(node, h("h2", { id: "merges-title" }, "Merged files"), now.map((m) => h("div", { class: "request" },
+    h("div", null, h("strong", null, m.file || "a file"), h("div", { class: "muted small" }, `${date(new Date(m.merged_at))}, ${hourMinute(new Date(m.merged_at))} · ${count(m.added)} records added, ${count(m.both)} in both`,
+      m.delivered_pct != null && ` · the radio delivered ${num(m.delivered_pct, 1)} %`)),
+    mayUndo && h("button", { type: "button", class: "button small secondary", on: { click: () => undo(m) } }, "Undo"))));
+}
