@@ -22,7 +22,7 @@ func (o *Operation) openPath() string { return pathParameter.ReplaceAllString(o.
 
 // Describe returns the OpenAPI 3.1 description of the operations. base is the
 // URL that clients use; "" is where the description came from. named are types
-// that a Describer refers to as components.
+// that those which describe themselves refer to as components.
 func Describe(operations []Operation, base string, named ...reflect.Type) Object {
 	kinds := &schemas{components: Object{}, types: map[string]reflect.Type{}}
 	for _, t := range append(named, reflect.TypeFor[httpx.Problem]()) {

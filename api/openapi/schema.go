@@ -27,13 +27,13 @@ var enums = map[reflect.Type][]string{
 	reflect.TypeFor[auth.Approval](): {"approved", "pending", "rejected"},
 }
 
-// Describer is a type that describes itself, since its JSON is not that of its
+// describer is a type that describes itself, since its JSON is not that of its
 // members.
-type Describer interface{ Schema() Object }
+type describer interface{ Schema() Object }
 
 func (s *schemas) of(t reflect.Type) Object {
-	if t.Implements(reflect.TypeFor[Describer]()) {
-		return s.component(t, func() Object { return reflect.Zero(t).Interface().(Describer).Schema() })
+	if t.Implements(reflect.TypeFor[describer]()) {
+		return s.component(t, func() Object { return reflect.Zero(t).Interface().(describer).Schema() })
 	}
 	switch t {
 	case reflect.TypeFor[time.Time]():

@@ -21,8 +21,9 @@
 // whole or not at all like the others, since its records are loaded under the
 // key of a hidden session that the upload's own transaction shows.
 //
-// Records of a session that lie more than 7 days apart are clusters; small ones
-// are strays, which are set aside (table set_aside) and come back when they grow.
+// Records of a session that lie more than 7 days apart are clusters (package
+// cluster); small ones are strays, which are set aside (table set_aside) and come
+// back when they grow.
 // Which these are follows from all records that were sent, so it is settled with
 // each batch that may change it, and with no other: one whose times lie within
 // 7 days of all others of a session without strays. Repair puts back, as a batch

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 )
 
 // One connection copies no faster than one processor of the server works. A
@@ -64,8 +65,8 @@ type loadedSession struct {
 	batch   int32  // the newest batch
 	total   extent // of all batches
 	clock   clock
-	aside   int      // records set aside
-	parted  clusters // of the records; nil while they are one
+	aside   int          // records set aside
+	parted  cluster.List // of the records; nil while they are one
 }
 
 // prepare hides the session of an upload that begins with one, as usual: now it
@@ -160,17 +161,17 @@ func (l *loaders) take(ctx context.Context, tx pgx.Tx, s *share) (taken bool, er
 	run.batch++
 	counts := s.extent.clone() // the reader uses its memory again
 	if run.parted == nil && s.spans(run.total.bounds()) {
-		run.parted = clusters{}
+		run.parted = cluster.List{}
 		if run.total.records > 0 {
-			run.parted = clusters{{from: run.total.minMicros, to: run.total.maxMicros, stored: run.total.records}}
+			run.parted = cluster.List{{From: run.total.minMicros, To: run.total.maxMicros, Stored: run.total.records}}
 		}
 	}
 	if run.parted != nil {
 		fresh := freshClusters(s.rows, false)
 		for i := range fresh {
-			fresh[i].stored, fresh[i].fresh = fresh[i].fresh, 0
+			fresh[i].Stored, fresh[i].Fresh = fresh[i].Fresh, 0
 		}
-		run.parted = join(run.parted, fresh)
+		run.parted = cluster.Join(run.parted, fresh)
 	}
 	run.total.merge(&counts)
 	if run.clock.last.back(s.first, run.clock.seen && s.seen) && run.clock.back < maxClockSteps {

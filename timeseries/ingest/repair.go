@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -189,12 +190,12 @@ func (r *repair) run(ctx context.Context, tx pgx.Tx) (done Repaired, err error) 
 			b.last = last
 		}
 	}
-	all, err := heldClusters(ctx, tx, &after)
+	all, err := cluster.Held(ctx, tx, after.held())
 	if err != nil {
 		return done, fmt.Errorf("count clusters: %w", err)
 	}
 	for _, t := range r.back {
-		all.of(t).trusted = true
+		all.Of(t).Trusted = true
 	}
 	if err := r.settle(ctx, tx, s, all); err != nil {
 		return done, err

@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -75,7 +76,7 @@ type copyRows struct {
 	batch   *decode.Batch
 	session int          // place in the batch's Sessions
 	skip    map[int]bool // places in the batch of records to leave out
-	strays  clusters     // records in odd ones are set aside
+	strays  cluster.List // records in odd ones are set aside
 	layout  record.Layout
 	data    []byte // with zeros for session and batch
 	offsets []int  // where in data each row begins
@@ -112,7 +113,7 @@ func newOddRecord(v *record.Values, index int, reason record.Oddity) oddRecord {
 
 // newCopyRows encodes the records of one of the batch's sessions but those to skip
 // and the strays, counting their places from ord.
-func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool, strays clusters) *copyRows {
+func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool, strays cluster.List) *copyRows {
 	r := &copyRows{batch: b, session: session, skip: skip, strays: strays}
 	for i := range r.indexes() {
 		v := b.Record(i)
@@ -148,7 +149,7 @@ func (r *copyRows) id() string { return r.batch.Sessions()[r.session] }
 // oddity is why a record is set aside; empty as a rule.
 func (r *copyRows) oddity(v *record.Values) record.Oddity {
 	if v.Odd == "" && r.strays != nil {
-		if c := r.strays.of(v.Micros); c != nil && c.odd {
+		if c := r.strays.Of(v.Micros); c != nil && c.Odd {
 			return record.Stray
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -24,7 +25,7 @@ func (e *extent) spans(first, last *time.Time) bool {
 	if first != nil && last != nil {
 		from, to = min(from, first.UnixMicro()), max(to, last.UnixMicro())
 	}
-	return to-from > apart
+	return to-from > cluster.Apart
 }
 
 // unusual reports whether the share may change which records of its session are
@@ -37,25 +38,43 @@ func (s *share) unusual() bool {
 // those of the share are set aside, those that were stored are taken out, and
 // those that turn out to be none come back with the share.
 func (u *upload) settleShare(ctx context.Context, tx pgx.Tx, s *share) error {
-	held, err := heldClusters(ctx, tx, s)
+	held, err := cluster.Held(ctx, tx, s.held())
 	if err != nil {
 		return fmt.Errorf("read clusters: %w", err)
 	}
-	all := join(held, freshClusters(s.rows, !u.opt.File))
+	all := cluster.Join(held, freshClusters(s.rows, !u.opt.File))
 	if s.before.clustered && onlyStored(all) {
 		return nil
 	}
 	return u.settle(ctx, tx, s, all, held...)
 }
 
+// held is what package cluster asks of the session.
+func (s *share) held() cluster.Session {
+	return cluster.Session{Key: s.session, Records: s.before.records, First: s.before.first, Last: s.before.last, Clustered: s.before.clustered}
+}
+
+// freshClusters are those of rows alone.
+func freshClusters(rows []*copyRows, live bool) cluster.List {
+	var times []int64
+	for _, r := range rows {
+		for i := range r.indexes() {
+			if v := r.batch.Record(i); v.Odd == "" {
+				times = append(times, v.Micros)
+			}
+		}
+	}
+	return cluster.Fresh(times, live)
+}
+
 // onlyStored reports whether all that is fresh belongs to the only cluster that
 // is stored. Then strays are strays all the more, and nothing need be written.
-func onlyStored(all clusters) bool {
+func onlyStored(all cluster.List) bool {
 	alone := 0
 	for _, c := range all {
-		if c.stored > 0 && c.aside == 0 {
+		if c.Stored > 0 && c.Aside == 0 {
 			alone++
-		} else if c.stored+c.fresh > 0 {
+		} else if c.Stored+c.Fresh > 0 {
 			return false
 		}
 	}
@@ -64,23 +83,17 @@ func onlyStored(all clusters) bool {
 
 // settle does what settleShare says. held are the clusters before, which all
 // contains joined with those of the share.
-func (u *upload) settle(ctx context.Context, tx pgx.Tx, s *share, all clusters, held ...cluster) error {
+func (u *upload) settle(ctx context.Context, tx pgx.Tx, s *share, all cluster.List, held ...cluster.Cluster) error {
 	if held == nil {
 		held = all
 	}
-	all.judge()
-	// What came at the server's clock at the time is right, and told in the commit log.
-	for i := range all {
-		if c := &all[i]; c.odd && c.stored > 0 {
-			if err := trust(ctx, tx, s.session, c); err != nil {
-				return fmt.Errorf("look for records at the server's clock: %w", err)
-			}
-		}
+	if err := all.Judge(ctx, tx, s.session); err != nil {
+		return err
 	}
 	if rows, odd := []*copyRows(nil), false; len(s.rows) > 0 {
 		ord := 0
 		for _, c := range all {
-			odd = odd || c.odd && c.fresh > 0
+			odd = odd || c.Odd && c.Fresh > 0
 		}
 		for _, r := range s.rows {
 			if odd {
@@ -90,13 +103,13 @@ func (u *upload) settle(ctx context.Context, tx pgx.Tx, s *share, all clusters, 
 		}
 		s.take(rows)
 	}
-	var kept []cluster // stored, and not taken out
-	var out []cluster
+	var kept []cluster.Cluster // stored, and not taken out
+	var out []cluster.Cluster
 	for _, c := range held {
-		if c.stored == 0 {
+		if c.Stored == 0 {
 			continue
 		}
-		if all.of(c.from).odd {
+		if all.Of(c.From).Odd {
 			out = append(out, c)
 		} else {
 			kept = append(kept, c)
@@ -108,141 +121,13 @@ func (u *upload) settle(ctx context.Context, tx pgx.Tx, s *share, all clusters, 
 		}
 	}
 	for _, c := range all {
-		if !c.odd && c.aside > 0 {
+		if !c.Odd && c.Aside > 0 {
 			if err := u.bringBack(ctx, tx, s, c); err != nil {
 				return fmt.Errorf("bring strays back: %w", err)
 			}
 		}
 	}
-	return writeClusters(ctx, tx, s.session, all)
-}
-
-const (
-	clustersSQL = `
-		SELECT from_time, to_time, records, set_aside, trusted
-		FROM clusters
-		WHERE session = $1
-		ORDER BY from_time`
-
-	// Records that are apart are so by days, too.
-	storedDaysSQL = `
-		SELECT min(time), max(time), count(*)
-		FROM telemetry
-		WHERE session = $1 AND time >= $2 AND time <= $3
-		GROUP BY time_bucket(INTERVAL '1 day', time)`
-
-	strayDaysSQL = `
-		SELECT min(time), max(time), count(*)
-		FROM set_aside
-		WHERE session = $1 AND reason = 'stray'
-		GROUP BY time_bucket(INTERVAL '1 day', time)`
-
-	trustedSQL = `
-		SELECT EXISTS (
-			SELECT
-			FROM ingest_batches
-			WHERE session = $1 AND records > 0 AND source NOT IN ('import', 'convex')
-			  AND (min_time >= $2 AND min_time <= $3 AND (source = 'repair' OR min_time BETWEEN received_at - INTERVAL '1 day' AND received_at + INTERVAL '1 day')
-			    OR max_time >= $2 AND max_time <= $3 AND (source = 'repair' OR max_time BETWEEN received_at - INTERVAL '1 day' AND received_at + INTERVAL '1 day')))`
-
-	forgetClustersSQL = `
-		DELETE FROM clusters
-		WHERE session = $1 AND from_time <> ALL($2)`
-
-	writeClustersSQL = `
-		INSERT INTO clusters (session, from_time, to_time, records, set_aside, trusted)
-		SELECT $1, *
-		FROM unnest($2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::boolean[], $6::boolean[])
-		ON CONFLICT (session, from_time) DO UPDATE
-		SET to_time = excluded.to_time, records = excluded.records, set_aside = excluded.set_aside, trusted = excluded.trusted
-		WHERE (clusters.to_time, clusters.records, clusters.set_aside, clusters.trusted)
-		   <> (excluded.to_time, excluded.records, excluded.set_aside, excluded.trusted)`
-)
-
-// heldClusters are those of a locked session, as far as they are known, else by
-// its records.
-func heldClusters(ctx context.Context, tx pgx.Tx, s *share) (held clusters, err error) {
-	var from, to time.Time
-	var n int
-	var aside, trusted bool
-	if s.before.clustered {
-		rows, err := tx.Query(ctx, clustersSQL, s.session)
-		if err != nil {
-			return nil, err
-		}
-		alone := 0
-		_, err = pgx.ForEachRow(rows, []any{&from, &to, &n, &aside, &trusted}, func() error {
-			c := cluster{from: from.UnixMicro(), to: to.UnixMicro(), stored: n, trusted: trusted}
-			if aside {
-				c.stored, c.aside = 0, n
-			} else {
-				alone++
-			}
-			held = append(held, c)
-			return nil
-		})
-		// Batches that change nothing but the only one that is stored do not write it.
-		for i := range held {
-			if c := &held[i]; alone == 1 && c.stored > 0 {
-				c.from, c.to, c.stored = s.before.first.UnixMicro(), s.before.last.UnixMicro(), s.before.records
-			}
-		}
-		return held, err
-	}
-	read := func(sql string, count func(*cluster) *int, args ...any) error {
-		rows, err := tx.Query(ctx, sql, args...)
-		if err != nil {
-			return err
-		}
-		_, err = pgx.ForEachRow(rows, []any{&from, &to, &n}, func() error {
-			c := cluster{from: from.UnixMicro(), to: to.UnixMicro()}
-			*count(&c) = n
-			held = append(held, c)
-			return nil
-		})
-		return err
-	}
-	if s.before.records > 0 {
-		if err := read(storedDaysSQL, func(c *cluster) *int { return &c.stored }, s.session, *s.before.first, *s.before.last); err != nil {
-			return nil, err
-		}
-	}
-	if err := read(strayDaysSQL, func(c *cluster) *int { return &c.aside }, s.session); err != nil {
-		return nil, err
-	}
-	return join(held), nil
-}
-
-func (c *cluster) bounds() (from, to time.Time) { return time.UnixMicro(c.from), time.UnixMicro(c.to) }
-
-// trust looks a cluster up in the commit log.
-func trust(ctx context.Context, tx pgx.Tx, session int32, c *cluster) error {
-	from, to := c.bounds()
-	if err := tx.QueryRow(ctx, trustedSQL, session, from, to).Scan(&c.trusted); err != nil {
-		return err
-	}
-	c.odd = !c.trusted
-	return nil
-}
-
-// writeClusters keeps the clusters of a session that has several.
-func writeClusters(ctx context.Context, tx pgx.Tx, session int32, all clusters) error {
-	if len(all) == 1 && all[0].to-all[0].from <= apart {
-		all = nil
-	}
-	starts, ends := make([]time.Time, len(all)), make([]time.Time, len(all))
-	records, aside, trusted := make([]int, len(all)), make([]bool, len(all)), make([]bool, len(all))
-	for i, c := range all {
-		starts[i], ends[i] = c.bounds()
-		records[i], aside[i], trusted[i] = c.records(), c.odd, c.trusted
-	}
-	var batch pgx.Batch
-	batch.Queue(forgetClustersSQL, session, starts)
-	batch.Queue(writeClustersSQL, session, starts, ends, records, aside, trusted)
-	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
-		return fmt.Errorf("keep clusters: %w", err)
-	}
-	return nil
+	return cluster.Write(ctx, tx, s.session, all)
 }
 
 const (
@@ -315,8 +200,8 @@ const (
 
 // takeOut sets stored records aside. The session's batch that is on its way is
 // the one with which that happens.
-func (u *upload) takeOut(ctx context.Context, tx pgx.Tx, s *share, c cluster, kept []cluster) error {
-	from, to := c.bounds()
+func (u *upload) takeOut(ctx context.Context, tx pgx.Tx, s *share, c cluster.Cluster, kept []cluster.Cluster) error {
+	from, to := c.Bounds()
 	if err := unpackAny(ctx, tx); err != nil {
 		return err
 	}
@@ -330,8 +215,8 @@ func (u *upload) takeOut(ctx context.Context, tx pgx.Tx, s *share, c cluster, ke
 	}
 	var first, last *time.Time
 	if len(kept) > 0 {
-		oldest, _ := kept[0].bounds()
-		_, newest := kept[len(kept)-1].bounds()
+		oldest, _ := kept[0].Bounds()
+		_, newest := kept[len(kept)-1].Bounds()
 		first, last = &oldest, &newest
 	}
 	var batch pgx.Batch
@@ -385,8 +270,8 @@ const returnSQL = `
 	ORDER BY id`
 
 // bringBack stores records that were set aside as part of the share.
-func (u *upload) bringBack(ctx context.Context, tx pgx.Tx, s *share, c cluster) error {
-	from, to := c.bounds()
+func (u *upload) bringBack(ctx context.Context, tx pgx.Tx, s *share, c cluster.Cluster) error {
+	from, to := c.Bounds()
 	began, ok := u.begun[s.id]
 	if !ok {
 		began = s.batch

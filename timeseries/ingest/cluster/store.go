@@ -1,0 +1,125 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	clustersSQL = `
+		SELECT from_time, to_time, records, set_aside, trusted
+		FROM clusters
+		WHERE session = $1
+		ORDER BY from_time`
+
+	// Records that are apart are so by days, too.
+	storedDaysSQL = `
+		SELECT min(time), max(time), count(*)
+		FROM telemetry
+		WHERE session = $1 AND time >= $2 AND time <= $3
+		GROUP BY time_bucket(INTERVAL '1 day', time)`
+
+	strayDaysSQL = `
+		SELECT min(time), max(time), count(*)
+		FROM set_aside
+		WHERE session = $1 AND reason = 'stray'
+		GROUP BY time_bucket(INTERVAL '1 day', time)`
+
+	forgetClustersSQL = `
+		DELETE FROM clusters
+		WHERE session = $1 AND from_time <> ALL($2)`
+
+	writeClustersSQL = `
+		INSERT INTO clusters (session, from_time, to_time, records, set_aside, trusted)
+		SELECT $1, *
+		FROM unnest($2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::boolean[], $6::boolean[])
+		ON CONFLICT (session, from_time) DO UPDATE
+		SET to_time = excluded.to_time, records = excluded.records, set_aside = excluded.set_aside, trusted = excluded.trusted
+		WHERE (clusters.to_time, clusters.records, clusters.set_aside, clusters.trusted)
+		   <> (excluded.to_time, excluded.records, excluded.set_aside, excluded.trusted)`
+)
+
+// Session is what a locked session holds.
+type Session struct {
+	Key         int32
+	Records     int        // that are stored
+	First, Last *time.Time // of these; nil without
+	Clustered   bool       // it has clusters in the database
+}
+
+// Held are the clusters of a session, as far as they are known, else by its
+// records.
+func Held(ctx context.Context, tx pgx.Tx, s Session) (held List, err error) {
+	var from, to time.Time
+	var n int
+	var aside, trusted bool
+	if s.Clustered {
+		rows, err := tx.Query(ctx, clustersSQL, s.Key)
+		if err != nil {
+			return nil, err
+		}
+		alone := 0
+		_, err = pgx.ForEachRow(rows, []any{&from, &to, &n, &aside, &trusted}, func() error {
+			c := Cluster{From: from.UnixMicro(), To: to.UnixMicro(), Stored: n, Trusted: trusted}
+			if aside {
+				c.Stored, c.Aside = 0, n
+			} else {
+				alone++
+			}
+			held = append(held, c)
+			return nil
+		})
+		// Batches that change nothing but the only one that is stored do not write it.
+		for i := range held {
+			if c := &held[i]; alone == 1 && c.Stored > 0 {
+				c.From, c.To, c.Stored = s.First.UnixMicro(), s.Last.UnixMicro(), s.Records
+			}
+		}
+		return held, err
+	}
+	read := func(sql string, count func(*Cluster) *int, args ...any) error {
+		rows, err := tx.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		_, err = pgx.ForEachRow(rows, []any{&from, &to, &n}, func() error {
+			c := Cluster{From: from.UnixMicro(), To: to.UnixMicro()}
+			*count(&c) = n
+			held = append(held, c)
+			return nil
+		})
+		return err
+	}
+	if s.Records > 0 {
+		if err := read(storedDaysSQL, func(c *Cluster) *int { return &c.Stored }, s.Key, *s.First, *s.Last); err != nil {
+			return nil, err
+		}
+	}
+	if err := read(strayDaysSQL, func(c *Cluster) *int { return &c.Aside }, s.Key); err != nil {
+		return nil, err
+	}
+	return Join(held), nil
+}
+
+// Write keeps the clusters of a session that has several.
+func Write(ctx context.Context, tx pgx.Tx, session int32, all List) error {
+	if len(all) == 1 && all[0].To-all[0].From <= Apart {
+		all = nil
+	}
+	starts, ends := make([]time.Time, len(all)), make([]time.Time, len(all))
+	records, aside, trusted := make([]int, len(all)), make([]bool, len(all)), make([]bool, len(all))
+	for i, c := range all {
+		starts[i], ends[i] = c.Bounds()
+		records[i], aside[i], trusted[i] = c.records(), c.Odd, c.Trusted
+	}
+	var batch pgx.Batch
+	batch.Queue(forgetClustersSQL, session, starts)
+	batch.Queue(writeClustersSQL, session, starts, ends, records, aside, trusted)
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return fmt.Errorf("keep clusters: %w", err)
+	}
+	return nil
+}
