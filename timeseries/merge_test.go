@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/merge"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -221,6 +222,7 @@ func TestMergeOfAnyDrive(t *testing.T) {
 			if report, err := h.merge(trip.logger, merge.Options{}); err != nil || report.Already || h.dump() != after {
 				t.Errorf("merged once more: %+v, %v", report, err)
 			}
+			h.consistent()
 		})
 	}
 }
@@ -261,4 +263,29 @@ func TestMergeRefuses(t *testing.T) {
 	if _, err := h.store.Merges.Undo(t.Context(), "s"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("undone: %v", err)
 	}
+}
+
+// A run whose clock is set right keeps what was merged into it, to be taken back.
+func TestMergeOutlivesARepair(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	trip := newTrip(rand.New(rand.NewPCG(3, 1)))
+	h.insert(trip.radio...)
+	before := h.dump()
+	if _, err := h.merge(trip.logger, merge.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, shift := range []time.Duration{time.Hour, -time.Hour} {
+		h.repair(ingest.Repair{Session: "s", Shift: shift, All: true})
+	}
+	if _, err := h.store.Merges.Undo(t.Context(), "s"); err != nil {
+		t.Fatal(err)
+	}
+	if h.dump() != before {
+		t.Error("the run is not what it was before the merge")
+	}
+	if _, err := h.store.PurgeDeleted(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.consistent()
 }
