@@ -76,7 +76,7 @@ type trip struct {
 }
 
 // drive makes a run and the laps that it truly had, s.
-func drive(rng *rand.Rand, c *circuit, o trip) (samples []Sample, truth []float64) {
+func drive(rng *rand.Rand, c *circuit, o trip) (samples []sample, truth []float64) {
 	start := time.Date(2026, 6, 3, 10, 0, 0, 0, time.UTC).UnixMicro()
 	top := 6 + rng.Float64()*10
 	phase := rng.Float64() * 2 * math.Pi
@@ -129,7 +129,7 @@ func drive(rng *rand.Rand, c *circuit, o trip) (samples []Sample, truth []float6
 				if o.noSpeed {
 					speed = math.NaN()
 				}
-				samples = append(samples, Sample{At: start + int64(math.Round(t*1e6)), Lat: lat, Lon: lon, Speed: speed, Power: 200,
+				samples = append(samples, sample{At: start + int64(math.Round(t*1e6)), Lat: lat, Lon: lon, Speed: speed, Power: 200,
 					DistanceCount: math.NaN(), EnergyCount: math.NaN()})
 			}
 		}
@@ -163,8 +163,8 @@ func drive(rng *rand.Rand, c *circuit, o trip) (samples []Sample, truth []float6
 }
 
 // reduced is a run as it would be stored.
-func reduced(samples []Sample) *run {
-	r := reducer{State: State{Gap: channel.GapAfter(0).Microseconds()}}
+func reduced(samples []sample) *run {
+	r := reducer{runState: runState{Gap: channel.GapAfter(0).Microseconds()}}
 	for _, s := range samples {
 		r.Add(s)
 	}

@@ -32,7 +32,7 @@ func (f *Figures) Efficiency() *float64 {
 // worthSaying is from which share on a counter's difference is told.
 const worthSaying = 0.01
 
-func (s *State) figures() Figures {
+func (s *runState) figures() Figures {
 	f := Figures{Silent: float64(s.Silence) / 1e6, Paused: s.Pause.Sum}
 	pick := func(sum *integral, sent *counter, value float64, by string) (v *float64, from *string) {
 		counted := "counter"
@@ -97,7 +97,7 @@ type lap struct {
 }
 
 // laps are the figures between two crossings each.
-func (r *run) laps(course *Course) []lap {
+func (r *run) laps(course *lapCourse) []lap {
 	var list []lap
 	k := 0
 	var before bin

@@ -135,7 +135,7 @@ func (f *follower) backward(nodes []node, e []estimate) {
 // follow finds the place of each node on the line.
 func (f *follower) follow(nodes []node, odometer bool) []estimate {
 	best := math.Inf(-1)
-	sample := nodes[:min(len(nodes), learnNodes)]
+	start := nodes[:min(len(nodes), learnNodes)]
 	into := make([]estimate, len(nodes))
 	chosen := *f
 	for i, wander := range wanders {
@@ -143,7 +143,7 @@ func (f *follower) follow(nodes []node, odometer bool) []estimate {
 		if try.wander = wander; !odometer {
 			try.wander, try.drift = 1e-4, wander*1000
 		}
-		if likely := try.forward(sample, into) - preferred*float64(i); likely > best {
+		if likely := try.forward(start, into) - preferred*float64(i); likely > best {
 			best, chosen = likely, try
 		}
 	}

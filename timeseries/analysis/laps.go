@@ -9,26 +9,26 @@ import (
 // run is a run as a reducer left it.
 type run struct {
 	Bins  []bin
-	Spots []Spot // in order of time
+	Spots []spot // in order of time
 	First int64  // the oldest record, µs since 1970
 	Gap   int64  // µs; a longer step is a gap
 	// Measured tells that the way is measured, by speed or by a counter.
 	Measured bool
-	Moved    *Moment // the first record at speed; nil where that is not known
+	Moved    *moment // the first record at speed; nil where that is not known
 
 	odometer []ticks // by bin
 	fixed    int64   // records whose position is a fix
 }
 
-// Crossing is when a run passed its start line.
-type Crossing struct {
+// crossing is when a run passed its start line.
+type crossing struct {
 	At    float64 // µs since 1970
 	Error float64 // standard deviation, s
 }
 
-// course is where a run's laps lead along.
-type Course struct {
-	Crossings []Crossing
+// lapCourse is where a run's laps lead along.
+type lapCourse struct {
+	Crossings []crossing
 	Lat, Lon  []float64 // corners of the line, which is closed; the first is the start
 	Length    float64   // m
 	Noise     float64   // of the fixes, m
@@ -44,7 +44,7 @@ const (
 // course finds the line that a run's laps have in common and when it passed the
 // start, which is where the run first moves; of a run that never comes back
 // there it is the first place that it does come back to. Nil without a lap.
-func (r *run) course() *Course {
+func (r *run) course() *lapCourse {
 	nodes, lat0, lon0 := r.nodes()
 	nodes = steady(nodes)
 	if len(nodes) < 8 {
@@ -78,7 +78,7 @@ func (r *run) course() *Course {
 			}
 		}
 	}
-	course := &Course{Length: l.length, Noise: f.noise}
+	course := &lapCourse{Length: l.length, Noise: f.noise}
 	scale := math.Cos(lat0 * math.Pi / 180)
 	for i := range l.x {
 		course.Lat = append(course.Lat, lat0+l.y[i]/metresPerDegree)
@@ -250,17 +250,17 @@ func odometer(bins []bin) []ticks {
 }
 
 // crossings finds when places pass the start, once a lap.
-func (r *run) crossings(nodes []node, places []estimate, first pass, length float64) []Crossing {
-	var list []Crossing
+func (r *run) crossings(nodes []node, places []estimate, first pass, length float64) []crossing {
+	var list []crossing
 	start := float64(r.Bins[0].At)
 	// The start is where the first pass was: there the car may have stood.
 	from := first.node
 	line := places[from].s
 	if at := float64(start) + nodes[from].t*1e6; r.Moved != nil && r.Measured && first.first && at-float64(r.Moved.At) < 1e6 {
 		line -= places[from].k * (nodes[from].d - r.Moved.Way)
-		list = append(list, Crossing{At: float64(r.Moved.At)})
+		list = append(list, crossing{At: float64(r.Moved.At)})
 	} else {
-		list = append(list, Crossing{At: at})
+		list = append(list, crossing{At: at})
 	}
 	for i := from + 1; i < len(nodes); i++ {
 		a, b := &nodes[i-1], &nodes[i]
@@ -278,7 +278,7 @@ func (r *run) crossings(nodes []node, places []estimate, first pass, length floa
 			if places[i].cut {
 				spread = (b.t - a.t) / math.Sqrt(12) // at any moment of the silence
 			}
-			list = append(list, Crossing{start + r.when(a, b, f)*1e6, spread})
+			list = append(list, crossing{start + r.when(a, b, f)*1e6, spread})
 		}
 	}
 	return list

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Sample is what a record says about the way; NaN is what it does not say.
-type Sample struct {
+// sample is what a record says about the way; NaN is what it does not say.
+type sample struct {
 	At            int64   // µs since 1970
 	Lat, Lon      float64 // deg
 	Speed         float64 // m/s
@@ -30,8 +30,8 @@ type bin struct {
 	Paused float64 // s since the start of the run that the car stood
 }
 
-// Spot is the mean of the fixes of half a second.
-type Spot struct {
+// spot is the mean of the fixes of half a second.
+type spot struct {
 	At       float64 // µs since 1970
 	Way      float64 // m since the start of the run, mean of the fixes
 	Lat, Lon float64 // deg
@@ -92,8 +92,8 @@ func (c *counter) add(at int64, value float64, gap int64) {
 	c.At, c.Last, c.Known = at, value, true
 }
 
-// State is what a Reducer knows between two records.
-type State struct {
+// runState is what a reducer knows between two records.
+type runState struct {
 	Gap      int64    `json:"gap"` // µs; a longer step is a gap
 	Speed    integral `json:"speed"`
 	Power    integral `json:"power"`
@@ -102,7 +102,7 @@ type State struct {
 	Fixes    Fixes    `json:"fixes"`
 	Records  int64    `json:"records"`
 	Fixed    int64    `json:"fixed"` // records whose position is a fix
-	Moved    *Moment  `json:"moved"` // the first record at speed
+	Moved    *moment  `json:"moved"` // the first record at speed
 	Pause    pause    `json:"pause"`
 	Silence  int64    `json:"silence"` // µs of gaps between records
 	First    int64    `json:"first"`   // the oldest record, µs since 1970
@@ -162,8 +162,8 @@ func (p *pause) add(at int64, speed float64, gap int64) {
 	p.At = at
 }
 
-// Moment is a moment of a run.
-type Moment struct {
+// moment is a moment of a run.
+type moment struct {
 	At  int64   `json:"at"`  // µs since 1970
 	Way float64 `json:"way"` // m since the start of the run
 }
@@ -173,7 +173,7 @@ const moving = 2
 
 // way is how far the car has come, m: the sum of speed times time, over no gap.
 // A run that has no speed at all is measured by the car's counter.
-func (s *State) way() float64 {
+func (s *runState) way() float64 {
 	if !s.Speed.Known && !s.HasSpeed {
 		return s.Distance.Grown
 	}
@@ -181,7 +181,7 @@ func (s *State) way() float64 {
 }
 
 // energy is what the car has used, J: the sum of power times time, over no gap.
-func (s *State) energy() float64 {
+func (s *runState) energy() float64 {
 	if !s.Power.Known && !s.HasPower {
 		return s.Joules.Grown
 	}
@@ -189,13 +189,13 @@ func (s *State) energy() float64 {
 }
 
 // silent is how long way was not measured, s.
-func (s *State) silent() float64 { return float64(s.Speed.Gaps) / 1e6 }
+func (s *runState) silent() float64 { return float64(s.Speed.Gaps) / 1e6 }
 
 // reducer makes bins and spots of a run's records, which come in order of time.
 type reducer struct {
-	State
+	runState
 	Bins  []bin
-	Spots []Spot
+	Spots []spot
 	// Stale tells that the bins are wrong: they are of a counter, and the run has
 	// what is summed up instead. It must be reduced again, with HasSpeed or
 	// HasPower set.
@@ -205,7 +205,7 @@ type reducer struct {
 }
 
 // Add takes the next record.
-func (r *reducer) Add(s Sample) {
+func (r *reducer) Add(s sample) {
 	r.Records++
 	switch {
 	case r.Records == 1:
@@ -224,7 +224,7 @@ func (r *reducer) Add(s Sample) {
 	r.Joules.add(s.At, s.EnergyCount, r.Gap)
 	way, top := r.way(), s.Speed
 	if r.Moved == nil && top > moving {
-		r.Moved = &Moment{s.At, way}
+		r.Moved = &moment{s.At, way}
 	}
 	if n := len(r.Bins); n > 0 && r.Bins[n-1].At/binWidth == s.At/binWidth {
 		if !(top >= r.Bins[n-1].Top) && !math.IsNaN(r.Bins[n-1].Top) {
@@ -249,7 +249,7 @@ func (r *reducer) take() {
 	for _, f := range r.known {
 		n := len(r.Spots)
 		if n == 0 || int64(r.Spots[n-1].At)/binWidth != f.At/binWidth {
-			r.Spots = append(r.Spots, Spot{float64(f.At), f.Way, f.Lat, f.Lon, 1})
+			r.Spots = append(r.Spots, spot{float64(f.At), f.Way, f.Lat, f.Lon, 1})
 			continue
 		}
 		spot := &r.Spots[n-1]

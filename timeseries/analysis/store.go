@@ -114,7 +114,7 @@ type update struct {
 	last    time.Time // of the newest record
 
 	parts []part
-	state State // at the end
+	state runState // at the end
 }
 
 // part is a minute of a run.
@@ -150,7 +150,7 @@ func (u *update) run(ctx context.Context, done int32) error {
 }
 
 // resume finds where to begin, what was known there, and removes what follows.
-func (u *update) resume(ctx context.Context, done int32) (from time.Time, begun State, err error) {
+func (u *update) resume(ctx context.Context, done int32) (from time.Time, begun runState, err error) {
 	var text []byte
 	err = u.tx.QueryRow(ctx, `
 		WITH changed AS (
@@ -203,7 +203,7 @@ func (u *update) gap(ctx context.Context, from time.Time) (int64, error) {
 }
 
 // reduce reads the records from a minute on and stores what they become.
-func (u *update) reduce(ctx context.Context, from time.Time, state State) (stale bool, err error) {
+func (u *update) reduce(ctx context.Context, from time.Time, state runState) (stale bool, err error) {
 	u.parts, u.state = nil, state
 	for at := from; !at.After(u.last); {
 		next := at.Add(window)
@@ -243,17 +243,17 @@ func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error
 	var t time.Time
 	var lat, lon, speed, power, distance, energy pgtype.Float8
 	_, err = pgx.ForEachRow(rows, []any{&t, &lat, &lon, &speed, &power, &distance, &energy}, func() error {
-		s := Sample{t.UnixMicro(), number(lat), number(lon), number(speed), number(power), number(distance), number(energy)}
+		s := sample{t.UnixMicro(), number(lat), number(lon), number(speed), number(power), number(distance), number(energy)}
 		at := t.UTC().Truncate(minute)
 		if len(u.parts) == 0 || !u.parts[len(u.parts)-1].minute.Equal(at) {
 			if k := len(u.parts); k > 0 {
-				u.state = u.parts[k-1].State
+				u.state = u.parts[k-1].runState
 			}
 			begun, err := json.Marshal(u.state)
 			if err != nil {
 				return fmt.Errorf("keep the state of a run: %w", err)
 			}
-			u.parts = append(u.parts, part{minute: at, begun: begun, reducer: reducer{State: u.state, Stale: len(u.parts) > 0 && u.parts[len(u.parts)-1].Stale}})
+			u.parts = append(u.parts, part{minute: at, begun: begun, reducer: reducer{runState: u.state, Stale: len(u.parts) > 0 && u.parts[len(u.parts)-1].Stale}})
 		}
 		u.parts[len(u.parts)-1].Add(s)
 		n++
@@ -273,7 +273,7 @@ func number(v pgtype.Float8) float64 {
 // conclude stores the parts and what the whole run amounts to.
 func (u *update) conclude(ctx context.Context, from time.Time) error {
 	if n := len(u.parts); n > 0 {
-		u.state = u.parts[n-1].State
+		u.state = u.parts[n-1].runState
 	}
 	_, err := u.tx.CopyFrom(ctx, pgx.Identifier{"analysis_parts"}, partColumns, pgx.CopyFromSlice(len(u.parts), func(i int) ([]any, error) { return u.parts[i].row(u.session), nil }))
 	if err != nil {
@@ -283,7 +283,7 @@ func (u *update) conclude(ctx context.Context, from time.Time) error {
 	if err != nil {
 		return err
 	}
-	var course *Course
+	var course *lapCourse
 	if len(run.Bins) > 0 {
 		course = run.course()
 	}
@@ -304,7 +304,7 @@ func (u *update) conclude(ctx context.Context, from time.Time) error {
 	}
 	f := u.state.figures()
 	if course == nil {
-		course = &Course{Length: math.NaN(), Noise: math.NaN()}
+		course = &lapCourse{Length: math.NaN(), Noise: math.NaN()}
 	}
 	_, err = u.tx.Exec(ctx, `
 		INSERT INTO analysis_runs (session, batch, took_s, distance_m, distance_from, energy_j, energy_from, sent_distance_m, sent_energy_j, sent_why,
@@ -373,7 +373,7 @@ func (u *update) load(ctx context.Context, from time.Time) (*run, error) {
 			r.Bins = append(r.Bins, bin{At: at[i], Way: c[0][i], Energy: c[1][i], Silent: c[2][i], Paused: c[3][i], Top: c[4][i]})
 		}
 		for i := range c[5] {
-			r.Spots = append(r.Spots, Spot{c[5][i], c[6][i], c[7][i], c[8][i], c[9][i]})
+			r.Spots = append(r.Spots, spot{c[5][i], c[6][i], c[7][i], c[8][i], c[9][i]})
 		}
 		return nil
 	})
@@ -383,11 +383,11 @@ func (u *update) load(ctx context.Context, from time.Time) (*run, error) {
 	for i := range u.parts {
 		r.Bins, r.Spots = append(r.Bins, u.parts[i].Bins...), append(r.Spots, u.parts[i].Spots...)
 	}
-	end := reducer{State: u.state}
+	end := reducer{runState: u.state}
 	end.End()
 	r.Spots = append(r.Spots, end.Spots...)
 	r.fixed = end.Fixed
-	slices.SortStableFunc(r.Spots, func(a, b Spot) int {
+	slices.SortStableFunc(r.Spots, func(a, b spot) int {
 		switch {
 		case a.At < b.At:
 			return -1

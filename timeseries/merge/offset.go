@@ -47,8 +47,8 @@ type signal struct {
 // log is what clocks are compared by: the same channels in both.
 type log []signal
 
-// Match says how two clocks were found to belong together.
-type Match struct {
+// match says how two clocks were found to belong together.
+type match struct {
 	Offset      time.Duration // to add to the logger's times
 	Correlation float64       // over all channels compared, 0 to 1; the rest is noise
 	Channels    []string      // that were compared
@@ -58,7 +58,7 @@ type Match struct {
 // findOffset finds the offset of the logger's clock by laying the two logs over
 // each other in every way. Rates may differ and both may have holes. It returns
 // an Invalid fault where no place, or more than one, is convincing.
-func findOffset(radio, logger log) (Match, error) {
+func findOffset(radio, logger log) (match, error) {
 	cell := max(usual(radio), usual(logger), 50*time.Millisecond)
 	rFrom, rTo := bounds(radio)
 	lFrom, lTo := bounds(logger)
@@ -66,10 +66,10 @@ func findOffset(radio, logger log) (Match, error) {
 	step := cell.Microseconds()
 	coarse, err := overlay(radio, logger, rFrom, lFrom, step)
 	if err != nil {
-		return Match{}, err
+		return match{}, err
 	}
 	offset := refine(radio, logger, coarse, step)
-	m := Match{Offset: time.Duration(offset) * time.Microsecond, Correlation: correlation(radio, logger, offset)}
+	m := match{Offset: time.Duration(offset) * time.Microsecond, Correlation: correlation(radio, logger, offset)}
 	if m.Correlation < convincing {
 		return m, fault.New(fault.Invalid, "the file does not fit the run: at the best place their channels correlate by %.2f, and %.2f is the least to believe; give the offset of the clocks if it is the same drive", m.Correlation, convincing)
 	}
