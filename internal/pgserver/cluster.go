@@ -180,17 +180,6 @@ func (c cluster) url(database string, port int) string {
 	return (&url.URL{Scheme: "postgres", User: url.User(user), Path: "/" + database, RawQuery: query.Encode()}).String()
 }
 
-func (c cluster) tcpURL(database string, port int) (string, error) {
-	content, err := os.ReadFile(c.passwordFile())
-	if err != nil {
-		return "", fmt.Errorf("read the database's password: %w", err)
-	}
-	return (&url.URL{
-		Scheme: "postgres", User: url.UserPassword(user, strings.TrimSpace(string(content))),
-		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Path: "/" + database,
-	}).String(), nil
-}
-
 // explain turns the end of the server's log into the reason why it did not
 // start.
 func (c cluster) explain() error {

@@ -110,10 +110,6 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 // URL connects as the server's owner through the unix socket.
 func (s *Server) URL() string { return s.cluster.url(database, s.port) }
 
-// tcpURL connects as the server's owner through the loopback port. It holds
-// the password: never log it.
-func (s *Server) tcpURL() (string, error) { return s.cluster.tcpURL(database, s.port) }
-
 // Port on 127.0.0.1.
 func (s *Server) Port() int { return s.port }
 
