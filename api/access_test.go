@@ -248,14 +248,14 @@ func TestAccessTableIsWhole(t *testing.T) {
 	}
 }
 
-// house is a running daemon with an account of each role and the sessions.
-type house struct {
+// server is a running daemon with an account of each role and the sessions.
+type server struct {
 	url   string
 	token map[string]string // by caller
 	key   map[string]string
 }
 
-func openHouse(t *testing.T) house {
+func openServer(t *testing.T) server {
 	t.Helper()
 	ctx := t.Context()
 	d, err := daemon.Start(ctx, daemon.Config{
@@ -266,7 +266,7 @@ func openHouse(t *testing.T) house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.Stop(ctx) })
-	h := house{url: d.URL(), token: map[string]string{}, key: map[string]string{"admin key": "prod:admin|key"}}
+	h := server{url: d.URL(), token: map[string]string{}, key: map[string]string{"admin key": "prod:admin|key"}}
 	operator := auth.Operator("test")
 	for _, role := range auth.Roles() {
 		email := string(role) + "@roles.example"
@@ -302,7 +302,7 @@ func openHouse(t *testing.T) house {
 }
 
 // send makes a request and gives its status and body.
-func (h house) send(t *testing.T, method, path, authorization, body string) (int, string) {
+func (h server) send(t *testing.T, method, path, authorization, body string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, h.url+path, strings.NewReader(body))
 	if err != nil {
@@ -324,7 +324,7 @@ func (h house) send(t *testing.T, method, path, authorization, body string) (int
 }
 
 // callFunction reports whether the function was let through.
-func (h house) callFunction(t *testing.T, f *registry.Function, r rule, caller, session string) (bool, string) {
+func (h server) callFunction(t *testing.T, f *registry.Function, r rule, caller, session string) (bool, string) {
 	t.Helper()
 	args := r.args
 	if r.perSession {
@@ -369,7 +369,7 @@ func (h house) callFunction(t *testing.T, f *registry.Function, r rule, caller, 
 }
 
 // callRoute reports whether the route was let through.
-func (h house) callRoute(t *testing.T, name string, r rule, caller, session string) (bool, string) {
+func (h server) callRoute(t *testing.T, name string, r rule, caller, session string) (bool, string) {
 	t.Helper()
 	method, path, _ := strings.Cut(name, " ")
 	if session == "" {
@@ -392,7 +392,7 @@ func (h house) callRoute(t *testing.T, name string, r rule, caller, session stri
 }
 
 // watch reports whether the stream lets the session be watched.
-func (h house) watch(t *testing.T, path, authorization string) (bool, string) {
+func (h server) watch(t *testing.T, path, authorization string) (bool, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", h.url+path, nil)
 	if err != nil {
@@ -431,7 +431,7 @@ func (h house) watch(t *testing.T, path, authorization string) (bool, string) {
 // it does not is refused.
 func TestAccess(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t)
+	h := openServer(t)
 	all := allFunctions(t)
 	for name, r := range access {
 		sessions := []string{""}
@@ -466,7 +466,7 @@ func TestAccess(t *testing.T) {
 // A key that is revoked ends what is being watched by it.
 func TestRevokedKeyEndsWatching(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t)
+	h := openServer(t)
 	made := struct{ Key, ID string }{}
 	status, text := h.send(t, "POST", "/api/v1/keys", "Bearer "+h.token["admin"], `{"name":"wall","scope":"admin"}`)
 	if err := json.Unmarshal([]byte(text), &made); err != nil || status != http.StatusCreated {

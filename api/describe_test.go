@@ -20,7 +20,7 @@ type described struct {
 	compiler *jsonschema.Compiler
 }
 
-func (h house) describe(t *testing.T) described {
+func (h server) describe(t *testing.T) described {
 	t.Helper()
 	status, text := h.send(t, "GET", "/api/v1/openapi.json", "", "")
 	if status != http.StatusOK {
@@ -111,7 +111,7 @@ func pointer(text string) string {
 // Every route of the description is called; its answers are what it declares.
 func TestAnswersAreAsDescribed(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t)
+	h := openServer(t)
 	d := h.describe(t)
 	admin := "Bearer " + h.token["admin"]
 	id := map[string]string{} // what earlier answers named, for later paths
@@ -247,7 +247,7 @@ func (d described) pathOf(step string) string {
 // asks who the caller is; not where clients send ones of their own.
 func TestUnknownParameters(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t)
+	h := openServer(t)
 	for path, unknown := range map[string]string{
 		"/api/v1/sessions?limits=1":                                "limits",
 		"/api/v1/users?approval_status=pending":                    "approval_status",

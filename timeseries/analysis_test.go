@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // ends with the laps and figures of one that came at once.
 func TestAnalysisOfLateRecords(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	records, _, _ := circle(time.Date(2026, 3, 21, 12, 0, 0, 300_000_000, time.UTC), 8)
 	rng := rand.New(rand.NewPCG(5, 7))
 	for i := range records {
@@ -107,7 +107,7 @@ func TestLapsOfARealRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	store := timeseries.New(dbtest.New(t), timeseries.Options{})
-	h := &house{t: t, store: store}
+	h := &server{t: t, store: store}
 	var records []rec
 	for _, row := range rows[1:] {
 		r := rec{}

@@ -26,7 +26,7 @@ import (
 const chunkRecords = ingest.ChunkRecords
 
 // importFrom imports a stream as the command does.
-func (h *house) importFrom(ctx context.Context, opt ingest.Options, in io.Reader) (ingest.Result, error) {
+func (h *server) importFrom(ctx context.Context, opt ingest.Options, in io.Reader) (ingest.Result, error) {
 	if opt.Source == "" {
 		opt.Source = "test"
 	}
@@ -44,14 +44,14 @@ func numberedRun(session string, n, id int) (records []rec) {
 // pausedImport imports records and stops in the middle of reading them, when
 // some are in the database already. It goes on when told to.
 type pausedImport struct {
-	h      *house
+	h      *server
 	goOn   chan struct{}
 	done   chan struct{}
 	result ingest.Result
 	err    error
 }
 
-func (h *house) importPaused(ctx context.Context, records []rec) *pausedImport {
+func (h *server) importPaused(ctx context.Context, records []rec) *pausedImport {
 	h.t.Helper()
 	p := &pausedImport{h: h, goOn: make(chan struct{}), done: make(chan struct{})}
 	body, feed := io.Pipe()
@@ -83,7 +83,7 @@ func (p *pausedImport) finish() (ingest.Result, error) {
 	return p.result, p.err
 }
 
-func (h *house) eventually(what string, fact func() bool) {
+func (h *server) eventually(what string, fact func() bool) {
 	h.t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for !fact() {
@@ -95,7 +95,7 @@ func (h *house) eventually(what string, fact func() bool) {
 }
 
 // snapshot is all that ingest wrote, without the keys that depend on who came first.
-func (h *house) snapshot() (all []string) {
+func (h *server) snapshot() (all []string) {
 	h.t.Helper()
 	rows, err := h.pool.Query(h.t.Context(), `
 		SELECT concat_ws(' ', 'session', id, name, records, batch, first_time, last_time, first_text, last_text)
@@ -150,7 +150,7 @@ func TestImportIsLikeAStream(t *testing.T) {
 	}
 	records[9_000]["speed_ms"] = "fast"
 	text := ndjson(records)
-	houses := map[string]*house{"stream": newHouse(t)}
+	houses := map[string]*server{"stream": newServer(t)}
 	other := dbtest.Another(t, "import")
 	houses["import"] = houses["stream"].beside(other)
 	snapshots := map[string][]string{}
@@ -191,7 +191,7 @@ func TestImportOverOneConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	h := &house{t: t, pool: pool, store: timeseries.New(pool, timeseries.Options{})}
+	h := &server{t: t, pool: pool, store: timeseries.New(pool, timeseries.Options{})}
 	records := numberedRun("one", 2*chunkRecords+1, 0)
 	for i, want := range []int{len(records), 0} {
 		result, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(records)))
@@ -209,7 +209,7 @@ func TestImportAppearsWhole(t *testing.T) {
 	if dbtest.SingleBackend(t) {
 		t.Skip("the server has one backend")
 	}
-	h := newHouse(t)
+	h := newServer(t)
 	records := numberedRun("big", 5*chunkRecords+1, 0)
 	p := h.importPaused(t.Context(), records)
 
@@ -281,38 +281,38 @@ func TestImportThatFails(t *testing.T) {
 	good := numberedRun("big", 5*chunkRecords+1, 0)
 	bad := slices.Clone(good)
 	bad[len(bad)-1] = rec{"session_id": "big", "timestamp": raceStart, "speed_ms": "fast"}
-	for name, fail := range map[string]func(t *testing.T, h *house) error{
-		"a bad record at the end": func(t *testing.T, h *house) error {
+	for name, fail := range map[string]func(t *testing.T, h *server) error{
+		"a bad record at the end": func(t *testing.T, h *server) error {
 			_, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(bad)))
 			if !fault.Is(err, fault.Invalid) {
 				t.Errorf("%v", err)
 			}
 			return err
 		},
-		"unreadable at the end": func(t *testing.T, h *house) error {
+		"unreadable at the end": func(t *testing.T, h *server) error {
 			_, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(good)+"{"))
 			return err
 		},
-		"cancelled": func(t *testing.T, h *house) error {
+		"cancelled": func(t *testing.T, h *server) error {
 			ctx, cancel := context.WithCancel(t.Context())
 			p := h.importPaused(ctx, good)
 			cancel()
 			_, err := p.finish()
 			return err
 		},
-		"all connections lost": func(t *testing.T, h *house) error {
+		"all connections lost": func(t *testing.T, h *server) error {
 			p := h.importPaused(t.Context(), good)
 			h.terminate("true")
 			_, err := p.finish()
 			return err
 		},
-		"the leader's connection lost": func(t *testing.T, h *house) error {
+		"the leader's connection lost": func(t *testing.T, h *server) error {
 			p := h.importPaused(t.Context(), good)
 			h.terminate("state = 'idle in transaction'")
 			_, err := p.finish()
 			return err
 		},
-		"the leader lost, and all purged": func(t *testing.T, h *house) error {
+		"the leader lost, and all purged": func(t *testing.T, h *server) error {
 			p := h.importPaused(t.Context(), good)
 			h.terminate("state = 'idle in transaction'")
 			h.eventually("it is purged", func() bool {
@@ -325,7 +325,7 @@ func TestImportThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newServer(t)
 			h.insert(numberedRun("another", 3, 0)...)
 			before := h.rows()
 			if err := fail(t, h); err == nil {
@@ -356,7 +356,7 @@ func TestImportThatFails(t *testing.T) {
 }
 
 // terminate ends the other connections of the test's database.
-func (h *house) terminate(which string) {
+func (h *server) terminate(which string) {
 	h.t.Helper()
 	h.count("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND " + which)
 }
@@ -368,7 +368,7 @@ func TestImportsAtOnce(t *testing.T) {
 	if dbtest.SingleBackend(t) {
 		t.Skip("the server has one backend")
 	}
-	h := newHouse(t)
+	h := newServer(t)
 	text := ndjson(append(numberedRun("x", 2*chunkRecords, 0), numberedRun("y", 2*chunkRecords, 500_000)...))
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

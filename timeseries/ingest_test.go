@@ -93,7 +93,7 @@ func anyRecord(random *rand.Rand, session string, i int) rec {
 // every form; and what an export holds can be imported.
 func TestRecordsComeBack(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	random := rand.New(rand.NewPCG(7, 8))
 	var want []rec
 	for i := range 600 {
@@ -137,7 +137,7 @@ func TestRecordsComeBack(t *testing.T) {
 // A selection of fields gives those and no others.
 func TestSelectedFields(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	h.insert(rec{"session_id": "s", "timestamp": "2026-03-21T10:00:00.5Z", "speed_ms": 1, "voltage_v": 2, "odd": 3})
 	got := h.read(timeseries.RecordQuery{SessionID: "s", Fields: []string{"voltage_v", "timestamp", "power_w", "voltage_v"}})
 	if diff := cmp.Diff([]rec{{"session_id": "s", "timestamp": "2026-03-21T10:00:00.5Z", "voltage_v": 2.0}}, got); diff != "" {
@@ -152,7 +152,7 @@ func TestSelectedFields(t *testing.T) {
 
 func TestBatchesAreAtomic(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	h.insert(recordAt("a", 0, 1), recordAt("b", 0, 1))
 	before := h.rows()
 	good := []rec{recordAt("a", time.Second, 2), recordAt("b", time.Second, 2), recordAt("new", time.Second, 2)}
@@ -203,7 +203,7 @@ func TestBatchesAreAtomic(t *testing.T) {
 
 func TestBatchesAreStoredOnce(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	batch := func(session string) (records []rec) {
 		for i := range 20 {
 			records = append(records, recordAt(session, time.Duration(i)*time.Second, i))
@@ -254,7 +254,7 @@ func TestBatchesAreStoredOnce(t *testing.T) {
 
 func TestIdempotencyKeys(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	key := ingest.Options{IdempotencyKey: "upload 1"}
 	var records []rec
 	for i := range 12_000 {
@@ -293,7 +293,7 @@ func TestWritersAtOnce(t *testing.T) {
 	if dbtest.SingleBackend(t) {
 		t.Skip("the server has one backend")
 	}
-	h := newHouse(t)
+	h := newServer(t)
 	random := rand.New(rand.NewPCG(9, 10))
 	const writers, batches = 6, 60
 	total := map[string]int{}
@@ -335,7 +335,7 @@ func TestStreamsThatMeet(t *testing.T) {
 	if dbtest.SingleBackend(t) {
 		t.Skip("the server has one backend")
 	}
-	h := newHouse(t)
+	h := newServer(t)
 	const chunk = ingest.ChunkRecords
 	upload := func(id int, sessions ...string) string {
 		var records []rec
@@ -376,7 +376,7 @@ func TestStreamsThatMeet(t *testing.T) {
 // measurement, never the time of arrival.
 func TestBoundsFollowMeasurement(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	random := rand.New(rand.NewPCG(11, 12))
 	all := make([]rec, 60)
 	for i := range all {
@@ -428,7 +428,7 @@ func TestBoundsFollowMeasurement(t *testing.T) {
 // Of records with the same time, the one stored last is the newest.
 func TestEqualTimesKeepTheirOrder(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	for i := range 5 {
 		h.insert(recordAt("s", time.Second, 2*i), recordAt("s", time.Second, 2*i+1))
 	}
@@ -446,7 +446,7 @@ func TestEqualTimesKeepTheirOrder(t *testing.T) {
 
 func TestSessionNames(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	named := func(i int, name any) rec {
 		r := recordAt("s", time.Duration(i)*time.Second, i)
 		if name != nil {
@@ -474,7 +474,7 @@ func TestSessionNames(t *testing.T) {
 // An empty session id is stored, as the contract has it, but is no session in the list.
 func TestEmptySessionID(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	if result := h.insert(recordAt("", 0, 1), recordAt("s", 0, 1)); result.Inserted != 2 {
 		t.Errorf("%+v", result)
 	}
@@ -486,7 +486,7 @@ func TestEmptySessionID(t *testing.T) {
 
 func TestSkipExisting(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	skip := ingest.Options{SkipExisting: true}
 	full := func(i int) rec { // as the bridge posts it
 		r := recordAt("s", time.Duration(i)*time.Second, i)

@@ -77,13 +77,13 @@ func newTrip(random *rand.Rand) trip {
 	return t
 }
 
-func (h *house) merge(records []rec, opt merge.Options) (merge.Report, error) {
+func (h *server) merge(records []rec, opt merge.Options) (merge.Report, error) {
 	opt.Session = "s"
 	return h.store.Merges.Merge(h.t.Context(), decode.New(strings.NewReader(ndjson(records)), decode.Options{SessionID: "s"}), opt)
 }
 
 // dump is the run as it is exported, and all that is worked out of it.
-func (h *house) dump() string {
+func (h *server) dump() string {
 	h.t.Helper()
 	stream, err := h.store.Records(h.t.Context(), timeseries.RecordQuery{SessionID: "s"})
 	if err != nil {
@@ -110,7 +110,7 @@ func (h *house) dump() string {
 }
 
 // compress moves what is stored into the columnstore, where there is one.
-func (h *house) compress() {
+func (h *server) compress() {
 	h.t.Helper()
 	if dbtest.Edition(h.t, h.pool) != "community" {
 		return
@@ -126,7 +126,7 @@ func TestMergeOfAnyDrive(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newServer(t)
 			trip := newTrip(rand.New(rand.NewPCG(seed, 1)))
 			for part := range slices.Chunk(trip.radio, 700) {
 				h.insert(part...)
@@ -230,7 +230,7 @@ func TestMergeOfAnyDrive(t *testing.T) {
 // A file of another drive is refused, and so is what cannot be compared.
 func TestMergeRefuses(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	trip := newTrip(rand.New(rand.NewPCG(1, 2)))
 	h.insert(trip.radio...)
 	before := h.dump()
@@ -268,7 +268,7 @@ func TestMergeRefuses(t *testing.T) {
 // A run whose clock is set right keeps what was merged into it, to be taken back.
 func TestMergeOutlivesARepair(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	trip := newTrip(rand.New(rand.NewPCG(3, 1)))
 	h.insert(trip.radio...)
 	before := h.dump()

@@ -244,7 +244,7 @@ func TestImportedNotificationsAreStoredOnce(t *testing.T) {
 
 func TestPurgeLeavesNothingOfASession(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	store := h.store
 	h.insert(recordAt("run", 0, 1))
 	if list, err := store.Archives.List(t.Context(), "run"); err != nil || len(list.Parts) != 1 {

@@ -25,7 +25,7 @@ import (
 // repeat none.
 func TestPagesWithEqualTimes(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	random := rand.New(rand.NewPCG(13, 14))
 	const n = 700
 	order := random.Perm(n)
@@ -72,7 +72,7 @@ func TestPagesWithEqualTimes(t *testing.T) {
 
 func TestWindows(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	for i := range 10 {
 		h.insert(recordAt("s", time.Duration(i)*time.Second, i))
 	}
@@ -286,7 +286,7 @@ func TestNewestRecordsDoNotWalkTheSession(t *testing.T) {
 // Buckets are the means that SQL gives, whole at both ends.
 func TestBuckets(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	random := rand.New(rand.NewPCG(15, 16))
 	var records []rec
 	for i := range 2000 {
@@ -347,7 +347,7 @@ func TestBuckets(t *testing.T) {
 
 func TestDeletedSessions(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	batch := func(offset int) (records []rec) {
 		for i := range 50 {
 			records = append(records, recordAt("s", time.Duration(offset+i)*time.Hour, offset+i))
@@ -416,7 +416,7 @@ func TestDeletingWhileIngesting(t *testing.T) {
 	if dbtest.SingleBackend(t) {
 		t.Skip("the server has one backend")
 	}
-	h := newHouse(t)
+	h := newServer(t)
 	var wg, others sync.WaitGroup
 	stop := make(chan struct{})
 	for range 2 {
@@ -467,7 +467,7 @@ func TestDeletingWhileIngesting(t *testing.T) {
 
 func TestSessionList(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	for i := range 9 { // three start at the same time each
 		h.insert(recordAt(fmt.Sprintf("s%d", i), time.Duration(i/3)*time.Hour, i), recordAt(fmt.Sprintf("s%d", i), 24*time.Hour, 100+i))
 	}

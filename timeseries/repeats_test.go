@@ -21,7 +21,7 @@ func sameDrive(session, name string, records int) (all []rec) {
 	return all
 }
 
-func (h *house) named(id string) string {
+func (h *server) named(id string) string {
 	h.t.Helper()
 	s, err := h.store.Session(h.t.Context(), id)
 	if err != nil || s == nil || s.Name == nil {
@@ -34,7 +34,7 @@ func (h *house) named(id string) string {
 // unless a person has named it.
 func TestRepeatNamesTheRun(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	h.insert(sameDrive("s", "First", 10)...)
 	again := func(name, want string) {
 		t.Helper()
@@ -85,7 +85,7 @@ func TestRepeatedInstants(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newServer(t)
 			if test.there > 0 {
 				h.insert(sameDrive("s", "", test.there)...)
 			}

@@ -18,7 +18,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
-func (h *house) aside(session string) (all []timeseries.OddRecord) {
+func (h *server) aside(session string) (all []timeseries.OddRecord) {
 	h.t.Helper()
 	all, err := h.store.SetAside(h.t.Context(), timeseries.SetAsideQuery{SessionID: session, Limit: 1000})
 	if err != nil {
@@ -31,7 +31,7 @@ func (h *house) aside(session string) (all []timeseries.OddRecord) {
 // out, and is kept itself.
 func TestOddTimesAreSetAside(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	batch := []rec{
 		{"session_id": "a", "timestamp": "1980-01-06T00:00:03+00:00", "speed_ms": 0.5, "message_id": 1, "new": "x"},
 		recordAt("a", 0, 2), recordAt("a", 200*time.Millisecond, 3),
@@ -87,7 +87,7 @@ func TestOddTimesAreSetAside(t *testing.T) {
 // records do, on each way in.
 func TestClockReset(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	var file strings.Builder
 	file.WriteString("session_id,timestamp,speed_ms\n")
 	for i := range 5 {
@@ -113,7 +113,7 @@ func TestClockReset(t *testing.T) {
 // every record is stored or set aside, once.
 func TestNoRecordIsLost(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	random := rand.New(rand.NewPCG(11, 7))
 	odd := []string{"", "soon", "1970-01-01T00:00:00Z", "1980-01-06T00:00:00+00:00", "2000-01-01T12:00:00Z", "9999-12-31T23:59:59Z", "2026-13-01T00:00:00Z", "0"}
 	for run := range 12 {
@@ -160,7 +160,7 @@ func TestNoRecordIsLost(t *testing.T) {
 // all chunks of a file.
 func TestBatchesOfFormOne(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	records := numberedRun("old", 2*chunkRecords+10, 0)
 	text := ndjson(records)
 	if _, err := h.stream(decode.FormatJSON, ingest.Options{}, text); err != nil {
@@ -210,7 +210,7 @@ func TestBatchesOfFormOne(t *testing.T) {
 // channels, and stored again elsewhere.
 func TestExportSetAside(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	odd := []rec{
 		{"session_id": "a", "timestamp": "soon", "message_id": 4.0, "session_name": "N", "time": "noon"},
 		{"session_id": "a", "timestamp": "1980-01-06T00:00:03.5+00:00", "speed_ms": 0.1, "message_id": 1.0, "new": "x", "outliers": map[string]any{"severity": nil}},

@@ -59,7 +59,7 @@ func strays(all []sent) []int {
 // nothing is stored twice.
 func TestStraysModel(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	random := rand.New(rand.NewPCG(14, 11))
 	now := time.Now().UTC().Truncate(time.Second)
 	for run := range 12 {
@@ -115,7 +115,7 @@ func TestStraysModel(t *testing.T) {
 }
 
 // holdsModel holds what is kept of a session against the model.
-func (h *house) holdsModel(session string, all []sent) {
+func (h *server) holdsModel(session string, all []sent) {
 	h.t.Helper()
 	want := strays(all)
 	got := []int{}
@@ -145,7 +145,7 @@ func (h *house) holdsModel(session string, all []sent) {
 }
 
 // charted brings the rollups up to date and holds them against the records.
-func (h *house) charted() {
+func (h *server) charted() {
 	h.t.Helper()
 	for {
 		result, err := h.store.Rollups.Refresh(h.t.Context())
@@ -169,7 +169,7 @@ func (h *house) charted() {
 // at its end are set aside whatever chunk they are in.
 func TestStraysOfManyChunks(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	var all []sent
 	add := func(n int, from time.Time) {
 		for i := range n {
@@ -217,7 +217,7 @@ func TestStraysOfManyChunks(t *testing.T) {
 // they are, and stay so when a large file follows.
 func TestServerClockIsRight(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	now := time.Now().UTC()
 	var old []rec
 	for i := range 200 {
@@ -242,7 +242,7 @@ func TestServerClockIsRight(t *testing.T) {
 }
 
 // repair does what the command does.
-func (h *house) repair(what ingest.Repair) ingest.Repaired {
+func (h *server) repair(what ingest.Repair) ingest.Repaired {
 	h.t.Helper()
 	done, err := h.store.Repair(h.t.Context(), what)
 	if err != nil {
@@ -255,7 +255,7 @@ func (h *house) repair(what ingest.Repair) ingest.Repaired {
 // under their old time.
 func TestRepair(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	good := numberedRun("s", 600, 0)
 	var boot []rec // before the first fix: ten seconds of 1980, then no time at all
 	for i := range 10 {
@@ -321,7 +321,7 @@ func TestRepair(t *testing.T) {
 // Strays that somebody puts back stay, also when more records come.
 func TestRepairedStraysStay(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	h.insert(numberedRun("s", 300, 0)...)
 	h.insert(at("s", raceStart.AddDate(0, -2, 0), 1000), at("s", raceStart.AddDate(0, -2, 0).Add(time.Second), 1001))
 	if n := len(h.aside("s")); n != 2 {
@@ -341,7 +341,7 @@ func TestRepairedStraysStay(t *testing.T) {
 // record may have: all of it moves, with what was worked out of it.
 func TestShiftRun(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	midnight := time.Date(2000, 1, 2, 0, 0, 0, 0, time.UTC)
 	var run []rec
 	for i := range 1200 {
@@ -383,7 +383,7 @@ func TestShiftRun(t *testing.T) {
 // sent again or in a burst are no step.
 func TestClockStepsBack(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	drive := func(session string, ids ...int) (records []rec) {
 		for _, id := range ids {
 			at := time.Duration(id) * time.Second
@@ -465,7 +465,7 @@ func TestClockStepsBack(t *testing.T) {
 // Strays that are too many to be set aside are told, in the summary and in SQL.
 func TestStraysThatAreKeptAreTold(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newServer(t)
 	h.insert(numberedRun("s", 80, 0)...)
 	h.insert(at("s", raceStart.AddDate(0, 0, 9), 1000), at("s", raceStart.AddDate(0, 0, -90), 1001))
 	for i := range 10 {

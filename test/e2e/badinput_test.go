@@ -61,7 +61,7 @@ const (
 // every form and at both endpoints, and nothing of its batch is stored.
 func TestBadRecordsAreRefused(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newServer(t, nil)
 	h.send(insertion([]rec{recordAt("before", 1)}))
 	before := h.rows()
 	wide := func(n int) string {
@@ -153,7 +153,7 @@ func TestBadRecordsAreRefused(t *testing.T) {
 // What real clients send without harm is taken.
 func TestLenientRecordsAreTaken(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newServer(t, nil)
 	for i, test := range []struct {
 		members string
 		field   string
@@ -193,7 +193,7 @@ func TestLenientRecordsAreTaken(t *testing.T) {
 // them nor loses its health.
 func TestBadBodiesAreRefused(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *daemon.Config) { c.MaxUpload = 4 << 20 })
+	h := newServer(t, func(c *daemon.Config) { c.MaxUpload = 4 << 20 })
 	h.send(insertion([]rec{recordAt("before", 1)}))
 	before := h.rows()
 	const insert = `{"path":"telemetry:insertTelemetryBatch","format":"json","args":{"records":`
@@ -308,7 +308,7 @@ func flip(body []byte, fromEnd int) []byte {
 
 func TestCredentials(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newServer(t, nil)
 	admin := auth.Principal{Key: &auth.KeyIdentity{ID: "settings", Name: "settings", Scope: auth.ScopeAdmin}}
 	made := func(valid time.Duration) (string, string) {
 		t.Helper()
@@ -359,7 +359,7 @@ func TestCredentials(t *testing.T) {
 // Sessions mixed in a batch are stored each in its own.
 func TestMixedSessions(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newServer(t, nil)
 	var records []rec
 	for i := range 300 {
 		records = append(records, recordAt(fmt.Sprint("s", i%3), i))

@@ -163,7 +163,7 @@ func (b *bridge) retries(done <-chan struct{}) {
 // retried out of order while newer data flows. Each record is stored once.
 func TestBridge(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newServer(t, nil)
 	w, url := newWeather(t, h.url, 3)
 	b := &bridge{t: t, base: url, client: &http.Client{Timeout: 500 * time.Millisecond, Transport: &http.Transport{}}}
 	t.Cleanup(b.client.CloseIdleConnections)
@@ -295,7 +295,7 @@ func (i *importer) run(session string, records []rec, size int) error {
 // of a file all being stored.
 func TestImporter(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newServer(t, nil)
 	_, url := newWeather(t, h.url, 4)
 	i := &importer{t: t, base: url, client: &http.Client{Timeout: time.Second, Transport: &http.Transport{}}}
 	t.Cleanup(i.client.CloseIdleConnections)

@@ -127,7 +127,7 @@ func TestSavedProfile(t *testing.T) {
 // becomes of them.
 func TestUploadsOfLoggers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newServer(t, nil)
 	post := func(query, file string) answer {
 		text, err := os.ReadFile(filepath.Join("testdata", "cases", file))
 		if err != nil {

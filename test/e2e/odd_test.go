@@ -39,7 +39,7 @@ func TestRefusedBatchesLeaveATrace(t *testing.T) {
 // beside what is stored everywhere else.
 func TestCountsOfRecordsSetAside(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newServer(t, nil)
 	value := func(kind, name, args string) map[string]any {
 		t.Helper()
 		v, err := h.call(kind, name, []byte(args), nil).value()

@@ -16,7 +16,7 @@ import (
 
 func TestHealthAndProbes(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newServer(t, nil)
 	var health struct {
 		OK   bool
 		Time string
@@ -44,7 +44,7 @@ func TestHealthAndProbes(t *testing.T) {
 
 func TestAblyTokens(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *daemon.Config) {
+	h := newServer(t, func(c *daemon.Config) {
 		c.AblyKey, c.AblyChannel = " dash.key:topsecret\n", "board"
 		c.AblyVehicleKey, c.AblyVehicleChannel = "car.key:vehiclesecret", "EcoTele"
 	})
@@ -83,7 +83,7 @@ func TestAblyTokens(t *testing.T) {
 
 func TestAblyNotConfigured(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *daemon.Config) { c.AblyVehicleKey = "no colon" })
+	h := newServer(t, func(c *daemon.Config) { c.AblyVehicleKey = "no colon" })
 	var got struct{ Error, Help string }
 	a := h.get("/ably/token")
 	if err := json.Unmarshal(a.body, &got); err != nil || a.status != http.StatusInternalServerError || got.Error != "Ably API key not configured" || got.Help == "" {
@@ -93,7 +93,7 @@ func TestAblyNotConfigured(t *testing.T) {
 		t.Errorf("a key that is none: %v", a)
 	}
 	for _, key := range []string{"a:b:c", "a b:c", ":b", "a:"} {
-		h := newHouseWith(h, func(c *daemon.Config) { c.AblyKey = key })
+		h := newServerWith(h, func(c *daemon.Config) { c.AblyKey = key })
 		if a := h.get("/ably/token"); a.status != http.StatusInternalServerError || string(a.body) != `{"error":"Failed to create Ably token request"}` {
 			t.Errorf("key %q: %v", key, a)
 		}
@@ -102,13 +102,13 @@ func TestAblyNotConfigured(t *testing.T) {
 
 func TestOrigins(t *testing.T) {
 	t.Parallel()
-	open := newHouse(t, nil)
-	closed := newHouseWith(open, func(c *daemon.Config) {
+	open := newServer(t, nil)
+	closed := newServerWith(open, func(c *daemon.Config) {
 		c.AllowOrigins = []string{"https://team.example", "https://*.team.example", "http://localhost:5173"}
 		c.AblyKey = "a:b"
 	})
 	for _, test := range []struct {
-		h            *house
+		h            *server
 		origin, want string // "" is refused
 	}{
 		{open, "", "*"}, {open, "https://any.example", "*"},
@@ -160,15 +160,15 @@ func TestOrigins(t *testing.T) {
 
 func TestPublicConfig(t *testing.T) {
 	t.Parallel()
-	plain := newHouse(t, func(c *daemon.Config) { c.AblyChannel = "board" })
-	named := newHouseWith(plain, func(c *daemon.Config) { c.AblyChannel, c.PublicURL = "board", "https://telemetry.team.example/" })
-	for h, base := range map[*house]string{plain: plain.url, named: "https://telemetry.team.example"} {
+	plain := newServer(t, func(c *daemon.Config) { c.AblyChannel = "board" })
+	named := newServerWith(plain, func(c *daemon.Config) { c.AblyChannel, c.PublicURL = "board", "https://telemetry.team.example/" })
+	for h, base := range map[*server]string{plain: plain.url, named: "https://telemetry.team.example"} {
 		var got map[string]string
 		if err := json.Unmarshal(h.get("/api/config").body, &got); err != nil || got["ABLY_AUTH_URL"] != base+"/ably/token" || got["CONVEX_URL"] != base || got["ABLY_CHANNEL_NAME"] != "board" {
 			t.Errorf("/api/config: %v, %v", got, err)
 		}
 	}
-	for h, base := range map[*house]string{plain: "", named: "https://telemetry.team.example"} {
+	for h, base := range map[*server]string{plain: "", named: "https://telemetry.team.example"} {
 		value, err := h.call("query", "config:getPublicConfig", []byte("{}"), nil).value()
 		if err != nil || fmt.Sprint(value) != fmt.Sprint(rec{"ABLY_CHANNEL_NAME": "board", "ABLY_AUTH_URL": "/api/ably/token", "CONVEX_URL": base}) {
 			t.Errorf("config:getPublicConfig: %v, %v", value, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func (h *house) get(path string) answer {
+func (h *server) get(path string) answer {
 	h.t.Helper()
 	return h.send(request{method: http.MethodGet, path: path})
 }
@@ -40,7 +40,7 @@ func numbers(records []rec) (list []int) {
 
 func TestReadingOverREST(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newServer(t, nil)
 	const session, n = "a/b ä?#", 5000 // an id is any text
 	path := "/api/v1/sessions/" + url.PathEscape(session)
 	var sent []rec
@@ -198,7 +198,7 @@ func TestReadingOverREST(t *testing.T) {
 
 func TestListingOverREST(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newServer(t, nil)
 	var records []rec
 	for i := range 25 {
 		records = append(records, recordAt(fmt.Sprintf("s%02d", i), i/2*10))
@@ -236,7 +236,7 @@ func TestListingOverREST(t *testing.T) {
 // An answer to an upload names what was stored where.
 func TestUploadAnswers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newServer(t, nil)
 	records := []rec{recordAt("a", 1), recordAt("b", 1), recordAt("a", 2)}
 	for upload, want := range []string{
 		`{"inserted":3,"already_stored":0,"rejected":0,"set_aside":0,"sessions":[{"session_id":"a","inserted":2,"already_stored":0,"batch":1,"set_aside":0},{"session_id":"b","inserted":1,"already_stored":0,"batch":1,"set_aside":0}]}`,

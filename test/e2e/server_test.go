@@ -21,21 +21,21 @@ import (
 
 const deployKey = "prod:team|secret-of-the-test"
 
-// house is a running daemon on a database of the test's own.
-type house struct {
+// server is a running daemon on a database of the test's own.
+type server struct {
 	t      testing.TB
 	daemon *daemon.Daemon
 	pool   *pgxpool.Pool
 	url    string
 }
 
-func newHouse(t testing.TB, change func(*daemon.Config)) *house {
+func newServer(t testing.TB, change func(*daemon.Config)) *server {
 	t.Helper()
-	return newHouseWith(&house{t: t, pool: dbtest.New(t)}, change)
+	return newServerWith(&server{t: t, pool: dbtest.New(t)}, change)
 }
 
-// newHouseWith starts another daemon on the database of a house.
-func newHouseWith(other *house, change func(*daemon.Config)) *house {
+// newServerWith starts another daemon on the database of a server.
+func newServerWith(other *server, change func(*daemon.Config)) *server {
 	t, pool := other.t, other.pool
 	t.Helper()
 	config := daemon.Config{
@@ -56,7 +56,7 @@ func newHouseWith(other *house, change func(*daemon.Config)) *house {
 			t.Error(err)
 		}
 	})
-	return &house{t, d, pool, d.URL()}
+	return &server{t, d, pool, d.URL()}
 }
 
 // answer is what the daemon answered.
@@ -97,7 +97,7 @@ type request struct {
 	header       map[string]string
 }
 
-func (h *house) send(r request) answer {
+func (h *server) send(r request) answer {
 	h.t.Helper()
 	a, err := h.trySend(http.DefaultClient, r)
 	if err != nil {
@@ -106,7 +106,7 @@ func (h *house) send(r request) answer {
 	return a
 }
 
-func (h *house) trySend(client *http.Client, r request) (answer, error) {
+func (h *server) trySend(client *http.Client, r request) (answer, error) {
 	return sendTo(h.t.Context(), client, h.url, r)
 }
 
@@ -155,7 +155,7 @@ func marshal(value any) []byte {
 }
 
 // call posts a function call, args being JSON text.
-func (h *house) call(kind, name string, args []byte, header map[string]string) answer {
+func (h *server) call(kind, name string, args []byte, header map[string]string) answer {
 	h.t.Helper()
 	return h.send(call(kind, name, args, header))
 }
@@ -185,7 +185,7 @@ func (a answer) value() (value any, err error) {
 }
 
 // rows counts everything that ingest writes.
-func (h *house) rows() (counts string) {
+func (h *server) rows() (counts string) {
 	h.t.Helper()
 	err := h.pool.QueryRow(h.t.Context(), `
 		SELECT (SELECT count(*) FROM telemetry) || ' records, ' || (SELECT count(*) FROM sessions) || ' sessions, ' ||
@@ -197,7 +197,7 @@ func (h *house) rows() (counts string) {
 }
 
 // healthy wants the daemon to answer its probes and to take a batch.
-func (h *house) healthy(after string) {
+func (h *server) healthy(after string) {
 	h.t.Helper()
 	for _, path := range []string{"/health", "/livez", "/readyz"} {
 		if a := h.send(request{method: http.MethodGet, path: path}); a.status != http.StatusOK {

@@ -20,17 +20,17 @@ import (
 
 var raceStart = time.Date(2026, 3, 21, 10, 0, 0, 0, time.UTC)
 
-// house is a store on a database of the test's own.
-type house struct {
+// server is a store on a database of the test's own.
+type server struct {
 	t     testing.TB
 	pool  *pgxpool.Pool
 	store *timeseries.Store
 }
 
-func newHouse(t testing.TB) *house {
+func newServer(t testing.TB) *server {
 	t.Helper()
 	pool := dbtest.New(t)
-	return &house{t: t, pool: pool, store: timeseries.New(pool, timeseries.Options{})}
+	return &server{t: t, pool: pool, store: timeseries.New(pool, timeseries.Options{})}
 }
 
 // rec is a record as JSON has it.
@@ -53,7 +53,7 @@ func ndjson(records []rec) string {
 }
 
 // try ingests one batch.
-func (h *house) try(opt ingest.Options, records []rec) (ingest.Result, error) {
+func (h *server) try(opt ingest.Options, records []rec) (ingest.Result, error) {
 	text, err := json.Marshal(append([]rec{}, records...))
 	if err != nil {
 		panic(err)
@@ -67,7 +67,7 @@ func (h *house) try(opt ingest.Options, records []rec) (ingest.Result, error) {
 	return h.store.Ingest(h.t.Context(), b, opt)
 }
 
-func (h *house) insert(records ...rec) ingest.Result {
+func (h *server) insert(records ...rec) ingest.Result {
 	h.t.Helper()
 	result, err := h.try(ingest.Options{}, records)
 	if err != nil {
@@ -76,14 +76,14 @@ func (h *house) insert(records ...rec) ingest.Result {
 	return result
 }
 
-func (h *house) stream(format decode.Format, opt ingest.Options, text string) (ingest.Result, error) {
+func (h *server) stream(format decode.Format, opt ingest.Options, text string) (ingest.Result, error) {
 	opt.Source = cmp.Or(opt.Source, "test")
 	dec := decode.New(strings.NewReader(text), decode.Options{Format: format, SkipBad: opt.SkipBad})
 	return h.store.IngestStream(h.t.Context(), dec, opt)
 }
 
 // read gives the records that a query finds.
-func (h *house) read(q timeseries.RecordQuery) (all []rec) {
+func (h *server) read(q timeseries.RecordQuery) (all []rec) {
 	h.t.Helper()
 	rs, err := h.store.Records(h.t.Context(), q)
 	if err != nil {
@@ -111,7 +111,7 @@ func ids(records []rec) []int {
 	return list
 }
 
-func (h *house) count(sql string, args ...any) (n int) {
+func (h *server) count(sql string, args ...any) (n int) {
 	h.t.Helper()
 	if err := h.pool.QueryRow(h.t.Context(), sql, args...).Scan(&n); err != nil {
 		h.t.Fatalf("%s: %v", sql, err)
@@ -120,7 +120,7 @@ func (h *house) count(sql string, args ...any) (n int) {
 }
 
 // rows counts everything that ingest writes.
-func (h *house) rows() string {
+func (h *server) rows() string {
 	h.t.Helper()
 	return fmt.Sprint(h.count("SELECT count(*) FROM telemetry"), h.count("SELECT count(*) FROM sessions"), h.count("SELECT count(*) FROM ingest_batches"),
 		h.count("SELECT coalesce(sum(records + batch), 0) FROM sessions"))
@@ -128,7 +128,7 @@ func (h *house) rows() string {
 
 // consistent holds the sessions table and the commit log against the records:
 // counters, bounds, and that no batch is there in part.
-func (h *house) consistent() {
+func (h *server) consistent() {
 	h.t.Helper()
 	checkConsistent(h.t, h.pool)
 }
@@ -178,13 +178,13 @@ func checkConsistent(t testing.TB, pool *pgxpool.Pool) {
 	}
 }
 
-// beside is a house whose store has a pool of its own on a database.
-func (h *house) beside(url string) *house {
+// beside is a server whose store has a pool of its own on a database.
+func (h *server) beside(url string) *server {
 	h.t.Helper()
 	pool, err := pgxpool.New(h.t.Context(), url)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(pool.Close)
-	return &house{t: h.t, pool: pool, store: timeseries.New(pool, timeseries.Options{})}
+	return &server{t: h.t, pool: pool, store: timeseries.New(pool, timeseries.Options{})}
 }
