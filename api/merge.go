@@ -36,26 +36,28 @@ type mergeParams struct {
 
 // mergeView is a merge as REST shows it.
 type mergeView struct {
-	Batch       int32    `json:"batch"`
-	OffsetS     float64  `json:"offset_s"`
-	Correlation *float64 `json:"correlation"`
-	Compared    []string `json:"compared"`
-	DriftS      float64  `json:"drift_s"`
-	Records     int      `json:"records"`
-	NoTime      int      `json:"no_time"`
-	Rejected    int      `json:"rejected"`
-	Both        int      `json:"both"`
-	Filled      int      `json:"filled"`
-	Added       int      `json:"added"`
-	Channels    []string `json:"channels"`
-	LeftOut     []string `json:"left_out"`
-	Delivered   *float64 `json:"delivered_pct"`
+	Batch       int32           `json:"batch"`
+	OffsetS     float64         `json:"offset_s"`
+	Correlation *float64        `json:"correlation"`
+	Compared    []string        `json:"compared"`
+	DriftS      float64         `json:"drift_s"`
+	Records     int             `json:"records"`
+	NoTime      int             `json:"no_time"`
+	Odd         int             `json:"odd"`
+	Problems    []fault.Problem `json:"problems"`
+	Rejected    int             `json:"rejected"`
+	Both        int             `json:"both"`
+	Filled      int             `json:"filled"`
+	Added       int             `json:"added"`
+	Channels    []string        `json:"channels"`
+	LeftOut     []string        `json:"left_out"`
+	Delivered   *float64        `json:"delivered_pct"`
 }
 
 func viewMerge(r merge.Report) mergeView {
 	return mergeView{
 		Batch: r.Batch, OffsetS: r.Offset.Seconds(), Correlation: r.Correlation, Compared: append([]string{}, r.Compared...), DriftS: r.Drift.Seconds(),
-		Records: r.Records, NoTime: r.NoTime, Rejected: r.Rejected, Both: r.Both, Filled: r.Filled, Added: r.Added,
+		Records: r.Records, NoTime: r.NoTime, Odd: r.Odd, Problems: append([]fault.Problem{}, r.Problems...), Rejected: r.Rejected, Both: r.Both, Filled: r.Filled, Added: r.Added,
 		Channels: append([]string{}, r.Channels...), LeftOut: append([]string{}, r.LeftOut...), Delivered: r.Delivered,
 	}
 }

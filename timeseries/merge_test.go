@@ -2,6 +2,7 @@ package timeseries_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -227,6 +228,60 @@ func TestMergeOfAnyDrive(t *testing.T) {
 	}
 }
 
+// A logger whose clock is set late begins with records of 1980. They, and what
+// has no time, are left out and named; the drive is found as without them.
+func TestMergeLeavesOutOddTimes(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	trip := newTrip(rand.New(rand.NewPCG(5, 1)))
+	h.insert(trip.radio...)
+	odd := func(at string) rec { return rec{"timestamp": at, "speed_ms": 1, "current_a": 2} }
+	for name, at := range map[string]time.Time{"file": raceStart.Add(-trip.offset), "never set": time.Date(1980, 1, 6, 0, 0, 0, 0, time.UTC)} {
+		by := at.Sub(raceStart.Add(-trip.offset))
+		records := []rec{odd("1980-01-06T00:00:00Z"), odd("boot")}
+		if name == "never set" {
+			records = []rec{odd("2026-03-21T10:00:00Z"), odd("boot")}
+		}
+		for _, r := range trip.logger {
+			r = maps.Clone(r)
+			at, err := time.Parse(time.RFC3339Nano, r["timestamp"].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r["timestamp"] = record.FormatTime(at.Add(by))
+			records = append(records, r)
+		}
+		records = append(records, odd("2099-01-01T00:00:00Z"))
+		report, err := h.merge(records, merge.Options{DryRun: true})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if off := (report.Offset - trip.offset + by).Abs(); off > trip.step/2 {
+			t.Errorf("%s: the offset is %v off", name, off)
+		}
+		if report.Odd != 2 || report.NoTime != 1 || report.Both+report.Added != len(trip.logger) || len(report.Problems) != 3 {
+			t.Errorf("%s: %+v", name, report)
+		}
+		for i, place := range []int{1, 0, len(records) - 1} {
+			if p := report.Problems[i]; *p.Index != place || p.Field != "timestamp" {
+				t.Errorf("%s: problem %d is %v", name, i, p)
+			}
+		}
+		before := h.read(timeseries.RecordQuery{SessionID: "s"})[0]["timestamp"]
+		offset := report.Offset
+		if report, err = h.merge(records, merge.Options{Offset: &offset}); err != nil || report.Odd != 2 || report.Batch == 0 {
+			t.Fatalf("%s, by hand: %+v, %v", name, report, err)
+		}
+		if first := h.read(timeseries.RecordQuery{SessionID: "s"})[0]["timestamp"]; first.(string)[:10] != before.(string)[:10] {
+			t.Errorf("%s: the run begins at %v, not %v", name, first, before)
+		}
+		if _, err := h.store.Merges.Undo(t.Context(), "s"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.consistent()
+}
+
 // A file of another drive is refused, and so is what cannot be compared.
 func TestMergeRefuses(t *testing.T) {
 	t.Parallel()
@@ -234,7 +289,7 @@ func TestMergeRefuses(t *testing.T) {
 	trip := newTrip(rand.New(rand.NewPCG(1, 2)))
 	h.insert(trip.radio...)
 	before := h.dump()
-	hour := time.Hour
+	hour, month, years, past := time.Hour, 30*24*time.Hour, 50*365*24*time.Hour, -30*365*24*time.Hour
 	noChannel := []rec{{"session_id": "x", "timestamp": "2026-03-21T10:00:00Z", "motor_temp_c": 5}}
 	for name, test := range map[string]struct {
 		records []rec
@@ -244,6 +299,9 @@ func TestMergeRefuses(t *testing.T) {
 		"another drive": {newTrip(rand.New(rand.NewPCG(7, 7))).logger, merge.Options{}, "does not fit"},
 		"no channel":    {noChannel, merge.Options{}, "no channel in common"},
 		"no record":     {nil, merge.Options{}, "no record"},
+		"too far":       {noChannel, merge.Options{Offset: &month}, "field offset: would put"},
+		"the future":    {noChannel, merge.Options{Offset: &years}, "too late"},
+		"the past":      {noChannel, merge.Options{Offset: &past}, "too early"},
 		"by hand":       {noChannel, merge.Options{Offset: &hour, DryRun: true}, ""},
 	} {
 		report, err := h.merge(test.records, test.opt)

@@ -30,6 +30,7 @@ var meanings = map[string]string{
 	"compared":            "Channels that the clocks were compared by",
 	"drift_s":             "By how much the clocks drift apart over what is in both, s",
 	"no_time":             "Records of the file that were left out, without a time",
+	"odd":                 "Records of the file that were left out, since their time cannot be right",
 	"both":                "Records of the file that the run has as well",
 	"filled":              "Of those, records that got values they lacked",
 	"added":               "Records of the file that the run did not have",

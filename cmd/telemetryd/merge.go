@@ -133,8 +133,11 @@ func writeMerge(w io.Writer, r merge.Report, dryRun bool) {
 	if len(r.LeftOut) > 0 {
 		fmt.Fprintf(w, "  left out, since they count from another zero than the run's: %s\n", strings.Join(r.LeftOut, ", "))
 	}
-	if r.NoTime+r.Rejected > 0 {
-		fmt.Fprintf(w, "  left out: %d records without a time, %d bad ones\n", r.NoTime, r.Rejected)
+	if r.NoTime+r.Odd+r.Rejected > 0 {
+		fmt.Fprintf(w, "  left out: %d records without a time, %d whose time cannot be right, %d bad ones\n", r.NoTime, r.Odd, r.Rejected)
+		for _, p := range r.Problems {
+			fmt.Fprintf(w, "    %v\n", p)
+		}
 	}
 	if r.Delivered != nil {
 		fmt.Fprintf(w, "the radio delivered %.1f %%\n", *r.Delivered)

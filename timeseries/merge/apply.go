@@ -18,12 +18,12 @@ import (
 // apply pairs the records, fills and adds.
 func (w *work) apply(ctx context.Context) error {
 	radioStep := usualStep(w.radio)
-	both := pairs(w.stored, w.logger, radioStep.Microseconds()/2)
+	both := pairs(w.stored, w.logger.times, radioStep.Microseconds()/2)
 	w.report.Both = len(both)
 	w.deliver(radioStep)
 	rows := make([][]any, len(both))
 	for i, p := range both {
-		rows[i] = []any{w.ords[p.logger], p.stored.Time(), p.stored.Batch, p.stored.Ord}
+		rows[i] = []any{w.logger.places[p.logger], p.stored.Time(), p.stored.Batch, p.stored.Ord}
 	}
 	if _, err := w.tx.Exec(ctx, `
 		CREATE TEMP TABLE merge_pairs (
@@ -68,21 +68,22 @@ func usualStep(stored []record.Cursor) time.Duration {
 
 // deliver works out how much the radio brought while the logger wrote.
 func (w *work) deliver(step time.Duration) {
-	if step == 0 || len(w.logger) < 2 {
+	times := w.logger.times
+	if step == 0 || len(times) < 2 {
 		return
 	}
-	steps := make([]time.Duration, 0, len(w.logger))
-	for i := 1; i < len(w.logger); i++ {
-		steps = append(steps, time.Duration(w.logger[i]-w.logger[i-1])*time.Microsecond)
+	steps := make([]time.Duration, 0, len(times))
+	for i := 1; i < len(times); i++ {
+		steps = append(steps, time.Duration(times[i]-times[i-1])*time.Microsecond)
 	}
 	own := channel.UsualStep(slices.Clone(steps))
 	gap, half := channel.GapAfter(own), step.Microseconds()/2
 	written, brought, i := own, 0, 0 // of the logger's time, and of the radio's records within
-	for j, from := range w.logger {
+	for j, from := range times {
 		to := from
 		if j < len(steps) && steps[j] <= gap {
 			written += steps[j]
-			to = w.logger[j+1]
+			to = times[j+1]
 		}
 		for i < len(w.radio) && w.radio[i].Micros < from-half {
 			i++
@@ -193,8 +194,8 @@ func (w *work) add(ctx context.Context) error {
 		INSERT INTO telemetry (session, batch, ord, time, `+strings.Join(columns, ", ")+`)
 		SELECT $1, $2, (row_number() OVER (ORDER BY f.time, f.ord) - 1)::int, f.time + make_interval(secs => $3::bigint / 1e6), `+strings.Join(values, ", ")+`
 		FROM merge_file f
-		WHERE NOT EXISTS (SELECT FROM merge_pairs p WHERE p.place = f.ord)`,
-		w.session, w.batch, w.report.Offset.Microseconds())
+		WHERE f.time >= $4 AND f.time <= $5 AND NOT EXISTS (SELECT FROM merge_pairs p WHERE p.place = f.ord)`,
+		w.session, w.batch, w.report.Offset.Microseconds(), w.file.from(), w.file.to())
 	w.report.Added = int(tag.RowsAffected())
 	return err
 }
@@ -207,7 +208,7 @@ func (w *work) log(ctx context.Context) error {
 	}
 	// What changed lies between the first and the last of the file's records, and
 	// those half a step beside them.
-	from, to := time.UnixMicro(min(w.logger[0], w.stored[0].Micros)), time.UnixMicro(max(w.logger[len(w.logger)-1], w.stored[len(w.stored)-1].Micros))
+	from, to := time.UnixMicro(min(w.logger.times[0], w.stored[0].Micros)), time.UnixMicro(max(w.logger.times[len(w.logger.times)-1], w.stored[len(w.stored)-1].Micros))
 	digest := sha256.Sum256(append([]byte("merge"), w.digest[:]...))
 	var batch pgx.Batch
 	batch.Queue(`

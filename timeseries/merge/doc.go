@@ -32,6 +32,10 @@
 // agree with the radio's in the records that both have (another zero) is left
 // out of new records, where it would make the run's counter jump to and fro.
 //
+// Only the largest cluster of the file (package cluster) is merged, and of it
+// what the offset puts at a time that can be right. All else is left out, not set
+// aside as an upload does: the file is still there, and the report names it.
+//
 // Live feeds cannot tell a changed record by its batch: a merge has them begin
 // anew, as a repair has (sessions.rewritten). Levels, summaries and laps follow
 // by the batch's times in the commit log.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -50,15 +51,17 @@ type Report struct {
 	// Correlation is that of the channels compared, 0 to 1; nil without any.
 	Correlation *float64
 	Compared    []string
-	Drift       time.Duration // by how much the offset grows over what is in both, where it was found
-	Records     int           // of the file
-	NoTime      int           // thereof left out, since their timestamp is none
-	Rejected    int           // thereof left out as bad
-	Both        int           // that the run has as well
-	Filled      int           // of those, records that got values they lacked
-	Added       int           // that the radio lost, or never sent
-	Channels    []string      // that the run's records lacked and got
-	LeftOut     []string      // counters of the file that count from another zero
+	Drift       time.Duration   // by how much the offset grows over what is in both, where it was found
+	Records     int             // of the file
+	NoTime      int             // thereof left out, since their timestamp is none
+	Odd         int             // thereof left out, since their time cannot be right
+	Problems    []fault.Problem // of these two, the first hundred
+	Rejected    int             // thereof left out as bad
+	Both        int             // that the run has as well
+	Filled      int             // of those, records that got values they lacked
+	Added       int             // that the radio lost, or never sent
+	Channels    []string        // that the run's records lacked and got
+	LeftOut     []string        // counters of the file that count from another zero
 	// Delivered is how much of what the logger saw the radio brought, %: its
 	// records while the logger wrote, of those that its usual step makes. Nil
 	// where the run has no step.
@@ -124,8 +127,8 @@ type work struct {
 	channels       []int // of the file, but those that are not merged
 	session, batch int32 // batch is the merge's own
 	first, last    *time.Time
-	logger         []int64 // the file's times in order, moved by the offset once it is known
-	ords           []int32 // the places in the file of those
+	file           window // the file's records that have a time
+	logger         window // those thereof that are merged, at the run's times
 	stored         []record.Cursor
 	radio          []record.Cursor // those thereof that no merge brought
 }
@@ -145,8 +148,8 @@ func (w *work) merge(ctx context.Context, dec *decode.Decoder) error {
 		return err
 	}
 	w.report.Offset = offset
-	for i := range w.logger {
-		w.logger[i] += offset.Microseconds()
+	if err := w.move(offset.Microseconds()); err != nil {
+		return err
 	}
 	return w.apply(ctx)
 }
@@ -194,23 +197,14 @@ func (w *work) stage(ctx context.Context, dec *decode.Decoder) error {
 			return err
 		}
 	}
-	w.report.Records = len(w.logger) + w.report.NoTime + w.report.Rejected
-	if len(w.logger) == 0 {
+	w.report.Records = len(w.file.times) + w.report.NoTime + w.report.Rejected
+	if len(w.file.times) == 0 {
 		return fault.New(fault.Invalid, "the file has no record with a time")
 	}
 	w.digest = digest.Sum()
 	w.channels = all.Channels()
-	order := make([]int, len(w.logger))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(max(-1, min(1, w.logger[a]-w.logger[b]))) })
-	times := make([]int64, len(order))
-	for i, from := range order {
-		times[i] = w.logger[from]
-		w.ords = append(w.ords, int32(from))
-	}
-	w.logger = times
+	sort.Stable(w.file)
+	w.leaveOutStrays()
 	if _, err := w.tx.Exec(ctx, `ANALYZE merge_file`); err != nil {
 		return fmt.Errorf("stage the file: %w", err)
 	}
@@ -225,16 +219,17 @@ func (w *work) stageBatch(ctx context.Context, b *decode.Batch, digest *record.D
 		digest.Add(&v)
 		if v.Odd == record.NoTime {
 			w.report.NoTime++
+			w.problem(b.Index(i), "%q is no time", fault.Clip(string(v.TimeText)))
 			continue
 		}
 		v.TimeText = nil // which the offset makes wrong
 		layout.Add(&v)
 		rows = append(rows, v)
+		w.file.times, w.file.places = append(w.file.times, v.Micros), append(w.file.places, int32(b.Index(i)))
 	}
 	copied := []byte(record.CopyHeader)
-	for _, v := range rows {
-		copied = layout.AppendCopy(copied, &v, uint32(len(w.logger)))
-		w.logger = append(w.logger, v.Micros)
+	for i, v := range rows {
+		copied = layout.AppendCopy(copied, &v, uint32(w.file.places[len(w.file.places)-len(rows)+i]))
 	}
 	copied = append(copied, record.CopyTrailer...)
 	all[0], all[1] = all[0]|layout.Channels[0], all[1]|layout.Channels[1]
@@ -285,7 +280,8 @@ func (w *work) align(ctx context.Context) (time.Duration, error) {
 	logger, _, err := w.read(ctx, names, `
 		SELECT time, batch, ord%s
 		FROM merge_file
-		ORDER BY time, ord`)
+		WHERE time >= $1 AND time <= $2
+		ORDER BY time, ord`, w.file.from(), w.file.to())
 	if err != nil {
 		return 0, fmt.Errorf("read the file: %w", err)
 	}
@@ -294,9 +290,17 @@ func (w *work) align(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	w.radio = slices.DeleteFunc(slices.Clone(cursors), func(at record.Cursor) bool { return merged[at.Batch] })
+	times := make([]int64, len(w.radio))
+	for i, at := range w.radio {
+		times[i] = at.Micros
+	}
+	drive := largest(times)
 	var a, b log
 	for c, name := range names {
-		x, y := radio[c].only(cursors, merged), logger[c]
+		x, y := radio[c].only(func(i int) bool {
+			at := cursors[i]
+			return !merged[at.Batch] && drive.From <= at.Micros && at.Micros <= drive.To
+		}), logger[c]
 		if len(a) < mostCompared && x.tells() && y.tells() {
 			a, b = append(a, x.signal()), append(b, y.signal())
 			w.report.Compared = append(w.report.Compared, name)
@@ -371,14 +375,11 @@ func (w *work) read(ctx context.Context, names []string, sql string, args ...any
 	return columns, cursors, rows.Err()
 }
 
-// only leaves out values of records of those batches.
-func (c column) only(cursors []record.Cursor, without map[int32]bool) column {
-	if len(without) == 0 {
-		return c
-	}
+// only is the column without the values of the other records.
+func (c column) only(these func(i int) bool) column {
 	value := slices.Clone(c.value)
-	for i, at := range cursors {
-		if without[at.Batch] {
+	for i := range value {
+		if !these(i) {
 			value[i] = math.NaN()
 		}
 	}
