@@ -34,7 +34,7 @@
 //	            │                          the mean line of its laps
 //	            │                                                   │
 //	            │                          follower: place along the line,
-//	            │                          from fixes and odometer  │ 3 rounds
+//	            │                          from fixes and odometer  │ 4 rounds
 //	            ▼                                                   ▼
 //	      analysis_runs                    crossings ─► analysis_laps ─► analytics.laps
 //

@@ -65,7 +65,6 @@ func (r *run) course() *lapCourse {
 	if !r.Measured {
 		// The odometer ticks by the second, so that its scale is the speed.
 		f.scaleP = 25
-		f.scale = l.length / max(1, l.length)
 	}
 	var places []estimate
 	for round := range rounds {
