@@ -1,6 +1,7 @@
 package timeseries_test
 
 import (
+	"context"
 	"encoding/csv"
 	"flag"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -87,6 +90,105 @@ func TestAnalysisOfLateRecords(t *testing.T) {
 	}
 	if n := strings.Count(want, "\n"); n != 8 {
 		t.Errorf("%d laps, want 8:\n%s", n, want)
+	}
+}
+
+// A channel that only every tenth record carries, and that comes late, adds up to
+// what it does in every record: what is a gap is a matter of the channel's own
+// step. The cookbook's sums are the same.
+func TestFiguresOfSparseChannels(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	start := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
+	run := func(session string, speedEvery, powerEvery int) (list []rec) {
+		distance, energy := 0.0, 0.0
+		for i := range 1201 {
+			speed, power := 8+3*math.Sin(float64(i)/90), 300+100*math.Cos(float64(i)/70)
+			r := rec{"session_id": session, "timestamp": start.Add(time.Duration(i) * time.Second).Format(time.RFC3339), "distance_m": distance, "energy_j": energy}
+			if i%speedEvery == 0 {
+				r["speed_ms"] = speed
+			}
+			if i%powerEvery == 0 {
+				r["power_w"] = power
+			}
+			distance, energy = distance+speed, energy+power
+			list = append(list, r)
+		}
+		return list
+	}
+	figures := func(session string) *analysis.Figures {
+		t.Helper()
+		if _, err := h.pool.Exec(t.Context(), `UPDATE analysis_runs SET took_s = 0`); err != nil {
+			t.Fatal(err)
+		}
+		f, err := h.store.Analysis.Figures(t.Context(), session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	above := cookbook(t)["7. How long was the car above 30 km/h?"]
+	fast := func(session string) (seconds float64) {
+		if _, err := h.store.Summary(t.Context(), session); err != nil { // knows the channels
+			t.Fatal(err)
+		}
+		asAnalyst(t, h.pool, func(ctx context.Context, tx pgx.Tx) error {
+			return tx.QueryRow(ctx, strings.ReplaceAll(above, "my-run", session)).Scan(&seconds)
+		})
+		return seconds
+	}
+	h.insert(run("dense", 1, 1)...)
+	dense, denseFast := figures("dense"), fast("dense")
+	for _, tc := range []struct {
+		name                   string
+		speedEvery, powerEvery int
+	}{{"power", 1, 10}, {"speed", 10, 1}, {"both", 10, 10}} {
+		for _, growing := range []bool{false, true} {
+			session := fmt.Sprintf("%s growing %v", tc.name, growing)
+			list := run(session, tc.speedEvery, tc.powerEvery)
+			for growing && len(list) > 400 { // from the first upload on, which is one record
+				first := 1 + (1201-len(list))/2
+				h.insert(list[:first]...)
+				figures(session)
+				list = list[first:]
+			}
+			h.insert(list...)
+			f := figures(session)
+			for what, v := range map[string][2]float64{"distance": {*f.Distance, *dense.Distance}, "energy": {*f.Energy, *dense.Energy}} {
+				if math.Abs(v[0]/v[1]-1) > 0.01 {
+					t.Errorf("%s: %s %.0f, of the dense run %.0f", session, what, v[0], v[1])
+				}
+			}
+			if f.SentWhy != nil || f.Silent != 0 || f.Paused != 0 {
+				t.Errorf("%s: sent %v, silent %v s, paused %v s", session, f.SentWhy, f.Silent, f.Paused)
+			}
+			if got := fast(session); math.Abs(got-denseFast) > 40 { // it crosses 30 km/h five times
+				t.Errorf("%s: %.0f s above 30 km/h, of the dense run %.0f s", session, got, denseFast)
+			}
+			var distance, energy float64
+			err := h.pool.QueryRow(t.Context(), `SELECT sum(distance_m), sum(energy_j) FROM analytics.seconds($1)`, session).Scan(&distance, &energy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if math.Abs(distance-*f.Distance) > 1e-6*distance || math.Abs(energy-*f.Energy) > 1e-6*energy {
+				t.Errorf("%s: by the second %.1f m and %.0f J, figures %.1f m and %.0f J", session, distance, energy, *f.Distance, *f.Energy)
+			}
+		}
+	}
+}
+
+// A counter beside a rate that adds up to nothing is told without dividing by it.
+func TestCounterBesideNothing(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	h.insert(rec{"session_id": "s", "timestamp": "2026-03-21T12:00:00Z", "power_w": 0, "energy_j": 0},
+		rec{"session_id": "s", "timestamp": "2026-03-21T12:00:01Z", "power_w": 0, "energy_j": 500})
+	f, err := h.store.Analysis.Figures(t.Context(), "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "the car's energy counter grew by 500 J, and power times time is 0"; f.SentWhy == nil || *f.SentWhy != want {
+		t.Errorf("got %v, want %q", f.SentWhy, want)
 	}
 }
 

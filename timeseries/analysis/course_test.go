@@ -164,12 +164,15 @@ func drive(rng *rand.Rand, c *circuit, o trip) (samples []sample, truth []float6
 
 // reduced is a run as it would be stored.
 func reduced(samples []sample) *run {
-	r := reducer{runState: runState{Gap: channel.GapAfter(0).Microseconds()}}
+	var r reducer
+	for _, sampling := range r.samplings() {
+		sampling.Gap = channel.GapAfter(0).Microseconds()
+	}
 	for _, s := range samples {
 		r.Add(s)
 	}
 	r.End()
-	return &run{Bins: r.Bins, Spots: r.Spots, First: r.First, Gap: r.Gap, Measured: r.Speed.Known || r.Distance.Known, Moved: r.Moved}
+	return &run{Bins: r.Bins, Spots: r.Spots, First: r.First, Measured: r.Speed.Known || r.Distance.Known, Moved: r.Moved}
 }
 
 // Drives on circuits of random shapes have the laps that they truly had, and

@@ -12,7 +12,8 @@
 //   - Distance is the sum of speed × time, in m; energy the sum of power × time,
 //     in J, from which regeneration subtracts. A step counts with the mean of
 //     both ends, and not at all if it is a gap: longer than 2 s and than five
-//     times the usual step of the records that carry the channel. Speed is
+//     times the usual step of the records that carry the channel, which is the
+//     median of its first 500 records. Speed is
 //     speed_ms, else avg_speed_kmh / 3.6; power is power_w, else
 //     voltage_v × current_a. Efficiency is one over the other, in km/kWh.
 //   - The car's own counters (distance_m, route_distance_km, energy_j,

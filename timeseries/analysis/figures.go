@@ -50,13 +50,13 @@ func (s *runState) figures() Figures {
 	if s.Distance.Known {
 		f.SentDistance = &s.Distance.Grown
 		if s.Speed.Known {
-			why = s.Distance.why("distance", "speed", s.Speed.Sum)
+			why = s.Distance.why("distance", "speed", "m", s.Speed.Sum)
 		}
 	}
 	if s.Joules.Known {
 		f.SentEnergy = &s.Joules.Grown
 		if s.Power.Known {
-			if energy := s.Joules.why("energy", "power", s.Power.Sum); energy != "" && why != "" {
+			if energy := s.Joules.why("energy", "power", "J", s.Power.Sum); energy != "" && why != "" {
 				why += "; " + energy
 			} else {
 				why += energy
@@ -70,9 +70,12 @@ func (s *runState) figures() Figures {
 }
 
 // why tells why a counter differs from the sum; "" where it does not.
-func (c *counter) why(what, rate string, sum float64) string {
+func (c *counter) why(what, rate, unit string, sum float64) string {
 	if math.Abs(c.Grown-sum) <= worthSaying*math.Abs(sum) {
 		return ""
+	}
+	if sum == 0 {
+		return fmt.Sprintf("the car's %s counter grew by %.3g %s, and %s times time is 0", what, c.Grown, unit, rate)
 	}
 	text := fmt.Sprintf("the car's %s counter grew by %+.1f %% against %s times time", what, 100*(c.Grown/sum-1), rate)
 	if c.Restarts > 0 {

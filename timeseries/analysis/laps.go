@@ -11,7 +11,6 @@ type run struct {
 	Bins  []bin
 	Spots []spot // in order of time
 	First int64  // the oldest record, µs since 1970
-	Gap   int64  // µs; a longer step is a gap
 	// Measured tells that the way is measured, by speed or by a counter.
 	Measured bool
 	Moved    *moment // the first record at speed; nil where that is not known

@@ -38,8 +38,15 @@ type spot struct {
 	N        float64 // fixes
 }
 
+// sampling is how often records come, or those of them that carry a channel.
+type sampling struct {
+	Count int64 `json:"count"`
+	Gap   int64 `json:"gap"` // µs; a longer step is a gap
+}
+
 // integral adds up a rate that is measured now and then.
 type integral struct {
+	sampling
 	At    int64   `json:"at"`
 	Rate  float64 `json:"rate"`
 	Known bool    `json:"known"`
@@ -50,12 +57,13 @@ type integral struct {
 
 // add takes the rate at a moment: over a step that is no gap it is the mean of
 // both ends.
-func (i *integral) add(at int64, rate float64, gap int64) {
+func (i *integral) add(at int64, rate float64) {
 	if math.IsNaN(rate) || math.IsInf(rate, 0) {
 		return
 	}
+	i.Count++
 	if step := at - i.At; i.Known && step > 0 {
-		if step <= gap {
+		if step <= i.Gap {
 			i.Sum += (i.Rate + rate) / 2 * float64(step) / 1e6
 		} else {
 			i.Gaps += step
@@ -66,6 +74,7 @@ func (i *integral) add(at int64, rate float64, gap int64) {
 
 // counter follows a counter that the car sends.
 type counter struct {
+	sampling
 	Last     float64 `json:"last"`
 	Known    bool    `json:"known"`
 	Grown    float64 `json:"grown"`
@@ -74,10 +83,11 @@ type counter struct {
 	At       int64   `json:"at"`
 }
 
-func (c *counter) add(at int64, value float64, gap int64) {
+func (c *counter) add(at int64, value float64) {
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		return
 	}
+	c.Count++
 	if c.Known {
 		grown := value - c.Last
 		if value < c.Last/2 {
@@ -85,7 +95,7 @@ func (c *counter) add(at int64, value float64, gap int64) {
 			c.Restarts++
 		}
 		c.Grown += grown
-		if at-c.At > gap {
+		if at-c.At > c.Gap {
 			c.InGaps += grown
 		}
 	}
@@ -94,13 +104,12 @@ func (c *counter) add(at int64, value float64, gap int64) {
 
 // runState is what a reducer knows between two records.
 type runState struct {
-	Gap      int64    `json:"gap"` // µs; a longer step is a gap
+	Every    sampling `json:"every"` // all records
 	Speed    integral `json:"speed"`
 	Power    integral `json:"power"`
 	Distance counter  `json:"distance"`
 	Joules   counter  `json:"joules"`
 	Fixes    Fixes    `json:"fixes"`
-	Records  int64    `json:"records"`
 	Fixed    int64    `json:"fixed"` // records whose position is a fix
 	Moved    *moment  `json:"moved"` // the first record at speed
 	Pause    pause    `json:"pause"`
@@ -171,6 +180,11 @@ type moment struct {
 // moving is from which speed on a run has begun, m/s.
 const moving = 2
 
+// samplings are those of all records and of the channels that are summed up.
+func (s *runState) samplings() [5]*sampling {
+	return [...]*sampling{&s.Every, &s.Speed.sampling, &s.Power.sampling, &s.Distance.sampling, &s.Joules.sampling}
+}
+
 // way is how far the car has come, m: the sum of speed times time, over no gap.
 // A run that has no speed at all is measured by the car's counter.
 func (s *runState) way() float64 {
@@ -206,22 +220,22 @@ type reducer struct {
 
 // Add takes the next record.
 func (r *reducer) Add(s sample) {
-	r.Records++
+	r.Every.Count++
 	switch {
-	case r.Records == 1:
+	case r.Every.Count == 1:
 		r.First = s.At
-	case s.At-r.Last > r.Gap:
+	case s.At-r.Last > r.Every.Gap:
 		r.Silence += s.At - r.Last
 	}
 	r.Last = s.At
 	// A counter that stood in for what comes now is wrong from the start.
 	r.Stale = r.Stale || !math.IsNaN(s.Speed) && !r.Speed.Known && !r.HasSpeed && r.Distance.Grown != 0 ||
 		!math.IsNaN(s.Power) && !r.Power.Known && !r.HasPower && r.Joules.Grown != 0
-	r.Pause.add(s.At, s.Speed, r.Gap)
-	r.Speed.add(s.At, s.Speed, r.Gap)
-	r.Power.add(s.At, s.Power, r.Gap)
-	r.Distance.add(s.At, s.DistanceCount, r.Gap)
-	r.Joules.add(s.At, s.EnergyCount, r.Gap)
+	r.Pause.add(s.At, s.Speed, r.Speed.Gap)
+	r.Speed.add(s.At, s.Speed)
+	r.Power.add(s.At, s.Power)
+	r.Distance.add(s.At, s.DistanceCount)
+	r.Joules.add(s.At, s.EnergyCount)
 	way, top := r.way(), s.Speed
 	if r.Moved == nil && top > moving {
 		r.Moved = &moment{s.At, way}

@@ -136,12 +136,19 @@ func (u *update) run(ctx context.Context, done int32) error {
 	if err != nil {
 		return err
 	}
-	if stale {
+	usual, changed, err := u.usual(ctx, begun)
+	if err != nil {
+		return err
+	}
+	if stale || changed {
 		hasSpeed, hasPower := u.state.Speed.Known, u.state.Power.Known
 		if from, begun, err = u.resume(ctx, 0); err != nil {
 			return err
 		}
 		begun.HasSpeed, begun.HasPower = hasSpeed, hasPower
+		for i, sampling := range begun.samplings() {
+			sampling.Gap = usual[i]
+		}
 		if _, err = u.reduce(ctx, from, begun); err != nil {
 			return err
 		}
@@ -169,7 +176,12 @@ func (u *update) resume(ctx context.Context, done int32) (from time.Time, begun 
 			first = &u.last
 		}
 		from = first.Truncate(minute)
-		begun.Gap, err = u.gap(ctx, from)
+		// What the first hour says is usual spares most runs a second pass.
+		for i, sampling := range begun.samplings() {
+			if sampling.Gap, err = u.gap(ctx, carriers[i], from, from.Add(window)); err != nil {
+				return from, begun, err
+			}
+		}
 	case err == nil:
 		err = json.Unmarshal(text, &begun)
 	}
@@ -180,9 +192,40 @@ func (u *update) resume(ctx context.Context, done int32) (from time.Time, begun 
 	return from, begun, err
 }
 
-// gap is from how long on a silence is a gap, µs, by the usual step of the
-// records that have a speed, or a power where none has.
-func (u *update) gap(ctx context.Context, from time.Time) (int64, error) {
+// usualOf is of how many records that carry a channel, from the first on, the
+// median step is the usual one.
+const usualOf = 500
+
+// carriers are the records of each of runState.samplings.
+var carriers = [...]string{
+	"true",
+	"coalesce(speed_ms, avg_speed_kmh) IS NOT NULL",
+	"coalesce(power_w, voltage_v * current_a) IS NOT NULL",
+	"coalesce(distance_m, route_distance_km) IS NOT NULL",
+	"coalesce(energy_j, cumulative_energy_kwh) IS NOT NULL",
+}
+
+// usual are the gaps of runState.samplings now that the run is read from begun
+// to its end, and whether one is another than what it was read with: a channel
+// may come late, and the first upload of a run may be one record.
+func (u *update) usual(ctx context.Context, begun runState) (gaps [len(carriers)]int64, changed bool, err error) {
+	before := begun.samplings()
+	for i, sampling := range u.state.samplings() {
+		gaps[i] = sampling.Gap
+		if settled := before[i].Count >= usualOf; settled || sampling.Count == before[i].Count {
+			continue
+		}
+		if gaps[i], err = u.gap(ctx, carriers[i], time.UnixMicro(u.state.First), u.last); err != nil {
+			return gaps, false, err
+		}
+		changed = changed || gaps[i] != sampling.Gap
+	}
+	return gaps, changed, nil
+}
+
+// gap is from how long on a silence of a channel is a gap, µs, by the records
+// between two times that carry it.
+func (u *update) gap(ctx context.Context, carriers string, from, to time.Time) (int64, error) {
 	var usual *float64
 	err := u.tx.QueryRow(ctx, `
 		SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY step)
@@ -191,11 +234,11 @@ func (u *update) gap(ctx context.Context, from time.Time) (int64, error) {
 			FROM (
 				SELECT time FROM telemetry
 				WHERE session = $1 AND time >= $2 AND time <= $3 AND batch <= $4
-				  AND coalesce(speed_ms, avg_speed_kmh, power_w, voltage_v * current_a) IS NOT NULL
-				ORDER BY time LIMIT 2000
+				  AND `+carriers+`
+				ORDER BY time LIMIT $5
 			) carriers
 		) steps
-		WHERE step > 0`, u.session, from, u.last, u.batch).Scan(&usual)
+		WHERE step > 0`, u.session, from, to, u.batch, usualOf).Scan(&usual)
 	if err != nil || usual == nil {
 		return channel.GapAfter(0).Microseconds(), err
 	}
@@ -317,7 +360,7 @@ func (u *update) conclude(ctx context.Context, from time.Time) error {
 			silent_s = excluded.silent_s, paused_s = excluded.paused_s, no_fix = excluded.no_fix, lap_m = excluded.lap_m, noise_m = excluded.noise_m,
 			line_latitude = excluded.line_latitude, line_longitude = excluded.line_longitude`,
 		u.session, u.batch, time.Since(u.begin).Seconds(), f.Distance, f.DistanceFrom, f.Energy, f.EnergyFrom, f.SentDistance, f.SentEnergy, f.SentWhy,
-		f.Silent, f.Paused, u.state.Records-run.fixed, nanIsNull(course.Length), nanIsNull(course.Noise), course.Lat, course.Lon)
+		f.Silent, f.Paused, u.state.Every.Count-run.fixed, nanIsNull(course.Length), nanIsNull(course.Noise), course.Lat, course.Lon)
 	if err != nil {
 		return fmt.Errorf("store the figures of a run: %w", err)
 	}
@@ -359,7 +402,7 @@ func (p *part) row(session int32) []any {
 
 // load reads the parts before a minute and joins those behind it.
 func (u *update) load(ctx context.Context, from time.Time) (*run, error) {
-	r := &run{First: u.state.First, Gap: u.state.Gap, Moved: u.state.Moved, Measured: u.state.Speed.Known || u.state.Distance.Known}
+	r := &run{First: u.state.First, Moved: u.state.Moved, Measured: u.state.Speed.Known || u.state.Distance.Known}
 	rows, err := u.tx.Query(ctx, `
 		SELECT at, way_m, energy_j, silent_s, paused_s, top_ms, fix_at, fix_way_m, latitude, longitude, fixes
 		FROM analysis_parts WHERE session = $1 AND minute < $2 ORDER BY minute`, u.session, from)
