@@ -130,3 +130,49 @@ func TestLoggers(t *testing.T) {
 		}
 	}
 }
+
+// What is said of a column that the file does not have, or twice of one, is
+// refused by name, whether or not a profile knows the file.
+func TestMapOfColumns(t *testing.T) {
+	t.Parallel()
+	const plain = "timestamp,Battery Voltage,Speed (km/h)\n2026-06-03T10:00:00Z,48,36\n"
+	const traccar = "deviceId,serverTime,deviceTime,fixTime,Speed\n7,2026-06-03 10:00:00,2026-06-03 10:00:00,2026-06-03 10:00:00,36\n"
+	saved := []Profile{{Name: "ours", Header: []string{"timestamp", "Battery Voltage", "Speed"}, Map: map[string]string{"Battery Voltage": "voltage_v"}}}
+	tests := []struct {
+		name, text string
+		opt        Options
+		names      []string // in the refusal
+		wants      map[string]string
+	}{
+		{name: "mistyped", text: plain, opt: Options{Map: map[string]string{"Batery Voltage": "voltage_v"}}, names: []string{`"Batery Voltage"`, `"Battery Voltage"`}},
+		{name: "mistyped, saved profile", text: plain, opt: Options{Profiles: saved, Map: map[string]string{"Batery Voltage": "voltage_v"}}, names: []string{`"Batery Voltage"`}},
+		{name: "mistyped, built-in profile", text: traccar, opt: Options{Map: map[string]string{"Sped": "speed_ms [km/h]"}}, names: []string{`"Sped"`, `"Speed"`}},
+		{name: "twice", text: plain, opt: Options{Map: map[string]string{"Speed": "speed_ms", "speed (km/h)": "wheel"}}, names: []string{`"Speed"`, `"speed (km/h)"`}},
+		{name: "twice, saved profile", text: plain, opt: Options{Profiles: saved, Map: map[string]string{"Battery Voltage": "voltage_v", "BATTERY VOLTAGE": "x"}}, names: []string{`"Battery Voltage"`, `"BATTERY VOLTAGE"`}},
+		{name: "mapped to nothing", text: plain, opt: Options{Map: map[string]string{"Speed": " [km/h]"}}, names: []string{`"Speed"`}},
+		{name: "other words than the profile's", text: traccar, opt: Options{Map: map[string]string{"SPEED": "speed_ms [km/h]"}}, wants: map[string]string{"speed_ms": "10"}},
+		{name: "other words than the saved profile's", text: plain, opt: Options{Profiles: saved, Map: map[string]string{"battery voltage": "u"}}, wants: map[string]string{"u": "48", "speed_ms": "10"}},
+	}
+	for _, test := range tests {
+		for range 10 { // a map has another order each time
+			got, err := readTable(t, strings.NewReader(test.text), test.opt)
+			if test.wants == nil {
+				if f := fault.As(err); f == nil || f.Kind != fault.Invalid || !strings.Contains(err.Error(), "map") {
+					t.Fatalf("%s: %v", test.name, err)
+				}
+			} else if err != nil || len(got.records) != 1 {
+				t.Fatalf("%s: %d records, %v", test.name, len(got.records), err)
+			}
+			for _, name := range test.names {
+				if !strings.Contains(err.Error(), name) {
+					t.Errorf("%s: %v does not name %s", test.name, err, name)
+				}
+			}
+			for name, want := range test.wants {
+				if !same(got.records[0][name], want) {
+					t.Errorf("%s: %s is %q, want %q", test.name, name, got.records[0][name], want)
+				}
+			}
+		}
+	}
+}

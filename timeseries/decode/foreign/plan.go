@@ -3,6 +3,8 @@ package foreign
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -51,10 +53,10 @@ func newPlan(l *layout, opt Options) (*plan, error) {
 		p.columns[i] = Column{Label: l.text, unit: l.unit}
 	}
 	p.asides()
-	if err := p.useProfile(); err != nil {
+	if err := p.checkMap(); err != nil {
 		return nil, err
 	}
-	if err := p.checkMap(); err != nil {
+	if err := p.useProfile(); err != nil {
 		return nil, err
 	}
 	if err := p.findTimes(); err != nil {
@@ -119,25 +121,32 @@ func (p *plan) column(name string) int {
 // mapped returns what the options say of a column: the channel, and the unit
 // that follows it in brackets.
 func (p *plan) mapped(i int) (to, unit string, ok bool) {
-	for from, what := range p.opt.Map {
-		if p.column(from) != i {
-			continue
-		}
-		to, unit, _ = strings.Cut(what, "[")
-		return strings.TrimSpace(to), strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(unit), "]")), true
+	what, ok := p.opt.Map[p.labels[i].text]
+	if !ok || p.column(p.labels[i].text) != i {
+		return "", "", false
 	}
-	return "", "", false
+	to, unit, _ = strings.Cut(what, "[")
+	return strings.TrimSpace(to), strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(unit), "]")), true
 }
 
+// checkMap refuses what the caller says of columns where that cannot be meant,
+// whatever a profile adds, and has the others go by their headers.
 func (p *plan) checkMap() error {
-	for from, to := range p.opt.Map {
-		if p.column(from) < 0 && p.profile == "" {
+	byHeader, said := map[string]string{}, map[int]string{}
+	for _, from := range slices.Sorted(maps.Keys(p.opt.Map)) {
+		to, i := p.opt.Map[from], p.column(from)
+		if i < 0 {
 			return fault.Field("map", "the file has no column %q; it has %s", fault.Clip(from), p.headerList())
 		}
 		if name, _, _ := strings.Cut(to, "["); strings.TrimSpace(name) == "" {
 			return fault.Field("map", "%q is mapped to nothing: write --map '%s=voltage_v'", fault.Clip(from), fault.Clip(from))
 		}
+		if other, ok := said[i]; ok {
+			return fault.Field("map", "%q and %q are one column, %q: map it once", fault.Clip(other), fault.Clip(from), fault.Clip(p.labels[i].text))
+		}
+		said[i], byHeader[p.labels[i].text] = from, to
 	}
+	p.opt.Map = byHeader
 	return nil
 }
 

@@ -64,9 +64,9 @@ func (p *plan) useProfile() error {
 	}
 	p.profile = found.Name
 	merged := map[string]string{}
-	for from, to := range found.Map {
+	for _, from := range slices.Sorted(maps.Keys(found.Map)) { // of two for one column always the same wins
 		if i := p.column(from); i >= 0 {
-			merged[p.labels[i].text] = to
+			merged[p.labels[i].text] = found.Map[from]
 		}
 	}
 	maps.Copy(merged, p.opt.Map)
