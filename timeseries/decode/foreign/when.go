@@ -27,12 +27,11 @@ type moment struct {
 	year, month, day int // year 0: no date
 	// first and second are the first two numbers of a date such as 03.06.2026,
 	// whose order is not known.
-	first, second  int
-	clock          bool
-	micros         int64 // of the day
-	zoned          bool
-	offset         int // minutes east
-	secondsMissing bool
+	first, second int
+	clock         bool
+	micros        int64 // of the day
+	zoned         bool
+	offset        int // minutes east
 }
 
 func (m moment) hasDate() bool { return m.year != 0 }
@@ -127,7 +126,7 @@ func clockOf(hour, minute, second, fraction, half string) (m moment, ok bool) {
 		return m, false
 	}
 	f, _ := strconv.Atoi((fraction + "000000")[:6])
-	m.clock, m.secondsMissing = true, second == ""
+	m.clock = true
 	m.micros = int64(h*3600+min*60+s)*1e6 + int64(f)
 	return m, true
 }
@@ -244,7 +243,6 @@ type times struct {
 	last       int64 // the newest clock, to notice midnight
 	days       int64 // midnights passed
 	asWritten  bool  // every text of the head has a form that records may have
-	usedZone   bool  // a text had no zone
 	buf        []byte
 	dateColumn bool // columns[0] is a date and columns[1] a time of the day
 }
@@ -311,7 +309,6 @@ func (t *times) moment(text string) (int64, bool) {
 	if !ok || !m.hasDate() || !m.order(t.dayFirst) {
 		return 0, false
 	}
-	t.usedZone = t.usedZone || !m.zoned
 	return m.at(t.zone), true
 }
 
