@@ -241,6 +241,56 @@ func TestServerClockIsRight(t *testing.T) {
 	h.consistent()
 }
 
+// A file is judged alike on each way in and in any order: the server's clock
+// says nothing of its records, before they are stored or after.
+func TestFilesAreJudgedAlike(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	now := time.Now().UTC()
+	lines := func(session string, from time.Time, n int) string {
+		var text strings.Builder
+		for i := range n {
+			fmt.Fprintf(&text, "%s,%s,%d\n", session, record.FormatTime(from.Add(time.Duration(i)*time.Second)), i)
+		}
+		return text.String()
+	}
+	ways := map[string]func(text string) (ingest.Result, error){
+		"import": func(text string) (ingest.Result, error) {
+			return h.store.Import(t.Context(), decode.New(strings.NewReader(text), decode.Options{Format: decode.FormatCSV}), ingest.Options{Source: "import"})
+		},
+		"rest": func(text string) (ingest.Result, error) {
+			return h.stream(decode.FormatCSV, ingest.Options{Source: "rest", File: true}, text)
+		},
+	}
+	for way, send := range ways {
+		for _, order := range []string{"all", "large small", "small large", "large car small", "small car large", "car small large"} {
+			session := way + " " + order
+			large, small := lines(session, now.AddDate(-1, 0, 0), 200), lines(session, now, 5)
+			for step := range strings.FieldsSeq(order) {
+				var err error
+				switch step {
+				case "car":
+					h.insert(at(session, now.AddDate(-1, 0, 1), 1000)) // its clock is wrong
+				case "all":
+					_, err = send("session_id,timestamp,message_id\n" + large + small)
+				case "large":
+					_, err = send("session_id,timestamp,message_id\n" + large)
+				case "small":
+					_, err = send("session_id,timestamp,message_id\n" + small)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			odd := h.aside(session)
+			if len(odd) != 5 || !odd[0].Time.After(now.Add(-time.Minute)) {
+				t.Errorf("%s: %d set aside, want the 5 of now", session, len(odd))
+			}
+		}
+	}
+	h.consistent()
+}
+
 // repair does what the command does.
 func (h *server) repair(what ingest.Repair) ingest.Repaired {
 	h.t.Helper()

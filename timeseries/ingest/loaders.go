@@ -290,7 +290,7 @@ func (l *loaders) load(ctx context.Context, s *share) error {
 			// The server cannot see that who waits for the upload may keep us waiting.
 			before.Queue("SET LOCAL lock_timeout = '1min'")
 			before.Queue(holdSessionSQL, s.session).QueryRow(func(row pgx.Row) error { return row.Scan(&held) })
-			queueLog(&before, s, "", l.upload.opt.Source)
+			queueLog(&before, s, "", l.upload.opt)
 			if err := tx.SendBatch(ctx, &before).Close(); err != nil {
 				return fmt.Errorf("log batch: %w", err)
 			}

@@ -340,7 +340,7 @@ func (r *repair) conclude(ctx context.Context, tx pgx.Tx, n int) error {
 	} else {
 		s.name = nil
 		s.digest = sha256.Sum256(fmt.Appendf(nil, "repair %d %d", s.session, s.batch))
-		queueLog(&last, s, "", "repair")
+		queueLog(&last, s, "", Options{Source: "repair"})
 		queueAdvance(&last, &s.extent, new(clock), -n-s.returned, s.session, s.batch)
 	}
 	if err := tx.SendBatch(ctx, &last).Close(); err != nil {

@@ -200,7 +200,8 @@ func (u *upload) storeShares(ctx context.Context, tx pgx.Tx, shares []*share) er
 		key = fmt.Sprintf("%s#%d", key, u.chunks)
 	}
 	// All writers lock sessions in one order, and all of them before they copy,
-	// which may lock the hypertable: so chunks cannot deadlock.
+	// which may lock the hypertable. An upload of several chunks holds the
+	// sessions of those before, so two may still deadlock: one is begun again.
 	slices.SortFunc(shares, func(x, y *share) int { return cmp.Compare(x.id, y.id) })
 	var mine []*share
 	for _, s := range shares {
@@ -328,8 +329,8 @@ const (
 		WHERE session = $1`
 
 	logBatchSQL = `
-		INSERT INTO ingest_batches (session, batch, digest, form, idempotency_key, min_time, max_time, records, source, set_aside)
-		VALUES ($1, $2, $3, 2, $4, $5, $6, $7, $8, $9)`
+		INSERT INTO ingest_batches (session, batch, digest, form, idempotency_key, min_time, max_time, records, source, from_file, set_aside)
+		VALUES ($1, $2, $3, 2, $4, $5, $6, $7, $8, $9, $10)`
 
 	setAsideSQL = `
 		INSERT INTO set_aside (session, batch, source, reason, time, timestamp, record)
@@ -443,7 +444,7 @@ func (u *upload) log(ctx context.Context, tx pgx.Tx, s *share, key string) error
 		return fmt.Errorf("look for the instants of an upload: %w", err)
 	}
 	var last pgx.Batch
-	queueLog(&last, s, key, u.opt.Source)
+	queueLog(&last, s, key, u.opt)
 	queueAdvance(&last, &s.extent, &s.clock, s.aside()-s.returned, s.session, s.batch)
 	if err := tx.SendBatch(ctx, &last).Close(); err != nil {
 		return fmt.Errorf("log batch: %w", err)
@@ -470,9 +471,9 @@ func queueAdvance(b *pgx.Batch, e *extent, c *clock, aside int, session, batch i
 }
 
 // queueLog enters a batch in the commit log, and what is set aside of it beside it.
-func queueLog(b *pgx.Batch, s *share, key, source string) {
+func queueLog(b *pgx.Batch, s *share, key string, opt Options) {
 	first, last := s.bounds()
-	b.Queue(logBatchSQL, s.session, s.batch, s.digest[:], optional([]byte(key)), first, last, s.records, source, s.aside())
+	b.Queue(logBatchSQL, s.session, s.batch, s.digest[:], optional([]byte(key)), first, last, s.records, opt.Source, opt.File, s.aside())
 	s.queueSteps(b, s.session, s.batch)
 	for _, r := range s.rows {
 		if len(r.aside) == 0 {
@@ -484,7 +485,7 @@ func queueLog(b *pgx.Batch, s *share, key, source string) {
 			reasons, times = append(reasons, string(odd.reason)), append(times, odd.time)
 			timestamps, members = append(timestamps, odd.timestamp), append(members, odd.members)
 		}
-		b.Queue(setAsideSQL, s.session, s.batch, source, reasons, times, timestamps, members)
+		b.Queue(setAsideSQL, s.session, s.batch, opt.Source, reasons, times, timestamps, members)
 	}
 }
 

@@ -55,7 +55,7 @@ const trustedSQL = `
 	SELECT EXISTS (
 		SELECT
 		FROM ingest_batches
-		WHERE session = $1 AND records > 0 AND source NOT IN ('import', 'convex')
+		WHERE session = $1 AND records > 0 AND NOT from_file
 		  AND (min_time >= $2 AND min_time <= $3 AND (source = 'repair' OR min_time BETWEEN received_at - INTERVAL '1 day' AND received_at + INTERVAL '1 day')
 		    OR max_time >= $2 AND max_time <= $3 AND (source = 'repair' OR max_time BETWEEN received_at - INTERVAL '1 day' AND received_at + INTERVAL '1 day')))`
 
@@ -112,7 +112,9 @@ func Fresh(times []int64, live bool) List {
 	}
 	now, day := time.Now().UnixMicro(), int64(24*time.Hour/time.Microsecond)
 	for i := range list {
-		list[i].Trusted = live && list[i].From <= now+day && list[i].To >= now-day
+		for _, t := range []int64{list[i].From, list[i].To} { // what the commit log keeps of a batch
+			list[i].Trusted = list[i].Trusted || live && t >= now-day && t <= now+day
+		}
 	}
 	return list
 }
