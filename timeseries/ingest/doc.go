@@ -30,6 +30,8 @@
 // of its own, what somebody knows the time of.
 //
 // A Writer is safe for concurrent use. Sessions are locked in the order of their
-// ids within a chunk, so that batches of one chunk never wait for each other in
-// a circle; longer uploads may, and one of them is then turned away.
+// ids within a chunk, so that uploads of one chunk do not wait for each other's
+// sessions in a circle. Longer ones may, and any may while the hypertable gets a
+// chunk: the database then ends one of them, which is begun again up to twice
+// while its input is still held, and is Unavailable after that.
 package ingest
