@@ -1,2 +1,0 @@
-DROP TABLE telemetry;
-DROP TABLE driver_notifications, live_session, ingest_batches, sessions;

@@ -1,3 +1,0 @@
-DROP TABLE archive_secret;
-DROP TABLE archive_parts;
-DROP TABLE archives;
