@@ -282,6 +282,55 @@ func TestMergeLeavesOutOddTimes(t *testing.T) {
 	h.consistent()
 }
 
+// An upload to the run need not wait for a merge that is finding out; the merge
+// then fills what came meanwhile, too.
+func TestUploadBesideMerge(t *testing.T) {
+	t.Parallel()
+	for name, dry := range map[string]bool{"dry run": true, "merge": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newServer(t)
+			trip := newTrip(rand.New(rand.NewPCG(2, 1)))
+			half := len(trip.radio) / 2
+			h.insert(trip.radio[:half]...)
+			hold, err := h.pool.Begin(t.Context())
+			if err == nil {
+				_, err = hold.Exec(t.Context(), "LOCK TABLE merges IN ACCESS EXCLUSIVE MODE")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			type outcome struct {
+				merge.Report
+				error
+			}
+			done := make(chan outcome, 1)
+			go func() {
+				report, err := h.merge(trip.logger, merge.Options{DryRun: dry})
+				done <- outcome{report, err}
+			}()
+			for h.count("SELECT count(*) FROM pg_locks WHERE relation = 'merges'::regclass AND NOT granted") == 0 {
+				if t.Context().Err() != nil {
+					return
+				}
+			}
+			h.insert(trip.radio[half:]...)
+			if err := hold.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got := <-done
+			least := len(trip.radio)
+			if dry {
+				least = half
+			}
+			if got.error != nil || got.Filled != got.Both || got.Both < least*95/100 || got.Both > least {
+				t.Errorf("%d and %d records: %+v, %v", half, len(trip.radio)-half, got.Report, got.error)
+			}
+			h.consistent()
+		})
+	}
+}
+
 // A file of another drive is refused, and so is what cannot be compared.
 func TestMergeRefuses(t *testing.T) {
 	t.Parallel()
@@ -320,6 +369,15 @@ func TestMergeRefuses(t *testing.T) {
 	}
 	if _, err := h.store.Merges.Undo(t.Context(), "s"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("undone: %v", err)
+	}
+	for _, most := range []int{len(trip.radio) - 1, len(trip.logger) - 1} {
+		h.store.Merges.MaxRecords = most
+		if _, err := h.merge(trip.logger[:most], merge.Options{Offset: &trip.offset, DryRun: true}); most < len(trip.radio) != fault.Is(err, fault.TooLarge) {
+			t.Errorf("with %d records: %v", most, err)
+		}
+	}
+	if _, err := h.merge(trip.logger, merge.Options{}); !fault.Is(err, fault.TooLarge) {
+		t.Errorf("a long file: %v", err)
 	}
 }
 

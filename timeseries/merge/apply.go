@@ -15,8 +15,20 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
-// apply pairs the records, fills and adds.
-func (w *work) apply(ctx context.Context) error {
+// compare lays the file over the run, and finds out which records are in both,
+// what those of the run lack and what is to be added. It changes nothing.
+func (w *work) compare(ctx context.Context) error {
+	offset, err := w.align(ctx)
+	if err != nil {
+		return err
+	}
+	w.report.Offset = offset
+	if err := w.move(offset.Microseconds()); err != nil {
+		return err
+	}
+	if _, err := w.tx.Exec(ctx, "DROP TABLE IF EXISTS merge_pairs, merge_lacking"); err != nil {
+		return fmt.Errorf("compare anew: %w", err)
+	}
 	radioStep := usualStep(w.radio)
 	both := pairs(w.stored, w.logger.times, radioStep.Microseconds()/2)
 	w.report.Both = len(both)
@@ -43,18 +55,36 @@ func (w *work) apply(ctx context.Context) error {
 	if err := w.disagreeing(ctx); err != nil {
 		return fmt.Errorf("compare counters: %w", err)
 	}
+	if err := w.lacking(ctx); err != nil {
+		return fmt.Errorf("compare records: %w", err)
+	}
+	if w.report.Added = len(w.logger.times) - len(both); w.report.Added+w.report.Filled > 0 {
+		w.report.Batch = w.batch
+	}
+	return nil
+}
+
+// apply writes what compare found. The session is locked.
+func (w *work) apply(ctx context.Context) error {
+	if err := unpackAny(ctx, w.tx); err != nil {
+		return err
+	}
 	if err := w.fill(ctx); err != nil {
 		return fmt.Errorf("fill records: %w", err)
 	}
 	if err := w.add(ctx); err != nil {
 		return fmt.Errorf("add records: %w", err)
 	}
-	if w.report.Added+w.report.Filled == 0 {
-		w.report.Batch = 0
-		return nil
-	}
-	w.report.Batch = w.batch
 	return w.log(ctx)
+}
+
+// unpackAny lets the transaction change records of the columnstore, however many
+// lie in one batch of it.
+func unpackAny(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `
+		SELECT set_config(name, '0', true) FROM pg_settings
+		WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'`)
+	return err
 }
 
 // usualStep is that of a run's records.
@@ -123,21 +153,25 @@ func (w *work) disagreeing(ctx context.Context) error {
 	return nil
 }
 
-// fill puts values into the records that both have, where those have none, and
-// notes which.
-func (w *work) fill(ctx context.Context) error {
-	var named, set []string
+// filled are the file's channels that records of the run get.
+func (w *work) filled() (names []string) {
 	for _, i := range w.channels {
-		name := channel.All[i].Name
-		if slices.Contains(notMerged, name) || slices.Contains(w.report.LeftOut, name) {
-			continue
+		if name := channel.All[i].Name; !slices.Contains(notMerged, name) && !slices.Contains(w.report.LeftOut, name) {
+			names = append(names, name)
 		}
+	}
+	return names
+}
+
+// lacking notes what the records that both have do not have and the file has.
+func (w *work) lacking(ctx context.Context) error {
+	var named []string
+	for _, name := range w.filled() {
 		named = append(named, fmt.Sprintf("CASE WHEN t.%[1]s IS NULL AND f.%[1]s IS NOT NULL THEN '%[1]s' END", name))
-		set = append(set, fmt.Sprintf("%[1]s = coalesce(t.%[1]s, f.%[1]s)", name))
 	}
 	tag, err := w.tx.Exec(ctx, `
-		INSERT INTO merge_fills (session, batch, of_batch, of_ord, channels, members)
-		SELECT $1, $4, p.batch, p.of_ord, lacking.channels, lacking.members
+		CREATE TEMP TABLE merge_lacking ON COMMIT DROP AS
+		SELECT p.*, lacking.channels, lacking.members
 		FROM merge_pairs p
 		JOIN merge_file f ON f.ord = p.place
 		JOIN telemetry t ON t.session = $1 AND t.time = p.time AND t.batch = p.batch AND t.ord = p.of_ord
@@ -147,33 +181,15 @@ func (w *work) fill(ctx context.Context) error {
 			             WHERE t.extra IS NULL OR NOT t.extra ? member) AS members
 		) lacking
 		WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND (cardinality(lacking.channels) > 0 OR cardinality(lacking.members) > 0)`,
-		w.session, w.first, w.last, w.batch)
+		w.session, w.first, w.last)
 	if err != nil {
 		return err
 	}
-	if w.report.Filled = int(tag.RowsAffected()); w.report.Filled == 0 {
-		return nil
-	}
-	set = append(set, "extra = CASE WHEN f.extra IS NULL THEN t.extra ELSE f.extra || coalesce(t.extra, '{}') END")
-	tag, err = w.tx.Exec(ctx, `
-		UPDATE telemetry t
-		SET `+strings.Join(set, ", ")+`
-		FROM merge_pairs p
-		JOIN merge_file f ON f.ord = p.place
-		JOIN merge_fills l ON l.session = $1 AND l.batch = $4 AND l.of_batch = p.batch AND l.of_ord = p.of_ord
-		WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.time = p.time AND t.batch = p.batch AND t.ord = p.of_ord`,
-		w.session, w.first, w.last, w.batch)
-	if err != nil {
-		return err
-	}
-	if n := int(tag.RowsAffected()); n != w.report.Filled {
-		return fmt.Errorf("%d records were filled, not %d", n, w.report.Filled)
-	}
+	w.report.Filled = int(tag.RowsAffected())
 	rows, err := w.tx.Query(ctx, `
 		SELECT DISTINCT name
-		FROM merge_fills, unnest(channels || members) AS name
-		WHERE session = $1 AND batch = $2
-		ORDER BY name`, w.session, w.batch)
+		FROM merge_lacking, unnest(channels || members) AS name
+		ORDER BY name`)
 	if err != nil {
 		return err
 	}
@@ -181,14 +197,47 @@ func (w *work) fill(ctx context.Context) error {
 	return err
 }
 
+// fill puts values into the records that both have, where those have none, and
+// logs which.
+func (w *work) fill(ctx context.Context) error {
+	if w.report.Filled == 0 {
+		return nil
+	}
+	if _, err := w.tx.Exec(ctx, "ANALYZE merge_lacking"); err != nil {
+		return err
+	}
+	_, err := w.tx.Exec(ctx, `
+		INSERT INTO merge_fills (session, batch, of_batch, of_ord, channels, members)
+		SELECT $1, $2, batch, of_ord, channels, members
+		FROM merge_lacking`, w.session, w.batch)
+	if err != nil {
+		return err
+	}
+	set := []string{"extra = CASE WHEN f.extra IS NULL THEN t.extra ELSE f.extra || coalesce(t.extra, '{}') END"}
+	for _, name := range w.filled() {
+		set = append(set, fmt.Sprintf("%[1]s = coalesce(t.%[1]s, f.%[1]s)", name))
+	}
+	tag, err := w.tx.Exec(ctx, `
+		UPDATE telemetry t
+		SET `+strings.Join(set, ", ")+`
+		FROM merge_lacking l
+		JOIN merge_file f ON f.ord = l.place
+		WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.time = l.time AND t.batch = l.batch AND t.ord = l.of_ord`,
+		w.session, w.first, w.last)
+	if err != nil {
+		return err
+	}
+	if n := int(tag.RowsAffected()); n != w.report.Filled {
+		return fmt.Errorf("%d records were filled, not %d", n, w.report.Filled)
+	}
+	return nil
+}
+
 // add stores the records that the run does not have.
 func (w *work) add(ctx context.Context) error {
 	columns, values := []string{"extra", "data_source"}, []string{"f.extra", "coalesce(f.data_source, 'logger')"}
-	for _, i := range w.channels {
-		name := channel.All[i].Name
-		if !slices.Contains(notMerged, name) && !slices.Contains(w.report.LeftOut, name) {
-			columns, values = append(columns, name), append(values, "f."+name)
-		}
+	for _, name := range w.filled() {
+		columns, values = append(columns, name), append(values, "f."+name)
 	}
 	tag, err := w.tx.Exec(ctx, `
 		INSERT INTO telemetry (session, batch, ord, time, `+strings.Join(columns, ", ")+`)
@@ -196,7 +245,9 @@ func (w *work) add(ctx context.Context) error {
 		FROM merge_file f
 		WHERE f.time >= $4 AND f.time <= $5 AND NOT EXISTS (SELECT FROM merge_pairs p WHERE p.place = f.ord)`,
 		w.session, w.batch, w.report.Offset.Microseconds(), w.file.from(), w.file.to())
-	w.report.Added = int(tag.RowsAffected())
+	if n := int(tag.RowsAffected()); err == nil && n != w.report.Added {
+		return fmt.Errorf("%d records were added, not %d", n, w.report.Added)
+	}
 	return err
 }
 

@@ -40,7 +40,9 @@
 // anew, as a repair has (sessions.rewritten). Levels, summaries and laps follow
 // by the batch's times in the commit log.
 //
-// A merge holds the session's lock from the reading of the stored records to its
-// commit; uploads to that session wait. A Merger is safe for concurrent use.
+// What is to be done is found out without a lock, and a dry run takes none. A
+// merge locks the session's row to write, if the run's newest batch is still the
+// one that the file was laid over; uploads to that session wait until its commit.
+// A Merger is safe for concurrent use.
 // Times are microseconds since 1970, offsets are added to the logger's times.
 package merge

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -29,6 +28,9 @@ type Merger struct {
 	Forget func(ctx context.Context, tx pgx.Tx, session int32, from, to time.Time) error
 	// OnCommit is called after these sessions were changed.
 	OnCommit func(sessionIDs ...string)
+	// MaxRecords bounds the records of a file and those of a run: about 150 bytes
+	// of memory are taken for each.
+	MaxRecords int
 }
 
 // Options say how to merge.
@@ -83,8 +85,8 @@ var notMerged = []string{"session_name", "data_source"}
 
 // Merge merges a logger's file into a run. A file that was merged before is
 // answered and changes nothing. It returns NotFound where there is no such run,
-// and an Invalid fault for a file that cannot be read, has no records, or does
-// not fit the run.
+// an Invalid fault for a file that cannot be read, has no records, or does not
+// fit the run, and TooLarge where either has more than MaxRecords.
 func (m *Merger) Merge(ctx context.Context, dec *decode.Decoder, opt Options) (r Report, err error) {
 	if record.TextProblem([]byte(opt.Session)) != "" {
 		return r, noSession(opt.Session)
@@ -123,55 +125,81 @@ type work struct {
 	opt    Options
 	report Report
 
-	digest         [sha256.Size]byte
-	channels       []int // of the file, but those that are not merged
-	session, batch int32 // batch is the merge's own
-	first, last    *time.Time
-	file           window // the file's records that have a time
-	logger         window // those thereof that are merged, at the run's times
-	stored         []record.Cursor
-	radio          []record.Cursor // those thereof that no merge brought
+	digest   [sha256.Size]byte
+	channels []int // of the file, but those that are not merged
+	run
+	file   window // the file's records that have a time
+	logger window // those thereof that are merged, at the run's times
+	stored []record.Cursor
+	radio  []record.Cursor // those thereof that no merge brought
 }
 
+// attempts bounds how often a file is laid over a run that grows meanwhile.
+const attempts = 3
+
+// merge finds everything out without a lock: an upload to the run waits for the
+// writing only. When the run has changed until then, all is found out anew, the
+// last time under the lock.
 func (w *work) merge(ctx context.Context, dec *decode.Decoder) error {
+	if w.opt.DryRun {
+		if _, err := w.tx.Exec(ctx, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"); err != nil {
+			return fmt.Errorf("read the run: %w", err)
+		}
+	}
 	if err := w.stage(ctx, dec); err != nil {
 		return err
 	}
-	if err := lock(ctx, w.tx, w.opt.Session, &w.session, &w.batch, &w.first, &w.last); err != nil {
-		return err
+	report, file := w.report, w.file
+	report.Problems = slices.Clip(report.Problems)
+	for n := 1; ; n++ {
+		w.report, w.file = report, file
+		locks := n == attempts && !w.opt.DryRun
+		if err := w.run.read(ctx, w.tx, w.opt.Session, locks); err != nil {
+			return err
+		}
+		if known, err := w.known(ctx); err != nil || known {
+			return err
+		}
+		if err := w.compare(ctx); err != nil || w.opt.DryRun || w.report.Batch == 0 {
+			return err
+		}
+		now := w.run
+		if !locks {
+			if err := now.read(ctx, w.tx, w.opt.Session, true); err != nil {
+				return err
+			}
+		}
+		if now.session == w.session && now.batch == w.batch {
+			return w.apply(ctx)
+		}
 	}
-	if known, err := w.known(ctx); err != nil || known {
-		return err
-	}
-	offset, err := w.align(ctx)
-	if err != nil {
-		return err
-	}
-	w.report.Offset = offset
-	if err := w.move(offset.Microseconds()); err != nil {
-		return err
-	}
-	return w.apply(ctx)
 }
 
-// lock locks a session's row and numbers its next batch.
-func lock(ctx context.Context, tx pgx.Tx, id string, session, batch *int32, first, last **time.Time) error {
-	err := tx.QueryRow(ctx, `
-		SELECT session, batch + 1, first_time, last_time
+// run is a session.
+type run struct {
+	session     int32
+	batch       int32 // the next one's number
+	records     int
+	first, last *time.Time // of these; nil without
+}
+
+// read reads the session, and locks its row until the transaction ends.
+func (r *run) read(ctx context.Context, tx pgx.Tx, id string, locks bool) error {
+	sql := `
+		SELECT session, batch + 1, records, first_time, last_time
 		FROM sessions
-		WHERE id = $1 AND deleted_at IS NULL
-		FOR UPDATE`, id).Scan(session, batch, first, last)
+		WHERE id = $1 AND deleted_at IS NULL`
+	if locks {
+		sql += " FOR UPDATE"
+	}
+	err := tx.QueryRow(ctx, sql, id).Scan(&r.session, &r.batch, &r.records, &r.first, &r.last)
 	if err == pgx.ErrNoRows {
 		return noSession(id)
 	}
 	if err != nil {
-		return fmt.Errorf("lock session: %w", err)
+		return fmt.Errorf("read session: %w", err)
 	}
-	// Changing records of the columnstore unpacks them, of which it permits a few only.
-	_, err = tx.Exec(ctx, `
-		SELECT set_config(name, '0', true) FROM pg_settings
-		WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'`)
-	return err
+	return nil
 }
 
 // stage copies the file into a table of the transaction's own.
@@ -195,6 +223,9 @@ func (w *work) stage(ctx context.Context, dec *decode.Decoder) error {
 		w.report.Rejected += b.Rejected()
 		if err := w.stageBatch(ctx, b, digest, &all); err != nil {
 			return err
+		}
+		if len(w.file.times) > w.MaxRecords {
+			return fault.New(fault.TooLarge, "the file has more than %d records; merge it in parts", w.MaxRecords)
 		}
 	}
 	w.report.Records = len(w.file.times) + w.report.NoTime + w.report.Rejected
@@ -261,62 +292,56 @@ func (w *work) align(ctx context.Context) (time.Duration, error) {
 	if w.first == nil {
 		return 0, fault.New(fault.Invalid, "the run has no records to merge with; import the file instead")
 	}
-	var names []string
-	for _, name := range compared {
-		if i, _ := channel.Index(name); slices.Contains(w.channels, i) {
-			names = append(names, name)
-		}
-	}
-	// The logger's earlier merges are no witnesses: they stand where they were put.
-	radio, cursors, err := w.read(ctx, names, `
-		SELECT time, batch, ord%s
-		FROM telemetry
-		WHERE session = $1 AND time >= $2 AND time <= $3
-		ORDER BY time, batch, ord`, w.session, *w.first, *w.last)
-	if err != nil {
-		return 0, fmt.Errorf("read the run: %w", err)
-	}
-	w.stored = cursors
-	logger, _, err := w.read(ctx, names, `
-		SELECT time, batch, ord%s
-		FROM merge_file
-		WHERE time >= $1 AND time <= $2
-		ORDER BY time, ord`, w.file.from(), w.file.to())
-	if err != nil {
-		return 0, fmt.Errorf("read the file: %w", err)
+	if w.records > w.MaxRecords {
+		return 0, fault.New(fault.TooLarge, "the run has %d records; no more than %d can be merged with", w.records, w.MaxRecords)
 	}
 	merged, err := w.merged(ctx)
 	if err != nil {
 		return 0, err
 	}
-	w.radio = slices.DeleteFunc(slices.Clone(cursors), func(at record.Cursor) bool { return merged[at.Batch] })
+	if err := w.readCursors(ctx, merged); err != nil {
+		return 0, fmt.Errorf("read the run: %w", err)
+	}
 	times := make([]int64, len(w.radio))
 	for i, at := range w.radio {
 		times[i] = at.Micros
 	}
 	drive := largest(times)
-	var a, b log
-	for c, name := range names {
-		x, y := radio[c].only(func(i int) bool {
-			at := cursors[i]
-			return !merged[at.Batch] && drive.From <= at.Micros && at.Micros <= drive.To
-		}), logger[c]
-		if len(a) < mostCompared && x.tells() && y.tells() {
-			a, b = append(a, x.signal()), append(b, y.signal())
-			w.report.Compared = append(w.report.Compared, name)
+	from, to := drive.Bounds()
+	// The logger's earlier merges are no witnesses: they stand where they were put.
+	sent := witness{"telemetry WHERE session = $1 AND time >= $2 AND time <= $3 AND batch <> ALL ($4)", []any{w.session, from, to, merged}}
+	kept := witness{"merge_file WHERE time >= $1 AND time <= $2", []any{w.file.from(), w.file.to()}}
+	names := slices.DeleteFunc(slices.Clone(compared), func(name string) bool {
+		i, _ := channel.Index(name)
+		return !slices.Contains(w.channels, i)
+	})
+	for _, of := range []witness{sent, kept} {
+		if names, err = of.telling(ctx, w.tx, names); err != nil {
+			return 0, fmt.Errorf("choose channels: %w", err)
 		}
 	}
-	if w.opt.Offset != nil {
-		if len(a) > 0 {
-			r := correlation(a, b, w.opt.Offset.Microseconds())
-			w.report.Correlation = &r
+	names = names[:min(len(names), mostCompared)]
+	w.report.Compared = names
+	if len(names) == 0 {
+		if w.opt.Offset != nil {
+			return *w.opt.Offset, nil
 		}
-		return *w.opt.Offset, nil
-	}
-	if len(a) == 0 {
 		return 0, fault.New(fault.Invalid, "file and run have no channel in common that the clocks could be compared by, such as speed, current or voltage; give the offset of the clocks")
 	}
-	match, err := findOffset(a, b)
+	radio, err := sent.read(ctx, w.tx, names)
+	if err != nil {
+		return 0, fmt.Errorf("read the run: %w", err)
+	}
+	logger, err := kept.read(ctx, w.tx, names)
+	if err != nil {
+		return 0, fmt.Errorf("read the file: %w", err)
+	}
+	if w.opt.Offset != nil {
+		r := correlation(radio, logger, w.opt.Offset.Microseconds())
+		w.report.Correlation = &r
+		return *w.opt.Offset, nil
+	}
+	match, err := findOffset(radio, logger)
 	if err != nil {
 		return 0, err
 	}
@@ -325,7 +350,7 @@ func (w *work) align(ctx context.Context) (time.Duration, error) {
 }
 
 // merged lists the session's batches that merges brought.
-func (w *work) merged(ctx context.Context) (map[int32]bool, error) {
+func (w *work) merged(ctx context.Context) ([]int32, error) {
 	rows, err := w.tx.Query(ctx, "SELECT batch FROM merges WHERE session = $1", w.session)
 	if err != nil {
 		return nil, fmt.Errorf("list merges: %w", err)
@@ -334,76 +359,33 @@ func (w *work) merged(ctx context.Context) (map[int32]bool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list merges: %w", err)
 	}
-	set := map[int32]bool{}
-	for _, batch := range list {
-		set[batch] = true
-	}
-	return set, nil
+	return list, nil
 }
 
-// column is one channel of records in order of time; NaN where they lack it.
-type column struct {
-	at    []int64
-	value []float64
-}
-
-// read reads times and channels of records.
-func (w *work) read(ctx context.Context, names []string, sql string, args ...any) ([]column, []record.Cursor, error) {
-	list := ""
-	for _, name := range names {
-		list += ", " + name
-	}
-	rows, err := w.tx.Query(ctx, fmt.Sprintf(sql, list), append([]any{pgx.QueryResultFormats{pgx.BinaryFormatCode}}, args...)...)
+// readCursors reads where the run's records stand, and which of them no merge
+// brought.
+func (w *work) readCursors(ctx context.Context, merged []int32) error {
+	rows, err := w.tx.Query(ctx, `
+		SELECT time, batch, ord
+		FROM telemetry
+		WHERE session = $1 AND time >= $2 AND time <= $3
+		ORDER BY time, batch, ord`, pgx.QueryResultFormats{pgx.BinaryFormatCode}, w.session, *w.first, *w.last)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	defer rows.Close()
-	columns := make([]column, len(names))
-	var cursors []record.Cursor
+	w.stored, w.radio = make([]record.Cursor, 0, w.records), nil
 	var row record.Columns
 	for rows.Next() {
 		row.Reset(rows.RawValues())
-		at := record.Cursor{Micros: row.Micros(), Batch: row.Int32(), Ord: row.Int32()}
-		cursors = append(cursors, at)
-		for c := range columns {
-			columns[c].at, columns[c].value = append(columns[c].at, at.Micros), append(columns[c].value, row.Float())
-		}
+		w.stored = append(w.stored, record.Cursor{Micros: row.Micros(), Batch: row.Int32(), Ord: row.Int32()})
 		if row.Err() != nil {
-			return nil, nil, row.Err()
+			return row.Err()
 		}
 	}
-	return columns, cursors, rows.Err()
-}
-
-// only is the column without the values of the other records.
-func (c column) only(these func(i int) bool) column {
-	value := slices.Clone(c.value)
-	for i := range value {
-		if !these(i) {
-			value[i] = math.NaN()
-		}
+	w.radio = w.stored
+	if len(merged) > 0 {
+		w.radio = slices.DeleteFunc(slices.Clone(w.stored), func(at record.Cursor) bool { return slices.Contains(merged, at.Batch) })
 	}
-	return column{c.at, value}
-}
-
-// signal is the column without what it lacks. Of records at the same time, the
-// first counts.
-func (c column) signal() (s signal) {
-	for i, v := range c.value {
-		if n := len(s.at); !math.IsNaN(v) && (n == 0 || s.at[n-1] < c.at[i]) {
-			s.at, s.value = append(s.at, c.at[i]), append(s.value, v)
-		}
-	}
-	return s
-}
-
-// tells reports whether the channel has enough values, and several.
-func (c column) tells() bool {
-	n, low, high := 0, math.Inf(1), math.Inf(-1)
-	for _, v := range c.value {
-		if !math.IsNaN(v) {
-			n, low, high = n+1, min(low, v), max(high, v)
-		}
-	}
-	return n >= leastSamples && high > low
+	return rows.Err()
 }

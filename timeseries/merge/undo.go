@@ -61,11 +61,14 @@ func (m *Merger) Undo(ctx context.Context, id string, batches ...int32) (undone 
 }
 
 func (m *Merger) undo(ctx context.Context, tx pgx.Tx, id string, batches []int32) ([]int32, error) {
-	var session, batch int32
-	var first, last *time.Time
-	if err := lock(ctx, tx, id, &session, &batch, &first, &last); err != nil {
+	var of run
+	if err := of.read(ctx, tx, id, true); err != nil {
 		return nil, err
 	}
+	if err := unpackAny(ctx, tx); err != nil {
+		return nil, err
+	}
+	session, batch, first, last := of.session, of.batch, of.first, of.last
 	rows, err := tx.Query(ctx, `
 		SELECT batch
 		FROM merges
