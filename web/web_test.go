@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -38,6 +39,14 @@ func text(t *testing.T, r io.Reader) string {
 		t.Fatal(err)
 	}
 	return string(body)
+}
+
+// The page tells fixes from other positions as the server does.
+func TestFixes(t *testing.T) {
+	t.Parallel()
+	if output, err := exec.CommandContext(t.Context(), "node", "--test-reporter=spec", "fixes.test.mjs").CombinedOutput(); err != nil {
+		t.Errorf("node fixes.test.mjs: %v\n%s", err, output)
+	}
 }
 
 func TestIndexIsServedAtThePagesAddresses(t *testing.T) {

@@ -1,29 +1,32 @@
-// Which positions of a live car are fixes, as the server has it (docs/sql.md):
-// on the globe, not within 1 km of 0,0, and not more than 100 m/s from the last
-// accepted one; five that agree with one another start anew.
+// Which positions of a live car are fixes: the rule of timeseries/analysis/fix.go
+// and its numbers. Both are tested with timeseries/analysis/testdata/fixes.json.
 
-const METRE = Math.PI / 180 * 6371008.8; // of a degree of latitude
-const apart = (p, q) => Math.hypot(p.lat - q.lat, (p.lon - q.lon) * Math.cos((p.lat * Math.PI) / 180)) * METRE;
-const reachable = (p, q) => apart(p, q) <= 100 * Math.max(Math.abs(q.x - p.x), 0.001) + 1e-6;
+export const METRES_PER_DEGREE = 111195;
+const NULL_ISLAND = 1000, TOP_SPEED = 100, JITTER = 20, ANEW = 5, MAX_CHAINS = 8;
+
+const round = (deg) => deg - 360 * Math.round(deg / 360); // the short way round the globe
+const metres = (p, q) => Math.hypot(q.lat - p.lat, round(q.lon - p.lon) * Math.cos(((p.lat + q.lat) / 2) * (Math.PI / 180))) * METRES_PER_DEGREE;
+// What is not there is not 0.
+const plausible = (fix) => Number.isFinite(fix.lat) && Number.isFinite(fix.lon) && Math.abs(fix.lat) <= 90 && Math.abs(fix.lon) <= 180 && metres({ lat: 0, lon: 0 }, fix) > NULL_ISLAND;
+const follows = (fix, before) => metres(before, fix) <= Math.max(JITTER, TOP_SPEED * Math.abs(fix.x - before.x));
 
 export class Fixes {
-  constructor() { this.last = null; this.others = []; }
+  constructor() { this.last = null; this.chains = []; }
 
-  // accept tells whether a record's position at x (s) is a fix.
-  accept(record, x) {
-    const fix = { lat: record.latitude, lon: record.longitude, x };
-    if (!Number.isFinite(fix.lat) || !Number.isFinite(fix.lon) || Math.abs(fix.lat) > 90 || Math.abs(fix.lon) > 180) return false;
-    if (apart({ lat: 0, lon: 0 }, fix) < 1000) return false;
-    if (!this.last || reachable(this.last, fix)) {
-      this.last = fix;
-      this.others = [];
-      return true;
+  // add takes the next position {x (s), lat, lon}, in order of time, and returns
+  // the fixes that it makes known: itself, or those that it agrees with too.
+  add(fix) {
+    if (!plausible(fix)) return [];
+    let known = [fix];
+    if (!this.last || !follows(fix, this.last)) {
+      const chain = this.chains.find((chain) => follows(fix, chain[chain.length - 1]));
+      if (chain) chain.push(fix);
+      else this.chains = [...this.chains, known].slice(-MAX_CHAINS);
+      known = chain || known;
+      if (known.length < ANEW) return [];
     }
-    const before = this.others[this.others.length - 1];
-    this.others = before && reachable(before, fix) ? [...this.others, fix] : [fix];
-    if (this.others.length < 5) return false;
     this.last = fix;
-    this.others = [];
-    return true;
+    this.chains = [];
+    return known;
   }
 }

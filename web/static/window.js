@@ -17,7 +17,7 @@ export class Live {
     this.end = subscribe(session, {
       snapshot: span,
       records: (list, past) => this.take(list, past),
-      restart: () => { this.records = []; this.x = []; this.at = null; to.late(); },
+      restart: () => { this.records = []; this.x = []; this.at = null; this.fixes = new Fixes(); to.late(); },
       refused: (message) => to.refused(message),
     });
     this.resumed = () => { if (!document.hidden) this.later(); };
@@ -42,7 +42,7 @@ export class Live {
       late ||= this.x.length > 0 && x < this.x[this.x.length - 1];
       this.x.push(x);
       this.records.push(record);
-      if (x >= newest && this.fixes.accept(record, x)) this.place(points, record, x);
+      if (x >= newest) for (const fix of this.fixes.add({ x, lat: record.latitude, lon: record.longitude })) this.place(points, fix);
       for (const name in record) if (typeof record[name] === "number" && !this.present.has(name)) { this.present.add(name); fresh.push(name); }
     }
     if (late) { // out of order: sort once, it is rare
@@ -73,17 +73,17 @@ export class Live {
 
   // place gathers positions to one for each half second: their mean, since a
   // receiver's noise would draw a scribble.
-  place(points, record, x) {
+  place(points, { x, lat, lon }) {
     const at = this.at;
     if (at && x - at.from < 0.5) {
       at.n++;
-      at.lon += record.longitude;
-      at.lat += record.latitude;
+      at.lon += lon;
+      at.lat += lat;
       this.lastX = x;
       return;
     }
     if (at) points.push([at.lon / at.n, at.lat / at.n, (at.from + this.lastX) / 2]);
-    this.at = { from: x, n: 1, lon: record.longitude, lat: record.latitude };
+    this.at = { from: x, n: 1, lon, lat };
     this.lastX = x;
   }
 
