@@ -285,7 +285,7 @@ type sessionSeriesAnswer struct {
 // trackAnswer describes what series.Track.AppendGeoJSON writes.
 type trackAnswer struct {
 	Type       string           `json:"type" enum:"Feature"`
-	Geometry   *lines           `json:"geometry" doc:"Parted where there was no fix for 30 s"`
+	Geometry   *lines           `json:"geometry" doc:"Parted where there was no fix for longer than 2 s and than five of their usual steps"`
 	Properties propertiesAnswer `json:"properties"`
 }
 

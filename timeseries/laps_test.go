@@ -138,6 +138,44 @@ func metresFrom(lat, lon float64, way [][]float64) float64 {
 	return nearest
 }
 
+// A way is parted by the step of its own fixes, however many records there are.
+func TestTrackIsPartedAtGaps(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	start := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		name            string
+		every           int           // of the records, which are 100 ms apart, one has a position
+		silence         time.Duration // in the middle
+		parts, measured int
+	}{
+		{"dense", 1, 1900 * time.Millisecond, 1, 1000}, {"dense with a gap", 1, 3 * time.Second, 2, 1000},
+		{"every 1 s", 10, 4 * time.Second, 1, 100}, {"every 1 s with a gap", 10, 7 * time.Second, 2, 100},
+		{"every 10 s", 100, 40 * time.Second, 1, 10}, {"every 10 s with a gap", 100, time.Minute, 2, 10},
+	} {
+		var records []rec
+		for i := range 1000 {
+			at := start.Add(time.Duration(i) * 100 * time.Millisecond)
+			if i >= 500 {
+				at = at.Add(tc.silence - time.Duration(tc.every)*100*time.Millisecond)
+			}
+			r := rec{"session_id": tc.name, "timestamp": at.Format(time.RFC3339Nano), "speed_ms": 5}
+			if i%tc.every == 0 {
+				r["latitude"], r["longitude"] = 48.1+float64(i)*5e-6, 11.5
+			}
+			records = append(records, r)
+		}
+		h.insert(records...)
+		track, err := h.store.Series.Track(t.Context(), tc.name, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(track.Parts) != tc.parts || track.Measured != tc.measured {
+			t.Errorf("%s: %d parts of %d positions, want %d of %d", tc.name, len(track.Parts), track.Measured, tc.parts, tc.measured)
+		}
+	}
+}
+
 func TestTrack(t *testing.T) {
 	t.Parallel()
 	s := timeseries.New(dbtest.New(t), timeseries.Options{})

@@ -59,7 +59,7 @@ func (c *circuit) at(s float64) (lat, lon float64) {
 	n := len(c.x)
 	a, b := ((i%n)+n)%n, ((i+1)%n+n)%n
 	x, y := c.x[a]+f*(c.x[b]-c.x[a]), c.y[a]+f*(c.y[b]-c.y[a])
-	return c.lat + y/metresPerDegree, c.lon + x/metresPerDegree/math.Cos(c.lat*math.Pi/180)
+	return c.lat + y/MetresPerDegree, c.lon + x/MetresPerDegree/math.Cos(c.lat*math.Pi/180)
 }
 
 // trip is what a generated drive is like.
@@ -98,8 +98,8 @@ func drive(rng *rand.Rand, c *circuit, o trip) (samples []sample, truth []float6
 			}
 			if t > silentUntil {
 				lat, lon := c.at(s)
-				lat += rng.NormFloat64() * o.noise / metresPerDegree
-				lon += rng.NormFloat64() * o.noise / metresPerDegree / math.Cos(c.lat*math.Pi/180)
+				lat += rng.NormFloat64() * o.noise / MetresPerDegree
+				lon += rng.NormFloat64() * o.noise / MetresPerDegree / math.Cos(c.lat*math.Pi/180)
 				if rng.Float64() < o.garbage {
 					switch rng.IntN(6) {
 					case 0:

@@ -3,9 +3,9 @@ package analysis
 import "math"
 
 const (
-	// metresPerDegree is the length of a degree of latitude: a sixtieth of it is
+	// MetresPerDegree is the length of a degree of latitude: a sixtieth of it is
 	// a nautical mile, 1,853 m on the mean sphere of 6,371 km.
-	metresPerDegree = 111_195
+	MetresPerDegree = 111_195
 	// nullIsland is how near to 0,0 a receiver without a fix reports itself, m.
 	nullIsland = 1000
 	// topSpeed is faster than any car that is measured here, m/s.
@@ -39,7 +39,7 @@ func plausible(lat, lon float64) bool {
 func metres(lat1, lon1, lat2, lon2 float64) float64 {
 	dy := lat2 - lat1
 	dx := math.Remainder(lon2-lon1, 360) * math.Cos((lat1+lat2)/2*math.Pi/180)
-	return math.Hypot(dx, dy) * metresPerDegree
+	return math.Hypot(dx, dy) * MetresPerDegree
 }
 
 // follows reports whether a car may have come from one fix to the next.

@@ -79,8 +79,8 @@ func (r *run) course() *lapCourse {
 	course := &lapCourse{Length: l.length, Noise: f.noise}
 	scale := math.Cos(lat0 * math.Pi / 180)
 	for i := range l.x {
-		course.Lat = append(course.Lat, lat0+l.y[i]/metresPerDegree)
-		course.Lon = append(course.Lon, lon0+l.x[i]/metresPerDegree/scale)
+		course.Lat = append(course.Lat, lat0+l.y[i]/MetresPerDegree)
+		course.Lon = append(course.Lon, lon0+l.x[i]/MetresPerDegree/scale)
 	}
 	course.Crossings = r.crossings(nodes, places, first, l.length)
 	return course
@@ -130,7 +130,7 @@ func (r *run) nodes() (nodes []node, lat0, lon0 float64) {
 		o := &r.odometer[k]
 		n := &nodes[i]
 		*n = node{t: (s.At - float64(r.Bins[0].At)) / 1e6, d: s.Way + o.filled, n: s.N, doubt: math.Sqrt(o.doubt - before), v: o.v,
-			x: math.Remainder(s.Lon-lon0, 360) * scale * metresPerDegree, y: (s.Lat - lat0) * metresPerDegree}
+			x: math.Remainder(s.Lon-lon0, 360) * scale * MetresPerDegree, y: (s.Lat - lat0) * MetresPerDegree}
 		before = o.doubt
 		if !r.Measured {
 			n.d, n.v, n.doubt = n.t, 0, 0

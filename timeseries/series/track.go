@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -19,8 +20,8 @@ type TrackPoint struct {
 	Longitude float64
 }
 
-// Track is the way of a session on the map, parted where there was no fix for
-// a while.
+// Track is the way of a session on the map, parted where its fixes have a
+// gap (channel.GapAfter).
 type Track struct {
 	Session   string
 	Version   string
@@ -29,13 +30,9 @@ type Track struct {
 	Parts     [][]TrackPoint
 }
 
-const (
-	// trackRecords is up to how many records a track is drawn from each; of longer
-	// runs two positions a second are.
-	trackRecords = 50_000
-	// trackGap parts the way.
-	trackGap = 30 * time.Second
-)
+// trackRecords is up to how many records a track is drawn from each; of longer
+// runs two positions a second are.
+const trackRecords = 50_000
 
 // Track gives the way of a session, simplified so that no measured position
 // lies further from it than the tolerance, in metres.
@@ -54,9 +51,14 @@ func (r *Reader) Track(ctx context.Context, id string, tolerance float64) (*Trac
 		return nil, wrap("read track", err)
 	}
 	track.Measured = len(points)
+	var steps []time.Duration
+	for i := 1; i < len(points); i++ {
+		steps = append(steps, points[i].Time.Sub(points[i-1].Time))
+	}
+	gap := channel.GapAfter(channel.UsualStep(steps))
 	start := 0
 	for i := range points {
-		if i+1 == len(points) || points[i+1].Time.Sub(points[i].Time) > trackGap {
+		if i+1 == len(points) || points[i+1].Time.Sub(points[i].Time) > gap {
 			track.Parts = append(track.Parts, simplify(points[start:i+1], tolerance))
 			start = i + 1
 		}
@@ -140,9 +142,6 @@ func (t *Track) positions() int {
 	return n
 }
 
-// metresPerDegree is the length of a degree of latitude.
-const metresPerDegree = 111_195
-
 // simplify is Douglas and Peucker's: it keeps the ends, and of the points in
 // between those without which one would lie further than the tolerance from
 // the line. It works through a list instead of calling itself, since a lap
@@ -187,7 +186,7 @@ func distanceToLine(p, a, b TrackPoint, scale float64) float64 {
 		along := min(1, max(0, (px*bx+py*by)/length))
 		px, py = px-along*bx, py-along*by
 	}
-	return math.Hypot(px, py) * metresPerDegree
+	return math.Hypot(px, py) * analysis.MetresPerDegree
 }
 
 // AppendGeoJSON appends the track as a GeoJSON feature (RFC 7946), with the

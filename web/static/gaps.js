@@ -10,7 +10,8 @@ export function usualStep(times) {
   return steps.sort((p, q) => p - q)[steps.length >> 1] || 0;
 }
 
-const longest = (times) => Math.max(2, 5 * usualStep(times));
+// gapAfter is from how long on a silence between times (ascending, s) is a gap.
+export const gapAfter = (times) => Math.max(2, 5 * usualStep(times));
 
 // lines lays the values that records carry over one axis: undefined, which is
 // drawn across, where a record lacks the channel, and null where it has a gap.
@@ -19,7 +20,7 @@ export function lines(x, records, names) {
   const carried = names.map((name) => {
     const at = [], of = new Map();
     records.forEach((r, i) => { if (typeof r[name] === "number") { at.push(x[i]); of.set(i, r[name]); } });
-    const limit = longest(at), gaps = [];
+    const limit = gapAfter(at), gaps = [];
     for (let k = 1; k < at.length; k++) if (at[k] - at[k - 1] > limit) { gaps.push((at[k] + at[k - 1]) / 2); axis.push({ at: gaps[gaps.length - 1], i: -1 }); }
     return { of, gaps: new Set(gaps) };
   });

@@ -236,7 +236,7 @@ class RunView {
         for (const name of present) this.present.add(name);
         if (!this.metrics.length) this.choose(FIRST.filter((name) => this.present.has(name)));
         this.recent = [...this.recent, ...points].slice(-400);
-        if (points.length) { this.map.hidden = false; this.track.add(points); this.track.setMarks([{ at: points[points.length - 1], color: css("--live") }]); }
+        if (points.length) { this.map.hidden = false; this.track.add(points, this.recent); this.track.setMarks([{ at: points[points.length - 1], color: css("--live") }]); }
       },
       late: () => this.loadTrackSoon(),
       state: (state) => { if (state === "open" && this.away) this.loadTrackSoon(); this.away = state === "waiting" || state === "away"; this.liveLabel(state); },

@@ -2,6 +2,8 @@
 // and where the cursor or the live car is. No map tiles: nothing leaves the server.
 
 import { h, css } from "./dom.js";
+import { METRES_PER_DEGREE } from "./fixes.js";
+import { gapAfter } from "./gaps.js";
 import { onTheme } from "./theme.js";
 
 const RAD = Math.PI / 180;
@@ -45,8 +47,9 @@ export class Track {
   }
 
   // add lengthens the first way by where the live car is; what it has already is
-  // left out.
-  add(points, gap = 3) {
+  // left out. By the recent positions, these among them, a gap is told.
+  add(points, recent = points) {
+    const gap = gapAfter(recent.map((p) => p[2]));
     if (!this.lines.length) this.lines = [{ parts: [[]] }];
     const parts = this.lines[0].parts;
     for (const p of points) {
@@ -155,9 +158,9 @@ export class Track {
       g.stroke();
     }
     // A scale bar of a round length.
-    const metres = 90 / (k / 111320);
+    const metres = 90 / (k / METRES_PER_DEGREE);
     const step = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000].filter((s) => s <= metres).pop() || 5;
-    const long = step * (k / 111320);
+    const long = step * (k / METRES_PER_DEGREE);
     g.strokeStyle = g.fillStyle = css("--muted");
     g.lineWidth = 1.5;
     g.beginPath();
