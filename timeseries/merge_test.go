@@ -405,3 +405,48 @@ func TestMergeOutlivesARepair(t *testing.T) {
 	}
 	h.consistent()
 }
+
+// What a file was merged into is no stray, however much comes at another time,
+// and so it can be taken back.
+func TestMergeBesideStrays(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	var radio, logger, later []rec
+	for i := range 200 {
+		at := record.FormatTime(raceStart.Add(time.Duration(i) * time.Second))
+		if i < 10 {
+			logger = append(logger, rec{"timestamp": at, "motor_temp_c": i})
+		}
+		if i < 5 {
+			radio = append(radio, rec{"session_id": "s", "timestamp": at, "speed_ms": i})
+		}
+		later = append(later, recordAt("s", 30*24*time.Hour+time.Duration(i)*time.Second, i))
+	}
+	h.insert(radio...)
+	report, err := h.merge(logger, merge.Options{Offset: new(time.Duration)})
+	if err != nil || report.Filled != 5 || report.Added != 5 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	h.insert(later...)
+	if n := h.count("SELECT count(*) FROM set_aside"); n != 0 {
+		t.Errorf("%d records are set aside", n)
+	}
+	h.consistent()
+	// Earlier versions took such records out.
+	if _, err := h.pool.Exec(t.Context(), `
+		WITH aside AS (
+			INSERT INTO set_aside (session, batch, reason, time, timestamp, record, source)
+			SELECT session, batch, 'stray', time, '', '{}', 'merge' FROM telemetry WHERE batch = 2
+		), gone AS (DELETE FROM telemetry WHERE batch = 2),
+		logged AS (UPDATE ingest_batches SET records = 0, set_aside = 5 WHERE batch = 2)
+		UPDATE sessions SET records = records - 5, set_aside = 5`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.store.Merges.Undo(t.Context(), "s"); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.count("SELECT count(*) FROM telemetry WHERE motor_temp_c IS NOT NULL") + h.count("SELECT count(*) FROM set_aside"); n != 0 {
+		t.Errorf("%d records still have what was merged", n)
+	}
+	h.consistent()
+}

@@ -258,15 +258,17 @@ func (w *work) log(ctx context.Context) error {
 		return fmt.Errorf("encode report: %w", err)
 	}
 	// What changed lies between the first and the last of the file's records, and
-	// those half a step beside them.
-	from, to := time.UnixMicro(min(w.logger.times[0], w.stored[0].Micros)), time.UnixMicro(max(w.logger.times[len(w.logger.times)-1], w.stored[len(w.stored)-1].Micros))
+	// half a step of the radio beside them.
+	times, half := w.logger.times, usualStep(w.radio)/2
+	from, to := time.UnixMicro(times[0]).Add(-half), time.UnixMicro(times[len(times)-1]).Add(half)
+	first, last := time.UnixMicro(min(times[0], w.stored[0].Micros)), time.UnixMicro(max(times[len(times)-1], w.stored[len(w.stored)-1].Micros))
 	digest := sha256.Sum256(append([]byte("merge"), w.digest[:]...))
 	var batch pgx.Batch
 	batch.Queue(`
 		UPDATE sessions
 		SET batch = $2, rewritten = $2, records = records + $3, updated_at = clock_timestamp()
 		WHERE session = $1`, w.session, w.batch, w.report.Added)
-	batch.Queue(boundsSQL, w.session, from, to)
+	batch.Queue(boundsSQL, w.session, first, last)
 	batch.Queue(`
 		INSERT INTO ingest_batches (session, batch, digest, form, min_time, max_time, records, changed, source)
 		VALUES ($1, $2, $3, 2, $4, $5, $6, $7, 'merge')`, w.session, w.batch, digest[:], from, to, w.report.Added, w.report.Filled)

@@ -42,7 +42,8 @@ func (m *Merger) List(ctx context.Context, session string) ([]Done, error) {
 	return list, nil
 }
 
-// Undo takes merges back: the records that they added go, and what they filled
+// Undo takes merges back: the records that they added go, those thereof that were
+// set aside since as well, and what they filled
 // in is NULL again. Without batches it takes back all of the run's. It returns
 // the batches that were undone, NotFound where there is no such run or merge,
 // and a Conflict where a later merge has filled records of one of them.
@@ -116,11 +117,20 @@ func (m *Merger) undo(ctx context.Context, tx pgx.Tx, id string, batches []int32
 	log.Queue(boundsSQL, session, first, last)
 	log.Queue(`
 		UPDATE ingest_batches
-		SET digest = sha256(digest || $3), records = 0, changed = 0, min_time = NULL, max_time = NULL
+		SET digest = sha256(digest || $3), records = 0, changed = 0, set_aside = 0, min_time = NULL, max_time = NULL
 		WHERE session = $1 AND batch = ANY($2)`, session, batches, digest[:])
 	log.Queue(`
 		INSERT INTO ingest_batches (session, batch, digest, form, min_time, max_time, records, changed, source)
 		VALUES ($1, $2, $3, 2, $4, $5, 0, $6, 'merge')`, session, batch, digest[:], first, last, removed+emptied)
+	log.Queue(`
+		WITH gone AS (
+			DELETE FROM set_aside
+			WHERE session = $1 AND batch = ANY($2)
+			RETURNING id
+		)
+		UPDATE sessions
+		SET set_aside = set_aside - (SELECT count(*) FROM gone)
+		WHERE session = $1`, session, batches)
 	log.Queue("UPDATE merges SET undone_by = $3 WHERE session = $1 AND batch = ANY($2)", session, batches, batch)
 	log.Queue("DELETE FROM merge_fills WHERE session = $1 AND batch = ANY($2)", session, batches)
 	if err := tx.SendBatch(ctx, &log).Close(); err != nil {

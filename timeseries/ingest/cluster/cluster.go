@@ -57,13 +57,20 @@ const trustedSQL = `
 		FROM ingest_batches
 		WHERE session = $1 AND records > 0 AND NOT from_file
 		  AND (min_time >= $2 AND min_time <= $3 AND (source = 'repair' OR min_time BETWEEN received_at - INTERVAL '1 day' AND received_at + INTERVAL '1 day')
-		    OR max_time >= $2 AND max_time <= $3 AND (source = 'repair' OR max_time BETWEEN received_at - INTERVAL '1 day' AND received_at + INTERVAL '1 day')))`
+		    OR max_time >= $2 AND max_time <= $3 AND (source = 'repair' OR max_time BETWEEN received_at - INTERVAL '1 day' AND received_at + INTERVAL '1 day')))
+	OR EXISTS (
+		SELECT
+		FROM merges m
+		JOIN ingest_batches b USING (session, batch)
+		WHERE m.session = $1 AND m.undone_by IS NULL AND b.min_time <= $3 AND b.max_time >= $2)`
 
 // Judge tells which clusters of a session are odd: those with less than a tenth
 // of all records, but for the largest and those that are trusted. What it says
 // depends on the records alone, not on their order or on how they were cut into
 // batches. What came at the server's clock at the time is right, and told in the
-// commit log.
+// commit log. So is what a logger's file was merged into: taken out and brought
+// back, its records would stand elsewhere than the merge has noted, and could not
+// be emptied when it is undone.
 func (l List) Judge(ctx context.Context, tx pgx.Tx, session int32) error {
 	all, most := 0, 0
 	for i := range l {
