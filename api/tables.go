@@ -18,6 +18,7 @@ type tableParams struct {
 	FileName    string   `query:"file_name" doc:"Name of the file. Records that name no run are stored in one that is called after it"`
 	Start       string   `query:"start" doc:"When the log began, where its times count from there; a day alone, where they are times of the day"`
 	DayFirst    string   `query:"day_first" enum:"true,false" doc:"Whether 03.06.2026 is in June"`
+	Decimal     string   `query:"decimal" enum:"comma,point" doc:"What stands before fractions, where the file does not tell: with comma 1,234 is a fraction and 1.234 a thousand"`
 	Timezone    string   `query:"timezone" doc:"Time zone of times that name none, such as Europe/Berlin; UTC without it"`
 	TimeColumn  string   `query:"time_column" doc:"Column of the times; Date+Time where there are two"`
 	Map         []string `query:"map" doc:"What a column becomes, as in Battery Voltage=voltage_v or Speed=speed_ms [km/h]; given once for each column"`
@@ -28,7 +29,7 @@ type tableParams struct {
 
 func (s *server) tableOptions(r *request, p *tableParams) (foreign.Options, error) {
 	opt := foreign.Options{
-		Start: p.Start, Timezone: p.Timezone, TimeColumn: p.TimeColumn, Profile: p.Profile, Map: map[string]string{}, Tally: p.DryRun == "true",
+		Start: p.Start, Decimal: p.Decimal, Timezone: p.Timezone, TimeColumn: p.TimeColumn, Profile: p.Profile, Map: map[string]string{}, Tally: p.DryRun == "true",
 	}
 	if p.DayFirst != "" {
 		first := p.DayFirst == "true"

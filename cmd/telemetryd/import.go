@@ -37,6 +37,7 @@ type importCmd struct {
 type tableFlags struct {
 	Start       string            `placeholder:"TIME" help:"When the log began, where its times count from there. A day alone, where they are times of the day."`
 	DayFirst    *bool             `negatable:"" help:"03.06.2026 is in June (--no-day-first: in March)."`
+	Decimal     string            `enum:",comma,point" default:"" placeholder:"SIGN" help:"Whether 1,234 is a fraction (comma) or a thousand (point); 1.234 the other way round."`
 	Timezone    string            `placeholder:"ZONE" help:"Time zone of times that name none, such as Europe/Berlin. Default: UTC."`
 	TimeColumn  string            `placeholder:"COLUMN" help:"Column of the times; 'Date+Time' where there are two."`
 	Map         map[string]string `mapsep:"none" placeholder:"COLUMN=CHANNEL" help:"What a column becomes, with its unit where the file has none: --map 'Speed=speed_ms [km/h]'. Can be given several times."`
@@ -46,7 +47,7 @@ type tableFlags struct {
 
 func (f tableFlags) options() foreign.Options {
 	return foreign.Options{
-		Start: f.Start, DayFirst: f.DayFirst, Timezone: f.Timezone, TimeColumn: f.TimeColumn, Map: f.Map, Profile: f.Profile,
+		Start: f.Start, DayFirst: f.DayFirst, Decimal: f.Decimal, Timezone: f.Timezone, TimeColumn: f.TimeColumn, Map: f.Map, Profile: f.Profile,
 	}
 }
 

@@ -49,6 +49,7 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
     table && [
       field("start", "Start of the log", input("2026-06-03T10:00:00Z"), "Where times count from the start, or have no day"),
       field("timezone", "Time zone", input("UTC", "upload-zones")),
+      field("decimal", "1,234 is", choice(["", "As the file shows"], ["comma", "A fraction"], ["point", "A thousand"])),
       field("day_first", "Dates like 03.06.", choice(["", "As the file shows"], ["true", "Day first"], ["false", "Month first"])),
       field("time_column", "Column of the times", input("found by itself")),
       field("profile", "Kind of file", choice(["", "Found by itself"], ...profiles.map((p) => [p.name, p.name]))),

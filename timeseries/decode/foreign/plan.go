@@ -28,6 +28,7 @@ type Column struct {
 	source  string
 	convert *conversion
 	comma   bool
+	group   byte // the sign that parts thousands, if any
 	toUnit  string
 }
 
@@ -66,6 +67,9 @@ func newPlan(l *layout, opt Options) (*plan, error) {
 		return nil, err
 	}
 	p.nameOwn()
+	if err := p.findDecimals(); err != nil {
+		return nil, err
+	}
 	for i := range p.columns {
 		p.judge(i)
 	}
@@ -281,8 +285,8 @@ func (p *plan) nameOwn() {
 	}
 }
 
-// samples calls f with the cells of a column in the head's records.
-func (p *plan) samples(i int, f func(cell []byte)) {
+// samples calls f with the cells of a column in the head's records, and their lines.
+func (p *plan) samples(i int, f func(cell []byte, line int)) {
 	n := 0
 	for at := p.layout.data; at < len(p.layout.rows) && n < headRecords; at++ {
 		r := &p.layout.rows[at]
@@ -290,7 +294,7 @@ func (p *plan) samples(i int, f func(cell []byte)) {
 			continue
 		}
 		n++
-		f(r.cells[i])
+		f(r.cells[i], r.line)
 	}
 }
 
@@ -301,11 +305,12 @@ func (p *plan) judge(i int) {
 	if c.Known && !c.numeric || c.Name == "" || c.Name == timeName {
 		return
 	}
-	if c.numeric && p.layout.sep == ',' && c.convert == nil && c.Name == c.Label {
+	if c.numeric && p.layout.sep == ',' && c.convert == nil && c.Name == c.Label && c.group == 0 {
 		return // as the bridge and our own exports have it
 	}
 	numbers, commas, points, ids, capitals, words, whole := 0, 0, 0, 0, 0, 0, 0
-	p.samples(i, func(cell []byte) {
+	p.samples(i, func(cell []byte, _ int) {
+		cell = c.ungroup(cell)
 		switch {
 		case IsMissing(cell):
 		case IsNumber(cell), c.numeric && isLoose(cell):
@@ -329,7 +334,7 @@ func (p *plan) judge(i int) {
 			words++
 		}
 	})
-	c.comma = commas > 0 && points == 0
+	c.comma = commas > 0 && points == 0 || c.group == '.'
 	if c.comma {
 		numbers += commas
 	} else {

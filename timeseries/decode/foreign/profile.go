@@ -17,6 +17,7 @@ type Profile struct {
 	TimeColumn string            `json:"time_column,omitempty"`
 	DayFirst   *bool             `json:"day_first,omitempty"`
 	Timezone   string            `json:"timezone,omitempty"`
+	Decimal    string            `json:"decimal,omitempty"`
 
 	// marks are for the profiles that come along: texts that stand above the
 	// records of such a file, or the names that its header has at least.
@@ -80,6 +81,9 @@ func (p *plan) useProfile() error {
 	if p.opt.Timezone == "" {
 		p.opt.Timezone = found.Timezone
 	}
+	if p.opt.Decimal == "" {
+		p.opt.Decimal = found.Decimal
+	}
 	return nil
 }
 
@@ -141,5 +145,5 @@ func headerNames(names []string) []string {
 // Profile returns what was said of this file under a name, to be saved.
 func (r *Reader) Profile(name string) Profile {
 	opt := r.plan.opt
-	return Profile{Name: name, Header: r.plan.header(), Map: opt.Map, TimeColumn: opt.TimeColumn, DayFirst: opt.DayFirst, Timezone: opt.Timezone}
+	return Profile{Name: name, Header: r.plan.header(), Map: opt.Map, TimeColumn: opt.TimeColumn, DayFirst: opt.DayFirst, Timezone: opt.Timezone, Decimal: opt.Decimal}
 }

@@ -15,6 +15,7 @@ import (
 // nothing; what is needed then is an Invalid fault that names the option.
 type Options struct {
 	Start      string // when a log began, for times that count from there
+	Decimal    string // comma or point: what stands before fractions; "" is not said
 	DayFirst   *bool  // whether 03.06.2026 is in June; nil: not said
 	Timezone   string // of times that name none, such as Europe/Berlin; "" is UTC
 	TimeColumn string // which column holds the times; "Date+Time" names two
@@ -135,7 +136,7 @@ func (r *Reader) start(l *layout) {
 	for i := range r.plan.columns {
 		c := &r.plan.columns[i]
 		switch {
-		case c.convert != nil || c.comma || !c.Known && !c.Text && c.Name != "" && c.Name != timeName:
+		case c.convert != nil || c.comma || c.group != 0 || !c.Known && !c.Text && c.Name != "" && c.Name != timeName:
 			r.tasks = append(r.tasks, i)
 		}
 	}
@@ -244,7 +245,7 @@ func (r *Reader) convert() [][]byte {
 		case IsMissing(cell):
 			r.out[i] = nil
 		default:
-			n, ok := number(cell, c.comma, c.numeric)
+			n, ok := number(c.ungroup(cell), c.comma, c.numeric)
 			switch {
 			case !ok && c.comma:
 				if n, ok = number(cell, false, c.numeric); ok {

@@ -51,7 +51,7 @@ func (p *plan) look(i, rank int) candidate {
 	beside := rank > 0 && slices.ContainsFunc(p.labels, func(l label) bool { return timeRank(l.name) == dateRank })
 	var counts [5]int
 	var numbers []float64
-	p.samples(i, func(cell []byte) {
+	p.samples(i, func(cell []byte, _ int) {
 		if cell = trim(cell); IsMissing(cell) {
 			return
 		}

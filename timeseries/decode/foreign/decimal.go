@@ -1,0 +1,154 @@
+package foreign
+
+import (
+	"bytes"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// signs are what numbers may have between their digits.
+const signs = ",."
+
+// form is what a cell tells of the signs in it.
+type form int
+
+const (
+	noNumber form = iota
+	short         // up to three digits, no sign
+	long          // more digits, no sign: thousands are not parted
+	decimal       // the sign can only be a decimal one, as in 0,123 and 48.25
+	oneGroup      // 1,234: a decimal sign, or one that parts thousands
+	grouped       // 1,234,567 and 1,234.5: the sign can only part thousands
+)
+
+// formOf returns the form of a cell, and the index in signs of its (first) sign.
+func formOf(cell []byte) (f form, sign int) {
+	cell = bytes.TrimLeft(trim(cell), "+-")
+	first := bytes.IndexAny(cell, signs)
+	if first < 0 {
+		switch {
+		case !isDigits(cell) || len(cell) > 1 && cell[0] == '0':
+			return noNumber, 0
+		case len(cell) > 3:
+			return long, 0
+		}
+		return short, 0
+	}
+	sign = bytes.IndexByte([]byte(signs), cell[first])
+	whole, rest := cell, []byte(nil)
+	if other := bytes.IndexByte(cell, signs[1-sign]); other >= 0 {
+		whole, rest = cell[:other], cell[other+1:]
+		if !isDigits(rest) || !isGrouped(whole, signs[sign]) {
+			return noNumber, 0
+		}
+		return grouped, sign
+	}
+	switch n := bytes.Count(whole, []byte{signs[sign]}); {
+	case isGrouped(whole, signs[sign]) && n == 1:
+		return oneGroup, sign
+	case isGrouped(whole, signs[sign]):
+		return grouped, sign
+	}
+	if _, ok := number(cell, sign == 0, true); ok {
+		return decimal, sign
+	}
+	return noNumber, 0
+}
+
+func isDigits(text []byte) bool {
+	for _, c := range text {
+		if c-'0' > 9 {
+			return false
+		}
+	}
+	return len(text) > 0
+}
+
+// isGrouped reports whether the sign parts the digits in threes.
+func isGrouped(cell []byte, sign byte) bool {
+	groups := bytes.Split(cell, []byte{sign})
+	for i, g := range groups {
+		if !isDigits(g) || i == 0 && (len(g) > 3 || g[0] == '0') || i > 0 && len(g) != 3 {
+			return false
+		}
+	}
+	return len(groups) > 1
+}
+
+// ungroup drops the signs that part the thousands of a cell, where it has any.
+func (c *Column) ungroup(cell []byte) []byte {
+	if c.group == 0 || bytes.IndexByte(cell, c.group) < 0 {
+		return cell
+	}
+	if f, sign := formOf(cell); (f == oneGroup || f == grouped) && signs[sign] == c.group {
+		return bytes.ReplaceAll(cell, []byte{c.group}, nil)
+	}
+	return cell
+}
+
+// findDecimals finds out which sign parts thousands in which column: what the
+// column's own cells cannot tell, those of the others may. 1,000 after 999 may
+// be one or a thousand; where nothing in the file says which, it is asked for.
+func (p *plan) findDecimals() error {
+	type seen struct {
+		n    [grouped + 1][len(signs)]int
+		line int // of the first cell that can be read in two ways
+		cell []byte
+	}
+	columns, proven := make([]seen, len(p.columns)), [len(signs)]bool{}
+	for i := range p.columns {
+		c, s := &p.columns[i], &columns[i]
+		if c.Known && !c.numeric || c.Name == "" {
+			s.n[noNumber][0]++
+			continue
+		}
+		p.samples(i, func(cell []byte, line int) {
+			if IsMissing(cell) {
+				return
+			}
+			f, sign := formOf(cell)
+			if s.n[f][sign]++; f == oneGroup && s.line == 0 {
+				s.line, s.cell = line, cell
+			}
+		})
+		if s.n[noNumber][0] == 0 || c.numeric {
+			for sign := range signs {
+				proven[sign] = proven[sign] || s.n[decimal][sign] > 0 || s.n[grouped][1-sign] > 0 && c.numeric
+			}
+		}
+	}
+	switch p.opt.Decimal {
+	case "":
+	case "comma":
+		proven = [len(signs)]bool{true, false}
+	case "point":
+		proven = [len(signs)]bool{false, true}
+	default:
+		return fault.Field("decimal", "%q is neither comma nor point", fault.Clip(p.opt.Decimal))
+	}
+	for i := range columns {
+		c, s := &p.columns[i], &columns[i]
+		if s.n[noNumber][0] > 0 && !c.numeric {
+			continue
+		}
+		for sign := range signs {
+			one, others := s.n[oneGroup][sign], s.n[short][0]+s.n[grouped][sign]
+			switch {
+			case s.n[decimal][sign] > 0:
+			case s.n[grouped][sign] > 0 && (c.numeric || one > 0):
+				c.group = signs[sign]
+			case proven[1-sign] && !proven[sign]:
+				// Later cells are read so as well: 2.500 would be a number else.
+				if one > 0 || signs[sign] == '.' && p.layout.sep != ',' {
+					c.group = signs[sign]
+				}
+			case one == 0 || proven[sign] && !proven[1-sign] || s.n[long][0] > 0:
+			case signs[sign] == '.' && p.layout.sep == ',': // the comma is taken
+			case others > 0 || proven[0] && proven[1]:
+				return fault.Field("decimal", "line %d, column %q: %q may be a number of thousands or one with a fraction, and nothing in the file tells: say which sign stands before fractions with --decimal comma or --decimal point",
+					s.line, fault.Clip(c.Label), fault.Clip(string(s.cell)))
+			}
+		}
+	}
+	return nil
+}
