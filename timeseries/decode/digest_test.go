@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -42,7 +43,7 @@ func makeRecord(random *rand.Rand) made {
 		}
 	}
 	for i := range random.IntN(4) {
-		m.members[fmt.Sprint("sensor", i)] = []any{1.25, -0.0, "text", true, 1e-7, "007"}[random.IntN(6)]
+		m.members[fmt.Sprint("sensor", i)] = []any{1.25, math.Copysign(0, -1), "text", true, 1e-7, "007"}[random.IntN(6)]
 	}
 	return m
 }
