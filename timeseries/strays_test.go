@@ -470,13 +470,11 @@ func TestClockStepsBack(t *testing.T) {
 		"one timestamp, in bursts": {[][]rec{{recordAt("s", 0, 1), recordAt("s", 0, 2), recordAt("s", time.Second, 3), recordAt("s", time.Second, 4)}}, 0},
 	} {
 		session := "s " + name
-		var whole []rec
 		for _, batch := range tc.batches {
 			for _, r := range batch {
 				r["session_id"] = session
 			}
 			h.insert(batch...)
-			whole = append(whole, batch...)
 		}
 		sum, err := h.store.Summary(t.Context(), session)
 		if err != nil || len(sum.ClockSteps) != tc.want || sum.ClockStepsOmitted != 0 {
