@@ -45,7 +45,6 @@ type Summary struct {
 	Gap         float64   `json:"gap_s"`     // a longer silence between records is a gap
 	LongestGap  float64   `json:"longest_gap_s"`
 	Duplicates  int64     `json:"duplicates"` // records that share their timestamp with the one before
-	NoFix       int64     `json:"no_fix"`     // records without a position
 	Gaps        []Gap     `json:"gaps"`       // the longest, oldest first; at most maxGaps
 	GapsOmitted int       `json:"gaps_omitted"`
 	// ClockSteps are where the run's clock stepped back while records went on, in
@@ -143,12 +142,12 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 		       coalesce(m.efficiency_km_kwh, 0), coalesce(m.duration_min, 0), coalesce(m.avg_power_w, 0), coalesce(m.max_power_w, 0),
 		       coalesce(m.avg_voltage_v, 0), coalesce(m.max_g, 0), coalesce(m.optimal_speed_kmh, 0), m.quality_score,
 		       coalesce(m.elevation_gain_m, 0), coalesce(m.anomalies, 0), coalesce(m.cadence_s, 0), coalesce(m.longest_gap_s, 0),
-		       coalesce(m.duplicates, 0), coalesce(m.no_fix, 0), coalesce(m.step_s, 0), coalesce(m.channels, '{}')
+		       coalesce(m.duplicates, 0), coalesce(m.step_s, 0), coalesce(m.channels, '{}')
 		FROM session_summaries m JOIN sessions s USING (session)
 		WHERE m.session = $1 AND s.deleted_at IS NULL`, key).Scan(
 		&sum.Batch, &start, &end, &sum.Records, &sum.Distance, &sum.MaxSpeed, &sum.AvgSpeed, &sum.Energy,
 		&sum.Efficiency, &sum.Duration, &sum.AvgPower, &sum.MaxPower, &sum.AvgVoltage, &sum.MaxG, &sum.OptSpeed, &sum.Quality,
-		&sum.Elevation, &sum.Anomalies, &sum.Cadence, &sum.LongestGap, &sum.Duplicates, &sum.NoFix, &sum.Step, &channels)
+		&sum.Elevation, &sum.Anomalies, &sum.Cadence, &sum.LongestGap, &sum.Duplicates, &sum.Step, &channels)
 	if err == pgx.ErrNoRows {
 		return nil, NoSession(id) // deleted a moment ago
 	}
@@ -372,8 +371,7 @@ INSERT INTO summary_parts (
 	energy_j,
 	last_route_km, last_kwh,
 	last_eff,
-	steps, step_sum, step_max, duplicates,
-	no_fix)
+	steps, step_sum, step_max, duplicates)
 SELECT $1, minute, count(*), min(time), max(time),
        max(speed) FILTER (WHERE step IS NULL), max(power) FILTER (WHERE step IS NULL), max(speed),
        sum(speed) FILTER (WHERE speed > 0), count(*) FILTER (WHERE speed > 0),
@@ -385,8 +383,7 @@ SELECT $1, minute, count(*), min(time), max(time),
        coalesce(sum(abs(power) * step) FILTER (WHERE step > 0 AND step < 72), 0),
        max(route_distance_km) FILTER (WHERE is_last), max(cumulative_energy_kwh) FILTER (WHERE is_last),
        max(efficiency) FILTER (WHERE is_last),
-       count(step), coalesce(sum(step), 0), coalesce(max(step), 0), count(*) FILTER (WHERE step = 0),
-       count(*) FILTER (WHERE latitude IS NULL OR longitude IS NULL OR (latitude = 0 AND longitude = 0))
+       count(step), coalesce(sum(step), 0), coalesce(max(step), 0), count(*) FILTER (WHERE step = 0)
 FROM (
 	SELECT time, time_bucket(INTERVAL '1 minute', time) AS minute,
 	       coalesce(speed_ms, avg_speed_kmh / 3.6) AS speed,
@@ -395,7 +392,7 @@ FROM (
 	           THEN sqrt(coalesce(accel_x, 0)^2 + coalesce(accel_y, 0)^2 + coalesce(accel_z, 0)^2) / 9.81 END) AS g,
 	       coalesce(outlier_severity, CASE WHEN jsonb_typeof(outliers) = 'object' THEN outliers ->> 'severity' END) AS severity,
 	       coalesce(acc_eff_km_kwh, inst_eff_km_kwh, current_efficiency_km_kwh) AS efficiency,
-	       voltage_v, quality_score, elevation_gain_m, optimal_speed_kmh, route_distance_km, cumulative_energy_kwh, latitude, longitude,
+	       voltage_v, quality_score, elevation_gain_m, optimal_speed_kmh, route_distance_km, cumulative_energy_kwh,
 	       extract(epoch FROM time - lag(time) OVER w)::float8 AS step,
 	       lead(time) OVER w IS NULL AS is_last
 	FROM telemetry
@@ -422,7 +419,7 @@ WITH parts AS (
 	       sum(distance_m) + coalesce(sum(first_speed * step) FILTER (WHERE step > 0 AND step < 60), 0) AS metres,
 	       sum(energy_j) + coalesce(sum(abs(first_power) * step) FILTER (WHERE step > 0 AND step < 72), 0) AS joules,
 	       (sum(step_sum) + coalesce(sum(step) FILTER (WHERE step < 60), 0)) / nullif(sum(steps) + count(*) FILTER (WHERE step < 60), 0) AS cadence,
-	       greatest(max(step_max), max(step)) AS longest, sum(duplicates) AS duplicates, sum(no_fix) AS no_fix
+	       greatest(max(step_max), max(step)) AS longest, sum(duplicates) AS duplicates
 	FROM parts
 )
 INSERT INTO session_summaries (
@@ -433,14 +430,14 @@ INSERT INTO session_summaries (
 	efficiency_km_kwh,
 	duration_min,
 	avg_power_w, max_power_w, avg_voltage_v, max_g, optimal_speed_kmh, quality_score, elevation_gain_m,
-	anomalies, cadence_s, longest_gap_s, duplicates, no_fix)
+	anomalies, cadence_s, longest_gap_s, duplicates)
 SELECT $1, $2, clock_timestamp(), records,
        CASE WHEN last_route_km > 0 THEN last_route_km ELSE metres / 1000 END,
        speed_max * 3.6, moving * 3.6,
        CASE WHEN last_kwh > 0 THEN last_kwh * 1000 ELSE joules / 3600 END,
        CASE WHEN abs(last_eff) <= 500 THEN last_eff ELSE 0 END,
        extract(epoch FROM last_time - first_time) / 60,
-       power, power_max, voltage, g, optimal, quality, elevation, anomalies, cadence, longest, duplicates, no_fix
+       power, power_max, voltage, g, optimal, quality, elevation, anomalies, cadence, longest, duplicates
 FROM total LEFT JOIN newest ON true
 ON CONFLICT (session) DO UPDATE SET
 	batch = excluded.batch, computed_at = excluded.computed_at, records = excluded.records,
@@ -449,7 +446,7 @@ ON CONFLICT (session) DO UPDATE SET
 	avg_power_w = excluded.avg_power_w, max_power_w = excluded.max_power_w, avg_voltage_v = excluded.avg_voltage_v,
 	max_g = excluded.max_g, optimal_speed_kmh = excluded.optimal_speed_kmh, quality_score = excluded.quality_score,
 	elevation_gain_m = excluded.elevation_gain_m, anomalies = excluded.anomalies, cadence_s = excluded.cadence_s,
-	longest_gap_s = excluded.longest_gap_s, duplicates = excluded.duplicates, no_fix = excluded.no_fix`
+	longest_gap_s = excluded.longest_gap_s, duplicates = excluded.duplicates`
 
 func sortGaps(gaps []Gap) {
 	slices.SortFunc(gaps, func(a, b Gap) int { return a.From.Compare(b.From) })

@@ -122,11 +122,6 @@ func figuresOf(records []rec) timeseries.Summary {
 		if o, ok := r["outliers"].(rec); ok && o["severity"] != "none" {
 			s.Anomalies++
 		}
-		_, lat := number(r, "latitude")
-		_, lon := number(r, "longitude")
-		if !lat || !lon {
-			s.NoFix++
-		}
 		if i > 0 {
 			dt := r["t"].(time.Time).Sub(records[i-1]["t"].(time.Time)).Seconds()
 			s.LongestGap = max(s.LongestGap, dt)
@@ -254,6 +249,6 @@ func asNumbers(s timeseries.Summary) map[string]float64 {
 		"records": float64(s.Records), "distance": s.Distance, "max speed": s.MaxSpeed, "avg speed": s.AvgSpeed, "energy": s.Energy,
 		"efficiency": s.Efficiency, "duration": s.Duration, "avg power": s.AvgPower, "max power": s.MaxPower, "avg voltage": s.AvgVoltage,
 		"max g": s.MaxG, "optimal": s.OptSpeed, "quality": *s.Quality, "elevation": s.Elevation, "anomalies": float64(s.Anomalies),
-		"cadence": s.Cadence, "longest gap": s.LongestGap, "duplicates": float64(s.Duplicates), "no fix": float64(s.NoFix),
+		"cadence": s.Cadence, "longest gap": s.LongestGap, "duplicates": float64(s.Duplicates),
 	}
 }
