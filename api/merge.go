@@ -72,9 +72,9 @@ type mergedAnswer struct {
 func (s *server) merge(r *request, p *mergeParams) error {
 	opt := merge.Options{Session: r.Param("id"), File: p.FileName, SkipBad: p.OnError == "skip", DryRun: p.DryRun == "true"}
 	if p.Offset != "" {
-		offset, err := ingest.ParseShift(p.Offset)
+		offset, err := ingest.ParseShift("offset", p.Offset)
 		if err != nil {
-			return fault.Field("offset", "%v", err)
+			return err
 		}
 		opt.Offset = &offset
 	}

@@ -65,7 +65,7 @@ func (s *server) repairSession(r *request, p *repairParams) (done ingest.Repaire
 		repair.At = *in.At
 	}
 	if in.Shift != "" {
-		if repair.Shift, err = ingest.ParseShift(in.Shift); err != nil {
+		if repair.Shift, err = ingest.ParseShift("shift", in.Shift); err != nil {
 			return done, err
 		}
 	}

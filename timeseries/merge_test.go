@@ -1,7 +1,9 @@
 package timeseries_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -362,6 +364,17 @@ func TestMergeRefuses(t *testing.T) {
 		}
 		if f := fault.As(err); f == nil || f.Kind != fault.Invalid || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %+v, %v", name, report, err)
+		}
+	}
+	for _, dry := range []bool{true, false} {
+		var lines bytes.Buffer
+		var told []ingest.Stats
+		h.store = timeseries.New(h.pool, timeseries.Options{Logger: slog.New(slog.NewTextHandler(&lines, nil)), OnIngest: func(s ingest.Stats) { told = append(told, s) }})
+		if _, err := h.merge(noChannel, merge.Options{DryRun: dry}); err == nil {
+			t.Error("not refused")
+		}
+		if want := []ingest.Stats{{Source: "merge", Rejected: 1}}[:map[bool]int{false: 1}[dry]]; !slices.Equal(told, want) || strings.Count(lines.String(), "level=WARN") != len(want) {
+			t.Errorf("dry run %v: %v, and the log says %q", dry, told, lines.String())
 		}
 	}
 	if h.dump() != before {

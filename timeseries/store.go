@@ -81,7 +81,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 		},
 		Forget: forgetRange,
 	}
-	s.Merges = &merge.Merger{Pool: pool, Forget: forgetRange, OnCommit: s.onCommit, MaxRecords: 2_000_000}
+	s.Merges = &merge.Merger{Writer: s.Writer, MaxRecords: 2_000_000}
 	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, Uploads: s.uploads, Also: summaries{s}, OnPass: opt.OnRefresh})
 	s.Series = series.New(pool, s.Rollups)
 	s.Archives = archive.New(pool, s.archiveStats)

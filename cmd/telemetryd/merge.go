@@ -40,7 +40,7 @@ two clocks is found by channels that both have. What the radio sent is never cha
 func (c mergeCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	opt := merge.Options{Session: c.Session, SkipBad: c.OnError == "skip", DryRun: c.DryRun}
 	if c.Offset != "" {
-		offset, err := ingest.ParseShift(c.Offset)
+		offset, err := ingest.ParseShift("--offset", c.Offset)
 		if err != nil {
 			return err
 		}

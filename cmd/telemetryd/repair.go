@@ -26,7 +26,7 @@ type repairCmd struct {
 func (c repairCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	repair := ingest.Repair{Session: c.Session, Drop: c.Drop, All: c.All, First: c.First, Last: c.Last}
 	if c.Shift != "" {
-		if repair.Shift, err = ingest.ParseShift(c.Shift); err != nil {
+		if repair.Shift, err = ingest.ParseShift("--shift", c.Shift); err != nil {
 			return err
 		}
 	}

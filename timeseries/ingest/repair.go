@@ -44,8 +44,9 @@ type Repaired struct {
 	Batch   int32 `json:"watermark"`
 }
 
-// ParseShift reads a shift such as 1h30m, -2.5s or 9650d12h.
-func ParseShift(text string) (shift time.Duration, err error) {
+// ParseShift reads a shift such as 1h30m, -2.5s or 9650d12h. Its Invalid fault
+// names the field.
+func ParseShift(field, text string) (shift time.Duration, err error) {
 	days, rest, found := strings.Cut(text, "d")
 	if !found {
 		days, rest = "0", text
@@ -59,7 +60,7 @@ func ParseShift(text string) (shift time.Duration, err error) {
 	}
 	whole := time.Duration(n) * 24 * time.Hour
 	if err != nil || n > maxShiftDays || n < -maxShiftDays || shift > maxShiftDays*24*time.Hour || shift < -maxShiftDays*24*time.Hour {
-		return 0, fault.Field("shift", "%q is no shift, such as 1h30m, -2.5s or 9650d12h, of less than 100 years", fault.Clip(text))
+		return 0, fault.Field(field, "%q is no shift, such as 1h30m, -2.5s or 9650d12h, of less than 100 years", fault.Clip(text))
 	}
 	return (whole + shift).Truncate(time.Microsecond), nil
 }

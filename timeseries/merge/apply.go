@@ -279,7 +279,7 @@ func (w *work) log(ctx context.Context) error {
 	if err := w.tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("log merge: %w", err)
 	}
-	return w.Forget(ctx, w.tx, w.session, from, to)
+	return w.Writer.Forget(ctx, w.tx, w.session, from, to)
 }
 
 // boundsSQL sets a session's bounds by its records, which lie between those times.

@@ -11,23 +11,19 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Merger merges loggers' files into runs. All of its members are required.
 type Merger struct {
-	Pool *pgxpool.Pool
-	// Forget has what is derived from a session's records follow when those of a
-	// range of time, ends included, change other than by new ones.
-	Forget func(ctx context.Context, tx pgx.Tx, session int32, from, to time.Time) error
-	// OnCommit is called after these sessions were changed.
-	OnCommit func(sessionIDs ...string)
+	// Writer is how an upload is stored; it is told of merges as of uploads.
+	Writer *ingest.Writer
 	// MaxRecords bounds the records of a file and those of a run: about 150 bytes
 	// of memory are taken for each.
 	MaxRecords int
@@ -86,12 +82,15 @@ var notMerged = []string{"session_name", "data_source"}
 // Merge merges a logger's file into a run. A file that was merged before is
 // answered and changes nothing. It returns NotFound where there is no such run,
 // an Invalid fault for a file that cannot be read, has no records, or does not
-// fit the run, and TooLarge where either has more than MaxRecords.
+// fit the run, and TooLarge where either has more than MaxRecords. What becomes of
+// it, a refusal too, is in log and figures; of a dry run nothing is.
 func (m *Merger) Merge(ctx context.Context, dec *decode.Decoder, opt Options) (r Report, err error) {
 	if record.TextProblem([]byte(opt.Session)) != "" {
 		return r, noSession(opt.Session)
 	}
-	err = schema.Tx(ctx, m.Pool, func(ctx context.Context, tx pgx.Tx) error {
+	defer m.Writer.Uploads.Begin()()
+	started := time.Now()
+	err = schema.Tx(ctx, m.Writer.Pool, func(ctx context.Context, tx pgx.Tx) error {
 		w := &work{Merger: m, tx: tx, opt: opt}
 		if err := w.merge(ctx, dec); err != nil {
 			return err
@@ -103,12 +102,26 @@ func (m *Merger) Merge(ctx context.Context, dec *decode.Decoder, opt Options) (r
 		return nil
 	})
 	if err == errUnchanged {
-		return r, nil
+		err = nil
 	}
-	if err == nil {
-		m.OnCommit(opt.Session)
+	switch {
+	case opt.DryRun:
+		return r, err
+	case err != nil:
+		return r, m.Writer.Refused(ingest.Options{Source: "merge"}, err)
 	}
-	return r, err
+	stats := ingest.Stats{Source: "merge", Inserted: r.Added, AlreadyStored: r.Both, Rejected: r.NoTime + r.Odd + r.Rejected, Took: time.Since(started)}
+	if r.Already {
+		stats.AlreadyStored, stats.Inserted = r.Both+r.Added, 0
+	} else {
+		m.Writer.OnCommit(opt.Session)
+	}
+	if stats.Rejected > 0 {
+		m.Writer.Log.Warn("a logger's file has records that were not merged", "session", opt.Session, "file", opt.File,
+			"no_time", r.NoTime, "odd", r.Odd, "bad", r.Rejected)
+	}
+	m.Writer.OnIngest(stats)
+	return r, nil
 }
 
 // errUnchanged rolls back what was only looked at.

@@ -24,7 +24,7 @@ func (m *Merger) Origins(ctx context.Context, id string, columns int) (Origins, 
 	o := Origins{Records: map[string][]int{}}
 	var session int32
 	var from, to *time.Time
-	err := m.Pool.QueryRow(ctx, `
+	err := m.Writer.Pool.QueryRow(ctx, `
 		SELECT session, first_time, last_time
 		FROM sessions
 		WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&session, &from, &to)
@@ -39,7 +39,7 @@ func (m *Merger) Origins(ctx context.Context, id string, columns int) (Origins, 
 	}
 	width := max(time.Millisecond, to.Sub(*from)/time.Duration(columns)+time.Microsecond)
 	o.From, o.Step = from.UTC(), width.Seconds()
-	rows, err := m.Pool.Query(ctx, `
+	rows, err := m.Writer.Pool.Query(ctx, `
 		SELECT source, floor(extract(epoch FROM time - $2::timestamptz) / $4::float8)::int AS place, count(*)
 		FROM (
 			SELECT t.time, b.source

@@ -26,7 +26,7 @@ type Done struct {
 
 // List lists the merges of a run, the oldest first.
 func (m *Merger) List(ctx context.Context, session string) ([]Done, error) {
-	rows, err := m.Pool.Query(ctx, `
+	rows, err := m.Writer.Pool.Query(ctx, `
 		SELECT m.batch, m.file, m.merged_at, m.undone_by, m.report
 		FROM merges m
 		JOIN sessions s USING (session)
@@ -51,12 +51,12 @@ func (m *Merger) Undo(ctx context.Context, id string, batches ...int32) (undone 
 	if record.TextProblem([]byte(id)) != "" {
 		return nil, noSession(id)
 	}
-	err = schema.Tx(ctx, m.Pool, func(ctx context.Context, tx pgx.Tx) error {
+	err = schema.Tx(ctx, m.Writer.Pool, func(ctx context.Context, tx pgx.Tx) error {
 		undone, err = m.undo(ctx, tx, id, batches)
 		return err
 	})
 	if err == nil {
-		m.OnCommit(id)
+		m.Writer.OnCommit(id)
 	}
 	return undone, err
 }
@@ -136,7 +136,7 @@ func (m *Merger) undo(ctx context.Context, tx pgx.Tx, id string, batches []int32
 	if err := tx.SendBatch(ctx, &log).Close(); err != nil {
 		return nil, fmt.Errorf("log undo: %w", err)
 	}
-	return batches, m.Forget(ctx, tx, session, *first, *last)
+	return batches, m.Writer.Forget(ctx, tx, session, *first, *last)
 }
 
 // takeBack removes what the merges brought, and counts it.
