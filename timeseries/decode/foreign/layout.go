@@ -46,6 +46,7 @@ type layout struct {
 	trailing bool
 	fits     int // records that fit it, up to manyRecords
 	score    int
+	other    int // index of an earlier row that heads records of its own; -1 if there is none
 	vbo      bool
 }
 
@@ -89,7 +90,7 @@ func findLayout(head []byte, whole bool) *layout {
 
 // scan cuts the head into rows.
 func scan(head []byte, whole bool, sep byte) *layout {
-	l := &layout{sep: sep, header: -1}
+	l := &layout{sep: sep, header: -1, other: -1}
 	cut := lines{buf: head, atEOF: whole, sep: sep, lenient: true}
 	l.rows = make([]row, 0, bytes.Count(head, []byte("\n"))+1)
 	for len(l.rows) < headRecords+preambleLines {
@@ -138,6 +139,7 @@ const (
 // locate finds the header: the row of words that the most records fit.
 func (l *layout) locate() {
 	best := *l
+	var tables []layout // that have a time
 	for i := range min(len(l.rows), preambleLines) {
 		if best.fits >= manyRecords && i > best.data {
 			break // the rest are records
@@ -161,12 +163,28 @@ func (l *layout) locate() {
 		l.fits, l.score = fits, fits+5*knownNames(l.names)-20*unitCells(l.names)
 		if hasTimeName(l.names) {
 			l.score += certain
+			// A line about the run, or a list of its properties, is no table.
+			if (fits > 1 || knownNames(l.names) > 1) && hasValue(l.rows[l.data].cells[timeColumns(l.names)[0]:][:1]) {
+				tables = append(tables, *l)
+			}
 		}
 		if best.header < 0 || l.score >= best.score && !l.rows[i].comment || l.score > best.score {
 			best = *l
 		}
 	}
 	*l = best
+	// Records in front of the header are no preamble.
+	for _, t := range tables {
+		if t.data >= best.header {
+			continue
+		}
+		if bytes.Equal(t.rows[t.header].raw, best.rows[best.header].raw) {
+			*l = t
+		} else {
+			l.other = t.header
+		}
+		break
+	}
 }
 
 // take makes a row the header, and finds the first record after it.
@@ -195,6 +213,29 @@ func (l *layout) take(header int) {
 		cells := l.rows[l.data].cells
 		l.trailing = len(cells) > len(l.names) && allBlank(cells[len(l.names):])
 	}
+}
+
+// isRecord reports whether what stands for the header is a record: a time is in
+// it, or nothing but numbers.
+func (l *layout) isRecord() bool {
+	if knownNames(l.names) > 0 || hasTimeName(l.names) {
+		return false
+	}
+	words, numbers := 0, 0
+	for _, c := range l.names {
+		if c = trim(c); len(c) == 0 {
+			continue
+		}
+		switch looksLike(c) {
+		case aTime:
+			return true
+		case aNumber:
+			numbers++
+		default:
+			words++
+		}
+	}
+	return words == 0 && numbers > 0
 }
 
 // fitting reports whether a row has as many cells as the header.

@@ -91,9 +91,16 @@ func (p *plan) renames() bool {
 	return false
 }
 
-// checkHeader refuses a file whose first record cannot even be read.
+// checkHeader refuses a file that has no header, that has several, or whose
+// first record cannot even be read.
 func (r *Reader) checkHeader(l *layout) error {
-	if l.header >= 0 {
+	switch {
+	case l.header < 0:
+	case l.other >= 0:
+		return anotherTable(l.rows[l.header].line)
+	case !l.vbo && l.isRecord():
+		return fault.New(fault.Invalid, "line %d looks like a record, and the file has no header: write the names of its columns into a line before it", l.rows[l.header].line)
+	default:
 		return nil
 	}
 	r.sep = ','
@@ -178,6 +185,9 @@ func (r *Reader) Read() ([][]byte, error) {
 			if isComment(r.raw) || r.preamble[string(r.raw)] || allBlank(r.cells) {
 				continue
 			}
+			if err := r.otherHeader(); err != nil {
+				return nil, err
+			}
 			return nil, &WidthError{Line: r.line, Cells: len(r.cells), Header: len(l.names)}
 		}
 		if isComment(r.raw) && !r.plan.columns[0].Text && r.plan.columns[0].Name != sessionName {
@@ -204,14 +214,18 @@ func (r *Reader) isAgain() bool {
 
 // otherHeader finds the header of another table in the middle of the file.
 func (r *Reader) otherHeader() error {
-	if len(r.plan.times.columns) == 0 {
+	if len(r.plan.times.columns) == 0 || r.plan.times.columns[0] >= len(r.cells) {
 		return nil
 	}
 	cell := r.cells[r.plan.times.columns[0]]
 	if len(cell) == 0 || cell[0]-'0' <= 9 || timeRank(normal(string(cell))) == 0 {
 		return nil
 	}
-	return fault.New(fault.Invalid, "line %d begins another table, with other columns: split the file there", r.line)
+	return anotherTable(r.line)
+}
+
+func anotherTable(line int) error {
+	return fault.New(fault.Invalid, "line %d begins another table, with other columns: split the file there", line)
 }
 
 func (r *Reader) convert() [][]byte {
