@@ -40,7 +40,7 @@ type tableFlags struct {
 	Decimal     string            `enum:",comma,point" default:"" placeholder:"SIGN" help:"Whether 1,234 is a fraction (comma) or a thousand (point); 1.234 the other way round."`
 	Timezone    string            `placeholder:"ZONE" help:"Time zone of times that name none, such as Europe/Berlin. Default: UTC."`
 	TimeColumn  string            `placeholder:"COLUMN" help:"Column of the times; 'Date+Time' where there are two."`
-	Map         map[string]string `mapsep:"none" placeholder:"COLUMN=CHANNEL" help:"What a column becomes, with its unit where the file has none: --map 'Speed=speed_ms [km/h]'. Can be given several times."`
+	Map         map[string]string `mapsep:"none" placeholder:"COLUMN=CHANNEL" help:"What a column becomes, with its unit where the file has none: --map 'Speed=speed_ms[km/h]'. Can be given several times."`
 	Profile     string            `placeholder:"NAME" help:"Kind of file: a saved one, or RaceChrono, AiM, MoTeC, VBOX, RaceCapture, Torque, GPSLogger. Default: the one with this header."`
 	SaveProfile string            `placeholder:"NAME" help:"Keep what these options say, for files with the same header."`
 }

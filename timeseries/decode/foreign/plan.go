@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
@@ -182,6 +183,11 @@ func (p *plan) findChannels() error {
 		to, unit, ok := p.mapped(i)
 		exact := ok
 		if ok {
+			if strings.ContainsFunc(to, func(r rune) bool {
+				return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-.", r)
+			}) {
+				return fault.Field("map", "%q, which the column %q is mapped to, is no name of a channel; a unit stands in brackets: --map 'Speed=speed_ms[km/h]'", fault.Clip(to), fault.Clip(c.Label))
+			}
 			if unit != "" {
 				c.unit = unit
 			}

@@ -34,6 +34,7 @@ type candidate struct {
 	rank   int // 0: by its content alone
 	kind   kind
 	micros float64 // of one unit, of epochTime
+	unit   float64 // micros of the unit that its header or the mapping names; 0 without one
 	comma  bool
 	filled int
 	usual  int // in a form that records may have
@@ -111,14 +112,33 @@ func (p *plan) look(i, rank int) candidate {
 	}
 	if len(numbers)*2 > c.filled {
 		c.kind = elapsed
+		c.unit = p.timeUnit(i)
 		if real := slices.DeleteFunc(slices.Clone(numbers), func(v float64) bool { return v <= 0 }); len(real) > 0 {
 			slices.Sort(real)
-			if c.micros = epochUnit(real[len(real)/2]); c.micros != 0 {
+			if c.micros = epochUnit(real[len(real)/2]); c.micros != 0 && (c.unit == 0 || c.unit == c.micros) {
 				c.kind = epochTime
 			}
 		}
 	}
 	return c
+}
+
+// timeUnit returns the microseconds of the unit that a column counts in: the
+// mapping's, else that of the header or at the end of its name; 0 if it has none.
+func (p *plan) timeUnit(i int) float64 {
+	_, unit, _ := p.mapped(i)
+	if unit == "" {
+		unit = p.columns[i].unit
+	}
+	if name := p.labels[i].name; unit == "" {
+		if at := strings.LastIndexByte(name, '_'); at >= 0 || strings.HasPrefix(name, "milli") {
+			unit = name[at+1:]
+		}
+	}
+	if u, ok := lookUnit(unit); ok && u.dimension == "time" {
+		return u.num / u.den * 1e6
+	}
+	return 0
 }
 
 // findTimes decides which columns tell the time, and how.
@@ -149,14 +169,8 @@ func (p *plan) findTimes() error {
 	case epochTime:
 		p.times.micros = first.micros
 	case elapsed:
-		unit := p.columns[first.column].unit
-		if unit == "" {
-			if at := strings.LastIndexByte(p.labels[first.column].name, '_'); at >= 0 || strings.HasPrefix(p.labels[first.column].name, "milli") {
-				unit = strings.TrimPrefix(p.labels[first.column].name[at+1:], "_")
-			}
-		}
-		if u, ok := lookUnit(unit); ok && u.dimension == "time" {
-			p.times.micros = u.num / u.den * 1e6
+		if first.unit != 0 {
+			p.times.micros = first.unit
 		}
 		return p.startAt(first, zone, "counts the time since the log began: say when that was with --start, such as --start 2026-06-03T10:00:00Z")
 	case clockOnly:
@@ -175,6 +189,11 @@ func (p *plan) chooseTime() ([]candidate, error) {
 		if to, _, ok := p.mapped(i); ok && to != timeName {
 			continue
 		} else if ok {
+			if _, unit, _ := p.mapped(i); unit != "" {
+				if u, ok := lookUnit(unit); !ok || u.dimension != "time" {
+					return nil, fault.Field("map", "%q is no unit of the times of the column %q: write s, ms, us, min or h", fault.Clip(unit), fault.Clip(l.text))
+				}
+			}
 			return p.namedTime(l.text)
 		}
 		rank := timeRank(l.name)
