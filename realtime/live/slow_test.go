@@ -135,13 +135,13 @@ func TestSlowReaderSkips(t *testing.T) {
 // finds out why when it reads again.
 func TestSlowReaderIsLetGo(t *testing.T) {
 	t.Parallel()
-	in := one(t, setup{stream: live.Options{QueueBytes: 4 << 10}})
+	in := one(t, setup{stream: live.Options{QueueBytes: 2 << 10}})
 	in.ingest(t, "a", 1, 1)
 	c := in.dial(t, "session=a")
 	c.expect("hello")
 	c.expect("subscribed")
 	stall(t, in, 2)
-	for range 100 {
+	for range 100 { // their answers are twice what may be queued, whatever the writer has in hand
 		c.send(protocol.ClientMessage{Type: "ping", ID: strings.Repeat("x", 64)})
 	}
 	eventually(t, "it is let go", func() bool { return in.stream.Stats().Slow == 1 })
