@@ -140,6 +140,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/api/v1/sessions/{live}/records", "?format=ndjson", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{live}/latest", "", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{live}/set-aside", "", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/set-aside", "?after=3&limit=5", admin, "", 200, ""},
 		{"POST", "/api/v1/sessions/{live}/repair", "", admin, `{"drop":true}`, 200, ""},
 		{"POST", "/api/v1/sessions/{live}/repair", "", admin, `{"drop":true,"shift":"1h"}`, 400, ""},
 		{"POST", "/api/v1/sessions/{live}/repair", "", admin, `{"shift":"often"}`, 400, ""},

@@ -185,7 +185,7 @@ func setParam(into reflect.Value, p *openapi.Param, texts []string) error {
 		return nil
 	}
 	switch p.Kind.Kind() {
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		n, err := strconv.Atoi(text)
 		if err != nil || n < p.Low || n > p.High {
 			return fault.Field(p.Name, "must be a whole number from %d to %d", p.Low, p.High)

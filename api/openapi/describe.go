@@ -193,7 +193,7 @@ func (p *Param) schema() Object {
 		if v, err := strconv.ParseFloat(text, 64); err == nil {
 			out["default"] = v
 		}
-	case p.Kind.Kind() == reflect.Int:
+	case p.Kind.Kind() == reflect.Int || p.Kind.Kind() == reflect.Int64:
 		out["type"] = "integer"
 		for name, bound := range map[string]int{"minimum": p.Low, "maximum": p.High} {
 			if p.Tag.Get(name) != "" {
