@@ -20,7 +20,7 @@ type serveCmd struct {
 
 // memoryGoal makes the collector work harder before the daemon grows past it.
 // It bounds what garbage adds, not what is in use.
-const memoryGoal = 160 << 20
+const memoryGoal = 136 << 20
 
 func (s serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 	debug.SetMemoryLimit(memoryGoal)
