@@ -420,6 +420,7 @@ describe("the built-in page", { concurrency: false }, () => {
     await dialog.getByRole("button", { name: /^Merge/ }).click();
     await dialog.getByRole("button", { name: "Done" }).click();
     await page.getByRole("heading", { name: "Merged files" }).waitFor();
+    await page.getByRole("img", { name: /Where the records came from: .*from the logger/ }).waitFor();
     page.once("dialog", (d) => d.accept());
     await page.getByRole("button", { name: "Undo" }).click();
     await page.getByText("211 records").first().waitFor();

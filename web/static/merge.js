@@ -1,7 +1,8 @@
 // The file of the car's own logger into a run that came by radio.
 
-import { h, replace, toast } from "./dom.js";
-import { api, sessionPath } from "./api.js";
+import { css, h, replace, toast } from "./dom.js";
+import { api, query, sessionPath } from "./api.js";
+import { hue } from "./charts.js";
 import { upload } from "./upload.js";
 import { count, date, duration, hourMinute, label, num } from "./format.js";
 
@@ -21,11 +22,34 @@ export const mergeFile = (file, run, changed) => upload(file, {
   extra: [{ name: "offset", text: "Offset of its clock", placeholder: "found by what both measured", hint: "What to add to its times, such as -1h or 2.5s" }],
 });
 
+// origins draws which way the records came, over the run's time.
+function origins({ records }, width = 240) {
+  const sources = Object.keys(records);
+  const names = { merge: "from the logger", filled: "radio, filled by the logger" };
+  const canvas = h("canvas", { class: "origins", width, height: 40, role: "img", "aria-label": `Where the records came from: ${sources.map((s) => names[s] || s).join(", ")}` });
+  const g = canvas.getContext("2d");
+  const columns = Math.max(...sources.map((s) => records[s].length));
+  const total = Array.from({ length: columns }, (_, i) => sources.reduce((sum, s) => sum + (s === "filled" ? 0 : records[s][i] || 0), 0));
+  const top = Math.max(1, ...total), step = width / columns;
+  const bar = (i, from, n, color) => { g.fillStyle = color; g.fillRect(i * step, 40 - ((from + n) / top) * 40, Math.max(1, step), (n / top) * 40); };
+  for (let i = 0; i < columns; i++) {
+    let from = 0;
+    sources.filter((s) => s !== "filled").forEach((s) => { const n = records[s][i] || 0; bar(i, from, n, colorOf(sources, s)); from += n; });
+  }
+  return h("div", { class: "pad" }, canvas, h("ul", { class: "origin-names small" }, sources.map((s) => {
+    const dot = h("span", { class: "origin-dot", "aria-hidden": "true" });
+    dot.style.background = s === "filled" ? css("--muted") : colorOf(sources, s);
+    return h("li", null, dot, `${names[s] || s}: ${count(records[s].reduce((a, b) => a + b, 0))}`);
+  })));
+}
+const colorOf = (sources, s) => hue(sources.indexOf(s));
+
 // listMerges fills a node with what was merged into a run.
 export async function listMerges(node, run, mayUndo, changed) {
   const { merges } = await api(sessionPath(run.session_id, "/merges"));
   const now = merges.filter((m) => m.undone_by == null);
   node.hidden = !now.length;
+  const came = now.length > 0 && await api(query(sessionPath(run.session_id, "/origins"), { points: 240 }));
   const undo = async (m) => {
     if (!confirm(`Take “${m.file || "the file"}” out of the run again?`)) return;
     try {
@@ -37,5 +61,5 @@ export async function listMerges(node, run, mayUndo, changed) {
   replace(node, h("h2", { id: "merges-title" }, "Merged files"), now.map((m) => h("div", { class: "request" },
     h("div", null, h("strong", null, m.file || "a file"), h("div", { class: "muted small" }, `${date(new Date(m.merged_at))}, ${hourMinute(new Date(m.merged_at))} · ${count(m.added)} records added, ${count(m.both)} in both`,
       m.delivered_pct != null && ` · the radio delivered ${num(m.delivered_pct, 1)} %`)),
-    mayUndo && h("button", { type: "button", class: "button small secondary", on: { click: () => undo(m) } }, "Undo"))));
+    mayUndo && h("button", { type: "button", class: "button small secondary", on: { click: () => undo(m) } }, "Undo"))), came && origins(came));
 }

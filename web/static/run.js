@@ -105,9 +105,17 @@ class RunView {
     }
   }
 
+  // failed says what could not be loaded, wherever one has scrolled to; once.
+  failed = (err) => {
+    if (err.name === "AbortError" || this.toldOf === err.message) return;
+    this.toldOf = err.message;
+    toast(err.message, "error");
+  };
+
   destroy() {
     clearInterval(this.timer);
     clearTimeout(this.trackDue);
+    clearTimeout(this.remember);
     this.live?.stop();
     this.stack.destroy();
     this.track.destroy();
@@ -136,7 +144,7 @@ class RunView {
     const { run } = this;
     replace(this.title, runName(run), badge(run, this.silent));
     replace(this.meta, run.start_time ? `${date(new Date(this.start))}, ${hourMinute(new Date(this.start))} · ${duration(run.duration_s)} · ` : "", `${count(run.record_count)} records`);
-    if (run.set_aside && run.set_aside !== this.asideShown) {
+    if (run.set_aside && run.set_aside !== this.asideShown && !this.aside.contains(document.activeElement)) {
       this.asideShown = run.set_aside;
       this.aside.hidden = false;
       import("./setaside.js").then(({ listAside }) => listAside(this.aside, run, isAdmin(), again));
@@ -149,7 +157,7 @@ class RunView {
       h("button", { class: "button secondary", type: "button", on: { click: () => download(this.run, this.fields, this.present, { metrics: this.metrics, window: this.stack.whole ? null : this.stack.win.map((v) => this.start + v * 1000) }) } }, icon("down"), "CSV"),
     ];
     const mayEdit = ["internal", "admin"].includes(currentUser()?.role);
-    if (currentUser()) import("./merge.js").then(({ listMerges }) => listMerges(this.merges, this.run, mayEdit, again)).catch(() => {});
+    if (currentUser()) import("./merge.js").then(({ listMerges }) => listMerges(this.merges, this.run, mayEdit, again)).catch(this.failed);
     if (mayEdit && !onTrack(this.run)) {
       const take = (file) => import("./merge.js").then(({ mergeFile }) => mergeFile(file, this.run, () => { this.changed = true; })).then((node) => node.addEventListener("close", () => this.changed && again()));
       const place = h("span", { class: "group" });
@@ -316,7 +324,7 @@ class RunView {
 
   loadFigures() {
     // Each as it comes: laps of a long race take their time.
-    const load = (rest, fill) => api(sessionPath(this.id, rest), { signal: this.signal }).then(fill).catch(() => {});
+    const load = (rest, fill) => api(sessionPath(this.id, rest), { signal: this.signal }).then(fill).catch(this.failed);
     load("/summary", (answer) => this.fillTiles(answer));
     load("/laps", (answer) => this.fillLaps(answer));
   }

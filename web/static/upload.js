@@ -2,7 +2,7 @@
 // anything is stored, and what a file does not say of itself is asked for: both
 // are the server's words, the same as the command line's.
 
-import { dialog, h, replace } from "./dom.js";
+import { dialog, h, replace, toast } from "./dom.js";
 import { api, fields as loadFields, query, send } from "./api.js";
 import { count, num, NONE, val } from "./format.js";
 
@@ -20,7 +20,12 @@ export function dropZone(node, take) {
     dragenter: () => node.classList.toggle("dropping", ++inside > 0),
     dragleave: () => node.classList.toggle("dropping", --inside > 0),
     dragover: () => {},
-    drop: (e) => { inside = 0; node.classList.remove("dropping"); take(e.dataTransfer.files[0]); },
+    drop: (e) => {
+      inside = 0;
+      node.classList.remove("dropping");
+      if (e.dataTransfer.files.length > 1) toast("One file at a time, please.", "error");
+      else take(e.dataTransfer.files[0]);
+    },
   };
   for (const [type, act] of Object.entries(on)) node.addEventListener(type, (e) => { if (files(e)) { e.preventDefault(); act(e); } });
 }
@@ -126,6 +131,7 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
 
   store.addEventListener("click", async () => {
     store.disabled = true;
+    for (const form of [options, shown]) form.inert = true; // what is being stored is what is shown
     replace(told, h("p", { class: "muted" }, "Storing…"));
     try {
       const answer = await ask();
@@ -136,6 +142,7 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
       replace(node.lastChild, h("button", { class: "button", type: "button", on: { click: () => node.close() } }, "Done"));
     } catch (err) {
       store.disabled = false;
+      for (const form of [options, shown]) form.inert = false;
       refuse(err);
     }
   });
