@@ -206,6 +206,9 @@ func Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, route string
 	// The database's words for work that was cancelled differ.
 	if errors.Is(err, errClientGone) || errors.Is(r.Context().Err(), context.Canceled) {
 		log.Debug("the client left", "method", r.Method, "path", route, "request_id", id, "error", err)
+		if begun {
+			panic(http.ErrAbortHandler)
+		}
 		w.WriteHeader(statusClientGone)
 		return
 	}

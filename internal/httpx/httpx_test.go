@@ -144,3 +144,26 @@ func TestFail(t *testing.T) {
 		}
 	}
 }
+
+// An answer that has begun is cut off, and no second one is begun, whoever's
+// fault it is.
+func TestFailOfBegunAnswer(t *testing.T) {
+	t.Parallel()
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for _, ctx := range []context.Context{t.Context(), gone} {
+		w := httptest.NewRecorder()
+		w.Write([]byte("{"))
+		func() {
+			defer func() {
+				if v := recover(); v != http.ErrAbortHandler {
+					t.Errorf("ended with %v", v)
+				}
+			}()
+			httpx.Fail(w, httptest.NewRequest("GET", "/", nil).WithContext(ctx), slog.New(slog.DiscardHandler), "/route", true, errors.New("cut off"))
+		}()
+		if w.Code != 200 || w.Body.String() != "{" {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+}

@@ -162,7 +162,7 @@ func (s *spool) Read(p []byte) (int, error) {
 			continue
 		}
 		since := time.Now()
-		wake := time.AfterFunc(lockedPatience-s.starved, s.changed.Broadcast)
+		wake := time.AfterFunc(lockedPatience-s.starved, s.wake)
 		s.changed.Wait()
 		wake.Stop()
 		if s.starved += time.Since(since); s.starved >= lockedPatience {
@@ -199,6 +199,14 @@ func (s *spool) drop() {
 	s.changed.Broadcast()
 }
 
+// wake has whoever waits look again. Without the lock it could come after their
+// look and before their Wait, and be lost.
+func (s *spool) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed.Broadcast()
+}
+
 // failure explains why receiving ended.
 func (s *spool) failure() error {
 	if s.err == io.EOF || fault.As(s.err) != nil {
@@ -210,7 +218,7 @@ func (s *spool) failure() error {
 // arrived waits until the body is there, as far as there is a place to put it.
 // From then on its reader does not wait long for the client.
 func (s *spool) arrived(ctx context.Context) error {
-	defer context.AfterFunc(ctx, s.changed.Broadcast)()
+	defer context.AfterFunc(ctx, s.wake)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.err == nil && !s.direct {

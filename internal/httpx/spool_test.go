@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -110,4 +111,25 @@ func TestSpoolOfSilentClient(t *testing.T) {
 		t.Errorf("read %d bytes, %v", len(n), err)
 	}
 	s.Close()
+}
+
+// Giving up is noticed whenever it comes, even just before the wait for the body.
+func TestSpoolIsGivenUpAtAnyTime(t *testing.T) {
+	t.Parallel()
+	body, client := io.Pipe()
+	defer client.Close()
+	s := newSpool(body, 1<<30, t.TempDir(), semaphore.NewWeighted(spoolMemory), func() { body.Close() })
+	defer s.Close()
+	for i := range 100_000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			for range i % 512 {
+				runtime.Gosched()
+			}
+			cancel()
+		}()
+		if err := s.arrived(ctx); !errors.Is(err, context.Canceled) { // or the test hangs
+			t.Fatalf("arrived: %v", err)
+		}
+	}
 }
