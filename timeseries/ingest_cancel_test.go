@@ -5,10 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
@@ -77,4 +80,24 @@ func (s *stoppingReader) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p[:min(len(p), 8<<10)])
 	s.left -= n
 	return n, err
+}
+
+// An upload that is not admitted, such as one whose body is too long, leaves a
+// trace in log and figures like one whose records are bad.
+func TestUploadsNotAdmittedLeaveATrace(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	var stats []ingest.Stats
+	store := timeseries.New(dbtest.New(t), timeseries.Options{
+		Logger: slog.New(slog.NewTextHandler(&log, nil)), OnIngest: func(s ingest.Stats) { stats = append(stats, s) },
+	})
+	for i, err := range []error{fault.New(fault.TooLarge, "the body is too long"), fault.New(fault.Invalid, "the body stopped coming")} {
+		opt := ingest.Options{Source: "rest", Admit: func(context.Context) error { return err }}
+		if _, got := store.IngestStream(t.Context(), decode.New(strings.NewReader(ndjson(numberedRun("a", 3, 0))), decode.Options{}), opt); got != err {
+			t.Errorf("%v, want %v", got, err)
+		}
+		if len(stats) != i+1 || stats[i].Source != "rest" || stats[i].Rejected != 1 || !strings.Contains(log.String(), err.Error()) || !strings.Contains(log.String(), "level=WARN") {
+			t.Errorf("%v: figures %+v, log %s", err, stats, log.String())
+		}
+	}
 }

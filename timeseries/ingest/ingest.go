@@ -187,7 +187,7 @@ func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections 
 	}
 	if opt.Admit != nil {
 		if err := opt.Admit(ctx); err != nil {
-			return Result{}, err
+			return Result{}, w.Refused(opt, err)
 		}
 	}
 	close(r.admitted)
