@@ -25,9 +25,9 @@ func (d *Reader) RecentStart(ctx context.Context, now Position, recent Recent) (
 	if now.Session == 0 || recent == (Recent{}) {
 		return now, time.Time{}, nil
 	}
-	var newest *time.Time
+	var oldest, newest *time.Time
 	err = d.pool.QueryRow(ctx, `
-		SELECT max(max_time) FROM ingest_batches WHERE session = $1 AND batch <= $2 AND records > 0`, now.Session, now.Batch).Scan(&newest)
+		SELECT min(min_time), max(max_time) FROM ingest_batches WHERE session = $1 AND batch <= $2 AND records > 0`, now.Session, now.Batch).Scan(&oldest, &newest)
 	if err != nil {
 		return Position{}, time.Time{}, fmt.Errorf("find the newest record: %w", err)
 	}
@@ -38,12 +38,17 @@ func (d *Reader) RecentStart(ctx context.Context, now Position, recent Recent) (
 		notBefore = newest.Add(-recent.Span)
 	}
 	if recent.Records > 0 {
+		// With fewer than that many in the span, the span is less.
+		since := *oldest
+		if notBefore.After(since) {
+			since = notBefore
+		}
 		var nth time.Time
 		err = d.pool.QueryRow(ctx, `
 			SELECT time FROM telemetry
-			WHERE session = $1 AND time <= $2 AND batch <= $3
-			ORDER BY time DESC OFFSET $4 LIMIT 1`,
-			pgx.QueryExecModeCacheDescribe, now.Session, *newest, now.Batch, recent.Records-1).Scan(&nth)
+			WHERE session = $1 AND time >= $2 AND time <= $3 AND batch <= $4
+			ORDER BY time DESC OFFSET $5 LIMIT 1`,
+			pgx.QueryExecModeCacheDescribe, now.Session, since, *newest, now.Batch, recent.Records-1).Scan(&nth)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return Position{}, time.Time{}, fmt.Errorf("find the oldest record of a snapshot: %w", err)
 		}
