@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ const bulkRecords = 200_000
 
 // pass is one pass of the refresher.
 type pass struct {
+	log     *slog.Logger
 	conn    *pgxpool.Conn
 	catalog *Catalog
 	fence   schema.Fence
@@ -282,6 +284,7 @@ func (p *pass) compress(ctx context.Context, spans []Span) error {
 			if ctx.Err() != nil {
 				return err
 			}
+			p.log.Warn("a chunk was not moved to the columnstore", slog.String("chunk", c.Name), slog.Any("error", err))
 			continue
 		}
 		p.result.Compressed++

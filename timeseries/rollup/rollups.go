@@ -180,6 +180,6 @@ func (r *Rollups) pass(ctx context.Context, conn *pgxpool.Conn, fence schema.Fen
 	if !catalog.Stored() {
 		return nil
 	}
-	p := pass{conn: conn, catalog: catalog, fence: fence, result: result}
+	p := pass{log: r.opt.Logger, conn: conn, catalog: catalog, fence: fence, result: result}
 	return p.run(ctx)
 }
