@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -253,7 +254,7 @@ func (s *server) recover(c *gin.Context) {
 			if v == http.ErrAbortHandler {
 				panic(v)
 			}
-			s.Log.Error("panic", "request_id", requestID(c), "panic", v)
+			s.Log.Error("panic", "request_id", requestID(c), "panic", v, "stack", string(debug.Stack()))
 			if !c.Writer.Written() {
 				s.fail(c, errors.New("panic"))
 			}
