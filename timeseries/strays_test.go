@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
@@ -528,6 +529,73 @@ func TestStraysThatAreKeptAreTold(t *testing.T) {
 	}
 	if n := h.count("SELECT count(*) FROM analytics.clusters WHERE session_id = 's'"); n != 3 {
 		t.Errorf("%d clusters", n)
+	}
+	h.consistent()
+}
+
+// A repair that finds nothing says so, and changes nothing.
+func TestRepairOfNothing(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	h.insert(recordAt("s", 0, 1), rec{"session_id": "s", "timestamp": "none", "message_id": 2})
+	h.insert(recordAt("whole", 0, 1))
+	state := func() int { return h.count("SELECT sum(revision + batch) FROM sessions") }
+	before := state()
+	for _, test := range []struct {
+		ingest.Repair
+		kind fault.Kind
+		want string
+	}{
+		{ingest.Repair{Session: "s", Drop: true, First: 700, Last: 800}, fault.NotFound, "700 to 800"},
+		{ingest.Repair{Session: "s", Drop: true, First: 700}, fault.NotFound, "700"},
+		{ingest.Repair{Session: "whole", At: raceStart}, fault.NotFound, `"whole"`},
+		{ingest.Repair{Session: "s", Shift: time.Hour}, fault.Invalid, `"s"`},
+	} {
+		if done, err := h.store.Repair(t.Context(), test.Repair); !fault.Is(err, test.kind) || !strings.Contains(err.Error(), test.want) || state() != before {
+			t.Errorf("%+v: %+v, %v", test.Repair, done, err)
+		}
+	}
+}
+
+// Strays as long as a record may be come back, and are repaired, all the same:
+// their pages end by size.
+func TestLongStrays(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	long := func(from time.Time, n, id int) (records []rec) {
+		for i := range n {
+			r := at("s", from.Add(time.Duration(i)*time.Second), id+i)
+			r["note"] = strings.Repeat("x", 900_000)
+			records = append(records, r)
+		}
+		return records
+	}
+	send := func(records []rec) {
+		t.Helper()
+		for batch := range slices.Chunk(records, 5) {
+			if _, err := h.stream(decode.FormatJSON, ingest.Options{}, ndjson(batch)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	h.insert(numberedRun("s", 200, 0)...)
+	send(long(raceStart.AddDate(0, -2, 0), 14, 1000))
+	if n := len(h.aside("s")); n != 14 {
+		t.Fatalf("%d set aside", n)
+	}
+	var few []rec
+	for i := range 10 { // with which they are a tenth
+		few = append(few, at("s", raceStart.AddDate(0, -2, 0).Add(time.Minute+time.Duration(i)*time.Second), 2000+i))
+	}
+	if result := h.insert(few...); result.SetAside != 0 || len(h.aside("s")) != 0 {
+		t.Errorf("%+v, %d set aside", result, len(h.aside("s")))
+	}
+	send(long(time.Date(1980, 1, 6, 0, 0, 0, 0, time.UTC), 14, 3000))
+	if done := h.repair(ingest.Repair{Session: "s", At: raceStart.Add(time.Hour)}); done.PutBack != 14 || done.Left != 0 {
+		t.Errorf("%+v", done)
+	}
+	if n := len(h.read(timeseries.RecordQuery{SessionID: "s"})); n != 238 {
+		t.Errorf("%d records", n)
 	}
 	h.consistent()
 }

@@ -168,15 +168,18 @@ func (r *repair) run(ctx context.Context, tx pgx.Tx) (done Repaired, err error) 
 			return done, err
 		}
 	}
-	n := 0
+	n, seen := 0, 0
 	for last := r.First - 1; ; {
-		page, err := r.page(ctx, tx, &last)
+		read, left, err := r.page(ctx, tx, &last)
 		if err != nil {
 			return done, err
 		}
-		if n += page; last < 0 {
+		if n, seen = n+left, seen+read; read == 0 {
 			break
 		}
+	}
+	if n == 0 && done.Shifted == 0 {
+		return done, r.nothing(seen)
 	}
 	// What lies around may be no stray any more, or one now.
 	after := *s
@@ -213,14 +216,13 @@ func (r *repair) run(ctx context.Context, tx pgx.Tx) (done Repaired, err error) 
 	return done, err
 }
 
-const (
-	oddPageSQL = `
-		SELECT id, time, timestamp, record::text
-		FROM set_aside
-		WHERE session = $1 AND id > $2 AND ($3 = 0 OR id <= $3)
-		ORDER BY id
-		LIMIT $4`
+var oddPageSQL = "WITH RECURSIVE " + AsidePage("($5::bigint = 0 OR id <= $5)") + `
+	SELECT id, time, timestamp, record::text
+	FROM set_aside
+	WHERE id IN (SELECT id FROM page)
+	ORDER BY id`
 
+const (
 	// Who sends the same again is told so by the digest.
 	leaveSQL = `
 		WITH gone AS (
@@ -243,18 +245,34 @@ const (
 		WHERE session = $1 AND step_s > 0`
 )
 
-// page takes the next records and returns how many left. last is below 0 after
-// the end.
-func (r *repair) page(ctx context.Context, tx pgx.Tx, last *int64) (n int, err error) {
-	rows, err := tx.Query(ctx, oddPageSQL, r.share.session, *last, r.Last, ChunkRecords)
+// nothing says why a repair finds nothing to do, having seen that many records.
+func (r *repair) nothing(seen int) error {
+	which := ""
+	switch {
+	case r.First != 0 && r.Last != 0:
+		which = fmt.Sprintf(" with an id from %d to %d", r.First, r.Last)
+	case r.First != 0:
+		which = fmt.Sprintf(" with an id from %d on", r.First)
+	case r.Last != 0:
+		which = fmt.Sprintf(" with an id up to %d", r.Last)
+	}
+	if seen > 0 {
+		return fault.New(fault.Invalid, "no record of the session %q that is set aside%s can be shifted to a time that can be right; put them back at one, or drop them", fault.Clip(r.share.id), which)
+	}
+	return fault.New(fault.NotFound, "no record of the session %q%s is set aside", fault.Clip(r.share.id), which)
+}
+
+// page takes the next records and returns how many it read, none after the end,
+// and how many of them left.
+func (r *repair) page(ctx context.Context, tx pgx.Tx, last *int64) (read, left int, err error) {
+	rows, err := tx.Query(ctx, oddPageSQL, r.share.session, *last, ChunkRecords, decode.MaxChunkBytes, r.Last)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var at *time.Time
 	var timestamp, members string
 	var leave []int64
 	var text []byte
-	read := 0
 	_, err = pgx.ForEachRow(rows, []any{last, &at, &timestamp, &members}, func() error {
 		read++
 		if r.Drop {
@@ -279,22 +297,19 @@ func (r *repair) page(ctx context.Context, tx pgx.Tx, last *int64) (n int, err e
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if len(leave) > 0 {
 		if _, err := tx.Exec(ctx, leaveSQL, r.share.session, leave, r.share.batch-1); err != nil {
-			return 0, fmt.Errorf("take records from those set aside: %w", err)
+			return 0, 0, fmt.Errorf("take records from those set aside: %w", err)
 		}
 	}
 	if len(text) > 0 {
 		if err := r.copyText(ctx, tx, &r.share, text); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
-	if read < ChunkRecords {
-		*last = -1
-	}
-	return len(leave), nil
+	return read, len(leave), nil
 }
 
 // place is where a record goes back to.

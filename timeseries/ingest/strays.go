@@ -248,25 +248,42 @@ func unpackAny(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// A page of the records comes back at a time, and leaves its batch.
-const returnSQL = `
-	WITH page AS (
-		DELETE FROM set_aside
-		WHERE id IN (
-			SELECT id
+// AsidePage is a table for WITH RECURSIVE, page (id), of records set aside in the
+// session $1 after the one of the id $2: at most $3, and none once they have $4
+// bytes, since one may be as long as a record may be. Others than where says are
+// left out.
+func AsidePage(where string) string {
+	next := func(after string) string {
+		return `
+			SELECT id, octet_length(record::text) AS bytes
 			FROM set_aside
-			WHERE session = $1 AND id > $4 AND reason = 'stray' AND time >= $2 AND time <= $3
+			WHERE session = $1 AND id > ` + after + ` AND ` + where + `
 			ORDER BY id
-			LIMIT $5)
+			LIMIT 1`
+	}
+	return `page (id, bytes, n) AS (
+		(SELECT id, bytes::bigint, 1 FROM (` + next("$2::bigint") + `) first)
+		UNION ALL
+		SELECT next.id, page.bytes + next.bytes, page.n + 1
+		FROM page
+		CROSS JOIN LATERAL (` + next("page.id") + `) next
+		WHERE page.n < $3::int AND page.bytes < $4::int
+	)`
+}
+
+// A page of the records comes back at a time, and leaves its batch.
+var returnSQL = "WITH RECURSIVE " + AsidePage("reason = 'stray' AND time >= $5 AND time <= $6") + `, gone AS (
+		DELETE FROM set_aside
+		WHERE id IN (SELECT id FROM page)
 		RETURNING id, batch, timestamp, record
 	), logged AS (
 		UPDATE ingest_batches b
 		SET set_aside = b.set_aside - c.records
-		FROM (SELECT batch, count(*) AS records FROM page GROUP BY batch) c
+		FROM (SELECT batch, count(*) AS records FROM gone GROUP BY batch) c
 		WHERE b.session = $1 AND b.batch = c.batch
 	)
 	SELECT id, batch, timestamp, record::text
-	FROM page
+	FROM gone
 	ORDER BY id`
 
 // bringBack stores records that were set aside as part of the share.
@@ -277,7 +294,7 @@ func (u *upload) bringBack(ctx context.Context, tx pgx.Tx, s *share, c cluster.C
 		began = s.batch
 	}
 	for last := int64(0); ; {
-		rows, err := tx.Query(ctx, returnSQL, s.session, from, to, last, ChunkRecords)
+		rows, err := tx.Query(ctx, returnSQL, s.session, last, ChunkRecords, decode.MaxChunkBytes, from, to)
 		if err != nil {
 			return err
 		}
