@@ -24,13 +24,14 @@ type Column struct {
 	// Known says that Name is one that records have, such as a channel's.
 	Known bool
 
-	numeric bool // a channel of numbers
-	unit    string
-	source  string
-	convert *conversion
-	comma   bool
-	group   byte // the sign that parts thousands, if any
-	toUnit  string
+	numeric    bool // a channel of numbers
+	unit       string
+	source     string
+	convert    *conversion
+	comma      bool
+	hemisphere *hemisphere // tells its sign
+	group      byte        // the sign that parts thousands, if any
+	toUnit     string
 }
 
 // plan decides what becomes of the columns.
@@ -68,6 +69,7 @@ func newPlan(l *layout, opt Options) (*plan, error) {
 		return nil, err
 	}
 	p.nameOwn()
+	p.findHemispheres()
 	if err := p.findDecimals(); err != nil {
 		return nil, err
 	}

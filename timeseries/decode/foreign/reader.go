@@ -143,7 +143,7 @@ func (r *Reader) start(l *layout) {
 	for i := range r.plan.columns {
 		c := &r.plan.columns[i]
 		switch {
-		case c.convert != nil || c.comma || c.group != 0 || !c.Known && !c.Text && c.Name != "" && c.Name != timeName:
+		case c.convert != nil || c.comma || c.group != 0 || c.hemisphere != nil || !c.Known && !c.Text && c.Name != "" && c.Name != timeName:
 			r.tasks = append(r.tasks, i)
 		}
 	}
@@ -271,6 +271,9 @@ func (r *Reader) convert() [][]byte {
 				r.out[i] = c.convert.appendTo(nil, v)
 			default:
 				r.out[i] = n
+			}
+			if h := c.hemisphere; h != nil {
+				r.out[i] = h.signed(trim(r.out[i]), r.out[h.column])
 			}
 		}
 	}

@@ -135,6 +135,9 @@ func (p *plan) conversionOf(i int) string {
 		}
 		return ""
 	}
+	if c.hemisphere != nil {
+		return fmt.Sprintf("sign by column %q", p.columns[c.hemisphere.column].Label)
+	}
 	if c.convert != nil {
 		return c.unit + " to " + c.toUnit
 	}

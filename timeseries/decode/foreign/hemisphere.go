@@ -1,0 +1,75 @@
+package foreign
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// hemisphere is the column that tells the sign of a latitude or longitude.
+type hemisphere struct {
+	column   int
+	negative byte // S or W
+}
+
+// findHemispheres looks for columns of N and S, or E and W: beside the position's
+// column, or with a name that tells. Another one is warned of.
+func (p *plan) findHemispheres() {
+	for _, h := range []struct {
+		channel, letters string
+		names            []string
+	}{
+		{"latitude", "NS", []string{"ns", "n_s", "lat", "latitude"}},
+		{"longitude", "EW", []string{"ew", "e_w", "lon", "long", "lng", "longitude"}},
+	} {
+		at := slices.IndexFunc(p.columns, func(c Column) bool { return c.Name == h.channel })
+		if at < 0 {
+			continue
+		}
+		for i := range p.columns {
+			if p.columns[i].Known || p.columns[i].Name == "" || !p.holdsOnly(i, h.letters) {
+				continue
+			}
+			name := p.labels[i].name
+			named := slices.ContainsFunc(h.names, func(n string) bool {
+				return name == n || strings.HasPrefix(name, n+"_") || strings.HasSuffix(name, "_"+n)
+			})
+			if p.columns[at].hemisphere == nil && (named || i == at+1 || i == at-1) {
+				p.columns[at].hemisphere = &hemisphere{i, h.letters[1]}
+				continue
+			}
+			p.warnings = append(p.warnings, fmt.Sprintf("column %q holds %c and %c, but is not known to belong to %q: its signs are as they stand there",
+				fault.Clip(p.columns[i].Label), h.letters[0], h.letters[1], fault.Clip(p.columns[at].Label)))
+		}
+	}
+}
+
+// holdsOnly reports whether a column's cells are one of the letters each.
+func (p *plan) holdsOnly(i int, letters string) bool {
+	filled, fits := 0, 0
+	p.samples(i, func(cell []byte, _ int) {
+		if IsMissing(cell) {
+			return
+		}
+		filled++
+		if cell = trim(cell); len(cell) == 1 && strings.IndexByte(letters, cell[0]&^0x20) >= 0 {
+			fits++
+		}
+	})
+	return filled > 0 && fits == filled
+}
+
+// signed returns a position with the sign that the letter says. Without one that
+// it knows the cell is no number any more, and its record is told of.
+func (h *hemisphere) signed(cell, letter []byte) []byte {
+	letter = trim(letter)
+	if len(letter) != 1 || !strings.ContainsRune("NSEW", rune(letter[0]&^0x20)) {
+		return fmt.Appendf(nil, "%s %q", cell, letter)
+	}
+	if letter[0]&^0x20 == h.negative && cell[0] != '-' {
+		return append([]byte{'-'}, cell...)
+	}
+	return cell
+}
