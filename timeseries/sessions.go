@@ -393,9 +393,7 @@ func (s *Store) purgeOne(ctx context.Context, fence schema.Fence) (purged bool, 
 func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 	// By the session alone, the columnstore drops whole batches. A further
 	// condition makes it unpack each record, of which it permits a few only.
-	_, err := tx.Exec(ctx, `
-		SELECT set_config(name, '0', true) FROM pg_settings
-		WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'`)
+	err := schema.UnpackAny(ctx, tx)
 	if err == nil {
 		_, err = tx.Exec(ctx, `DELETE FROM telemetry WHERE session = $1`, session)
 	}

@@ -175,18 +175,28 @@ func (r *copyRows) copyTo(ctx context.Context, tx pgx.Tx, session, batch int32) 
 	if r.records == 0 {
 		return nil
 	}
-	// When CopyFrom returns, the rows must not be read any more: pgx leaves a
-	// goroutine behind that reads on when the connection breaks.
-	in := &guardedReader{r: io.MultiReader(strings.NewReader(record.CopyHeader), bytes.NewReader(r.data), strings.NewReader(record.CopyTrailer))}
-	defer in.end()
-	tag, err := tx.Conn().PgConn().CopyFrom(ctx, in, "COPY telemetry ("+r.layout.Columns()+") FROM STDIN (FORMAT binary)")
+	stored, err := Copy(ctx, tx, "telemetry", &r.layout, r.data)
 	if err != nil {
-		return fmt.Errorf("copy: %w", err)
+		return err
 	}
-	if tag.RowsAffected() != int64(r.records) {
-		return fmt.Errorf("copy: stored %d of %d records", tag.RowsAffected(), r.records)
+	if stored != int64(r.records) {
+		return fmt.Errorf("copy: stored %d of %d records", stored, r.records)
 	}
 	return nil
+}
+
+// Copy stores rows that the layout has encoded in a table with the columns of
+// telemetry, and returns how many. The caller may use their memory again.
+func Copy(ctx context.Context, tx pgx.Tx, table string, layout *record.Layout, rows []byte) (int64, error) {
+	// When CopyFrom returns, the rows must not be read any more: pgx leaves a
+	// goroutine behind that reads on when the connection breaks.
+	in := &guardedReader{r: io.MultiReader(strings.NewReader(record.CopyHeader), bytes.NewReader(rows), strings.NewReader(record.CopyTrailer))}
+	defer in.end()
+	tag, err := tx.Conn().PgConn().CopyFrom(ctx, in, "COPY "+table+" ("+layout.Columns()+") FROM STDIN (FORMAT binary)")
+	if err != nil {
+		return 0, fmt.Errorf("copy: %w", err)
+	}
+	return tag.RowsAffected(), nil
 }
 
 // guardedReader can be ended from another goroutine.

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -202,7 +203,7 @@ const (
 // the one with which that happens.
 func (u *upload) takeOut(ctx context.Context, tx pgx.Tx, s *share, c cluster.Cluster, kept []cluster.Cluster) error {
 	from, to := c.Bounds()
-	if err := unpackAny(ctx, tx); err != nil {
+	if err := schema.UnpackAny(ctx, tx); err != nil {
 		return err
 	}
 	began, ok := u.begun[s.id]
@@ -237,15 +238,6 @@ func (u *upload) takeOut(ctx context.Context, tx pgx.Tx, s *share, c cluster.Clu
 		}
 	}
 	return nil
-}
-
-// unpackAny lets the transaction take records out of the columnstore, however
-// many lie in one batch of it.
-func unpackAny(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, `
-		SELECT set_config(name, '0', true) FROM pg_settings
-		WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'`)
-	return err
 }
 
 // AsidePage is a table for WITH RECURSIVE, page (id), of records set aside in the

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -66,7 +67,7 @@ func (w *work) compare(ctx context.Context) error {
 
 // apply writes what compare found. The session is locked.
 func (w *work) apply(ctx context.Context) error {
-	if err := unpackAny(ctx, w.tx); err != nil {
+	if err := schema.UnpackAny(ctx, w.tx); err != nil {
 		return err
 	}
 	if err := w.fill(ctx); err != nil {
@@ -76,15 +77,6 @@ func (w *work) apply(ctx context.Context) error {
 		return fmt.Errorf("add records: %w", err)
 	}
 	return w.log(ctx)
-}
-
-// unpackAny lets the transaction change records of the columnstore, however many
-// lie in one batch of it.
-func unpackAny(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, `
-		SELECT set_config(name, '0', true) FROM pg_settings
-		WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'`)
-	return err
 }
 
 // usualStep is that of a run's records.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"sort"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -271,13 +270,12 @@ func (w *work) stageBatch(ctx context.Context, b *decode.Batch, digest *record.D
 		rows = append(rows, v)
 		w.file.times, w.file.places = append(w.file.times, v.Micros), append(w.file.places, int32(b.Index(i)))
 	}
-	copied := []byte(record.CopyHeader)
+	var copied []byte
 	for i, v := range rows {
 		copied = layout.AppendCopy(copied, &v, uint32(w.file.places[len(w.file.places)-len(rows)+i]))
 	}
-	copied = append(copied, record.CopyTrailer...)
 	all[0], all[1] = all[0]|layout.Channels[0], all[1]|layout.Channels[1]
-	_, err := w.tx.Conn().PgConn().CopyFrom(ctx, strings.NewReader(string(copied)), "COPY merge_file ("+layout.Columns()+") FROM STDIN (FORMAT binary)")
+	_, err := ingest.Copy(ctx, w.tx, "merge_file", &layout, copied)
 	if err != nil {
 		return fmt.Errorf("stage the file: %w", err)
 	}

@@ -66,7 +66,7 @@ func (m *Merger) undo(ctx context.Context, tx pgx.Tx, id string, batches []int32
 	if err := of.read(ctx, tx, id, true); err != nil {
 		return nil, err
 	}
-	if err := unpackAny(ctx, tx); err != nil {
+	if err := schema.UnpackAny(ctx, tx); err != nil {
 		return nil, err
 	}
 	session, batch, first, last := of.session, of.batch, of.first, of.last
