@@ -92,7 +92,6 @@ func (h *server) dump() string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	defer stream.Close()
 	out := stream.CSVHeader()
 	for stream.Next() {
 		out = stream.Record().AppendCSV(out)
@@ -100,6 +99,7 @@ func (h *server) dump() string {
 	if err := stream.Err(); err != nil {
 		h.t.Fatal(err)
 	}
+	stream.Close() // it holds a connection, and there may be but one
 	session, err := h.store.Session(h.t.Context(), "s")
 	if err != nil {
 		h.t.Fatal(err)
@@ -288,6 +288,9 @@ func TestMergeLeavesOutOddTimes(t *testing.T) {
 // then fills what came meanwhile, too.
 func TestUploadBesideMerge(t *testing.T) {
 	t.Parallel()
+	if dbtest.SingleBackend(t) {
+		t.Skip("the server has one backend, and nothing goes on beside a transaction")
+	}
 	for name, dry := range map[string]bool{"dry run": true, "merge": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
