@@ -78,6 +78,11 @@ func (s *server) merge(r *request, p *mergeParams) error {
 		}
 		opt.Offset = &offset
 	}
+	if p.SaveProfile != "" { // it decides what becomes of everybody's files
+		if d := auth.Allow(r.Principal, auth.Ingest, auth.SessionAge{}); !d.Allowed {
+			return d.Err
+		}
+	}
 	reading, _, err := ingestOptions(&ingestParams{OnError: p.OnError, SessionID: opt.Session}, r.GetHeader("Content-Type"))
 	if err != nil {
 		return err
