@@ -466,3 +466,32 @@ func TestMergeBesideStrays(t *testing.T) {
 	}
 	h.consistent()
 }
+
+// Of several merges the last goes first: what it found in the run it did not
+// bring itself.
+func TestMergesAreUndoneFromTheLast(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	trip := newTrip(rand.New(rand.NewPCG(4, 1)))
+	h.insert(trip.radio...)
+	before := h.dump()
+	first, err := h.merge(trip.logger[:len(trip.logger)/2], merge.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := h.merge(trip.logger, merge.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.store.Merges.Undo(t.Context(), "s", first.Batch); !fault.Is(err, fault.Conflict) {
+		t.Errorf("the first alone: %v", err)
+	}
+	for _, batch := range []int32{last.Batch, first.Batch} {
+		if _, err := h.store.Merges.Undo(t.Context(), "s", batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h.dump() != before {
+		t.Error("undone, the run is not what it was")
+	}
+}

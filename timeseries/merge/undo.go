@@ -93,16 +93,10 @@ func (m *Merger) undo(ctx context.Context, tx pgx.Tx, id string, batches []int32
 			return nil, fault.New(fault.NotFound, "batch %d of session %q is no merge, or undone already", b, fault.Clip(id))
 		}
 	}
-	var later *int32
-	err = tx.QueryRow(ctx, `
-		SELECT min(batch)
-		FROM merge_fills
-		WHERE session = $1 AND of_batch = ANY($2) AND batch <> ALL($2)`, session, batches).Scan(&later)
-	if err != nil {
-		return nil, fmt.Errorf("look for later merges: %w", err)
-	}
-	if later != nil {
-		return nil, fault.New(fault.Conflict, "merge %d has filled records of the merge to undo; undo it as well", *later)
+	for _, b := range there {
+		if b > slices.Min(batches) && !slices.Contains(batches, b) {
+			return nil, fault.New(fault.Conflict, "merge %d came later, and found records of the merge to undo in the run; undo it as well", b)
+		}
 	}
 	removed, emptied, err := takeBack(ctx, tx, session, first, last, batches)
 	if err != nil {
