@@ -32,6 +32,8 @@ type Options struct {
 	Unnamed func() (id, name string, err error)
 	// Table says what a table cannot tell of itself.
 	Table foreign.Options
+	// MaxRecord bounds the length of one record of JSON; 0 is MaxRecordBytes.
+	MaxRecord int
 	// Now is the clock for "too far ahead". Zero is the time of the call.
 	Now time.Time
 }
@@ -56,7 +58,7 @@ func New(src io.Reader, opt Options) *Decoder {
 		return &Decoder{next: d.next, csv: d}
 	}
 	d := &jsonStream{src: src, skipBad: opt.SkipBad}
-	d.now, d.idOverride = now, []byte(opt.SessionID)
+	d.now, d.idOverride, d.maxRecord = now, []byte(opt.SessionID), opt.MaxRecord
 	return &Decoder{next: d.next}
 }
 

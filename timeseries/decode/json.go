@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -19,6 +20,7 @@ type jsonDecoder struct {
 	hints []hint
 	// idOverride, when not empty, is the session of every record.
 	idOverride []byte
+	maxRecord  int // bytes; 0 is MaxRecordBytes
 	count      int // records seen, good or bad
 }
 
@@ -87,13 +89,15 @@ func (d *jsonDecoder) record(b *Batch) error {
 		marks.restore(b)
 		return err
 	}
-	if s.pos-start > MaxRecordBytes {
-		rb.problem("", "is %d bytes long; at most %d are allowed", s.pos-start, MaxRecordBytes)
+	if s.pos-start > d.longest() {
+		rb.problem("", "is %d bytes long; at most %d are allowed", s.pos-start, d.longest())
 	}
 	d.count++
 	rb.end()
 	return nil
 }
+
+func (d *jsonDecoder) longest() int { return cmp.Or(d.maxRecord, MaxRecordBytes) }
 
 // marks remembers where a batch ended.
 type marks struct{ values, text, sessions, problems, rejected int }

@@ -39,8 +39,8 @@ func (d *jsonStream) next(b *Batch, most int) error {
 		case err == nil:
 		case errors.Is(err, errShort) && !d.atEOF:
 			d.scan.pos = mark
-			if len(d.scan.buf)-mark > 2*MaxRecordBytes {
-				return d.fault(fmt.Errorf("the record is longer than %d bytes", MaxRecordBytes))
+			if len(d.scan.buf)-mark > 2*d.longest() {
+				return d.fault(fmt.Errorf("the record is longer than %d bytes", d.longest()))
 			}
 			if err := d.fill(); err != nil {
 				return err
@@ -113,7 +113,7 @@ func (d *jsonStream) nextLine(from int) bool {
 			return true
 		}
 		d.scan.pos = from
-		if len(d.scan.buf)-from > 2*MaxRecordBytes || d.fill() != nil {
+		if len(d.scan.buf)-from > 2*d.longest() || d.fill() != nil {
 			return false
 		}
 		from = 0

@@ -327,8 +327,10 @@ func appendRecord(dst []byte, session, timestamp, members string) []byte {
 }
 
 // copyText stores records, as lines of JSON, behind the others of the share.
+// They were taken once: written by the database they may be longer than what
+// came, as 1e300 is.
 func (u *upload) copyText(ctx context.Context, tx pgx.Tx, s *share, text []byte) error {
-	dec := decode.New(bytes.NewReader(text), decode.Options{})
+	dec := decode.New(bytes.NewReader(text), decode.Options{MaxRecord: len(text)})
 	for end := false; !end; {
 		b := decode.NewBatch()
 		err := dec.Next(b, ChunkRecords)
