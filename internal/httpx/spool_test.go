@@ -105,7 +105,7 @@ func TestSpoolOfSilentClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.mu.Lock()
-	s.starved = lockedPatience - 20*time.Millisecond
+	s.starved = lockedPatience - 2*time.Second
 	s.mu.Unlock()
 	if n, err := io.ReadAll(s); len(n) != slabBytes+1 || !fault.Is(err, fault.Unavailable) {
 		t.Errorf("read %d bytes, %v", len(n), err)
@@ -120,7 +120,7 @@ func TestSpoolIsGivenUpAtAnyTime(t *testing.T) {
 	defer client.Close()
 	s := newSpool(body, 1<<30, t.TempDir(), semaphore.NewWeighted(spoolMemory), func() { body.Close() })
 	defer s.Close()
-	for i := range 100_000 {
+	for i := range 20_000 {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
 			for range i % 512 {
