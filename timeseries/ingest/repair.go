@@ -216,7 +216,7 @@ func (r *repair) run(ctx context.Context, tx pgx.Tx) (done Repaired, err error) 
 	return done, err
 }
 
-var oddPageSQL = "WITH RECURSIVE " + AsidePage("($5::bigint = 0 OR id <= $5)") + `
+var oddPageSQL = "WITH RECURSIVE " + asidePage("($5::bigint = 0 OR id <= $5)") + `
 	SELECT id, time, timestamp, record::text
 	FROM set_aside
 	WHERE id IN (SELECT id FROM page)

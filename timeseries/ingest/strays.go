@@ -240,11 +240,11 @@ func (u *upload) takeOut(ctx context.Context, tx pgx.Tx, s *share, c cluster.Clu
 	return nil
 }
 
-// AsidePage is a table for WITH RECURSIVE, page (id), of records set aside in the
+// asidePage is a table for WITH RECURSIVE, page (id), of records set aside in the
 // session $1 after the one of the id $2: at most $3, and none once they have $4
 // bytes, since one may be as long as a record may be. Others than where says are
 // left out.
-func AsidePage(where string) string {
+func asidePage(where string) string {
 	next := func(after string) string {
 		return `
 			SELECT id, octet_length(record::text) AS bytes
@@ -264,7 +264,7 @@ func AsidePage(where string) string {
 }
 
 // A page of the records comes back at a time, and leaves its batch.
-var returnSQL = "WITH RECURSIVE " + AsidePage("reason = 'stray' AND time >= $5 AND time <= $6") + `, gone AS (
+var returnSQL = "WITH RECURSIVE " + asidePage("reason = 'stray' AND time >= $5 AND time <= $6") + `, gone AS (
 		DELETE FROM set_aside
 		WHERE id IN (SELECT id FROM page)
 		RETURNING id, batch, timestamp, record
