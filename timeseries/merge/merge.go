@@ -71,9 +71,6 @@ var counters = []string{
 	"energy_j", "distance_m", "message_id", "uptime_seconds", "cumulative_energy_kwh", "route_distance_km", "elevation_gain_m", "max_speed_kmh", "max_power_w", "max_current_a",
 }
 
-// chunk is how many records of a file are staged at once.
-const chunk = 5_000
-
 // notMerged are channels that a logger says nothing of: the run's name, and
 // where a record comes from, which a record of the radio's stays.
 var notMerged = []string{"session_name", "data_source"}
@@ -225,7 +222,7 @@ func (w *work) stage(ctx context.Context, dec *decode.Decoder) error {
 	b := decode.NewBatch()
 	defer b.Release()
 	for end := false; !end; b.Reset() {
-		err := dec.Next(b, chunk)
+		err := dec.Next(b, ingest.ChunkRecords)
 		if end = err == io.EOF; err != nil && !end {
 			return err
 		}

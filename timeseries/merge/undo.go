@@ -42,11 +42,10 @@ func (m *Merger) List(ctx context.Context, session string) ([]Done, error) {
 	return list, nil
 }
 
-// Undo takes merges back: the records that they added go, those thereof that were
-// set aside since as well, and what they filled
-// in is NULL again. Without batches it takes back all of the run's. It returns
-// the batches that were undone, NotFound where there is no such run or merge,
-// and a Conflict where a later merge has filled records of one of them.
+// Undo takes merges back: the records that they added go, those set aside since
+// as well, and what they filled in is NULL again. Without batches it takes back
+// all of the run's. It returns the batches that were undone, NotFound where there
+// is no such run or merge, and a Conflict where a merge that came later stays.
 func (m *Merger) Undo(ctx context.Context, id string, batches ...int32) (undone []int32, err error) {
 	if record.TextProblem([]byte(id)) != "" {
 		return nil, noSession(id)
