@@ -37,11 +37,7 @@ func (e exportCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	if query.To, err = timeFlag("--to", e.To); err != nil {
 		return err
 	}
-	db, err := e.Find(ctx, log)
-	if err != nil {
-		return err
-	}
-	pool, done, err := db.Pool(ctx)
+	pool, done, err := e.Open(ctx, log)
 	if err != nil {
 		return err
 	}

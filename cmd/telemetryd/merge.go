@@ -49,15 +49,11 @@ func (c mergeCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	if !c.Undo && len(c.Files) != 1 {
 		return fmt.Errorf("merge takes one file, not %d", len(c.Files))
 	}
-	db, err := c.Find(ctx, log)
+	pool, done, err := c.Open(ctx, log)
 	if err != nil {
 		return err
 	}
-	pool, closePool, err := db.Pool(ctx)
-	if err != nil {
-		return err
-	}
-	defer closePool()
+	defer done()
 	store := timeseries.New(pool, timeseries.Options{Logger: log})
 	if c.Undo {
 		return c.undo(ctx, store)

@@ -33,11 +33,7 @@ func (c repairCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	if repair.At, err = timeFlag("--at", c.At); err != nil {
 		return err
 	}
-	db, err := c.Find(ctx, log)
-	if err != nil {
-		return err
-	}
-	pool, closePool, err := db.Pool(ctx)
+	pool, closePool, err := c.Open(ctx, log)
 	if err != nil {
 		return err
 	}

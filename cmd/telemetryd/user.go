@@ -83,11 +83,7 @@ var operator = auth.Operator("command line")
 
 // with runs work on the accounts of the database that the flags name.
 func (f accountFlags) with(ctx context.Context, log *slog.Logger, work func(*auth.Service, terminal) error) error {
-	db, err := f.Find(ctx, log)
-	if err != nil {
-		return err
-	}
-	pool, done, err := db.Pool(ctx)
+	pool, done, err := f.Open(ctx, log)
 	if err != nil {
 		return err
 	}

@@ -121,6 +121,15 @@ func (d *Database) Pool(ctx context.Context) (*pgxpool.Pool, func(), error) {
 	return pool, func() { pool.Close(); _ = d.Close(ctx) }, nil
 }
 
+// Open is Find and Pool, for a command that needs no more of the database.
+func (f Flags) Open(ctx context.Context, log *slog.Logger) (*pgxpool.Pool, func(), error) {
+	db, err := f.Find(ctx, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	return db.Pool(ctx)
+}
+
 func (d *Database) pool(ctx context.Context) (*pgxpool.Pool, error) {
 	pool, err := pgxpool.New(ctx, d.URL)
 	if err != nil {
