@@ -51,7 +51,6 @@ type log []signal
 type match struct {
 	Offset      time.Duration // to add to the logger's times
 	Correlation float64       // over all channels compared, 0 to 1; the rest is noise
-	Channels    []string      // that were compared
 	Drift       time.Duration // by how much the offset grows from the begin to the end of what is in both
 }
 
