@@ -13,7 +13,6 @@ import (
 
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
-	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // compare lays the file over the run, and finds out which records are in both,
@@ -30,10 +29,9 @@ func (w *work) compare(ctx context.Context) error {
 	if _, err := w.tx.Exec(ctx, "DROP TABLE IF EXISTS merge_pairs, merge_lacking"); err != nil {
 		return fmt.Errorf("compare anew: %w", err)
 	}
-	radioStep := usualStep(w.radio)
-	both := pairs(w.stored, w.logger.times, radioStep.Microseconds()/2)
+	both := pairs(w.stored, w.logger.times, w.step.Microseconds()/2)
 	w.report.Both = len(both)
-	w.deliver(radioStep)
+	w.deliver()
 	rows := make([][]any, len(both))
 	for i, p := range both {
 		rows[i] = []any{w.logger.places[p.logger], p.stored.Time(), p.stored.Batch, p.stored.Ord}
@@ -79,25 +77,22 @@ func (w *work) apply(ctx context.Context) error {
 	return w.log(ctx)
 }
 
-// usualStep is that of a run's records.
-func usualStep(stored []record.Cursor) time.Duration {
-	steps := make([]time.Duration, 0, len(stored))
-	for i := 1; i < len(stored); i++ {
-		steps = append(steps, time.Duration(stored[i].Micros-stored[i-1].Micros)*time.Microsecond)
+// steps are what lies between times in their order, µs.
+func steps(times []int64) []time.Duration {
+	list := make([]time.Duration, 0, len(times))
+	for i := 1; i < len(times); i++ {
+		list = append(list, time.Duration(times[i]-times[i-1])*time.Microsecond)
 	}
-	return channel.UsualStep(steps)
+	return list
 }
 
 // deliver works out how much the radio brought while the logger wrote.
-func (w *work) deliver(step time.Duration) {
-	times := w.logger.times
+func (w *work) deliver() {
+	times, step := w.logger.times, w.step
 	if step == 0 || len(times) < 2 {
 		return
 	}
-	steps := make([]time.Duration, 0, len(times))
-	for i := 1; i < len(times); i++ {
-		steps = append(steps, time.Duration(times[i]-times[i-1])*time.Microsecond)
-	}
+	steps := steps(times)
 	own := channel.UsualStep(slices.Clone(steps))
 	gap, half := channel.GapAfter(own), step.Microseconds()/2
 	written, brought, i := own, 0, 0 // of the logger's time, and of the radio's records within
@@ -107,10 +102,10 @@ func (w *work) deliver(step time.Duration) {
 			written += steps[j]
 			to = times[j+1]
 		}
-		for i < len(w.radio) && w.radio[i].Micros < from-half {
+		for i < len(w.radio) && w.radio[i] < from-half {
 			i++
 		}
-		for i < len(w.radio) && w.radio[i].Micros <= to+half {
+		for i < len(w.radio) && w.radio[i] <= to+half {
 			brought, i = brought+1, i+1
 		}
 	}
@@ -251,7 +246,7 @@ func (w *work) log(ctx context.Context) error {
 	}
 	// What changed lies between the first and the last of the file's records, and
 	// half a step of the radio beside them.
-	times, half := w.logger.times, usualStep(w.radio)/2
+	times, half := w.logger.times, w.step/2
 	from, to := time.UnixMicro(times[0]).Add(-half), time.UnixMicro(times[len(times)-1]).Add(half)
 	first, last := time.UnixMicro(min(times[0], w.stored[0].Micros)), time.UnixMicro(max(times[len(times)-1], w.stored[len(w.stored)-1].Micros))
 	digest := sha256.Sum256(append([]byte("merge"), w.digest[:]...))

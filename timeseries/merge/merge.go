@@ -140,7 +140,8 @@ type work struct {
 	file   window // the file's records that have a time
 	logger window // those thereof that are merged, at the run's times
 	stored []record.Cursor
-	radio  []record.Cursor // those thereof that no merge brought
+	radio  []int64       // times of those thereof that no merge brought, µs
+	step   time.Duration // usual, of the radio
 }
 
 // attempts bounds how often a file is laid over a run that grows meanwhile.
@@ -310,11 +311,8 @@ func (w *work) align(ctx context.Context) (time.Duration, error) {
 	if err := w.readCursors(ctx, merged); err != nil {
 		return 0, fmt.Errorf("read the run: %w", err)
 	}
-	times := make([]int64, len(w.radio))
-	for i, at := range w.radio {
-		times[i] = at.Micros
-	}
-	drive := largest(times)
+	w.step = channel.UsualStep(steps(w.radio))
+	drive := largest(w.radio)
 	from, to := drive.Bounds()
 	// The logger's earlier merges are no witnesses: they stand where they were put.
 	sent := witness{"telemetry WHERE session = $1 AND time >= $2 AND time <= $3 AND batch <> ALL ($4)", []any{w.session, from, to, merged}}
@@ -370,8 +368,8 @@ func (w *work) merged(ctx context.Context) ([]int32, error) {
 	return list, nil
 }
 
-// readCursors reads where the run's records stand, and which of them no merge
-// brought.
+// readCursors reads where the run's records stand, and when those were that no
+// merge brought.
 func (w *work) readCursors(ctx context.Context, merged []int32) error {
 	rows, err := w.tx.Query(ctx, `
 		SELECT time, batch, ord
@@ -386,14 +384,14 @@ func (w *work) readCursors(ctx context.Context, merged []int32) error {
 	var row record.Columns
 	for rows.Next() {
 		row.Reset(rows.RawValues())
-		w.stored = append(w.stored, record.Cursor{Micros: row.Micros(), Batch: row.Int32(), Ord: row.Int32()})
+		at := record.Cursor{Micros: row.Micros(), Batch: row.Int32(), Ord: row.Int32()}
 		if row.Err() != nil {
 			return row.Err()
 		}
-	}
-	w.radio = w.stored
-	if len(merged) > 0 {
-		w.radio = slices.DeleteFunc(slices.Clone(w.stored), func(at record.Cursor) bool { return slices.Contains(merged, at.Batch) })
+		w.stored = append(w.stored, at)
+		if !slices.Contains(merged, at.Batch) {
+			w.radio = append(w.radio, at.Micros)
+		}
 	}
 	return rows.Err()
 }
