@@ -13,7 +13,7 @@ type Options struct {
 	// their number.
 	Seed   uint64
 	Number int
-	// SessionID and sessionName go into every record. Default: made from the
+	// SessionID and SessionName go into every record. Default: made from the
 	// seed, the number and the start.
 	SessionID, SessionName string
 	Start                  time.Time // of the first record; default 2026-03-21T21:41:10Z

@@ -139,7 +139,7 @@ func gateAt(nodes []node, at int, radius float64) (gate, bool) {
 	return g, true
 }
 
-// passes finds the odometer at each runState of a gate in its direction from a
+// passes finds the odometer at each passage of a gate in its direction from a
 // node on; the first is that node.
 func passes(nodes []node, g gate, at int, radius float64) []pass {
 	list := []pass{{node: at, d: nodes[at].d}}
