@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"unicode/utf8"
@@ -30,6 +29,7 @@ type ingestParams struct {
 	OnError     string `query:"on_error" default:"abort" enum:"abort,skip" doc:"abort: one bad record rejects all; skip: the good ones are stored, the bad ones named"`
 	SessionID   string `query:"session_id" doc:"Store all records in this run"`
 	SessionName string `query:"session_name" doc:"Name of the run, for CSV"`
+	Again       string `query:"again" enum:"true,false" doc:"Store a file that is in a run already, as other records than these parameters make of it"`
 	Key         string `header:"Idempotency-Key" doc:"Your own name for the upload, at most 255 bytes"`
 	Encoding    string `header:"Content-Encoding" doc:"gzip or zstd"`
 	tableParams
@@ -55,26 +55,24 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 	}
 	leave := func() {}
 	defer func() { leave() }()
-	var id *decode.FileID
-	if p.FileName != "" {
-		id = decode.NewFileID(p.SessionName, p.FileName)
-		sent := r.Request.Body
-		r.Request.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.TeeReader(sent, id), sent}
+	var file *sentFile
+	if p.FileName != "" && opt.Format == decode.FormatCSV {
+		file = s.sentFile(r, p)
+		defer file.id.Close()
 	}
 	body, err := s.bodies.Receive(r.Writer, r.Request)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	derived := ""
 	if opt.Format == decode.FormatCSV {
 		if opt.Table, err = s.tableOptions(r, &p.tableParams); err != nil {
 			return err
 		}
-		opt.Unnamed = s.unnamed(r.Request.Context(), p, body, id, &derived)
+		opt.Unnamed = s.unnamed(r.Request.Context(), p, body, file)
+	}
+	if file != nil {
+		upload.Content = func() *ingest.Content { return file.content(body, p) }
 	}
 	upload.Admit = func(ctx context.Context) error {
 		if err := body.Arrived(ctx); err != nil {
@@ -95,6 +93,12 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 		return r.answer(http.StatusOK, answer)
 	}
 	result, err := s.Store.IngestStream(r.Request.Context(), decoder, upload)
+	if f := fault.As(err); f != nil && f.Code == "KNOWN_FILE" {
+		return r.answer(http.StatusOK, ingestedAnswer{
+			Sessions: []ingest.SessionResult{{ID: f.Data["session_id"].(string)}},
+			Notes:    []string{f.Message + ". Use again=true to store it a second time, or delete the run first"},
+		})
+	}
 	if err != nil {
 		return err
 	}
@@ -110,10 +114,12 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 			answer.Notes = append(answer.Notes, fmt.Sprintf("session %s: %v", session.ID, session.Repeat))
 		}
 	}
-	if file := decoder.File(); file != nil {
-		answer.Notes = append(answer.Notes, file.Table().Notes()...)
-		if err := s.keepImport(r.Request.Context(), file, p, id, derived); err != nil {
-			return err
+	if table := decoder.File(); table != nil {
+		answer.Notes = append(answer.Notes, table.Table().Notes()...)
+		if p.SaveProfile != "" {
+			if err := s.Store.SaveImportProfile(r.Request.Context(), table.Profile(p.SaveProfile)); err != nil {
+				return err
+			}
 		}
 	}
 	return r.answer(http.StatusOK, answer)

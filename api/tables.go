@@ -47,11 +47,43 @@ func (s *server) tableOptions(r *request, p *tableParams) (foreign.Options, erro
 	return opt, err
 }
 
+// sentFile is a file that is being received.
+type sentFile struct {
+	id  *decode.FileID
+	run string // that was made for it, where neither it nor the request names one
+}
+
+// sentFile has the request's body told by what is in it, as it is received.
+func (s *server) sentFile(r *request, p *ingestParams) *sentFile {
+	var unpack decode.Unpack
+	if p.Encoding != "" {
+		unpack = func(packed io.Reader) (io.ReadCloser, error) { return s.bodies.Decode(packed, p.Encoding) }
+	}
+	file := &sentFile{id: decode.NewFileID(p.SessionName, p.FileName, unpack)}
+	sent := r.Request.Body
+	r.Request.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(sent, file.id), sent}
+	return file
+}
+
+// content is what the store is to know of the file; nil where it was not received
+// whole, or cannot be read.
+func (f *sentFile) content(body *httpx.Upload, p *ingestParams) *ingest.Content {
+	if !body.Complete() || f.id.Close() != nil {
+		return nil
+	}
+	return &ingest.Content{Digests: f.id.Digests(), Run: f.run, Name: decode.RunName(p.FileName), Again: p.Again == "true"}
+}
+
 // unnamed gives a run to a table that names none, once the whole file is here.
 // A preview needs none.
-func (s *server) unnamed(ctx context.Context, p *ingestParams, body *httpx.Upload, id *decode.FileID, derived *string) func() (string, string, error) {
+func (s *server) unnamed(ctx context.Context, p *ingestParams, body *httpx.Upload, file *sentFile) func() (string, string, error) {
 	switch {
-	case id != nil:
+	case p.DryRun == "true":
+		return func() (string, string, error) { return "preview", "", nil }
+	case file != nil:
 		return func() (string, string, error) {
 			if err := body.Arrived(ctx); err != nil {
 				return "", "", err
@@ -59,27 +91,15 @@ func (s *server) unnamed(ctx context.Context, p *ingestParams, body *httpx.Uploa
 			if !body.Complete() {
 				return "", "", fault.Field("file_name", "the file is too large to be named by its content; give session_id")
 			}
+			if err := file.id.Close(); err != nil {
+				return "", "", fault.New(fault.Invalid, "the body cannot be read to its end: %v", err)
+			}
 			var err error
-			*derived, err = s.Store.ImportedRun(ctx, id.Content(), id.String())
-			return *derived, p.SessionName, err
+			file.run, err = s.Store.ImportedRun(ctx, file.id)
+			return file.run, p.SessionName, err
 		}
-	case p.DryRun == "true":
-		return func() (string, string, error) { return "preview", "", nil }
 	}
 	return nil
-}
-
-// keepImport names the run of a file, and keeps what was said of it.
-func (s *server) keepImport(ctx context.Context, file *foreign.Reader, p *ingestParams, id *decode.FileID, derived string) error {
-	if derived != "" {
-		if err := s.Store.NoteImport(ctx, derived, decode.RunName(p.FileName), id.Content()); err != nil {
-			return err
-		}
-	}
-	if p.SaveProfile == "" {
-		return nil
-	}
-	return s.Store.SaveImportProfile(ctx, file.Profile(p.SaveProfile))
 }
 
 // preview reads an upload to its end and stores nothing.

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
 )
 
@@ -75,32 +76,20 @@ func (s *Store) DeleteImportProfile(ctx context.Context, name string) error {
 	return nil
 }
 
-// ImportedRun returns the id of the run that a file is stored in whose records
-// name none: derived, which is made from its name and content, unless the same
-// content was imported under another name before.
-func (s *Store) ImportedRun(ctx context.Context, content []byte, derived string) (id string, err error) {
+// ImportedRun returns the id of the run that a file belongs to whose records name
+// none: the one that the file makes, unless it was imported before, into another.
+func (s *Store) ImportedRun(ctx context.Context, file *decode.FileID) (id string, err error) {
+	ids := file.IDs()
 	err = s.pool.QueryRow(ctx, `
 		SELECT coalesce((
 			SELECT id
 			FROM sessions
-			WHERE file_digest = $1 AND deleted_at IS NULL
-			ORDER BY id = $2 DESC, session
-			LIMIT 1), $2)`, content, derived).Scan(&id)
+			WHERE deleted_at IS NULL
+			  AND (id = ANY ($1) OR session IN (SELECT session FROM imported_files WHERE digest = ANY ($2)))
+			ORDER BY id = $3 DESC, session
+			LIMIT 1), $3)`, ids, file.Digests(), ids[0]).Scan(&id)
 	if err != nil {
 		return "", fmt.Errorf("look for the run of a file: %w", err)
 	}
 	return id, nil
-}
-
-// NoteImport remembers what file a session was imported from whose records name
-// none, and names it after the file unless it has a name.
-func (s *Store) NoteImport(ctx context.Context, session, name string, content []byte) error {
-	_, err := s.pool.Exec(ctx, `
-		UPDATE sessions
-		SET name = coalesce(name, nullif($2, '')), file_digest = coalesce(file_digest, $3), updated_at = clock_timestamp()
-		WHERE id = $1 AND deleted_at IS NULL AND (name IS NULL OR file_digest IS NULL)`, session, name, content)
-	if err != nil {
-		return fmt.Errorf("note the file of a session: %w", err)
-	}
-	return nil
 }

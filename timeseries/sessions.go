@@ -409,7 +409,7 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 	if err := archive.Forget(ctx, tx, session); err != nil {
 		return err
 	}
-	for _, table := range []string{"summary_parts", "session_summaries", "ingest_batches", "set_aside", "clusters", "clock_steps", "repaired", "merges", "merge_fills"} {
+	for _, table := range []string{"summary_parts", "session_summaries", "ingest_batches", "set_aside", "clusters", "clock_steps", "repaired", "merges", "merge_fills", "imported_files"} {
 		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE session = $1`, session); err != nil {
 			return fmt.Errorf("delete from %s: %w", table, err)
 		}

@@ -26,7 +26,7 @@ type importCmd struct {
 	SessionID    string   `placeholder:"ID" help:"Store all records in this session. Default: the file's session_id, or an id made from its name and content."`
 	SessionName  string   `placeholder:"NAME" help:"Name of the session, for CSV files."`
 	SkipExisting bool     `help:"Leave out records that are stored already, comparing row by row. For files that overlap with what was ingested."`
-	Again        bool     `help:"Store a file even if nearly all of its instants are in the run already."`
+	Again        bool     `help:"Store a file even if it is, or seems to be, in a run already."`
 	OnError      string   `enum:"abort,skip" default:"abort" help:"What a bad record does: abort stores nothing of its file, skip leaves it out."`
 	DryRun       bool     `help:"Read and check everything, show what each column becomes, store nothing."`
 	Quiet        bool     `short:"q" help:"No progress bar."`
@@ -111,12 +111,25 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 		return err
 	}
 	defer in.Close()
-	derived, content := "", []byte(nil)
+	var id *decode.FileID
+	identify := func() (err error) {
+		if id == nil {
+			id, err = in.identify(i.SessionName)
+		}
+		return err
+	}
+	derived := ""
 	options := decode.Options{
 		Format: in.format, SkipBad: i.OnError == "skip", SessionID: i.SessionID, SessionName: i.SessionName, Table: i.tableFlags.options(),
-		Unnamed: func() (id, name string, err error) {
-			if derived, content, err = in.derivedID(i.SessionName); err == nil && store != nil {
-				derived, err = store.ImportedRun(ctx, content, derived)
+		Unnamed: func() (run, name string, err error) {
+			if err = identify(); err == nil && id == nil {
+				err = errors.New("the records name no session: give --session-id")
+			}
+			if err == nil && store == nil {
+				return "preview", i.SessionName, nil
+			}
+			if err == nil {
+				derived, err = store.ImportedRun(ctx, id)
 			}
 			return derived, i.SessionName, err
 		},
@@ -133,9 +146,18 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 	}
 	result, err := store.Import(ctx, decoder, ingest.Options{
 		Source: "import", SkipBad: options.SkipBad, SkipExisting: i.SkipExisting, Repeats: repeats,
+		Admit: func(context.Context) error { return identify() },
+		Content: func() *ingest.Content {
+			if id == nil {
+				return nil
+			}
+			return &ingest.Content{Digests: id.Digests(), Run: derived, Name: decode.RunName(name), Again: i.Again}
+		},
 	})
 	if f := fault.As(err); f != nil && f.Code == "REPEAT" {
 		return fmt.Errorf("%w. --skip-existing stores what is not there yet, --again stores all of it once more", err)
+	} else if f != nil && f.Code == "KNOWN_FILE" {
+		return fmt.Errorf("%w. Use --again to store it a second time, or delete the run first", err)
 	}
 	if err != nil {
 		return err
@@ -143,11 +165,6 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 	in.finish()
 	report(os.Stdout, name, result, time.Since(start))
 	if file := decoder.File(); file != nil {
-		if derived != "" {
-			if err := store.NoteImport(ctx, derived, decode.RunName(name), content); err != nil {
-				return err
-			}
-		}
 		if i.SaveProfile != "" {
 			if err := store.SaveImportProfile(ctx, file.Profile(i.SaveProfile)); err != nil {
 				return err

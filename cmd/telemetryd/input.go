@@ -3,9 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,12 +26,15 @@ type input struct {
 	name   string
 	file   *os.File
 	bar    *progressbar.ProgressBar
-	close  func()
+	close  func() error
+	unpack decode.Unpack // nil where it is not packed
 	format decode.Format
+	// regular says that the file can be read a second time.
+	regular bool
 }
 
 func openInput(ctx context.Context, name, format string, progress bool) (*input, error) {
-	in := &input{name: name, file: os.Stdin, close: func() {}}
+	in := &input{name: name, file: os.Stdin, close: func() error { return nil }}
 	var raw io.Reader
 	size := int64(-1)
 	if name == "-" {
@@ -43,7 +46,7 @@ func openInput(ctx context.Context, name, format string, progress bool) (*input,
 		}
 		in.file, raw = file, file
 		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-			size = info.Size()
+			size, in.regular = info.Size(), true
 		}
 	}
 	if progress && term.IsTerminal(int(os.Stderr.Fd())) {
@@ -52,12 +55,18 @@ func openInput(ctx context.Context, name, format string, progress bool) (*input,
 			progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
 		raw = io.TeeReader(raw, in.bar)
 	}
-	decoded, err := in.decompress(bufio.NewReaderSize(raw, 1<<20))
-	if err != nil {
-		in.Close()
-		return nil, fmt.Errorf("%s: %w", name, err)
+	packed := bufio.NewReaderSize(raw, 1<<20)
+	in.unpack = unpacker(packed)
+	in.Reader = packed
+	if in.unpack != nil {
+		unpacked, err := in.unpack(packed)
+		if err != nil {
+			in.Close()
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		in.close = unpacked.Close
+		in.Reader = bufio.NewReaderSize(unpacked, 1<<20)
 	}
-	in.Reader = bufio.NewReaderSize(decoded, 1<<20)
 	in.format = in.guess(format)
 	return in, nil
 }
@@ -73,21 +82,23 @@ func untilDone(ctx context.Context, src io.Reader) io.Reader {
 	return out
 }
 
-// decompress looks at the first bytes, not at the name.
-func (in *input) decompress(raw *bufio.Reader) (io.Reader, error) {
-	magic, _ := raw.Peek(4)
+// unpacker returns how a file is unpacked, nil for one that is not packed: by its
+// first bytes, not by its name.
+func unpacker(file *bufio.Reader) decode.Unpack {
+	magic, _ := file.Peek(4)
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		return gzip.NewReader(raw)
+		return func(packed io.Reader) (io.ReadCloser, error) { return gzip.NewReader(packed) }
 	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(raw)
-		if err != nil {
-			return nil, err
+		return func(packed io.Reader) (io.ReadCloser, error) {
+			z, err := zstd.NewReader(packed)
+			if err != nil {
+				return nil, err
+			}
+			return z.IOReadCloser(), nil
 		}
-		in.close = z.Close
-		return z, nil
 	}
-	return raw, nil
+	return nil
 }
 
 func (in *input) guess(format string) decode.Format {
@@ -104,22 +115,20 @@ func (in *input) guess(format string) decode.Format {
 	return decode.FormatJSON
 }
 
-// derivedID makes a session id of the session's name and the file's bytes, whose
-// digest it returns as well.
-func (in *input) derivedID(sessionName string) (id string, content []byte, err error) {
-	if in.name == "-" {
-		return "", nil, errors.New("the records name no session: give --session-id")
+// identify tells a table by what is in it; nil where it cannot be read twice, and
+// for records as JSON.
+func (in *input) identify(sessionName string) (*decode.FileID, error) {
+	if !in.regular || in.format != decode.FormatCSV {
+		return nil, nil
 	}
 	file, err := os.Open(in.name)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	defer file.Close()
-	made := decode.NewFileID(sessionName, in.name)
-	if _, err := io.Copy(made, file); err != nil {
-		return "", nil, err
-	}
-	return made.String(), made.Content(), nil
+	id := decode.NewFileID(sessionName, in.name, in.unpack)
+	_, err = io.CopyBuffer(struct{ io.Writer }{id}, struct{ io.Reader }{file}, make([]byte, 256<<10))
+	return id, cmp.Or(err, id.Close())
 }
 
 func (in *input) finish() {
@@ -129,7 +138,7 @@ func (in *input) finish() {
 }
 
 func (in *input) Close() error {
-	in.close()
+	_ = in.close()
 	if in.file == os.Stdin {
 		return nil
 	}

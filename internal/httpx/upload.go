@@ -38,6 +38,18 @@ func (u *Uploads) Receive(w http.ResponseWriter, r *http.Request) (*Upload, erro
 	return &Upload{spool: raw, src: decoded, plain: encoding == "", left: u.limit, limit: u.limit}, nil
 }
 
+// Decode is as the function, and ends where a body may be no longer.
+func (u *Uploads) Decode(src io.Reader, encoding string) (io.ReadCloser, error) {
+	decoded, err := Decode(src, encoding)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(decoded, u.limit), decoded}, nil
+}
+
 // Upload is a body, decoded. Its size and the client's silences are bounded.
 type Upload struct {
 	spool       *spool

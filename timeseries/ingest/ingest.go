@@ -41,6 +41,10 @@ type Options struct {
 	// adds to has already, all but a twentieth: probably the same drive. With
 	// SkipExisting they are not looked for.
 	Repeats Repeats
+	// Content, when not nil, tells of the file that the records come out of; it is
+	// called when all of it was read. A file that its run has already, as other
+	// records than it makes now, is a Conflict fault with the code KNOWN_FILE.
+	Content func() *Content
 	// Admit, when not nil, is called by IngestStream once it knows the first
 	// records and before it locks anything: the place to wait for the rest of
 	// the stream, or for a turn.

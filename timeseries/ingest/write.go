@@ -92,7 +92,7 @@ func (u *upload) run(ctx context.Context, tx pgx.Tx) (err error) {
 	for {
 		err := u.storeChunk(ctx, tx)
 		if err == io.EOF {
-			return u.refuseRepeats()
+			return u.conclude(ctx, tx)
 		}
 		if err != nil {
 			return err

@@ -1,0 +1,78 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+)
+
+// Content is what an upload knows of the file that it comes out of.
+type Content struct {
+	// Digests are SHA-256 sums of what is in the file: the first is kept, by the
+	// others it may have been kept before.
+	Digests [][]byte
+	// Run is the id of the run that was made for the file, and Name its name unless
+	// it has one; empty where the records name their run, or the sender does.
+	Run, Name string
+	// Again stores the file even if its run has it already, as other records.
+	Again bool
+}
+
+// conclude does what is left when all of an upload was stored.
+func (u *upload) conclude(ctx context.Context, tx pgx.Tx) error {
+	var c *Content
+	if u.opt.Content != nil {
+		c = u.opt.Content()
+	}
+	if c != nil && u.result.Inserted > 0 && !c.Again {
+		if err := u.refuseKnown(ctx, tx, c); err != nil {
+			return err
+		}
+	}
+	if err := u.refuseRepeats(); err != nil || c == nil {
+		return err
+	}
+	var note pgx.Batch
+	note.Queue(`
+		INSERT INTO imported_files (session, digest)
+		SELECT session, $2
+		FROM sessions
+		WHERE id = ANY ($1) AND deleted_at IS NULL
+		ON CONFLICT DO NOTHING`, ids(u.result.Sessions), c.Digests[0])
+	note.Queue(`
+		UPDATE sessions
+		SET name = $2, updated_at = clock_timestamp()
+		WHERE id = $1 AND deleted_at IS NULL AND name IS NULL AND '' NOT IN ($1, $2)`, c.Run, c.Name)
+	if err := tx.SendBatch(ctx, &note).Close(); err != nil {
+		return fmt.Errorf("note the file: %w", err)
+	}
+	return nil
+}
+
+// refuseKnown refuses a file that its run has already, where it has just been
+// stored as other records.
+func (u *upload) refuseKnown(ctx context.Context, tx pgx.Tx, c *Content) error {
+	var run string
+	var at time.Time
+	err := tx.QueryRow(ctx, `
+		SELECT s.id, f.imported_at
+		FROM imported_files f
+		JOIN sessions s USING (session)
+		WHERE f.digest = ANY ($1) AND s.id = ANY ($2) AND s.deleted_at IS NULL
+		ORDER BY f.imported_at
+		LIMIT 1`, c.Digests, ids(u.result.Sessions)).Scan(&run, &at)
+	if err == pgx.ErrNoRows {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for the file: %w", err)
+	}
+	f := fault.Coded(fault.Conflict, "KNOWN_FILE", "this content is in run %q, imported on %s with other options; nothing was stored",
+		fault.Clip(run), at.UTC().Format("2006-01-02 15:04 MST"))
+	f.Data = map[string]any{"session_id": run}
+	return f
+}
