@@ -1,7 +1,11 @@
-// Package load keeps uploads ahead of everything that can wait.
+// Package load keeps uploads ahead of everything that can wait, and callers from
+// keeping one another waiting.
 //
-// The rule: records come in first. A Gate bounds how many uploads are stored at
-// once, and how much memory they take. Uploads knows how many are being stored;
+// The rule: records come in first, and what is scarce goes round by caller. A
+// Queue shares places, one for each caller in turn: an account, a key, or the
+// network of whoever has neither (WithCaller). The connections to the database
+// are such places, see package database. A Gate bounds how many uploads are
+// stored at once, and how much memory they take. Uploads knows how many are being stored;
 // whatever runs beside them asks it before it takes the machine:
 //
 //	upload ──► Gate.Enter ──► Uploads.Begin ──► COPY ──► end ──► leave

@@ -14,13 +14,15 @@ const patience = 10 * time.Second
 
 // Gate bounds the uploads that are stored at once.
 type Gate struct {
-	places, bytes *semaphore.Weighted
-	limit         int64
+	places *Queue
+	bytes  *semaphore.Weighted
+	limit  int64
 }
 
 // NewGate lets that many uploads in at once, which together take that many bytes.
+// Fewer than half of them are of one caller.
 func NewGate(uploads int, bytes int64) *Gate {
-	return &Gate{places: semaphore.NewWeighted(int64(uploads)), bytes: semaphore.NewWeighted(bytes), limit: bytes}
+	return &Gate{places: NewQueue(uploads, (uploads-1)/2, patience), bytes: semaphore.NewWeighted(bytes), limit: bytes}
 }
 
 // Enter waits until an upload of so many bytes may be stored; one larger than
@@ -31,16 +33,16 @@ func (g *Gate) Enter(ctx context.Context, bytes int64) (leave func(), err error)
 	bytes = min(bytes, g.limit)
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if g.places.Acquire(waiting, 1) != nil {
+	if g.places.Enter(waiting) != nil {
 		return nil, turnedAway(ctx)
 	}
 	if g.bytes.Acquire(waiting, bytes) != nil {
-		g.places.Release(1)
+		g.places.Leave(Caller(ctx))
 		return nil, turnedAway(ctx)
 	}
 	return func() {
 		g.bytes.Release(bytes)
-		g.places.Release(1)
+		g.places.Leave(Caller(ctx))
 	}, nil
 }
 
