@@ -201,6 +201,8 @@ func (s *server) admit(r *request, action auth.Action, ofSession bool) error {
 		return err
 	}
 	r.Principal = principal
+	ctx = auth.As(ctx, principal)
+	r.Request = r.Request.WithContext(ctx)
 	if ofSession {
 		r.Session, err = s.admitSession(r, r.Param("id"), action)
 		return err

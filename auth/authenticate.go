@@ -19,10 +19,11 @@ func (s *Service) Authenticate(ctx context.Context, token string) (Principal, er
 		return Principal{Role: Guest}, nil
 	}
 	var p Principal
-	err := s.pool.QueryRow(ctx, `
+	sum := digest(token)
+	err := s.pool.QueryRow(asCredential(ctx, sum), `
 		SELECT u.role, u.id, s.id, s.expires_at
 		FROM auth_sessions s JOIN users u ON u.id = s.user_id
-		WHERE s.token_hash = $1 AND s.expires_at > clock_timestamp()`, digest(token)).
+		WHERE s.token_hash = $1 AND s.expires_at > clock_timestamp()`, sum).
 		Scan(&p.Role, &p.UserID, &p.SessionID, &p.ExpiresAt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Principal{Role: Guest}, nil

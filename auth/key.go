@@ -93,7 +93,7 @@ func (s *Service) AuthenticateKey(ctx context.Context, key string) (Principal, e
 		expires  *time.Time
 		stale    bool
 	)
-	err := s.pool.QueryRow(ctx, `
+	err := s.options.Keys.QueryRow(asCredential(ctx, sum), `
 		SELECT id, name, scope, expires_at,
 		       last_used_at IS NULL OR last_used_at < clock_timestamp() - $2::interval
 		FROM deploy_keys
@@ -108,7 +108,7 @@ func (s *Service) AuthenticateKey(ctx context.Context, key string) (Principal, e
 	}
 	if stale {
 		// Telling when a key was used must never keep it from being used.
-		if _, err := s.pool.Exec(ctx, `UPDATE deploy_keys SET last_used_at = clock_timestamp() WHERE id = $1`, identity.ID); err != nil {
+		if _, err := s.options.Keys.Exec(asCredential(ctx, sum), `UPDATE deploy_keys SET last_used_at = clock_timestamp() WHERE id = $1`, identity.ID); err != nil {
 			s.log.WarnContext(ctx, "could not note the use of a deploy key", "key", identity.ID, "error", err)
 		}
 	}

@@ -39,6 +39,9 @@ type Options struct {
 	// HashQueue is how many may wait for a slot before the next one is turned
 	// away; zero means 64.
 	HashQueue int
+	// Keys are the connections to look deploy keys up with, so that nobody who
+	// signs in keeps a machine waiting. Nil takes those of the Service.
+	Keys *pgxpool.Pool
 	// AddressBurst is how many attempts one client address may make at once,
 	// and AddressEvery how long until one more is allowed. Zero means 100 and
 	// two seconds.
@@ -68,6 +71,9 @@ type Service struct {
 
 // New makes a service on the database. The caller keeps the pool.
 func New(pool *pgxpool.Pool, options Options) *Service {
+	if options.Keys == nil {
+		options.Keys = pool
+	}
 	options.AddressBurst = orDefault(options.AddressBurst, defaultAddressBurst)
 	options.AddressEvery = orDefault(options.AddressEvery, defaultAddressEvery)
 	s := &Service{

@@ -20,7 +20,7 @@ const (
 
 // ImportProfiles returns the saved profiles of loggers' files, by name.
 func (s *Store) ImportProfiles(ctx context.Context) ([]foreign.Profile, error) {
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.reads.Query(ctx, `
 		SELECT profile
 		FROM import_profiles
 		ORDER BY name`)
@@ -80,7 +80,7 @@ func (s *Store) DeleteImportProfile(ctx context.Context, name string) error {
 // none: the one that the file makes, unless it was imported before, into another.
 func (s *Store) ImportedRun(ctx context.Context, file *decode.FileID) (id string, err error) {
 	ids := file.IDs()
-	err = s.pool.QueryRow(ctx, `
+	err = s.reads.QueryRow(ctx, `
 		SELECT coalesce((
 			SELECT id
 			FROM sessions

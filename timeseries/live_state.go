@@ -48,7 +48,7 @@ type LiveState struct {
 
 // LiveState gives the live state, or nil when nothing was ever reported.
 func (s *Store) LiveState(ctx context.Context) (*LiveState, error) {
-	return readLive(ctx, s.pool)
+	return readLive(ctx, s.reads)
 }
 
 // ReportLive stores the report and gives the state as it is then. A report

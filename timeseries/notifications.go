@@ -248,7 +248,7 @@ func (s *Store) Notifications(ctx context.Context, sessionID string, limit int, 
 	if since != "" {
 		order = `created_at COLLATE "C" DESC, n.notification DESC`
 	}
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.reads.Query(ctx, `
 		SELECT n.notification::text AS id, extract(epoch FROM stored_at)::float8 * 1000,
 			session_id, severity, title, message, category, ttl, created_at
 		FROM driver_notifications n

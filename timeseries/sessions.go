@@ -132,7 +132,7 @@ func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error
 	if f.Within > 0 {
 		within = &f.Within
 	}
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.reads.Query(ctx, `
 		SELECT `+sessionColumns+`
 		FROM sessions
 		WHERE deleted_at IS NULL
@@ -158,7 +158,7 @@ func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
 	if record.TextProblem([]byte(id)) != "" {
 		return nil, nil // the database would not even compare it
 	}
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.reads.Query(ctx, `
 		SELECT `+sessionColumns+`
 		FROM sessions
 		WHERE id = $1 AND deleted_at IS NULL`, id)
@@ -229,7 +229,7 @@ func (s *Store) Latest(ctx context.Context, id string) (Latest, error) {
 	if session.EndText != "" {
 		latest.Timestamp = &session.EndText
 	}
-	err = s.pool.QueryRow(ctx, `
+	err = s.reads.QueryRow(ctx, `
 		SELECT t.message_id
 		FROM telemetry t
 		JOIN sessions s ON s.session = t.session
@@ -394,6 +394,9 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 	// By the session alone, the columnstore drops whole batches. A further
 	// condition makes it unpack each record, of which it permits a few only.
 	err := schema.UnpackAny(ctx, tx)
+	if err == nil {
+		_, err = tx.Exec(ctx, `SET LOCAL statement_timeout = 0`) // a long run takes as long as it takes
+	}
 	if err == nil {
 		_, err = tx.Exec(ctx, `DELETE FROM telemetry WHERE session = $1`, session)
 	}

@@ -32,7 +32,7 @@ type SetAsideQuery struct {
 
 // SetAside lists records that were set aside, in order of arrival.
 func (s *Store) SetAside(ctx context.Context, q SetAsideQuery) ([]OddRecord, error) {
-	rows, err := s.pool.Query(ctx, `
+	rows, err := s.reads.Query(ctx, `
 		SELECT a.id, a.reason, a.timestamp, a.time, a.received_at, a.source, a.record
 		FROM set_aside a
 		JOIN sessions s USING (session)

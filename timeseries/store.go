@@ -28,6 +28,9 @@ type Options struct {
 	// Uploads counts the uploads that are being stored, for those who work
 	// beside them. Nil makes one that the Store alone knows.
 	Uploads *load.Uploads
+	// Reads and Exports are the connections for what somebody waits for, and for
+	// long answers. Nil takes those of the Store.
+	Reads, Exports *pgxpool.Pool
 	// OnRefresh is told how each pass of the rollups' refresher ended. Nil is no call.
 	OnRefresh func(rollup.Result, error)
 }
@@ -45,7 +48,9 @@ type Store struct {
 	// Deltas are the records that came after a position.
 	Deltas *delta.Reader
 
-	pool     *pgxpool.Pool
+	pool           *pgxpool.Pool // for what is written, and for the daemon's own work
+	reads, exports *pgxpool.Pool
+
 	log      *slog.Logger
 	onCommit func(sessionIDs ...string)
 	uploads  *load.Uploads
@@ -59,7 +64,15 @@ type Store struct {
 
 // New makes a Store on a migrated database.
 func New(pool *pgxpool.Pool, opt Options) *Store {
-	s := &Store{Analysis: analysis.New(pool), Deltas: delta.New(pool), pool: pool, log: opt.Logger, onCommit: opt.OnCommit, uploads: opt.Uploads}
+	if opt.Reads == nil {
+		opt.Reads = pool
+	}
+	if opt.Exports == nil {
+		opt.Exports = pool
+	}
+	s := &Store{
+		Analysis: analysis.New(pool, opt.Reads), Deltas: delta.New(pool), pool: pool, reads: opt.Reads, exports: opt.Exports, log: opt.Logger, onCommit: opt.OnCommit, uploads: opt.Uploads,
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -83,8 +96,8 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	}
 	s.Merges = &merge.Merger{Writer: s.Writer, MaxRecords: 2_000_000}
 	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, Uploads: s.uploads, Also: summaries{s}, OnPass: opt.OnRefresh})
-	s.Series = series.New(pool, s.Rollups)
-	s.Archives = archive.New(pool, s.archiveStats)
+	s.Series = series.New(opt.Reads, s.Rollups)
+	s.Archives = archive.New(opt.Exports, s.archiveStats)
 	return s
 }
 

@@ -118,14 +118,14 @@ func (s *Store) archiveStats(ctx context.Context, id string) (archive.Stats, err
 // Summary returns the figures of a session as of its newest batch.
 func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 	var key int32
-	err := s.pool.QueryRow(ctx, `SELECT session FROM sessions WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&key)
+	err := s.reads.QueryRow(ctx, `SELECT session FROM sessions WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&key)
 	if err == pgx.ErrNoRows {
 		return nil, NoSession(id)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("summarise session: %w", err)
 	}
-	conn, err := s.pool.Acquire(ctx)
+	conn, err := s.reads.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("summarise session: %w", err)
 	}

@@ -54,6 +54,7 @@ func (l Live) Viewer(ctx context.Context, credential string) (live.Viewer, error
 // the decision must be asked for again; zero is never.
 func (l Live) MayWatch(ctx context.Context, viewer live.Viewer, session string) (time.Time, error) {
 	principal, _ := viewer.Principal.(auth.Principal)
+	ctx = auth.As(ctx, principal)
 	// Whoever may read sessions that do not exist may read them all.
 	decision := auth.Allow(principal, auth.ReadRecords, auth.SessionAge{})
 	if !decision.Allowed {

@@ -26,6 +26,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/dashboard"
+	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/internal/httpx/ws"
 	"github.com/ecovolt/telemetryd/internal/load"
@@ -50,8 +51,8 @@ type Daemon struct {
 	relay     *ably.Relay // nil without a key
 	metrics   *metrics
 	log       *slog.Logger
-	pool      *pgxpool.Pool
-	reads     *pgxpool.Pool       // of the replica; nil without one
+	pools     *database.Pools
+	spare     *pgxpool.Pool       // of the replica; nil without one
 	replica   *timeseries.Replica // nil without one
 	listener  net.Listener
 	server    *http.Server
@@ -87,50 +88,38 @@ func Start(ctx context.Context, config Config) (*Daemon, error) {
 	return d, nil
 }
 
-// open makes the pools. Neither connects before it is used.
+// open makes the pools. None connects before it is used.
 func (d *Daemon) open(ctx context.Context) (err error) {
-	if d.pool, err = newPool(ctx, d.config.DatabaseURL); err != nil {
+	if d.pools, err = database.OpenPools(ctx, d.config.DatabaseURL); err != nil {
 		return fmt.Errorf("open database: %w", err)
 	}
 	if d.config.ReadDatabaseURL == "" {
 		return nil
 	}
-	if d.reads, err = newPool(ctx, d.config.ReadDatabaseURL); err != nil {
-		d.pool.Close()
+	if d.spare, err = database.OpenReplica(ctx, d.config.ReadDatabaseURL); err != nil {
+		d.pools.Close()
 		return fmt.Errorf("open database for reading: %w", err)
 	}
 	return nil
 }
 
-func newPool(ctx context.Context, address string) (*pgxpool.Pool, error) {
-	config, err := pgxpool.ParseConfig(address)
-	if err != nil {
-		return nil, err
-	}
-	if config.ConnConfig.RuntimeParams["application_name"] == "" {
-		config.ConnConfig.RuntimeParams["application_name"] = "telemetryd"
-	}
-	// A connection that died with a restarted server is found before it is used.
-	config.PingTimeout = 2 * time.Second
-	return pgxpool.NewWithConfig(ctx, config)
-}
-
 func (d *Daemon) closePools() {
-	if d.reads != nil {
-		d.reads.Close()
+	if d.spare != nil {
+		d.spare.Close()
 	}
-	d.pool.Close()
+	d.pools.Close()
 }
 
 func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.metrics = newMetrics(d.config.Version)
 	uploads := new(load.Uploads)
-	d.Store = timeseries.New(d.pool, timeseries.Options{
+	d.Store = timeseries.New(d.pools.Ingest, timeseries.Options{
+		Reads: d.pools.Reads, Exports: d.pools.Exports,
 		Logger: d.log, OnCommit: func(sessions ...string) { d.Hub.WakeSessions(sessions...) }, // nothing is committed before the hub is there
 		OnIngest: d.metrics.observeIngest, OnRefresh: d.metrics.observeRefresh, Uploads: uploads,
 	})
 	d.Hub = hub.New(d.Store.Deltas, hub.Options{Tick: d.config.Tick, Log: d.log})
-	d.Auth = auth.New(d.pool, d.authOptions())
+	d.Auth = auth.New(d.pools.Reads, d.authOptions())
 	if d.config.AdminEmail != "" && d.config.AdminPassword != "" {
 		made, err := d.Auth.Bootstrap(ctx, d.config.AdminEmail, d.config.AdminPassword)
 		if err != nil {
@@ -157,8 +146,8 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.reads != nil {
-		d.replica = timeseries.NewReplica(d.Store, d.reads, d.log)
+	if d.spare != nil {
+		d.replica = timeseries.NewReplica(d.Store, d.spare, d.log)
 	}
 	d.metrics.watch(d)
 	return api.New(api.Deps{
@@ -183,7 +172,7 @@ func (d *Daemon) openRelay() (err error) {
 func (d *Daemon) openFunctions() error {
 	all := registry.New(d.Auth)
 	err := functions.Register(all, functions.Deps{
-		Store: d.Store, Auth: d.Auth, Dashboards: dashboard.New(d.pool),
+		Store: d.Store, Auth: d.Auth, Dashboards: dashboard.New(d.pools.Reads),
 		PublicURL: strings.TrimSuffix(d.config.PublicURL, "/"), AblyChannel: d.config.AblyChannel,
 	})
 	if err != nil {
@@ -191,7 +180,7 @@ func (d *Daemon) openFunctions() error {
 	}
 	// Bytes that are held for both at once.
 	bodies, results := semaphore.NewWeighted(256<<20), semaphore.NewWeighted(128<<20)
-	d.sync, err = convexsync.New(convexsync.Options{Registry: all, Pool: d.pool, Hub: d.Hub, Bodies: bodies, Results: results, Log: d.log})
+	d.sync, err = convexsync.New(convexsync.Options{Registry: all, Pool: d.pools.Reads, Hub: d.Hub, Bodies: bodies, Results: results, Log: d.log})
 	if err != nil {
 		return err
 	}
@@ -202,20 +191,24 @@ func (d *Daemon) openFunctions() error {
 	return err
 }
 
+// notForUploads is how many of the connections for ingest no upload may take, so
+// that the bridge's small batches, the hub and a refresh always have one.
+const notForUploads = 3
+
 func (d *Daemon) apiConfig() api.Config {
 	c := d.config
 	return api.Config{
 		AllowedOrigins: c.AllowOrigins, TrustedProxies: c.TrustProxies, PublicURL: c.PublicURL,
 		AblyKey: c.AblyKey, AblyChannel: c.AblyChannel,
 		AblyVehicleKey: c.AblyVehicleKey, AblyVehicleChannel: c.AblyVehicleChannel,
-		MaxUpload: c.MaxUpload, MaxIngests: c.MaxIngests,
+		MaxUpload: c.MaxUpload, MaxIngests: max(1, min(c.MaxIngests, int(d.pools.Ingest.Config().MaxConns)-notForUploads)),
 	}
 }
 
 func (d *Daemon) authOptions() auth.Options {
 	c := d.config
 	return auth.Options{
-		StaticKeys: d.staticKeys(), Log: d.log,
+		StaticKeys: d.staticKeys(), Keys: d.pools.Ingest, Log: d.log,
 		Pepper: c.Pepper, FormerPeppers: c.FormerPeppers, ImportedPepper: c.ImportedPepper,
 		Hash:      auth.HashParams{MemoryKiB: c.HashMemory, Iterations: c.HashIterations, Threads: c.HashThreads},
 		HashSlots: c.HashSlots, KeepAudit: c.KeepAudit, OnSignIn: d.metrics.observeSignIn,
@@ -270,7 +263,7 @@ func (d *Daemon) begin(ctx context.Context) {
 	start(d.Live.Run)
 	if d.relay != nil {
 		// One instance relays; another one takes over when it goes.
-		lease := schema.Lease{Pool: d.pool, Name: "relay", Log: d.log}
+		lease := schema.Lease{Pool: d.pools.Ingest, Name: "relay", Log: d.log}
 		start(func(ctx context.Context) {
 			_ = lease.Lead(ctx, func(ctx context.Context, _ schema.Fence) error { return d.relay.Run(ctx) })
 		})
@@ -285,7 +278,7 @@ func (d *Daemon) begin(ctx context.Context) {
 	start(d.Store.Rollups.Run)
 	// One instance works out what all runs amount to; a long one must not hold up
 	// the rollups of others.
-	analysis := schema.Lease{Pool: d.pool, Name: "analysis", Log: d.log}
+	analysis := schema.Lease{Pool: d.pools.Ingest, Name: "analysis", Log: d.log}
 	start(func(ctx context.Context) {
 		_ = analysis.Lead(ctx, func(ctx context.Context, _ schema.Fence) error {
 			every(time.Second, d.analyse).run(ctx)

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -122,15 +123,24 @@ func (m *metrics) counter(name, help string, value func() float64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
 }
 
-func (m *metrics) watchPool(pool *pgxpool.Pool) {
-	m.gauge("telemetryd_pool_connections", "Connections to the database, open now.",
+func (m *metrics) watchPool(name string, pool *pgxpool.Pool) {
+	labels := prometheus.Labels{"pool": name}
+	gauge := func(name, help string, value func() float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
+	}
+	counter := func(name, help string, value func() float64) {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, value))
+	}
+	gauge("telemetryd_pool_connections", "Connections to the database, open now.",
 		func() float64 { return float64(pool.Stat().TotalConns()) })
-	m.gauge("telemetryd_pool_acquired_connections", "Connections in use now.",
+	gauge("telemetryd_pool_acquired_connections", "Connections in use now.",
 		func() float64 { return float64(pool.Stat().AcquiredConns()) })
-	m.gauge("telemetryd_pool_max_connections", "Most connections that the pool may open.",
+	gauge("telemetryd_pool_max_connections", "Most connections that the pool may open.",
 		func() float64 { return float64(pool.Stat().MaxConns()) })
-	m.counter("telemetryd_pool_wait_seconds_total", "Time that requests waited for a connection.",
-		func() float64 { return pool.Stat().AcquireDuration().Seconds() })
+	counter("telemetryd_pool_wait_seconds_total", "Time that work waited for a connection.",
+		func() float64 { return database.Waits(pool).Waited.Seconds() })
+	counter("telemetryd_pool_turned_away_total", "Requests that were turned away since their caller waited for too many connections, or for too long.",
+		func() float64 { return float64(database.Waits(pool).TurnedAway) })
 }
 
 func (m *metrics) watchReplica(r *timeseries.Replica) {
@@ -159,7 +169,9 @@ func (m *metrics) watchReplica(r *timeseries.Replica) {
 
 // watch shows what the parts of the daemon hold.
 func (m *metrics) watch(d *Daemon) {
-	m.watchPool(d.pool)
+	for name, pool := range d.pools.Names() {
+		m.watchPool(name, pool)
+	}
 	if d.replica != nil {
 		m.watchReplica(d.replica)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/internal/retry"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
@@ -92,6 +93,7 @@ func (s *subscription) start() {
 // run brings the subscription to where the feed is. While the database is
 // away it keeps trying: the client was told, and nothing is lost by waiting.
 func (s *subscription) run(ctx context.Context) {
+	ctx = load.WithCaller(ctx, "screens") // all of them are one, beside those who store
 	backoff := retry.Backoff(100*time.Millisecond, 2*time.Second)
 	for {
 		err := s.attempt(ctx)

@@ -98,7 +98,7 @@ func (a *Analysis) Laps(ctx context.Context, req LapRequest) (*Laps, error) {
 		return nil, err
 	}
 	laps := &Laps{Session: req.Session}
-	err := pgx.BeginTxFunc(ctx, a.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err := pgx.BeginTxFunc(ctx, a.reads, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)", lapsTimeout); err != nil {
 			return err
 		}
@@ -133,7 +133,7 @@ func (a *Analysis) Update(ctx context.Context, id string) (worked bool, err erro
 // fails with a run that is not.
 func (a *Analysis) find(ctx context.Context, id string) (session int32, worked bool, err error) {
 	var current bool
-	err = a.pool.QueryRow(ctx, `
+	err = a.reads.QueryRow(ctx, `
 		SELECT s.session, s.batch = coalesce(r.batch, 0)
 		FROM sessions s LEFT JOIN analysis_runs r USING (session)
 		WHERE s.id = $1 AND s.deleted_at IS NULL`, id).Scan(&session, &current)
@@ -196,7 +196,7 @@ func (a *Analysis) Figures(ctx context.Context, id string) (*Figures, error) {
 		return nil, err
 	}
 	var f Figures
-	err = a.pool.QueryRow(ctx, `
+	err = a.reads.QueryRow(ctx, `
 		SELECT distance_m, distance_from, energy_j, energy_from, sent_distance_m, sent_energy_j, sent_why, silent_s, paused_s, no_fix
 		FROM analysis_runs WHERE session = $1`, session).Scan(
 		&f.Distance, &f.DistanceFrom, &f.Energy, &f.EnergyFrom, &f.SentDistance, &f.SentEnergy, &f.SentWhy, &f.Silent, &f.Paused, &f.NoFix)

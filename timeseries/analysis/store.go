@@ -18,10 +18,11 @@ import (
 
 // Analysis works out what runs consist of, and keeps it. It is safe for
 // concurrent use, by any number of instances.
-type Analysis struct{ pool *pgxpool.Pool }
+type Analysis struct{ pool, reads *pgxpool.Pool }
 
-// New makes an Analysis on a migrated database.
-func New(pool *pgxpool.Pool) *Analysis { return &Analysis{pool} }
+// New makes an Analysis on a migrated database. What somebody waits for is read,
+// and worked out where it has to be, on the connections of reads.
+func New(pool, reads *pgxpool.Pool) *Analysis { return &Analysis{pool, reads} }
 
 const (
 	// costShare bounds what a growing run costs: after it was worked out it is
@@ -82,7 +83,11 @@ func lockName(session int32) string { return fmt.Sprintf("analysis:%d", session)
 // update brings the analysis of one run up to its newest batch. One that takes
 // long may be left as it is for a reader.
 func (a *Analysis) update(ctx context.Context, session int32, reader bool) error {
-	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
+	pool := a.pool
+	if reader {
+		pool = a.reads
+	}
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		if err := schema.Lock(ctx, tx, lockName(session)); err != nil {
 			return err
 		}

@@ -132,14 +132,16 @@ func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
 	lease := schema.Lease{Pool: r.pool, Name: LeaseName, Log: r.opt.Logger}
 	led, err := lease.TryLead(ctx, func(ctx context.Context, fence schema.Fence) error {
 		return r.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-			if err := r.pass(ctx, conn, fence, &result); err != nil {
-				r.catalog.Store(nil)
-				return fmt.Errorf("refresh rollups: %w", err)
-			}
-			if r.opt.Also == nil {
-				return nil
-			}
-			return r.opt.Also.Do(ctx, conn.Conn())
+			return schema.Unbounded(ctx, conn.Conn(), func() error {
+				if err := r.pass(ctx, conn, fence, &result); err != nil {
+					r.catalog.Store(nil)
+					return fmt.Errorf("refresh rollups: %w", err)
+				}
+				if r.opt.Also == nil {
+					return nil
+				}
+				return r.opt.Also.Do(ctx, conn.Conn())
+			})
 		})
 	})
 	result.Busy = !led && err == nil

@@ -124,6 +124,7 @@ func (r *Registry) Run(ctx context.Context, in *Invocation, watch func(topics ..
 	if err := r.resolve(ctx, in.Caller, call); err != nil {
 		return out, err
 	}
+	ctx = auth.As(ctx, call.Principal)
 	if rule := in.Function.Access; rule != "" {
 		if d := auth.Allow(call.Principal, rule, auth.SessionAge{}); !d.Allowed {
 			return out, d.Err
