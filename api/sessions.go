@@ -259,7 +259,6 @@ func (s *server) getRecords(r *request, p *recordsParams) error {
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
 	return writeRecords(r, stream, format, page, p.Download != "")
 }
 

@@ -115,7 +115,6 @@ func TestRecordsComeBack(t *testing.T) {
 	for rs.Next() {
 		text = rs.Record().AppendCSV(text)
 	}
-	rs.Close()
 	dec := decode.New(strings.NewReader(string(text)), decode.Options{Format: decode.FormatCSV, SessionID: "again"})
 	result, err = h.store.IngestStream(t.Context(), dec, ingest.Options{Source: "test"})
 	if err != nil || result.Inserted != len(want) {

@@ -99,7 +99,6 @@ func (h *server) dump() string {
 	if err := stream.Err(); err != nil {
 		h.t.Fatal(err)
 	}
-	stream.Close() // it holds a connection, and there may be but one
 	session, err := h.store.Session(h.t.Context(), "s")
 	if err != nil {
 		h.t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -27,7 +26,8 @@ type RecordQuery struct {
 	After *record.Cursor
 	// Limit is the most records to give; 0 is no limit.
 	Limit int
-	// Newest takes the newest Limit records. They are still given oldest first.
+	// Newest takes the newest Limit records, which are then held in memory. They
+	// are still given oldest first.
 	Newest bool
 	// Fields are the names of the channels to read; none means all, and then
 	// also members that have no channel.
@@ -38,75 +38,6 @@ type RecordQuery struct {
 	// ID and Created, when not empty, name two more members of each record as
 	// JSON: its opaque id, and when it was stored (ms since the Unix epoch).
 	ID, Created string
-}
-
-// RecordStream reads records one by one, in constant memory.
-type RecordStream struct {
-	fields *record.Selection
-	record *record.Row
-	rows   pgx.Rows
-	conn   *pgxpool.Conn
-	err    error
-}
-
-// Records opens a stream of records, oldest first. An unknown session gives an
-// empty stream. The caller must close it. It holds a database connection until then.
-func (s *Store) Records(ctx context.Context, q RecordQuery) (*RecordStream, error) {
-	fields, err := selectFields(q.Fields)
-	if err != nil {
-		return nil, err
-	}
-	if q.ID != "" {
-		fields = fields.WithID(q.ID)
-	}
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read records: %w", err)
-	}
-	stream := &RecordStream{fields: fields, conn: conn}
-	if err := stream.open(ctx, q); err != nil {
-		conn.Release()
-		return nil, fmt.Errorf("read records: %w", err)
-	}
-	return stream, nil
-}
-
-func (rs *RecordStream) open(ctx context.Context, q RecordQuery) error {
-	bounds, err := sessionBounds(ctx, rs.conn, q.SessionID)
-	if err != nil {
-		return err
-	}
-	rs.record = record.NewRow(rs.fields, bounds.session, q.SessionID).WithCreated(q.Created)
-	if bounds.found && q.SetAside {
-		sql, args := recordsSQL(rs.fields, q, bounds.session, latest(q.From, anyTime), q.To)
-		rs.rows, err = rs.conn.Query(ctx, sql, append([]any{pgx.QueryResultFormats{pgx.BinaryFormatCode}}, args...)...)
-		return err
-	}
-	if !bounds.found || bounds.first.IsZero() {
-		return nil
-	}
-	from, to := clamp(bounds, q.From, q.To)
-	if q.After != nil {
-		// A cursor may be made up: only a time within the session is passed on.
-		switch at := q.After.Time(); {
-		case at.Before(bounds.first):
-			q.After = nil
-		case at.After(bounds.last):
-			return nil
-		case at.After(from):
-			from = at
-		}
-	}
-	if q.Newest && q.Limit > 0 {
-		from, err = newestFrom(ctx, rs.conn, bounds, from, to, q.Limit)
-		if err != nil {
-			return err
-		}
-	}
-	sql, args := recordsSQL(rs.fields, q, bounds.session, from, to)
-	// Binary results are read without decoding; jsonb has the same text in both forms.
-	rs.rows, err = rs.conn.Query(ctx, sql, append([]any{pgx.QueryResultFormats{pgx.BinaryFormatCode}}, args...)...)
-	return err
 }
 
 // selectFields selects channels by name. JSON and CSV have the session's id and
@@ -126,41 +57,47 @@ func selectFields(names []string) (*record.Selection, error) {
 // recordsSQL writes the query. Its time bounds let the planner leave out
 // chunks, and its order is the index's (session, time) with a small sort of
 // equal times, so that the first row comes at once whatever the session's size.
-func recordsSQL(fields *record.Selection, q RecordQuery, session int32, from, to time.Time) (string, []any) {
+//
+// They are the records of the batches up to that one, as long as none of those
+// has changed; afterwards there are none.
+func recordsSQL(fields *record.Selection, q RecordQuery, session, batch int32, limit int) (string, []any) {
 	var sql strings.Builder
-	args := []any{session, from, to}
+	args := []any{session, q.From, q.To, batch}
 	sql.WriteString("SELECT ")
 	sql.WriteString(fields.Columns())
 	if q.Created != "" {
 		sql.WriteString(", (SELECT b.received_at FROM ingest_batches b WHERE b.session = t.session AND b.batch = t.batch)")
 	}
 	if q.SetAside {
-		if to.IsZero() {
+		if q.To.IsZero() {
 			args[2] = "infinity"
 		}
 		sql.WriteString(" FROM " + oddRecordsSQL + " t WHERE t.session = $1 AND t.time >= $2 AND t.time < $3::timestamptz")
 	} else {
 		sql.WriteString(" FROM telemetry t WHERE t.session = $1 AND t.time >= $2 AND t.time < $3")
 	}
-	newest := q.Newest && q.Limit > 0
-	if q.After != nil && !newest {
+	sql.WriteString(" AND t.batch <= $4 AND (" + fmt.Sprintf(unchangedSQL, 1, 4) + ")")
+	if q.After != nil && !q.Newest {
 		args = append(args, q.After.Time(), q.After.Batch, q.After.Ord)
-		sql.WriteString(" AND (t.time, t.batch, t.ord) > ($4, $5, $6)")
+		sql.WriteString(" AND (t.time, t.batch, t.ord) > ($5, $6, $7)")
 	}
-	if newest {
+	if q.Newest {
 		sql.WriteString(" ORDER BY t.time DESC, t.batch DESC, t.ord DESC")
 	} else {
 		sql.WriteString(" ORDER BY t.time, t.batch, t.ord")
 	}
-	if q.Limit > 0 {
-		args = append(args, q.Limit)
-		fmt.Fprintf(&sql, " LIMIT $%d", len(args))
-	}
-	if newest {
+	args = append(args, limit)
+	fmt.Fprintf(&sql, " LIMIT $%d", len(args))
+	if q.Newest {
 		return "SELECT * FROM (" + sql.String() + ") newest ORDER BY time, batch, ord", args
 	}
 	return sql.String(), args
 }
+
+// unchangedSQL tells whether the records of a session's batches are still there
+// up to one of them; the first parameter's number is the session's, the second
+// one's the batch's.
+const unchangedSQL = "SELECT rewritten <= $%[2]d FROM sessions WHERE session = $%[1]d AND deleted_at IS NULL"
 
 // anyTime is before every time that a record can claim.
 var anyTime = time.Date(-4000, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -184,6 +121,7 @@ var oddRecordsSQL = func() string {
 type bounds struct {
 	found       bool
 	session     int32
+	batch       int32 // the newest one
 	first, last time.Time
 	records     int64
 }
@@ -195,9 +133,9 @@ func sessionBounds(ctx context.Context, db schema.Querier, id string) (bounds, e
 	b := bounds{found: true}
 	var first, last *time.Time
 	err := db.QueryRow(ctx, `
-		SELECT session, first_time, last_time, records
+		SELECT session, batch, first_time, last_time, records
 		FROM sessions
-		WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&b.session, &first, &last, &b.records)
+		WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&b.session, &b.batch, &first, &last, &b.records)
 	if err == pgx.ErrNoRows {
 		return bounds{}, nil
 	}
@@ -258,41 +196,6 @@ func newestFrom(ctx context.Context, db schema.Querier, b bounds, from, to time.
 	}
 }
 
-// Next reads the next record; false at the end or on an error, see Err.
-func (rs *RecordStream) Next() bool {
-	if rs.rows == nil || rs.err != nil || !rs.rows.Next() {
-		return false
-	}
-	rs.err = rs.record.Read(rs.rows.RawValues())
-	return rs.err == nil
-}
-
-// Record is the record read last. It is valid until Next is called again.
-func (rs *RecordStream) Record() *record.Row { return rs.record }
-
-// Err is what ended the stream early, or nil.
-func (rs *RecordStream) Err() error {
-	err := rs.err
-	if err == nil && rs.rows != nil {
-		err = rs.rows.Err()
-	}
-	if err != nil {
-		return fmt.Errorf("read records: %w", err)
-	}
-	return nil
-}
-
-// Close ends the stream and gives its connection back.
-func (rs *RecordStream) Close() {
-	if rs.rows != nil {
-		rs.rows.Close()
-	}
-	rs.conn.Release()
-}
-
-// CSVHeader is the header line for AppendCSV of the stream's records.
-func (rs *RecordStream) CSVHeader() []byte { return rs.fields.CSVHeader() }
-
 // AllRecords reads a bounded number of records into one JSON array. More than
 // most records is a TooLarge fault.
 func (s *Store) AllRecords(ctx context.Context, q RecordQuery, most int) ([]byte, int, error) {
@@ -303,7 +206,6 @@ func (s *Store) AllRecords(ctx context.Context, q RecordQuery, most int) ([]byte
 	if err != nil {
 		return nil, 0, err
 	}
-	defer rs.Close()
 	out, n := []byte{'['}, 0
 	for rs.Next() {
 		if n == most {
@@ -332,7 +234,7 @@ func (s *Store) BucketedRecords(ctx context.Context, sessionID string, width tim
 		return nil, fault.Field("width", "must be from 1 ms to 24 h")
 	}
 	width = width.Truncate(time.Microsecond)
-	conn, err := s.pool.Acquire(ctx)
+	conn, err := s.reads.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read buckets: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -59,7 +60,6 @@ func TestPagesWithEqualTimes(t *testing.T) {
 				q.After = &cursor
 				found++
 			}
-			rs.Close()
 			if found == 0 {
 				break
 			}
@@ -67,6 +67,65 @@ func TestPagesWithEqualTimes(t *testing.T) {
 		if !cmp.Equal(want, got) {
 			t.Errorf("pages of %d: %d records, want %d in the same order", size, len(got), len(want))
 		}
+	}
+}
+
+// A long stream is the run as it was when it was opened, whatever comes in while
+// it is read, and holds no connection in between. It ends with an error, not
+// early, when records are taken away meanwhile.
+func TestStreamShowsOneMoment(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	const n = 6000
+	insert := func(session string, offset time.Duration) {
+		for from := 0; from < n; from += 2000 {
+			var records []rec
+			for i := from; i < from+2000; i++ {
+				r := recordAt(session, time.Duration(i)*time.Second+offset, i)
+				if i == 4500 {
+					r["note"] = strings.Repeat("x", 700_000) // more than a page
+				}
+				records = append(records, r)
+			}
+			h.insert(records...)
+		}
+	}
+	insert("s", 0)
+	insert("other", 0)
+	open := func() *timeseries.RecordStream {
+		t.Helper()
+		rs, err := h.store.Records(t.Context(), timeseries.RecordQuery{SessionID: "s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			if !rs.Next() {
+				t.Fatal(rs.Err())
+			}
+		}
+		return rs
+	}
+	grown, changed := open(), open()
+	insert("s", 500*time.Millisecond)
+	if held := h.pool.Stat().AcquiredConns(); held > 0 {
+		t.Errorf("two open streams hold %d connections", held)
+	}
+	got := 100
+	for ; grown.Next(); got++ {
+		if at := grown.Record().Cursor().Time(); !at.Equal(at.Truncate(time.Second)) {
+			t.Fatalf("record %d is of %v, and came later", got, at)
+		}
+	}
+	if err := grown.Err(); err != nil || got != n {
+		t.Errorf("%d records, want %d: %v", got, n, err)
+	}
+	if _, err := h.pool.Exec(t.Context(), "UPDATE sessions SET batch = batch + 1, rewritten = batch + 1 WHERE id = 's'"); err != nil {
+		t.Fatal(err)
+	}
+	for changed.Next() {
+	}
+	if err := changed.Err(); !fault.Is(err, fault.Conflict) {
+		t.Errorf("records were taken away, and the stream ended with %v", err)
 	}
 }
 

@@ -89,7 +89,6 @@ func (h *server) read(q timeseries.RecordQuery) (all []rec) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	defer rs.Close()
 	for rs.Next() {
 		var r rec
 		if err := json.Unmarshal(rs.Record().AppendJSON(nil), &r); err != nil {

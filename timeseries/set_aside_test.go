@@ -234,7 +234,6 @@ func TestExportSetAside(t *testing.T) {
 		paged = append(paged, r)
 		cursor := rs.Record().Cursor()
 		after = &cursor
-		rs.Close()
 	}
 	if fmt.Sprint(ids(paged)) != "[4 1 2]" {
 		t.Errorf("by pages: %v", paged)

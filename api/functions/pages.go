@@ -33,7 +33,6 @@ func (p *page) read(ctx context.Context, store *timeseries.Store, q timeseries.R
 	if err != nil {
 		return err
 	}
-	defer rs.Close()
 	for taken := 0; rs.Next(); taken++ {
 		row := rs.Record()
 		at := row.Cursor()

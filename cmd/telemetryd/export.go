@@ -131,7 +131,6 @@ func writeAll(ctx context.Context, store *timeseries.Store, query timeseries.Rec
 	if err != nil {
 		return 0, err
 	}
-	defer stream.Close()
 	line := []byte{}
 	switch format {
 	case "csv":

@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/daemon"
+	"github.com/ecovolt/telemetryd/internal/dbtest"
+)
+
+// guarded is a daemon with few connections, and a run on the road that anybody
+// may read and the bridge posts to.
+func guarded(t *testing.T, change func(*daemon.Config)) *server {
+	t.Helper()
+	if dbtest.SingleBackend(t) {
+		t.Skip("the server has one backend, which everybody shares")
+	}
+	h := newServer(t, func(c *daemon.Config) {
+		c.DatabaseURL += "&pool_max_conns=8"
+		if !strings.Contains(c.DatabaseURL, "?") {
+			c.DatabaseURL = strings.Replace(c.DatabaseURL, "&", "?", 1)
+		}
+		if change != nil {
+			change(c)
+		}
+	})
+	return h
+}
+
+// drive stores a live run of n records with a text of that many bytes in each.
+func (h *server) drive(id string, n, text int) {
+	h.t.Helper()
+	_, err := h.pool.Exec(h.t.Context(), `
+		WITH made AS (
+			INSERT INTO sessions (id, records, batch, first_time, last_time)
+			SELECT $1, $2::int, 1, now() - $2::int * INTERVAL '20 ms', now()
+			RETURNING session, last_time
+		)
+		INSERT INTO telemetry (session, batch, ord, time, message_id, speed_ms, power_w, extra)
+		SELECT session, 1, i, last_time - ($2::int - i) * INTERVAL '20 ms', i, sin(i), cos(i), jsonb_build_object('note', repeat('x', $3))
+		FROM made, generate_series(1, $2::int) i`, id, n, text)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// live posts a batch as the bridge does, and fails the test where it does not
+// get through while the bridge waits for it.
+func (h *server) live(i int) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)
+	defer cancel()
+	if a, err := sendTo(ctx, http.DefaultClient, h.url, insertion([]rec{recordAt("bridge", i)})); err != nil || a.status != http.StatusOK {
+		h.t.Errorf("insert %d of the bridge: %v %v", i, a, err)
+	}
+}
+
+// deaf sends a request and reads nothing of the answer.
+func (h *server) deaf(path string) net.Conn {
+	h.t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(h.t.Context(), "tcp", strings.TrimPrefix(h.url, "http://"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { conn.Close() })
+	_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: telemetryd\r\n\r\n", path); err != nil {
+		h.t.Fatal(err)
+	}
+	return conn
+}
+
+// Guests who ask for whole runs and never read hold no connections to the
+// database: the bridge stores, and others read, sign in and export meanwhile.
+func TestDeafReadersHoldNothing(t *testing.T) {
+	t.Parallel()
+	h := guarded(t, nil)
+	h.drive("road", 20_000, 1000) // more than sockets take
+	before := make([]byte, 1)
+	for range 32 {
+		conn := h.deaf("/api/v1/sessions/road/records")
+		_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
+		if _, err := conn.Read(before); err != nil { // its answer has begun
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		h.live(i)
+	}
+	guest := map[string]string{"Authorization": ""}
+	for _, path := range []string{
+		"/readyz", "/api/v1/sessions/road/series?metrics=speed_ms", "/api/v1/sessions/road/records?limit=3", "/api/v1/sessions/road/records?format=csv&fields=speed_ms",
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if a, err := sendTo(ctx, http.DefaultClient, h.url, request{method: "GET", path: path, header: guest}); err != nil || a.status != http.StatusOK {
+			t.Errorf("%s beside them: %v %v", path, a, err)
+		}
+	}
+}
