@@ -1,6 +1,7 @@
 package timeseries_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -489,7 +490,7 @@ func TestSkipExisting(t *testing.T) {
 	skip := ingest.Options{SkipExisting: true}
 	full := func(i int) rec { // as the bridge posts it
 		r := recordAt("s", time.Duration(i)*time.Second, i)
-		maps.Copy(r, rec{"session_name": "M 233", "avg_speed_kmh": float64(i) / 3, "outliers": map[string]any{"confidence": 1e2}, "odd": []any{1.0, "x"}, "more": true, "data_source": "ESP32_REAL"})
+		maps.Copy(r, rec{"session_name": "M 233", "avg_speed_kmh": float64(i) / 3, "outliers": map[string]any{"confidence": 1e2}, "odd": []any{1.0, "x"}, "more": true, "large": 1 << 53, "data_source": "ESP32_REAL"})
 		return r
 	}
 	rescued := func(i int) rec { // as its rescue file has it: without what it derived
@@ -533,6 +534,7 @@ func TestSkipExisting(t *testing.T) {
 		"another text":     func(r rec) { r["data_source"] = "MOCK" },
 		"another object":   func(r rec) { r["outliers"] = map[string]any{"confidence": 101} },
 		"another unknown":  func(r rec) { r["odd"] = []any{1.0, "y"} },
+		"another large id": func(r rec) { r["large"] = json.Number("9007199254740993") },
 		"one more field":   func(r rec) { r["voltage_v"] = 1 },
 		"one more unknown": func(r rec) { r["odder"] = 1 },
 		"a later time":     func(r rec) { r["timestamp"] = "2026-03-21T10:00:07.000001+00:00" },

@@ -154,13 +154,8 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 			return &ingest.Content{Digests: id.Digests(), Run: derived, Name: decode.RunName(name), Again: i.Again}
 		},
 	})
-	if f := fault.As(err); f != nil && f.Code == "REPEAT" {
-		return fmt.Errorf("%w. --skip-existing stores what is not there yet, --again stores all of it once more", err)
-	} else if f != nil && f.Code == "KNOWN_FILE" {
-		return fmt.Errorf("%w. Use --again to store it a second time, or delete the run first", err)
-	}
 	if err != nil {
-		return err
+		return i.explain(err)
 	}
 	in.finish()
 	report(os.Stdout, name, result, time.Since(start))
@@ -175,6 +170,24 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 		}
 	}
 	return nil
+}
+
+// explain says what can be done about a refusal.
+func (i importCmd) explain(err error) error {
+	f := fault.As(err)
+	switch {
+	case f != nil && f.Code == "KNOWN_FILE":
+		return fmt.Errorf("%w. Use --again to store it a second time, or delete the run first", err)
+	case f == nil || f.Code != "REPEAT":
+		return err
+	}
+	switch run := f.Data["of"]; {
+	case run != "":
+		return fmt.Errorf("%w. --session-id %v --skip-existing stores what is not there yet, --again stores all of it as a run of its own", err, run)
+	case i.SkipExisting:
+		return fmt.Errorf("%w. The values are others, so that --skip-existing finds no record; --again stores all of them once more", err)
+	}
+	return fmt.Errorf("%w. --skip-existing stores what is not there yet, --again stores all of it once more", err)
 }
 
 // check reads a file to its end and says what is in it.

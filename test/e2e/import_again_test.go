@@ -148,3 +148,26 @@ func TestUploadsOfAFileThatIsThere(t *testing.T) {
 	}
 	checkConsistent(t, h.pool)
 }
+
+// A file that has grown is the same drive: it is refused, and what is new goes into
+// the run by its id.
+func TestImportOfAGrowingFile(t *testing.T) {
+	t.Parallel()
+	c := newCLI(t)
+	c.imports(100, 0, "", c.file("log.csv", []byte(drive(100))))
+	var run string
+	if err := c.pool.QueryRow(t.Context(), "SELECT id FROM sessions").Scan(&run); err != nil {
+		t.Fatal(err)
+	}
+	grown := c.file("log.csv", []byte(drive(120)))
+	says := []string{fmt.Sprintf("100 of the 100 records in run %q", run), "--session-id " + run + " --skip-existing", "--again"}
+	c.refused(says, grown)
+	c.refused(says, "--skip-existing", grown)
+	c.refused([]string{"100 of the 100 records", "--skip-existing"}, "--session-id", run, grown)
+	c.imports(20, 100, "", "--session-id", run, "--skip-existing", grown)
+	c.imports(0, 120, "", grown)
+	c.refused([]string{"this content is in run"}, "--timezone", "Europe/Berlin", grown)
+	c.refused([]string{fmt.Sprintf("60 of the 60 instants have records in run %q", run)}, c.file("part.csv", []byte(drive(60))))
+	c.imports(60, 0, "", "--again", c.file("part.csv", []byte(drive(60))))
+	checkConsistent(t, c.pool)
+}

@@ -33,7 +33,12 @@ func (u *upload) conclude(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 	}
-	if err := u.refuseRepeats(); err != nil || c == nil {
+	if u.loaders != nil && !u.loaders.joined { // all of it is to be looked at
+		if err := u.loaders.join(ctx, tx, true); err != nil {
+			return err
+		}
+	}
+	if err := u.refuseRepeats(ctx, tx, c); err != nil || c == nil {
 		return err
 	}
 	var note pgx.Batch

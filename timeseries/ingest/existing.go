@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -214,7 +213,7 @@ func masked(names ...string) (m record.Mask) {
 func (stored *storedRow) covers(v *record.Values, channels []int) bool {
 	shared, page := 0, false
 	if len(v.Extra) > 0 {
-		var members, held map[string]any
+		var members, held map[string]json.RawMessage
 		if json.Unmarshal(v.Extra, &members) != nil {
 			return false
 		}
@@ -224,7 +223,7 @@ func (stored *storedRow) covers(v *record.Values, channels []int) bool {
 		for name, value := range members {
 			if slices.Contains(pageMembers, name) {
 				page = true
-			} else if other, ok := held[name]; !ok || !reflect.DeepEqual(other, value) {
+			} else if other, ok := held[name]; !ok || !record.SameJSON(other, value) {
 				return false
 			} else {
 				shared++

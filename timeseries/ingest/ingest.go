@@ -37,9 +37,10 @@ type Options struct {
 	// File says that the records come out of a file, not from a car that drives
 	// now: what the server's clock says tells nothing of theirs.
 	File bool
-	// Repeats says what becomes of an upload whose instants a session that it
-	// adds to has already, all but a twentieth: probably the same drive. With
-	// SkipExisting they are not looked for.
+	// Repeats says what becomes of an upload that is probably a drive which is
+	// there already: all but a twentieth of its instants are a session's that it
+	// adds to, or of that session's records lie at them. For a file that names no
+	// run, the other runs of the same time are looked at, too.
 	Repeats Repeats
 	// Content, when not nil, tells of the file that the records come out of; it is
 	// called when all of it was read. A file that its run has already, as other

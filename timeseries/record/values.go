@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"maps"
 	"math"
+	"math/big"
 	"math/bits"
-	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -253,14 +255,41 @@ func (v *Values) Stored(i int, raw []byte) bool {
 	case channel.Text:
 		return bytes.Equal(raw, v.Bytes(i))
 	}
-	return sameJSON(raw[1:], v.Bytes(i))
+	return SameJSON(raw[1:], v.Bytes(i))
 }
 
-// sameJSON compares values, since jsonb does not keep the text.
-func sameJSON(x, y []byte) bool {
+// SameJSON compares values, since jsonb does not keep the text: numbers exactly,
+// as it does.
+func SameJSON(x, y []byte) bool {
 	if bytes.Equal(x, y) {
 		return true
 	}
-	var a, b any
-	return json.Unmarshal(x, &a) == nil && json.Unmarshal(y, &b) == nil && reflect.DeepEqual(a, b)
+	read := func(text []byte) (value any, err error) {
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		decoder.UseNumber()
+		return value, decoder.Decode(&value)
+	}
+	a, err := read(x)
+	b, other := read(y)
+	return err == nil && other == nil && same(a, b)
+}
+
+func same(a, b any) bool {
+	switch x := a.(type) {
+	case json.Number:
+		y, ok := b.(json.Number)
+		if !ok || x == y {
+			return ok
+		}
+		m, read := new(big.Rat).SetString(string(x))
+		n, other := new(big.Rat).SetString(string(y))
+		return read && other && m.Cmp(n) == 0
+	case []any:
+		y, ok := b.([]any)
+		return ok && slices.EqualFunc(x, y, same)
+	case map[string]any:
+		y, ok := b.(map[string]any)
+		return ok && maps.EqualFunc(x, y, same)
+	}
+	return a == b
 }
