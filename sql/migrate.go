@@ -43,7 +43,7 @@ func upToDate(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
 
 // newestVersion is the highest number among the embedded migrations.
 func newestVersion() (int, error) {
-	names, err := fs.Glob(migrations, "migrations/*.up.sql")
+	names, err := fs.Glob(Migrations, "migrations/*.up.sql")
 	if err != nil || len(names) == 0 {
 		return 0, fmt.Errorf("read migrations: %w", err)
 	}
@@ -62,7 +62,7 @@ func Migrate(ctx context.Context, databaseURL string) error {
 	if current, err := upToDate(ctx, config); err != nil || current {
 		return err
 	}
-	files, err := iofs.New(migrations, "migrations")
+	files, err := iofs.New(Migrations, "migrations")
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}

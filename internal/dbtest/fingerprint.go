@@ -5,31 +5,30 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
-// fingerprint gives a short name for this version of the schema: a digest of
-// the migrations and of the definitions that are rendered behind them, whichever
-// files those come from. When any of it changes, tests get a new template.
+// fingerprint returns a short name for this version of the schema: a digest of
+// the migrations in this program and of the definitions that are rendered behind
+// them. When any of it changes, tests get a new template. The files of the
+// checkout may be newer than the program that is running.
 func fingerprint() (string, error) {
-	root, err := checkout()
-	if err != nil {
-		return "", err
-	}
 	sum := sha256.New()
-	migrations, err := filepath.Glob(filepath.Join(root, "sql", "migrations", "*.sql"))
+	migrations, err := fs.Glob(schema.Migrations, "migrations/*.sql")
 	if err != nil {
 		return "", err
 	}
 	for _, path := range migrations {
-		content, err := os.ReadFile(path)
+		content, err := fs.ReadFile(schema.Migrations, path)
 		if err != nil {
 			return "", fmt.Errorf("read the schema's definition: %w", err)
 		}
-		fmt.Fprintf(sum, "%s %d\n%s", filepath.Base(path), len(content), content)
+		fmt.Fprintf(sum, "%s %d\n%s", path, len(content), content)
 	}
 	for _, continuous := range []bool{false, true} {
 		objects, err := rollup.Objects(continuous, nil)
