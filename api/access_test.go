@@ -17,6 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/daemon"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
@@ -472,7 +473,7 @@ func TestRevokedKeyEndsWatching(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &made); err != nil || status != http.StatusCreated {
 		t.Fatalf("making a key: %d %s", status, text)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, "GET", h.url+"/api/v1/live?session=old", nil)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -497,8 +498,13 @@ func TestDeleteSurvivesDeadlock(t *testing.T) {
 	}
 	deleted := make(chan error, 1)
 	go func() { deleted <- s.Delete(t.Context(), operator, up.UserID) }()
-	waitFor(t, s, `SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-		WHERE NOT l.granted AND a.datname = current_database())`)
+	await.Until(t, "the removal waits for the row", func() (waits bool) {
+		if err := s.pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+			WHERE NOT l.granted AND a.datname = current_database())`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+		return waits
+	})
 	if _, err := other.Exec(t.Context(), `SELECT FROM users WHERE id = $1 FOR UPDATE`, up.UserID); err != nil {
 		t.Fatal(err)
 	}
@@ -510,22 +516,5 @@ func TestDeleteSurvivesDeadlock(t *testing.T) {
 	}
 	if got := s.role(t, up.Token); got != auth.Guest {
 		t.Errorf("the account is %s", got)
-	}
-}
-
-// waitFor polls the database until the query gives true.
-func waitFor(t *testing.T, s bundle, query string) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		var yes bool
-		if err := s.pool.QueryRow(t.Context(), query).Scan(&yes); err != nil {
-			t.Fatal(err)
-		}
-		if yes {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("timed out waiting for %s", query)
-		}
 	}
 }

@@ -16,9 +16,9 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
-// shortTTL lets leases change hands quickly. On a machine with no time for the
-// test they may also be lost without a cause, which no test here minds.
-const shortTTL = 1500 * time.Millisecond
+// shortTTL lets leases change hands soon. On a machine with no time for the test
+// they may also be lost without a cause, which no test here minds.
+const shortTTL = 6 * time.Second
 
 func leaseOf(t *testing.T, pool *pgxpool.Pool) schema.Lease {
 	t.Helper()
@@ -61,14 +61,15 @@ func TestLeaseTwoHolders(t *testing.T) {
 	lease := leaseOf(t, pool)
 	began, ended := make(chan schema.Fence, 10), make(chan error, 10)
 	ctx, stop := context.WithCancel(t.Context())
-	var working atomic.Int32
+	turns := make(chan context.Context, 1)
+	turns <- nil
 	lead(ctx, t, 2, lease, func(ctx context.Context, fence schema.Fence) error {
-		if working.Add(1) > 1 {
+		if last := <-turns; last != nil && last.Err() == nil {
 			t.Error("two work at the same time")
 		}
+		turns <- ctx
 		began <- fence
 		<-ctx.Done()
-		working.Add(-1)
 		ended <- context.Cause(ctx)
 		return ctx.Err()
 	})
@@ -212,7 +213,6 @@ func TestLeaseBusyPool(t *testing.T) {
 	}
 	t.Cleanup(pool.Close)
 	lease := leaseOf(t, pool)
-	lease.TTL = 6 * time.Second
 	led, err := lease.TryLead(t.Context(), func(ctx context.Context, _ schema.Fence) error {
 		busy := pool.AcquireAllIdle(ctx)
 		for len(busy) < int(config.MaxConns) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +66,7 @@ func TestUploadGivenUp(t *testing.T) {
 	}
 }
 
-// stoppingReader calls stop in the middle of what it reads, and goes on slowly.
+// stoppingReader calls stop in the middle of what it reads, and goes on.
 type stoppingReader struct {
 	r    io.Reader
 	left int
@@ -75,7 +76,7 @@ type stoppingReader struct {
 func (s *stoppingReader) Read(p []byte) (int, error) {
 	if s.left <= 0 {
 		s.stop()
-		time.Sleep(time.Millisecond)
+		runtime.Gosched() // so that whoever is told may be quicker than who reads
 	}
 	n, err := s.r.Read(p[:min(len(p), 8<<10)])
 	s.left -= n

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -68,7 +69,7 @@ func (h *server) importPaused(ctx context.Context, records []rec) *pausedImport 
 		body.Close()
 	}()
 	h.t.Cleanup(func() { p.finish() })
-	h.eventually("records are loaded", func() bool { return h.count("SELECT count(*) FROM ingest_batches WHERE source = 'test'") > 1 })
+	await.Until(h.t, "records are loaded", func() bool { return h.count("SELECT count(*) FROM ingest_batches WHERE source = 'test'") > 1 })
 	return p
 }
 
@@ -81,17 +82,6 @@ func (p *pausedImport) finish() (ingest.Result, error) {
 	}
 	<-p.done
 	return p.result, p.err
-}
-
-func (h *server) eventually(what string, fact func() bool) {
-	h.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !fact() {
-		if time.Now().After(deadline) {
-			h.t.Fatalf("never: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }
 
 // snapshot is all that ingest wrote, without the keys that depend on who came first.
@@ -237,7 +227,7 @@ func TestImportAppearsWhole(t *testing.T) {
 		}
 		posted <- result
 	}()
-	h.eventually("the other one waits", func() bool {
+	await.Until(h.t, "the other one waits", func() bool {
 		return h.count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") > 0
 	})
 	result, err := p.finish()
@@ -315,7 +305,7 @@ func TestImportThatFails(t *testing.T) {
 		"the leader lost, and all purged": func(t *testing.T, h *server) error {
 			p := h.importPaused(t.Context(), good)
 			h.terminate("state = 'idle in transaction'")
-			h.eventually("it is purged", func() bool {
+			await.Until(h.t, "it is purged", func() bool {
 				n, err := h.store.PurgeDeleted(t.Context())
 				return err == nil && n == 1
 			})
@@ -332,7 +322,7 @@ func TestImportThatFails(t *testing.T) {
 				t.Fatal("it did not fail")
 			}
 			h.pool.Reset() // of connections that were ended
-			h.eventually("it is removed", func() bool {
+			await.Until(h.t, "it is removed", func() bool {
 				if _, err := h.store.PurgeDeleted(t.Context()); err != nil {
 					t.Fatal(err)
 				}

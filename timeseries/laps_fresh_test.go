@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"testing"
-	"time"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
@@ -22,12 +22,10 @@ func TestLapsAtOnce(t *testing.T) {
 	if _, err := store.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience) // a bad plan takes many times as long
 	defer cancel()
-	begun := time.Now()
 	race, err := store.Analysis.Laps(ctx, analysis.LapRequest{Session: "a"})
 	if err != nil || len(race.Laps) < 10 {
-		t.Fatalf("after %v: %v, %+v", time.Since(begun), err, race)
+		t.Fatalf("%v, %+v", err, race)
 	}
-	t.Logf("%d laps after %v", len(race.Laps), time.Since(begun))
 }

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/ecovolt/telemetryd/internal/await"
 )
 
 func TestGetSeries(t *testing.T) {
@@ -50,19 +52,13 @@ func TestGetSeries(t *testing.T) {
 		}
 	}
 	// The list of sessions shows the figures soon.
-	deadline := time.Now().Add(15 * time.Second)
-	for {
+	await.Until(t, "the list has figures", func() bool {
 		list := h.query("sessions:listSessions", args{"token": token}).(map[string]any)["sessions"].([]any)
 		item := list[0].(map[string]any)
-		if speed, ok := item["avg_speed_kmh"].(float64); ok {
-			if speed < 12 || speed > 13 || item["distance_km"].(float64) < 1.7 || item["quality_score"] != nil {
-				t.Errorf("figures: %v", item)
-			}
-			return
+		speed, ok := item["avg_speed_kmh"].(float64)
+		if ok && (speed < 12 || speed > 13 || item["distance_km"].(float64) < 1.7 || item["quality_score"] != nil) {
+			t.Errorf("figures: %v", item)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("no figures: %v", item)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+		return ok
+	})
 }

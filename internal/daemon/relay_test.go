@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/daemon"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 )
@@ -58,7 +59,7 @@ func TestRelaysWhenItHasAKey(t *testing.T) {
 		if path != "/channels/dash/messages" {
 			t.Errorf("published to %s", path)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(await.Patience):
 		t.Error("nothing was published")
 	}
 }

@@ -9,14 +9,12 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/daemon"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/demo"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
-
-// patience is for a machine that is busy with other tests.
-const patience = time.Minute
 
 func TestDemo(t *testing.T) {
 	t.Parallel()
@@ -64,8 +62,7 @@ func start(t *testing.T, o demo.Options) (password string) {
 	if err != nil || principal.Role != auth.Admin {
 		t.Errorf("the demo account is %v, %v", principal.Role, err)
 	}
-	deadline := time.Now().Add(patience)
-	for {
+	await.Until(t, "two finished runs and a live car", func() bool {
 		sessions, err := o.Store.Sessions(ctx, timeseries.SessionFilter{})
 		if err != nil {
 			t.Fatal(err)
@@ -79,14 +76,8 @@ func start(t *testing.T, o demo.Options) (password string) {
 				live++
 			}
 		}
-		if finished == 2 && live == 1 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d finished runs and %d live cars", finished, live)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		return finished == 2 && live == 1
+	})
 	stop()
 	<-done
 	return password

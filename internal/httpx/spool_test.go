@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -87,30 +88,32 @@ func TestSpoolOfBrokenBody(t *testing.T) {
 // Closing and giving up do not wait for a silent client, nor does a reader that
 // holds sessions wait for long.
 func TestSpoolOfSilentClient(t *testing.T) {
-	t.Parallel()
-	body, _ := io.Pipe()
-	stop := func() { body.CloseWithError(os.ErrDeadlineExceeded) }
-	s := newSpool(body, 1<<30, t.TempDir(), semaphore.NewWeighted(spoolMemory), stop)
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(10*time.Millisecond, cancel)
-	if err := s.arrived(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("arrived: %v", err)
-	}
-	s.Close() // or the test hangs
+	synctest.Test(t, func(t *testing.T) {
+		body, _ := io.Pipe()
+		stop := func() { body.CloseWithError(os.ErrDeadlineExceeded) }
+		s := newSpool(body, 1<<30, t.TempDir(), semaphore.NewWeighted(spoolMemory), stop)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := s.arrived(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("arrived: %v", err)
+		}
+		s.Close() // or the test hangs
 
-	body, client := io.Pipe()
-	s = newSpool(body, 1<<30, filepath.Join(t.TempDir(), "none"), semaphore.NewWeighted(0), func() { body.Close() })
-	go client.Write(make([]byte, slabBytes+1)) // of which there is room for one less
-	if err := s.arrived(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s.mu.Lock()
-	s.starved = lockedPatience - 2*time.Second
-	s.mu.Unlock()
-	if n, err := io.ReadAll(s); len(n) != slabBytes+1 || !fault.Is(err, fault.Unavailable) {
-		t.Errorf("read %d bytes, %v", len(n), err)
-	}
-	s.Close()
+		body, client := io.Pipe()
+		s = newSpool(body, 1<<30, filepath.Join(t.TempDir(), "none"), semaphore.NewWeighted(0), func() { body.Close() })
+		go client.Write(make([]byte, slabBytes+1)) // of which there is room for one less
+		if err := s.arrived(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		if n, err := io.ReadAll(s); len(n) != slabBytes+1 || !fault.Is(err, fault.Unavailable) {
+			t.Errorf("read %d bytes, %v", len(n), err)
+		}
+		if waited := time.Since(begun); waited != lockedPatience {
+			t.Errorf("waited %v, want %v", waited, lockedPatience)
+		}
+		s.Close()
+	})
 }
 
 // Giving up is noticed whenever it comes, even just before the wait for the body.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 )
 
@@ -155,20 +156,15 @@ func TestLifeOfACluster(t *testing.T) {
 	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() error {
+	await.Until(t, "the server comes back with what was committed", func() bool {
 		conn, err := pgx.Connect(t.Context(), server.URL())
 		if err != nil {
-			return err
+			return false
 		}
 		defer conn.Close(t.Context())
 		var rows int
-		if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM t").Scan(&rows); err != nil {
-			return err
-		}
-		if rows != 1 || server.PID() == before {
-			return errors.New("not restarted yet")
-		}
-		return nil
+		err = conn.QueryRow(t.Context(), "SELECT count(*) FROM t").Scan(&rows)
+		return err == nil && rows == 1 && server.PID() != before
 	})
 
 	t.Log("after a stop nothing runs, and the next start finds everything on the same port")
@@ -270,20 +266,5 @@ func TestInterruptedInitIsRepeated(t *testing.T) {
 	server := start(t, dir)
 	if got := query[string](t, server.URL(), "SELECT current_database()::text"); got != "telemetryd" {
 		t.Errorf("database %s", got)
-	}
-}
-
-func eventually(t *testing.T, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("still not after a minute: %v", err)
-		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }

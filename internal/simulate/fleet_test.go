@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/simulate"
 )
 
@@ -141,7 +142,7 @@ func TestFleetGivesUpWithoutAKey(t *testing.T) {
 	web := httptest.NewServer(&server{key: "right"})
 	defer web.Close()
 	fleet := &simulate.Fleet{URL: web.URL, Key: "wrong", Cars: 1, Every: 10 * time.Millisecond, Car: simulate.Options{Rate: 100}}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	if err := fleet.Run(ctx); !errors.Is(err, simulate.ErrRefused) {
 		t.Errorf("ended with %v", err)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/realtime/ably"
 	"github.com/ecovolt/telemetryd/realtime/hub"
@@ -131,16 +132,6 @@ func (in *instance) insert(t *testing.T, text string) {
 	}
 }
 
-// eventually waits until ok holds.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
 func (in *instance) report(t *testing.T, status, session string) {
 	t.Helper()
 	name, end := "M 233", "2026-03-21T22:00:00+00:00"
@@ -168,11 +159,11 @@ func TestAblyRelay(t *testing.T) {
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- relay.Run(t.Context()) }()
-	eventually(t, "the state is published", func() bool { return len(server.published(t, "session_state")) == 1 })
+	await.Until(t, "the state is published", func() bool { return len(server.published(t, "session_state")) == 1 })
 
 	in.ingest(t, "a", 6, 40)
 	in.ingest(t, "other", 1, 3)
-	eventually(t, "40 records", func() bool { return len(server.published(t, "telemetry_update")) == 40 })
+	await.Until(t, "40 records", func() bool { return len(server.published(t, "telemetry_update")) == 40 })
 	first := server.published(t, "telemetry_update")[0]
 	want := map[string]any{
 		"session_id": "a", "session_name": "M 233", "timestamp": "2026-03-21T21:41:10.120000+00:00",
@@ -188,13 +179,13 @@ func TestAblyRelay(t *testing.T) {
 	server.mu.Unlock()
 	in.ingest(t, "a", 46, 20)
 	in.report(t, timeseries.LiveEnded, "a")
-	eventually(t, "20 more", func() bool { return len(server.published(t, "telemetry_update")) >= 60 })
+	await.Until(t, "20 more", func() bool { return len(server.published(t, "telemetry_update")) >= 60 })
 	for i, r := range server.published(t, "telemetry_update") {
 		if r["message_id"] != float64(i+6) {
 			t.Errorf("record %d is number %v", i, r["message_id"])
 		}
 	}
-	eventually(t, "the end is published", func() bool {
+	await.Until(t, "the end is published", func() bool {
 		states := server.published(t, "session_state")
 		return states[len(states)-1]["status"] == "ended"
 	})
@@ -210,7 +201,7 @@ func TestAblyRelay(t *testing.T) {
 		text += fmt.Sprintf(`,{"session_id":"b","timestamp":"2026-03-21T21:41:1%d+00:00","note":%q}`, i, strings.Repeat(`"`, 10_000))
 	}
 	in.insert(t, "["+text[2:]+"]")
-	eventually(t, "8 records of the next run", func() bool { return len(server.published(t, "telemetry_update")) == 68 })
+	await.Until(t, "8 records of the next run", func() bool { return len(server.published(t, "telemetry_update")) == 68 })
 	select {
 	case err := <-stopped:
 		t.Errorf("the relay ended: %v", err)

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/realtime/hub"
 )
 
@@ -19,19 +20,12 @@ type memory struct {
 	versions map[string]string
 	asked    [][]string
 	err      error
-	polled   chan struct{} // receives after each poll, if set
 }
 
 func (m *memory) Versions(_ context.Context, topics []string) (map[string]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked = append(m.asked, slices.Sorted(slices.Values(topics)))
-	if m.polled != nil {
-		select {
-		case m.polled <- struct{}{}:
-		default:
-		}
-	}
 	if m.err != nil {
 		return nil, m.err
 	}
@@ -75,19 +69,19 @@ func run(t *testing.T, source hub.Source, opt hub.Options) *hub.Hub {
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), await.Patience)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// await collects changes until all the wanted topics were seen.
-func await(t *testing.T, sub *hub.Sub, want ...string) {
+// told collects changes until all the wanted topics were seen.
+func told(t *testing.T, sub *hub.Sub, want ...string) {
 	t.Helper()
 	missing := map[string]bool{}
 	for _, topic := range want {
 		missing[topic] = true
 	}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(await.Patience)
 	for len(missing) > 0 {
 		select {
 		case <-sub.C():
@@ -114,10 +108,10 @@ func TestHubTellsOfChanges(t *testing.T) {
 		t.Fatalf("changed before any change: %v", got)
 	}
 	source.set("session:a", "7.1.0")
-	await(t, sub, "session:a")
+	told(t, sub, "session:a")
 	source.set("users", "2")
 	source.set("session:a", "7.2.0")
-	await(t, sub, "users", "session:a")
+	told(t, sub, "users", "session:a")
 }
 
 // With a tick of an hour only Wake can bring the news.
@@ -132,62 +126,54 @@ func TestHubWakesAtOnce(t *testing.T) {
 	source.set("session:a", "1.1.0")
 	source.set("sessions", "1.1.1.0")
 	h.WakeSessions("a")
-	await(t, sub, "session:a", "sessions")
+	told(t, sub, "session:a", "sessions")
 
 	before := source.count()
 	h.Wake("session:of nobody's interest")
 	source.set("session:a", "1.2.0")
 	h.Wake("session:a")
-	await(t, sub, "session:a")
+	told(t, sub, "session:a")
 	if polls := source.count() - before; polls != 1 {
 		t.Errorf("%d polls, want 1", polls)
 	}
 }
 
 func TestHubPollsNothingWhenNobodyWatches(t *testing.T) {
-	t.Parallel()
-	source := &memory{versions: map[string]string{}, polled: make(chan struct{}, 1)}
-	h := run(t, source, hub.Options{Tick: time.Millisecond})
-	h.Wake("users")
-	sub := h.Subscribe()
-	if n := source.count(); n != 0 {
-		t.Fatalf("%d polls before anybody watched", n)
-	}
-	if err := sub.Watch(within(t), "users", "live"); err != nil {
-		t.Fatal(err)
-	}
-	sub.Set([]string{"live"})
-	other := h.Subscribe()
-	if err := other.Watch(within(t), "sessions"); err != nil { // a poll that began after Set
-		t.Fatal(err)
-	}
-	source.mu.Lock()
-	last := source.asked[len(source.asked)-1]
-	source.mu.Unlock()
-	if want := []string{"live", "sessions"}; !slices.Equal(last, want) {
-		t.Errorf("asked for %v, want %v", last, want)
-	}
-	other.Close()
-	sub.Close()
-	sub.Close()
-	// At most the poll under way may still arrive.
-	settled := source.count()
-	select {
-	case <-source.polled:
-	default:
-	}
-	for range 20 {
-		select {
-		case <-source.polled:
-		case <-time.After(2 * time.Millisecond):
+	synctest.Test(t, func(t *testing.T) {
+		source := &memory{versions: map[string]string{}}
+		h := run(t, source, hub.Options{Tick: time.Millisecond})
+		h.Wake("users")
+		sub := h.Subscribe()
+		if n := source.count(); n != 0 {
+			t.Fatalf("%d polls before anybody watched", n)
 		}
-	}
-	if n := source.count() - settled; n > 1 {
-		t.Errorf("%d polls after the last subscriber left", n)
-	}
-	if got := h.Stats(); got.Topics != 0 || got.Subscribers != 0 {
-		t.Errorf("left behind: %+v", got)
-	}
+		if err := sub.Watch(within(t), "users", "live"); err != nil {
+			t.Fatal(err)
+		}
+		sub.Set([]string{"live"})
+		other := h.Subscribe()
+		if err := other.Watch(within(t), "sessions"); err != nil { // a poll that began after Set
+			t.Fatal(err)
+		}
+		source.mu.Lock()
+		last := source.asked[len(source.asked)-1]
+		source.mu.Unlock()
+		if want := []string{"live", "sessions"}; !slices.Equal(last, want) {
+			t.Errorf("asked for %v, want %v", last, want)
+		}
+		other.Close()
+		sub.Close()
+		sub.Close()
+		synctest.Wait() // until the poll under way is over
+		settled := source.count()
+		time.Sleep(time.Minute)
+		if n := source.count() - settled; n > 0 {
+			t.Errorf("%d polls after the last subscriber left", n)
+		}
+		if got := h.Stats(); got.Topics != 0 || got.Subscribers != 0 {
+			t.Errorf("left behind: %+v", got)
+		}
+	})
 }
 
 // One query serves all subscribers.
@@ -207,7 +193,7 @@ func TestHubQueriesDoNotGrowWithSubscribers(t *testing.T) {
 	source.set("session:a", "1.2.0")
 	h.Wake("session:a")
 	for _, sub := range subs {
-		await(t, sub, "session:a")
+		told(t, sub, "session:a")
 	}
 	if n := source.count() - before; n != 1 {
 		t.Errorf("%d polls for 1000 subscribers, want 1", n)
@@ -224,7 +210,7 @@ func TestHubSurvivesTheDatabase(t *testing.T) {
 	}
 	healthy := func(want bool) {
 		t.Helper()
-		deadline := time.After(10 * time.Second)
+		deadline := time.After(await.Patience)
 		for {
 			if ok, _ := h.Healthy(); ok == want {
 				return
@@ -245,7 +231,7 @@ func TestHubSurvivesTheDatabase(t *testing.T) {
 	source.set("session:a", "1.9.0") // committed by somebody while we could not look
 	source.fail(nil)
 	healthy(true)
-	await(t, sub, "session:a")
+	told(t, sub, "session:a")
 	if err := <-watched; err != nil {
 		t.Errorf("a watch begun during the outage: %v", err)
 	}

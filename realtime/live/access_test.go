@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/realtime/live"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
@@ -116,7 +117,7 @@ func TestAccess(t *testing.T) {
 	if m := guest.expect("records"); m.Session != "open" {
 		t.Errorf("records: %+v", m)
 	}
-	eventually(t, "nobody's account is watched", func() bool { return in.hub.Stats().Topics == 1 })
+	await.Until(t, "nobody's account is watched", func() bool { return in.hub.Stats().Topics == 1 })
 }
 
 // An answer that runs out is asked for again, though nothing was announced.
@@ -163,7 +164,7 @@ func TestHandshake(t *testing.T) {
 		t.Errorf("one connection too many: %v", err)
 	}
 	own.conn.Close()
-	eventually(t, "there is room again", func() bool { return in.stream.Stats().Connections < 2 })
+	await.Until(t, "there is room again", func() bool { return in.stream.Stats().Connections < 2 })
 	in.dial(t, "").expect("hello")
 }
 
@@ -270,5 +271,5 @@ func TestSilentClient(t *testing.T) {
 	if len(pinged) == 0 {
 		t.Error("it was never pinged")
 	}
-	eventually(t, "it is forgotten", func() bool { return in.stream.Stats().Connections == 0 })
+	await.Until(t, "it is forgotten", func() bool { return in.stream.Stats().Connections == 0 })
 }

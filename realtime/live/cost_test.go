@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/realtime/hub"
 	"github.com/ecovolt/telemetryd/realtime/live"
@@ -52,7 +53,7 @@ func TestQueriesDoNotGrowWithConnections(t *testing.T) {
 			c.expect("snapshot")
 			clients = append(clients, c)
 		}
-		eventually(t, "all are live", func() bool { return in.stream.Live() == connections })
+		await.Until(t, "all are live", func() bool { return in.stream.Live() == connections })
 		before, first := count.queries.Load(), 1000*connections
 		for i := range 5 {
 			writer.ingest(t, "a", first+i, 1)
@@ -119,5 +120,5 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		return stacks
 	}
-	eventually(t, "no goroutine of the stream is left", func() bool { return len(ours()) == 0 })
+	await.Until(t, "no goroutine of the stream is left", func() bool { return len(ours()) == 0 })
 }

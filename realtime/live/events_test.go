@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
@@ -108,7 +109,7 @@ func TestEvents(t *testing.T) {
 		t.Errorf("event %+v, id before %s", e, id)
 	}
 	s.answer.Body.Close()
-	eventually(t, "the connection is forgotten", func() bool { return in.stream.Stats().Connections == 0 })
+	await.Until(t, "the connection is forgotten", func() bool { return in.stream.Stats().Connections == 0 })
 
 	// What a browser does by itself: the same URL again, with the last id.
 	in.ingest(t, "a", 7, 2)

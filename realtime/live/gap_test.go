@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/realtime/hub"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
@@ -300,12 +301,12 @@ func (r *race) run(t *testing.T, interrupt func(outage int, noticed func())) {
 	calm := func() {
 		t.Helper()
 		before := taken.Load()
-		eventually(t, "records are taken in", func() bool { return taken.Load() >= before+*gapRecords })
+		await.Until(t, "records are taken in", func() bool { return taken.Load() >= before+*gapRecords })
 	}
 	noticed := func() {
 		t.Helper()
 		before := retried.Load()
-		eventually(t, "the outage is noticed", func() bool {
+		await.Until(t, "the outage is noticed", func() bool {
 			healthy, _ := instances[1].hub.Healthy()
 			return retried.Load() > before && !healthy
 		})
@@ -326,7 +327,7 @@ func (r *race) run(t *testing.T, interrupt func(outage int, noticed func())) {
 			if err != nil {
 				t.Fatal(err)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(await.Patience):
 			t.Fatalf("not all came: %d stored, %d with the steady client, %d with the other", len(want), steady.len(), restless.len())
 		}
 	}

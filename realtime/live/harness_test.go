@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/realtime/hub"
 	"github.com/ecovolt/telemetryd/realtime/live"
@@ -211,7 +212,7 @@ func (c *screen) next() protocol.ServerMessage {
 
 func (c *screen) tryNext() (protocol.ServerMessage, error) {
 	var m protocol.ServerMessage
-	_ = c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = c.conn.SetReadDeadline(time.Now().Add(await.Patience))
 	_, text, err := c.conn.ReadMessage()
 	if err != nil {
 		return m, err
@@ -281,17 +282,4 @@ func span(first, last int) []int {
 		ids = append(ids, i)
 	}
 	return ids
-}
-
-// eventually waits until ok holds.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		if ok() {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 	"github.com/ecovolt/telemetryd/realtime/hub"
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -64,7 +65,7 @@ func TestPostgresRestarts(t *testing.T) {
 			t.Errorf("got %+v, want status away", m)
 		}
 		again()
-		eventually(t, "records can be stored again", func() bool { return in.tryIngest(t.Context(), "a", first, 3) == nil })
+		await.Until(t, "records can be stored again", func() bool { return in.tryIngest(t.Context(), "a", first, 3) == nil })
 		back := false
 		for ids[len(ids)-1] != first+2 {
 			switch m := c.next(); m.Type {

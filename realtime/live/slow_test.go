@@ -3,11 +3,11 @@ package live_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/websocket"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/realtime/live"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
@@ -16,13 +16,11 @@ import (
 // kernel's buffers, then the queue, until the subscription falls behind.
 func stall(t *testing.T, in *instance, next int) (after int) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); in.stream.Stats().Overflows == 0; {
-		if time.Now().After(deadline) {
-			t.Fatal("the client never fell behind")
-		}
+	await.Until(t, "the client falls behind", func() bool {
 		in.ingest(t, "a", next, 500)
 		next += 500
-	}
+		return in.stream.Stats().Overflows > 0
+	})
 	return next
 }
 
@@ -144,7 +142,7 @@ func TestSlowReaderIsLetGo(t *testing.T) {
 	for range 100 { // their answers are twice what may be queued, whatever the writer has in hand
 		c.send(protocol.ClientMessage{Type: "ping", ID: strings.Repeat("x", 64)})
 	}
-	eventually(t, "it is let go", func() bool { return in.stream.Stats().Slow == 1 })
+	await.Until(t, "it is let go", func() bool { return in.stream.Stats().Slow == 1 })
 	for {
 		if _, err := c.tryNext(); err != nil {
 			if !websocket.IsCloseError(err, 4409) {

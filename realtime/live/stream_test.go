@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/realtime/live"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
@@ -60,7 +61,7 @@ func TestStreamSnapshotThenDeltas(t *testing.T) {
 	if e := c.expect("error"); e.Code != "NOT_SUBSCRIBED" || e.ID != "3" {
 		t.Errorf("error: %+v", e)
 	}
-	eventually(t, "nothing is polled any more", func() bool { return in.hub.Stats().Topics == 0 })
+	await.Until(t, "nothing is polled any more", func() bool { return in.hub.Stats().Topics == 0 })
 }
 
 func TestStreamResumes(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/realtime/hub"
@@ -28,7 +29,7 @@ func TestCommitsGatherBesideUploads(t *testing.T) {
 	c.expect("hello")
 	c.expect("subscribed")
 	c.expect("snapshot")
-	eventually(t, "it is live", func() bool { return in.stream.Live() == 1 })
+	await.Until(t, "it is live", func() bool { return in.stream.Live() == 1 })
 	for i := range commits {
 		in.ingest(t, "a", 2+i, 1)
 	}

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -19,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 )
@@ -108,7 +108,7 @@ func (s *storm) requests(n int) {
 	for len(s.sent) > 0 { // what was tried in vain while the server was away
 		<-s.sent
 	}
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(await.Patience)
 	for range n {
 		select {
 		case <-s.sent:
@@ -224,14 +224,8 @@ func TestKillingPostgreSQL(t *testing.T) {
 		before := s.acknowledged()
 		s.requests(5 + random.IntN(10))
 		kill(postmasterPID(t, dir))
-		// It must take batches again.
-		deadline := time.Now().Add(40 * time.Second)
-		for after := s.acknowledged(); s.acknowledged() < max(after, before)+8; {
-			if time.Now().After(deadline) {
-				t.Fatalf("nothing is stored any more\n%s", p.log)
-			}
-			s.requests(1)
-		}
+		after := s.acknowledged()
+		await.Until(t, "it takes batches again", func() bool { return s.acknowledged() >= max(after, before)+8 }, p.log)
 	}
 	stop()
 	wg.Wait()
@@ -248,21 +242,16 @@ func TestKillingPostgreSQL(t *testing.T) {
 	p.stop()
 }
 
-func postmasterPID(t *testing.T, dir string) int {
+func postmasterPID(t *testing.T, dir string) (pid int) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		text, err := os.ReadFile(filepath.Join(dir, "cluster", "postmaster.pid"))
+	await.Until(t, "postmaster.pid names a process", func() bool {
+		text, _ := os.ReadFile(filepath.Join(dir, "cluster", "postmaster.pid"))
 		line, _, _ := strings.Cut(string(text), "\n")
-		pid, parseErr := strconv.Atoi(strings.TrimSpace(line))
-		if err == nil && parseErr == nil {
-			return pid
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(errors.Join(err, parseErr))
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+		var err error
+		pid, err = strconv.Atoi(strings.TrimSpace(line))
+		return err == nil
+	})
+	return pid
 }
 
 func killAlone(postmaster int) { _ = syscall.Kill(postmaster, syscall.SIGKILL) }

@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
@@ -45,16 +45,13 @@ func halfImported(t *testing.T, pool *pgxpool.Pool, text []byte, args ...string)
 	}
 	t.Cleanup(func() { in.Close(); _ = cmd.Process.Kill() })
 	go io.Copy(in, bytes.NewReader(text[:len(text)*4/5]))
-	deadline := time.Now().Add(30 * time.Second)
-	for loaded := 0; loaded < 2; {
+	await.Until(t, "chunks are loaded", func() bool {
+		var loaded int
 		if err := pool.QueryRow(t.Context(), `SELECT count(*) FROM ingest_batches`).Scan(&loaded); err != nil {
 			t.Fatal(err)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("nothing is loaded\n%s", log)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return loaded > 1
+	}, log)
 	return cmd, log
 }
 
@@ -65,16 +62,14 @@ func nothingVisible(t *testing.T, pool *pgxpool.Pool) {
 	if s, err := store.Session(t.Context(), "big"); err != nil || s != nil {
 		t.Errorf("it can be seen: %+v, %v", s, err)
 	}
-	deadline := time.Now().Add(30 * time.Second)
-	for left := 1; left > 0; time.Sleep(10 * time.Millisecond) {
+	await.Until(t, "no row is left", func() bool {
 		_, _ = store.PurgeDeleted(t.Context()) // the daemon may be at it
+		var left int
 		if err := pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM telemetry)`).Scan(&left); err != nil {
 			t.Fatal(err)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d rows are left", left)
-		}
-	}
+		return left == 0
+	})
 }
 
 // An import is killed half-way: nothing of it is seen, all of it is removed,
@@ -124,13 +119,7 @@ func TestKillingPostgreSQLUnderAnImport(t *testing.T) {
 		t.Fatalf("the import did not fail\n%s", log)
 	}
 	pool.Reset()
-	deadline := time.Now().Add(40 * time.Second)
-	for pool.Ping(t.Context()) != nil {
-		if time.Now().After(deadline) {
-			t.Fatalf("PostgreSQL does not come back\n%s", p.log)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	await.Until(t, "PostgreSQL comes back", func() bool { return pool.Ping(t.Context()) == nil }, p.log)
 	nothingVisible(t, pool)
 	file := filepath.Join(dir, "big.ndjson")
 	if err := os.WriteFile(file, text, 0o600); err != nil {

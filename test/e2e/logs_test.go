@@ -6,8 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 )
 
@@ -90,11 +90,10 @@ func TestProfiles(t *testing.T) {
 func (p *process) profiles() string {
 	p.t.Helper()
 	line := regexp.MustCompile(`url=(http://\S*?:\d+)/debug/pprof/`)
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if m := line.FindStringSubmatch(p.log.String()); m != nil {
-			return m[1]
-		}
-	}
-	p.t.Fatalf("the log does not say where profiles are\n%s", p.log)
-	return ""
+	var m []string
+	await.Until(p.t, "the log says where profiles are", func() bool {
+		m = line.FindStringSubmatch(p.log.String())
+		return m != nil
+	}, p.log)
+	return m[1]
 }

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ecovolt/telemetryd/internal/await"
 )
 
 var built struct {
@@ -120,7 +122,7 @@ func serve(t testing.TB, args ...string) *process {
 	case p.url = <-where:
 	case <-p.gone:
 		t.Fatalf("the daemon ended at once: %v\n%s", p.err, p.log)
-	case <-time.After(60 * time.Second):
+	case <-time.After(await.Patience):
 		t.Fatalf("the daemon does not serve\n%s", p.log)
 	}
 	return p
@@ -146,7 +148,7 @@ func (p *process) stop() {
 		if p.err != nil {
 			p.t.Errorf("the daemon ended with %v\n%s", p.err, p.log)
 		}
-	case <-time.After(40 * time.Second):
+	case <-time.After(await.Patience):
 		p.t.Errorf("the daemon does not stop\n%s", p.log)
 	}
 }

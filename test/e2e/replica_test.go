@@ -18,6 +18,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 )
 
@@ -231,16 +232,13 @@ func (s *standby) start() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	await.Until(s.t, "the standby starts", func() bool {
 		conn, err := pgx.Connect(s.t.Context(), s.url)
 		if err == nil {
 			_ = conn.Close(s.t.Context())
-			return
 		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("the standby does not start: %v\n%s", err, &s.out)
-		}
-	}
+		return err == nil
+	}, &s.out)
 }
 
 // stop ends the standby at once.
@@ -277,14 +275,9 @@ func (s *standby) looks() int {
 func (s *standby) caughtUp(primary *pgserver.Server) {
 	s.t.Helper()
 	position := queryOne[string](s.t, primary.URL(), "SELECT pg_current_wal_insert_lsn()::text")
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if queryOne[bool](s.t, s.url, "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn", position) {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("the standby does not catch up\n%s", &s.out)
-		}
-	}
+	await.Until(s.t, "the standby catches up", func() bool {
+		return queryOne[bool](s.t, s.url, "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn", position)
+	}, &s.out)
 }
 
 func queryOne[T any](t testing.TB, url, sql string, args ...any) (value T) {
@@ -376,9 +369,5 @@ func (p *probe) served(replica, behind, away float64) {
 
 func (p *probe) await(what string, done func(map[string]float64) bool) {
 	p.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !done(p.metrics()); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			p.t.Fatalf("in vain awaited: %s", what)
-		}
-	}
+	await.Until(p.t, what, func() bool { return done(p.metrics()) })
 }

@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 )
 
@@ -55,7 +55,7 @@ func TestSlowUpload(t *testing.T) {
 	}
 	bridge := func(session string, i int) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 		defer cancel()
 		a, err := sendTo(ctx, http.DefaultClient, p.url, insertion([]rec{recordAt(session, n+i)}))
 		if err != nil || a.status != http.StatusOK {
@@ -81,13 +81,7 @@ func TestSlowUpload(t *testing.T) {
 	leave()
 	feed.CloseWithError(context.Canceled) // the client waits for what reads the body
 	<-answered
-	deadline := time.Now().Add(20 * time.Second)
-	for !strings.Contains(p.log.String(), "status=499") {
-		if time.Now().After(deadline) {
-			t.Fatalf("the client's leaving was not noticed\n%s", p.log)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	await.Until(t, "the client's leaving is noticed", func() bool { return strings.Contains(p.log.String(), "status=499") }, p.log)
 	if log := p.log.String(); strings.Contains(log, "level=ERROR") {
 		t.Errorf("an error was logged\n%s", log)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/convex/convextest"
 	convexhttp "github.com/ecovolt/telemetryd/api/convex/http"
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/realtime/hub"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 )
@@ -41,7 +42,7 @@ func newServer(t testing.TB, change ...func(*Options)) *server {
 	tasks.Go(func() { b.server.Run(ctx) })
 	select { // or a busy machine refuses the first sockets
 	case <-b.server.clock.ready:
-	case <-time.After(time.Minute):
+	case <-time.After(await.Patience):
 		t.Fatal("the database's clock was not read")
 	}
 	web := httptest.NewServer(handlerOf(t, b.server))

@@ -18,6 +18,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/convex/convextest"
 	"github.com/ecovolt/telemetryd/api/convex/value"
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
@@ -90,7 +91,7 @@ func (c *client) send(format string, args ...any) {
 func (c *client) next() message {
 	c.t.Helper()
 	for {
-		_ = c.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+		_ = c.conn.SetReadDeadline(time.Now().Add(await.Patience))
 		kind, b, err := c.conn.ReadMessage()
 		if err != nil {
 			c.t.Fatal(err)
@@ -138,7 +139,7 @@ func (c *client) want(kind, part string) message {
 // closed waits for the server's close frame.
 func (c *client) closed() *websocket.CloseError {
 	c.t.Helper()
-	_ = c.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = c.conn.SetReadDeadline(time.Now().Add(await.Patience))
 	for {
 		_, b, err := c.conn.ReadMessage()
 		var closed *websocket.CloseError
@@ -497,8 +498,8 @@ func TestSyncResultsEndByTime(t *testing.T) {
 	c.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[{"type":"Add","queryId":0,"udfPath":"notes:until","args":[{}]}]}`)
 	c.want("Transition", `"value":true`)
 	c.want("Transition", `"value":false`)
-	if late := time.Since(b.Until); late < 0 || late > 20*time.Second {
-		t.Errorf("pushed %v after its time", late)
+	if early := time.Until(b.Until); early > 0 {
+		t.Errorf("pushed %v before its time", early)
 	}
 }
 
@@ -636,7 +637,7 @@ func TestSyncPing(t *testing.T) {
 	pings := make(chan struct{}, 100)
 	c.conn.SetPingHandler(func(string) error { pings <- struct{}{}; return nil })
 	for range 3 {
-		_ = c.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = c.conn.SetReadDeadline(time.Now().Add(await.Patience))
 		_, text, err := c.conn.ReadMessage()
 		if err != nil || string(text) != `{"type":"Ping"}` {
 			t.Fatalf("%s, %v", text, err)
