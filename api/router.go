@@ -223,7 +223,7 @@ func (s *server) admitSession(r *request, id string, action auth.Action) (*times
 	case !decision.Allowed:
 		return nil, decision.Err
 	case session == nil:
-		return nil, timeseries.NoSession(id)
+		return nil, fault.NoSession(id)
 	}
 	return session, nil
 }

@@ -187,7 +187,7 @@ func (s *Store) RenameSession(ctx context.Context, id, name string) (*Session, e
 		return nil, err
 	}
 	if record.TextProblem([]byte(id)) != "" {
-		return nil, NoSession(id)
+		return nil, fault.NoSession(id)
 	}
 	tag, err := s.pool.Exec(ctx, `
 		UPDATE sessions
@@ -197,19 +197,14 @@ func (s *Store) RenameSession(ctx context.Context, id, name string) (*Session, e
 		return nil, fmt.Errorf("rename session: %w", err)
 	}
 	if tag.RowsAffected() == 0 {
-		return nil, NoSession(id)
+		return nil, fault.NoSession(id)
 	}
 	s.onCommit(id)
 	session, err := s.Session(ctx, id)
 	if err == nil && session == nil {
-		err = NoSession(id)
+		err = fault.NoSession(id)
 	}
 	return session, err
-}
-
-// NoSession is the error for a session that does not exist.
-func NoSession(id string) error {
-	return fault.New(fault.NotFound, "there is no session %q", fault.Clip(id))
 }
 
 // Latest is what the importer asks before and after it uploads.
@@ -275,7 +270,7 @@ func (s *Session) ArchiveStatus(state *LiveState) string {
 // run goes with it.
 func (s *Store) DeleteEndedSession(ctx context.Context, id string) (records int64, err error) {
 	if record.TextProblem([]byte(id)) != "" {
-		return 0, NoSession(id)
+		return 0, fault.NoSession(id)
 	}
 	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		var status string
@@ -321,7 +316,7 @@ func (s *Store) DeleteSession(ctx context.Context, id string) (records int64, er
 
 func deleteSession(ctx context.Context, tx pgx.Tx, id string) (records int64, err error) {
 	if record.TextProblem([]byte(id)) != "" {
-		return 0, NoSession(id)
+		return 0, fault.NoSession(id)
 	}
 	err = tx.QueryRow(ctx, `
 		UPDATE sessions
@@ -329,7 +324,7 @@ func deleteSession(ctx context.Context, tx pgx.Tx, id string) (records int64, er
 		WHERE id = $1 AND deleted_at IS NULL
 		RETURNING records + set_aside`, id).Scan(&records)
 	if err == pgx.ErrNoRows {
-		return 0, NoSession(id)
+		return 0, fault.NoSession(id)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("delete session: %w", err)

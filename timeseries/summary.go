@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/archive"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
@@ -120,7 +121,7 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 	var key int32
 	err := s.reads.QueryRow(ctx, `SELECT session FROM sessions WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&key)
 	if err == pgx.ErrNoRows {
-		return nil, NoSession(id)
+		return nil, fault.NoSession(id)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("summarise session: %w", err)
@@ -149,7 +150,7 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 		&sum.Efficiency, &sum.Duration, &sum.AvgPower, &sum.MaxPower, &sum.AvgVoltage, &sum.MaxG, &sum.OptSpeed, &sum.Quality,
 		&sum.Elevation, &sum.Anomalies, &sum.Cadence, &sum.LongestGap, &sum.Duplicates, &sum.Step, &channels)
 	if err == pgx.ErrNoRows {
-		return nil, NoSession(id) // deleted a moment ago
+		return nil, fault.NoSession(id) // deleted a moment ago
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read summary: %w", err)

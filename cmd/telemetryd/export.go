@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/ecovolt/telemetryd/internal/database"
+	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -48,7 +49,7 @@ func (e exportCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 		return err
 	}
 	if session == nil {
-		return timeseries.NoSession(e.Session)
+		return fault.NoSession(e.Session)
 	}
 	out, finish, err := e.create()
 	if err != nil {

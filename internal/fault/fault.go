@@ -91,6 +91,11 @@ func Field(field, format string, args ...any) *Error {
 	return &Error{Kind: Invalid, Message: "invalid input", Problems: []Problem{{Field: field, Reason: fmt.Sprintf(format, args...)}}}
 }
 
+// NoSession is the error for a session that does not exist.
+func NoSession(id string) error {
+	return New(NotFound, "there is no session %q", Clip(id))
+}
+
 // As gives the *Error inside err, or nil when there is none.
 func As(err error) *Error {
 	var e *Error

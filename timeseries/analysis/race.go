@@ -138,7 +138,7 @@ func (a *Analysis) find(ctx context.Context, id string) (session int32, worked b
 		FROM sessions s LEFT JOIN analysis_runs r USING (session)
 		WHERE s.id = $1 AND s.deleted_at IS NULL`, id).Scan(&session, &current)
 	if err == pgx.ErrNoRows {
-		return 0, false, fault.New(fault.NotFound, "there is no session %q", fault.Clip(id))
+		return 0, false, fault.NoSession(id)
 	}
 	if err == nil && !current {
 		err = a.update(ctx, session, true)

@@ -114,7 +114,7 @@ func (w *Writer) Repair(ctx context.Context, what Repair) (done Repaired, err er
 		return done, err
 	}
 	if record.TextProblem([]byte(what.Session)) != "" {
-		return done, fault.New(fault.NotFound, "there is no session %q", fault.Clip(what.Session))
+		return done, fault.NoSession(what.Session)
 	}
 	err = schema.Tx(ctx, w.Pool, func(ctx context.Context, tx pgx.Tx) error {
 		r := repair{upload: &upload{Writer: w, begun: map[string]int32{}}, Repair: what, share: share{id: what.Session}, now: time.Now()}
@@ -154,7 +154,7 @@ func (r *repair) run(ctx context.Context, tx pgx.Tx) (done Repaired, err error) 
 		return done, err
 	}
 	if _, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (struct{}, error) { return struct{}{}, s.scan(row) }); err == pgx.ErrNoRows {
-		return done, fault.New(fault.NotFound, "there is no session %q", fault.Clip(s.id))
+		return done, fault.NoSession(s.id)
 	} else if err != nil {
 		return done, fmt.Errorf("lock session: %w", err)
 	}

@@ -82,7 +82,7 @@ var notMerged = []string{"session_name", "data_source"}
 // it, a refusal too, is in log and figures; of a dry run nothing is.
 func (m *Merger) Merge(ctx context.Context, dec *decode.Decoder, opt Options) (r Report, err error) {
 	if record.TextProblem([]byte(opt.Session)) != "" {
-		return r, noSession(opt.Session)
+		return r, fault.NoSession(opt.Session)
 	}
 	defer m.Writer.Uploads.Begin()()
 	started := time.Now()
@@ -122,10 +122,6 @@ func (m *Merger) Merge(ctx context.Context, dec *decode.Decoder, opt Options) (r
 
 // errUnchanged rolls back what was only looked at.
 var errUnchanged = fmt.Errorf("nothing is to be changed")
-
-func noSession(id string) error {
-	return fault.New(fault.NotFound, "there is no session %q", fault.Clip(id))
-}
 
 // work is one merge.
 type work struct {
@@ -204,7 +200,7 @@ func (r *run) read(ctx context.Context, tx pgx.Tx, id string, locks bool) error 
 	}
 	err := tx.QueryRow(ctx, sql, id).Scan(&r.session, &r.batch, &r.records, &r.first, &r.last)
 	if err == pgx.ErrNoRows {
-		return noSession(id)
+		return fault.NoSession(id)
 	}
 	if err != nil {
 		return fmt.Errorf("read session: %w", err)

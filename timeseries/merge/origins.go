@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
 // Origins say where a run's records came from, for a chart: how many of each
@@ -29,7 +31,7 @@ func (m *Merger) Origins(ctx context.Context, id string, columns int) (Origins, 
 		FROM sessions
 		WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&session, &from, &to)
 	if err == pgx.ErrNoRows {
-		return o, noSession(id)
+		return o, fault.NoSession(id)
 	}
 	if err != nil {
 		return o, fmt.Errorf("find session: %w", err)

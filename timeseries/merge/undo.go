@@ -48,7 +48,7 @@ func (m *Merger) List(ctx context.Context, session string) ([]Done, error) {
 // is no such run or merge, and a Conflict where a merge that came later stays.
 func (m *Merger) Undo(ctx context.Context, id string, batches ...int32) (undone []int32, err error) {
 	if record.TextProblem([]byte(id)) != "" {
-		return nil, noSession(id)
+		return nil, fault.NoSession(id)
 	}
 	err = schema.Tx(ctx, m.Writer.Pool, func(ctx context.Context, tx pgx.Tx) error {
 		undone, err = m.undo(ctx, tx, id, batches)

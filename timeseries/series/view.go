@@ -113,7 +113,7 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channel
 	for i, id := range ids {
 		v := found[id]
 		if v == nil {
-			return nil, fault.New(fault.NotFound, "there is no session %q", fault.Clip(id))
+			return nil, fault.NoSession(id)
 		}
 		if err := v.findLost(ctx); err != nil {
 			return nil, err
