@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
 // gate bounds the work of checking passwords, so that a flood of sign-ins can
@@ -73,12 +74,7 @@ func (g *gate) enter(ctx context.Context, address string) (leave func(), err err
 
 func (g *gate) refuse(ctx context.Context) error {
 	if g.hold(1) <= maxHeld {
-		pause := time.NewTimer(turnAway)
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-		}
+		_ = retry.Pause(ctx, turnAway)
 	}
 	g.hold(-1)
 	return errBusy()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/pgserver"
+	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
 // embedded gives the URL of a server of the checkout's own, in
@@ -77,10 +78,8 @@ func startShared(ctx context.Context, options pgserver.Options) (*pgserver.Serve
 		if !errors.As(err, &locked) {
 			return server, err
 		}
-		select {
-		case <-ctx.Done():
+		if retry.Pause(ctx, 50*time.Millisecond) != nil {
 			return nil, err
-		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
 // Fleet sends the records of cars to a server over its public API, as bridges
@@ -316,10 +318,8 @@ var notices = []struct{ severity, title, message, category string }{
 func (r *reporter) run(ctx context.Context) {
 	r.report(ctx, "active")
 	for {
-		select {
-		case <-ctx.Done():
+		if retry.Pause(ctx, time.Duration(12+r.rng.IntN(20))*time.Second) != nil {
 			return
-		case <-time.After(time.Duration(12+r.rng.IntN(20)) * time.Second):
 		}
 		r.report(ctx, "active")
 		n := notices[r.rng.IntN(len(notices))]

@@ -94,10 +94,8 @@ func (r *Rollups) Run(ctx context.Context) {
 			}
 		}
 		r.opt.OnPass(result, err)
-		select {
-		case <-ctx.Done():
+		if retry.Pause(ctx, wait) != nil {
 			return
-		case <-time.After(wait):
 		}
 		if err == nil && !result.More {
 			r.opt.Uploads.Yield(ctx, mostPatience-wait-2*result.Took)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
 // errRepeated is what a transaction fails with when another run of the same
@@ -81,10 +82,8 @@ func (q *requests) recall(ctx context.Context, key requestKey, caller []byte) (*
 			a.value = json.RawMessage("null")
 			return &a, nil
 		case success == nil:
-			select {
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			case <-time.After(20 * time.Millisecond):
+			if err := retry.Pause(ctx, 20*time.Millisecond); err != nil {
+				return nil, err
 			}
 			continue
 		case *success:

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/api/convex/registry"
+	"github.com/ecovolt/telemetryd/internal/retry"
 	"github.com/ecovolt/telemetryd/realtime/hub"
 )
 
@@ -160,10 +161,8 @@ func (s *Server) Run(ctx context.Context) {
 				s.log.Warn("old requests were not pruned", "error", err)
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if retry.Pause(ctx, pause) != nil {
 			return
-		case <-time.After(pause):
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/internal/httpx/ws"
+	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
 const (
@@ -216,10 +217,8 @@ func (k *socket) connect(m *clientMessage) bool {
 			c.end(closeInternal, reasonInternal)
 			return false
 		}
-		select {
-		case <-s.lifetime.Done():
+		if retry.Pause(s.lifetime, 10*time.Millisecond) != nil {
 			return false
-		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	c.mu.Lock()
