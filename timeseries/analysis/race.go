@@ -13,26 +13,23 @@ import (
 
 // Lap is one round of the track.
 type Lap struct {
-	Lap            int64     `json:"lap" db:"lap"` // from 1
-	From           time.Time `json:"from" db:"from_time"`
-	To             time.Time `json:"to" db:"to_time"`
-	Seconds        float64   `json:"seconds" db:"seconds"`
-	Distance       *float64  `json:"distance_m" db:"distance_m"`
-	Energy         *float64  `json:"energy_wh" db:"energy_wh"`
-	Efficiency     *float64  `json:"efficiency_km_kwh" db:"efficiency_km_kwh"`
-	AvgSpeed       *float64  `json:"avg_speed_kmh" db:"avg_speed_kmh"`
-	MaxSpeed       *float64  `json:"max_speed_kmh" db:"max_speed_kmh"`
-	AvgPower       *float64  `json:"avg_power_w" db:"avg_power_w"`
-	TimeRank       *int64    `json:"time_rank" db:"time_rank"`             // 1 is the quickest; nil with a pause
-	EfficiencyRank *int64    `json:"efficiency_rank" db:"efficiency_rank"` // 1 is the most efficient; nil with a pause or a gap
-	Paused         float64   `json:"paused_s" db:"paused_s"`               // in pauses of 10 s or more
-	Silent         float64   `json:"silent_s" db:"silent_s"`               // in gaps, which distance and energy leave out
-	Error          *float64  `json:"error_s" db:"error_s"`                 // standard deviation of Seconds
+	Lap int64 `json:"lap" db:"lap"` // from 1
+	Drive
+	TimeRank       *int64   `json:"time_rank" db:"time_rank"`             // 1 is the quickest; nil with a pause
+	EfficiencyRank *int64   `json:"efficiency_rank" db:"efficiency_rank"` // 1 is the most efficient; nil with a pause or a gap
+	Paused         float64  `json:"paused_s" db:"paused_s"`               // in pauses of 10 s or more
+	Silent         float64  `json:"silent_s" db:"silent_s"`               // in gaps, which distance and energy leave out
+	Error          *float64 `json:"error_s" db:"error_s"`                 // standard deviation of Seconds
 }
 
 // Stint is a drive between two pauses.
 type Stint struct {
-	Stint      int64     `json:"stint" db:"stint"` // from 1
+	Stint int64 `json:"stint" db:"stint"` // from 1
+	Drive
+}
+
+// Drive is what a part of a run amounts to.
+type Drive struct {
 	From       time.Time `json:"from" db:"from_time"`
 	To         time.Time `json:"to" db:"to_time"`
 	Seconds    float64   `json:"seconds" db:"seconds"`
