@@ -384,12 +384,7 @@ func scanParts(ctx context.Context, tx pgx.Tx, session int32, from storedPart, b
 				array_agg(time ORDER BY n) FILTER (WHERE (n - 1 - $4) % $7 = 0),
 				array_agg((n - r)::int ORDER BY n) FILTER (WHERE (n - 1 - $4) % $7 = 0),
 				(SELECT s.batch FROM sessions s WHERE s.session = $1)
-			FROM (
-				SELECT time, row_number() OVER ordered AS n, rank() OVER ordered AS r
-				FROM telemetry
-				WHERE session = $1 AND time >= $2 AND time <= $3 `+filter+`
-				WINDOW ordered AS (ORDER BY time)
-			) ranked
+			FROM `+ranked(filter)+`
 			WHERE n > $4
 			GROUP BY 1
 			ORDER BY 1`, args...)
@@ -409,6 +404,18 @@ func scanParts(ctx context.Context, tx pgx.Tx, session int32, from storedPart, b
 			return parts, nil
 		}
 	}
+}
+
+// ranked lists the times of a session's records ($1) from $2 to $3, of those that
+// the filter lets through: n counts them from 1, and r is the n of the first
+// record of the same time.
+func ranked(filter string) string {
+	return `(
+				SELECT time, row_number() OVER ordered AS n, rank() OVER ordered AS r
+				FROM telemetry
+				WHERE session = $1 AND time >= $2 AND time <= $3 ` + filter + `
+				WINDOW ordered AS (ORDER BY time)
+			) ranked`
 }
 
 // writeParts replaces the parts from number keep on.

@@ -262,12 +262,7 @@ func (w *writer) countThrough(ctx context.Context, conn *pgxpool.Conn, from stor
 		}
 		rows, err := conn.Query(ctx, `
 			SELECT time, (n - r)::int
-			FROM (
-				SELECT time, row_number() OVER ordered AS n, rank() OVER ordered AS r
-				FROM telemetry
-				WHERE session = $1 AND time >= $2 AND time <= $3 `+filter+`
-				WINDOW ordered AS (ORDER BY time)
-			) ranked
+			FROM `+ranked(filter)+`
 			JOIN unnest($4::bigint[]) AS place ON place = n - 1 + $5
 			ORDER BY n`, args...)
 		if err != nil {
