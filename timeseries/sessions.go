@@ -67,7 +67,7 @@ func (s *Session) Version() string { return fmt.Sprintf("%d.%d", s.Batch, s.Revi
 const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, set_aside, batch, ended_at, created_at, updated_at, revision, clock_timestamp(),
 	(SELECT ARRAY[m.distance_km, m.energy_wh, nullif(m.efficiency_km_kwh, 0), m.avg_speed_kmh, m.quality_score]
 	 FROM session_summaries m WHERE m.session = sessions.session),
-	(SELECT ARRAY[r.distance_m / 1000, r.energy_j / 3600, r.distance_m / 1000 / nullif(greatest(r.energy_j, 0) / 3.6e6, 0)]
+	(SELECT ARRAY[r.distance_m / 1000, r.energy_j / 3600, analytics.efficiency(r.distance_m, r.energy_j)]
 	 FROM analysis_runs r WHERE r.session = sessions.session)`
 
 func scanSession(row pgx.CollectableRow) (Session, error) {

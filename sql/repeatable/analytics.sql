@@ -2,12 +2,18 @@
 -- Applied whole whenever this file or the rollups change, so everything in it
 -- must replace itself. They read what is worked out from the records of a run
 -- (tables analysis_*), which follows them within a few seconds.
+CREATE OR REPLACE FUNCTION analytics.efficiency(distance_m double precision, energy_j double precision) RETURNS double precision
+LANGUAGE sql IMMUTABLE
+RETURN distance_m / 1000 / nullif(greatest(energy_j, 0) / 3.6e6, 0);
+COMMENT ON FUNCTION analytics.efficiency(double precision, double precision) IS
+'Efficiency (km/kWh) of a way (m) that took so much energy (J); NULL when nothing was used';
+
 DROP VIEW IF EXISTS analytics.totals;
 CREATE VIEW analytics.totals AS
 SELECT s.id AS session_id,
        r.distance_m,
        r.energy_j / 3600 AS energy_wh,
-       r.distance_m / 1000 / nullif(greatest(r.energy_j, 0) / 3.6e6, 0) AS efficiency_km_kwh,
+       analytics.efficiency(r.distance_m, r.energy_j) AS efficiency_km_kwh,
        r.distance_from,
        r.energy_from,
        r.sent_distance_m,
@@ -171,7 +177,7 @@ AS $$
     SELECT row_number() OVER (ORDER BY min(m.second)), min(m.second), max(m.second) + INTERVAL '1 second',
            extract(epoch FROM max(m.second) + INTERVAL '1 second' - min(m.second))::double precision,
            sum(m.distance_m), sum(m.energy_j) / 3600,
-           sum(m.distance_m) / 1000 / nullif(greatest(sum(m.energy_j), 0) / 3.6e6, 0),
+           analytics.efficiency(sum(m.distance_m), sum(m.energy_j)),
            sum(m.distance_m) / nullif(extract(epoch FROM max(m.second) + INTERVAL '1 second' - min(m.second))::double precision, 0) * 3.6,
            max(m.max_speed_ms) * 3.6, sum(m.power_w * m.lasts_s) / nullif(sum(m.lasts_s) FILTER (WHERE m.power_w IS NOT NULL), 0)
     FROM marked m
@@ -311,7 +317,7 @@ AS $$
         SELECT row_number() OVER (ORDER BY r.from_time) AS lap, r.*,
                extract(epoch FROM r.to_time - r.from_time)::double precision AS seconds,
                nullif(extract(epoch FROM r.to_time - r.from_time)::double precision - r.silent_s, 0) AS measured,
-               CASE WHEN run.has_distance AND run.has_energy THEN r.metres / 1000 / nullif(greatest(r.joules, 0) / 3.6e6, 0) END AS efficiency,
+               CASE WHEN run.has_distance AND run.has_energy THEN analytics.efficiency(r.metres, r.joules) END AS efficiency,
                run.has_distance, run.has_energy
         FROM rounds r, run
         WHERE r.to_time - r.from_time >= make_interval(secs => laps.at_least_s)
@@ -349,7 +355,7 @@ SET jit = off
 SET search_path FROM CURRENT
 AS $$
     SELECT s.driver_mode, sum(s.lasts_s), sum(s.lasts_s) / nullif(sum(sum(s.lasts_s)) OVER (), 0), sum(s.distance_m), sum(s.energy_j) / 3600,
-           sum(s.distance_m) / 1000 / nullif(greatest(sum(s.energy_j), 0) / 3.6e6, 0), sum(s.distance_m) / nullif(sum(s.lasts_s), 0) * 3.6
+           analytics.efficiency(sum(s.distance_m), sum(s.energy_j)), sum(s.distance_m) / nullif(sum(s.lasts_s), 0) * 3.6
     FROM analytics.seconds(mode_shares.session_id) s
     WHERE s.driver_mode IS NOT NULL
     GROUP BY s.driver_mode
