@@ -1,5 +1,3 @@
-// Package convextest is a small application of named functions, for tests of the
-// transports that serve them: a list of texts in the database, and knobs.
 package convextest
 
 import (
@@ -223,14 +221,4 @@ func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
-}
-
-// Eventually waits until ok is true.
-func Eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("timed out waiting for %s", what)
-		}
-	}
 }

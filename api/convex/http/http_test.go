@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/api/convex/convextest"
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 )
@@ -348,7 +349,7 @@ func TestHTTPMutationOutlivesItsRequest(t *testing.T) {
 	}
 	before := b.sync.writes.Load()
 	b.Resume <- struct{}{}
-	convextest.Eventually(t, "the action to end by itself", func() bool { return b.sync.writes.Load() > before })
+	await.Until(t, "the action ends by itself", func() bool { return b.sync.writes.Load() > before })
 }
 
 func TestHTTPCompressesLargeResults(t *testing.T) {

@@ -671,7 +671,7 @@ func TestSyncSlowClient(t *testing.T) {
 		}
 	}()
 	defer func() { c.conn.Close(); <-sent }()
-	convextest.Eventually(t, "the server to give the client up", func() bool {
+	await.Until(t, "the server gives the client up", func() bool {
 		b.server.socketsMu.Lock()
 		defer b.server.socketsMu.Unlock()
 		for k := range b.server.open {
@@ -725,7 +725,7 @@ func TestSyncQueryOutlivesABrokenDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := b.Runs.Load()
-	convextest.Eventually(t, "the query to be tried again", func() bool { return b.Runs.Load() > before+2 })
+	await.Until(t, "the query is tried again", func() bool { return b.Runs.Load() > before+2 })
 	b.FailWith(nil)
 	c.want("Transition", `{"type":"QueryUpdated","queryId":0,"value":["a"]`)
 }
@@ -802,7 +802,7 @@ func TestSyncSocketsAreBounded(t *testing.T) {
 		t.Errorf("a second socket: %v, %v", response, err)
 	}
 	first.conn.Close()
-	convextest.Eventually(t, "room for another", func() bool { return b.server.Stats().Sockets == 0 })
+	await.Until(t, "there is room for another", func() bool { return b.server.Stats().Sockets == 0 })
 	b.connect(t, "s2").send(`{"type":"Event","eventType":"x","event":null}`)
 }
 
@@ -919,7 +919,7 @@ func TestSyncResultsAreBounded(t *testing.T) {
 	c.want("Transition", `"QueryUpdated","queryId":1`)
 	c.send(`{"type":"ModifyQuerySet","baseVersion":3,"newVersion":4,"modifications":[{"type":"Remove","queryId":1}]}`)
 	c.want("Transition", `"querySet":4`)
-	convextest.Eventually(t, "the budget to be whole again", func() bool {
+	await.Until(t, "the budget is whole again", func() bool {
 		whole := b.server.options.Results.TryAcquire(100_000)
 		if whole {
 			b.server.options.Results.Release(100_000)
