@@ -1,13 +1,3 @@
-// Package schema holds the database's definition and the few rules that every
-// package writing to it shares.
-//
-// Numbered migrations (sql/migrations, golang-migrate) make tables, roles and
-// functions. What depends on the TimescaleDB edition or on the list of fields
-// (rollups, policies, views) is a repeatable object, applied after them.
-//
-// Tx is how a change is written: it gives callers of any layer one place to
-// add a step to the same transaction. Touch is how a change is announced: a
-// watcher polls the versions that it bumps.
 package schema
 
 import (

@@ -1,9 +1,3 @@
-// Package web is the built-in page: plain ES modules and uPlot, embedded.
-//
-// There is no build step. The files are served under a path that carries the
-// hash of all of them, so browsers keep them until the binary changes; only
-// the small index page is asked for each time. Compressed forms are made once,
-// when first asked for.
 package web
 
 import (

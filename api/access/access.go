@@ -1,6 +1,3 @@
-// Package access joins sessions and access rules: who may read what of which
-// session, for REST, the function endpoints and the live stream alike. The rules
-// themselves are auth's; what a session is, timeseries'.
 package access
 
 import (

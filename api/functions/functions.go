@@ -1,6 +1,3 @@
-// Package functions defines the named functions of the team's clients, module
-// by module: their arguments, who may call them and the shapes they answer
-// with. What they do is in the services; the REST handlers call the same.
 package functions
 
 import (

@@ -1,6 +1,3 @@
-// Package backup copies a telemetryd database into a file and back, by pg_dump
-// and pg_restore with the steps around them that TimescaleDB asks for: without
-// them its catalog and a restored hypertable's chunks do not fit together.
 package backup
 
 import (

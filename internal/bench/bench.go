@@ -1,5 +1,3 @@
-// Package bench measures telemetryd beside plain PostgreSQL, in one run on one
-// database, so that its figures are ratios and not promises about a machine.
 package bench
 
 import (

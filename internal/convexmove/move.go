@@ -1,10 +1,3 @@
-// Package convexmove brings what a Convex deployment of the former backend
-// holds into telemetryd: accounts with their password hashes, runs with all
-// their records, notifications and dashboards.
-//
-// A move can be stopped at any moment and run again: every account, run and
-// dashboard is stored in a transaction of its own, and what is stored is
-// recognised. Running it twice adds nothing.
 package convexmove
 
 import (

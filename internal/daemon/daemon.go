@@ -1,6 +1,3 @@
-// Package daemon puts the parts of telemetryd together: database pool, store,
-// accounts, live hub, function and REST endpoints, and the work that goes on in
-// the background. The serve command and the end-to-end tests start the same one.
 package daemon
 
 import (

@@ -1,6 +1,3 @@
-// Package demo fills a daemon for a first look at it: an administrator to sign
-// in as, finished runs, and a car that drives on. It goes through the same
-// doors as a team's own accounts, imports and bridges.
 package demo
 
 import (

@@ -1,4 +1,3 @@
-// Package retry spaces out attempts: pauses, and how they grow.
 package retry
 
 import (

@@ -1,10 +1,3 @@
-// Package ably publishes live records on Ably, for teams whose bridge does not.
-//
-//	hub.Sub ──▶ Relay.Run ── what is new, read once ──▶ at most 12 messages, 56 KiB ──▶ Ably
-//
-// A Relay runs in one goroutine, on one instance at a time: the caller holds a
-// lease meanwhile. It keeps its place in memory only; the next one begins
-// where the live session stands.
 package ably
 
 import (

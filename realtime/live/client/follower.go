@@ -1,5 +1,3 @@
-// Package client follows the live stream of a server, as `telemetryd watch` and
-// the bench do. A Follower belongs to one goroutine.
 package client
 
 import (
