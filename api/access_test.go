@@ -302,7 +302,7 @@ func openServer(t *testing.T) server {
 	return h
 }
 
-// send makes a request and gives its status and body.
+// send makes a request and returns its status and body.
 func (h server) send(t *testing.T, method, path, authorization, body string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, h.url+path, strings.NewReader(body))

@@ -120,7 +120,7 @@ func (s site) call(t *testing.T, method, path, authorization string, body any, h
 
 type object = map[string]any
 
-// as makes an account of the role and gives its Authorization header.
+// as makes an account of the role and returns its Authorization header.
 func (s site) as(t *testing.T, role auth.Role) string {
 	t.Helper()
 	email := string(role) + "@roles.example"

@@ -176,7 +176,7 @@ func widgetInput(args registry.Args) dashboard.WidgetInput {
 	return w
 }
 
-// texts gives a list of texts; never nil.
+// texts returns a list of texts; never nil.
 func texts(args registry.Args, name string) []string {
 	list := []string{}
 	for _, item := range args.List(name) {

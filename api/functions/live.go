@@ -49,7 +49,7 @@ func liveState(d Deps) []registry.Function {
 	}
 }
 
-// optionalText gives a text argument, or nil when it is absent.
+// optionalText returns a text argument, or nil when it is absent.
 func optionalText(args registry.Args, name string) *string {
 	if !args.Has(name) {
 		return nil
@@ -58,7 +58,7 @@ func optionalText(args registry.Args, name string) *string {
 	return &text
 }
 
-// optionalNumber gives a number argument, or nil when it is absent.
+// optionalNumber returns a number argument, or nil when it is absent.
 func optionalNumber(args registry.Args, name string) *float64 {
 	if !args.Has(name) {
 		return nil

@@ -76,7 +76,7 @@ func position(text string) (at *record.Cursor, open bool, err error) {
 	return &c, open, nil
 }
 
-// getSessionRecordsPage gives one page of a session's records, from behind
+// getSessionRecordsPage returns one page of a session's records, from behind
 // cursor. Its first run takes numItems records. That fixes its end: from then on
 // (Call.Journal), or from the start with an endCursor, it is all the records up
 // to there, so that a record which comes late is on the page where it belongs

@@ -173,7 +173,7 @@ func (d Deps) getRecentRecords(ctx context.Context, c *registry.Call) (any, erro
 	return d.records(ctx, c, q, limit)
 }
 
-// getSessionRecordsBatch gives a page that never ends between records of equal
+// getSessionRecordsBatch returns a page that never ends between records of equal
 // time: the next page begins strictly after the last timestamp.
 func (d Deps) getSessionRecordsBatch(ctx context.Context, c *registry.Call) (any, error) {
 	q := timeseries.RecordQuery{SessionID: c.Args.String("sessionId"), ID: recordID, Created: recordCreated}

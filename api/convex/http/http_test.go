@@ -62,7 +62,7 @@ func newServer(t *testing.T, change ...func(*Options)) *server {
 	return s
 }
 
-// request sends one and gives the status, the headers and the body.
+// request sends one and returns the status, the headers and the body.
 func request(t *testing.T, method, url, body string, headers ...string) (int, http.Header, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))

@@ -70,7 +70,7 @@ func (s *Server) runMutation(k *socket, m mutation) {
 	c.answerMutation(m.request, a, held.Load())
 }
 
-// mutateOnce runs the mutation unless it has run, and gives its answer. It
+// mutateOnce runs the mutation unless it has run, and returns its answer. It
 // calls committing before anything of it can be seen by others. An error means
 // that nothing was recorded: it failed before it wrote.
 func (s *Server) mutateOnce(ctx context.Context, key requestKey, m mutation, committing func()) (answer, error) {
@@ -124,7 +124,7 @@ func (s *Server) mutateOnce(ctx context.Context, key requestKey, m mutation, com
 	return a, nil
 }
 
-// repeat gives the answer of the run that was first.
+// repeat returns the answer of the run that was first.
 func (s *Server) repeat(ctx context.Context, key requestKey, caller []byte) (answer, error) {
 	earlier, err := s.requests.recall(ctx, key, caller)
 	if err == nil && earlier == nil {

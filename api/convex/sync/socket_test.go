@@ -87,7 +87,7 @@ func (c *client) send(format string, args ...any) {
 	}
 }
 
-// next gives the next message that is no Ping.
+// next returns the next message that is no Ping.
 func (c *client) next() message {
 	c.t.Helper()
 	for {
@@ -126,7 +126,7 @@ func (c *client) next() message {
 	}
 }
 
-// want gives the next message and insists on its type and a part of its text.
+// want returns the next message and insists on its type and a part of its text.
 func (c *client) want(kind, part string) message {
 	c.t.Helper()
 	m := c.next()
