@@ -22,7 +22,7 @@ type account struct {
 	createdAt       *time.Time // nil: now
 }
 
-// insertAccount gives the new account's id, or "" when the address is taken.
+// insertAccount returns the new account's id, or "" when the address is taken.
 func insertAccount(ctx context.Context, tx pgx.Tx, a account) (string, error) {
 	if a.id == "" {
 		a.id = newID("us")
@@ -49,7 +49,7 @@ type NewAccount struct {
 	Role     Role
 }
 
-// CreateAccount makes an approved account and gives its id. Admins only.
+// CreateAccount makes an approved account and returns its id. Admins only.
 func (s *Service) CreateAccount(ctx context.Context, by Principal, in NewAccount) (string, error) {
 	if d := Allow(by, ManageUsers, SessionAge{}); !d.Allowed {
 		return "", d.Err

@@ -95,7 +95,7 @@ type AuditQuery struct {
 	Limit  int    // 1 to 1000; zero means 100
 }
 
-// Audit gives entries of the audit log, newest first. Admins only.
+// Audit returns entries of the audit log, newest first. Admins only.
 func (s *Service) Audit(ctx context.Context, by Principal, q AuditQuery) ([]Event, error) {
 	if d := Allow(by, ReadAudit, SessionAge{}); !d.Allowed {
 		return nil, d.Err

@@ -39,7 +39,7 @@ func (b bundle) signUp(t *testing.T, email string) auth.Result {
 	return got
 }
 
-// account makes an account of the role and gives its principal.
+// account makes an account of the role and returns its principal.
 func (b bundle) account(t *testing.T, role auth.Role) auth.Principal {
 	t.Helper()
 	email := fmt.Sprintf("%s-%d@team.example", role, time.Now().UnixNano())
@@ -92,7 +92,7 @@ func (b bundle) pass(t *testing.T, d time.Duration) {
 	}
 }
 
-// events gives the names in the audit log, oldest first.
+// events returns the names in the audit log, oldest first.
 func (b bundle) events(t *testing.T, user string) (names []string) {
 	t.Helper()
 	events, err := b.Audit(t.Context(), operator, auth.AuditQuery{UserID: user})

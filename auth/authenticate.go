@@ -9,7 +9,7 @@ import (
 )
 
 // Authenticate finds the account behind a bearer token. An absent, malformed,
-// unknown or expired token gives a guest, not an error; an error means that
+// unknown or expired token is a guest, not an error; an error means that
 // the database could not be asked.
 //
 // The database is asked each time, by one indexed read, and its clock decides

@@ -35,7 +35,7 @@ func asCredential(ctx context.Context, digest []byte) context.Context {
 	return load.WithCaller(ctx, "credential "+string(digest))
 }
 
-// ClientAddress gives the noted address, or "".
+// ClientAddress returns the noted address, or "".
 func ClientAddress(ctx context.Context) string {
 	address, _ := ctx.Value(clientKey{}).(string)
 	return address

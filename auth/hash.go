@@ -200,7 +200,7 @@ type (
 	legacyHash []byte // SHA-256 of the password followed by legacySalt
 )
 
-// parseHash gives one of the three kinds, or nil for anything else.
+// parseHash returns one of the three kinds, or nil for anything else.
 func parseHash(text string) any {
 	if len(text) > maxHashText {
 		return nil

@@ -119,7 +119,7 @@ func (s *Service) AuthenticateKey(ctx context.Context, key string) (Principal, e
 	return p, nil
 }
 
-// CreateKey makes a deploy key and gives its secret, which is shown this once:
+// CreateKey makes a deploy key and returns its secret, which is shown this once:
 // only its digest is stored.
 func (s *Service) CreateKey(ctx context.Context, by Principal, spec NewKey) (secret string, key Key, err error) {
 	if d := Allow(by, ManageKeys, SessionAge{}); !d.Allowed {
@@ -191,7 +191,7 @@ func (s *Service) RevokeKey(ctx context.Context, by Principal, id string) error 
 	})
 }
 
-// ListKeys gives every key that was ever made, oldest first, without secrets.
+// ListKeys returns every key that was ever made, oldest first, without secrets.
 func (s *Service) ListKeys(ctx context.Context, by Principal) ([]Key, error) {
 	if d := Allow(by, ManageKeys, SessionAge{}); !d.Allowed {
 		return nil, d.Err

@@ -28,7 +28,7 @@ type Session struct {
 	Persistent bool // lasts 30 days instead of 12 hours
 }
 
-// VerifySession gives the session behind a token, or nil when there is none.
+// VerifySession returns the session behind a token, or nil when there is none.
 func (s *Service) VerifySession(ctx context.Context, token string) (*Session, error) {
 	if !WellFormedToken(token) {
 		return nil, nil

@@ -244,7 +244,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 	return result, nil
 }
 
-// limit counts the attempt and gives the refusal, or nil to go on.
+// limit counts the attempt and returns the refusal, or nil to go on.
 func (s *Service) limit(ctx context.Context, key string, event Event, name string) (*Result, error) {
 	v, err := s.countAddress(ctx, event.Address)
 	if err == nil && !v.blocked {

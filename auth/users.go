@@ -40,7 +40,7 @@ type Profile struct {
 
 const profileColumns = `id, email, coalesce(name, ''), role, coalesce(requested_role, ''), approval_status, created_at`
 
-// CurrentProfile gives the principal's own profile, or nil for nobody.
+// CurrentProfile returns the principal's own profile, or nil for nobody.
 func (s *Service) CurrentProfile(ctx context.Context, p Principal) (*Profile, error) {
 	if !p.SignedIn() {
 		return nil, nil
@@ -48,17 +48,17 @@ func (s *Service) CurrentProfile(ctx context.Context, p Principal) (*Profile, er
 	return s.profile(ctx, `id = $1`, p.UserID)
 }
 
-// Users gives every profile, oldest first. Admins only.
+// Users returns every profile, oldest first. Admins only.
 func (s *Service) Users(ctx context.Context, by Principal) ([]Profile, error) {
 	return s.profiles(ctx, by, `true`)
 }
 
-// PendingUsers gives the profiles that wait for approval, oldest first. Admins only.
+// PendingUsers returns the profiles that wait for approval, oldest first. Admins only.
 func (s *Service) PendingUsers(ctx context.Context, by Principal) ([]Profile, error) {
 	return s.profiles(ctx, by, `approval_status = 'pending'`)
 }
 
-// FindUser gives the profile of an account id or e-mail. Admins only.
+// FindUser returns the profile of an account id or e-mail. Admins only.
 func (s *Service) FindUser(ctx context.Context, by Principal, idOrEmail string) (Profile, error) {
 	if d := Allow(by, ManageUsers, SessionAge{}); !d.Allowed {
 		return Profile{}, d.Err
@@ -315,7 +315,7 @@ func errNoUser() *fault.Error {
 	return fault.Coded(fault.NotFound, "NOT_FOUND", "User not found.")
 }
 
-// storable gives the text if an id can be it, and otherwise "", which none is:
+// storable returns the text if an id can be it, and otherwise "", which none is:
 // the database takes neither zero bytes nor broken UTF-8.
 func storable(id string) string {
 	if len(id) > maxUserID || strings.ContainsRune(id, 0) || !utf8.ValidString(id) {

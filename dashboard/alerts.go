@@ -27,7 +27,7 @@ var acknowledgementColumns = "id, " + sqlCreation + ", owner, event_key, session
 
 var eventKeyForm = regexp.MustCompile(`^[A-Za-z0-9:_|.-]{3,160}$`)
 
-// Acknowledgements gives the owner's acknowledged alerts by event key, 100 at
+// Acknowledgements returns the owner's acknowledged alerts by event key, 100 at
 // most.
 func (s *Service) Acknowledgements(ctx context.Context, owner string) ([]Acknowledgement, error) {
 	rows, err := s.pool.Query(ctx, "SELECT "+acknowledgementColumns+` FROM dashboard_acknowledgements
@@ -74,7 +74,7 @@ func checkAcknowledgement(eventKey string, sessionID *string) error {
 	return checkReference("sessionId", sessionID)
 }
 
-// ClearAcknowledged removes up to 100 acknowledgements and gives their number.
+// ClearAcknowledged removes up to 100 acknowledgements and returns their number.
 func (s *Service) ClearAcknowledged(ctx context.Context, owner string) (int, error) {
 	var removed int
 	err := s.change(ctx, owner, func(ctx context.Context, tx pgx.Tx) (bool, error) {

@@ -41,7 +41,7 @@ type PreferencesChange struct {
 var preferencesColumns = "id, " + sqlCreation + ", owner, theme, default_view_key, last_view_key, " +
 	"system_view_version, legacy_import_version, " + millis("updated_at")
 
-// Preferences gives the owner's settings, or nil when none were ever saved.
+// Preferences returns the owner's settings, or nil when none were ever saved.
 func (s *Service) Preferences(ctx context.Context, owner string) (*Preferences, error) {
 	rows, err := s.pool.Query(ctx, "SELECT "+preferencesColumns+" FROM dashboard_preferences WHERE owner = $1", owner)
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *Service) Preferences(ctx context.Context, owner string) (*Preferences, 
 	return p, nil
 }
 
-// UpdatePreferences saves the change and gives the settings as they are now.
+// UpdatePreferences saves the change and returns the settings as they are now.
 // A first save starts from theme circuit, system view version 1, import 0.
 func (s *Service) UpdatePreferences(ctx context.Context, owner string, c PreferencesChange) (*Preferences, error) {
 	if err := c.check(); err != nil {

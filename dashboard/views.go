@@ -54,7 +54,7 @@ func viewNotFound() error {
 	return fault.Coded(fault.NotFound, "VIEW_NOT_FOUND", "There is no such dashboard view.")
 }
 
-// Views gives the owner's views by position.
+// Views returns the owner's views by position.
 func (s *Service) Views(ctx context.Context, owner string) ([]View, error) {
 	rows, err := s.pool.Query(ctx, "SELECT "+viewColumns+` FROM dashboard_views
 		WHERE owner = $1 ORDER BY position, created_at, id LIMIT $2`, owner, maxViews)
@@ -249,7 +249,7 @@ func (s *Service) ResetSystemOverride(ctx context.Context, owner, systemViewID s
 	})
 }
 
-// ownedView gives the owner's view of that id or VIEW_NOT_FOUND.
+// ownedView returns the owner's view of that id or VIEW_NOT_FOUND.
 func ownedView(ctx context.Context, q schema.Querier, owner, viewID string) (View, error) {
 	return readView(ctx, q, "owner = $1 AND id = $2", owner, clean(viewID))
 }
@@ -299,7 +299,7 @@ func isSpace(r rune) bool {
 	return false
 }
 
-// units gives the length as JavaScript counts it.
+// units returns the length as JavaScript counts it.
 func units(s string) int {
 	n := 0
 	for _, r := range s {

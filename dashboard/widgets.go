@@ -25,7 +25,7 @@ type Widget struct {
 var widgetColumns = "id, " + sqlCreation + ", instance_id, widget_type, title, col, row, width, height, pinned, config, " +
 	millis("created_at") + ", " + millis("updated_at")
 
-// Widgets gives a view's widgets, oldest first. Code: VIEW_NOT_FOUND.
+// Widgets returns a view's widgets, oldest first. Code: VIEW_NOT_FOUND.
 func (s *Service) Widgets(ctx context.Context, owner, viewID string) ([]Widget, error) {
 	view, err := ownedView(ctx, s.pool, owner, viewID)
 	if err != nil {
@@ -34,7 +34,7 @@ func (s *Service) Widgets(ctx context.Context, owner, viewID string) ([]Widget, 
 	return readWidgets(ctx, s.pool, view)
 }
 
-// ReplaceLayout puts the widgets in place of all that the view has and gives
+// ReplaceLayout puts the widgets in place of all that the view has and returns
 // the view's new revision. With expected set, the view must be at that
 // revision. Codes: VIEW_NOT_FOUND, VIEW_CONFLICT and those of the limits.
 func (s *Service) ReplaceLayout(ctx context.Context, owner, viewID string, widgets []WidgetInput, expected *float64) (int, error) {
@@ -143,7 +143,7 @@ func (s *Service) UpsertWidget(ctx context.Context, owner, viewID string, w Widg
 	return saved, revision, err
 }
 
-// RemoveWidget deletes a widget if the view has it, and gives the view's
+// RemoveWidget deletes a widget if the view has it, and returns the view's
 // revision, which rises only when something was deleted. Codes:
 // VIEW_NOT_FOUND, VIEW_CONFLICT.
 func (s *Service) RemoveWidget(ctx context.Context, owner, viewID, instanceID string, expected *float64) (int, error) {
