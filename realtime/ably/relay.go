@@ -62,7 +62,7 @@ const (
 // standing is for reads that only ask where a session stands.
 var standing = record.Select("timestamp")
 
-// New makes a relay. state gives the live session state.
+// New makes a relay. state returns the live session state.
 func New(h *hub.Hub, records *delta.Reader, state func(context.Context) (*timeseries.LiveState, error), opt Options) (*Relay, error) {
 	if name, secret, ok := strings.Cut(opt.Key, ":"); !ok || name == "" || secret == "" || strings.ContainsAny(opt.Key, " \t\r\n") || strings.Contains(secret, ":") {
 		return nil, errors.New("the Ably key is not of the form name:secret")

@@ -60,7 +60,7 @@ func (a *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusCreated)
 }
 
-// published gives the data of all messages of one name, and checks every
+// published returns the data of all messages of one name, and checks every
 // request.
 func (a *service) published(t *testing.T, name string) (data []map[string]any) {
 	t.Helper()

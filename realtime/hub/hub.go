@@ -15,7 +15,7 @@ import (
 // Source tells the hub where each topic stands. The timeseries package
 // implements it.
 type Source interface {
-	// Versions gives an opaque version of each topic in one query. A topic
+	// Versions returns an opaque version of each topic in one query. A topic
 	// that has no version yet, or whose session is gone, is absent.
 	Versions(ctx context.Context, topics []string) (map[string]string, error)
 }
@@ -244,7 +244,7 @@ func (h *Hub) Rest(d time.Duration) {
 	h.mu.Unlock()
 }
 
-// resting gives how long that is still so.
+// resting returns how long that is still so.
 func (h *Hub) resting() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -273,7 +273,7 @@ type Stats struct {
 	Subscribers int   // open now
 }
 
-// Stats gives the hub's counts.
+// Stats returns the hub's counts.
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()

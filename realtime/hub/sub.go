@@ -121,7 +121,7 @@ func (s *Sub) drop(name string) {
 // may give one signal.
 func (s *Sub) C() <-chan struct{} { return s.c }
 
-// Changed gives the topics that changed since the last call, sorted.
+// Changed returns the topics that changed since the last call, sorted.
 func (s *Sub) Changed() []string {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()

@@ -332,7 +332,7 @@ func (c *conn) subscribe(r protocol.Request, resume []delta.Position) {
 	}
 }
 
-// unsubscribe ends a subscription and gives where it stood.
+// unsubscribe ends a subscription and returns where it stood.
 func (c *conn) unsubscribe(session string) (pos delta.Position, ok bool) {
 	c.mu.Lock()
 	s := c.subs[session]

@@ -200,7 +200,7 @@ func (c *screen) send(m protocol.ClientMessage) {
 	}
 }
 
-// next gives the next message.
+// next returns the next message.
 func (c *screen) next() protocol.ServerMessage {
 	c.t.Helper()
 	m, err := c.tryNext()
@@ -225,7 +225,7 @@ func (c *screen) tryNext() (protocol.ServerMessage, error) {
 	return m, nil
 }
 
-// expect gives the next message, which must be of the type; status messages
+// expect returns the next message, which must be of the type; status messages
 // are passed over.
 func (c *screen) expect(kind string) protocol.ServerMessage {
 	c.t.Helper()
@@ -242,7 +242,7 @@ func (c *screen) expect(kind string) protocol.ServerMessage {
 	}
 }
 
-// numbers gives the message_id of each record of a message.
+// numbers returns the message_id of each record of a message.
 func numbers(t testing.TB, m protocol.ServerMessage) []int {
 	t.Helper()
 	ids := []int{}

@@ -29,7 +29,7 @@ func ownServer(t *testing.T, dir string) *pgserver.Server {
 	return server
 }
 
-// restartable gives a migrated server of our own, and what stops and starts it.
+// restartable returns a migrated server of our own, and what stops and starts it.
 func restartable(t *testing.T) (url string, stop, again func()) {
 	t.Helper()
 	dir := t.TempDir()

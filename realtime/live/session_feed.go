@@ -124,7 +124,7 @@ func (f *sessionFeed) open(ctx context.Context) error {
 // noFields is for reads that only ask where a session stands.
 var noFields = record.Select("timestamp")
 
-// stand gives where live readers stand, and the session's name.
+// stand returns where live readers stand, and the session's name.
 func (f *sessionFeed) stand() (delta.Position, string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -238,7 +238,7 @@ func (f *sessionFeed) atHand(pos delta.Position) bool {
 	return f.opened && f.covers(pos)
 }
 
-// savedSnapshot gives a snapshot that was just sent, if one will do.
+// savedSnapshot returns a snapshot that was just sent, if one will do.
 func (f *sessionFeed) savedSnapshot(key snapshotKey) *savedSnapshot {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -407,7 +407,7 @@ func (f *sessionFeed) flush(g *group) {
 	f.send(g, w.frames)
 }
 
-// flushDue sends what is due in groups of bounded rate, and gives when to come
+// flushDue sends what is due in groups of bounded rate, and returns when to come
 // again; zero when nothing waits.
 func (f *sessionFeed) flushDue(now time.Time) (next time.Time) {
 	f.mu.Lock()

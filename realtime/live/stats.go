@@ -11,7 +11,7 @@ type Stats struct {
 	Slow                  int64 // connections that were ended because their client read too slowly
 }
 
-// Stats gives the stream's counts.
+// Stats returns the stream's counts.
 func (st *Stream) Stats() Stats {
 	st.mu.Lock()
 	defer st.mu.Unlock()

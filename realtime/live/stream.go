@@ -337,7 +337,7 @@ func (st *Stream) turn(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// flushDue sends what waits for a bounded rate and is due, and gives when the
+// flushDue sends what waits for a bounded rate and is due, and returns when the
 // next is.
 func (st *Stream) flushDue(now time.Time) (next time.Time) {
 	st.mu.Lock()
@@ -409,7 +409,7 @@ func (st *Stream) snapshotConns() []*conn {
 	return conns
 }
 
-// sessionFeed gives the feed of a session, with one more user. Give it back with
+// sessionFeed returns the feed of a session, with one more user. Give it back with
 // release.
 func (st *Stream) feed(id string) *sessionFeed {
 	st.mu.Lock()

@@ -231,7 +231,7 @@ func (s *subscription) say(ctx context.Context, m protocol.ServerMessage) error 
 	return s.conn.offer(ctx, s, []*frame{messageFrame(m)})
 }
 
-// ask gives where the session stands in the database.
+// ask returns where the session stands in the database.
 func (s *subscription) ask(ctx context.Context) (delta.Position, error) {
 	deltas, err := s.conn.stream.records.Read(ctx, []delta.Want{{ID: s.session}}, noFields, 1)
 	if err != nil {
