@@ -23,7 +23,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
-// cookbook gives the queries of docs/sql.md by the headline before each.
+// cookbook returns the queries of docs/sql.md by the headline before each.
 func cookbook(t *testing.T) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile("../docs/sql.md")

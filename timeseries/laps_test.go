@@ -121,7 +121,7 @@ func TestLaps(t *testing.T) {
 	}
 }
 
-// metresFrom gives how far a place lies from a way.
+// metresFrom returns how far a place lies from a way.
 func metresFrom(lat, lon float64, way [][]float64) float64 {
 	nearest := math.Inf(1)
 	scale := math.Cos(lat * math.Pi / 180)

@@ -46,12 +46,12 @@ type LiveState struct {
 	UpdatedAt   string  `json:"updated_at"` // server time of the report, ISO 8601 UTC with milliseconds
 }
 
-// LiveState gives the live state, or nil when nothing was ever reported.
+// LiveState returns the live state, or nil when nothing was ever reported.
 func (s *Store) LiveState(ctx context.Context) (*LiveState, error) {
 	return readLive(ctx, s.reads)
 }
 
-// ReportLive stores the report and gives the state as it is then. A report
+// ReportLive stores the report and returns the state as it is then. A report
 // that comes late is ignored: an end of another session than the stored one,
 // or an active one of a session that has ended. An end also marks the session
 // as ended, once.

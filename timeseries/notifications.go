@@ -194,7 +194,7 @@ type ImportedNotification struct {
 }
 
 // ImportNotifications stores those of a session's messages that are not there
-// yet, in this order, and gives how many. It can be repeated: of messages that
+// yet, in this order, and returns how many. It can be repeated: of messages that
 // are equal in every member, as many are there afterwards as the list has.
 func (s *Store) ImportNotifications(ctx context.Context, sessionID string, list []ImportedNotification) (added int, err error) {
 	var p problems
@@ -239,7 +239,7 @@ func (s *Store) ImportNotifications(ctx context.Context, sessionID string, list 
 	return added, err
 }
 
-// Notifications gives a session's newest messages, newest first, limit of them
+// Notifications returns a session's newest messages, newest first, limit of them
 // at most. Without since, newest means stored last. With since, only messages
 // whose created_at is a greater text count, and newest means greatest
 // created_at.
@@ -265,7 +265,7 @@ func (s *Store) Notifications(ctx context.Context, sessionID string, limit int, 
 }
 
 // PruneNotifications removes all but the 50 newest messages of a session and
-// gives how many it removed.
+// returns how many it removed.
 func (s *Store) PruneNotifications(ctx context.Context, sessionID string) (int, error) {
 	var removed int
 	err := schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {

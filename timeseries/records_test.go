@@ -257,7 +257,7 @@ func TestNewestRecordsDoNotWalkTheSession(t *testing.T) {
 	pool := dbtest.New(t)
 	store := timeseries.New(traced, timeseries.Options{})
 
-	// seconds gives the time of record i, in SQL.
+	// seconds returns the time of record i, in SQL.
 	shapes := map[string]string{
 		"small":             "i * 0.2",
 		"even":              "i * 0.2",

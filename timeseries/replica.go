@@ -44,7 +44,7 @@ const (
 	replicaWatch = time.Second
 )
 
-// NewReplica gives a Replica of the primary's store, on a pool of the replica.
+// NewReplica returns a Replica of the primary's store, on a pool of the replica.
 // Nothing connects before the first read.
 func NewReplica(primary *Store, pool *pgxpool.Pool, log *slog.Logger) *Replica {
 	if log == nil {
@@ -173,7 +173,7 @@ type ReplicaStats struct {
 	Served, Behind, Away int64
 }
 
-// Stats gives the figures as of now.
+// Stats returns the figures as of now.
 func (r *Replica) Stats() ReplicaStats {
 	s := ReplicaStats{Up: !r.down.Load(), Served: r.served.Load(), Behind: r.behind.Load(), Away: r.away.Load()}
 	r.mu.Lock()

@@ -38,7 +38,7 @@ func (p *problems) text(field, value string, most int) {
 	}
 }
 
-// err gives all problems as one error, or nil when there are none.
+// err returns all problems as one error, or nil when there are none.
 func (p *problems) err() error {
 	if len(p.list) == 0 {
 		return nil

@@ -60,7 +60,7 @@ func newScene(t testing.TB, seed uint64) *scene {
 	return sc
 }
 
-// window gives a random window: the whole, long, short, aligned or not, beside it.
+// window returns a random window: the whole, long, short, aligned or not, beside it.
 func (sc *scene) window(rng *rand.Rand) (from, to time.Time) {
 	first, last := sc.records[0].time, sc.records[len(sc.records)-1].time
 	span := last.Sub(first)

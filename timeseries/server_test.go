@@ -82,7 +82,7 @@ func (h *server) stream(format decode.Format, opt ingest.Options, text string) (
 	return h.store.IngestStream(h.t.Context(), dec, opt)
 }
 
-// read gives the records that a query finds.
+// read returns the records that a query finds.
 func (h *server) read(q timeseries.RecordQuery) (all []rec) {
 	h.t.Helper()
 	rs, err := h.store.Records(h.t.Context(), q)

@@ -153,7 +153,7 @@ func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error
 	return sessions, nil
 }
 
-// Session gives one run; nil when there is none of that id.
+// Session returns one run; nil when there is none of that id.
 func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
 	if record.TextProblem([]byte(id)) != "" {
 		return nil, nil // the database would not even compare it
@@ -299,7 +299,7 @@ func (s *Store) DeleteEndedSession(ctx context.Context, id string) (records int6
 	return records, nil
 }
 
-// DeleteSession removes a run from every list at once and gives the number of
+// DeleteSession removes a run from every list at once and returns the number of
 // records it had, those set aside among them, or NotFound. Its id may be used anew from then on. The
 // records themselves go in the background, see PurgeDeleted.
 func (s *Store) DeleteSession(ctx context.Context, id string) (records int64, err error) {
@@ -333,7 +333,7 @@ func deleteSession(ctx context.Context, tx pgx.Tx, id string) (records int64, er
 }
 
 // PurgeDeleted removes the records, batches and notifications of deleted
-// sessions, one session in a transaction, and gives how many sessions it
+// sessions, one session in a transaction, and returns how many sessions it
 // removed. It is safe to stop at any moment and to run in several instances:
 // one works, the others return at once. Sessions that an import is loading are
 // left alone; those of an import that died are removed.

@@ -74,7 +74,7 @@ func archiveFile(t testing.TB, a *archive.Archives, name string) []byte {
 	return gunzip(t, file)
 }
 
-// numbers gives the message ids of a JSON array of records.
+// numbers returns the message ids of a JSON array of records.
 func numbers(t testing.TB, text []byte) []int {
 	t.Helper()
 	var records []struct {

@@ -21,7 +21,7 @@ import (
 
 var testNow = time.Date(2026, 3, 22, 0, 0, 0, 0, time.UTC)
 
-// flat gives the good records of a batch in the form that encoding/json reads
+// flat returns the good records of a batch in the form that encoding/json reads
 // records in.
 func flat(b *Batch) []map[string]any {
 	all := []map[string]any{}

@@ -18,7 +18,7 @@ type Recent struct {
 }
 
 // RecentStart finds where to start reading so that Read, with NotBefore
-// set to the time it gives, returns the session's recent past as of position
+// set to the time it returns, is the session's recent past as of position
 // now: in order of arrival, so that every place in it is a cursor. When
 // nothing is wanted, or nothing is there, from equals now.
 func (d *Reader) RecentStart(ctx context.Context, now Position, recent Recent) (from Position, notBefore time.Time, err error) {

@@ -168,7 +168,7 @@ func (w *Writer) IngestStream(ctx context.Context, dec *decode.Decoder, opt Opti
 	return w.write(ctx, read(ctx, dec, opt, whole), opt, 0)
 }
 
-// Import is IngestStream for files: it gives the same result, and copies over
+// Import is IngestStream for files: its result is the same, and it copies over
 // several connections where a session is new and the stream has more than one
 // chunk. One import at a time may run on a pool.
 func (w *Writer) Import(ctx context.Context, dec *decode.Decoder, opt Options) (Result, error) {

@@ -133,7 +133,7 @@ func (b *bucketSums) total() (n int64) {
 	return n
 }
 
-// aggregates gives the select list that every read of buckets has, behind the
+// aggregates returns the select list that every read of buckets has, behind the
 // bucket: the records, then minimum, maximum, sum and count of each metric.
 func aggregates(level int, metrics []channel.Channel) string {
 	var b strings.Builder

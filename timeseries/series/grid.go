@@ -25,7 +25,7 @@ var widths = func() []time.Duration {
 	return list
 }()
 
-// gridWidth gives the narrowest round width by which the window has at most
+// gridWidth returns the narrowest round width by which the window has at most
 // that many buckets, the partial ones at its edges counted.
 func gridWidth(window rollup.Span, points int) time.Duration {
 	for _, width := range widths {

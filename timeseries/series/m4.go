@@ -59,7 +59,7 @@ func (c *m4Columns) span(i int) rollup.Span {
 	return rollup.Span{From: time.UnixMicro(c.edges[i]).UTC(), To: time.UnixMicro(c.edges[i+1]).UTC()}
 }
 
-// starts gives where the columns begin.
+// starts returns where the columns begin.
 func (c *m4Columns) starts() []time.Time {
 	starts := make([]time.Time, len(c.edges)-1)
 	for i := range starts {
@@ -116,7 +116,7 @@ func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req
 	return nil
 }
 
-// levelWithin gives the coarsest level of which whole buckets fit between the
+// levelWithin returns the coarsest level of which whole buckets fit between the
 // edges of columns of that width, wherever those are.
 func (v *view) levelWithin(width time.Duration) int {
 	return v.coarsest(func(l rollup.Level) bool { return 2*l.Width <= width && v.catalog.Tables[l.Relation] != "" })

@@ -34,7 +34,7 @@ const (
 	AlignDistance              // metres since the start, by the vehicle's counter
 )
 
-// String gives the name that requests and answers use.
+// String returns the name that requests and answers use.
 func (a Align) String() string { return [...]string{"time", "elapsed", "distance"}[a] }
 
 // Fill says what stands where the session has no records.
@@ -47,7 +47,7 @@ const (
 	FillLOCF             // every bucket, with the last value carried on; count 0
 )
 
-// String gives the name that requests and answers use.
+// String returns the name that requests and answers use.
 func (f Fill) String() string { return [...]string{"gap", "null", "locf"}[f] }
 
 // Mode says what is kept of the records of a bucket.
@@ -60,7 +60,7 @@ const (
 	ModeM4                 // those, and the first and the last with their times
 )
 
-// String gives the name that requests and answers use.
+// String returns the name that requests and answers use.
 func (m Mode) String() string { return [...]string{"minmax", "m4"}[m] }
 
 // Request asks for metrics of one or more sessions at a resolution.
@@ -82,7 +82,7 @@ type Request struct {
 	Mode   Mode
 }
 
-// check gives the fields of the metrics, or what is wrong with the request.
+// check returns the fields of the metrics, or what is wrong with the request.
 func (r *Request) check() (want wanted, err error) {
 	var problems []fault.Problem
 	wrong := func(field, format string, args ...any) {

@@ -34,7 +34,7 @@ type Track struct {
 // runs two positions a second are.
 const trackRecords = 50_000
 
-// Track gives the way of a session, simplified so that no measured position
+// Track returns the way of a session, simplified so that no measured position
 // lies further from it than the tolerance, in metres.
 func (r *Reader) Track(ctx context.Context, id string, tolerance float64) (*Track, error) {
 	if !(tolerance >= 0 && tolerance <= 10_000) {
@@ -178,7 +178,7 @@ func simplify(points []TrackPoint, tolerance float64) []TrackPoint {
 	return kept
 }
 
-// distanceToLine gives how many metres p lies from the way between a and b.
+// distanceToLine returns how many metres p lies from the way between a and b.
 func distanceToLine(p, a, b TrackPoint, scale float64) float64 {
 	px, py := (p.Longitude-a.Longitude)*scale, p.Latitude-a.Latitude
 	bx, by := (b.Longitude-a.Longitude)*scale, b.Latitude-a.Latitude

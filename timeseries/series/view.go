@@ -149,7 +149,7 @@ func (v *view) findLost(ctx context.Context) error {
 	return nil
 }
 
-// level gives the coarsest rollup that buckets of that width can be made of.
+// level returns the coarsest rollup that buckets of that width can be made of.
 func (v *view) level(width time.Duration) int {
 	return v.coarsest(func(l rollup.Level) bool { return width%l.Width == 0 && v.catalog.Tables[l.Relation] != "" })
 }
@@ -159,7 +159,7 @@ func (v *view) stateLevel(width time.Duration) int {
 	return v.coarsest(func(l rollup.Level) bool { return width%l.Width == 0 && v.catalog.Tables[l.States] != "" })
 }
 
-// coarsest gives the last level that will do.
+// coarsest returns the last level that will do.
 func (v *view) coarsest(will func(rollup.Level) bool) int {
 	best := raw
 	for i, level := range rollup.Levels {
@@ -170,7 +170,7 @@ func (v *view) coarsest(will func(rollup.Level) bool) int {
 	return best
 }
 
-// levelName gives the name that answers use.
+// levelName returns the name that answers use.
 func levelName(level int) string {
 	if level == raw {
 		return "raw"
@@ -178,7 +178,7 @@ func levelName(level int) string {
 	return rollup.Levels[level].Name
 }
 
-// relation gives the table that holds a level, and its column of time.
+// relation returns the table that holds a level, and its column of time.
 func (v *view) relation(level int) (table, timeColumn string) {
 	if level == raw {
 		return "telemetry", "time"
