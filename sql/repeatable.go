@@ -42,7 +42,7 @@ func ApplyRepeatables(ctx context.Context, databaseURL string, groups []Repeatab
 	return applyRepeatables(ctx, conn, groups)
 }
 
-// RepeatableFiles gives the groups that the files of sql/repeatable define, in
+// RepeatableFiles returns the groups that the files of sql/repeatable define, in
 // the order of their names.
 func RepeatableFiles() ([]Repeatable, error) { return repeatablesOf(repeatableFiles, "repeatable") }
 
@@ -107,7 +107,7 @@ func appliedVersions(ctx context.Context, q interface {
 	return applied, nil
 }
 
-// repeatableVersions gives each group's version. The running digest makes it
+// repeatableVersions returns each group's version. The running digest makes it
 // depend on all groups before it.
 func repeatableVersions(groups []Repeatable) []string {
 	versions := make([]string, len(groups))

@@ -46,7 +46,7 @@ type writeCloser interface {
 	Close() error
 }
 
-// compress gives the compressed body, or nil where that is not shorter.
+// compress returns the compressed body, or nil where that is not shorter.
 func compress(body []byte, to func(*bytes.Buffer) writeCloser) []byte {
 	if len(body) < minCompress {
 		return nil

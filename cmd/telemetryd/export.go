@@ -91,7 +91,7 @@ func (e exportCmd) format() string {
 	return "csv"
 }
 
-// create opens the output and gives what finishes it.
+// create opens the output and returns what finishes it.
 func (e exportCmd) create() (io.Writer, func() error, error) {
 	file := os.Stdout
 	if e.Output != "-" {

@@ -67,7 +67,7 @@ func (s serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 	return err
 }
 
-// startDemo fills the daemon and says how to sign in. It gives what stops the
+// startDemo fills the daemon and says how to sign in. It returns what stops the
 // demo's car; that must come before the daemon stops.
 func (s serveCmd) startDemo(ctx context.Context, d *daemon.Daemon, key string, log *slog.Logger) (func(), error) {
 	dir := s.Flags.DataDir

@@ -92,7 +92,7 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 	}
 }
 
-// contents gives a digest of the rows of every table, rollup and view of ours.
+// contents returns a digest of the rows of every table, rollup and view of ours.
 func contents(t *testing.T, pool *pgxpool.Pool) map[string]string {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), `

@@ -127,7 +127,7 @@ func refreshed(ctx context.Context, db interface {
 	}
 }
 
-// scratch makes a database and gives its URL and what drops it.
+// scratch makes a database and returns its URL and what drops it.
 func scratch(ctx context.Context, serverURL string) (string, func() error, error) {
 	admin, err := pgx.Connect(ctx, serverURL)
 	if err != nil {

@@ -67,7 +67,7 @@ func (r rows) turn(next *int) rows {
 	return r.after(*next - firstSession)
 }
 
-// after gives the same records, measured after those of the cases before: no two
+// after returns the same records, measured after those of the cases before: no two
 // sessions were driven at the same time, and the rollups of one are not made
 // anew because of the next.
 func (r rows) after(cases int) rows {

@@ -283,7 +283,7 @@ func watched(ctx context.Context, e *Env) error {
 // besideWindow is how long one turn of a case is.
 const besideWindow = 4 * time.Second
 
-// ingestBeside uploads for a while beside a car that screens watch, and gives
+// ingestBeside uploads for a while beside a car that screens watch, and returns
 // the records stored and the messages that each screen got, a second.
 func ingestBeside(ctx context.Context, e *Env, n int) (rate, messages float64, err error) {
 	car := newLiveCar(e)

@@ -328,7 +328,7 @@ func get(ctx context.Context, client *http.Client, address string) error {
 	return err
 }
 
-// together runs n of them at once and gives what went wrong.
+// together runs n of them at once and returns what went wrong.
 func together(n int, work func(i int) error) error {
 	problems := make([]error, n)
 	var group sync.WaitGroup

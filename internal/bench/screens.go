@@ -100,7 +100,7 @@ func (s *screens) see(one *screen, body []byte, now time.Time) {
 	}
 }
 
-// nextFrame takes a server's frame off data. Without a whole one it gives no
+// nextFrame takes a server's frame off data. Without a whole one it returns no
 // body.
 func nextFrame(data []byte) (opcode byte, body, rest []byte, err error) {
 	if len(data) < 2 {

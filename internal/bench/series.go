@@ -203,7 +203,7 @@ SELECT $2 + i * $4, session, 1 + i / 10000, i % 10000, 'Race',
 	(ARRAY['cruising', 'accelerating', 'braking'])[1 + (i / 700) % 3], (ARRAY['eco', 'normal', 'aggressive'])[1 + (i / 1500) % 3]
 FROM run, generate_series(0, $3 - 1) i`
 
-// windowAt gives a random window of that length inside the session.
+// windowAt returns a random window of that length inside the session.
 func windowAt(random *rand.Rand, window, length time.Duration) (from, to time.Time) {
 	from = seriesStart
 	if window < length {

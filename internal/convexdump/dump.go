@@ -89,7 +89,7 @@ func (d *Dump) Has(table string) bool { return d.tables[table] != nil }
 // HasFiles reports whether the snapshot holds stored files at all.
 func (d *Dump) HasFiles() bool { return len(d.files) > 0 }
 
-// Documents gives the table's documents one by one, none when the snapshot has
+// Documents returns the table's documents one by one, none when the snapshot has
 // no such table. A document is valid until the next one is asked for. An error
 // ends the sequence.
 func (d *Dump) Documents(table string) iter.Seq2[json.RawMessage, error] {

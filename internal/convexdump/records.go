@@ -12,7 +12,7 @@ import (
 // holds 3000 records of about 2 KB.
 const maxArchive = 1 << 30
 
-// ArchivedRecords gives the records of a stored archive part, a gzip file with
+// ArchivedRecords returns the records of a stored archive part, a gzip file with
 // a JSON array, one by one. A record is valid until the next one is asked for.
 // An error ends the sequence.
 func (d *Dump) ArchivedRecords(id string) iter.Seq2[json.RawMessage, error] {

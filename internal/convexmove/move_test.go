@@ -258,7 +258,7 @@ func (to target) move(t testing.TB, dump *convexdump.Dump) *convexmove.Report {
 	return report
 }
 
-// numbers gives the message ids of a session, oldest first.
+// numbers returns the message ids of a session, oldest first.
 func (to target) numbers(t testing.TB, session string) []int {
 	t.Helper()
 	text, _, err := to.services.Store.AllRecords(t.Context(), timeseries.RecordQuery{SessionID: session}, 100_000)

@@ -208,7 +208,7 @@ func (m *mover) checkRun(ctx context.Context, r *run, read int, result ingest.Re
 	return nil
 }
 
-// runReader gives the records of a run as JSON, one a line.
+// runReader reads the records of a run as JSON, one a line.
 type runReader struct {
 	*io.PipeReader
 	count  int   // records given

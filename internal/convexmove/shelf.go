@@ -100,7 +100,7 @@ func (s *shelf) of(session string) []slot {
 	return s.index[first:last]
 }
 
-// documents gives a session's documents in the order of insertion. Each is
+// documents returns a session's documents in the order of insertion. Each is
 // valid until the next one is asked for.
 func (s *shelf) documents(session string) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {

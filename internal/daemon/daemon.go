@@ -346,7 +346,7 @@ func (d *Daemon) URL() string {
 	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
-// Failed gives the error that ended the serving, should one.
+// Failed returns the error that ended the serving, should one.
 func (d *Daemon) Failed() <-chan error { return d.failed }
 
 // Stop takes no more requests, finishes those that it accepted, and ends. When

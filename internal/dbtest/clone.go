@@ -47,7 +47,7 @@ var handles = struct {
 	url map[handle]string
 }{url: map[handle]string{}}
 
-// database gives the URL of the test's database of that name, making it when
+// database returns the URL of the test's database of that name, making it when
 // there is none yet.
 func database(t testing.TB, name string, k kind) string {
 	t.Helper()

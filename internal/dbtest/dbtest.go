@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// New gives a pool on the test's own migrated database. Calls with the same t
+// New returns a pool on the test's own migrated database. Calls with the same t
 // get pools on the same database, as several instances of the daemon would;
 // subtests have databases of their own. The pool is closed and the database
 // dropped when the test ends.
@@ -18,21 +18,21 @@ func New(t testing.TB) *pgxpool.Pool {
 	return open(t, URL(t))
 }
 
-// URL gives the URL of the test's own migrated database, the one that New
+// URL returns the URL of the test's own migrated database, the one that New
 // connects to.
 func URL(t testing.TB) string {
 	t.Helper()
 	return database(t, "", kindMigrated)
 }
 
-// Empty gives the URL of a database of the test's own that holds nothing, not
+// Empty returns the URL of a database of the test's own that holds nothing, not
 // even the timescaledb extension. It is for tests of the migrations themselves.
 func Empty(t testing.TB) string {
 	t.Helper()
 	return database(t, "empty", kindEmpty)
 }
 
-// Another gives the URL of a further migrated database of the test's own. Calls
+// Another returns the URL of a further migrated database of the test's own. Calls
 // with the same name get the same one.
 func Another(t testing.TB, name string) string {
 	t.Helper()
@@ -82,7 +82,7 @@ func open(t testing.TB, url string) *pgxpool.Pool {
 	return pool
 }
 
-// withDatabase gives the base URL with another database name. Both forms that
+// withDatabase returns the base URL with another database name. Both forms that
 // libpq takes are understood: postgres://... and key=value.
 func withDatabase(base, name string) string {
 	rest, isURL := strings.CutPrefix(base, "postgres://")

@@ -14,7 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
-// embedded gives the URL of a server of the checkout's own, in
+// embedded returns the URL of a server of the checkout's own, in
 // .cache/testdb. All test processes of the checkout share it: whoever comes
 // first starts it, and it is stopped half a minute after the last one has
 // gone.

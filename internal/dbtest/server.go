@@ -46,7 +46,7 @@ var (
 	sharedOnce sync.Once
 )
 
-// connect gives the process's server, or fails the test.
+// connect returns the process's server, or fails the test.
 func connect(t testing.TB) *server {
 	t.Helper()
 	sharedOnce.Do(func() {

@@ -38,7 +38,7 @@ type Options struct {
 // NewKey makes a secret that the demo's cars may use as deploy key.
 func NewKey() string { return "demo-" + rand.Text() }
 
-// Start makes the administrator and the finished runs, and gives the
+// Start makes the administrator and the finished runs, and returns the
 // administrator's password. The live car drives until ctx ends; done is closed
 // when it has stopped.
 func Start(ctx context.Context, o Options) (password string, done <-chan struct{}, err error) {

@@ -29,7 +29,7 @@ const (
 	Problem       // does not work
 )
 
-// String gives the level's name: ok, warning or problem.
+// String returns the level's name: ok, warning or problem.
 func (l Level) String() string {
 	switch l {
 	case Fine:
@@ -58,7 +58,7 @@ type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// Require gives nil when the daemon can work on the database, or else an error
+// Require returns nil when the daemon can work on the database, or else an error
 // that says why it cannot and what to do. It reads only.
 func Require(ctx context.Context, db Querier) error {
 	findings, err := Database(ctx, db)

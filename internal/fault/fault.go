@@ -45,7 +45,7 @@ type Error struct {
 	Err        error          // the cause, for the log only
 }
 
-// Error gives the message and, in brackets, the first problem.
+// Error returns the message and, in brackets, the first problem.
 func (e *Error) Error() string {
 	if len(e.Problems) == 0 {
 		return e.Message
@@ -73,7 +73,7 @@ func (e *Error) LiveCode() string {
 	return kinds[e.Kind].live
 }
 
-// Unwrap gives the cause to errors.Is and errors.As.
+// Unwrap returns the cause to errors.Is and errors.As.
 func (e *Error) Unwrap() error { return e.Err }
 
 // New makes an error without a code.
@@ -96,7 +96,7 @@ func NoSession(id string) error {
 	return New(NotFound, "there is no session %q", Clip(id))
 }
 
-// As gives the *Error inside err, or nil when there is none.
+// As returns the *Error inside err, or nil when there is none.
 func As(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
@@ -105,7 +105,7 @@ func As(err error) *Error {
 	return nil
 }
 
-// Explain gives what a caller may see of any error: the *Error inside it, or
+// Explain returns what a caller may see of any error: the *Error inside it, or
 // else Unavailable where the database is away or the time ran out, TooLarge for
 // a body beyond http.MaxBytesReader's limit, and Internal without details.
 func Explain(err error) *Error {
@@ -124,7 +124,7 @@ func Explain(err error) *Error {
 	return &Error{Kind: Internal, Message: "something went wrong on the server", Err: err}
 }
 
-// Refusal gives the *Error by which the caller was refused, or nil where the
+// Refusal returns the *Error by which the caller was refused, or nil where the
 // failure is ours, so that the same call may succeed later.
 func Refusal(err error) *Error {
 	if e := As(err); e != nil && e.Kind != Internal && e.Kind != Unavailable {

@@ -110,7 +110,7 @@ func (s *spool) receive() error {
 	}
 }
 
-// room gives where to put the next piece.
+// room returns where to put the next piece.
 func (s *spool) room() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,7 +188,7 @@ func (s *spool) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// drop gives back the slab that was read.
+// drop releases the slab that was read.
 func (s *spool) drop() {
 	slabPool.Put((*[slabBytes]byte)(s.slabs[0][:slabBytes]))
 	s.slabs, s.at = s.slabs[1:], 0
@@ -244,7 +244,7 @@ func (s *spool) received() int64 {
 	return s.size
 }
 
-// Close ends receiving and gives everything back.
+// Close ends receiving and releases everything.
 func (s *spool) Close() error {
 	select { // what is on its way already spares the client a broken connection
 	case <-s.done:

@@ -141,7 +141,7 @@ func (c cluster) configure(settings map[string]string, port int, overrides map[s
 	return true, nil
 }
 
-// choosePort gives the port to listen on, and remembers it.
+// choosePort returns the port to listen on, and remembers it.
 func (c cluster) choosePort(wanted int, running bool) (int, error) {
 	port := wanted
 	if port == 0 {

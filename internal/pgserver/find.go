@@ -99,7 +99,7 @@ func usualPlaces() []string {
 
 var digits = regexp.MustCompile(`[0-9]+`)
 
-// lastNumber gives the newest version first when it sorts folders.
+// lastNumber is what folders are sorted by, the newest version first.
 func lastNumber(path string) int {
 	all := digits.FindAllString(path, -1)
 	if len(all) == 0 {

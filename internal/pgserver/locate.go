@@ -12,7 +12,7 @@ import (
 // errNotRunning says that no server of the data directory is running.
 var errNotRunning = errors.New("the embedded database is not running")
 
-// Locate gives the URL of the server that another process runs on the data
+// Locate returns the URL of the server that another process runs on the data
 // directory, for commands that work beside it. It goes through the unix socket.
 func Locate(dataDir string) (string, error) {
 	dir, err := filepath.Abs(dataDir)

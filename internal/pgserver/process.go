@@ -151,7 +151,7 @@ func (c cluster) openLog() (*os.File, error) {
 	return log, nil
 }
 
-// running gives the server that is running on the cluster, or nil.
+// running returns the server that is running on the cluster, or nil.
 func (c cluster) running() *postmaster {
 	pid, _, err := c.readPIDFile()
 	if err != nil || !c.isPostmaster(pid) {
@@ -183,7 +183,7 @@ func (c cluster) removeStalePIDFile() {
 
 func (c cluster) pidFile() string { return filepath.Join(c.data(), "postmaster.pid") }
 
-// readPIDFile gives the pid and the state ("starting", "ready", "stopping")
+// readPIDFile returns the pid and the state ("starting", "ready", "stopping")
 // that the running server wrote down.
 func (c cluster) readPIDFile() (pid int, status string, err error) {
 	content, err := os.ReadFile(c.pidFile())

@@ -53,7 +53,7 @@ type Server struct {
 	process *postmaster
 }
 
-// Start gives a server that accepts connections. It makes the cluster first
+// Start returns a server that accepts connections. It makes the cluster first
 // when there is none, and takes over a server that an earlier owner left
 // running. The context bounds the start only.
 func Start(ctx context.Context, options Options) (*Server, error) {

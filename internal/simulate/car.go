@@ -157,7 +157,7 @@ func (c *Car) Next() *Record {
 // normal is a standard normal number, cut at 4 so that no reading is absurd.
 func (c *Car) normal() float64 { return max(-4, min(4, c.rng.NormFloat64())) }
 
-// drive moves the car by dt seconds. It gives the electrical power, W, and the
+// drive moves the car by dt seconds. It returns the electrical power, W, and the
 // acceleration, m/s2.
 func (c *Car) drive(dt float64) (power, accel float64) {
 	here := c.track.at(c.distance)

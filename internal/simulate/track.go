@@ -76,13 +76,13 @@ func newTrack(length, lat, lon, height float64) *track {
 	return t
 }
 
-// at gives the place after that many meters.
+// at returns the place after that many meters.
 func (t *track) at(distance float64) *spot {
 	share := math.Mod(distance, t.length) / t.length
 	return &t.samples[int(share*float64(len(t.samples)))%len(t.samples)]
 }
 
-// degrees gives latitude and longitude of meters from the centre.
+// degrees returns latitude and longitude of meters from the centre.
 func (t *track) degrees(x, y float64) (lat, lon float64) {
 	return t.lat + y/metersPerDegree, t.lon + x/(metersPerDegree*math.Cos(t.lat*math.Pi/180))
 }

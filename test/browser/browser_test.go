@@ -27,7 +27,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
-// realRun gives where the team's export is, which is not part of the repository.
+// realRun returns where the team's export is, which is not part of the repository.
 func realRun() string {
 	if path := os.Getenv("TELEMETRYD_TEST_RUN"); path != "" {
 		return path
@@ -74,7 +74,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// withoutWebsockets gives the daemon behind a proxy that lets no websocket
+// withoutWebsockets returns the daemon behind a proxy that lets no websocket
 // through, as some of events and companies do.
 func withoutWebsockets(t *testing.T, daemon string) string {
 	t.Helper()

@@ -29,7 +29,7 @@ var notRun = []struct{ line, reason, instead string }{
 // typed is what a person would type at a document's commands.
 var typed = map[string]string{"docs/accounts.md": "correct horse battery staple\n"}
 
-// documents gives the files that people copy commands from.
+// documents returns the files that people copy commands from.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	names, err := filepath.Glob("../../docs/*.md")

@@ -25,7 +25,7 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// help gives what the program says of each of its commands, by the command.
+// help returns what the program says of each of its commands, by the command.
 var help = struct {
 	once sync.Once
 	all  map[string]string

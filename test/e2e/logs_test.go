@@ -85,7 +85,7 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// profiles gives where the daemon serves profiles, by its log, which comes
+// profiles returns where the daemon serves profiles, by its log, which comes
 // through a pipe of its own.
 func (p *process) profiles() string {
 	p.t.Helper()

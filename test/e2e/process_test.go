@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// program gives the path of the program, built from this checkout.
+// program returns the path of the program, built from this checkout.
 func program(t testing.TB) string {
 	t.Helper()
 	built.once.Do(func() {
