@@ -229,23 +229,23 @@ func (s *server) getTrack(r *request, p *trackParams) error {
 // numbers is a column of a chart.
 type numbers []*float64
 
-// span is a stretch of an axis.
-type span [2]float64
+// interval is a stretch of an axis.
+type interval [2]float64
 
 // metricAnswer is the columns of one metric; all are as long as t.
 type metricAnswer struct {
-	Unit   string  `json:"unit" doc:"Unit of the values"`
-	Step   float64 `json:"step" doc:"Usual time between the run's records that have the metric, s; 0 when unknown"`
-	After  float64 `json:"gap_after" doc:"A longer silence of the metric is a gap, s"`
-	Gaps   []span  `json:"gaps" doc:"Begin and end of each gap on the axis: the last sample before it and the first one after, where a rollup serves the window up to a column's width. A null elsewhere is no gap"`
-	Min    numbers `json:"min" doc:"Lowest value of the bucket; null where no record has the metric"`
-	Max    numbers `json:"max" doc:"Highest value"`
-	Avg    numbers `json:"avg" doc:"Mean of the values"`
-	Count  []int   `json:"count" doc:"Records that have the metric; 0 also where a value was carried on"`
-	First  numbers `json:"first,omitempty" doc:"mode=m4: first value of the pixel column"`
-	FirstT numbers `json:"first_t,omitempty" doc:"Its place on the axis"`
-	Last   numbers `json:"last,omitempty" doc:"mode=m4: last value of the pixel column"`
-	LastT  numbers `json:"last_t,omitempty" doc:"Its place on the axis"`
+	Unit   string     `json:"unit" doc:"Unit of the values"`
+	Step   float64    `json:"step" doc:"Usual time between the run's records that have the metric, s; 0 when unknown"`
+	After  float64    `json:"gap_after" doc:"A longer silence of the metric is a gap, s"`
+	Gaps   []interval `json:"gaps" doc:"Begin and end of each gap on the axis: the last sample before it and the first one after, where a rollup serves the window up to a column's width. A null elsewhere is no gap"`
+	Min    numbers    `json:"min" doc:"Lowest value of the bucket; null where no record has the metric"`
+	Max    numbers    `json:"max" doc:"Highest value"`
+	Avg    numbers    `json:"avg" doc:"Mean of the values"`
+	Count  []int      `json:"count" doc:"Records that have the metric; 0 also where a value was carried on"`
+	First  numbers    `json:"first,omitempty" doc:"mode=m4: first value of the pixel column"`
+	FirstT numbers    `json:"first_t,omitempty" doc:"Its place on the axis"`
+	Last   numbers    `json:"last,omitempty" doc:"mode=m4: last value of the pixel column"`
+	LastT  numbers    `json:"last_t,omitempty" doc:"Its place on the axis"`
 }
 
 // stateAnswer is the column of a text state, such as driver_mode.

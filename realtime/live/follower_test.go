@@ -41,7 +41,7 @@ func TestFollower(t *testing.T) {
 	if err := f.Run(ctx); !errors.Is(err, done) {
 		t.Fatalf("ended with %v", err)
 	}
-	if diff := cmp.Diff(span(1, 20), ids); diff != "" {
+	if diff := cmp.Diff(sequence(1, 20), ids); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
 	if downs == 0 {

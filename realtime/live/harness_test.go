@@ -275,8 +275,8 @@ func (c *screen) collect(last int) (ids []int, cursor string) {
 	return ids, cursor
 }
 
-// span lists the numbers from first to last.
-func span(first, last int) []int {
+// sequence lists the numbers from first to last.
+func sequence(first, last int) []int {
 	ids := []int{}
 	for i := first; i <= last; i++ {
 		ids = append(ids, i)

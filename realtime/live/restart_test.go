@@ -81,7 +81,7 @@ func TestPostgresRestarts(t *testing.T) {
 			t.Error("never told that the database is back")
 		}
 	}
-	if diff := cmp.Diff(span(1, 9), ids); diff != "" {
+	if diff := cmp.Diff(sequence(1, 9), ids); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
 }

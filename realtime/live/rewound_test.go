@@ -40,7 +40,7 @@ func TestRewoundByRestore(t *testing.T) {
 	ids, _ := c.collect(5)
 	after.ingest(t, "a", 6, 1)
 	more, _ := c.collect(6)
-	if diff := cmp.Diff(span(1, 6), append(ids, more...)); diff != "" {
+	if diff := cmp.Diff(sequence(1, 6), append(ids, more...)); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
 }
@@ -63,7 +63,7 @@ func TestStraysTakenOut(t *testing.T) {
 		t.Errorf("resync: %+v", m)
 	}
 	ids, _ := c.collect(32)
-	if diff := cmp.Diff(span(3, 32), ids); diff != "" {
+	if diff := cmp.Diff(sequence(3, 32), ids); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
 

@@ -74,7 +74,7 @@ func TestSlowReaderGetsEverything(t *testing.T) {
 			t.Fatalf("got %+v", m)
 		}
 	}
-	if diff := cmp.Diff(span(1, last), ids); diff != "" {
+	if diff := cmp.Diff(sequence(1, last), ids); diff != "" {
 		t.Errorf("records of the slow client (-want +got):\n%s", diff)
 	}
 	if dropped == 0 {

@@ -39,13 +39,13 @@ func TestStreamSnapshotThenDeltas(t *testing.T) {
 	if got := string(snapshot.Records[2]); got != want {
 		t.Errorf("record %s, want %s", got, want)
 	}
-	if diff := cmp.Diff(span(98, 100), numbers(t, snapshot)); diff != "" {
+	if diff := cmp.Diff(sequence(98, 100), numbers(t, snapshot)); diff != "" {
 		t.Errorf("snapshot (-want +got):\n%s", diff)
 	}
 	in.ingest(t, "other", 1, 5)
 	in.ingest(t, "a", 101, 7)
 	ids, cursor := c.collect(107)
-	if diff := cmp.Diff(span(101, 107), ids); diff != "" {
+	if diff := cmp.Diff(sequence(101, 107), ids); diff != "" {
 		t.Errorf("deltas (-want +got):\n%s", diff)
 	}
 
@@ -72,7 +72,7 @@ func TestStreamResumes(t *testing.T) {
 	c.expect("hello")
 	c.expect("subscribed")
 	ids, cursor := c.collect(10)
-	if diff := cmp.Diff(span(7, 10), ids); diff != "" {
+	if diff := cmp.Diff(sequence(7, 10), ids); diff != "" {
 		t.Fatalf("snapshot (-want +got):\n%s", diff)
 	}
 	c.conn.Close()
@@ -85,7 +85,7 @@ func TestStreamResumes(t *testing.T) {
 		t.Errorf("subscribed: %+v", answer)
 	}
 	ids, cursor = back.collect(730)
-	if diff := cmp.Diff(span(11, 730), ids); diff != "" {
+	if diff := cmp.Diff(sequence(11, 730), ids); diff != "" {
 		t.Errorf("after the reconnect (-want +got):\n%s", diff)
 	}
 	// Another set of fields, on the open connection, goes on where it was.
@@ -115,7 +115,7 @@ func TestStreamFollowsASessionsLife(t *testing.T) {
 		t.Errorf("begun: %+v", begun)
 	}
 	ids, cursor := c.collect(3)
-	if diff := cmp.Diff(span(1, 3), ids); diff != "" {
+	if diff := cmp.Diff(sequence(1, 3), ids); diff != "" {
 		t.Errorf("first records (-want +got):\n%s", diff)
 	}
 	// Who waited with a cursor from before the session began misses nothing.
@@ -124,7 +124,7 @@ func TestStreamFollowsASessionsLife(t *testing.T) {
 	if answer := late.expect("subscribed"); !*answer.Resumed {
 		t.Errorf("subscribed: %+v", answer)
 	}
-	if ids, _ := late.collect(3); !cmp.Equal(span(1, 3), ids) {
+	if ids, _ := late.collect(3); !cmp.Equal(sequence(1, 3), ids) {
 		t.Errorf("with a cursor from before the beginning: %v", ids)
 	}
 	late.conn.Close()
@@ -137,7 +137,7 @@ func TestStreamFollowsASessionsLife(t *testing.T) {
 	}
 	in.ingest(t, "a", 50, 2)
 	c.expect("begun")
-	if ids, _ := c.collect(51); !cmp.Equal(span(50, 51), ids) {
+	if ids, _ := c.collect(51); !cmp.Equal(sequence(50, 51), ids) {
 		t.Errorf("records of the new session: %v", ids)
 	}
 	// A cursor of the session that had the id before is told so.
@@ -170,7 +170,7 @@ func TestStreamSaysWhenTooMuchWasMissed(t *testing.T) {
 	if m := back.expect("resync"); m.Reason != "too_far" {
 		t.Errorf("resync: %+v", m)
 	}
-	if m := back.expect("snapshot"); !cmp.Equal(span(47, 52), numbers(t, m)) {
+	if m := back.expect("snapshot"); !cmp.Equal(sequence(47, 52), numbers(t, m)) {
 		t.Errorf("snapshot: %v", numbers(t, m))
 	}
 	in.ingest(t, "a", 53, 1)

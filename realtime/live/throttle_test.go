@@ -33,7 +33,7 @@ func TestCommitsGatherBesideUploads(t *testing.T) {
 	for i := range commits {
 		in.ingest(t, "a", 2+i, 1)
 	}
-	if got, _ := c.collect(commits + 1); !reflect.DeepEqual(got, span(2, commits+1)) {
+	if got, _ := c.collect(commits + 1); !reflect.DeepEqual(got, sequence(2, commits+1)) {
 		t.Errorf("got %v", got)
 	}
 }

@@ -36,9 +36,9 @@ type row struct {
 	session  int32 // index into Batch.sessions
 	index    int32 // place in the caller's input
 	present  record.Mask
-	timeText record.Span // empty when the timestamp was in the usual form
+	timeText record.Substring // empty when the timestamp was in the usual form
 	odd      record.Oddity
-	extra    record.Span // a JSON object, or empty
+	extra    record.Substring // a JSON object, or empty
 }
 
 // Batch holds decoded and validated records until they are stored. Values lie
@@ -47,7 +47,7 @@ type row struct {
 type Batch struct {
 	sessions    []string
 	rows        []row
-	values      []uint64 // len(channel.All) for each row: float bits, integer, or record.Span
+	values      []uint64 // len(channel.All) for each row: float bits, integer, or record.Substring
 	text        []byte
 	problems    []fault.Problem
 	rejected    int // records with problems
@@ -137,7 +137,7 @@ func (b *Batch) Append(other *Batch) {
 		b.values = append(b.values, other.values[i*len(channel.All):(i+1)*len(channel.All)]...)
 		for c := range channel.All {
 			if t := channel.All[c].Type; (t == channel.Text || t == channel.JSON) && r.present.Has(c) {
-				s := record.UnpackSpan(b.values[at+c])
+				s := record.UnpackSubstring(b.values[at+c])
 				s.Off += shift
 				b.values[at+c] = s.Pack()
 			}
@@ -231,9 +231,9 @@ func (rb *rowBuilder) end() {
 	b.rows = append(b.rows, rb.row)
 }
 
-func (rb *rowBuilder) store(text []byte) record.Span {
+func (rb *rowBuilder) store(text []byte) record.Substring {
 	b := rb.batch
-	s := record.Span{Off: uint32(len(b.text)), Len: uint32(len(text))}
+	s := record.Substring{Off: uint32(len(b.text)), Len: uint32(len(text))}
 	if len(b.text) > MaxChunkBytes/10 && len(b.text)+len(text) > cap(b.text) {
 		// Growing bit by bit would leave several times the batch to the collector.
 		b.text = slices.Grow(b.text, max(0, b.room-b.Memory())+len(text))
@@ -295,7 +295,7 @@ func (rb *rowBuilder) setTime(text []byte) {
 	} else {
 		rb.row.odd = oddity(micros, rb.latest)
 	}
-	rb.row.timeText = record.Span{}
+	rb.row.timeText = record.Substring{}
 	if !usual {
 		rb.row.timeText = rb.store(text)
 	}

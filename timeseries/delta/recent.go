@@ -10,10 +10,10 @@ import (
 )
 
 // Recent says how much of a session's newest past a reader wants: the records
-// measured in the last Span, or the newest Records by time of measurement,
+// measured in the last Period, or the newest Records by time of measurement,
 // whichever is less when both are set. Neither: none.
 type Recent struct {
-	Span    time.Duration
+	Period  time.Duration
 	Records int
 }
 
@@ -34,11 +34,11 @@ func (d *Reader) RecentStart(ctx context.Context, now Position, recent Recent) (
 	if newest == nil {
 		return now, time.Time{}, nil
 	}
-	if recent.Span > 0 {
-		notBefore = newest.Add(-recent.Span)
+	if recent.Period > 0 {
+		notBefore = newest.Add(-recent.Period)
 	}
 	if recent.Records > 0 {
-		// With fewer than that many in the span, the span is less.
+		// With fewer than that many in the period, it is shorter.
 		since := *oldest
 		if notBefore.After(since) {
 			since = notBefore

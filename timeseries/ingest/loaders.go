@@ -160,7 +160,7 @@ func (l *loaders) take(ctx context.Context, tx pgx.Tx, s *share) (taken bool, er
 	}
 	run.batch++
 	counts := s.extent.clone() // the reader uses its memory again
-	if run.parted == nil && s.spans(run.total.bounds()) {
+	if run.parted == nil && s.apart(run.total.bounds()) {
 		run.parted = cluster.List{}
 		if run.total.records > 0 {
 			run.parted = cluster.List{{From: run.total.minMicros, To: run.total.maxMicros, Stored: run.total.records}}

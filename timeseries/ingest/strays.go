@@ -16,9 +16,9 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
-// spans reports whether the records, with others between those times, may be
+// apart reports whether the records, with others between those times, may be
 // more than one cluster.
-func (e *extent) spans(first, last *time.Time) bool {
+func (e *extent) apart(first, last *time.Time) bool {
 	if e.records == 0 {
 		return false
 	}
@@ -32,7 +32,7 @@ func (e *extent) spans(first, last *time.Time) bool {
 // unusual reports whether the share may change which records of its session are
 // strays. It is all that an ordinary batch costs.
 func (s *share) unusual() bool {
-	return s.records > 0 && (s.before.clustered || s.spans(s.before.first, s.before.last))
+	return s.records > 0 && (s.before.clustered || s.apart(s.before.first, s.before.last))
 }
 
 // settleShare decides which records of a share, and of its session, are strays:

@@ -41,24 +41,24 @@ func (m *Mask) Channels() []int {
 	return list
 }
 
-// Span is a part of a text that the values of many records share.
-type Span struct{ Off, Len uint32 }
+// Substring is a part of a text that the values of many records share.
+type Substring struct{ Off, Len uint32 }
 
-// Pack turns the span into the eight bytes of a value.
-func (s Span) Pack() uint64 { return uint64(s.Off)<<32 | uint64(s.Len) }
+// Pack turns it into the eight bytes of a value.
+func (s Substring) Pack() uint64 { return uint64(s.Off)<<32 | uint64(s.Len) }
 
-// UnpackSpan is the span that Pack packed.
-func UnpackSpan(v uint64) Span { return Span{uint32(v >> 32), uint32(v)} }
+// UnpackSubstring undoes Pack.
+func UnpackSubstring(v uint64) Substring { return Substring{uint32(v >> 32), uint32(v)} }
 
 // Of is the part of text.
-func (s Span) Of(text []byte) []byte { return text[s.Off : s.Off+s.Len] }
+func (s Substring) Of(text []byte) []byte { return text[s.Off : s.Off+s.Len] }
 
 // Values is one record on its way in: what it measured, and when. It shares
 // its memory with the batch that it was decoded into.
 type Values struct {
 	Micros   int64 // microseconds since the Unix epoch
 	Present  Mask
-	Values   []uint64 // for each of channel.All, if present: the bits of a float, an integer, or a packed Span of Text
+	Values   []uint64 // for each of channel.All, if present: the bits of a float, an integer, or a packed Substring of Text
 	Text     []byte
 	TimeText []byte // the timestamp as received; empty when AppendTimestamp would write it
 	Extra    []byte // the members that have no channel, as a JSON object; or empty
@@ -106,7 +106,7 @@ func (v *Values) AppendJSON(dst []byte) []byte {
 }
 
 // Bytes is the value of a Text or JSON channel.
-func (v *Values) Bytes(i int) []byte { return UnpackSpan(v.Values[i]).Of(v.Text) }
+func (v *Values) Bytes(i int) []byte { return UnpackSubstring(v.Values[i]).Of(v.Text) }
 
 // Layout says which columns the rows of a COPY have besides their key and time.
 // The zero Layout has none.

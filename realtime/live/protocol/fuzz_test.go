@@ -35,7 +35,7 @@ func FuzzClientMessage(f *testing.F) {
 			if r.MaxRate != 0 && !(r.MaxRate >= minRate && r.MaxRate <= maxRate) {
 				t.Errorf("rate %v taken", r.MaxRate)
 			}
-			if r.Recent.Records > maxSnapshotRecords || r.Recent.Records < 0 || r.Recent.Span < 0 {
+			if r.Recent.Records > maxSnapshotRecords || r.Recent.Records < 0 || r.Recent.Period < 0 {
 				t.Errorf("snapshot %+v taken", r.Recent)
 			}
 			if r.Mode != ModeEvery && r.Mode != ModeLatest {

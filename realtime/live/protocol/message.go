@@ -234,8 +234,8 @@ func (r Request) checkSubscribe() (Request, error) {
 		if s.Records < 0 || s.Records > maxSnapshotRecords {
 			return r, fmt.Errorf("snapshot.records: not between 0 and %d", maxSnapshotRecords)
 		}
-		r.Recent = delta.Recent{Span: time.Duration(s.Seconds * float64(time.Second)), Records: s.Records}
-		if r.Recent.Span > 0 && r.Recent.Records == 0 {
+		r.Recent = delta.Recent{Period: time.Duration(s.Seconds * float64(time.Second)), Records: s.Records}
+		if r.Recent.Period > 0 && r.Recent.Records == 0 {
 			r.Recent.Records = maxSnapshotRecords
 		}
 	}
