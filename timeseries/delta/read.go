@@ -47,7 +47,7 @@ const (
 	deltaBatches = 256 // batches of one session looked up at once
 )
 
-// piece is a run of batches of one session that were measured close together.
+// piece is a group of batches of one session that were measured close together.
 type piece struct {
 	want      int // index of the Want
 	session   int32
@@ -72,8 +72,8 @@ func (d *Reader) Read(ctx context.Context, wants []Want, fields *record.Selectio
 	if err != nil {
 		return nil, fmt.Errorf("look for new batches: %w", err)
 	}
-	for _, run := range together(pieces) {
-		if err := d.readRun(ctx, run, deltas, fields); err != nil {
+	for _, group := range together(pieces) {
+		if err := d.readGroup(ctx, group, deltas, fields); err != nil {
 			return nil, fmt.Errorf("read new records: %w", err)
 		}
 	}
@@ -197,31 +197,31 @@ func (d *Reader) pieces(ctx context.Context, wants []Want, deltas []Delta, limit
 // together groups pieces that one query can read without scanning much beside.
 func together(pieces []piece) [][]piece {
 	slices.SortStableFunc(pieces, func(a, b piece) int { return cmp.Compare(a.min, b.min) })
-	var runs [][]piece
+	var groups [][]piece
 	var lo, hi int64
 	for _, p := range pieces {
-		last := len(runs) - 1
+		last := len(groups) - 1
 		if last < 0 || max(hi, p.max)-lo > deltaSpan.Microseconds() {
-			runs = append(runs, []piece{p})
+			groups = append(groups, []piece{p})
 			lo, hi = p.min, p.max
 			continue
 		}
-		runs[last] = append(runs[last], p)
+		groups[last] = append(groups[last], p)
 		hi = max(hi, p.max)
 	}
-	return runs
+	return groups
 }
 
-// readRun reads the records of a run of pieces with one query.
-func (d *Reader) readRun(ctx context.Context, run []piece, deltas []Delta, fields *record.Selection) error {
-	n := len(run)
+// readGroup reads the records of a group of pieces with one query.
+func (d *Reader) readGroup(ctx context.Context, group []piece, deltas []Delta, fields *record.Selection) error {
+	n := len(group)
 	sessions, low, next, high, since := make([]int32, n), make([]int32, n), make([]int32, n), make([]int32, n), make([]time.Time, n)
-	lo, hi := run[0].min, run[0].max
+	lo, hi := group[0].min, group[0].max
 	var most *int
-	if len(run) == 1 && run[0].most > 0 {
-		most = &run[0].most
+	if len(group) == 1 && group[0].most > 0 {
+		most = &group[0].most
 	}
-	for i, p := range run {
+	for i, p := range group {
 		sessions[i], low[i], next[i], high[i] = p.session, p.low, p.next, p.high
 		since[i] = time.UnixMicro(p.min)
 		lo, hi = min(lo, p.min), max(hi, p.max)
@@ -251,7 +251,7 @@ func (d *Reader) readRun(ctx context.Context, run []piece, deltas []Delta, field
 		if err := cmp.Or(place.Err(), row.Read(raw[1:])); err != nil {
 			return err
 		}
-		delta := &deltas[run[number-1].want]
+		delta := &deltas[group[number-1].want]
 		delta.read = fields
 		var encoded record.Encoded
 		delta.buf, encoded = row.Encode(delta.buf)

@@ -17,7 +17,7 @@ type Level struct {
 	// the next finer level's serve.
 	States string
 	// Edges tells that the level serves what whole buckets of coarser levels
-	// leave of a window. Not every one does: each piece of a window is a query,
+	// leave of a window. Not every one does: each segment of a window is a query,
 	// and a few more rows cost less.
 	Edges bool
 }

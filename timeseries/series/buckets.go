@@ -14,7 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
-// bucketSums accumulates what the pieces of a window add to each bucket. A bucket
+// bucketSums accumulates what the segments of a window add to each bucket. A bucket
 // is known by its place in the grid.
 type bucketSums struct {
 	records []int64
@@ -173,7 +173,7 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 	sums := newBucketSums(n, len(want.metrics))
 	place := func(micro int64) int { return int((micro - origin) / width.Microseconds()) }
 	var batch pgx.Batch
-	v.queuePieces(&batch, v.cover(window, level), width, want.metrics, sums, place)
+	v.queueSegments(&batch, v.cover(window, level), width, want.metrics, sums, place)
 	if len(want.states) > 0 {
 		sums.states = make([][]string, len(want.states))
 		for k := range sums.states {
@@ -208,14 +208,14 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 	return nil
 }
 
-// rawStream is up to how many records of a piece are sent as they are and
+// rawStream is up to how many records of a segment are sent as they are and
 // aggregated here. A record has one number of each metric, of which the
 // database would make four aggregates; sending it costs less than those.
 const rawStream = 60_000
 
-// queuePieces adds one query for each piece.
-func (v *view) queuePieces(batch *pgx.Batch, pieces []slab, width time.Duration, metrics []channel.Channel, sums *bucketSums, place func(int64) int) {
-	for _, p := range pieces {
+// queueSegments adds one query for each segment.
+func (v *view) queueSegments(batch *pgx.Batch, segments []segment, width time.Duration, metrics []channel.Channel, sums *bucketSums, place func(int64) int) {
+	for _, p := range segments {
 		if p.level == raw && v.fewRecords(p.span, rawStream) {
 			queue(batch, func(r *record.Columns) {
 				t := r.Micros()
@@ -236,10 +236,10 @@ func (v *view) queuePieces(batch *pgx.Batch, pieces []slab, width time.Duration,
 	}
 }
 
-// queueStates adds one query for each piece, from the oldest to the newest, so
+// queueStates adds one query for each segment, from the oldest to the newest, so
 // that each overrules those before.
-func (v *view) queueStates(batch *pgx.Batch, pieces []slab, width time.Duration, states []channel.Channel, sums *bucketSums, place func(int64) int) {
-	for _, p := range pieces {
+func (v *view) queueStates(batch *pgx.Batch, segments []segment, width time.Duration, states []channel.Channel, sums *bucketSums, place func(int64) int) {
+	for _, p := range segments {
 		table, timeColumn := "telemetry", "time"
 		if p.level != raw {
 			table, timeColumn = v.catalog.Tables[rollup.Levels[p.level].States], "bucket"

@@ -195,22 +195,22 @@ func fieldList(metrics []channel.Channel) string {
 // looks up where the lines inside columns begin and end.
 func (v *view) aggregateM4(ctx context.Context, window rollup.Span, level int, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
 	// Which part of which column each level serves.
-	slabs := map[int][]rollup.Span{}
+	segments := map[int][]rollup.Span{}
 	for i := range len(columns.edges) - 1 {
 		for _, s := range v.cover(columns.span(i), level) {
-			list := slabs[s.level]
+			list := segments[s.level]
 			if n := len(list); n > 0 && list[n-1].To.Equal(s.span.From) {
-				list[n-1].To = s.span.To // a slab may go on through several columns
+				list[n-1].To = s.span.To // a segment may go on through several columns
 			} else {
 				list = append(list, s.span)
 			}
-			slabs[s.level] = list
+			segments[s.level] = list
 		}
 	}
 	edges := columns.starts()
 	var batch pgx.Batch
 	merge := func(r *record.Columns) { columns.merge(int(r.Int()), sums, r) }
-	for level, list := range slabs {
+	for level, list := range segments {
 		table, timeColumn := v.relation(level)
 		if len(list) <= 8 {
 			for _, s := range list {
@@ -223,11 +223,11 @@ func (v *view) aggregateM4(ctx context.Context, window rollup.Span, level int, c
 		for _, s := range list {
 			from, to = append(from, s.From), append(to, s.To)
 		}
-		// OFFSET 0 keeps the planner from a join that scans all for each slab.
+		// OFFSET 0 keeps the planner from a join that scans all for each segment.
 		queue(&batch, merge, fmt.Sprintf(`
 			SELECT width_bucket(%[1]s, $4::timestamptz[])::bigint - 1, %[2]s
-			FROM unnest($2::timestamptz[], $3::timestamptz[]) slab (lo, hi)
-			CROSS JOIN LATERAL (SELECT * FROM %[3]s WHERE session = $1 AND %[1]s >= slab.lo AND %[1]s < slab.hi OFFSET 0) r
+			FROM unnest($2::timestamptz[], $3::timestamptz[]) segment (lo, hi)
+			CROSS JOIN LATERAL (SELECT * FROM %[3]s WHERE session = $1 AND %[1]s >= segment.lo AND %[1]s < segment.hi OFFSET 0) r
 			GROUP BY 1`, timeColumn, aggregatesWithEnds(level, metrics), table), v.session, from, to, edges)
 	}
 	if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {

@@ -186,8 +186,8 @@ func (v *view) relation(level int) (table, timeColumn string) {
 	return v.catalog.Tables[rollup.Levels[level].Relation], "bucket"
 }
 
-// slab is a range that one level serves exactly: whole buckets, none dirty.
-type slab struct {
+// segment is a range that one level serves exactly: whole buckets, none dirty.
+type segment struct {
 	level int
 	span  rollup.Span
 }
@@ -199,25 +199,25 @@ func below(level int) int {
 	return level
 }
 
-// cover cuts a window into pieces, the bulk at that level and the edges at
+// cover cuts a window into segments, the bulk at that level and the edges at
 // finer ones. What the rollups do not show yet is left to the records.
-func (v *view) cover(window rollup.Span, level int) []slab {
+func (v *view) cover(window rollup.Span, level int) []segment {
 	window = window.Clip(v.span)
 	if window.Empty() {
 		return nil
 	}
 	if level == raw {
-		return []slab{{raw, window}}
+		return []segment{{raw, window}}
 	}
 	finest := level
 	for below(finest) != raw {
 		finest = below(finest)
 	}
 	width := rollup.Levels[finest].Width
-	var pieces []slab
+	var segments []segment
 	at := window.From
 	clean := func(to time.Time) {
-		pieces = v.coverClean(pieces, rollup.Span{From: at, To: to}, level)
+		segments = v.coverClean(segments, rollup.Span{From: at, To: to}, level)
 		at = to
 	}
 	for _, d := range v.dirty {
@@ -226,20 +226,20 @@ func (v *view) cover(window rollup.Span, level int) []slab {
 			continue
 		}
 		clean(d.From)
-		pieces = addSlab(pieces, slab{raw, d})
+		segments = addSegment(segments, segment{raw, d})
 		at = d.To
 	}
 	clean(window.To)
-	return pieces
+	return segments
 }
 
 // coverClean covers a span that holds nothing dirty.
-func (v *view) coverClean(pieces []slab, s rollup.Span, level int) []slab {
+func (v *view) coverClean(segments []segment, s rollup.Span, level int) []segment {
 	if s.Empty() {
-		return pieces
+		return segments
 	}
 	if level == raw {
-		return addSlab(pieces, slab{raw, s})
+		return addSegment(segments, segment{raw, s})
 	}
 	inner := s.Inward(rollup.Levels[level].Width)
 	// The session's own ends are no edges: nothing lies beyond them.
@@ -250,18 +250,18 @@ func (v *view) coverClean(pieces []slab, s rollup.Span, level int) []slab {
 		inner.To = rollup.Ceil(s.To, rollup.Levels[level].Width)
 	}
 	if inner.Empty() {
-		return v.coverClean(pieces, s, below(level))
+		return v.coverClean(segments, s, below(level))
 	}
-	pieces = v.coverClean(pieces, rollup.Span{From: s.From, To: inner.From}, below(level))
-	pieces = addSlab(pieces, slab{level, inner})
-	return v.coverClean(pieces, rollup.Span{From: inner.To, To: s.To}, below(level))
+	segments = v.coverClean(segments, rollup.Span{From: s.From, To: inner.From}, below(level))
+	segments = addSegment(segments, segment{level, inner})
+	return v.coverClean(segments, rollup.Span{From: inner.To, To: s.To}, below(level))
 }
 
-// addSlab appends a piece, joined to the last one if that is of its kind.
-func addSlab(pieces []slab, p slab) []slab {
-	if n := len(pieces); n > 0 && pieces[n-1].level == p.level && pieces[n-1].span.To.Equal(p.span.From) {
-		pieces[n-1].span.To = p.span.To
-		return pieces
+// addSegment appends a segment, joined to the last one if that is of its kind.
+func addSegment(segments []segment, p segment) []segment {
+	if n := len(segments); n > 0 && segments[n-1].level == p.level && segments[n-1].span.To.Equal(p.span.From) {
+		segments[n-1].span.To = p.span.To
+		return segments
 	}
-	return append(pieces, p)
+	return append(segments, p)
 }
