@@ -39,7 +39,7 @@ const (
 	mostPage = 4096
 )
 
-// Records opens a stream of records, oldest first. An unknown session gives an
+// Records opens a stream of records, oldest first. An unknown session is an
 // empty stream. The context is the whole stream's.
 func (s *Store) Records(ctx context.Context, q RecordQuery) (*RecordStream, error) {
 	fields, err := selectFields(q.Fields)

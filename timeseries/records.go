@@ -223,7 +223,7 @@ func (s *Store) AllRecords(ctx context.Context, q RecordQuery, most int) ([]byte
 	return append(out, ']'), n, nil
 }
 
-// BucketedRecords gives one record for each of the newest limit buckets of time
+// BucketedRecords returns one record for each of the newest limit buckets of time
 // that hold any records: the mean of each number, the newest text, and the
 // bucket's start as timestamp. It looks no further back than limit buckets from
 // the newest record, so that a sparse run gives fewer. Records before since are
