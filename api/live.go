@@ -13,7 +13,7 @@ func (s *server) liveRoutes() []route {
 	return []route{streamRoute("GET", "/api/v1/live", auth.ReadPublic,
 		"Follow runs live, by websocket or server-sent events. The protocol is in docs/live.md.", s.live,
 		answers(http.StatusSwitchingProtocols, "The websocket is open"), answers(http.StatusOK, "A stream of events", plain("text/event-stream")),
-		failsWith(fault.NotFound, fault.RateLimited))}
+		failsWith(fault.NotFound, fault.RateLimited), unhurried)}
 }
 
 // liveParams are read by the stream itself: a websocket may bring the same in

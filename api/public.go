@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -63,7 +64,9 @@ func (s *server) health(c *gin.Context) {
 }
 
 func (s *server) readyz(c *gin.Context) {
-	err := s.Store.Ping(c.Request.Context())
+	ctx, cancel := context.WithTimeout(c.Request.Context(), 5*time.Second)
+	defer cancel()
+	err := s.Store.Ping(ctx)
 	if err == nil && s.Ready != nil {
 		err = s.Ready()
 	}

@@ -28,7 +28,9 @@ type route struct {
 	// anyQuery takes query parameters that are not declared, as the clients of
 	// archive files send.
 	anyQuery bool
-	handle   func(*request) error
+	// unhurried lets the route take as long as its client and its work move on.
+	unhurried bool
+	handle    func(*request) error
 }
 
 // none is the parameters, or the answer, of a route that has none.
@@ -48,6 +50,7 @@ func answers(status int, about string, of ...openapi.Content) option {
 func takes(of ...openapi.Content) option { return func(r *route) { r.Body = of } }
 func failsWith(k ...fault.Kind) option   { return func(r *route) { r.Fails = append(r.Fails, k...) } }
 func takesAnyQuery(r *route)             { r.anyQuery = true }
+func unhurried(r *route)                 { r.unhurried = true }
 func created(about string) option        { return answers(http.StatusCreated, about) }
 func notModified() option                { return answers(http.StatusNotModified, "Not changed") }
 func jsonOf[T any]() openapi.Content     { return as[T]("application/json") }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -176,11 +177,21 @@ func (s *server) routes() []route {
 	)
 }
 
+// workTime is how long a request may be worked on, unless it is unhurried.
+const workTime = time.Minute
+
 // handle wraps a route with the access rules and error answers.
 func (s *server) handle(route route) gin.HandlerFunc {
 	ofSession := route.Action == auth.ReadRecords || route.Action == auth.ReadSeries || route.Action == auth.ReadHistory
 	return func(c *gin.Context) {
 		r := &request{Context: c}
+		if route.unhurried {
+			httpx.Unhurried(c.Writer)
+		} else {
+			ctx, cancel := context.WithTimeout(c.Request.Context(), workTime)
+			defer cancel()
+			c.Request = c.Request.WithContext(ctx)
+		}
 		err := route.refuseUnknown(c.Request.URL.RawQuery)
 		if err == nil {
 			err = s.admit(r, route.Action, ofSession)

@@ -13,7 +13,6 @@ import (
 	"github.com/ecovolt/telemetryd/api/openapi"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
@@ -32,14 +31,14 @@ func (s *server) sessionRoutes() []route {
 			failsWith(fault.Conflict)),
 		streamRoute("GET", "/api/v1/sessions/:id/records", auth.ReadRecords,
 			"Read records, oldest first. With a limit it returns a page and the next one's cursor (in the body, and in the Link and X-Next-Cursor headers); without, a stream to the end.",
-			s.getRecords, answers(http.StatusOK, "Records", recordBodies...)),
+			s.getRecords, answers(http.StatusOK, "Records", recordBodies...), unhurried),
 		streamRoute("GET", "/api/v1/sessions/:id/latest", auth.ReadRecords, "Return the newest record, by time of measurement.", s.getLatest,
 			returns[recordAnswer]("The record")),
 		jsonRoute("GET", "/api/v1/sessions/:id/set-aside", auth.ReadRecords,
 			"List records that were set aside since their time cannot be right, in order of arrival.", s.listSetAside),
 		jsonRoute("POST", "/api/v1/sessions/:id/repair", auth.RepairSession,
 			"Put records back that were set aside, or drop them: exactly one of shift, at and drop. first and last name them by id; with all, what is stored is shifted, too.", s.repairSession,
-			failsWith(fault.NotFound)),
+			failsWith(fault.NotFound), unhurried),
 	}
 }
 
@@ -288,7 +287,6 @@ func writeRecords(r *request, stream *timeseries.RecordStream, format string, pa
 	// A page's cursor goes into a header, so that all formats have it: a page
 	// is small enough to be held back until the cursor is known.
 	hold := page > 0 && page <= 20_000
-	flow := httpx.NewFlow(r.Writer)
 	out := make([]byte, 0, flushAt+decode.MaxRecordBytes/8)
 	switch format {
 	case "json":
@@ -319,7 +317,7 @@ func writeRecords(r *request, stream *timeseries.RecordStream, format string, pa
 		last = record.Cursor()
 		n++
 		if len(out) >= flushAt && !hold {
-			if _, err := flow.Write(out); err != nil {
+			if _, err := r.Writer.Write(out); err != nil {
 				return err
 			}
 			out = out[:0]
@@ -345,7 +343,7 @@ func writeRecords(r *request, stream *timeseries.RecordStream, format string, pa
 		}
 		out = append(out, '}', '\n')
 	}
-	_, err := flow.Write(out)
+	_, err := r.Writer.Write(out)
 	return err
 }
 

@@ -11,12 +11,13 @@ import (
 
 // Away reports whether a statement failed because the server cannot be
 // reached, is stopping, starting or read-only after a failover, is out of
-// resources, or took it back in favour of another transaction: what will pass,
+// resources, took it back in favour of another transaction or let it wait too
+// long for one: what will pass,
 // and no mistake of ours.
 func Away(err error) bool {
 	var server *pgconn.PgError
 	if errors.As(err, &server) {
-		if server.Code == "25006" { // read_only_sql_transaction
+		if server.Code == "25006" || server.Code == "55P03" { // read_only_sql_transaction, lock_not_available
 			return true
 		}
 		// The classes of Appendix A of PostgreSQL's manual: connection

@@ -36,6 +36,7 @@ func TestAway(t *testing.T) {
 		"connection_failure":     {code("08006"), true},
 		"deadlock_detected":      {code("40P01"), true},
 		"read only after demote": {code("25006"), true},
+		"lock_not_available":     {code("55P03"), true},
 		"unique_violation":       {code("23505"), false},
 		"syntax_error":           {code("42601"), false},
 		"no code":                {code(""), false},

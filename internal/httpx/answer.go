@@ -102,9 +102,8 @@ var gzips = sync.Pool{New: func() any {
 }}
 
 // Send answers with a body in parts, in gzip where the client takes that and it
-// pays: charts are columns of similar numbers, which shrink to a third. The
-// client may take its time as long as it takes something; one that does not, or
-// is gone, cannot be told.
+// pays: charts are columns of similar numbers, which shrink to a third. A client
+// that is gone, or too slow, cannot be told.
 func Send(w http.ResponseWriter, r *http.Request, status int, parts ...[]byte) {
 	size := 0
 	for _, part := range parts {
@@ -112,7 +111,7 @@ func Send(w http.ResponseWriter, r *http.Request, status int, parts ...[]byte) {
 	}
 	h := w.Header()
 	h.Add("Vary", "Accept-Encoding")
-	to := io.Writer(NewFlow(w))
+	to := io.Writer(w)
 	if size >= minCompress && Accepts(r, "gzip") {
 		h.Set("Content-Encoding", "gzip")
 		z := gzips.Get().(*gzip.Writer)
@@ -129,31 +128,6 @@ func Send(w http.ResponseWriter, r *http.Request, status int, parts ...[]byte) {
 			return
 		}
 	}
-}
-
-// flowPiece is how much is written under one deadline.
-const flowPiece = 64 << 10
-
-// Flow writes an answer whose client may take its time, but has Patience for
-// each piece.
-type Flow struct {
-	w       io.Writer
-	control *http.ResponseController
-}
-
-// NewFlow writes to w.
-func NewFlow(w http.ResponseWriter) Flow { return Flow{w, http.NewResponseController(w)} }
-
-// Write fails with os.ErrDeadlineExceeded when the client takes nothing.
-func (f Flow) Write(b []byte) (n int, err error) {
-	defer f.control.SetWriteDeadline(time.Time{})
-	for len(b) > 0 && err == nil {
-		_ = f.control.SetWriteDeadline(time.Now().Add(Patience)) // not every writer can; then there is none
-		var m int
-		m, err = f.w.Write(b[:min(len(b), flowPiece)])
-		n, b = n+m, b[m:]
-	}
-	return n, err
 }
 
 // Problem is a failure as RFC 9457 writes it (application/problem+json).

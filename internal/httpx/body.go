@@ -17,9 +17,6 @@ import (
 )
 
 const (
-	// Patience is the longest silence of a client in the middle of a body, in
-	// either direction. The whole may take as long as it flows.
-	Patience = 30 * time.Second
 	// SmallPatience is how long a body may take that its handler does not read
 	// piece by piece, or does not read at all.
 	SmallPatience = 10 * time.Second
@@ -27,31 +24,34 @@ const (
 	maxSmall = 64 << 10
 )
 
-// Body is a request's body that may take its time and may not fall silent: each
-// piece has a deadline of its own.
+// Body is a request's body, which must keep the pace.
 type Body struct {
-	src     io.Reader
-	control *http.ResponseController
-	mu      sync.Mutex
-	stopped bool
+	src      io.Reader
+	control  *http.ResponseController
+	exchange *exchange
+	pace     pace
+	mu       sync.Mutex
+	stopped  bool
 }
 
 // NewBody reads the body of the request that w answers.
 func NewBody(w http.ResponseWriter, r *http.Request) *Body {
-	return &Body{src: r.Body, control: http.NewResponseController(w)}
+	return &Body{src: r.Body, control: http.NewResponseController(w), exchange: exchangeOf(w)}
 }
 
-// Read waits for the next piece, at most for Patience; then it fails with
-// os.ErrDeadlineExceeded.
+// Read waits for the next piece. It fails with os.ErrDeadlineExceeded when the
+// client is too slow.
 func (b *Body) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	if b.stopped {
 		b.mu.Unlock()
 		return 0, os.ErrDeadlineExceeded
 	}
-	_ = b.control.SetReadDeadline(time.Now().Add(Patience)) // not every writer can; then there is none
+	since := time.Now()
+	_ = b.control.SetReadDeadline(b.exchange.by(b.pace.until(0))) // not every writer can; then there is none
 	b.mu.Unlock()
 	n, err := b.src.Read(p)
+	b.pace.moved(n, since)
 	if err == io.EOF {
 		// The server goes on reading to learn whether the client has left. That
 		// must not time out while the request is worked on.

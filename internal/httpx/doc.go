@@ -8,6 +8,10 @@
 //	                               │                             │
 //	answer  <──────────────────────┴── Send (gzip, in pieces) or WriteProblem
 //
+// A client that moves its body or its answer slower than 1 kB/s for 20 s ends its
+// request, and so does one whose request takes 5 min in all, but for uploads,
+// exports and streams (Unhurried). Sockets have rules of their own.
+//
 // It knows nothing of routes. Everything in it may be used by any number of
 // requests at once; readers and writers belong to one request. Sizes are in
 // bytes.

@@ -2,7 +2,9 @@ package httpx
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -47,6 +49,8 @@ func (h *Held) fill(src io.Reader, limit int64) error {
 			return fault.New(fault.TooLarge, "body is larger than %d bytes", limit)
 		case errors.Is(err, io.EOF):
 			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("the body came slower than %d bytes/s for %v, or took longer than %v", slowest, grace, requestTime), Err: err}
 		case err != nil:
 			return &fault.Error{Kind: fault.Invalid, Message: "body could not be read", Err: err}
 		}

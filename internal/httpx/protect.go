@@ -16,7 +16,7 @@ const (
 
 // Protect sets the headers that every answer has, those of functions too (the
 // built-in page sets a policy of its own over it), and sees to it that nobody
-// keeps a connection with a body that never comes.
+// keeps a connection with a body that never comes or an answer that nobody reads.
 func Protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -32,6 +32,8 @@ func Protect(next http.Handler) http.Handler {
 		if r.ContentLength != 0 {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(SmallPatience))
 		}
-		next.ServeHTTP(w, r)
+		x := newExchange(w)
+		defer x.done()
+		next.ServeHTTP(x, r)
 	})
 }

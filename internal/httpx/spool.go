@@ -103,7 +103,7 @@ func (s *spool) receive() error {
 		case err == io.EOF:
 			return err
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return fault.New(fault.Invalid, "the body stopped coming for %v", Patience)
+			return fault.New(fault.Invalid, "the body came slower than %d bytes/s for %v", slowest, grace)
 		case err != nil:
 			return err
 		}
