@@ -277,12 +277,62 @@ func TestIdempotencyKeys(t *testing.T) {
 	if got := h.rows(); got != before {
 		t.Errorf("conflicts left %s, had %s", got, before)
 	}
-	// The key belongs to the session; without it the records are known all the same.
-	if result, err := h.stream(decode.FormatJSON, key, ndjson([]rec{recordAt("b", 0, 1)})); err != nil || result.Inserted != 1 {
+	// The key belongs to the upload; without it the records are known all the same.
+	if result, err := h.stream(decode.FormatJSON, key, ndjson([]rec{recordAt("b", 0, 1)})); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), `"upload 1"`) {
 		t.Errorf("another session: %+v, %v", result, err)
+	}
+	for i, name := range []string{"upload 1#1", "upload 1#2"} { // no key of a chunk
+		if result, err := h.stream(decode.FormatJSON, ingest.Options{IdempotencyKey: name}, ndjson([]rec{recordAt("a", time.Hour, -i)})); err != nil || result.Inserted != 1 {
+			t.Errorf("%s: %+v, %v", name, result, err)
+		}
+	}
+	// An upload whose first chunk is bad throughout, and one of several sessions.
+	bad := slices.Repeat([]rec{{"session_id": "c", "timestamp": "2026-03-21T10:00:00Z", "speed_ms": "fast"}}, chunkRecords)
+	for name, upload := range map[string][]rec{"bad first": append(bad, recordAt("c", 0, 1)), "two sessions": {recordAt("d", 0, 1), recordAt("e", 0, 1), recordAt("d", time.Second, 2)}} {
+		for _, again := range []bool{false, true} {
+			result, err := h.stream(decode.FormatJSON, ingest.Options{IdempotencyKey: name, SkipBad: true}, ndjson(upload))
+			if err != nil || (result.Inserted == 0) != again {
+				t.Errorf("%s: %+v, %v", name, result, err)
+			}
+		}
+		if result, err := h.stream(decode.FormatJSON, ingest.Options{IdempotencyKey: name}, ndjson([]rec{recordAt("f", 0, 1)})); !fault.Is(err, fault.Conflict) {
+			t.Errorf("another session after %s: %+v, %v", name, result, err)
+		}
+	}
+	if result, err := h.store.DeleteSession(t.Context(), "c"); err != nil {
+		t.Error(result, err)
+	}
+	if result, err := h.stream(decode.FormatJSON, ingest.Options{IdempotencyKey: "bad first"}, ndjson([]rec{recordAt("f", 0, 1)})); err != nil || result.Inserted != 1 {
+		t.Errorf("after the run was deleted: %+v, %v", result, err)
 	}
 	if result, err := h.stream(decode.FormatJSON, ingest.Options{IdempotencyKey: "upload 2"}, ndjson(records)); err != nil || result.AlreadyStored != 12_000 {
 		t.Errorf("another key: %+v, %v", result, err)
+	}
+	h.consistent()
+}
+
+// Of two uploads of one key at once, whatever their sessions, one is stored.
+func TestIdempotencyKeyAtOnce(t *testing.T) {
+	t.Parallel()
+	if dbtest.SingleBackend(t) {
+		t.Skip("the server has one backend")
+	}
+	h := newServer(t)
+	for round := range 10 {
+		failed := make(chan error, 2)
+		for i := range 2 {
+			go func() {
+				_, err := h.try(ingest.Options{IdempotencyKey: fmt.Sprint("key ", round)}, []rec{recordAt(fmt.Sprint("s", i), 0, round)})
+				failed <- err
+			}()
+		}
+		one, other := <-failed, <-failed
+		if one == nil {
+			one, other = other, one
+		}
+		if other != nil || !fault.Is(one, fault.Conflict) {
+			t.Errorf("round %d: %v, %v", round, one, other)
+		}
 	}
 	h.consistent()
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/load"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
 )
 
 // Options say where a batch comes from and what to do with bad records.
@@ -71,7 +72,7 @@ type SessionResult struct {
 	Batch         int32  `json:"batch"` // watermark after the newest batch
 	SetAside      int    `json:"set_aside"`
 	// Repeat is not nil where the records may be of a drive that is there already.
-	Repeat *Repeat `json:"repeat,omitempty"`
+	Repeat *repeat.Repeat `json:"repeat,omitempty"`
 }
 
 func (r *Result) add(id string, inserted, already int, batch int32) {
@@ -201,7 +202,7 @@ func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections 
 	var u *upload
 	var err error
 	for range 3 {
-		u = &upload{Writer: w, reader: r, opt: opt, existing: map[string]*existing{}, repeats: map[string]*Repeat{}, formOne: map[string]digest{}, begun: map[string]int32{}}
+		u = &upload{Writer: w, reader: r, opt: opt, existing: map[string]*existing{}, repeats: map[string]*repeat.Repeat{}, formOne: map[string]digest{}, begun: map[string]int32{}}
 		if connections > 0 && !r.chunk[0].end {
 			u.loaders = &loaders{upload: u, connections: connections, sessions: map[string]*loadedSession{}}
 			err = u.loaders.prepare(ctx, r.chunk[0])

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -23,12 +24,14 @@ type upload struct {
 	reader   *reader
 	opt      Options
 	result   Result
-	chunks   int                  // stored
-	existing map[string]*existing // what SkipExisting must remember of each session
-	repeats  map[string]*Repeat   // what is known of each session
-	formOne  map[string]digest    // of the session's chunk before, where it has batches of form 1
-	begun    map[string]int32     // the first batch of each session that this upload stores
-	copying  atomic.Int64         // nanoseconds
+	key      string                    // of the chunk that is being stored
+	claimed  bool                      // the upload's key is
+	keyUsed  bool                      // by an upload before
+	existing map[string]*existing      // what SkipExisting must remember of each session
+	repeats  map[string]*repeat.Repeat // what is known of each session
+	formOne  map[string]digest         // of the session's chunk before, where it has batches of form 1
+	begun    map[string]int32          // the first batch of each session that this upload stores
+	copying  atomic.Int64              // nanoseconds
 	// loaders copy what belongs to new sessions; nil where this transaction
 	// copies everything.
 	loaders *loaders
@@ -44,10 +47,10 @@ type share struct {
 	// Once the session is locked:
 	session, batch int32
 	before         stored
-	returned       int         // thereof records that come back from where they were set aside
-	old            bool        // the session has batches of form 1
-	known          *knownBatch // not nil when the batch was stored before
-	formOne        *digest     // as the versions took it that wrote form 1; nil unless needed
+	returned       int     // thereof records that come back from where they were set aside
+	old            bool    // the session has batches of form 1
+	known          *int32  // the batch as which it was stored before
+	formOne        *digest // as the versions took it that wrote form 1; nil unless needed
 }
 
 // stored is what a session holds before a batch.
@@ -76,11 +79,6 @@ func (s *share) aside() (n int) {
 	return n
 }
 
-type knownBatch struct {
-	batch int32
-	same  bool // not only the idempotency key
-}
-
 // run stores the whole upload in one transaction.
 func (u *upload) run(ctx context.Context, tx pgx.Tx) (err error) {
 	if u.loaders != nil {
@@ -97,7 +95,6 @@ func (u *upload) run(ctx context.Context, tx pgx.Tx) (err error) {
 		if err != nil {
 			return err
 		}
-		u.chunks++
 	}
 }
 
@@ -169,7 +166,7 @@ func (u *upload) storeBlocks(ctx context.Context, tx pgx.Tx, b *block) (err erro
 	var finds pgx.Batch
 	for _, s := range shares {
 		s.digest = b.digests[s.id]
-		s.find(&finds, s.digest, "")
+		s.find(&finds, s.digest)
 	}
 	if err := tx.SendBatch(ctx, &finds).Close(); err != nil {
 		return fmt.Errorf("find batch: %w", err)
@@ -186,7 +183,7 @@ func (u *upload) storeBlocks(ctx context.Context, tx pgx.Tx, b *block) (err erro
 		return u.storeShares(ctx, tx, shares)
 	}
 	for _, s := range shares {
-		if err := u.log(ctx, tx, s, ""); err != nil {
+		if err := u.log(ctx, tx, s); err != nil {
 			return err
 		}
 	}
@@ -195,9 +192,11 @@ func (u *upload) storeBlocks(ctx context.Context, tx pgx.Tx, b *block) (err erro
 
 // storeShares stores a chunk whose digests are known.
 func (u *upload) storeShares(ctx context.Context, tx pgx.Tx, shares []*share) error {
-	key := u.opt.IdempotencyKey
-	if key != "" && u.chunks > 0 {
-		key = fmt.Sprintf("%s#%d", key, u.chunks)
+	if len(shares) == 0 {
+		return nil
+	}
+	if err := u.claimKey(ctx, tx); err != nil {
+		return err
 	}
 	// All writers lock sessions in one order, and all of them before they copy,
 	// which may lock the hypertable. An upload of several chunks holds the
@@ -212,7 +211,7 @@ func (u *upload) storeShares(ctx context.Context, tx pgx.Tx, shares []*share) er
 				continue
 			}
 		}
-		if err := s.lock(ctx, tx, func(b *pgx.Batch) { s.find(b, s.digest, key) }); err != nil {
+		if err := s.lock(ctx, tx, func(b *pgx.Batch) { s.find(b, s.digest) }); err != nil {
 			return fmt.Errorf("session %q: %w", s.id, err)
 		}
 		if err := u.findFormOne(ctx, tx, s); err != nil {
@@ -221,7 +220,7 @@ func (u *upload) storeShares(ctx context.Context, tx pgx.Tx, shares []*share) er
 		mine = append(mine, s)
 	}
 	for _, s := range mine {
-		if err := u.storeShare(ctx, tx, s, key); err != nil {
+		if err := u.storeShare(ctx, tx, s); err != nil {
 			return fmt.Errorf("store records of session %q: %w", s.id, err)
 		}
 	}
@@ -229,16 +228,16 @@ func (u *upload) storeShares(ctx context.Context, tx pgx.Tx, shares []*share) er
 }
 
 // storeShare stores what a chunk has of a session that is locked.
-func (u *upload) storeShare(ctx context.Context, tx pgx.Tx, s *share, key string) error {
+func (u *upload) storeShare(ctx context.Context, tx pgx.Tx, s *share) error {
+	if s.known == nil && u.keyUsed {
+		return fault.New(fault.Conflict, "the idempotency key %q was used for other records", fault.Clip(u.opt.IdempotencyKey))
+	}
 	if s.known != nil {
-		if !s.known.same {
-			return fault.New(fault.Conflict, "the idempotency key %q was used for other records", fault.Clip(key))
-		}
 		if err := s.rename(ctx, tx); err != nil {
 			return err
 		}
 		if !u.opt.SkipExisting {
-			u.result.add(s.id, 0, s.records+s.aside(), s.known.batch)
+			u.result.add(s.id, 0, s.records+s.aside(), *s.known)
 			return nil
 		}
 	}
@@ -265,7 +264,7 @@ func (u *upload) storeShare(ctx context.Context, tx pgx.Tx, s *share, key string
 	if err := u.copy(ctx, tx, s, s.rows...); err != nil {
 		return err
 	}
-	return u.log(ctx, tx, s, key)
+	return u.log(ctx, tx, s)
 }
 
 // copy stores rows of a locked session.
@@ -301,16 +300,10 @@ const (
 	// This runs after the lock was won, as a statement of its own: its snapshot
 	// then sees what the lock's last holder committed.
 	findBatchSQL = `
-		WITH log AS (
-			SELECT b.batch, b.digest, b.idempotency_key
-			FROM sessions s
-			JOIN ingest_batches b USING (session)
-			WHERE s.id = $1 AND s.deleted_at IS NULL
-		)
-		SELECT batch, digest = $2 FROM log WHERE digest = $2
-		UNION ALL
-		SELECT batch, digest = $2 FROM log WHERE idempotency_key = $3
-		LIMIT 1`
+		SELECT b.batch
+		FROM sessions s
+		JOIN ingest_batches b USING (session)
+		WHERE s.id = $1 AND s.deleted_at IS NULL AND b.digest = $2`
 
 	advanceSessionSQL = `
 		UPDATE sessions
@@ -380,11 +373,11 @@ func (s *share) scan(row pgx.CollectableRow) error {
 }
 
 // find looks a batch of the session, which is locked, up in its commit log.
-func (s *share) find(b *pgx.Batch, d digest, key string) {
-	b.Queue(findBatchSQL, s.id, d[:], optional([]byte(key))).Query(func(rows pgx.Rows) error {
+func (s *share) find(b *pgx.Batch, d digest) {
+	b.Queue(findBatchSQL, s.id, d[:]).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
-			s.known = new(knownBatch)
-			if err := rows.Scan(&s.known.batch, &s.known.same); err != nil {
+			s.known = new(int32)
+			if err := rows.Scan(s.known); err != nil {
 				return err
 			}
 		}
@@ -416,11 +409,11 @@ func (u *upload) findFormOne(ctx context.Context, tx pgx.Tx, s *share) error {
 		}
 		u.formOne[s.id], s.formOne = d, &d
 	}
-	if s.known != nil && s.known.same { // by its key alone, its digest is of form 1
+	if s.known != nil {
 		return nil
 	}
 	var find pgx.Batch
-	s.find(&find, *s.formOne, "")
+	s.find(&find, *s.formOne)
 	if err := tx.SendBatch(ctx, &find).Close(); err != nil {
 		return fmt.Errorf("find batch: %w", err)
 	}
@@ -431,7 +424,7 @@ func (u *upload) findFormOne(ctx context.Context, tx pgx.Tx, s *share) error {
 var formOneEarliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 
 // log moves the session's watermark to the batch and enters it in the commit log.
-func (u *upload) log(ctx context.Context, tx pgx.Tx, s *share, key string) error {
+func (u *upload) log(ctx context.Context, tx pgx.Tx, s *share) error {
 	first, again := u.begun[s.id]
 	if !again {
 		first = s.batch
@@ -444,7 +437,7 @@ func (u *upload) log(ctx context.Context, tx pgx.Tx, s *share, key string) error
 		return fmt.Errorf("look for the instants of an upload: %w", err)
 	}
 	var last pgx.Batch
-	queueLog(&last, s, key, u.opt)
+	queueLog(&last, s, u.key, u.opt)
 	queueAdvance(&last, &s.extent, &s.clock, s.aside()-s.returned, s.session, s.batch)
 	if err := tx.SendBatch(ctx, &last).Close(); err != nil {
 		return fmt.Errorf("log batch: %w", err)

@@ -1,0 +1,142 @@
+// Package repeat tells whether records are of a drive that is there already.
+//
+//	instants of an upload, and records at them ─► Repeat: likely at 95 %, of either
+//	a new run ─ runs of the same time ─ Elsewhere ─┘
+//
+// It owns no table, and reads sessions and telemetry in its caller's transaction.
+package repeat
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
+)
+
+// Repeat compares the instants of an upload with those of a run: the session that
+// it went to, as it was before, or another one.
+type Repeat struct {
+	Instants int `json:"instants"`
+	There    int `json:"there"` // of these, instants at which the run has records
+	// Held are the run's records, and Covered those thereof at instants of the
+	// upload: where they are nearly all, it may be the same drive and more of it.
+	Held    int    `json:"held"`
+	Covered int    `json:"covered"`
+	Run     string `json:"of,omitempty"` // id of another run
+}
+
+// String says it to a person.
+func (r *Repeat) String() string {
+	where := ""
+	if r.Run != "" {
+		where = fmt.Sprintf(" in run %q", fault.Clip(r.Run))
+	}
+	if Nearly(r.There, r.Instants) {
+		return fmt.Sprintf("%d of the %d instants have records%s already: this may be the same drive", r.There, r.Instants, where)
+	}
+	return fmt.Sprintf("%d of the %d records%s are at instants of this one already: this may be the same drive, and more of it", r.Covered, r.Held, where)
+}
+
+// Likely reports whether one has nearly all that the other has.
+func (r *Repeat) Likely() bool { return Nearly(r.There, r.Instants) || Nearly(r.Covered, r.Held) }
+
+// Nearly reports whether part is 95 % of a whole.
+func Nearly(part, whole int) bool { return whole > 0 && 20*part >= 19*whole }
+
+// leastShared is how many instants two runs must share to be one drive: small
+// files say little.
+const leastShared = 20
+
+const (
+	overlapsSQL = `
+		SELECT o.session, o.id, o.records, n.session, n.first_time, n.last_time
+		FROM sessions n
+		JOIN sessions o ON o.deleted_at IS NULL AND o.session <> n.session AND o.first_time <= n.last_time AND o.last_time >= n.first_time
+		WHERE n.id = $1 AND n.deleted_at IS NULL
+		ORDER BY least(o.last_time, n.last_time) - greatest(o.first_time, n.first_time) DESC, o.session
+		LIMIT 20`
+
+	sharedSQL = `
+		WITH file AS (
+			SELECT time
+			FROM telemetry
+			WHERE session = $1 AND time >= $3 AND time <= $4
+			GROUP BY time
+		), run AS (
+			SELECT time, count(*) AS records
+			FROM telemetry
+			WHERE session = $2 AND time >= $3 AND time <= $4
+			GROUP BY time
+		)
+		SELECT (SELECT count(*) FROM file), count(*), coalesce(sum(run.records), 0)::int
+		FROM file
+		JOIN run USING (time)`
+
+	// Two cars may be driven at the same seconds: so a few of the instants must
+	// have the same values. Of repeated instants the first records are compared.
+	sameValuesSQL = `
+		WITH file AS (
+			SELECT time, row_number() OVER (ORDER BY time) AS place, count(*) OVER () AS places
+			FROM telemetry
+			WHERE session = $1 AND time >= $3 AND time <= $4
+			  AND time IN (SELECT time FROM telemetry WHERE session = $2 AND time >= $3 AND time <= $4)
+			GROUP BY time
+		), compared AS (
+			SELECT a.value = b.value AS same
+			FROM file
+			CROSS JOIN LATERAL (SELECT to_jsonb(t) - 'extra' || coalesce(extra, '{}') AS record FROM telemetry t WHERE t.session = $1 AND t.time >= $3 AND t.time <= $4 AND t.time = file.time ORDER BY batch, ord LIMIT 1) f
+			CROSS JOIN LATERAL (SELECT to_jsonb(t) - 'extra' || coalesce(extra, '{}') AS record FROM telemetry t WHERE t.session = $2 AND t.time >= $3 AND t.time <= $4 AND t.time = file.time ORDER BY batch, ord LIMIT 1) r
+			CROSS JOIN LATERAL jsonb_each(f.record - $5::text[]) a
+			JOIN LATERAL jsonb_each(r.record) b ON a.key = b.key AND a.value <> 'null' AND b.value <> 'null'
+			WHERE place % greatest(1, places / 100) = 0
+		)
+		SELECT count(*) > 0 AND count(*) FILTER (WHERE same) >= 0.9 * count(*)
+		FROM compared`
+)
+
+// Elsewhere looks for a new session's drive in the runs of the same time, by
+// instants and by values of channels that were measured, not derived from others.
+// It returns nil where it finds none that is likely.
+func Elsewhere(ctx context.Context, tx pgx.Tx, id string, derived record.Mask) (*Repeat, error) {
+	type run struct {
+		Session  int32
+		ID       string
+		Records  int
+		New      int32
+		From, To time.Time // of the new one
+	}
+	rows, err := tx.Query(ctx, overlapsSQL, id)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[run])
+	if err != nil {
+		return nil, err
+	}
+	ignored := []string{"time", "session", "batch", "ord", "time_text"}
+	for _, i := range derived.Channels() {
+		ignored = append(ignored, channel.All[i].Name)
+	}
+	for _, of := range runs {
+		r := Repeat{Run: of.ID, Held: of.Records}
+		if err := tx.QueryRow(ctx, sharedSQL, of.New, of.Session, of.From, of.To).Scan(&r.Instants, &r.There, &r.Covered); err != nil {
+			return nil, err
+		}
+		if r.There < leastShared || !r.Likely() {
+			continue
+		}
+		var same bool
+		if err := tx.QueryRow(ctx, sameValuesSQL, of.New, of.Session, of.From, of.To, ignored).Scan(&same); err != nil {
+			return nil, err
+		}
+		if same {
+			return &r, nil
+		}
+	}
+	return nil, nil
+}
