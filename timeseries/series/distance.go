@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +12,8 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
-// distanceRows is how many rows of a level a series by distance may read.
+// distanceRows is how many rows of a level a series by distance may read, and
+// how many it holds until one tells where the vehicle was.
 const distanceRows = 20_000
 
 // byDistance reads with an axis of distance. Each record, or each bucket of the
@@ -62,17 +62,13 @@ func (v *view) readDistance(ctx context.Context, out *Session, start, end float6
 		return err
 	}
 	level := v.distanceLevel(window)
-	rows, err := v.distanceRows(ctx, window, level, want.metrics)
-	if err != nil {
-		return err
-	}
 	width := gridStep(start, end, req.Points)
 	first := math.Floor(start / width)
 	n := max(int(math.Ceil(end/width)-first), 1)
 	sums := newBucketSums(n, len(want.metrics))
-	for _, row := range rows {
+	way := along{place: func(row placed) {
 		if !(row.at >= start && row.at < end) {
-			continue
+			return
 		}
 		i := min(max(int(math.Floor(row.at/width)-first), 0), n-1)
 		sums.records[i] += row.records
@@ -87,7 +83,11 @@ func (v *view) readDistance(ctx context.Context, out *Session, start, end float6
 			s.first[i], s.last[i] = min(s.first[i], row.first), max(s.last[i], row.last)
 			s.add(i, a.min, a.max, a.sum, a.count)
 		}
+	}}
+	if err := v.distanceRows(ctx, window, level, want.metrics, way.add); err != nil {
+		return err
 	}
+	way.end()
 	out.Level, out.Width = levelName(level), width
 	emit(out, sums, nil, grid{x: func(k int) float64 { return max((first+float64(k))*width, start) }}, req, want, steps)
 	return nil
@@ -169,10 +169,7 @@ type aggregate struct {
 }
 
 // distanceRows reads the records of a window, or the rows of a level, in order.
-// Where the counter is missing it is interpolated by time: not every record
-// carries it.
-func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, metrics []channel.Channel) ([]placed, error) {
-	var rows []placed
+func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, metrics []channel.Channel, add func(placed)) error {
 	for _, p := range v.cover(window, level) {
 		table, timeColumn := v.relation(p.level)
 		var columns strings.Builder
@@ -189,50 +186,85 @@ func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, 
 				fmt.Fprintf(&columns, ", %[1]s_min, %[1]s_max, %[1]s_sum, %[1]s_count", c.Name)
 			}
 		}
-		found, err := v.tx.Query(ctx, fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE session = $1 AND %[3]s >= $2 AND %[3]s < $3", columns.String(), table, timeColumn),
-			v.session, p.span.From, p.span.To)
+		rows, err := v.tx.Query(ctx, fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE session = $1 AND %[3]s >= $2 AND %[3]s < $3 ORDER BY %[3]s",
+			columns.String(), table, timeColumn), v.session, p.span.From, p.span.To)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		err = readRows(found, func(r *record.Columns) {
+		err = readRows(rows, func(r *record.Columns) {
 			row := placed{first: r.Micros(), last: r.Micros(), records: r.Int(), at: r.Float(), metrics: make([]aggregate, len(metrics))}
 			for m := range row.metrics {
 				row.metrics[m] = aggregate{r.Float(), r.Float(), r.Float(), r.Int()}
 			}
-			rows = append(rows, row)
+			add(row)
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b placed) int { return int(min(max(a.first-b.first, -1), 1)) })
-	interpolate(rows)
-	return rows, nil
+	return nil
 }
 
-// interpolate fills in where the vehicle was between rows that know it. Before
-// the first and behind the last of those it is taken to stand.
-func interpolate(rows []placed) {
-	before := -1
-	for i := range rows {
-		if math.IsNaN(rows[i].at) {
-			continue
+// along finds where the vehicle was in rows that come in order of time: not
+// every record carries the counter, and where it is missing it is interpolated
+// by time. Before the first row that knows it and behind the last one the
+// vehicle is taken to stand.
+type along struct {
+	place   func(placed)
+	known   bool
+	before  placed   // the newest row that knows where it was
+	waiting []placed // those since
+}
+
+func (a *along) add(row placed) {
+	if math.IsNaN(row.at) {
+		if len(a.waiting) == distanceRows {
+			a.thin()
 		}
-		for k := before + 1; k < i; k++ {
-			rows[k].at = rows[i].at
-			if before >= 0 {
-				share := 0.5
-				if between := rows[i].first - rows[before].first; between > 0 {
-					share = float64(rows[k].first-rows[before].first) / float64(between)
-				}
-				rows[k].at = rows[before].at + share*(rows[i].at-rows[before].at)
+		a.waiting = append(a.waiting, row)
+		return
+	}
+	for _, w := range a.waiting {
+		w.at = row.at
+		if a.known {
+			share := 0.5
+			if between := row.first - a.before.first; between > 0 {
+				share = float64(w.first-a.before.first) / float64(between)
+			}
+			w.at = a.before.at + share*(row.at-a.before.at)
+		}
+		a.place(w)
+	}
+	a.place(row)
+	a.known, a.before, a.waiting = true, row, a.waiting[:0]
+}
+
+// end places what waits when no more rows come.
+func (a *along) end() {
+	for _, w := range a.waiting {
+		if w.at = a.before.at; a.known {
+			a.place(w)
+		}
+	}
+}
+
+// thin joins neighbours, since no row may come that knows where they were.
+func (a *along) thin() {
+	for i := 0; i+1 < len(a.waiting); i += 2 {
+		one, next := a.waiting[i], a.waiting[i+1]
+		one.last = max(one.last, next.last)
+		one.records += next.records
+		for m, b := range next.metrics {
+			switch o := &one.metrics[m]; {
+			case o.count == 0:
+				*o = b
+			case b.count > 0:
+				*o = aggregate{min(o.min, b.min), max(o.max, b.max), o.sum + b.sum, o.count + b.count}
 			}
 		}
-		before = i
+		a.waiting[i/2] = one
 	}
-	for k := before + 1; before >= 0 && k < len(rows); k++ {
-		rows[k].at = rows[before].at
-	}
+	a.waiting = a.waiting[:len(a.waiting)/2]
 }
 
 // farthest returns the session's greatest distance; NaN when it has none.
