@@ -86,7 +86,7 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 	}
 	decoder := decode.New(body, opt)
 	if p.DryRun == "true" {
-		answer, err := preview(r.Request.Context(), decoder, upload.Admit)
+		answer, err := preview(r.Request.Context(), decoder, upload)
 		if err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ type tableParams struct {
 
 func (s *server) tableOptions(r *request, p *tableParams) (foreign.Options, error) {
 	opt := foreign.Options{
-		Start: p.Start, Decimal: p.Decimal, Timezone: p.Timezone, TimeColumn: p.TimeColumn, Profile: p.Profile, Map: map[string]string{}, Tally: p.DryRun == "true",
+		Start: p.Start, Decimal: p.Decimal, Timezone: p.Timezone, TimeColumn: p.TimeColumn, Profile: p.Profile, Map: map[string]string{}, Parameters: true, Tally: p.DryRun == "true",
 	}
 	if p.DayFirst != "" {
 		first := p.DayFirst == "true"
@@ -103,25 +103,16 @@ func (s *server) unnamed(ctx context.Context, p *ingestParams, body *httpx.Uploa
 }
 
 // preview reads an upload to its end and stores nothing.
-func preview(ctx context.Context, decoder *decode.Decoder, admit func(context.Context) error) (ingestedAnswer, error) {
+func preview(ctx context.Context, decoder *decode.Decoder, opt ingest.Options) (ingestedAnswer, error) {
 	answer := ingestedAnswer{Sessions: []ingest.SessionResult{}}
-	if err := admit(ctx); err != nil {
+	if err := opt.Admit(ctx); err != nil {
 		return answer, err
 	}
-	b := decode.NewBatch()
-	defer b.Release()
-	for err := error(nil); err != io.EOF; {
-		if err = ctx.Err(); err == nil {
-			err = decoder.Next(b, ingest.ChunkRecords)
-		}
-		if err != nil && err != io.EOF {
-			return answer, err
-		}
-		answer.Rejected += b.Rejected()
-		answer.Problems = append(answer.Problems, b.Problems()...)
-		answer.Problems = answer.Problems[:min(len(answer.Problems), 100)]
-		b.Reset()
+	would, err := ingest.Preview(ctx, decoder, opt)
+	if err != nil {
+		return answer, err
 	}
+	answer.SetAside, answer.Rejected, answer.Problems, answer.Odd = would.SetAside, would.Rejected, would.Problems, would.Odd
 	if file := decoder.File(); file != nil {
 		table := file.Table()
 		answer.Table = &table

@@ -41,7 +41,7 @@ type tableFlags struct {
 	Timezone    string            `placeholder:"ZONE" help:"Time zone of times that name none, such as Europe/Berlin. Default: UTC."`
 	TimeColumn  string            `placeholder:"COLUMN" help:"Column of the times; 'Date+Time' where there are two."`
 	Map         map[string]string `mapsep:"none" placeholder:"COLUMN=CHANNEL" help:"What a column becomes, with its unit where the file has none: --map 'Speed=speed_ms[km/h]'. Can be given several times."`
-	Profile     string            `placeholder:"NAME" help:"Kind of file: a saved one, or RaceChrono, AiM, MoTeC, VBOX, RaceCapture, Torque, GPSLogger. Default: the one with this header."`
+	Profile     string            `placeholder:"NAME" help:"Kind of file: a saved one, or ${profiles}. Default: the one with this header."`
 	SaveProfile string            `placeholder:"NAME" help:"Keep what these options say, for files with the same header."`
 }
 
@@ -138,7 +138,7 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 	decoder := decode.New(in, options)
 	start := time.Now()
 	if i.DryRun {
-		return check(os.Stdout, name, decoder, options.SkipBad)
+		return check(ctx, os.Stdout, name, decoder, ingest.Options{File: true, SkipBad: options.SkipBad})
 	}
 	repeats := ingest.RefuseRepeats
 	if i.Again {
@@ -191,46 +191,45 @@ func (i importCmd) explain(err error) error {
 }
 
 // check reads a file to its end and says what is in it.
-func check(w io.Writer, name string, decoder *decode.Decoder, skipBad bool) error {
-	total, rejected := 0, 0
-	for {
-		b := decode.NewBatch()
-		err := decoder.Next(b, ingest.ChunkRecords)
-		total += b.Len()
-		rejected += b.Rejected()
-		for _, p := range b.Problems() {
-			fmt.Fprintf(w, "  %s\n", p)
+func check(ctx context.Context, w io.Writer, name string, decoder *decode.Decoder, opt ingest.Options) error {
+	would, err := ingest.Preview(ctx, decoder, opt)
+	if err == nil {
+		if file := decoder.File(); file != nil {
+			fmt.Fprintf(w, "%s", file.Table())
 		}
-		b.Release()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
+		fmt.Fprintf(w, "%s: %d good records, %d bad ones; nothing was stored\n", name, would.Inserted, would.Rejected)
+		if would.SetAside > 0 {
+			fmt.Fprintf(w, "  %d of the good ones would be set aside: their time cannot be right\n", would.SetAside)
 		}
 	}
-	if file := decoder.File(); file != nil {
-		fmt.Fprintf(w, "%s", file.Table())
+	for _, p := range would.Odd {
+		fmt.Fprintf(w, "  set aside: %s\n", p)
 	}
-	fmt.Fprintf(w, "%s: %d good records, %d bad ones; nothing was stored\n", name, total, rejected)
-	if rejected > 0 && !skipBad {
-		return fmt.Errorf("%d bad records", rejected)
+	for _, p := range would.Problems {
+		fmt.Fprintf(w, "  %s\n", p)
 	}
-	return nil
+	if err == nil && would.Rejected > 0 && !opt.SkipBad {
+		err = fmt.Errorf("%d bad records", would.Rejected)
+	}
+	return err
 }
 
 func report(w io.Writer, name string, r ingest.Result, took time.Duration) {
 	rate := float64(r.Inserted) / max(took.Seconds(), 1e-3)
-	fmt.Fprintf(w, "%s: stored %d records, %d were stored before", name, r.Inserted, r.AlreadyStored)
+	fmt.Fprintf(w, "%s: stored %d records, %d were stored before", name, r.Inserted-r.SetAside, r.AlreadyStored)
 	if r.SetAside > 0 {
-		fmt.Fprintf(w, ", set %d of them aside", r.SetAside)
+		fmt.Fprintf(w, ", set aside %d", r.SetAside)
 	}
 	if r.Rejected > 0 {
 		fmt.Fprintf(w, ", left out %d bad ones", r.Rejected)
 	}
 	fmt.Fprintf(w, " (%.1f s, %.0f records/s)\n", took.Seconds(), rate)
 	for _, s := range r.Sessions {
-		fmt.Fprintf(w, "  session %s: %d stored, %d before\n", s.ID, s.Inserted, s.AlreadyStored)
+		fmt.Fprintf(w, "  session %s: %d stored, %d before", s.ID, s.Inserted-s.SetAside, s.AlreadyStored)
+		if s.SetAside > 0 {
+			fmt.Fprintf(w, ", %d set aside", s.SetAside)
+		}
+		fmt.Fprintln(w)
 		if s.Repeat != nil {
 			fmt.Fprintf(w, "  session %s: %v\n", s.ID, s.Repeat)
 		}
@@ -244,12 +243,19 @@ func report(w io.Writer, name string, r ingest.Result, took time.Duration) {
 }
 
 // describe prints an error with all that is known of what is wrong with the input.
+// A fault names what was given by REST's parameters, and a person here gave options.
 func describe(w io.Writer, name string, err error) {
-	fmt.Fprintf(w, "%s: %v\n", name, err)
 	f := fault.As(err)
 	if f == nil {
+		fmt.Fprintf(w, "%s: %v\n", name, err)
 		return
 	}
+	for i, p := range f.Problems {
+		if option, ok := foreign.Option(p.Field); ok && p.Index == nil {
+			f.Problems[i].Field = option
+		}
+	}
+	fmt.Fprintf(w, "%s: %v\n", name, err)
 	for i, p := range f.Problems {
 		if i > 0 { // the first one is part of the error's text
 			fmt.Fprintf(w, "  %s\n", p)

@@ -11,10 +11,13 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
+
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
 )
 
 // version is set by release builds (-ldflags "-X main.version=..."). Others go by
@@ -53,6 +56,20 @@ type cli struct {
 	Completion kongcompletion.Completion `cmd:"" help:"Print the line that makes your shell complete telemetryd's commands."`
 }
 
+// signed is the value of a flag that may begin with a minus, which would else be
+// taken for another flag.
+type signed string
+
+// Decode takes the next argument, whatever it looks like.
+func (s *signed) Decode(ctx *kong.DecodeContext) error {
+	value := ctx.Scan.Pop()
+	if value.IsEOL() {
+		return errors.New("needs a value")
+	}
+	*s = signed(value.String())
+	return nil
+}
+
 type globalLog struct {
 	Level  slog.Level `default:"info" enum:"debug,info,warn,error,DEBUG,INFO,WARN,ERROR" help:"Least level to log: debug, info, warn or error."`
 	Format string     `default:"text" enum:"text,json" help:"Form of log lines: text or json."`
@@ -79,15 +96,20 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
-func run(ctx context.Context, args []string) int {
-	var c cli
-	parser := kong.Must(&c,
+func newParser(c *cli) *kong.Kong {
+	return kong.Must(c,
 		kong.Name("telemetryd"),
 		kong.Description("Keeps a vehicle's telemetry in TimescaleDB and serves it live, at any zoom, and in SQL.\n\nEvery flag can be set by a variable: --database-url by TELEMETRYD_DATABASE_URL."),
 		kong.DefaultEnvars("TELEMETRYD"),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"profiles": strings.Join(foreign.Builtin(), ", ")},
 	)
+}
+
+func run(ctx context.Context, args []string) int {
+	var c cli
+	parser := newParser(&c)
 	kongcompletion.Register(parser)
 	parsed, err := parser.Parse(args)
 	if err != nil {

@@ -23,7 +23,7 @@ type mergeCmd struct {
 	Session string   `arg:"" help:"Id of the session that the radio sent."`
 	Files   []string `arg:"" optional:"" help:"The logger's file, as for import; '-' is standard input. With --undo: batches to take back, default all."`
 	Undo    bool     `help:"Take merges back."`
-	Offset  string   `placeholder:"DURATION" help:"What to add to the logger's times, such as -1h or 2.5s. Default: found by what both measured."`
+	Offset  signed   `placeholder:"DURATION" help:"What to add to the logger's times, such as -1h or 2.5s. Default: found by what both measured."`
 	Format  string   `enum:",csv,ndjson,json" default:"" placeholder:"FORMAT" help:"csv, ndjson or json. Default: by the content."`
 	OnError string   `enum:"abort,skip" default:"abort" help:"What a bad record does: abort merges nothing, skip leaves it out."`
 	DryRun  bool     `help:"Find the offset and count, change nothing."`
@@ -40,7 +40,7 @@ two clocks is found by channels that both have. What the radio sent is never cha
 func (c mergeCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	opt := merge.Options{Session: c.Session, SkipBad: c.OnError == "skip", DryRun: c.DryRun}
 	if c.Offset != "" {
-		offset, err := ingest.ParseShift("--offset", c.Offset)
+		offset, err := ingest.ParseShift("--offset", string(c.Offset))
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ import (
 type repairCmd struct {
 	database.Flags
 	Session string `arg:"" help:"Id of the session."`
-	Shift   string `xor:"way" required:"" placeholder:"DURATION" help:"Put the records back that much later, such as 1h30m, -90s or 9650d12h. Those without a time stay."`
+	Shift   signed `xor:"way" required:"" placeholder:"DURATION" help:"Put the records back that much later, such as 1h30m, -90s or 9650d12h. Those without a time stay."`
 	At      string `xor:"way" required:"" placeholder:"TIME" help:"Put the first record back at that time (ISO 8601). The others keep their distance; one without a time follows the one that arrived before it at the run's usual step."`
 	Drop    bool   `xor:"way" required:"" help:"Remove the records."`
 	All     bool   `help:"Shift what is stored as well: the clock of the whole run was wrong."`
@@ -26,7 +26,7 @@ type repairCmd struct {
 func (c repairCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	repair := ingest.Repair{Session: c.Session, Drop: c.Drop, All: c.All, First: c.First, Last: c.Last}
 	if c.Shift != "" {
-		if repair.Shift, err = ingest.ParseShift("--shift", c.Shift); err != nil {
+		if repair.Shift, err = ingest.ParseShift("--shift", string(c.Shift)); err != nil {
 			return err
 		}
 	}

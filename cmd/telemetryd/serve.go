@@ -33,6 +33,7 @@ func (s serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 			log.Error("stop the database", "error", err)
 		}
 	}()
+	log.Info("bringing the database to this version's schema")
 	if err := database.Prepare(ctx, db.URL, s.policies()); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (w watchCmd) Run(ctx context.Context, _ *slog.Logger) error {
 			Snapshot: &protocol.SnapshotRequest{Seconds: w.History.Seconds(), Records: 2000},
 		},
 		Message: show.message,
-		Down:    show.down,
+		Down:    func(err error) { show.down(fmt.Errorf("%w; --url names another server than %s", err, w.URL)) },
 	}
 	if w.Token != "" {
 		follower.Authorize = "Bearer " + w.Token
@@ -70,7 +70,7 @@ func liveSession(ctx context.Context, url string) (string, error) {
 	request.Header.Set("Content-Type", "application/json")
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return "", fmt.Errorf("ask for the live session: %w", err)
+		return "", fmt.Errorf("no telemetryd answers at %s: start one, or name another with --url: %w", url, err)
 	}
 	defer answer.Body.Close()
 	var body struct {

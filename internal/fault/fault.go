@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -13,21 +14,28 @@ import (
 // Problem is one thing that is wrong with the input.
 type Problem struct {
 	Index  *int   `json:"index,omitempty"` // zero-based place of the record in the batch
+	Line   int    `json:"line,omitempty"`  // of the file, from 1; 0 where there is none
 	Field  string `json:"field,omitempty"` // JSON name of the field or argument
 	Reason string `json:"reason"`
 }
 
-// String renders the problem as one line, such as "record 3, field speed_ms: not a number".
+// String renders the problem as one line, such as "record 3, field speed_ms: not
+// a number". A line of the file says more than the number of the record.
 func (p Problem) String() string {
+	var where []string
 	switch {
-	case p.Index != nil && p.Field != "":
-		return fmt.Sprintf("record %d, field %s: %s", *p.Index, p.Field, p.Reason)
+	case p.Line != 0:
+		where = append(where, fmt.Sprintf("line %d", p.Line))
 	case p.Index != nil:
-		return fmt.Sprintf("record %d: %s", *p.Index, p.Reason)
-	case p.Field != "":
-		return fmt.Sprintf("field %s: %s", p.Field, p.Reason)
+		where = append(where, fmt.Sprintf("record %d", *p.Index))
 	}
-	return p.Reason
+	if p.Field != "" {
+		where = append(where, "field "+p.Field)
+	}
+	if where == nil {
+		return p.Reason
+	}
+	return strings.Join(where, ", ") + ": " + p.Reason
 }
 
 // Error is a failure that the caller may see.

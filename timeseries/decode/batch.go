@@ -35,6 +35,7 @@ type row struct {
 	micros   int64 // microseconds since the Unix epoch
 	session  int32 // index into Batch.sessions
 	index    int32 // place in the caller's input
+	line     int32 // of the file, where it is known; 0 else
 	present  record.Mask
 	timeText record.Substring // empty when the timestamp was in the usual form
 	odd      record.Oddity
@@ -110,6 +111,10 @@ func (b *Batch) Session(i int) int { return int(b.rows[i].session) }
 
 // Index is the place of record i in the caller's input, bad records counted.
 func (b *Batch) Index(i int) int { return int(b.rows[i].index) }
+
+// Line is the line of the file that record i stands in, from 1: of each record
+// of a table, and of odd ones of NDJSON. It is 0 for others.
+func (b *Batch) Line(i int) int { return int(b.rows[i].line) }
 
 // TextBytes is how many bytes of text the records have together.
 func (b *Batch) TextBytes() int { return len(b.text) }

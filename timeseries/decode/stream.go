@@ -23,6 +23,8 @@ type jsonStream struct {
 	needComma bool
 	ended     bool
 	atEOF     bool
+	lines     int // line ends before the place in the buffer that they are counted to
+	counted   int
 }
 
 // next adds up to most records to the batch, bad ones counted. It returns
@@ -76,7 +78,12 @@ func (d *jsonStream) one(b *Batch) error {
 		}
 	}
 	if !d.array {
-		return d.record(b)
+		start, n := s.pos, b.Len()
+		err := d.record(b)
+		if b.Len() > n && b.rows[n].odd != "" {
+			b.rows[n].line = int32(d.lineEnds(start)) + 1
+		}
+		return err
 	}
 	if d.closed {
 		return s.syntax("more text after the array")
@@ -122,9 +129,19 @@ func (d *jsonStream) nextLine(from int) bool {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
+// lineEnds counts those before a place in the buffer; it is asked for later and
+// later ones.
+func (d *jsonStream) lineEnds(pos int) int {
+	d.lines += bytes.Count(d.scan.buf[d.counted:pos], []byte{'\n'})
+	d.counted = pos
+	return d.lines
+}
+
 // fill drops what was read and reads more.
 func (d *jsonStream) fill() error {
 	s := &d.scan
+	d.lineEnds(s.pos)
+	d.counted = 0
 	rest := copy(s.buf, s.buf[s.pos:])
 	var err error
 	s.buf, d.atEOF, err = readOn(d.src, s.buf[:rest], d.step)

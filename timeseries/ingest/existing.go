@@ -108,7 +108,7 @@ func asideBefore(ctx context.Context, tx pgx.Tx, r *copyRows, s *share, batch in
 	var timestamps, members []string
 	for i := range r.indexes() {
 		v := r.batch.Record(i)
-		odd := newOddRecord(&v, i, cmp.Or(v.Odd, record.Stray))
+		odd := newOddRecord(&v, i, 0, cmp.Or(v.Odd, record.Stray))
 		places, timestamps, members = append(places, i), append(timestamps, odd.timestamp), append(members, odd.members)
 	}
 	rows, err := tx.Query(ctx, `

@@ -112,9 +112,7 @@ func (r *Result) setAside(s *share) {
 		for _, odd := range rows.aside {
 			r.SetAside++
 			r.Sessions[i].SetAside++
-			if len(r.Odd) < decode.MaxProblems {
-				r.Odd = append(r.Odd, fault.Problem{Index: &odd.index, Field: "timestamp", Reason: odd.String()})
-			}
+			r.tellOdd(odd.problem())
 		}
 	}
 }

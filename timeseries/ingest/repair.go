@@ -51,6 +51,9 @@ func ParseShift(field, text string) (shift time.Duration, err error) {
 	if !found {
 		days, rest = "0", text
 	}
+	if found && rest != "" && strings.ContainsRune("+-", rune(rest[0])) {
+		return 0, fault.Field(field, "%q has a sign behind its days: it stands before them and is for all of it, such as -1d5h", fault.Clip(text))
+	}
 	n, err := strconv.ParseInt(days, 10, 32)
 	if err == nil && rest != "" {
 		if found && n < 0 || days == "-0" && found {
@@ -84,6 +87,14 @@ func (r *Repair) Detail() map[string]any {
 	return detail
 }
 
+// way is the member that says where records go back to.
+func (r *Repair) way() string {
+	if r.At.IsZero() {
+		return "shift"
+	}
+	return "at"
+}
+
 func (r *Repair) check() error {
 	ways := 0
 	for _, set := range []bool{r.Shift != 0, !r.At.IsZero(), r.Drop} {
@@ -93,9 +104,9 @@ func (r *Repair) check() error {
 	}
 	switch {
 	case ways != 1:
-		return fault.New(fault.Invalid, "a repair takes exactly one of shift, at and drop")
+		return fault.Field("shift", "a repair takes exactly one of shift, at and drop")
 	case r.All && (r.Shift == 0 || r.First != 0 || r.Last != 0):
-		return fault.New(fault.Invalid, "a whole run can be shifted only, with all that is set aside")
+		return fault.Field("all", "a whole run can be shifted only, with all that is set aside: give shift, and neither first nor last")
 	}
 	return nil
 }
@@ -216,7 +227,7 @@ func (r *repair) run(ctx context.Context, tx pgx.Tx) (done Repaired, err error) 
 	return done, err
 }
 
-var oddPageSQL = "WITH RECURSIVE " + asidePage("($5::bigint = 0 OR id <= $5)") + `
+var oddPageSQL = "WITH RECURSIVE " + AsidePage("($5::bigint = 0 OR id <= $5)") + `
 	SELECT id, time, timestamp, record::text
 	FROM set_aside
 	WHERE id IN (SELECT id FROM page)
@@ -257,7 +268,7 @@ func (r *repair) nothing(seen int) error {
 		which = fmt.Sprintf(" with an id up to %d", r.Last)
 	}
 	if seen > 0 {
-		return fault.New(fault.Invalid, "no record of the session %q that is set aside%s can be shifted to a time that can be right; put them back at one, or drop them", fault.Clip(r.share.id), which)
+		return fault.Field("shift", "no record of the session %q that is set aside%s can be shifted to a time that can be right; put them back at one, or drop them", fault.Clip(r.share.id), which)
 	}
 	return fault.New(fault.NotFound, "no record of the session %q%s is set aside", fault.Clip(r.share.id), which)
 }
@@ -286,7 +297,7 @@ func (r *repair) page(ctx context.Context, tx pgx.Tx, last *int64) (read, left i
 			case r.All:
 				ok = false
 			default:
-				return fault.New(fault.Invalid, "the record %d, of %q, would be at %s, which cannot be right either: %s", *last, fault.Clip(timestamp), record.FormatTime(to), odd)
+				return fault.Field(r.way(), "the record %d, of %q, would be at %s, which cannot be right either: %s", *last, fault.Clip(timestamp), record.FormatTime(to), odd)
 			}
 		}
 		if ok {
@@ -401,7 +412,7 @@ func (r *repair) shiftStored(ctx context.Context, tx pgx.Tx) (shifted int64, err
 	if b := s.before; b.first != nil {
 		for _, at := range []time.Time{*b.first, *b.last} {
 			if odd := decode.Oddity(at.Add(r.Shift).UnixMicro(), r.now); odd != "" {
-				return 0, fault.New(fault.Invalid, "the run would reach to %s, which cannot be right: %s", record.FormatTime(at.Add(r.Shift)), odd)
+				return 0, fault.Field("shift", "the run would reach to %s, which cannot be right: %s", record.FormatTime(at.Add(r.Shift)), odd)
 			}
 		}
 	}

@@ -86,6 +86,7 @@ type copyRows struct {
 // oddRecord is a record that is set aside.
 type oddRecord struct {
 	index     int // place in the upload
+	line      int // of the file, or 0
 	reason    record.Oddity
 	time      *time.Time // nil when the timestamp is none
 	timestamp string     // as received
@@ -99,8 +100,13 @@ func (o oddRecord) String() string {
 	}[o.reason])
 }
 
-func newOddRecord(v *record.Values, index int, reason record.Oddity) oddRecord {
-	odd := oddRecord{index: index, reason: reason, timestamp: string(v.TimeText), members: string(v.AppendJSON(nil))}
+// problem is what the uploader is told of it.
+func (o oddRecord) problem() fault.Problem {
+	return fault.Problem{Index: &o.index, Line: o.line, Field: "timestamp", Reason: o.String()}
+}
+
+func newOddRecord(v *record.Values, index, line int, reason record.Oddity) oddRecord {
+	odd := oddRecord{index: index, line: line, reason: reason, timestamp: string(v.TimeText), members: string(v.AppendJSON(nil))}
 	if reason != record.NoTime {
 		at := time.UnixMicro(v.Micros)
 		odd.time = &at
@@ -121,7 +127,7 @@ func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool, strays cl
 			r.clock.add(&v)
 		}
 		if reason := r.oddity(&v); reason != "" {
-			r.aside = append(r.aside, newOddRecord(&v, b.Index(i), reason))
+			r.aside = append(r.aside, newOddRecord(&v, b.Index(i), b.Line(i), reason))
 			if r.name == nil && v.Present.Has(nameChannel) {
 				r.name = v.Bytes(nameChannel)
 			}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
@@ -232,19 +231,16 @@ func (u *upload) takeOut(ctx context.Context, tx pgx.Tx, s *share, c cluster.Clu
 	u.Log.Warn("records that were stored are strays: set aside", "session", s.id, "records", n, "from", from.UTC(), "to", to.UTC())
 	if own > 0 {
 		u.result.moveAside(s.id, own)
-		if len(u.result.Odd) < decode.MaxProblems {
-			u.result.Odd = append(u.result.Odd, fault.Problem{Field: "timestamp", Reason: fmt.Sprintf(
-				"%d records from %s to %s are more than 7 days from the run's other records", own, record.FormatTime(from), record.FormatTime(to))})
-		}
+		u.result.tellOdd(strays(own, &c))
 	}
 	return nil
 }
 
-// asidePage is a table for WITH RECURSIVE, page (id), of records set aside in the
+// AsidePage is a table for WITH RECURSIVE, page (id), of records set aside in the
 // session $1 after the one of the id $2: at most $3, and none once they have $4
 // bytes, since one may be as long as a record may be. Others than where says are
 // left out.
-func asidePage(where string) string {
+func AsidePage(where string) string {
 	next := func(after string) string {
 		return `
 			SELECT id, octet_length(record::text) AS bytes
@@ -264,7 +260,7 @@ func asidePage(where string) string {
 }
 
 // A page of the records comes back at a time, and leaves its batch.
-var returnSQL = "WITH RECURSIVE " + asidePage("reason = 'stray' AND time >= $5 AND time <= $6") + `, gone AS (
+var returnSQL = "WITH RECURSIVE " + AsidePage("reason = 'stray' AND time >= $5 AND time <= $6") + `, gone AS (
 		DELETE FROM set_aside
 		WHERE id IN (SELECT id FROM page)
 		RETURNING id, batch, timestamp, record

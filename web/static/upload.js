@@ -79,7 +79,7 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
     map: [...map].map(([column, becomes]) => `${column}=${becomes}`), on_error: skip.checked ? "skip" : null, ...more,
   }), { method: "POST", file, headers: headers(file.name), signal: asked.signal }).then((r) => r.json());
 
-  const problems = (list = []) => list.length > 0 && h("ul", { class: "small" }, list.slice(0, 8).map((p) => h("li", null, p.field && h("code", null, p.field), p.field && " ", p.reason)));
+  const problems = (list = []) => list.length > 0 && h("ul", { class: "small" }, list.slice(0, 8).map((p) => h("li", null, p.line && `Line ${p.line}: `, p.field && h("code", null, p.field), p.field && " ", p.reason)));
 
   function refuse(err) {
     if (err.name === "AbortError") return;
@@ -106,6 +106,7 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
         answer.table && h("p", null, answer.table.profile && [h("strong", null, answer.table.profile), ": "], answer.table.format),
         answer.table?.warnings?.map((text) => h("p", { class: "small warning" }, text)),
         report?.(answer),
+        answer.set_aside > 0 && h("p", { class: "small warning" }, `${count(answer.set_aside)} would be set aside, since their time cannot be right:`), problems(answer.odd),
         bad && h("p", { class: "problem" }, `${count(rejected)} records cannot be read:`), problems(answer.problems));
       replace(shown, answer.table && columns(answer.table));
       replace(store, good == null ? verb : `${verb} ${count(good)} records`);
@@ -148,8 +149,8 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
   });
 
   function stored(answer) {
-    const aside = answer.set_aside > 0 && `, ${count(answer.set_aside)} of them set aside, since their time cannot be right`;
-    return [h("p", null, answer.inserted || !answer.already_stored ? `${count(answer.inserted)} records are stored` : "Nothing is stored: ", aside,
+    const aside = answer.set_aside > 0 && `, ${count(answer.set_aside)} set aside, since their time cannot be right`;
+    return [h("p", null, answer.inserted || !answer.already_stored ? `${count(answer.inserted - answer.set_aside)} records are stored` : "Nothing is stored: ", aside,
       answer.already_stored > 0 && `${answer.inserted ? "; " : ""}${count(answer.already_stored)} were there already`, "."),
     answer.sessions.map((s) => h("p", null, h("a", { href: `/runs/${encodeURIComponent(s.session_id)}`, on: { click: () => node.close() } }, "Open the run")))];
   }

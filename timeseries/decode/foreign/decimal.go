@@ -145,8 +145,8 @@ func (p *plan) findDecimals() error {
 			case one == 0 || proven[sign] && !proven[1-sign] || s.n[long][0] > 0:
 			case signs[sign] == '.' && p.layout.sep == ',': // the comma is taken
 			case others > 0 || proven[0] && proven[1]:
-				return fault.Field("decimal", "line %d, column %q: %q may be a number of thousands or one with a fraction, and nothing in the file tells: say which sign stands before fractions with --decimal comma or --decimal point",
-					s.line, fault.Clip(c.Label), fault.Clip(string(s.cell)))
+				return fault.Field("decimal", "line %d, column %q: %q may be a number of thousands or one with a fraction, and nothing in the file tells: say which sign stands before fractions with %s or %s",
+					s.line, fault.Clip(c.Label), fault.Clip(string(s.cell)), p.ask("decimal", "comma"), p.ask("decimal", "point"))
 			}
 		}
 	}

@@ -179,3 +179,26 @@ func isMember(name string) bool {
 	_, ok := channel.Index(name)
 	return ok || name == sessionName || name == timeName || name == extraName
 }
+
+// alone are the channels that a header means which is nothing but a unit.
+var alone = map[string]string{"speed": "speed_ms", "voltage": "voltage_v", "current": "current_a", "power": "power_w"}
+
+// worded finds the channel and the unit of a header that ends in a unit without
+// brackets, as in "Speed km/h", or is nothing but one, as "Volt". Letters that may
+// mean anything, such as a lone "A", are no unit.
+func worded(text string) (to, unit string, ok bool) {
+	at := strings.LastIndexAny(text, " _,")
+	unit = text[at+1:]
+	u, ok := lookUnit(unit)
+	if !ok {
+		return "", "", false
+	}
+	if at < 0 {
+		to = alone[u.dimension]
+		return to, unit, to != "" && len(unit) > 2
+	}
+	to, other, ok := target(normal(strings.TrimSuffix(text[:at], " in")))
+	c, isChannel := channel.ByName(to)
+	_, _, fits := convert(unit, c.Unit)
+	return to, unit, ok && other == "" && isChannel && fits
+}

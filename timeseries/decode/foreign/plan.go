@@ -146,7 +146,7 @@ func (p *plan) checkMap() error {
 			return fault.Field("map", "the file has no column %q; it has %s", fault.Clip(from), p.headerList())
 		}
 		if name, _, _ := strings.Cut(to, "["); strings.TrimSpace(name) == "" {
-			return fault.Field("map", "%q is mapped to nothing: write --map '%s=voltage_v'", fault.Clip(from), fault.Clip(from))
+			return fault.Field("map", "%q is mapped to nothing: write %s", fault.Clip(from), p.ask("map", fault.Clip(from)+"=voltage_v"))
 		}
 		if other, ok := said[i]; ok {
 			return fault.Field("map", "%q and %q are one column, %q: map it once", fault.Clip(other), fault.Clip(from), fault.Clip(p.labels[i].text))
@@ -188,13 +188,16 @@ func (p *plan) findChannels() error {
 			if strings.ContainsFunc(to, func(r rune) bool {
 				return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-.", r)
 			}) {
-				return fault.Field("map", "%q, which the column %q is mapped to, is no name of a channel; a unit stands in brackets: --map 'Speed=speed_ms[km/h]'", fault.Clip(to), fault.Clip(c.Label))
+				return fault.Field("map", "%q, which the column %q is mapped to, is no name of a channel; a unit stands in brackets: %s", fault.Clip(to), fault.Clip(c.Label), p.ask("map", "Speed=speed_ms[km/h]"))
 			}
 			if unit != "" {
 				c.unit = unit
 			}
 		} else {
-			if to, unit, ok = target(p.labels[i].name); !ok || to == timeName {
+			if to, unit, ok = target(p.labels[i].name); !ok && (c.unit == "" || isSource(c.unit)) {
+				to, unit, ok = worded(p.labels[i].text)
+			}
+			if !ok || to == timeName {
 				continue
 			}
 			exact = to == p.labels[i].name
@@ -229,8 +232,8 @@ func (p *plan) findChannels() error {
 		}
 		conversion, same, ok := convert(c.unit, ch.Unit)
 		if !ok {
-			return fault.Field(fault.Clip(c.Label), "the unit %q of this column cannot be turned into %s's, %s; if it is another one, name it: --map '%s=%s [%s]'",
-				fault.Clip(c.unit), c.Name, unitName(ch.Unit), fault.Clip(c.Label), c.Name, unitName(ch.Unit))
+			return fault.Field(fault.Clip(c.Label), "the unit %q of this column cannot be turned into %s's, %s; if it is another one, name it: %s",
+				fault.Clip(c.unit), c.Name, unitName(ch.Unit), p.ask("map", fmt.Sprintf("%s=%s [%s]", fault.Clip(c.Label), c.Name, unitName(ch.Unit))))
 		}
 		if !same {
 			c.convert = &conversion

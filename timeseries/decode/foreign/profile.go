@@ -42,6 +42,15 @@ var builtin = []Profile{
 	{Name: "Traccar", names: []string{"deviceid", "servertime", "devicetime", "fixtime", "speed"}, TimeColumn: "fixTime", Map: map[string]string{"speed": "speed_ms [kn]"}},
 }
 
+// Builtin lists the names of the profiles that come along.
+func Builtin() []string {
+	names := make([]string, len(builtin))
+	for i, k := range builtin {
+		names[i] = k.Name
+	}
+	return names
+}
+
 // useProfile finds the profile of the file and takes from it what was not said.
 func (p *plan) useProfile() error {
 	known := slices.Concat(p.opt.Profiles, builtin)
@@ -56,10 +65,10 @@ func (p *plan) useProfile() error {
 	if found == nil {
 		if p.opt.Profile != "" {
 			var names []string
-			for _, k := range known {
+			for _, k := range p.opt.Profiles {
 				names = append(names, k.Name)
 			}
-			return fault.Field("profile", "there is no profile %q; there are %s", fault.Clip(p.opt.Profile), strings.Join(names, ", "))
+			return fault.Field("profile", "there is no profile %q; there are %s", fault.Clip(p.opt.Profile), strings.Join(append(names, Builtin()...), ", "))
 		}
 		return nil
 	}

@@ -26,6 +26,9 @@ type Options struct {
 	// first that knows the header is used.
 	Profile  string
 	Profiles []Profile // saved ones
+	// Parameters says that whoever reads what is asked for gives parameters of a
+	// request, not options of a command.
+	Parameters bool
 	// Tally collects what Table tells of the values. Where a column became a
 	// channel by another name, that is done in any case.
 	Tally bool

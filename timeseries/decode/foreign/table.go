@@ -130,6 +130,8 @@ func (p *plan) conversionOf(i int) string {
 			return map[float64]string{1e6: "seconds", 1e3: "milliseconds", 1: "microseconds", 1e-3: "nanoseconds"}[t.micros] + " since 1970"
 		case t.kind == elapsed:
 			return map[float64]string{1e6: "seconds", 1e3: "milliseconds", 1: "microseconds", 6e7: "minutes", 36e8: "hours"}[t.micros] + " since the start"
+		case t.kind == excelTime:
+			return "days since 1899-12-30"
 		case t.kind == clockOnly:
 			return "time of the day"
 		}

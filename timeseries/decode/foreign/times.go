@@ -35,6 +35,7 @@ type candidate struct {
 	kind   kind
 	micros float64 // of one unit, of epochTime
 	unit   float64 // micros of the unit that its header or the mapping names; 0 without one
+	excel  excelDays
 	comma  bool
 	filled int
 	usual  int // in a form that records may have
@@ -113,6 +114,11 @@ func (p *plan) look(i, rank int) candidate {
 	if len(numbers)*2 > c.filled {
 		c.kind = elapsed
 		c.unit = p.timeUnit(i)
+		_, unit, _ := p.mapped(i)
+		c.excel.named = isExcel(unit)
+		if c.excel.named || c.unit == 0 && p.opt.Start == "" && c.excel.likely(numbers) {
+			return c
+		}
 		if real := slices.DeleteFunc(slices.Clone(numbers), func(v float64) bool { return v <= 0 }); len(real) > 0 {
 			slices.Sort(real)
 			if c.micros = epochUnit(real[len(real)/2]); c.micros != 0 && (c.unit == 0 || c.unit == c.micros) {
@@ -169,12 +175,23 @@ func (p *plan) findTimes() error {
 	case epochTime:
 		p.times.micros = first.micros
 	case elapsed:
+		switch {
+		case first.excel.named:
+			p.times.kind = excelTime
+			p.warnUnzoned()
+			return nil
+		case first.excel.sample != 0:
+			label := fault.Clip(p.labels[first.column].text)
+			day := time.UnixMicro(excelMicros(first.excel.sample, nil)).UTC()
+			return fault.Field("map", "the column %q looks like the days that Excel counts, of which %v is %s: write it as date and time into the file, or say so with %s",
+				label, first.excel.sample, day.Format(time.DateTime), p.ask("map", label+"=timestamp [Excel]"))
+		}
 		if first.unit != 0 {
 			p.times.micros = first.unit
 		}
-		return p.startAt(first, zone, "counts the time since the log began: say when that was with --start, such as --start 2026-06-03T10:00:00Z")
+		return p.startAt(first, zone, "counts the time since the log began: say when that was, such as "+p.ask("start", "2026-06-03T10:00:00Z"))
 	case clockOnly:
-		return p.startAt(first, zone, "tells the time of the day alone: give the day with --start, such as --start 2026-06-03 (with a time of its own, --start 2026-06-03T10:00:00Z, the column counts from there)")
+		return p.startAt(first, zone, "tells the time of the day alone: give the day, such as "+p.ask("start", "2026-06-03")+" (with a time of its own, "+p.ask("start", "2026-06-03T10:00:00Z")+", the column counts from there)")
 	}
 	return p.orderDays(chosen)
 }
@@ -190,8 +207,8 @@ func (p *plan) chooseTime() ([]candidate, error) {
 			continue
 		} else if ok {
 			if _, unit, _ := p.mapped(i); unit != "" {
-				if u, ok := lookUnit(unit); !ok || u.dimension != "time" {
-					return nil, fault.Field("map", "%q is no unit of the times of the column %q: write s, ms, us, min or h", fault.Clip(unit), fault.Clip(l.text))
+				if u, ok := lookUnit(unit); (!ok || u.dimension != "time") && !isExcel(unit) {
+					return nil, fault.Field("map", "%q is no unit of the times of the column %q: write s, ms, us, min, h or Excel", fault.Clip(unit), fault.Clip(l.text))
 				}
 			}
 			return p.namedTime(l.text)
@@ -241,7 +258,7 @@ func (p *plan) chooseTime() ([]candidate, error) {
 	if date != nil {
 		return []candidate{*date}, nil
 	}
-	return nil, fault.Field(timeName, "the header has no column of that name, nor another one of times; name it with --time-column; the columns are %s", p.headerList())
+	return nil, fault.Field(timeName, "the header has no column of that name, nor another one of times; name it with %s; the columns are %s", p.ask("time_column", ""), p.headerList())
 }
 
 func (p *plan) mostFilled(all []candidate) int {
@@ -252,7 +269,7 @@ func (p *plan) mostFilled(all []candidate) int {
 	return most
 }
 
-// namedTime is the column of --time-column, or two of them, as in Date+Time.
+// namedTime is the column of Options.TimeColumn, or two of them, as in Date+Time.
 func (p *plan) namedTime(name string) ([]candidate, error) {
 	if i := p.column(name); i >= 0 {
 		c := p.look(i, 1)
@@ -271,7 +288,7 @@ func (p *plan) namedTime(name string) ([]candidate, error) {
 
 // startAt sets the start of a log whose times do not tell it.
 func (p *plan) startAt(c candidate, zone *time.Location, ask string) error {
-	text, from := p.opt.Start, "--start"
+	text, from := p.opt.Start, p.ask("start", "")
 	if text == "" && p.layout.vbo {
 		text, from = p.vboDay(), "the file's first line"
 	}
@@ -324,6 +341,12 @@ func (p *plan) vboDay() string {
 	return ""
 }
 
+func (p *plan) warnUnzoned() {
+	if p.opt.Timezone == "" {
+		p.warnings = append(p.warnings, "times name no zone and are taken as UTC; "+p.ask("timezone", "")+" says otherwise")
+	}
+}
+
 // orderDays settles whether days or months come first.
 func (p *plan) orderDays(chosen []candidate) error {
 	first := chosen[0]
@@ -337,8 +360,8 @@ func (p *plan) orderDays(chosen []candidate) error {
 			return fault.Field("time_column", "%q and %q are not a date and a time of the day", fault.Clip(p.labels[first.column].text), fault.Clip(p.labels[chosen[1].column].text))
 		}
 	}
-	if unzoned && first.kind != notTime && p.opt.Timezone == "" {
-		p.warnings = append(p.warnings, "times name no zone and are taken as UTC; --timezone says otherwise")
+	if unzoned && first.kind != notTime {
+		p.warnUnzoned()
 	}
 	if !first.ambiguous {
 		return nil
@@ -348,7 +371,8 @@ func (p *plan) orderDays(chosen []candidate) error {
 	case first.dayFirst && first.monthFirst:
 		return fault.Field("day_first", "the dates of the column %q begin with the day here and with the month there", fault.Clip(p.labels[first.column].text))
 	case said == nil && !first.dayFirst && !first.monthFirst:
-		return fault.Field("day_first", "day and month of the column %q cannot be told apart: say which comes first with --day-first or --no-day-first", fault.Clip(p.labels[first.column].text))
+		return fault.Field("day_first", "day and month of the column %q cannot be told apart: say which comes first with %s or %s",
+			fault.Clip(p.labels[first.column].text), p.ask("day_first", "true"), p.ask("day_first", "false"))
 	case said != nil && (*said && first.monthFirst || !*said && first.dayFirst):
 		return fault.Field("day_first", "the dates of the column %q are the other way round", fault.Clip(p.labels[first.column].text))
 	case said != nil:

@@ -20,6 +20,7 @@ const (
 	clockOnly
 	epochTime // a number since 1970
 	elapsed   // a number since the log's start
+	excelTime // days as Excel counts them
 )
 
 // moment is a date and time as it stands in a cell.
@@ -230,6 +231,44 @@ func epochUnit(v float64) float64 {
 	return 0
 }
 
+// excelDays says whether a column's numbers are the days that Excel counts.
+type excelDays struct {
+	named  bool    // somebody said so
+	sample float64 // one of them, where they may be; else 0
+}
+
+func isExcel(unit string) bool { return strings.EqualFold(strings.TrimSpace(unit), "excel") }
+
+// likely reports whether numbers may be days of this century, as close together
+// as records are. Seconds since a start would be a thousand times as dense.
+func (e *excelDays) likely(numbers []float64) bool {
+	const first, last, step = 36526, 73051, 100.0 / 86400 // 2000, 2100, and 100 s
+	near := 0
+	for i, v := range numbers {
+		if v < first || v >= last {
+			return false
+		}
+		if i > 0 && math.Abs(v-numbers[i-1]) < step {
+			near++
+		}
+	}
+	if near == 0 || 2*near < len(numbers)-1 {
+		return false
+	}
+	e.sample = numbers[0]
+	return true
+}
+
+// excelMicros returns microseconds since 1970, to the millisecond that Excel
+// keeps, of days since 1899-12-30 on the clocks of a zone; nil is UTC.
+func excelMicros(days float64, zone *time.Location) int64 {
+	t := time.UnixMilli(int64(math.Round(days*86400e3))).UTC().AddDate(0, 0, -25569)
+	if zone == nil {
+		zone = time.UTC
+	}
+	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), zone).UnixMicro()
+}
+
 // times turns the cells of the time's columns into the usual form.
 type times struct {
 	columns    []int // one, or the date's and the clock's
@@ -264,7 +303,7 @@ func (t *times) text(cells [][]byte) []byte {
 	}
 	micros, ok := int64(0), false
 	switch t.kind {
-	case epochTime, elapsed:
+	case epochTime, elapsed, excelTime:
 		micros, ok = t.number(cell)
 	case clockOnly:
 		micros, ok = t.clock(string(cell))
@@ -297,6 +336,9 @@ func (t *times) number(cell []byte) (int64, bool) {
 		return 0, false
 	}
 	v, err := strconv.ParseFloat(string(text), 64)
+	if t.kind == excelTime {
+		return excelMicros(v, t.zone), err == nil && math.Abs(v) < 1e6
+	}
 	micros := math.Round(v * t.micros)
 	if err != nil || math.Abs(micros) > 1e17 {
 		return 0, false

@@ -72,15 +72,9 @@ const trustedSQL = `
 // back, its records would stand elsewhere than the merge has noted, and could not
 // be emptied when it is undone.
 func (l List) Judge(ctx context.Context, tx pgx.Tx, session int32) error {
-	all, most := 0, 0
-	for i := range l {
-		all += l[i].records()
-		most = max(most, l[i].records())
-	}
+	l.Weigh()
 	for i := range l {
 		c := &l[i]
-		n := c.records()
-		c.Odd = !c.Trusted && n < most && 10*n < all
 		if !c.Odd || c.Stored == 0 {
 			continue
 		}
@@ -91,6 +85,19 @@ func (l List) Judge(ctx context.Context, tx pgx.Tx, session int32) error {
 		c.Odd = !c.Trusted
 	}
 	return nil
+}
+
+// Weigh is Judge by what the list itself says.
+func (l List) Weigh() {
+	all, most := 0, 0
+	for i := range l {
+		all += l[i].records()
+		most = max(most, l[i].records())
+	}
+	for i := range l {
+		n := l[i].records()
+		l[i].Odd = !l[i].Trusted && n < most && 10*n < all
+	}
 }
 
 // Of returns the cluster that holds a time; nil without one.
