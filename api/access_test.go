@@ -207,6 +207,11 @@ var access = map[string]rule{
 	"GET /api/ably/token":                       {may: everybody},
 	"OPTIONS /api/ably/token":                   {may: everybody},
 	"GET /api/config":                           {may: everybody},
+	"GET /docs":                                 {may: everybody},
+	"GET /api":                                  {may: everybody},
+	"GET /api/":                                 {may: everybody},
+	"GET /api/v1":                               {may: everybody},
+	"GET /api/v1/":                              {may: everybody},
 	"GET /livez":                                {may: everybody},
 	"GET /readyz":                               {may: everybody},
 	"GET /metrics":                              {may: everybody}, // see SECURITY.md: for the proxy to keep inside

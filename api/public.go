@@ -35,6 +35,9 @@ func (s *server) publicRoutes(engine *gin.Engine) {
 	engine.GET("/api/config", s.webOrigin, s.publicConfig)
 	engine.GET("/livez", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
 	engine.GET("/readyz", s.readyz)
+	for _, path := range []string{"/docs", "/api", "/api/", "/api/v1", "/api/v1/"} { // where people look for it
+		engine.GET(path, func(c *gin.Context) { c.Redirect(http.StatusFound, "/api/v1/docs") })
+	}
 	if s.Metrics != nil {
 		engine.GET("/metrics", gin.WrapH(s.Metrics))
 	}

@@ -215,7 +215,7 @@ type recordsParams struct {
 	fieldsParams
 	From     time.Time `query:"from" doc:"Records from this time on, ISO 8601 or milliseconds since 1970" example:"2026-03-21T21:41:10Z"`
 	To       time.Time `query:"to" doc:"Records before this time"`
-	Limit    int       `query:"limit" minimum:"1" maximum:"2147483646" doc:"Most records to return; absent is all"`
+	Limit    int       `query:"limit" minimum:"1" maximum:"2147483646" doc:"Most records to return, a page of large ones ends earlier; absent is all"`
 	Cursor   string    `query:"cursor" doc:"next_cursor of the page before"`
 	Format   string    `query:"format" enum:"json,ndjson,csv" doc:"Form of the answer; default by Accept"`
 	SetAside string    `query:"set_aside" doc:"Anything: read the records that were set aside instead, with the timestamps received"`
@@ -298,8 +298,7 @@ func writeRecords(r *request, stream *timeseries.RecordStream, format string, pa
 	var last record.Cursor
 	more := false
 	for stream.Next() {
-		if page > 0 && n == page {
-			more = true
+		if more = page > 0 && n == page || hold && len(out) >= timeseries.PageBytes; more {
 			break
 		}
 		record := stream.Record()

@@ -4,13 +4,14 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/ecovolt/telemetryd/api/openapi"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
 type setAsideParams struct {
-	Limit int   `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Most records to return"`
+	Limit int   `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Most records to return; a page of large ones ends earlier"`
 	After int64 `query:"after" minimum:"0" doc:"Records that were set aside after the one of this id"`
 }
 
@@ -32,13 +33,12 @@ type setAsideAnswer struct {
 }
 
 func (s *server) listSetAside(r *request, p *setAsideParams) (out setAsideAnswer, err error) {
-	list, err := s.Store.SetAside(r.Request.Context(), timeseries.SetAsideQuery{SessionID: r.Session.ID, After: p.After, Limit: p.Limit + 1})
+	list, more, err := s.Store.SetAside(r.Request.Context(), timeseries.SetAsideQuery{SessionID: r.Session.ID, After: p.After, Limit: p.Limit})
 	if err != nil {
 		return out, err
 	}
-	if len(list) > p.Limit {
-		list = list[:p.Limit]
-		out.Next = &list[p.Limit-1].ID
+	if more {
+		out.Next = &list[len(list)-1].ID
 	}
 	out.Total, out.Records = r.Session.SetAside, make([]oddRecordView, len(list))
 	for i, o := range list {
@@ -47,23 +47,37 @@ func (s *server) listSetAside(r *request, p *setAsideParams) (out setAsideAnswer
 	return out, nil
 }
 
+// moment is a time in a body, as query parameters have it.
+type moment struct{ time.Time }
+
+// UnmarshalJSON fails with an error that the decoder adds the member's name to.
+func (m *moment) UnmarshalJSON(text []byte) (err error) {
+	var said string
+	if json.Unmarshal(text, &said) == nil {
+		if m.Time, err = parseMoment(said); err == nil {
+			return nil
+		}
+	}
+	return &json.UnmarshalTypeError{Value: "value that is no ISO 8601 time"}
+}
+
+// Schema describes it.
+func (moment) Schema() openapi.Object { return openapi.Object{"type": "string", "format": "date-time"} }
+
 type repairParams struct {
 	Body struct {
-		Shift string     `json:"shift,omitempty" example:"9650d12h"`
-		At    *time.Time `json:"at,omitempty"`
-		Drop  bool       `json:"drop,omitempty"`
-		All   bool       `json:"all,omitempty"`
-		First int64      `json:"first,omitempty"`
-		Last  int64      `json:"last,omitempty"`
+		Shift string `json:"shift,omitempty" example:"9650d12h"`
+		At    moment `json:"at,omitzero"`
+		Drop  bool   `json:"drop,omitempty"`
+		All   bool   `json:"all,omitempty"`
+		First int64  `json:"first,omitempty"`
+		Last  int64  `json:"last,omitempty"`
 	}
 }
 
 func (s *server) repairSession(r *request, p *repairParams) (done ingest.Repaired, err error) {
 	in := p.Body
-	repair := ingest.Repair{Session: r.Param("id"), Drop: in.Drop, All: in.All, First: in.First, Last: in.Last}
-	if in.At != nil {
-		repair.At = *in.At
-	}
+	repair := ingest.Repair{Session: r.Param("id"), At: in.At.Time, Drop: in.Drop, All: in.All, First: in.First, Last: in.Last}
 	if in.Shift != "" {
 		if repair.Shift, err = ingest.ParseShift("shift", in.Shift); err != nil {
 			return done, err

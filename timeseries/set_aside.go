@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
@@ -23,6 +24,11 @@ type OddRecord struct {
 	Record     json.RawMessage // the other members
 }
 
+// PageBytes is how much a page of records holds at least when it ends before it
+// has as many as were asked for: a record may have 1 MiB. Twenty thousand usual
+// ones have less.
+const PageBytes = 32 << 20
+
 // SetAsideQuery says which records to list.
 type SetAsideQuery struct {
 	SessionID string
@@ -30,23 +36,38 @@ type SetAsideQuery struct {
 	Limit     int
 }
 
-// SetAside lists records that were set aside, in order of arrival.
-func (s *Store) SetAside(ctx context.Context, q SetAsideQuery) ([]OddRecord, error) {
-	rows, err := s.reads.Query(ctx, `
-		SELECT a.id, a.reason, a.timestamp, a.time, a.received_at, a.source, a.record
-		FROM set_aside a
-		JOIN sessions s USING (session)
-		WHERE s.id = $1 AND s.deleted_at IS NULL AND a.id > $2
-		ORDER BY a.id
-		LIMIT $3`, q.SessionID, q.After, q.Limit)
-	if err != nil {
-		return nil, fmt.Errorf("list records set aside: %w", err)
+var setAsideSQL = "WITH RECURSIVE " + ingest.AsidePage("true") + `
+	SELECT id, reason, timestamp, time, received_at, source, record
+	FROM set_aside
+	WHERE id IN (SELECT id FROM page)
+	ORDER BY id`
+
+// SetAside lists records that were set aside, in order of arrival: at most the
+// query's limit, and none beyond PageBytes. more says that others follow. An
+// unknown session has none.
+func (s *Store) SetAside(ctx context.Context, q SetAsideQuery) (list []OddRecord, more bool, err error) {
+	var session int32
+	err = s.reads.QueryRow(ctx, "SELECT session FROM sessions WHERE id = $1 AND deleted_at IS NULL", q.SessionID).Scan(&session)
+	if err == pgx.ErrNoRows {
+		return nil, false, nil
 	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[OddRecord])
 	if err != nil {
-		return nil, fmt.Errorf("list records set aside: %w", err)
+		return nil, false, fmt.Errorf("list records set aside: %w", err)
 	}
-	return list, nil
+	rows, err := s.reads.Query(ctx, setAsideSQL, session, q.After, q.Limit, PageBytes)
+	if err != nil {
+		return nil, false, fmt.Errorf("list records set aside: %w", err)
+	}
+	if list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[OddRecord]); err != nil {
+		return nil, false, fmt.Errorf("list records set aside: %w", err)
+	}
+	if len(list) > 0 {
+		err = s.reads.QueryRow(ctx, "SELECT EXISTS (SELECT FROM set_aside WHERE session = $1 AND id > $2)", session, list[len(list)-1].ID).Scan(&more)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("look for more records set aside: %w", err)
+	}
+	return list, more, nil
 }
 
 // forgetRange has what is derived from a session follow when records are taken

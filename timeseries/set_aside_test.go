@@ -20,7 +20,7 @@ import (
 
 func (h *server) aside(session string) (all []timeseries.OddRecord) {
 	h.t.Helper()
-	all, err := h.store.SetAside(h.t.Context(), timeseries.SetAsideQuery{SessionID: session, Limit: 1000})
+	all, _, err := h.store.SetAside(h.t.Context(), timeseries.SetAsideQuery{SessionID: session, Limit: 1000})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -240,5 +240,30 @@ func TestExportSetAside(t *testing.T) {
 	}
 	if got := h.read(timeseries.RecordQuery{SessionID: "a", SetAside: true, From: raceStart}); len(got) != 1 {
 		t.Errorf("from a time on: %v", got)
+	}
+}
+
+// A page of large records ends before it has as many as were asked for, and the
+// next one goes on behind it.
+func TestPagesOfSetAsideEndByBytes(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	const n, size = 40, 1<<20 - 200
+	for i := range n {
+		h.insert(rec{"session_id": "large", "timestamp": "never", "message_id": float64(i), "note": []any{strings.Repeat("x", size)}})
+	}
+	q := timeseries.SetAsideQuery{SessionID: "large", Limit: 1000}
+	var pages []int
+	for more := true; more; {
+		var list []timeseries.OddRecord
+		var err error
+		if list, more, err = h.store.SetAside(t.Context(), q); err != nil || len(list) == 0 {
+			t.Fatalf("%d records, %v", len(list), err)
+		}
+		q.After = list[len(list)-1].ID
+		pages = append(pages, len(list))
+	}
+	if len(pages) != 2 || pages[0] > timeseries.PageBytes/size+1 || pages[0]+pages[1] != n {
+		t.Errorf("pages of %d records", pages)
 	}
 }

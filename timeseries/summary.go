@@ -20,7 +20,8 @@ import (
 
 // Summary is the figures of a whole session. The rules are the function
 // contract's: distance and energy are the last record's counters where it has
-// them, else integrated; speeds and means leave out records without a value.
+// them, else integrated; speeds and means leave out records without a value. What
+// no record carries is nil.
 type Summary struct {
 	Session     string    `json:"session_id"`
 	Batch       int32     `json:"batch"` // the watermark that it was computed for
@@ -28,18 +29,18 @@ type Summary struct {
 	End         time.Time `json:"end"`
 	Records     int64     `json:"records"`
 	Distance    float64   `json:"distance_km"`
-	MaxSpeed    float64   `json:"max_speed_kmh"`
-	AvgSpeed    float64   `json:"avg_speed_kmh"` // of the records that move
+	MaxSpeed    *float64  `json:"max_speed_kmh"`
+	AvgSpeed    *float64  `json:"avg_speed_kmh"` // of the records that move
 	Energy      float64   `json:"energy_wh"`
 	Efficiency  float64   `json:"efficiency_km_kwh"` // 0 when unknown
 	Duration    float64   `json:"duration_min"`
-	AvgPower    float64   `json:"avg_power_w"`
-	MaxPower    float64   `json:"max_power_w"`
-	AvgVoltage  float64   `json:"avg_voltage_v"`
-	MaxG        float64   `json:"max_g"`
-	OptSpeed    float64   `json:"optimal_speed_kmh"` // first estimate, 0 when none
-	Quality     *float64  `json:"quality_score"`     // nil when no record has one
-	Elevation   float64   `json:"elevation_gain_m"`
+	AvgPower    *float64  `json:"avg_power_w"`
+	MaxPower    *float64  `json:"max_power_w"`
+	AvgVoltage  *float64  `json:"avg_voltage_v"`
+	MaxG        *float64  `json:"max_g"`
+	OptSpeed    *float64  `json:"optimal_speed_kmh"` // first estimate
+	Quality     *float64  `json:"quality_score"`
+	Elevation   *float64  `json:"elevation_gain_m"`
 	Anomalies   int64     `json:"anomalies"`
 	Cadence     float64   `json:"cadence_s"` // mean step between records, gaps left out
 	Step        float64   `json:"step_s"`    // median step between records, repeated timestamps left out
@@ -99,21 +100,25 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// archiveStats returns the figures of a summary by the archives' names.
+// archiveStats returns the figures of a summary by the archives' names, which
+// have 0 for what is not known.
 func (s *Store) archiveStats(ctx context.Context, id string) (archive.Stats, error) {
 	sum, err := s.Summary(ctx, id)
 	if err != nil {
 		return archive.Stats{}, err
 	}
-	stats := archive.Stats{
-		Distance: sum.Distance, MaxSpeed: sum.MaxSpeed, AvgSpeed: sum.AvgSpeed, EnergyWh: sum.Energy, Efficiency: sum.Efficiency,
-		DurationMin: sum.Duration, AvgPower: sum.AvgPower, MaxPower: sum.MaxPower, AvgVoltage: sum.AvgVoltage, MaxG: sum.MaxG,
-		OptimalSpeed: sum.OptSpeed, ElevationGain: sum.Elevation, AnomalyCount: float64(sum.Anomalies), RecordCount: float64(sum.Records),
+	known := func(v *float64) float64 {
+		if v == nil {
+			return 0
+		}
+		return *v
 	}
-	if sum.Quality != nil {
-		stats.QualityScore = *sum.Quality
-	}
-	return stats, nil
+	return archive.Stats{
+		Distance: sum.Distance, MaxSpeed: known(sum.MaxSpeed), AvgSpeed: known(sum.AvgSpeed), EnergyWh: sum.Energy, Efficiency: sum.Efficiency,
+		DurationMin: sum.Duration, AvgPower: known(sum.AvgPower), MaxPower: known(sum.MaxPower), AvgVoltage: known(sum.AvgVoltage), MaxG: known(sum.MaxG),
+		OptimalSpeed: known(sum.OptSpeed), QualityScore: known(sum.Quality), ElevationGain: known(sum.Elevation),
+		AnomalyCount: float64(sum.Anomalies), RecordCount: float64(sum.Records),
+	}, nil
 }
 
 // Summary returns the figures of a session as of its newest batch.
@@ -139,10 +144,10 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 	var channels map[string]series.Channel
 	err = conn.QueryRow(ctx, `
 		SELECT m.batch, s.first_time, s.last_time, coalesce(m.records, 0),
-		       coalesce(m.distance_km, 0), coalesce(m.max_speed_kmh, 0), coalesce(m.avg_speed_kmh, 0), coalesce(m.energy_wh, 0),
-		       coalesce(m.efficiency_km_kwh, 0), coalesce(m.duration_min, 0), coalesce(m.avg_power_w, 0), coalesce(m.max_power_w, 0),
-		       coalesce(m.avg_voltage_v, 0), coalesce(m.max_g, 0), coalesce(m.optimal_speed_kmh, 0), m.quality_score,
-		       coalesce(m.elevation_gain_m, 0), coalesce(m.anomalies, 0), coalesce(m.cadence_s, 0), coalesce(m.longest_gap_s, 0),
+		       coalesce(m.distance_km, 0), m.max_speed_kmh, m.avg_speed_kmh, coalesce(m.energy_wh, 0),
+		       coalesce(m.efficiency_km_kwh, 0), coalesce(m.duration_min, 0), m.avg_power_w, m.max_power_w,
+		       m.avg_voltage_v, m.max_g, m.optimal_speed_kmh, m.quality_score,
+		       m.elevation_gain_m, coalesce(m.anomalies, 0), coalesce(m.cadence_s, 0), coalesce(m.longest_gap_s, 0),
 		       coalesce(m.duplicates, 0), coalesce(m.step_s, 0), coalesce(m.channels, '{}')
 		FROM session_summaries m JOIN sessions s USING (session)
 		WHERE m.session = $1 AND s.deleted_at IS NULL`, key).Scan(

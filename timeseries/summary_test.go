@@ -68,6 +68,8 @@ func figuresOf(records []rec) timeseries.Summary {
 	number := func(r rec, name string) (float64, bool) { v, ok := r[name].(float64); return v, ok }
 	var s timeseries.Summary
 	var moving, power, voltage, quality, steps struct{ sum, n float64 }
+	var top struct{ speed, power, g, elevation, optimal float64 }
+	var mean struct{ speed, power, voltage, quality float64 }
 	var metres, joules float64
 	hasOptimal := false
 	for i, r := range records {
@@ -84,7 +86,7 @@ func figuresOf(records []rec) timeseries.Summary {
 			watts, hasPower = v*a, okV && okA
 		}
 		if hasSpeed {
-			s.MaxSpeed = max(s.MaxSpeed, speed*3.6)
+			top.speed = max(top.speed, speed*3.6)
 			if speed > 0 {
 				moving.sum += speed
 				moving.n++
@@ -92,9 +94,9 @@ func figuresOf(records []rec) timeseries.Summary {
 		}
 		if hasPower {
 			if power.n == 0 {
-				s.MaxPower = watts
+				top.power = watts
 			}
-			s.MaxPower = max(s.MaxPower, watts)
+			top.power = max(top.power, watts)
 			power.sum += watts
 			power.n++
 		}
@@ -107,17 +109,17 @@ func figuresOf(records []rec) timeseries.Summary {
 			quality.n++
 		}
 		if v, ok := number(r, "elevation_gain_m"); ok {
-			s.Elevation = max(s.Elevation, v)
+			top.elevation = max(top.elevation, v)
 		}
 		if v, ok := number(r, "optimal_speed_kmh"); ok && !hasOptimal {
-			s.OptSpeed, hasOptimal = v, true
+			top.optimal, hasOptimal = v, true
 		}
 		if g, ok := number(r, "current_g_force"); ok {
-			s.MaxG = max(s.MaxG, g)
+			top.g = max(top.g, g)
 		} else {
 			x, _ := number(r, "accel_x")
 			z, _ := number(r, "accel_z")
-			s.MaxG = max(s.MaxG, math.Sqrt(x*x+z*z)/9.81)
+			top.g = max(top.g, math.Sqrt(x*x+z*z)/9.81)
 		}
 		if o, ok := r["outliers"].(rec); ok && o["severity"] != "none" {
 			s.Anomalies++
@@ -156,9 +158,9 @@ func figuresOf(records []rec) timeseries.Summary {
 			break
 		}
 	}
-	s.AvgSpeed, s.AvgPower, s.AvgVoltage = moving.sum/moving.n*3.6, power.sum/power.n, voltage.sum/voltage.n
-	mean := quality.sum / quality.n
-	s.Quality = &mean
+	mean.speed, mean.power, mean.voltage, mean.quality = moving.sum/moving.n*3.6, power.sum/power.n, voltage.sum/voltage.n, quality.sum/quality.n
+	s.AvgSpeed, s.AvgPower, s.AvgVoltage, s.Quality = &mean.speed, &mean.power, &mean.voltage, &mean.quality
+	s.MaxSpeed, s.MaxPower, s.Elevation, s.OptSpeed, s.MaxG = &top.speed, &top.power, &top.elevation, &top.optimal, &top.g
 	s.Cadence = steps.sum / steps.n
 	s.Start, s.End = records[0]["t"].(time.Time), last["t"].(time.Time)
 	s.Duration = s.End.Sub(s.Start).Minutes()
@@ -245,10 +247,16 @@ func TestSummaryFollowsTheRules(t *testing.T) {
 }
 
 func asNumbers(s timeseries.Summary) map[string]float64 {
+	known := func(v *float64) float64 {
+		if v == nil {
+			return 0
+		}
+		return *v
+	}
 	return map[string]float64{
-		"records": float64(s.Records), "distance": s.Distance, "max speed": s.MaxSpeed, "avg speed": s.AvgSpeed, "energy": s.Energy,
-		"efficiency": s.Efficiency, "duration": s.Duration, "avg power": s.AvgPower, "max power": s.MaxPower, "avg voltage": s.AvgVoltage,
-		"max g": s.MaxG, "optimal": s.OptSpeed, "quality": *s.Quality, "elevation": s.Elevation, "anomalies": float64(s.Anomalies),
+		"records": float64(s.Records), "distance": s.Distance, "max speed": known(s.MaxSpeed), "avg speed": known(s.AvgSpeed), "energy": s.Energy,
+		"efficiency": s.Efficiency, "duration": s.Duration, "avg power": known(s.AvgPower), "max power": known(s.MaxPower), "avg voltage": known(s.AvgVoltage),
+		"max g": known(s.MaxG), "optimal": known(s.OptSpeed), "quality": *s.Quality, "elevation": known(s.Elevation), "anomalies": float64(s.Anomalies),
 		"cadence": s.Cadence, "longest gap": s.LongestGap, "duplicates": float64(s.Duplicates),
 	}
 }

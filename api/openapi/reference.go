@@ -31,17 +31,20 @@ func Reference(operations []Operation) ([]byte, error) {
 		return nil, err
 	}
 	var tags []referenceTag
+	known := map[string]int{} // the routes of one tag need not follow each other
 	for _, o := range operations {
 		about, detail, _ := strings.Cut(o.About, ". ")
 		shown := referenceOperation{ID: o.id(), Method: o.Method, Path: o.openPath(), Summary: about, Description: detail}
 		for _, p := range o.Params {
 			shown.Params = append(shown.Params, referenceParam{p.Name, p.In, p.Tag.Get("doc"), strings.Join(p.Enum, ", ")})
 		}
-		if len(tags) == 0 || tags[len(tags)-1].Tag != o.tag() {
+		at, ok := known[o.tag()]
+		if !ok {
+			at = len(tags)
+			known[o.tag()] = at
 			tags = append(tags, referenceTag{Tag: o.tag()})
 		}
-		last := &tags[len(tags)-1]
-		last.Operations = append(last.Operations, shown)
+		tags[at].Operations = append(tags[at].Operations, shown)
 	}
 	var out bytes.Buffer
 	if err := page.Execute(&out, tags); err != nil {

@@ -150,7 +150,7 @@ export function render(main, { params }) {
           swatch.style.background = hue(i);
           return h("th", { scope: "col", class: "n" }, swatch, " ", runName(runOf(id)));
         }))),
-        h("tbody", null, rows.map(([name, key, digits]) => h("tr", null, h("th", { scope: "row" }, name), parts.map((s) => h("td", { class: "n" }, s[key] ? num(s[key], digits) : NONE))))))));
+        h("tbody", null, rows.map(([name, key, digits]) => h("tr", null, h("th", { scope: "row" }, name), parts.map((s) => h("td", { class: "n" }, num(s[key], digits)))))))));
   }
 
   load().catch((err) => { if (err.name !== "AbortError") { replace(body, h("p", { class: "problem" }, err.message)); toast(err.message, "error"); } });

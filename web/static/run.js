@@ -333,15 +333,14 @@ class RunView {
     this.summary = s;
     const tile = (name, v, unit, sent) => h("div", { class: "tile" }, h("dt", null, name), h("dd", null, v, v !== NONE && unit && h("span", { class: "unit" }, unit)),
       sent != null && h("dd", { class: "sent", title: s.sent.why }, `car: ${sent}`));
-    const some = (v, digits) => (v ? num(v, digits) : NONE);
     const gaps = (s.gaps?.length || 0) + (s.gaps_omitted || 0);
     const back = (s.clock_steps?.length || 0) + (s.clock_steps_omitted || 0);
     const strays = (s.strays || []).reduce((n, group) => n + group.records, 0);
     replace(this.tiles,
-      tile("Distance", some(s.distance_km, 2), "km", s.sent?.distance_km != null ? `${num(s.sent.distance_km, 2)} km` : null),
-      tile("Energy", some(s.energy_wh, 1), "Wh", s.sent?.energy_wh != null ? `${num(s.sent.energy_wh, 1)} Wh` : null), tile("Efficiency", some(s.efficiency_km_kwh, 1), "km/kWh"),
-      tile("Average speed", some(s.avg_speed_kmh, 1), "km/h"), tile("Top speed", some(s.max_speed_kmh, 1), "km/h"),
-      tile("Average power", some(s.avg_power_w), "W"), tile("Peak power", some(s.max_power_w), "W"),
+      tile("Distance", num(s.distance_km, 2), "km", s.sent?.distance_km != null ? `${num(s.sent.distance_km, 2)} km` : null),
+      tile("Energy", num(s.energy_wh, 1), "Wh", s.sent?.energy_wh != null ? `${num(s.sent.energy_wh, 1)} Wh` : null), tile("Efficiency", num(s.efficiency_km_kwh, 1), "km/kWh"),
+      tile("Average speed", num(s.avg_speed_kmh, 1), "km/h"), tile("Top speed", num(s.max_speed_kmh, 1), "km/h"),
+      tile("Average power", num(s.avg_power_w), "W"), tile("Peak power", num(s.max_power_w), "W"),
       tile("Gaps", num(gaps), s.longest_gap_s > 0 && gaps ? `longest ${duration(s.longest_gap_s)}` : ""),
       back > 0 && tile("Clock stepped back", num(back), back === 1 ? "time" : "times"), strays > 0 && tile("Far from the rest", num(strays), "records"));
     replace(this.why, s.sent?.why);
