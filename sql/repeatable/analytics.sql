@@ -202,9 +202,12 @@ SET jit = off
 SET search_path FROM CURRENT
 AS $$
 DECLARE
-    run   analysis_runs;
-    start bigint;
-    share double precision;
+    -- Length of a degree of latitude, m: a sixtieth is a nautical mile on the mean
+    -- sphere of 6,371 km. As analysis.MetresPerDegree in Go.
+    degree CONSTANT double precision := 111195;
+    run    analysis_runs;
+    start  bigint;
+    share  double precision;
 BEGIN
     SELECT r.* INTO run
     FROM analysis_runs r JOIN sessions s USING (session)
@@ -213,7 +216,7 @@ BEGIN
     -- Where along the line of the laps the place lies.
     SELECT (c.i + c.f) / cardinality(run.line_latitude) INTO share
     FROM (
-        SELECT b.i, f.f, 111195 * sqrt((b.px - f.f * b.ex) ^ 2 + (b.py - f.f * b.ey) ^ 2) AS metres
+        SELECT b.i, f.f, degree * sqrt((b.px - f.f * b.ex) ^ 2 + (b.py - f.f * b.ey) ^ 2) AS metres
         FROM (
             SELECT i - 1 AS i,
                    (passes.line_longitude - lon) * cos(radians(passes.line_latitude)) AS px, passes.line_latitude - lat AS py,

@@ -81,6 +81,51 @@ type counter struct {
 	InGaps   float64 `json:"in_gaps"` // grown while nothing else was measured
 	Restarts int     `json:"restarts"`
 	At       int64   `json:"at"`
+	Pace     pace    `json:"pace"`
+}
+
+// pace compares how a counter and the sum beside it grow, in stretches of a
+// quarter of a minute: a factor that is the same throughout is the counter's own.
+type pace struct {
+	At         int64   `json:"at"` // where the stretch began, µs since 1970
+	Grown      float64 `json:"grown"`
+	Sum        float64 `json:"sum"`
+	N          int     `json:"n"`     // whole stretches
+	Total      float64 `json:"total"` // of the sum over those
+	XX, XY, YY float64 // squares and products of sum (X) and counter (Y) over those
+}
+
+const (
+	stretch = int64(15 * time.Second / time.Microsecond)
+	// leastStretches and mostOff are how many stretches it takes, and how far they
+	// are from one factor at most, as a share: the root mean square.
+	leastStretches = 4
+	mostOff        = 0.03
+)
+
+// compare takes the sum at a moment.
+func (c *counter) compare(at int64, sum float64) {
+	p := &c.Pace
+	if p.At == 0 {
+		p.At = at
+	}
+	if at-p.At < stretch {
+		return
+	}
+	x, y := sum-p.Sum, c.Grown-p.Grown
+	p.N++
+	p.Total += x
+	p.XX, p.XY, p.YY = p.XX+x*x, p.XY+x*y, p.YY+y*y
+	p.At, p.Grown, p.Sum = at, c.Grown, sum
+}
+
+// factor returns by what factor of the sum the counter grows, where that is the
+// same throughout.
+func (c *counter) factor(sum float64) (k float64, ok bool) {
+	p := &c.Pace
+	k = c.Grown / sum
+	off := p.YY - 2*k*p.XY + k*k*p.XX
+	return k, p.N >= leastStretches && math.Abs(p.Total-sum) < 0.2*math.Abs(sum) && off <= mostOff*mostOff*k*k*p.XX
 }
 
 func (c *counter) add(at int64, value float64) {
@@ -236,6 +281,8 @@ func (r *reducer) Add(s sample) {
 	r.Power.add(s.At, s.Power)
 	r.Distance.add(s.At, s.DistanceCount)
 	r.Joules.add(s.At, s.EnergyCount)
+	r.Distance.compare(s.At, r.Speed.Sum)
+	r.Joules.compare(s.At, r.Power.Sum)
 	way, top := r.way(), s.Speed
 	if r.Moved == nil && top > moving {
 		r.Moved = &moment{s.At, way}
