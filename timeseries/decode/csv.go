@@ -85,7 +85,11 @@ func (d *csvStream) bad(b *Batch, format string, args ...any) {
 }
 
 func (d *csvStream) header() (err error) {
-	if d.file, err = foreign.NewReader(d.src, d.table); err != nil {
+	src, err := refuseOthers(d.src)
+	if err == nil {
+		d.file, err = foreign.NewReader(src, d.table)
+	}
+	if err != nil {
 		d.file = nil
 		return readFault(err)
 	}
@@ -129,6 +133,7 @@ func (d *csvStream) header() (err error) {
 func (d *csvStream) record(b *Batch, cells [][]byte) {
 	rb := &d.rb
 	rb.begin(b, d.count, d.now)
+	rb.row.line = int32(d.file.Line())
 	d.count++
 	said := len(b.problems)
 	if len(d.session) > 0 {
