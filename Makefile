@@ -22,6 +22,7 @@ db: ## get a PostgreSQL with TimescaleDB for this checkout, once
 
 .PHONY: build
 build: ## build bin/telemetryd
+	@[[ -x bin/telemetryd ]] || echo "build: compiling telemetryd and its modules (the first time takes minutes)" >&2
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/telemetryd
 
 .PHONY: run

@@ -120,6 +120,7 @@ unpack_packages() {
 	say "fetching PostgreSQL and TimescaleDB from Debian $target (about 100 MB, once)"
 	export APT_CONFIG=$apt/apt.conf
 	logged apt-get -qq update
+	say "downloading the packages"
 	server=$(apt-cache pkgnames postgresql- |
 		grep -xE 'postgresql-[0-9]+-timescaledb' | sort -V | tail -n 1) ||
 		fail "Debian $target has no package of TimescaleDB; set TELEMETRYD_DATABASE_URL to a database of yours"

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -43,6 +45,13 @@ func (d *Database) Close(ctx context.Context) error {
 func (f Flags) Own(ctx context.Context, log *slog.Logger) (*Database, error) {
 	if f.DatabaseURL != "" {
 		return &Database{URL: f.DatabaseURL}, nil
+	}
+	if !pgserver.Exists(f.DataDir) {
+		dir, err := filepath.Abs(f.DataDir)
+		if err != nil {
+			return nil, fmt.Errorf("data directory: %w", err)
+		}
+		fmt.Fprintf(os.Stderr, "there is no database in %s: making a new one, which is empty. TELEMETRYD_DATA_DIR (--data-dir) names another folder\n", dir)
 	}
 	server, err := pgserver.Start(ctx, pgserver.Options{DataDir: f.DataDir, BinDir: f.PGBindir, Port: f.PGPort, Logger: log})
 	if err != nil {

@@ -45,7 +45,7 @@ func Start(ctx context.Context, o Options) (password string, done <-chan struct{
 	if password, err = admin(ctx, o); err != nil {
 		return "", nil, err
 	}
-	if err := finishedRuns(ctx, o.Store, time.Now()); err != nil {
+	if err := finishedRuns(ctx, o.Store, o.Log, time.Now()); err != nil {
 		return "", nil, err
 	}
 	stopped := make(chan struct{})
@@ -100,7 +100,7 @@ func admin(ctx context.Context, o Options) (string, error) {
 }
 
 // finishedRuns stores two runs of the last days, once.
-func finishedRuns(ctx context.Context, store *timeseries.Store, now time.Time) error {
+func finishedRuns(ctx context.Context, store *timeseries.Store, log *slog.Logger, now time.Time) error {
 	for i, run := range []struct {
 		id, name string
 		ago      time.Duration
@@ -116,6 +116,7 @@ func finishedRuns(ctx context.Context, store *timeseries.Store, now time.Time) e
 		if found != nil {
 			continue
 		}
+		log.Info("storing a run of the demo", "session", run.id)
 		const rate = 5
 		car := simulate.New(simulate.Options{
 			Seed: 20, Number: i + 1, SessionID: run.id, SessionName: run.name, Source: "SIMULATED",

@@ -53,10 +53,10 @@ func (f facts) timescale() Finding {
 func (f facts) edition() Finding {
 	switch f.license {
 	case "timescale":
-		return Finding{Subject: "Edition", Found: "community: zoom levels are continuous aggregates, old chunks are compressed"}
+		return Finding{Subject: "Edition", Found: "community: rollups are stored from 1 s up, and the columnstore makes history small"}
 	case "apache":
 		return Finding{Subject: "Edition", Level: Warning,
-			Found:  "Apache-2: no continuous aggregates and no compression; charts over long ranges are computed each time",
+			Found:  "Apache-2: rollups are stored from 10 s up, finer charts are read from the records, and there is no columnstore",
 			Advice: "For large data use the community edition, as docker-compose.yml does"}
 	}
 	return Finding{}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -317,6 +318,7 @@ func (w *work) align(ctx context.Context) (time.Duration, error) {
 		i, _ := channel.Index(name)
 		return !slices.Contains(w.channels, i)
 	})
+	common := names
 	for _, of := range []witness{sent, kept} {
 		if names, err = of.telling(ctx, w.tx, names); err != nil {
 			return 0, fmt.Errorf("choose channels: %w", err)
@@ -327,6 +329,9 @@ func (w *work) align(ctx context.Context) (time.Duration, error) {
 	if len(names) == 0 {
 		if w.opt.Offset != nil {
 			return *w.opt.Offset, nil
+		}
+		if len(common) > 0 {
+			return 0, fault.New(fault.Invalid, "the clocks cannot be compared by %s: a channel needs %d values in file and run, and not all alike; give the offset of the clocks", strings.Join(common, ", "), leastSamples)
 		}
 		return 0, fault.New(fault.Invalid, "file and run have no channel in common that the clocks could be compared by, such as speed, current or voltage; give the offset of the clocks")
 	}
