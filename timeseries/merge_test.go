@@ -2,6 +2,7 @@ package timeseries_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -108,7 +109,11 @@ func (h *server) dump() string {
 		h.t.Fatal(err)
 	}
 	summary.Batch = 0
-	return fmt.Sprintf("%s %s %d\n%+v\n%s", session.StartText, session.EndText, session.Records, *summary, out)
+	figures, err := json.Marshal(summary)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return fmt.Sprintf("%s %s %d\n%s\n%s", session.StartText, session.EndText, session.Records, figures, out)
 }
 
 // compress moves what is stored into the columnstore, where there is one.
