@@ -38,6 +38,15 @@ vendor: ## copy the page's libraries from npm into web/vendor
 test: db ## check the code and run every test
 	@scripts/test.sh
 
+# How long `make fuzz` tries each target.
+FUZZTIME ?= 30s
+
+.PHONY: fuzz
+fuzz: ## try every fuzz target for FUZZTIME
+	@git grep -o -E '^func Fuzz\w+' -- '*_test.go' | sed -E 's#/[^/]*:func # #' | while read -r dir name; do \
+		go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "./$$dir"; \
+	done # shortening what was found, for up to a minute each, leaves no time to find more
+
 .PHONY: bench
 bench: db build ## measure ingest and reads against plain \copy
 	@CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/telemetryd-bench
