@@ -78,7 +78,7 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 		if err := body.Arrived(ctx); err != nil {
 			return err
 		}
-		left, err := s.uploads.Enter(ctx, weight(body))
+		left, err := s.admission.Enter(ctx, weight(body))
 		if err == nil {
 			leave = left
 		}

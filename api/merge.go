@@ -101,7 +101,7 @@ func (s *server) merge(r *request, p *mergeParams) error {
 	if err := body.Arrived(ctx); err != nil {
 		return err
 	}
-	leave, err := s.uploads.Enter(ctx, weight(body))
+	leave, err := s.admission.Enter(ctx, weight(body))
 	if err != nil {
 		return err
 	}

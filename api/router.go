@@ -87,8 +87,8 @@ type server struct {
 	// pages and public are what pages of other origins may do with /api/v1 and
 	// with the public routes.
 	pages, public httpx.CORS
-	uploads       *load.Gate
-	bodies        *httpx.Uploads
+	admission     *load.Gate
+	bodies        *httpx.Spooler
 	// What describes the routes is made when it is first asked for.
 	description func() ([]byte, error)
 	reference   func() ([]byte, error)
@@ -103,7 +103,7 @@ func New(d Deps) (http.Handler, error) {
 		d.Config.MaxIngests = 8
 	}
 	s := &server{
-		Deps: d, uploads: load.NewGate(d.Config.MaxIngests, ingestMemory), bodies: httpx.NewUploads(d.Config.MaxUpload),
+		Deps: d, admission: load.NewGate(d.Config.MaxIngests, ingestMemory), bodies: httpx.NewSpooler(d.Config.MaxUpload),
 	}
 	origins := httpx.NewOrigins(d.Config.AllowedOrigins)
 	s.pages = httpx.CORS{

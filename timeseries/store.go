@@ -25,9 +25,9 @@ type Options struct {
 	OnCommit func(sessionIDs ...string)
 	// OnIngest is told of every upload that was committed. Nil is no call.
 	OnIngest func(ingest.Stats)
-	// Uploads counts the uploads that are being stored, for those who work
+	// InFlight counts the uploads that are being stored, for those who work
 	// beside them. Nil makes one that the Store alone knows.
-	Uploads *load.Uploads
+	InFlight *load.InFlight
 	// Reads and Exports are the connections for what somebody waits for, and for
 	// long answers. Nil takes those of the Store.
 	Reads, Exports *pgxpool.Pool
@@ -53,7 +53,7 @@ type Store struct {
 
 	log      *slog.Logger
 	onCommit func(sessionIDs ...string)
-	uploads  *load.Uploads
+	inFlight *load.InFlight
 
 	// Rollups are what charts read instead of the records. Whoever refreshes them
 	// brings the summaries of sessions up to date as well.
@@ -71,7 +71,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 		opt.Exports = pool
 	}
 	s := &Store{
-		Analysis: analysis.New(pool, opt.Reads), Deltas: delta.New(pool), pool: pool, reads: opt.Reads, exports: opt.Exports, log: opt.Logger, onCommit: opt.OnCommit, uploads: opt.Uploads,
+		Analysis: analysis.New(pool, opt.Reads), Deltas: delta.New(pool), pool: pool, reads: opt.Reads, exports: opt.Exports, log: opt.Logger, onCommit: opt.OnCommit, inFlight: opt.InFlight,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -79,14 +79,14 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	if s.onCommit == nil {
 		s.onCommit = func(...string) {}
 	}
-	if s.uploads == nil {
-		s.uploads = new(load.Uploads)
+	if s.inFlight == nil {
+		s.inFlight = new(load.InFlight)
 	}
 	if opt.OnIngest == nil {
 		opt.OnIngest = func(ingest.Stats) {}
 	}
 	s.Writer = &ingest.Writer{
-		Pool: pool, Log: s.log, Uploads: s.uploads, OnCommit: s.onCommit, OnIngest: opt.OnIngest,
+		Pool: pool, Log: s.log, InFlight: s.inFlight, OnCommit: s.onCommit, OnIngest: opt.OnIngest,
 		Purge: func(ctx context.Context) {
 			if _, err := s.PurgeDeleted(ctx); err != nil {
 				s.log.Info("the records of the failed import are invisible, and will be removed by the daemon", "error", err)
@@ -95,7 +95,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 		Forget: forgetRange,
 	}
 	s.Merges = &merge.Merger{Writer: s.Writer, MaxRecords: 2_000_000}
-	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, Uploads: s.uploads, Also: summaries{s}, OnPass: opt.OnRefresh})
+	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, InFlight: s.inFlight, Also: summaries{s}, OnPass: opt.OnRefresh})
 	s.Series = series.New(opt.Reads, s.Rollups)
 	s.Archives = archive.New(opt.Exports, s.archiveStats)
 	return s

@@ -109,11 +109,11 @@ func (d *Daemon) closePools() {
 
 func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.metrics = newMetrics(d.config.Version)
-	uploads := new(load.Uploads)
+	inFlight := new(load.InFlight)
 	d.Store = timeseries.New(d.pools.Ingest, timeseries.Options{
 		Reads: d.pools.Reads, Exports: d.pools.Exports,
 		Logger: d.log, OnCommit: func(sessions ...string) { d.Hub.WakeSessions(sessions...) }, // nothing is committed before the hub is there
-		OnIngest: d.metrics.observeIngest, OnRefresh: d.metrics.observeRefresh, Uploads: uploads,
+		OnIngest: d.metrics.observeIngest, OnRefresh: d.metrics.observeRefresh, InFlight: inFlight,
 	})
 	d.Hub = hub.New(d.Store.Deltas, hub.Options{Tick: d.config.Tick, Log: d.log})
 	d.Auth = auth.New(d.pools.Reads, d.authOptions())
@@ -131,7 +131,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 		Policy:      access.Live{Store: d.Store, Auth: d.Auth},
 		Credential:  func(r *http.Request) string { return r.Header.Get("Authorization") },
 		CheckOrigin: func(r *http.Request) bool { return ws.SameOrigin(r) || origins.Allows(r.Header.Get("Origin")) },
-		Compression: true, Uploads: uploads, OnDelta: d.metrics.observeLag, Log: d.log,
+		Compression: true, InFlight: inFlight, OnDelta: d.metrics.observeLag, Log: d.log,
 	})
 	if err := d.openRelay(); err != nil {
 		return nil, err

@@ -2,7 +2,7 @@
 // page have in common: which origins may call, who calls, how long a body may
 // be and take, how an answer is compressed, and how a failure is written.
 //
-//	request ── Protect ── Client ──┬─ CORS ── Credentials ── body: ReadJSON, Hold or Uploads
+//	request ── Protect ── Client ──┬─ CORS ── Credentials ── body: ReadJSON, Hold or Spooler
 //	                               │                             │
 //	                               │                          handler
 //	                               │                             │

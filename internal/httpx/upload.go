@@ -13,33 +13,33 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
-// Uploads receives bodies of many records. What they hold in memory together is
+// Spooler receives bodies of many records. What they hold in memory together is
 // bounded; the rest of a body is in a temporary file.
-type Uploads struct {
+type Spooler struct {
 	limit  int64
 	memory *semaphore.Weighted
 }
 
-// NewUploads takes the most bytes that one body may have, as sent and decoded.
-func NewUploads(limit int64) *Uploads {
-	return &Uploads{limit: limit, memory: semaphore.NewWeighted(spoolMemory)}
+// NewSpooler takes the most bytes that one body may have, as sent and decoded.
+func NewSpooler(limit int64) *Spooler {
+	return &Spooler{limit: limit, memory: semaphore.NewWeighted(spoolMemory)}
 }
 
 // Receive begins to receive the body of the request that w answers. It fails
 // with Unsupported for an encoding that is not known, and with Invalid.
-func (u *Uploads) Receive(w http.ResponseWriter, r *http.Request) (*Upload, error) {
+func (s *Spooler) Receive(w http.ResponseWriter, r *http.Request) (*Upload, error) {
 	client, encoding := NewBody(w, r), r.Header.Get("Content-Encoding")
-	raw := newSpool(client, u.limit, os.TempDir(), u.memory, client.Stop)
+	raw := newSpool(client, s.limit, os.TempDir(), s.memory, client.Stop)
 	decoded, err := Decode(raw, encoding)
 	if err != nil {
 		raw.Close()
 		return nil, bodyFault(err)
 	}
-	return &Upload{spool: raw, src: decoded, plain: encoding == "", left: u.limit, limit: u.limit}, nil
+	return &Upload{spool: raw, src: decoded, plain: encoding == "", left: s.limit, limit: s.limit}, nil
 }
 
 // Decode is as the function, and ends where a body may be no longer.
-func (u *Uploads) Decode(src io.Reader, encoding string) (io.ReadCloser, error) {
+func (s *Spooler) Decode(src io.Reader, encoding string) (io.ReadCloser, error) {
 	decoded, err := Decode(src, encoding)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (u *Uploads) Decode(src io.Reader, encoding string) (io.ReadCloser, error) 
 	return struct {
 		io.Reader
 		io.Closer
-	}{io.LimitReader(decoded, u.limit), decoded}, nil
+	}{io.LimitReader(decoded, s.limit), decoded}, nil
 }
 
 // Upload is a body, decoded. Its size and the client's silences are bounded.

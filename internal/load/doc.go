@@ -5,10 +5,10 @@
 // Queue shares places, one for each caller in turn: an account, a key, or the
 // network of whoever has neither (WithCaller). The connections to the database
 // are such places, see package database. A Gate bounds how many uploads are
-// stored at once, and how much memory they take. Uploads knows how many are being stored;
-// whatever runs beside them asks it before it takes the machine:
+// stored at once, and how much memory they take. InFlight counts those that are
+// being stored; whatever runs beside them asks it before it takes the machine:
 //
-//	upload ──► Gate.Enter ──► Uploads.Begin ──► COPY ──► end ──► leave
+//	upload ──► Gate.Enter ──► InFlight.Begin ──► COPY ──► end ──► leave
 //	                                │
 //	        atOnce, Busy ◄──────────┴──────────► Rest, Yield
 //	        fan-out: half of its writers,        rollups: Yield before a

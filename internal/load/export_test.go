@@ -1,3 +1,3 @@
 package load
 
-func (u *Uploads) AtOnce() float64 { return u.atOnce() }
+func (u *InFlight) AtOnce() float64 { return u.atOnce() }

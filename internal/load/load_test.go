@@ -14,7 +14,7 @@ import (
 
 func TestAtOnceFollowsTheUploads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var u load.Uploads
+		var u load.InFlight
 		want := func(what string, want float64) {
 			t.Helper()
 			if got := u.AtOnce(); math.Abs(got-want) > 0.01 {
@@ -50,7 +50,7 @@ func TestAtOnceFollowsTheUploads(t *testing.T) {
 
 func TestYield(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var u load.Uploads
+		var u load.InFlight
 		took := func(ctx context.Context, patience time.Duration) time.Duration {
 			begun := time.Now()
 			u.Yield(ctx, patience)
@@ -83,7 +83,7 @@ func TestYield(t *testing.T) {
 
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var u load.Uploads
+		var u load.InFlight
 		if d := u.Rest(time.Second); d != 0 {
 			t.Errorf("with no upload it rests %v", d)
 		}

@@ -135,7 +135,7 @@ func (q *Queue) Enter(ctx context.Context) error {
 	return err
 }
 
-// Leave returns back a place of the caller that entered.
+// Leave gives back the place of the caller that entered.
 func (q *Queue) Leave(caller string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -55,9 +55,9 @@ type Options struct {
 	// Compression offers permessage-deflate. Messages below 512 bytes are never
 	// compressed, and no state is kept between messages.
 	Compression bool
-	// Uploads are those that are being stored beside the stream: while they
+	// InFlight are the uploads that are stored beside the stream: while they
 	// are at work, fan-out takes less of the machine. Nil is none.
-	Uploads *load.Uploads
+	InFlight *load.InFlight
 	// OnDelta, if set, is told how long after they were stored new records
 	// were queued for a session's live readers: the oldest of them, counting
 	// the pauses in which commits gather.
@@ -106,8 +106,8 @@ func New(h *hub.Hub, records Records, opt Options) *Stream {
 	if opt.CheckOrigin == nil {
 		opt.CheckOrigin = ws.SameOrigin
 	}
-	if opt.Uploads == nil {
-		opt.Uploads = new(load.Uploads)
+	if opt.InFlight == nil {
+		opt.InFlight = new(load.InFlight)
 	}
 	if opt.QueueBytes <= 0 {
 		opt.QueueBytes = 1 << 20

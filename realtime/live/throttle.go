@@ -10,7 +10,7 @@ import (
 // What throttle goes by.
 const (
 	// longestRound bounds how late a record may be on a machine that has no
-	// time for it; load.Uploads.Rest comes on top.
+	// time for it; load.InFlight.Rest comes on top.
 	longestRound = 150 * time.Millisecond
 	// crowd is how many connections may still have to be written to when the
 	// next message is made.
@@ -34,8 +34,8 @@ func (st *Stream) throttle(ctx context.Context, begun time.Time) {
 			return
 		}
 	}
-	st.writers.share(st.opt.Uploads.Busy())
-	rest := st.opt.Uploads.Rest(time.Since(begun))
+	st.writers.share(st.opt.InFlight.Busy())
+	rest := st.opt.InFlight.Rest(time.Since(begun))
 	if rest < glance {
 		return
 	}

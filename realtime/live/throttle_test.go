@@ -20,10 +20,10 @@ func TestCommitsGatherBesideUploads(t *testing.T) {
 		t.Skip("needs several connections")
 	}
 	const commits = 100
-	uploads := new(load.Uploads) // as if two were at work all the time
-	defer uploads.Begin()()
-	defer uploads.Begin()()
-	in := one(t, setup{hub: hub.Options{Tick: time.Hour}, stream: live.Options{Uploads: uploads}})
+	inFlight := new(load.InFlight) // as if two were at work all the time
+	defer inFlight.Begin()()
+	defer inFlight.Begin()()
+	in := one(t, setup{hub: hub.Options{Tick: time.Hour}, stream: live.Options{InFlight: inFlight}})
 	in.ingest(t, "a", 1, 1)
 	c := in.dial(t, "session=a")
 	c.expect("hello")

@@ -75,21 +75,21 @@ func TestStuckWritersAreReplaced(t *testing.T) {
 // cause no poll meanwhile; without uploads there is none.
 func TestThrottleRestsBesideUploads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		took := func(uploads *load.Uploads) time.Duration {
-			st := New(hub.New(nil, hub.Options{}), nil, Options{Uploads: uploads})
+		took := func(inFlight *load.InFlight) time.Duration {
+			st := New(hub.New(nil, hub.Options{}), nil, Options{InFlight: inFlight})
 			begun := time.Now()
 			time.Sleep(2 * time.Millisecond)
 			st.throttle(t.Context(), begun)
 			return time.Since(begun)
 		}
-		uploads := new(load.Uploads)
-		if got := took(uploads); got != 2*time.Millisecond {
+		inFlight := new(load.InFlight)
+		if got := took(inFlight); got != 2*time.Millisecond {
 			t.Errorf("without uploads a round of 2 ms took %v", got)
 		}
-		defer uploads.Begin()()
-		defer uploads.Begin()()
+		defer inFlight.Begin()()
+		defer inFlight.Begin()()
 		time.Sleep(10 * time.Second)
-		if got, want := took(uploads), 2*time.Millisecond+uploads.Rest(2*time.Millisecond); got < want-time.Millisecond || got > want+time.Millisecond {
+		if got, want := took(inFlight), 2*time.Millisecond+inFlight.Rest(2*time.Millisecond); got < want-time.Millisecond || got > want+time.Millisecond {
 			t.Errorf("beside uploads a round of 2 ms took %v, want %v", got, want)
 		}
 	})

@@ -131,8 +131,8 @@ type Stats struct {
 // Writer stores uploads. All of its members but Purge are required.
 type Writer struct {
 	Pool *pgxpool.Pool
-	// Uploads counts the uploads that are being stored.
-	Uploads *load.Uploads
+	// InFlight counts the uploads that are being stored.
+	InFlight *load.InFlight
 	// OnCommit is called after a batch of these sessions was committed.
 	OnCommit func(sessionIDs ...string)
 	// OnIngest is told of every upload that was committed or refused.
@@ -195,7 +195,7 @@ func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections 
 		}
 	}
 	close(r.admitted)
-	defer w.Uploads.Begin()()
+	defer w.InFlight.Begin()()
 	started := time.Now()
 	var u *upload
 	var err error

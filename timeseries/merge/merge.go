@@ -85,7 +85,7 @@ func (m *Merger) Merge(ctx context.Context, dec *decode.Decoder, opt Options) (r
 	if record.TextProblem([]byte(opt.Session)) != "" {
 		return r, fault.NoSession(opt.Session)
 	}
-	defer m.Writer.Uploads.Begin()()
+	defer m.Writer.InFlight.Begin()()
 	started := time.Now()
 	err = schema.Tx(ctx, m.Writer.Pool, func(ctx context.Context, tx pgx.Tx) error {
 		w := &work{Merger: m, tx: tx, opt: opt}

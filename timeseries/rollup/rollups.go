@@ -19,8 +19,8 @@ import (
 type Options struct {
 	// Logger takes what operators should know. Nil discards it.
 	Logger *slog.Logger
-	// Uploads are those that Run yields to. Nil: there are none.
-	Uploads *load.Uploads
+	// InFlight are the uploads that Run yields to. Nil: there are none.
+	InFlight *load.InFlight
 	// Also is further work of whoever refreshes, at the end of each pass. Nil is none.
 	Also Work
 	// OnPass is told how each pass of Run ended. Nil is no call.
@@ -48,8 +48,8 @@ func New(pool *pgxpool.Pool, opt Options) *Rollups {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	if opt.Uploads == nil {
-		opt.Uploads = new(load.Uploads)
+	if opt.InFlight == nil {
+		opt.InFlight = new(load.InFlight)
 	}
 	if opt.OnPass == nil {
 		opt.OnPass = func(Result, error) {}
@@ -98,7 +98,7 @@ func (r *Rollups) Run(ctx context.Context) {
 			return
 		}
 		if err == nil && !result.More {
-			r.opt.Uploads.Yield(ctx, mostPatience-wait-2*result.Took)
+			r.opt.InFlight.Yield(ctx, mostPatience-wait-2*result.Took)
 		}
 	}
 }

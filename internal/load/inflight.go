@@ -10,8 +10,8 @@ import (
 // memory is how long ago an upload counts about a third.
 const memory = 300 * time.Millisecond
 
-// Uploads knows how many uploads are being stored. The zero value knows none.
-type Uploads struct {
+// InFlight counts the uploads that are being stored. The zero value has none.
+type InFlight struct {
 	mu      sync.Mutex
 	running int
 	mean    float64 // of running over the last moments, as of at
@@ -19,12 +19,12 @@ type Uploads struct {
 }
 
 // Begin counts one more upload until end is called, once.
-func (u *Uploads) Begin() (end func()) {
+func (u *InFlight) Begin() (end func()) {
 	u.change(1)
 	return func() { u.change(-1) }
 }
 
-func (u *Uploads) change(by int) {
+func (u *InFlight) change(by int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.settle()
@@ -33,14 +33,14 @@ func (u *Uploads) change(by int) {
 
 // settle lets the mean follow what has run since it was last asked for: exactly,
 // since running is constant in between. u.mu is held.
-func (u *Uploads) settle() {
+func (u *InFlight) settle() {
 	now := time.Now()
 	u.mean += (float64(u.running) - u.mean) * (1 - math.Exp(-float64(now.Sub(u.at))/float64(memory)))
 	u.at = now
 }
 
 // atOnce is how many uploads are stored at once, on the average of the last 300 ms.
-func (u *Uploads) atOnce() float64 {
+func (u *InFlight) atOnce() float64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.settle()
@@ -49,7 +49,7 @@ func (u *Uploads) atOnce() float64 {
 
 // Busy reports whether uploads are at work most of the time: work beside them
 // should then take half of the machine at most.
-func (u *Uploads) Busy() bool { return u.atOnce() > 0.5 }
+func (u *InFlight) Busy() bool { return u.atOnce() > 0.5 }
 
 const (
 	// restShare is how many times as long as it took, work rests while one
@@ -64,14 +64,14 @@ const (
 // Rest is how long work that took that long should pause before it goes on. It
 // grows with the square of the uploads, so that the few of a quiet day cost
 // nothing.
-func (u *Uploads) Rest(took time.Duration) time.Duration {
+func (u *InFlight) Rest(took time.Duration) time.Duration {
 	busy := u.atOnce()
 	return min(time.Duration(float64(took)*restShare*busy*busy), longestRest)
 }
 
 // Yield waits until uploads are not Busy, but no longer than patience, or until
 // ctx ends. It looks ten times a second.
-func (u *Uploads) Yield(ctx context.Context, patience time.Duration) {
+func (u *InFlight) Yield(ctx context.Context, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	ticker := time.NewTicker(100 * time.Millisecond)
