@@ -1,11 +1,17 @@
 package api_test
 
 import (
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/ecovolt/telemetryd/api"
+	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/timeseries"
 )
 
 // An upload that finds no place within the patience of load.Gate is turned away
@@ -54,5 +60,37 @@ func TestUploadAdmission(t *testing.T) {
 	}
 	if got := upload("other", "02"); got.status != http.StatusOK || got.body["inserted"] != 1.0 {
 		t.Errorf("when it comes back: %+v", got)
+	}
+}
+
+// Answers that wait for their clients share a bound: one that finds no room is
+// turned away with a time to come back.
+func TestHeldAnswers(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	got := s.call(t, "POST", "/api/v1/telemetry", "Convex ingest|key:1", `[{"session_id":"a","timestamp":"2026-03-21T10:00:00Z","speed_ms":1}]`)
+	if got.status != http.StatusOK {
+		t.Fatalf("%+v", got)
+	}
+	results := semaphore.NewWeighted(100_000)
+	handler, err := api.New(api.Deps{Store: timeseries.New(s.pool, timeseries.Options{}), Auth: s.auth, Results: results, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	token := s.as(t, auth.Internal)
+	for _, path := range []string{"/series?metrics=speed_ms", "/laps", "/track", "/summary"} {
+		if err := results.Acquire(t.Context(), 100_000); err != nil { // as deaf clients would
+			t.Fatal(err)
+		}
+		if got := s.call(t, "GET", "/api/v1/sessions/a"+path, token, nil); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "1" {
+			t.Errorf("%s without room: %+v", path, got)
+		}
+		results.Release(100_000)
+		if got := s.call(t, "GET", "/api/v1/sessions/a"+path, token, nil); got.status != http.StatusOK {
+			t.Errorf("%s with room: %+v", path, got)
+		}
 	}
 }

@@ -33,6 +33,11 @@ func (s *server) getArchiveFile(r *request, _ *none) error {
 	if err != nil {
 		return err
 	}
+	release, err := r.hold(file)
+	if err != nil {
+		return err
+	}
+	defer release()
 	header.Set("Cache-Control", "public, max-age=31536000, immutable")
 	header.Set("ETag", etag)
 	// The gzip bytes are the content: pages inflate them themselves, so they

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/api/openapi"
@@ -40,6 +41,9 @@ type Deps struct {
 	Ready func() error
 	// Metrics serves /metrics; nil serves none.
 	Metrics http.Handler
+	// Results bounds the bytes of all answers until their clients have taken them.
+	// Default 128 MiB.
+	Results *semaphore.Weighted
 	// Page serves the built-in page and everything else that no route claims.
 	Page http.Handler
 	// Observe is told of every request that was answered, and of every socket
@@ -80,6 +84,7 @@ type request struct {
 	Principal auth.Principal
 	Session   *timeseries.Session // for routes about one session; never nil there
 	Decision  auth.Decision
+	results   *semaphore.Weighted // of all requests
 }
 
 type server struct {
@@ -98,6 +103,9 @@ type server struct {
 func New(d Deps) (http.Handler, error) {
 	if d.Config.MaxUpload == 0 {
 		d.Config.MaxUpload = 4 << 30
+	}
+	if d.Results == nil {
+		d.Results = semaphore.NewWeighted(128 << 20)
 	}
 	if d.Config.MaxIngests == 0 {
 		d.Config.MaxIngests = 8
@@ -184,7 +192,7 @@ const workTime = time.Minute
 func (s *server) handle(route route) gin.HandlerFunc {
 	ofSession := route.Action == auth.ReadRecords || route.Action == auth.ReadSeries || route.Action == auth.ReadHistory
 	return func(c *gin.Context) {
-		r := &request{Context: c}
+		r := &request{Context: c, results: s.Results}
 		if route.unhurried {
 			httpx.Unhurried(c.Writer)
 		} else {

@@ -9,8 +9,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/api/openapi"
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
@@ -49,6 +51,7 @@ type seriesParams struct {
 func (s *server) getSeries(r *request, p *seriesParams) error {
 	req := series.Request{
 		Sessions: []string{r.Session.ID}, Metrics: p.Metrics, Points: p.Points, From: p.From, To: p.To, Start: p.Start, End: p.End,
+		Class: access.SeriesClass(r.Principal),
 	}
 	var others []*timeseries.Session
 	for _, id := range p.Compare {
@@ -79,8 +82,7 @@ func (s *server) getSeries(r *request, p *seriesParams) error {
 	// A caller that names the version it knows of the session may keep the
 	// answer for ever, if that is the version it got.
 	pinned := len(answer.Sessions) == 1 && p.Version == answer.Sessions[0].Version
-	writeCacheable(r, "application/json", answer.AppendJSON(nil), pinned, answer.Settled)
-	return nil
+	return writeCacheable(r, "application/json", answer.AppendJSON(nil), pinned, answer.Settled)
 }
 
 // read reads from the path's session, and maybe others: from the replica, if
@@ -94,7 +96,7 @@ func (s *server) read(r *request, read func(*timeseries.Store) error, others ...
 
 // writeCacheable answers with a body that is known by its content. What can
 // change is asked for again each time, which costs no transfer while it did not.
-func writeCacheable(r *request, contentType string, body []byte, pinned, settled bool) {
+func writeCacheable(r *request, contentType string, body []byte, pinned, settled bool) error {
 	sum := sha256.Sum256(body)
 	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:15]) + `"`
 	r.Header("ETag", "W/"+etag) // weak: the body may be compressed
@@ -110,10 +112,24 @@ func writeCacheable(r *request, contentType string, body []byte, pinned, settled
 	r.Writer.Header().Add("Vary", "Authorization")
 	if httpx.Matches(r.Request, etag) {
 		r.Status(http.StatusNotModified)
-		return
+		return nil
 	}
+	release, err := r.hold(body)
+	if err != nil {
+		return err
+	}
+	defer release()
 	r.Header("Content-Type", contentType)
 	httpx.Send(r.Writer, r.Request, http.StatusOK, body)
+	return nil
+}
+
+// hold counts an answer among those that wait for their clients to take them.
+func (r *request) hold(body []byte) (release func(), err error) {
+	if !r.results.TryAcquire(int64(len(body))) {
+		return nil, &fault.Error{Kind: fault.Unavailable, Message: "too many answers wait for their clients; try again", RetryAfter: time.Second}
+	}
+	return func() { r.results.Release(int64(len(body))) }, nil
 }
 
 // summaryView is a run's summary with the distance and energy that are summed up
@@ -168,8 +184,7 @@ func writeJSON(r *request, of any) error {
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
-	writeCacheable(r, "application/json", body, false, false)
-	return nil
+	return writeCacheable(r, "application/json", body, false, false)
 }
 
 type lapsParams struct {
@@ -222,8 +237,7 @@ func (s *server) getTrack(r *request, p *trackParams) error {
 	if p.Points > 0 {
 		track.Coarsen(p.Points)
 	}
-	writeCacheable(r, "application/geo+json", track.AppendGeoJSON(nil), p.Version == track.Version, false)
-	return nil
+	return writeCacheable(r, "application/geo+json", track.AppendGeoJSON(nil), p.Version == track.Version, false)
 }
 
 // numbers is a column of a chart.

@@ -9,6 +9,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/realtime/live"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
 // Session looks a session up and applies the rule of an action to it. The
@@ -24,6 +25,14 @@ func Session(ctx context.Context, store *timeseries.Store, who auth.Principal, a
 		age = auth.SessionAge{Known: true, Start: session.Start, Newest: session.End, Now: session.ReadAt}
 	}
 	return session, auth.Allow(who, action, age), nil
+}
+
+// SeriesClass tells what a principal's charts may cost.
+func SeriesClass(who auth.Principal) series.Class {
+	if who.SignedIn() || who.Key != nil {
+		return series.Member
+	}
+	return series.Guest
 }
 
 // Live applies the access rules to the live stream: who may read a session's

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -35,7 +36,7 @@ func (d Deps) getSeries(ctx context.Context, c *registry.Call) (any, error) {
 	if err != nil || !ok || session == nil {
 		return nil, err
 	}
-	req := series.Request{Sessions: []string{id}, Points: int(c.Args.Clamp("points", 1, series.MaxPoints, 1000))}
+	req := series.Request{Class: access.SeriesClass(c.Principal), Sessions: []string{id}, Points: int(c.Args.Clamp("points", 1, series.MaxPoints, 1000))}
 	for _, metric := range c.Args.List("metrics") {
 		name, _ := metric.(string)
 		req.Metrics = append(req.Metrics, name)

@@ -136,7 +136,9 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	if err := d.openRelay(); err != nil {
 		return nil, err
 	}
-	if err := d.openFunctions(); err != nil {
+	// Bytes of answers that wait for their clients, whoever sends them.
+	results := semaphore.NewWeighted(128 << 20)
+	if err := d.openFunctions(results); err != nil {
 		return nil, err
 	}
 	page, err := web.Handler()
@@ -149,7 +151,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.metrics.watch(d)
 	return api.New(api.Deps{
 		Page: page, Metrics: d.metrics.handler(), Observe: d.metrics.observeRequest,
-		Store: d.Store, Replica: d.replica, Auth: d.Auth, Convex: d.functions, Live: d.Live, Log: d.log,
+		Store: d.Store, Replica: d.replica, Auth: d.Auth, Convex: d.functions, Live: d.Live, Log: d.log, Results: results,
 		Config: d.apiConfig(),
 	})
 }
@@ -166,7 +168,7 @@ func (d *Daemon) openRelay() (err error) {
 }
 
 // openFunctions makes the endpoints of Convex clients.
-func (d *Daemon) openFunctions() error {
+func (d *Daemon) openFunctions(results *semaphore.Weighted) error {
 	all := registry.New(d.Auth)
 	err := functions.Register(all, functions.Deps{
 		Store: d.Store, Auth: d.Auth, Dashboards: dashboard.New(d.pools.Reads),
@@ -175,8 +177,7 @@ func (d *Daemon) openFunctions() error {
 	if err != nil {
 		return err
 	}
-	// Bytes that are held for both at once.
-	bodies, results := semaphore.NewWeighted(256<<20), semaphore.NewWeighted(128<<20)
+	bodies := semaphore.NewWeighted(256 << 20) // for both at once
 	d.sync, err = convexsync.New(convexsync.Options{Registry: all, Pool: d.pools.Reads, Hub: d.Hub, Bodies: bodies, Results: results, Log: d.log})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/daemon"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 // guarded is a daemon with few connections, and a run on the road that anybody
@@ -100,6 +101,51 @@ func TestDeafReadersHoldNothing(t *testing.T) {
 		defer cancel()
 		if a, err := sendTo(ctx, http.DefaultClient, h.url, request{method: "GET", path: path, header: guest}); err != nil || a.status != http.StatusOK {
 			t.Errorf("%s beside them: %v %v", path, a, err)
+		}
+	}
+}
+
+// Guests who ask for charts that cost much are told what fits; those that fit
+// take turns, and keep neither the bridge nor other screens waiting.
+func TestHeavyCharts(t *testing.T) {
+	t.Parallel()
+	h := guarded(t, nil)
+	h.drive("road", 450_000, 0)
+	var channels []string
+	for _, c := range channel.All {
+		if c.Charted && len(channels) < 25 {
+			channels = append(channels, c.Name)
+		}
+	}
+	chart := func(points, metrics int) chan answer {
+		answers := make(chan answer, 6)
+		for range cap(answers) {
+			go func() {
+				a, err := h.trySend(http.DefaultClient, request{
+					method: "GET", path: fmt.Sprintf("/api/v1/sessions/road/series?mode=m4&points=%d&metrics=%s", points, strings.Join(channels[:metrics], ",")),
+					header: map[string]string{"Authorization": ""},
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				answers <- a
+			}()
+		}
+		return answers
+	}
+	dear := chart(4000, 25)
+	for range cap(dear) {
+		if a := <-dear; a.status != http.StatusBadRequest || !strings.Contains(string(a.body), "points fit") && !strings.Contains(string(a.body), "fits") {
+			t.Errorf("a chart that costs too much: %v", a)
+		}
+	}
+	fits := chart(2000, 15)
+	for i := range 20 {
+		h.live(i)
+	}
+	for range cap(fits) {
+		if a := <-fits; a.status != http.StatusOK && a.status != http.StatusServiceUnavailable {
+			t.Errorf("a chart that fits: %v", a)
 		}
 	}
 }

@@ -290,12 +290,16 @@ func readRows(rows pgx.Rows, read func(*record.Columns)) error {
 
 // fewRecords guesses whether a window has no more records than that.
 func (v *view) fewRecords(window rollup.Span, points int) bool {
+	return !window.Clip(v.span).Empty() && v.recordsIn(window) <= points
+}
+
+// recordsIn guesses how many records a window has, at least one.
+func (v *view) recordsIn(window rollup.Span) int {
 	own := window.Clip(v.span)
 	if own.Empty() {
-		return false
+		return 0
 	}
-	share := float64(own.Length()) / float64(v.span.Length())
-	return float64(v.records)*share <= float64(points)
+	return int(math.Ceil(float64(v.records) * float64(own.Length()) / float64(v.span.Length())))
 }
 
 // readPoints answers a window with its records; done is false when there are

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
@@ -17,10 +18,13 @@ import (
 type Reader struct {
 	pool    *pgxpool.Pool
 	rollups *rollup.Rollups
+	turns   turns
 }
 
 // New returns a Reader of the records behind the rollups.
-func New(pool *pgxpool.Pool, rollups *rollup.Rollups) *Reader { return &Reader{pool, rollups} }
+func New(pool *pgxpool.Pool, rollups *rollup.Rollups) *Reader {
+	return &Reader{pool, rollups, newTurns(int(pool.Config().MaxConns))}
+}
 
 // Read reads metrics at a resolution: at most as many points as asked for,
 // from the coarsest rollup that is fine enough. Minimum, maximum and count are
@@ -28,15 +32,17 @@ func New(pool *pgxpool.Pool, rollups *rollup.Rollups) *Reader { return &Reader{p
 // included; so is the mean, up to rounding.
 //
 // It fails with fault.Invalid for a request that makes no sense, with
-// fault.NotFound for a session that does not exist, and with fault.Unavailable
-// where the window holds more than can be aggregated in time.
+// fault.NotFound for a session that does not exist, with fault.Invalid for a
+// read that costs more than its class may, with what would fit, and with
+// fault.Unavailable where too many such wait or one takes too long all the same.
 func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 	want, err := req.check()
 	if err != nil {
 		return nil, err
 	}
 	var answer *Answer
-	err = r.snapshot(ctx, req.Sessions, req.Metrics, func(views []*view) error {
+	admitted := false
+	read := func(views []*view) error {
 		answer = &Answer{Request: req, Settled: true, Sessions: make([]Session, len(views))}
 		for i, v := range views {
 			answer.Settled = answer.Settled && v.settled
@@ -45,8 +51,17 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 		if req.Align == AlignDistance {
 			return byDistance(ctx, answer, views, want.metrics)
 		}
-		return byTime(ctx, answer, views, want)
-	})
+		return byTime(ctx, answer, views, want, admitted)
+	}
+	if err = r.snapshot(ctx, req.Sessions, req.Metrics, read); err == errHeavy {
+		queue := r.turns[req.Class]
+		if err := queue.Enter(ctx); err != nil {
+			return nil, wrap("read series", err)
+		}
+		defer queue.Leave(load.Caller(ctx))
+		admitted = true
+		err = r.snapshot(ctx, req.Sessions, req.Metrics, read)
+	}
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) && pgErr.Code == "57014" && ctx.Err() == nil {
 		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the window holds more than can be aggregated in time; ask for a shorter window or fewer metrics", RetryAfter: timeout, Err: err}

@@ -80,6 +80,7 @@ type Request struct {
 	Fill   Fill
 	Align  Align
 	Mode   Mode
+	Class  Class
 }
 
 // check returns the fields of the metrics, or what is wrong with the request.
@@ -111,11 +112,12 @@ func (r *Request) check() (want wanted, err error) {
 			want.states = append(want.states, f)
 		}
 	}
+	lines := max(1, len(r.Metrics)) * max(1, len(r.Sessions))
 	switch {
 	case r.Points < 1 || r.Points > MaxPoints:
 		wrong("points", "1 to %d points, not %d", MaxPoints, r.Points)
-	case r.Points*max(1, len(r.Metrics))*max(1, len(r.Sessions)) > maxValues:
-		wrong("points", "points times metrics times sessions is over %d", maxValues)
+	case r.Points*lines > bounds[r.Class].values:
+		wrong("points", "points times metrics times sessions is over %d: at most %d points fit", bounds[r.Class].values, bounds[r.Class].values/lines)
 	}
 	if r.Align == AlignTime {
 		if r.Start != nil || r.End != nil {

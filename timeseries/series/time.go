@@ -9,8 +9,9 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
-// byTime reads with an axis of time, absolute or since the start.
-func byTime(ctx context.Context, answer *Answer, views []*view, want wanted) error {
+// byTime reads with an axis of time, absolute or since the start. A heavy read
+// that is not admitted is errHeavy.
+func byTime(ctx context.Context, answer *Answer, views []*view, want wanted, admitted bool) error {
 	req := &answer.Request
 	var window rollup.Span
 	if req.Align == AlignTime {
@@ -52,14 +53,27 @@ func byTime(ctx context.Context, answer *Answer, views []*view, want wanted) err
 	if req.Align == AlignTime {
 		req.From, req.To = window.From, window.To
 	}
-	for i, v := range views {
-		out := &answer.Sessions[i]
-		own := window
-		shift := time.Duration(0)
+	shift := func(v *view) time.Duration {
 		if req.Align == AlignElapsed && !v.span.Empty() {
-			shift = v.span.From.Sub(elapsedOrigin)
-			own = rollup.Span{From: window.From.Add(shift), To: window.To.Add(shift)}
+			return v.span.From.Sub(elapsedOrigin)
 		}
+		return 0
+	}
+	price := func(window rollup.Span) (c cost) {
+		for _, v := range views {
+			c.add(v, shifted(window, shift(v)), req)
+		}
+		return c
+	}
+	costs := price(window)
+	if err := costs.check(req, window, price); err != nil {
+		return err
+	}
+	if costs.cells() > heavyCells && !admitted {
+		return errHeavy
+	}
+	for i, v := range views {
+		out, own := &answer.Sessions[i], shifted(window, shift(v))
 		var err error
 		switch {
 		case window.Empty():
@@ -73,10 +87,14 @@ func byTime(ctx context.Context, answer *Answer, views []*view, want wanted) err
 			return err
 		}
 		if req.Align == AlignElapsed {
-			toElapsed(out, shift)
+			toElapsed(out, shift(v))
 		}
 	}
 	return nil
+}
+
+func shifted(s rollup.Span, by time.Duration) rollup.Span {
+	return rollup.Span{From: s.From.Add(by), To: s.To.Add(by)}
 }
 
 // elapsedOrigin stands for the start of every session on an axis of elapsed

@@ -1,0 +1,98 @@
+package series
+
+import (
+	"errors"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
+)
+
+// Class says whose read it is, and so what it may cost.
+type Class int
+
+// The classes. A stranger's read may cost less than half of a member's.
+const (
+	Member Class = iota // an account or a key
+	Guest
+)
+
+// A read costs cells: the values that the database goes over. On one processor
+// 10 million take about 1 s, whether records are aggregated (0.09 µs a value,
+// eight of 4.5 million records each) or looked up (20 µs each).
+const (
+	// rowCells is a level's row, which has four values for each metric.
+	rowCells = 4
+	// lookUpCells is the search for one end of the line in a pixel column.
+	lookUpCells = 100
+	// heavyCells is what a read costs that takes turns with others of its kind.
+	heavyCells = 2_500_000
+)
+
+// bounds is what a read of a class may cost, and how large its answer may be: in
+// cells, and in points times metrics times sessions.
+var bounds = [...]struct{ cells, values int }{Member: {50_000_000, maxValues}, Guest: {20_000_000, maxValues / 5}}
+
+// cost is what a read is about to cost.
+type cost struct{ scan, lookUps int }
+
+// add counts what a window of a session costs.
+func (c *cost) add(v *view, window rollup.Span, req *Request) {
+	metrics := len(req.Metrics)
+	if window.Empty() {
+		return
+	}
+	level := raw
+	switch {
+	case req.Mode != ModeM4:
+		level = v.level(gridWidth(window, req.Points))
+	case !v.fewRecords(window, m4Scan):
+		level = v.levelWithin(window.Length() / time.Duration(req.Points))
+		c.lookUps += 2 * lookUpCells * metrics * min(req.Points, v.recordsIn(window))
+	}
+	for _, s := range v.cover(window, level) {
+		if s.level == raw {
+			c.scan += metrics * v.recordsIn(s.span)
+		} else {
+			c.scan += metrics * rowCells * int(s.span.Length()/rollup.Levels[s.level].Width)
+		}
+	}
+}
+
+func (c cost) cells() int { return c.scan + c.lookUps }
+
+// check refuses a read that costs more than its class may, with what would fit.
+// price tells what another window would cost.
+func (c cost) check(req *Request, window rollup.Span, price func(rollup.Span) cost) error {
+	most := bounds[req.Class].cells
+	if c.cells() <= most {
+		return nil
+	}
+	const tooMuch = "this read goes over about %d values, and may over %d: "
+	if c.scan < most/2 {
+		return fault.Field("points", tooMuch+"with these metrics at most %d points fit", c.cells(), most, max(1, req.Points*(most-c.scan)/c.lookUps))
+	}
+	fits := window
+	for fits.Length() > time.Second && price(fits).cells() > most {
+		fits.From = fits.To.Add(-fits.Length() * 7 / 8)
+	}
+	return fault.Field("to", tooMuch+"with these metrics and points a window of %v fits", c.cells(), most, fits.Length().Truncate(time.Second))
+}
+
+// errHeavy says that a read must wait its turn, which it must not do on a
+// connection.
+var errHeavy = errors.New("a heavy read")
+
+// turns are for heavy reads, by class.
+type turns [Guest + 1]*load.Queue
+
+// newTurns leaves connections for what costs little.
+func newTurns(connections int) turns {
+	const patience = 2 * timeout
+	members := load.NewQueue(max(1, (connections-1)/2), 1, patience)
+	if connections < 4 {
+		return turns{members, members}
+	}
+	return turns{members, load.NewQueue(1, 1, patience)}
+}

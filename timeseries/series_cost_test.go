@@ -1,0 +1,75 @@
+package timeseries_test
+
+import (
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/series"
+)
+
+// What a read may cost depends on whose it is and is known before it begins; the
+// refusal names what fits, and that is let in.
+func TestSeriesCostIsKnownBefore(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	h.insert(recordAt("long", 0, 1), recordAt("long", 28*time.Hour, 2))
+	// It looks like a run of five million records, which nobody has to store.
+	if _, err := h.pool.Exec(t.Context(), "UPDATE sessions SET records = 5000000 WHERE id = 'long'"); err != nil {
+		t.Fatal(err)
+	}
+	read := func(class series.Class, points int, from time.Duration) error {
+		_, err := h.store.Series.Read(t.Context(), series.Request{
+			Class: class, Sessions: []string{"long"}, Metrics: []string{"speed_ms", "power_w", "voltage_v", "current_a"},
+			Mode: series.ModeM4, Points: points, From: raceStart.Add(from),
+		})
+		return err
+	}
+	// What fits is points, or where the records must be read (on the Apache
+	// edition there are no levels of 1 s) a window.
+	said := regexp.MustCompile(`at most (\d+) points fit|a window of (\S+) fits`)
+	for _, test := range []struct {
+		class  series.Class
+		points int
+		fits   bool
+	}{
+		{series.Member, 24_000, true},
+		{series.Guest, 24_000, false},
+		{series.Member, 100_000, false}, // values in all
+		{series.Guest, 2000, true},
+	} {
+		// All but the last minutes are in the rollups.
+		if _, err := h.store.Rollups.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		err := read(test.class, test.points, 0)
+		if test.fits {
+			if err != nil {
+				t.Errorf("class %d, %d points: %v", test.class, test.points, err)
+			}
+			continue
+		}
+		if !fault.Is(err, fault.Invalid) {
+			t.Fatalf("class %d, %d points: %v", test.class, test.points, err)
+		}
+		fits := said.FindStringSubmatch(err.Error())
+		if fits == nil {
+			t.Fatalf("it does not say what fits: %v", err)
+		}
+		if points, err := strconv.Atoi(fits[1]); err == nil {
+			if err := read(test.class, points+points/10, 0); !fault.Is(err, fault.Invalid) {
+				t.Errorf("class %d: a tenth more than what fits: %v", test.class, err)
+			}
+			err = read(test.class, points, 0)
+			if err != nil {
+				t.Errorf("class %d: what fits: %v", test.class, err)
+			}
+		} else if window, err := time.ParseDuration(fits[2]); err != nil {
+			t.Error(err)
+		} else if err := read(test.class, test.points, 28*time.Hour-window); err != nil {
+			t.Errorf("class %d: the window that fits: %v", test.class, err)
+		}
+	}
+}
