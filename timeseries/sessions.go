@@ -11,6 +11,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/archive"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
@@ -189,15 +190,18 @@ func (s *Store) RenameSession(ctx context.Context, id, name string) (*Session, e
 	if record.TextProblem([]byte(id)) != "" {
 		return nil, fault.NoSession(id)
 	}
-	tag, err := s.pool.Exec(ctx, `
-		UPDATE sessions
-		SET name = $2, named = true, updated_at = clock_timestamp(), revision = revision + 1
-		WHERE id = $1 AND deleted_at IS NULL`, id, name)
+	err := schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		session, err := ingest.LockSession(ctx, tx, id)
+		if err == nil {
+			_, err = tx.Exec(ctx, `
+				UPDATE sessions
+				SET name = $2, named = true, updated_at = clock_timestamp(), revision = revision + 1
+				WHERE session = $1`, session, name)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("rename session: %w", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return nil, fault.NoSession(id)
 	}
 	s.onCommit(id)
 	session, err := s.Session(ctx, id)
@@ -318,14 +322,15 @@ func deleteSession(ctx context.Context, tx pgx.Tx, id string) (records int64, er
 	if record.TextProblem([]byte(id)) != "" {
 		return 0, fault.NoSession(id)
 	}
+	session, err := ingest.LockSession(ctx, tx, id)
+	if err != nil {
+		return 0, err
+	}
 	err = tx.QueryRow(ctx, `
 		UPDATE sessions
 		SET deleted_at = clock_timestamp(), revision = revision + 1
-		WHERE id = $1 AND deleted_at IS NULL
-		RETURNING records + set_aside`, id).Scan(&records)
-	if err == pgx.ErrNoRows {
-		return 0, fault.NoSession(id)
-	}
+		WHERE session = $1
+		RETURNING records + set_aside`, session).Scan(&records)
 	if err != nil {
 		return 0, fmt.Errorf("delete session: %w", err)
 	}

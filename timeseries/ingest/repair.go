@@ -160,14 +160,15 @@ func (r *repair) run(ctx context.Context, tx pgx.Tx) (done Repaired, err error) 
 	if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
 		return done, err
 	}
+	if _, err := LockSession(ctx, tx, s.id); err != nil {
+		return done, err
+	}
 	rows, err := tx.Query(ctx, lockSessionSQL, s.id)
 	if err != nil {
 		return done, err
 	}
-	if _, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (struct{}, error) { return struct{}{}, s.scan(row) }); err == pgx.ErrNoRows {
-		return done, fault.NoSession(s.id)
-	} else if err != nil {
-		return done, fmt.Errorf("lock session: %w", err)
+	if _, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (struct{}, error) { return struct{}{}, s.scan(row) }); err != nil {
+		return done, fmt.Errorf("read session: %w", err)
 	}
 	if r.All {
 		if done.Shifted, err = r.shiftStored(ctx, tx); err != nil {
@@ -194,7 +195,6 @@ func (r *repair) run(ctx context.Context, tx pgx.Tx) (done Repaired, err error) 
 	}
 	// What lies around may be no stray any more, or one now.
 	after := *s
-	after.before.clustered = false
 	if s.records > 0 {
 		after.before.records += s.records
 		first, last := s.bounds()
@@ -205,7 +205,7 @@ func (r *repair) run(ctx context.Context, tx pgx.Tx) (done Repaired, err error) 
 			b.last = last
 		}
 	}
-	all, err := cluster.Held(ctx, tx, after.held())
+	all, err := cluster.Count(ctx, tx, after.held())
 	if err != nil {
 		return done, fmt.Errorf("count clusters: %w", err)
 	}
@@ -441,12 +441,12 @@ func (r *repair) shiftStored(ctx context.Context, tx pgx.Tx) (shifted int64, err
 		s.before.first, s.before.last = &first, &last
 	}
 	var batch pgx.Batch
-	batch.Queue("UPDATE ingest_batches SET session = $2, min_time = min_time + $3::interval, max_time = max_time + $3::interval WHERE session = $1", old, s.session, r.Shift)
+	batch.Queue("UPDATE ingest_batches SET session = $2, min_time = min_time + $3::interval, max_time = max_time + $3::interval, shifted = shifted + $3::interval WHERE session = $1", old, s.session, r.Shift)
 	batch.Queue("UPDATE clock_steps SET session = $2, from_time = from_time + $3::interval, to_time = to_time + $3::interval WHERE session = $1", old, s.session, r.Shift)
 	for _, table := range []string{"set_aside", "repaired", "merges", "merge_fills", "imported_files"} {
 		batch.Queue("UPDATE "+table+" SET session = $2 WHERE session = $1", old, s.session)
 	}
-	batch.Queue("DELETE FROM clusters WHERE session = $1", old)
+	batch.Queue("UPDATE clusters SET session = $2, from_time = from_time + $3::interval, to_time = to_time + $3::interval WHERE session = $1", old, s.session, r.Shift)
 	batch.Queue("UPDATE sessions SET deleted_at = NULL WHERE session = $1", s.session)
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return 0, fmt.Errorf("shift what is known of the records: %w", err)

@@ -192,14 +192,15 @@ type run struct {
 
 // read reads the session, and locks its row until the transaction ends.
 func (r *run) read(ctx context.Context, tx pgx.Tx, id string, locks bool) error {
-	sql := `
+	if locks {
+		if _, err := ingest.LockSession(ctx, tx, id); err != nil {
+			return err
+		}
+	}
+	err := tx.QueryRow(ctx, `
 		SELECT session, batch + 1, records, first_time, last_time
 		FROM sessions
-		WHERE id = $1 AND deleted_at IS NULL`
-	if locks {
-		sql += " FOR UPDATE"
-	}
-	err := tx.QueryRow(ctx, sql, id).Scan(&r.session, &r.batch, &r.records, &r.first, &r.last)
+		WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&r.session, &r.batch, &r.records, &r.first, &r.last)
 	if err == pgx.ErrNoRows {
 		return fault.NoSession(id)
 	}

@@ -56,8 +56,8 @@ const trustedSQL = `
 		SELECT
 		FROM ingest_batches
 		WHERE session = $1 AND records > 0 AND NOT from_file
-		  AND (min_time >= $2 AND min_time <= $3 AND (source = 'repair' OR min_time BETWEEN received_at - INTERVAL '1 day' AND received_at + INTERVAL '1 day')
-		    OR max_time >= $2 AND max_time <= $3 AND (source = 'repair' OR max_time BETWEEN received_at - INTERVAL '1 day' AND received_at + INTERVAL '1 day')))
+		  AND (min_time >= $2 AND min_time <= $3 AND (source = 'repair' OR min_time - shifted BETWEEN received_at - INTERVAL '1 day' AND received_at + INTERVAL '1 day')
+		    OR max_time >= $2 AND max_time <= $3 AND (source = 'repair' OR max_time - shifted BETWEEN received_at - INTERVAL '1 day' AND received_at + INTERVAL '1 day')))
 	OR EXISTS (
 		SELECT
 		FROM merges m

@@ -52,56 +52,93 @@ type Session struct {
 
 // Held are the clusters of a session, as far as they are known, else by its
 // records.
-func Held(ctx context.Context, tx pgx.Tx, s Session) (held List, err error) {
+func Held(ctx context.Context, tx pgx.Tx, s Session) (List, error) {
+	if !s.Clustered {
+		stored, aside, err := counted(ctx, tx, s)
+		return Join(stored, aside), err
+	}
+	held, err := known(ctx, tx, s.Key)
+	alone := 0
+	for _, c := range held {
+		if c.Stored > 0 {
+			alone++
+		}
+	}
+	// Batches that change nothing but the only one that is stored do not write it.
+	for i := range held {
+		if c := &held[i]; alone == 1 && c.Stored > 0 {
+			c.From, c.To, c.Stored = s.First.UnixMicro(), s.Last.UnixMicro(), s.Records
+		}
+	}
+	return held, err
+}
+
+// Count are the clusters of a session by its records, trusted where the known
+// ones are.
+func Count(ctx context.Context, tx pgx.Tx, s Session) (List, error) {
+	stored, aside, err := counted(ctx, tx, s)
+	if err != nil || !s.Clustered {
+		return Join(stored, aside), err
+	}
+	all := Join(stored, aside)
+	return all, all.trust(ctx, tx, s.Key)
+}
+
+// trust has clusters trusted where the known ones are.
+func (l List) trust(ctx context.Context, tx pgx.Tx, session int32) error {
+	before, err := known(ctx, tx, session)
+	for _, b := range before {
+		for i := range l {
+			l[i].Trusted = l[i].Trusted || b.Trusted && b.From <= l[i].To && b.To >= l[i].From
+		}
+	}
+	return err
+}
+
+// known are the clusters in the database.
+func known(ctx context.Context, tx pgx.Tx, session int32) (list List, err error) {
+	rows, err := tx.Query(ctx, clustersSQL, session)
+	if err != nil {
+		return nil, err
+	}
 	var from, to time.Time
 	var n int
 	var aside, trusted bool
-	if s.Clustered {
-		rows, err := tx.Query(ctx, clustersSQL, s.Key)
+	_, err = pgx.ForEachRow(rows, []any{&from, &to, &n, &aside, &trusted}, func() error {
+		c := Cluster{From: from.UnixMicro(), To: to.UnixMicro(), Stored: n, Trusted: trusted}
+		if aside {
+			c.Stored, c.Aside = 0, n
+		}
+		list = append(list, c)
+		return nil
+	})
+	return list, err
+}
+
+// counted are the clusters of the session's records, and of those set aside.
+func counted(ctx context.Context, tx pgx.Tx, s Session) (stored, aside List, err error) {
+	read := func(sql string, count func(*Cluster) *int, args ...any) (list List, err error) {
+		rows, err := tx.Query(ctx, sql, args...)
 		if err != nil {
 			return nil, err
 		}
-		alone := 0
-		_, err = pgx.ForEachRow(rows, []any{&from, &to, &n, &aside, &trusted}, func() error {
-			c := Cluster{From: from.UnixMicro(), To: to.UnixMicro(), Stored: n, Trusted: trusted}
-			if aside {
-				c.Stored, c.Aside = 0, n
-			} else {
-				alone++
-			}
-			held = append(held, c)
-			return nil
-		})
-		// Batches that change nothing but the only one that is stored do not write it.
-		for i := range held {
-			if c := &held[i]; alone == 1 && c.Stored > 0 {
-				c.From, c.To, c.Stored = s.First.UnixMicro(), s.Last.UnixMicro(), s.Records
-			}
-		}
-		return held, err
-	}
-	read := func(sql string, count func(*Cluster) *int, args ...any) error {
-		rows, err := tx.Query(ctx, sql, args...)
-		if err != nil {
-			return err
-		}
+		var from, to time.Time
+		var n int
 		_, err = pgx.ForEachRow(rows, []any{&from, &to, &n}, func() error {
 			c := Cluster{From: from.UnixMicro(), To: to.UnixMicro()}
 			*count(&c) = n
-			held = append(held, c)
+			list = append(list, c)
 			return nil
 		})
-		return err
+		return Join(list), err
 	}
 	if s.Records > 0 {
-		if err := read(storedDaysSQL, func(c *Cluster) *int { return &c.Stored }, s.Key, *s.First, *s.Last); err != nil {
-			return nil, err
+		if stored, err = read(storedDaysSQL, func(c *Cluster) *int { return &c.Stored }, s.Key, *s.First, *s.Last); err != nil {
+			return nil, nil, err
 		}
 	}
-	if err := read(strayDaysSQL, func(c *Cluster) *int { return &c.Aside }, s.Key); err != nil {
-		return nil, err
-	}
-	return Join(held), nil
+	aside, err = read(strayDaysSQL, func(c *Cluster) *int { return &c.Aside }, s.Key)
+	return stored, aside, err
 }
 
 // Write keeps the clusters of a session that has several.
