@@ -53,10 +53,12 @@ func (d *csvStream) next(b *Batch, most int) error {
 	}
 	for !b.full(most) {
 		cells, err := d.file.Read()
+		if err == nil {
+			d.record(b, cells)
+			continue
+		}
 		var width *foreign.WidthError
 		switch {
-		case err == nil:
-			d.record(b, cells)
 		case err == io.EOF:
 			if d.count == 0 {
 				return fault.New(fault.Invalid, "the file holds no record")

@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
@@ -23,9 +24,15 @@ const (
 
 // formOf returns the form of a cell, and the index in signs of its (first) sign.
 func formOf(cell []byte) (f form, sign int) {
-	cell = bytes.TrimLeft(trim(cell), "+-")
-	first := bytes.IndexAny(cell, signs)
-	if first < 0 {
+	cell = trim(cell)
+	for len(cell) > 0 && (cell[0] == '+' || cell[0] == '-') {
+		cell = cell[1:]
+	}
+	first := 0
+	for first < len(cell) && cell[first] != signs[0] && cell[first] != signs[1] {
+		first++
+	}
+	if first == len(cell) {
 		switch {
 		case !isDigits(cell) || len(cell) > 1 && cell[0] == '0':
 			return noNumber, 0
@@ -34,25 +41,23 @@ func formOf(cell []byte) (f form, sign int) {
 		}
 		return short, 0
 	}
-	sign = bytes.IndexByte([]byte(signs), cell[first])
-	whole, rest := cell, []byte(nil)
-	if other := bytes.IndexByte(cell, signs[1-sign]); other >= 0 {
-		whole, rest = cell[:other], cell[other+1:]
-		if !isDigits(rest) || !isGrouped(whole, signs[sign]) {
-			return noNumber, 0
+	sign = strings.IndexByte(signs, cell[first])
+	if other := bytes.IndexByte(cell[first:], signs[1-sign]); other >= 0 {
+		if isDigits(cell[first+other+1:]) && groups(cell[:first+other], signs[sign]) > 1 {
+			return grouped, sign
 		}
-		return grouped, sign
+		return noNumber, 0
 	}
-	switch n := bytes.Count(whole, []byte{signs[sign]}); {
-	case isGrouped(whole, signs[sign]) && n == 1:
+	switch groups(cell, signs[sign]) {
+	case 0, 1:
+		if _, ok := number(cell, sign == 0, true); ok {
+			return decimal, sign
+		}
+		return noNumber, 0
+	case 2:
 		return oneGroup, sign
-	case isGrouped(whole, signs[sign]):
-		return grouped, sign
 	}
-	if _, ok := number(cell, sign == 0, true); ok {
-		return decimal, sign
-	}
-	return noNumber, 0
+	return grouped, sign
 }
 
 func isDigits(text []byte) bool {
@@ -64,15 +69,26 @@ func isDigits(text []byte) bool {
 	return len(text) > 0
 }
 
-// isGrouped reports whether the sign parts the digits in threes.
-func isGrouped(cell []byte, sign byte) bool {
-	groups := bytes.Split(cell, []byte{sign})
-	for i, g := range groups {
-		if !isDigits(g) || i == 0 && (len(g) > 3 || g[0] == '0') || i > 0 && len(g) != 3 {
-			return false
+// groups is how many groups the sign parts the digits of a cell into; 0 where
+// not each but the first, which begins with no zero, has three of them.
+func groups(cell []byte, sign byte) (n int) {
+	for begin := 0; ; n++ {
+		end := begin
+		for end < len(cell) && cell[end]-'0' <= 9 {
+			end++
 		}
+		length := end - begin
+		if n == 0 && (length == 0 || length > 3 || cell[0] == '0') || n > 0 && length != 3 {
+			return 0
+		}
+		if end == len(cell) {
+			return n + 1
+		}
+		if cell[end] != sign {
+			return 0
+		}
+		begin = end + 1
 	}
-	return len(groups) > 1
 }
 
 // ungroup drops the signs that part the thousands of a cell, where it has any.
@@ -96,21 +112,27 @@ func (p *plan) findDecimals() error {
 		cell []byte
 	}
 	columns, proven := make([]seen, len(p.columns)), [len(signs)]bool{}
+	// Between commas, and without quotes, no cell holds one: the first number with
+	// a fraction tells all of a channel's cells.
+	points := p.layout.sep == ',' && !p.layout.quoted
 	for i := range p.columns {
 		c, s := &p.columns[i], &columns[i]
 		if c.Known && !c.numeric || c.Name == "" {
 			s.n[noNumber][0]++
 			continue
 		}
-		p.samples(i, func(cell []byte, line int) {
+		for cell, line := range p.samples(i) {
 			if IsMissing(cell) {
-				return
+				continue
 			}
 			f, sign := formOf(cell)
 			if s.n[f][sign]++; f == oneGroup && s.line == 0 {
 				s.line, s.cell = line, cell
 			}
-		})
+			if f == decimal && points && c.numeric {
+				break
+			}
+		}
 		if s.n[noNumber][0] == 0 || c.numeric {
 			for sign := range signs {
 				proven[sign] = proven[sign] || s.n[decimal][sign] > 0 || s.n[grouped][1-sign] > 0 && c.numeric

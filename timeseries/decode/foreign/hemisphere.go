@@ -49,15 +49,15 @@ func (p *plan) findHemispheres() {
 // holdsOnly reports whether a column's cells are one of the letters each.
 func (p *plan) holdsOnly(i int, letters string) bool {
 	filled, fits := 0, 0
-	p.samples(i, func(cell []byte, _ int) {
+	for cell := range p.samples(i) {
 		if IsMissing(cell) {
-			return
+			continue
 		}
 		filled++
 		if cell = trim(cell); len(cell) == 1 && strings.IndexByte(letters, cell[0]&^0x20) >= 0 {
 			fits++
 		}
-	})
+	}
 	return filled > 0 && fits == filled
 }
 

@@ -16,6 +16,8 @@ const (
 	headBytes   = 2 << 20
 	// preambleLines is how far down a header is looked for.
 	preambleLines = 200
+	// cellsAtOnce is for how many cells of the head memory is taken at a time.
+	cellsAtOnce = 1000
 )
 
 // row is a record of the head.
@@ -48,6 +50,7 @@ type layout struct {
 	score    int
 	other    int // index of an earlier row that heads records of its own; -1 if there is none
 	vbo      bool
+	quoted   bool // a cell of the head is
 }
 
 var sepLine = regexp.MustCompile(`^"?sep=(.)"?$`)
@@ -93,8 +96,13 @@ func scan(head []byte, whole bool, sep byte) *layout {
 	l := &layout{sep: sep, header: -1, other: -1}
 	cut := lines{buf: head, atEOF: whole, sep: sep, lenient: true}
 	l.rows = make([]row, 0, bytes.Count(head, []byte("\n"))+1)
+	l.quoted = bytes.IndexByte(head, '"') >= 0
+	var cells [][]byte // of the next rows, each of which keeps its own
 	for len(l.rows) < headRecords+preambleLines {
-		cut.cells, cut.quoted = make([][]byte, 0, len(cut.cells)), nil // each row keeps its own
+		if cap(cells)-len(cells) < len(cut.cells) {
+			cells = make([][]byte, 0, cellsAtOnce+len(cut.cells))
+		}
+		cut.cells, cut.quoted = cells[len(cells):], nil
 		err := cut.next()
 		broken := errors.Is(err, ErrRecord)
 		if broken {
@@ -108,7 +116,10 @@ func scan(head []byte, whole bool, sep byte) *layout {
 		if len(l.rows) == 0 && sepLine.Match(raw) {
 			cut.cells = [][]byte{nil}
 		}
-		l.rows = append(l.rows, row{cells: cut.cells, raw: cut.raw, line: cut.line, end: cut.pos, comment: isComment(raw), broken: broken})
+		if n := len(cut.cells); n <= cap(cells)-len(cells) {
+			cells = cells[:len(cells)+n]
+		}
+		l.rows = append(l.rows, row{cells: slices.Clip(cut.cells), raw: cut.raw, line: cut.line, end: cut.pos, comment: isComment(raw), broken: broken})
 	}
 	return l
 }
@@ -242,6 +253,17 @@ func (l *layout) isRecord() bool {
 func (l *layout) fitting(r *row) bool {
 	n := len(r.cells)
 	return n >= l.width && (n <= len(l.names) || l.trailing && allBlank(r.cells[len(l.names):]))
+}
+
+// records are the head's rows that fit the header and are no repetition of it.
+func (l *layout) records() []*row {
+	list := make([]*row, 0, min(headRecords, len(l.rows)))
+	for at := l.data; at < len(l.rows) && len(list) < headRecords; at++ {
+		if r := &l.rows[at]; l.fitting(r) && !r.blank() && !bytes.Equal(r.raw, l.rows[l.header].raw) {
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 func allBlank(cells [][]byte) bool {

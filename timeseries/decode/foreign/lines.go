@@ -34,6 +34,8 @@ type lines struct {
 	// of RaceCapture have it: "Interval"|"ms"|0|0|25.
 	lenient bool
 
+	ahead []row // that follow at pos and are cut already
+
 	cells  [][]byte // of the newest record, valid until the next one is read
 	raw    []byte   // its text without the line's end
 	quoted []byte   // unescaped text of quoted cells
@@ -42,6 +44,12 @@ type lines struct {
 
 // next reads a record. It returns io.EOF after the last one.
 func (l *lines) next() error {
+	if len(l.ahead) > 0 && !l.ahead[0].broken {
+		r := &l.ahead[0]
+		l.cells, l.raw, l.line, l.pos, l.ahead = r.cells, r.raw, r.line, r.end, l.ahead[1:]
+		return nil
+	}
+	l.ahead = nil
 	for {
 		n, err := l.split(l.buf[l.pos:])
 		if err == nil {
@@ -141,15 +149,15 @@ func (l *lines) split(text []byte) (int, error) {
 		}
 		return length, nil
 	}
-	for {
-		i := bytes.IndexByte(line, l.sep)
-		if i < 0 {
-			l.cells = append(l.cells, line)
-			return length, nil
+	from := 0
+	for i, c := range line { // faster than bytes.IndexByte: cells are short
+		if c == l.sep {
+			l.cells = append(l.cells, line[from:i])
+			from = i + 1
 		}
-		l.cells = append(l.cells, line[:i])
-		line = line[i+1:]
 	}
+	l.cells = append(l.cells, line[from:])
+	return length, nil
 }
 
 // splitQuoted is split for records with quotes in them.

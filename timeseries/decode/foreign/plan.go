@@ -1,8 +1,8 @@
 package foreign
 
 import (
-	"bytes"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -38,6 +38,7 @@ type Column struct {
 type plan struct {
 	opt      Options
 	layout   *layout
+	records  []*row // the head's
 	labels   []label
 	columns  []Column
 	times    times
@@ -296,16 +297,17 @@ func (p *plan) nameOwn() {
 	}
 }
 
-// samples calls f with the cells of a column in the head's records, and their lines.
-func (p *plan) samples(i int, f func(cell []byte, line int)) {
-	n := 0
-	for at := p.layout.data; at < len(p.layout.rows) && n < headRecords; at++ {
-		r := &p.layout.rows[at]
-		if !p.layout.fitting(r) || i >= len(r.cells) || r.blank() || bytes.Equal(r.raw, p.layout.rows[p.layout.header].raw) {
-			continue
+// samples are the cells of a column in the head's records, and their lines.
+func (p *plan) samples(i int) iter.Seq2[[]byte, int] {
+	if p.records == nil {
+		p.records = p.layout.records()
+	}
+	return func(yield func(cell []byte, line int) bool) {
+		for _, r := range p.records {
+			if i < len(r.cells) && !yield(r.cells[i], r.line) {
+				return
+			}
 		}
-		n++
-		f(r.cells[i], r.line)
 	}
 }
 
@@ -320,7 +322,7 @@ func (p *plan) judge(i int) {
 		return // as the bridge and our own exports have it
 	}
 	numbers, commas, points, ids, capitals, words, whole := 0, 0, 0, 0, 0, 0, 0
-	p.samples(i, func(cell []byte, _ int) {
+	for cell := range p.samples(i) {
 		cell = c.ungroup(cell)
 		switch {
 		case IsMissing(cell):
@@ -344,7 +346,7 @@ func (p *plan) judge(i int) {
 		default:
 			words++
 		}
-	})
+	}
 	c.comma = commas > 0 && points == 0 || c.group == '.'
 	if c.comma {
 		numbers += commas

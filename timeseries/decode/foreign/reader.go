@@ -141,7 +141,10 @@ func (r *Reader) start(l *layout) {
 			r.again[i] = bytes.Clone(raw)
 		}
 		l.headerLine = l.rows[l.header].line
-		l.rows = nil // they lie in the buffer that is read on
+		if !l.quoted { // else cells are cut in another way, see lenient
+			r.ahead = l.rows[l.data:]
+		}
+		l.rows, r.plan.records = nil, nil // they lie in the buffer that is read on
 	}
 	for i := range r.plan.columns {
 		c := &r.plan.columns[i]

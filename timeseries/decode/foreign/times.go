@@ -53,23 +53,23 @@ func (p *plan) look(i, rank int) candidate {
 	beside := rank > 0 && slices.ContainsFunc(p.labels, func(l label) bool { return timeRank(l.name) == dateRank })
 	var counts [5]int
 	var numbers []float64
-	p.samples(i, func(cell []byte, _ int) {
+	for cell := range p.samples(i) {
 		if cell = trim(cell); IsMissing(cell) {
-			return
+			continue
 		}
 		c.filled++
-		text := string(cell)
-		if isDate && gpsDate.MatchString(text) {
+		if isDate && gpsDate.Match(cell) {
 			counts[dateOnly]++
-			return
+			continue
 		}
 		if _, _, err := record.ParseTimestamp(cell); err == nil {
 			counts[wholeTime]++
 			c.usual++
 			zoned := cell[len(cell)-1]|0x20 == 'z' || bytes.LastIndexAny(cell, "+-") > 10
 			c.zoned, c.unzoned = c.zoned || zoned, c.unzoned || !zoned
-			return
+			continue
 		}
+		text := string(cell)
 		n, ok := number(cell, false, true)
 		if !ok && hasComma(cell) {
 			c.comma = true
@@ -77,20 +77,20 @@ func (p *plan) look(i, rank int) candidate {
 		}
 		if bare := bareClock.FindStringSubmatch(text); bare != nil && (p.layout.vbo || beside) {
 			counts[clockOnly]++
-			return
+			continue
 		}
 		if ok && !(isDate && compactDate.MatchString(text)) {
 			v, _ := strconv.ParseFloat(string(n), 64)
 			numbers = append(numbers, v)
-			return
+			continue
 		}
 		if rank == 0 && cell[0]-'0' > 9 {
-			return
+			continue
 		}
 		m, ok := parse(text)
 		switch {
 		case !ok:
-			return
+			continue
 		case m.hasDate() && m.clock:
 			counts[wholeTime]++
 		case m.hasDate():
@@ -105,7 +105,7 @@ func (p *plan) look(i, rank int) candidate {
 			c.monthFirst = c.monthFirst || m.second > 12
 		}
 		c.sample = m
-	})
+	}
 	for k, n := range counts {
 		if n*2 > c.filled {
 			c.kind = kind(k)
