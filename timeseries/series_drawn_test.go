@@ -2,6 +2,7 @@ package timeseries_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -254,5 +255,56 @@ func TestSummaryListsChannels(t *testing.T) {
 	}
 	if !slices.Equal(got.Channels, want) || got.Step != 0.1 || got.Gap != 2 || len(got.Gaps) != 0 {
 		t.Errorf("channels %+v, step %v, gaps %v", got.Channels, got.Step, got.Gaps)
+	}
+}
+
+// A long run's steps are not measured anew each time, but a sensor or a state
+// that is fitted while it drives is listed with the next summary.
+func TestSummaryOfLongRunListsLateChannels(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	at := 0
+	add := func(n int, also rec) {
+		records := make([]rec, n)
+		for i := range records {
+			records[i] = recordAt("long", time.Duration(at)*100*time.Millisecond, at)
+			maps.Copy(records[i], also)
+			at++
+		}
+		h.insert(records...)
+	}
+	names := func() (list []string) {
+		t.Helper()
+		got, err := h.store.Summary(t.Context(), "long")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range got.Channels {
+			if c.Step != 0.1 {
+				t.Errorf("%s has a step of %v s", c.Name, c.Step)
+			}
+			if c.Name == "speed_ms" && c.Records != int64(at) {
+				t.Errorf("%d of %d records have a speed", c.Records, at)
+			}
+			list = append(list, c.Name)
+		}
+		return list
+	}
+	for _, c := range []struct {
+		also rec
+		want []string
+	}{
+		{rec{}, []string{"speed_ms"}},
+		{rec{"motor_temp_c": 40.5}, []string{"speed_ms", "motor_temp_c"}},
+		{rec{"motor_temp_c": 40.5, "driver_mode": "race"}, []string{"speed_ms", "motor_temp_c", "driver_mode"}},
+	} {
+		if at == 0 {
+			add(17_000, c.also)
+		} else {
+			add(500, c.also)
+		}
+		if got := names(); !slices.Equal(got, c.want) {
+			t.Errorf("after %d records: %v, want %v", at, got, c.want)
+		}
 	}
 }

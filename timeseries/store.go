@@ -70,17 +70,17 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	if opt.Exports == nil {
 		opt.Exports = pool
 	}
+	if opt.InFlight == nil {
+		opt.InFlight = new(load.InFlight)
+	}
 	s := &Store{
-		Analysis: analysis.New(pool, opt.Reads), Deltas: delta.New(pool), pool: pool, reads: opt.Reads, exports: opt.Exports, log: opt.Logger, onCommit: opt.OnCommit, inFlight: opt.InFlight,
+		Analysis: analysis.New(pool, opt.Reads, opt.InFlight), Deltas: delta.New(pool), pool: pool, reads: opt.Reads, exports: opt.Exports, log: opt.Logger, onCommit: opt.OnCommit, inFlight: opt.InFlight,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if s.onCommit == nil {
 		s.onCommit = func(...string) {}
-	}
-	if s.inFlight == nil {
-		s.inFlight = new(load.InFlight)
 	}
 	if opt.OnIngest == nil {
 		opt.OnIngest = func(ingest.Stats) {}

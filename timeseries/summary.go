@@ -354,11 +354,19 @@ func (s *Store) summariseTx(ctx context.Context, tx pgx.Tx, session int32) error
 	if _, err := tx.Exec(ctx, summaryMergeSQL, session, batch); err != nil {
 		return err
 	}
-	channels, step, err := s.Series.Channels(ctx, tx, id)
+	var sample series.Sample
+	var step float64
+	err = tx.QueryRow(ctx, "SELECT channels, coalesce(step_s, 0), coalesce(sampled, 0) FROM session_summaries WHERE session = $1", session).
+		Scan(&sample.Channels, &step, &sample.Records)
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, "UPDATE session_summaries SET channels = $2, step_s = $3 WHERE session = $1", session, channels, step.Seconds())
+	sample.Step = time.Duration(step * float64(time.Second))
+	if sample, err = s.Series.Sample(ctx, tx, id, sample); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "UPDATE session_summaries SET channels = $2, step_s = $3, sampled = $4 WHERE session = $1",
+		session, sample.Channels, sample.Step.Seconds(), sample.Records)
 	return err
 }
 

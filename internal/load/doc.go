@@ -11,8 +11,8 @@
 //	upload ──► Gate.Enter ──► InFlight.Begin ──► COPY ──► end ──► leave
 //	                                │
 //	        atOnce, Busy ◄──────────┴──────────► Rest, Yield
-//	        fan-out: half of its writers,        rollups: Yield before a
-//	        and a Rest after each round          refresh that can wait
+//	        fan-out: half of its writers,        rollups, analysis: Yield
+//	        and a Rest after each round          before what can wait
 //
 // Everything here is safe for concurrent use and knows this process alone: the
 // uploads that other instances store are at work on other machines, except for

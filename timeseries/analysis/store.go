@@ -3,26 +3,34 @@ package analysis
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/load"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Analysis works out what runs consist of, and keeps it. It is safe for
 // concurrent use, by any number of instances.
-type Analysis struct{ pool, reads *pgxpool.Pool }
+type Analysis struct {
+	pool, reads *pgxpool.Pool
+	inFlight    *load.InFlight
+}
 
 // New makes an Analysis on a migrated database. What somebody waits for is read,
-// and worked out where it has to be, on the connections of reads.
-func New(pool, reads *pgxpool.Pool) *Analysis { return &Analysis{pool, reads} }
+// and worked out where it has to be, on the connections of reads; what nobody
+// waits for yields to uploads.
+func New(pool, reads *pgxpool.Pool, inFlight *load.InFlight) *Analysis {
+	return &Analysis{pool, reads, inFlight}
+}
 
 const (
 	// costShare bounds what a growing run costs: after it was worked out it is
@@ -56,6 +64,7 @@ func (a *Analysis) Refresh(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("find runs to analyse: %w", err)
 	}
 	for i, session := range sessions {
+		a.inFlight.Yield(ctx, refreshPause)
 		if err := a.update(ctx, session, false); err != nil {
 			return i, fmt.Errorf("analyse run %d: %w", session, err)
 		}
@@ -288,34 +297,31 @@ func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error
 	if err != nil {
 		return 0, err
 	}
-	var t time.Time
-	var lat, lon, speed, power, distance, energy pgtype.Float8
-	_, err = pgx.ForEachRow(rows, []any{&t, &lat, &lon, &speed, &power, &distance, &energy}, func() error {
-		s := sample{t.UnixMicro(), number(lat), number(lon), number(speed), number(power), number(distance), number(energy)}
-		at := t.UTC().Truncate(minute)
+	var failed error
+	err = record.ReadColumns(rows, func(c *record.Columns) {
+		s := sample{c.Micros(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float()}
+		at := time.UnixMicro(s.At).UTC().Truncate(minute)
 		if len(u.parts) == 0 || !u.parts[len(u.parts)-1].minute.Equal(at) {
-			if k := len(u.parts); k > 0 {
-				u.state = u.parts[k-1].runState
-			}
-			begun, err := json.Marshal(u.state)
-			if err != nil {
-				return fmt.Errorf("keep the state of a run: %w", err)
-			}
-			u.parts = append(u.parts, part{minute: at, begun: begun, reducer: reducer{runState: u.state, Stale: len(u.parts) > 0 && u.parts[len(u.parts)-1].Stale}})
+			failed = errors.Join(failed, u.beginPart(at))
 		}
 		u.parts[len(u.parts)-1].Add(s)
 		n++
-		return nil
 	})
-	return n, err
+	return n, errors.Join(err, failed)
 }
 
-// number is NaN for NULL.
-func number(v pgtype.Float8) float64 {
-	if !v.Valid {
-		return math.NaN()
+// beginPart begins a minute with what is known at the end of the one before.
+func (u *update) beginPart(at time.Time) error {
+	stale := false
+	if k := len(u.parts); k > 0 {
+		u.state, stale = u.parts[k-1].runState, u.parts[k-1].Stale
 	}
-	return v.Float64
+	begun, err := json.Marshal(u.state)
+	if err != nil {
+		err = fmt.Errorf("keep the state of a run: %w", err)
+	}
+	u.parts = append(u.parts, part{minute: at, begun: begun, reducer: reducer{runState: u.state, Stale: stale}})
+	return err
 }
 
 // conclude stores the parts and what the whole run amounts to.

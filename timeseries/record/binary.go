@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // epoch is 2000-01-01, from which PostgreSQL counts microseconds.
@@ -30,6 +32,20 @@ func (c *Columns) Reset(raw [][]byte) { c.raw, c.next = raw, 0 }
 
 // Err is what was wrong with a column, or nil.
 func (c *Columns) Err() error { return c.err }
+
+// ReadColumns calls read with each row of a query, and closes it. It returns the
+// query's error, or what is wrong with a column that read asked for.
+func ReadColumns(rows pgx.Rows, read func(*Columns)) error {
+	defer rows.Close()
+	var c Columns
+	for rows.Next() {
+		c.Reset(rows.RawValues())
+		if read(&c); c.err != nil {
+			return c.err
+		}
+	}
+	return rows.Err()
+}
 
 // sized is the next column, which must have that many bytes; nil is NULL.
 func (c *Columns) sized(size int) []byte {

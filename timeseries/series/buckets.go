@@ -272,20 +272,7 @@ func (b *bucketSums) merge(i int, r *record.Columns) {
 
 // queue adds a query to a batch, each row of which goes to read.
 func queue(batch *pgx.Batch, read func(*record.Columns), sql string, args ...any) {
-	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error { return readRows(rows, read) })
-}
-
-// readRows decodes all rows and closes them.
-func readRows(rows pgx.Rows, read func(*record.Columns)) error {
-	defer rows.Close()
-	var r record.Columns
-	for rows.Next() {
-		r.Reset(rows.RawValues())
-		if read(&r); r.Err() != nil {
-			return r.Err()
-		}
-	}
-	return rows.Err()
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error { return record.ReadColumns(rows, read) })
 }
 
 // fewRecords guesses whether a window has no more records than that.
@@ -320,7 +307,7 @@ func (v *view) readPoints(ctx context.Context, out *Session, window rollup.Span,
 		values[i] = make([]float64, 0, req.Points+1)
 	}
 	states := make([][]string, len(want.states))
-	err = readRows(rows, func(r *record.Columns) {
+	err = record.ReadColumns(rows, func(r *record.Columns) {
 		times = append(times, r.Micros())
 		for i := range values {
 			values[i] = append(values[i], r.Float())

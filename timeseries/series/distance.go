@@ -191,7 +191,7 @@ func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, 
 		if err != nil {
 			return err
 		}
-		err = readRows(rows, func(r *record.Columns) {
+		err = record.ReadColumns(rows, func(r *record.Columns) {
 			row := placed{first: r.Micros(), last: r.Micros(), records: r.Int(), at: r.Float(), metrics: make([]aggregate, len(metrics))}
 			for m := range row.metrics {
 				row.metrics[m] = aggregate{r.Float(), r.Float(), r.Float(), r.Int()}

@@ -130,7 +130,7 @@ func (v *view) streamM4(ctx context.Context, window rollup.Span, columns *m4Colu
 		return err
 	}
 	i := 0
-	return readRows(rows, func(r *record.Columns) {
+	return record.ReadColumns(rows, func(r *record.Columns) {
 		t := r.Micros()
 		for t >= columns.edges[i+1] {
 			i++
@@ -173,7 +173,7 @@ func (v *view) scanM4(ctx context.Context, window rollup.Span, columns *m4Column
 	if err != nil {
 		return err
 	}
-	return readRows(rows, func(r *record.Columns) {
+	return record.ReadColumns(rows, func(r *record.Columns) {
 		i := int(r.Int())
 		sums.merge(i, r)
 		for m := range metrics {

@@ -3,6 +3,7 @@ package series
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,20 +26,13 @@ const (
 // carry each channel. Counts are those of the records that were looked at.
 type sampled struct {
 	all    time.Duration
-	steps  []time.Duration
-	counts []int64
+	steps  map[string]time.Duration // by channel
+	counts map[string]int64
 }
 
-// sample measures how often channels are sent.
-func (v *view) sample(ctx context.Context, channels []channel.Channel) (sampled, error) {
-	s := sampled{steps: make([]time.Duration, len(channels)), counts: make([]int64, len(channels))}
-	span := v.span
-	if span.From.Before(v.lost) {
-		span.From = v.lost
-	}
-	if span.Empty() {
-		return s, nil
-	}
+// sample measures how often channels are sent, in those stretches.
+func (v *view) sample(ctx context.Context, channels []channel.Channel, stretches []rollup.Span) (sampled, error) {
+	s := sampled{steps: map[string]time.Duration{}, counts: map[string]int64{}}
 	var flags strings.Builder
 	for _, c := range channels {
 		fmt.Fprintf(&flags, ", (%s IS NOT NULL)::int::bigint", c.Name)
@@ -55,32 +49,43 @@ func (v *view) sample(ctx context.Context, channels []channel.Channel) (sampled,
 	read := func(r *record.Columns) {
 		t := r.Micros()
 		note(len(channels), t)
-		for k := range channels {
+		for k, c := range channels {
 			if r.Int() != 0 {
-				s.counts[k]++
+				s.counts[c.Name]++
 				note(k, t)
 			}
 		}
 	}
 	var batch pgx.Batch
-	for _, stretch := range v.stretches(span) {
-		batch.Queue(sql, v.session, stretch.From, stretch.To, sampleRecords/len(v.stretches(span))).Query(func(rows pgx.Rows) error {
+	limit := sampleRecords
+	if v.records > sampleRecords {
+		limit /= sampleStretches
+	}
+	for _, stretch := range stretches {
+		batch.Queue(sql, v.session, stretch.From, stretch.To, limit).Query(func(rows pgx.Rows) error {
 			clear(last) // what lies between two stretches is no step
-			return readRows(rows, read)
+			return record.ReadColumns(rows, read)
 		})
 	}
 	if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return s, fmt.Errorf("sample how often channels are sent: %w", err)
 	}
-	for k := range channels {
-		s.steps[k] = channel.UsualStep(steps[k])
+	for k, c := range channels {
+		s.steps[c.Name] = channel.UsualStep(steps[k])
 	}
 	s.all = channel.UsualStep(steps[len(channels)])
 	return s, nil
 }
 
 // stretches says where to look for usual steps: everywhere in a short run.
-func (v *view) stretches(span rollup.Span) []rollup.Span {
+func (v *view) stretches() []rollup.Span {
+	span := v.span
+	if span.From.Before(v.lost) {
+		span.From = v.lost
+	}
+	if span.Empty() {
+		return nil
+	}
 	if v.records <= sampleRecords {
 		return []rollup.Span{span}
 	}
@@ -100,15 +105,18 @@ func (v *view) stretches(span rollup.Span) []rollup.Span {
 // knows of it, or by a sample where the run has more than doubled since.
 func (v *view) usualSteps(ctx context.Context, want wanted) ([]time.Duration, error) {
 	channels := want.all()
-	if v.steps == nil {
-		s, err := v.sample(ctx, channels)
-		return s.steps, err
-	}
 	steps := make([]time.Duration, len(channels))
-	for k, c := range channels {
-		steps[k] = seconds(v.steps[c.Name])
+	if v.steps != nil {
+		for k, c := range channels {
+			steps[k] = seconds(v.steps[c.Name])
+		}
+		return steps, nil
 	}
-	return steps, nil
+	s, err := v.sample(ctx, channels, v.stretches())
+	for k, c := range channels {
+		steps[k] = s.steps[c.Name]
+	}
+	return steps, err
 }
 
 // Channel is a channel that a run has.
@@ -121,17 +129,28 @@ type Channel struct {
 	Gap     float64 `json:"gap_s"`  // a longer silence is a gap, s
 }
 
-// Channels returns the channels of a run, by name, that can be charted and that
-// a record carries, as tx shows it, and the usual step of all its records. It leaves the
-// settings of a read in tx, the time limit among them.
-func (r *Reader) Channels(ctx context.Context, tx pgx.Tx, session string) (list map[string]Channel, step time.Duration, err error) {
+// Sample is what is known of how a run's records are sent.
+type Sample struct {
+	Channels map[string]Channel // those that can be charted and that a record carries, by name
+	Step     time.Duration      // the usual one of all records
+	Records  int64              // how many the run had when the steps were measured; 0 for never
+}
+
+// resampleAfter is by what share a long run may grow before the steps of its
+// channels are measured anew. Sixteen stretches cost as much as the rest of a
+// summary, which a run that drives has made every few seconds.
+const resampleAfter = 0.25
+
+// Sample returns what tx shows of a run, of which that much was known before.
+// It leaves the settings of a read in tx, the time limit among them.
+func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before Sample) (Sample, error) {
 	cat, err := r.rollups.Catalog(ctx, tx)
 	if err != nil {
-		return nil, 0, err
+		return Sample{}, err
 	}
 	views, err := openViews(ctx, tx, cat, []string{session}, nil)
 	if err != nil {
-		return nil, 0, err
+		return Sample{}, err
 	}
 	v := views[0]
 	var want wanted
@@ -144,40 +163,82 @@ func (r *Reader) Channels(ctx context.Context, tx pgx.Tx, session string) (list 
 		c, _ := channel.ByName(name)
 		want.states = append(want.states, c)
 	}
-	s, err := v.sample(ctx, want.all())
+	counts, err := v.count(ctx, want.metrics)
 	if err != nil {
-		return nil, 0, err
+		return Sample{}, err
 	}
-	if v.records > sampleRecords {
-		if err := v.count(ctx, want.metrics, s.counts); err != nil {
-			return nil, 0, err
+	// A channel of every record has the step of all; it needs no look.
+	look := slices.DeleteFunc(want.all(), func(c channel.Channel) bool {
+		n, counted := counts[c.Name]
+		return counted && (n == 0 || n == v.records)
+	})
+	stretches := v.stretches()
+	grown := float64(v.records-before.Records) / float64(before.Records)
+	if len(stretches) > 1 && before.Records > 0 && grown >= 0 && grown < resampleAfter {
+		newest, err := v.sample(ctx, want.states, stretches[len(stretches)-1:])
+		if err != nil {
+			return Sample{}, err
 		}
-		for k := range want.states {
-			s.counts[len(want.metrics)+k] = min(s.counts[len(want.metrics)+k], 1)
+		if before.take(counts, newest.counts) {
+			return before, nil
 		}
 	}
-	list = map[string]Channel{}
-	for k, c := range want.all() {
-		if s.counts[k] == 0 {
+	s, err := v.sample(ctx, look, stretches)
+	if err != nil {
+		return Sample{}, err
+	}
+	sample := Sample{Channels: map[string]Channel{}, Step: s.all, Records: v.records}
+	for _, c := range want.all() {
+		n, counted := counts[c.Name]
+		step := s.all
+		if seldom, ok := s.steps[c.Name]; ok {
+			step = seldom
+		}
+		if !counted {
+			n = s.counts[c.Name]
+		}
+		if n == 0 {
 			continue
 		}
-		step := s.steps[k]
-		if step == 0 && s.counts[k] > 1 && k < len(want.metrics) {
-			step = v.span.Length() / time.Duration(s.counts[k]) // too seldom for the sample
+		if step == 0 && n > 1 && counted {
+			step = v.span.Length() / time.Duration(n) // too seldom for the sample
 		}
-		one := Channel{Name: c.Name, Records: s.counts[k], Step: step.Seconds(), Gap: channel.GapAfter(step).Seconds()}
-		if v.records > sampleRecords && k >= len(want.metrics) {
+		one := Channel{Name: c.Name, Records: n, Step: step.Seconds(), Gap: channel.GapAfter(step).Seconds()}
+		if !counted && len(stretches) > 1 {
 			one.Records = 0
 		}
-		list[c.Name] = one
+		sample.Channels[c.Name] = one
 	}
-	return list, s.all, nil
+	return sample, nil
+}
+
+// take notes how many records carry each metric now. It reports false where a
+// metric or, by states, a state is carried that was not known.
+func (s *Sample) take(metrics, states map[string]int64) bool {
+	for name, n := range metrics {
+		known, ok := s.Channels[name]
+		switch {
+		case n == 0:
+			delete(s.Channels, name)
+		case !ok:
+			return false
+		default:
+			known.Records = n
+			s.Channels[name] = known
+		}
+	}
+	for name, n := range states {
+		if _, ok := s.Channels[name]; n > 0 && !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // count counts the records that carry each metric, by the levels and by the
 // records where those lack something.
-func (v *view) count(ctx context.Context, metrics []channel.Channel, counts []int64) error {
-	clear(counts[:len(metrics)])
+func (v *view) count(ctx context.Context, metrics []channel.Channel) (map[string]int64, error) {
+	counts := map[string]int64{}
 	var batch pgx.Batch
 	for _, p := range v.cover(v.span, v.level(24*time.Hour)) {
 		var columns []string
@@ -190,14 +251,14 @@ func (v *view) count(ctx context.Context, metrics []channel.Channel, counts []in
 		}
 		table, timeColumn := v.relation(p.level)
 		queue(&batch, func(r *record.Columns) {
-			for k := range metrics {
-				counts[k] += r.Int()
+			for _, c := range metrics {
+				counts[c.Name] += r.Int()
 			}
 		}, fmt.Sprintf("SELECT %s FROM %s WHERE session = $1 AND %[3]s >= $2 AND %[3]s < $3", strings.Join(columns, ", "), table, timeColumn),
 			v.session, p.span.From, p.span.To)
 	}
 	if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
-		return fmt.Errorf("count what channels carry: %w", err)
+		return nil, fmt.Errorf("count what channels carry: %w", err)
 	}
-	return nil
+	return counts, nil
 }

@@ -113,7 +113,7 @@ func (v *view) readPositions(ctx context.Context) ([]TrackPoint, error) {
 			points = append(points, TrackPoint{time.UnixMicro(f.At).UTC(), f.Lat, f.Lon})
 		}
 	}
-	err = readRows(rows, func(r *record.Columns) {
+	err = record.ReadColumns(rows, func(r *record.Columns) {
 		known = fixes.Add(known[:0], analysis.Fix{At: r.Micros(), Lat: r.Float(), Lon: r.Float()})
 		add()
 	})
