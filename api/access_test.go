@@ -301,7 +301,7 @@ func openServer(t *testing.T) server {
 	if err := decode.Records([]byte("["+strings.Join(rows, ",")+"]"), b, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Store.Ingest(ctx, b, ingest.Options{Source: "test"}); err != nil {
+	if _, err := d.Store.Writer.Ingest(ctx, b, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	return h

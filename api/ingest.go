@@ -92,7 +92,7 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 		}
 		return r.answer(http.StatusOK, answer)
 	}
-	result, err := s.Store.IngestStream(r.Request.Context(), decoder, upload)
+	result, err := s.Store.Writer.IngestStream(r.Request.Context(), decoder, upload)
 	if f := fault.As(err); f != nil && f.Code == "KNOWN_FILE" {
 		return r.answer(http.StatusOK, ingestedAnswer{
 			Sessions: []ingest.SessionResult{{ID: f.Data["session_id"].(string)}},

@@ -84,5 +84,5 @@ func (s *server) repairSession(r *request, p *repairParams) (done ingest.Repaire
 		}
 	}
 	ctx := auth.Audited(r.Request.Context(), r.Principal, auth.Event{Name: auth.SessionRepaired, Detail: repair.Detail()})
-	return s.Store.Repair(ctx, repair)
+	return s.Store.Writer.Repair(ctx, repair)
 }

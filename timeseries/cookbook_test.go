@@ -83,7 +83,7 @@ func TestCookbook(t *testing.T) {
 	store := timeseries.New(pool, timeseries.Options{})
 	for i, session := range []string{"my-run", "other-run"} {
 		decoder := decode.New(bytes.NewReader(lapsOfACar(session, 6+i)), decode.Options{})
-		if _, err := store.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
+		if _, err := store.Writer.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,7 +190,7 @@ func TestGrafanaQueries(t *testing.T) {
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
 	decoder := decode.New(bytes.NewReader(lapsOfACar("my-run", 6)), decode.Options{})
-	if _, err := store.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
+	if _, err := store.Writer.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	analysed(t, store)

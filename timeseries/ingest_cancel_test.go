@@ -37,7 +37,7 @@ func TestUploadGivenUp(t *testing.T) {
 			fmt.Fprintf(&text, `{"session_id":%q,"timestamp":%q,"speed_ms":%d}`+"\n", session, record.FormatTime(at.Add(time.Duration(i)*time.Millisecond)), i)
 		}
 		decoder := decode.New(body(&text), decode.Options{})
-		_, err := s.IngestStream(ctx, decoder, ingest.Options{Source: "test"})
+		_, err := s.Writer.IngestStream(ctx, decoder, ingest.Options{Source: "test"})
 		return err
 	}
 	for i := range 8 {
@@ -94,7 +94,7 @@ func TestUploadsNotAdmittedLeaveATrace(t *testing.T) {
 	})
 	for i, err := range []error{fault.New(fault.TooLarge, "the body is too long"), fault.New(fault.Invalid, "the body stopped coming")} {
 		opt := ingest.Options{Source: "rest", Admit: func(context.Context) error { return err }}
-		if _, got := store.IngestStream(t.Context(), decode.New(strings.NewReader(ndjson(numberedRun("a", 3, 0))), decode.Options{}), opt); got != err {
+		if _, got := store.Writer.IngestStream(t.Context(), decode.New(strings.NewReader(ndjson(numberedRun("a", 3, 0))), decode.Options{}), opt); got != err {
 			t.Errorf("%v, want %v", got, err)
 		}
 		if len(stats) != i+1 || stats[i].Source != "rest" || stats[i].Rejected != 1 || !strings.Contains(log.String(), err.Error()) || !strings.Contains(log.String(), "level=WARN") {

@@ -76,7 +76,7 @@ func TestIngestStreamLarge(t *testing.T) {
 			// A second upload of the same must find the first one.
 			for upload := range 2 {
 				decoder := decode.New(bytes.NewReader(body.Bytes()), decode.Options{SkipBad: tc.skip})
-				result, err := store.IngestStream(t.Context(), decoder, ingest.Options{Source: "test", SkipBad: tc.skip})
+				result, err := store.Writer.IngestStream(t.Context(), decoder, ingest.Options{Source: "test", SkipBad: tc.skip})
 				if (err != nil) != tc.fails {
 					t.Fatalf("upload %d: error %v", upload, err)
 				}

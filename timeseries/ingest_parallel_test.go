@@ -31,7 +31,7 @@ func (h *server) importFrom(ctx context.Context, opt ingest.Options, in io.Reade
 	if opt.Source == "" {
 		opt.Source = "test"
 	}
-	return h.store.Import(ctx, decode.New(in, decode.Options{SkipBad: opt.SkipBad}), opt)
+	return h.store.Writer.Import(ctx, decode.New(in, decode.Options{SkipBad: opt.SkipBad}), opt)
 }
 
 // numberedRun makes n records of a session, from id on.

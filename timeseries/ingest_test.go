@@ -117,7 +117,7 @@ func TestRecordsComeBack(t *testing.T) {
 		text = rs.Record().AppendCSV(text)
 	}
 	dec := decode.New(strings.NewReader(string(text)), decode.Options{Format: decode.FormatCSV, SessionID: "again"})
-	result, err = h.store.IngestStream(t.Context(), dec, ingest.Options{Source: "test"})
+	result, err = h.store.Writer.IngestStream(t.Context(), dec, ingest.Options{Source: "test"})
 	if err != nil || result.Inserted != len(want) {
 		t.Fatalf("from CSV: %+v, %v", result, err)
 	}

@@ -19,7 +19,7 @@ func TestLapsAtOnce(t *testing.T) {
 	t.Parallel()
 	store := timeseries.New(dbtest.New(t), timeseries.Options{})
 	decoder := decode.New(bytes.NewReader(lapsOfACar("a", 60)), decode.Options{})
-	if _, err := store.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
+	if _, err := store.Writer.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), await.Patience) // a bad plan takes many times as long

@@ -110,7 +110,7 @@ func TestRepeatedInstants(t *testing.T) {
 			}
 			before := h.rows()
 			for range 2 { // refused again, or recognised
-				result, err := h.store.Import(t.Context(), decode.New(strings.NewReader(ndjson(upload)), decode.Options{}), withSource(test.options))
+				result, err := h.store.Writer.Import(t.Context(), decode.New(strings.NewReader(ndjson(upload)), decode.Options{}), withSource(test.options))
 				if f := fault.As(err); test.refused {
 					if f == nil || f.Code != "REPEAT" || h.rows() != before {
 						t.Errorf("%+v, %v", result, err)
@@ -154,7 +154,7 @@ func TestDriveOfAnotherRun(t *testing.T) {
 		n++
 		id := fmt.Sprint("file ", n)
 		opt.Source, opt.Content = "test", func() *ingest.Content { return &ingest.Content{Digests: [][]byte{{byte(n)}}, Run: id} }
-		result, err := h.store.Import(t.Context(), decode.New(strings.NewReader(text), decode.Options{Format: decode.FormatCSV, SessionID: id}), opt)
+		result, err := h.store.Writer.Import(t.Context(), decode.New(strings.NewReader(text), decode.Options{Format: decode.FormatCSV, SessionID: id}), opt)
 		if err == nil && result.Inserted > 0 {
 			if _, err := h.store.DeleteSession(t.Context(), id); err != nil {
 				t.Fatal(err)

@@ -98,7 +98,7 @@ func storeJSON(t testing.TB, s *timeseries.Store, records []byte) {
 	if err := decode.Records(records, b, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Ingest(t.Context(), b, ingest.Options{Source: "test"}); err != nil {
+	if _, err := s.Writer.Ingest(t.Context(), b, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -64,7 +64,7 @@ func (h *server) try(opt ingest.Options, records []rec) (ingest.Result, error) {
 		return ingest.Result{}, err
 	}
 	opt.Source = cmp.Or(opt.Source, "test")
-	return h.store.Ingest(h.t.Context(), b, opt)
+	return h.store.Writer.Ingest(h.t.Context(), b, opt)
 }
 
 func (h *server) insert(records ...rec) ingest.Result {
@@ -79,7 +79,7 @@ func (h *server) insert(records ...rec) ingest.Result {
 func (h *server) stream(format decode.Format, opt ingest.Options, text string) (ingest.Result, error) {
 	opt.Source = cmp.Or(opt.Source, "test")
 	dec := decode.New(strings.NewReader(text), decode.Options{Format: format, SkipBad: opt.SkipBad})
-	return h.store.IngestStream(h.t.Context(), dec, opt)
+	return h.store.Writer.IngestStream(h.t.Context(), dec, opt)
 }
 
 // read returns the records that a query finds.

@@ -97,7 +97,7 @@ func TestClockReset(t *testing.T) {
 		fmt.Fprintf(&file, "in09,2026-06-03T10:00:%02d.000Z,%d\n", i, 5+i%3)
 	}
 	for i := range 2 {
-		result, err := h.store.Import(t.Context(), decode.New(strings.NewReader(file.String()), decode.Options{Format: decode.FormatCSV}), ingest.Options{Source: "import"})
+		result, err := h.store.Writer.Import(t.Context(), decode.New(strings.NewReader(file.String()), decode.Options{Format: decode.FormatCSV}), ingest.Options{Source: "import"})
 		if err != nil || result.Inserted != 65*(1-i) || result.SetAside != 5*(1-i) || result.AlreadyStored != 65*i {
 			t.Errorf("%+v, %v", result, err)
 		}

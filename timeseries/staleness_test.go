@@ -26,7 +26,7 @@ func TestRollupStaleness(t *testing.T) {
 		t.Error("rollups of nothing are stale")
 	}
 	decoder := decode.New(bytes.NewReader(lapsOfACar("a", 2)), decode.Options{})
-	if _, err := store.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
+	if _, err := store.Writer.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	if !stale() {

@@ -38,7 +38,8 @@ type Options struct {
 // Store is the telemetry store: records, sessions, rollups and what is derived
 // from them. It is safe for concurrent use.
 type Store struct {
-	*ingest.Writer
+	// Writer is the one way in: batches, streams, imports, repairs.
+	Writer *ingest.Writer
 	// Merges makes one run of what the radio sent and what a logger kept.
 	Merges *merge.Merger
 	// Analysis works out laps, distance and energy.

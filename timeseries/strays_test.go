@@ -258,7 +258,7 @@ func TestFilesAreJudgedAlike(t *testing.T) {
 	}
 	ways := map[string]func(text string) (ingest.Result, error){
 		"import": func(text string) (ingest.Result, error) {
-			return h.store.Import(t.Context(), decode.New(strings.NewReader(text), decode.Options{Format: decode.FormatCSV}), ingest.Options{Source: "import"})
+			return h.store.Writer.Import(t.Context(), decode.New(strings.NewReader(text), decode.Options{Format: decode.FormatCSV}), ingest.Options{Source: "import"})
 		},
 		"rest": func(text string) (ingest.Result, error) {
 			return h.stream(decode.FormatCSV, ingest.Options{Source: "rest", File: true}, text)
@@ -296,7 +296,7 @@ func TestFilesAreJudgedAlike(t *testing.T) {
 // repair does what the command does.
 func (h *server) repair(what ingest.Repair) ingest.Repaired {
 	h.t.Helper()
-	done, err := h.store.Repair(h.t.Context(), what)
+	done, err := h.store.Writer.Repair(h.t.Context(), what)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -323,7 +323,7 @@ func TestRepair(t *testing.T) {
 		{Session: "s"}, {Session: "s", Shift: time.Hour}, {Session: "s", Shift: time.Hour, Drop: true}, {Session: "none", Drop: true},
 		{Session: "s", At: time.Now().Add(1000 * time.Hour)}, {Session: "s", Drop: true, All: true},
 	} {
-		if done, err := h.store.Repair(t.Context(), bad); err == nil || len(h.aside("s")) != 12 {
+		if done, err := h.store.Writer.Repair(t.Context(), bad); err == nil || len(h.aside("s")) != 12 {
 			t.Errorf("%+v: %+v", bad, done)
 		}
 	}
@@ -552,7 +552,7 @@ func TestRepairOfNothing(t *testing.T) {
 		{ingest.Repair{Session: "whole", At: raceStart}, fault.NotFound, `"whole"`},
 		{ingest.Repair{Session: "s", Shift: time.Hour}, fault.Invalid, `"s"`},
 	} {
-		if done, err := h.store.Repair(t.Context(), test.Repair); !fault.Is(err, test.kind) || !strings.Contains(err.Error(), test.want) || state() != before {
+		if done, err := h.store.Writer.Repair(t.Context(), test.Repair); !fault.Is(err, test.kind) || !strings.Contains(err.Error(), test.want) || state() != before {
 			t.Errorf("%+v: %+v, %v", test.Repair, done, err)
 		}
 	}

@@ -85,7 +85,7 @@ func TestShiftBesideOthers(t *testing.T) {
 		"rename": func(id string) error { _, err := h.store.RenameSession(ctx, id, "By hand"); return err },
 		"delete": func(id string) error { _, err := h.store.DeleteSession(ctx, id); return err },
 		"repair": func(id string) error {
-			_, err := h.store.Repair(ctx, ingest.Repair{Session: id, Shift: time.Hour, All: true})
+			_, err := h.store.Writer.Repair(ctx, ingest.Repair{Session: id, Shift: time.Hour, All: true})
 			return err
 		},
 		"undo": func(id string) error {

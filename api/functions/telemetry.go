@@ -113,12 +113,12 @@ func (d Deps) insertTelemetryBatch(ctx context.Context, c *registry.Call) (any, 
 	defer b.Release()
 	opt := ingest.Options{Source: "function"}
 	if err := decode.Records(c.Args.Raw("records"), b, time.Now()); err != nil {
-		return nil, d.Store.Refused(opt, err)
+		return nil, d.Store.Writer.Refused(opt, err)
 	}
 	if n := b.Len() + b.Rejected(); n > maxInsert {
-		return nil, d.Store.Refused(opt, fault.New(fault.TooLarge, "the batch has %d records; at most %d are allowed in one call", n, maxInsert))
+		return nil, d.Store.Writer.Refused(opt, fault.New(fault.TooLarge, "the batch has %d records; at most %d are allowed in one call", n, maxInsert))
 	}
-	result, err := d.Store.Ingest(ctx, b, opt)
+	result, err := d.Store.Writer.Ingest(ctx, b, opt)
 	if err != nil {
 		return nil, err
 	}

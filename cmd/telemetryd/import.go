@@ -144,7 +144,7 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 	if i.Again {
 		repeats = ingest.TellRepeats
 	}
-	result, err := store.Import(ctx, decoder, ingest.Options{
+	result, err := store.Writer.Import(ctx, decoder, ingest.Options{
 		Source: "import", SkipBad: options.SkipBad, SkipExisting: i.SkipExisting, Repeats: repeats,
 		Admit: func(context.Context) error { return identify() },
 		Content: func() *ingest.Content {

@@ -39,7 +39,7 @@ func (c repairCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	}
 	defer closePool()
 	ctx = auth.Audited(ctx, operator, auth.Event{Name: auth.SessionRepaired, Detail: repair.Detail()})
-	done, err := timeseries.New(pool, timeseries.Options{Logger: log}).Repair(ctx, repair)
+	done, err := timeseries.New(pool, timeseries.Options{Logger: log}).Writer.Repair(ctx, repair)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func TestRestoreIsIdentical(t *testing.T) {
 	}
 	// It takes records as before.
 	store := timeseries.New(restored, timeseries.Options{})
-	result, err := store.IngestStream(t.Context(), decode.New(records("b", 100), decode.Options{}), ingest.Options{Source: "test"})
+	result, err := store.Writer.IngestStream(t.Context(), decode.New(records("b", 100), decode.Options{}), ingest.Options{Source: "test"})
 	if err != nil || result.Inserted != 100 {
 		t.Errorf("ingest after the restore: %+v, %v", result, err)
 	}
@@ -74,17 +74,17 @@ func records(session string, n int) *strings.Reader {
 func fill(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	store := timeseries.New(pool, timeseries.Options{})
-	if _, err := store.IngestStream(t.Context(), decode.New(records("a", 3000), decode.Options{}), ingest.Options{Source: "test"}); err != nil {
+	if _, err := store.Writer.IngestStream(t.Context(), decode.New(records("a", 3000), decode.Options{}), ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	// Records that are set aside are in the backup, too.
 	odd := `{"session_id":"a","timestamp":"1980-01-06T00:00:00Z","speed_ms":1}
 		{"session_id":"a","timestamp":"never","odd":[1]}
 		{"session_id":"a","timestamp":"2025-01-01T00:00:00Z","odd":null}`
-	if result, err := store.IngestStream(t.Context(), decode.New(strings.NewReader(odd), decode.Options{}), ingest.Options{Source: "test"}); err != nil || result.SetAside != 3 {
+	if result, err := store.Writer.IngestStream(t.Context(), decode.New(strings.NewReader(odd), decode.Options{}), ingest.Options{Source: "test"}); err != nil || result.SetAside != 3 {
 		t.Fatalf("%+v, %v", result, err)
 	}
-	if _, err := store.Repair(t.Context(), ingest.Repair{Session: "a", First: 2, Last: 2, Drop: true}); err != nil {
+	if _, err := store.Writer.Repair(t.Context(), ingest.Repair{Session: "a", First: 2, Last: 2, Drop: true}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.Rollups.Refresh(t.Context()); err != nil {

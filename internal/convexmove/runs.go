@@ -143,7 +143,7 @@ func (m *mover) store(ctx context.Context, r *run, decoder *decode.Decoder) (ing
 	if err != nil {
 		return ingest.Result{}, err
 	}
-	return m.Store.IngestStream(ctx, decoder, ingest.Options{
+	return m.Store.Writer.IngestStream(ctx, decoder, ingest.Options{
 		Source: "convex", File: true, SkipBad: true, SkipExisting: here != nil && here.Records+here.SetAside > 0,
 	})
 }

@@ -124,7 +124,7 @@ func finishedRuns(ctx context.Context, store *timeseries.Store, log *slog.Logger
 		})
 		in, out := io.Pipe()
 		go func() { out.CloseWithError(car.WriteNDJSON(out, int(run.length.Seconds()*rate))) }()
-		_, err = store.IngestStream(ctx, decode.New(in, decode.Options{Format: decode.FormatJSON}), ingest.Options{Source: "demo"})
+		_, err = store.Writer.IngestStream(ctx, decode.New(in, decode.Options{Format: decode.FormatJSON}), ingest.Options{Source: "demo"})
 		in.Close() // ends the writer, should the reader have stopped early
 		if err != nil {
 			return fmt.Errorf("store the run %s: %w", run.id, err)

@@ -127,7 +127,7 @@ func (in *instance) insert(t *testing.T, text string) {
 	if err := decode.Records([]byte(text), batch, base.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.store.Ingest(t.Context(), batch, ingest.Options{Source: "test"}); err != nil {
+	if _, err := in.store.Writer.Ingest(t.Context(), batch, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 }

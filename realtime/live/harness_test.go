@@ -160,7 +160,7 @@ func (in *instance) ingestFrom(ctx context.Context, session string, base time.Ti
 	if err := b.Err(); err != nil {
 		return err
 	}
-	_, err := in.store.Ingest(ctx, b, ingest.Options{Source: "test"})
+	_, err := in.store.Writer.Ingest(ctx, b, ingest.Options{Source: "test"})
 	return err
 }
 

@@ -128,7 +128,7 @@ func importRun(t *testing.T, store *timeseries.Store) figures {
 		t.Fatal(err)
 	}
 	run := measure(t, body)
-	result, err := store.IngestStream(t.Context(), decode.New(bytes.NewReader(body), decode.Options{Format: decode.FormatCSV}), ingest.Options{Source: "test"})
+	result, err := store.Writer.IngestStream(t.Context(), decode.New(bytes.NewReader(body), decode.Options{Format: decode.FormatCSV}), ingest.Options{Source: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func importOdd(t *testing.T, store *timeseries.Store) {
 		}
 		fmt.Fprintf(&body, "odd,%s,%g,%s\n", at.Format(time.RFC3339Nano), 8+float64(i%50)/25, temperature)
 	}
-	if _, err := store.IngestStream(t.Context(), decode.New(strings.NewReader(body.String()), decode.Options{Format: decode.FormatCSV}), ingest.Options{Source: "test"}); err != nil {
+	if _, err := store.Writer.IngestStream(t.Context(), decode.New(strings.NewReader(body.String()), decode.Options{Format: decode.FormatCSV}), ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -235,7 +235,7 @@ func importSimulated(t *testing.T, store *timeseries.Store) {
 	if err := car.WriteNDJSON(&out, 3000); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.IngestStream(t.Context(), decode.New(&out, decode.Options{}), ingest.Options{Source: "test"}); err != nil {
+	if _, err := store.Writer.IngestStream(t.Context(), decode.New(&out, decode.Options{}), ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 }

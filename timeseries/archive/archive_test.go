@@ -47,7 +47,7 @@ func storeSamples(t testing.TB, store *timeseries.Store, session string, samples
 	if err := decode.Records(text.Bytes(), b, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Ingest(t.Context(), b, ingest.Options{Source: "test"}); err != nil {
+	if _, err := store.Writer.Ingest(t.Context(), b, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -416,7 +416,7 @@ func TestArchiveRecordsAreWhole(t *testing.T) {
 	if err := decode.Records([]byte(text), b, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Ingest(t.Context(), b, ingest.Options{Source: "test"}); err != nil {
+	if _, err := store.Writer.Ingest(t.Context(), b, ingest.Options{Source: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	p := partList(t, archives, "run").Parts[0]
