@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -139,6 +140,28 @@ func TestFiguresOfSparseChannels(t *testing.T) {
 	}
 	h.insert(run("dense", 1, 1)...)
 	dense, denseFast := figures("dense"), fast("dense")
+	// shares are the seconds by speed, and the efficiency by speed.
+	shares := func(session string) (bySpeed, byEfficiency map[float64]float64) {
+		bySpeed, byEfficiency = map[float64]float64{}, map[float64]float64{}
+		asAnalyst(t, h.pool, func(ctx context.Context, tx pgx.Tx) error {
+			rows, err := tx.Query(ctx, strings.ReplaceAll(cookbook(t)["8. How is speed distributed?"], "my-run", session))
+			if err != nil {
+				return err
+			}
+			var kmh, v float64
+			if _, err := pgx.ForEachRow(rows, []any{&kmh, &v}, func() error { bySpeed[kmh] = v; return nil }); err != nil {
+				return err
+			}
+			if rows, err = tx.Query(ctx, strings.ReplaceAll(cookbook(t)["9. At which speed is the car most efficient?"], "my-run", session)); err != nil {
+				return err
+			}
+			var seconds float64
+			_, err = pgx.ForEachRow(rows, []any{&kmh, &seconds, &v}, func() error { byEfficiency[kmh] = v; return nil })
+			return err
+		})
+		return bySpeed, byEfficiency
+	}
+	denseBySpeed, denseByEfficiency := shares("dense")
 	for _, tc := range []struct {
 		name                   string
 		speedEvery, powerEvery int
@@ -165,10 +188,31 @@ func TestFiguresOfSparseChannels(t *testing.T) {
 			if got := fast(session); math.Abs(got-denseFast) > 40 { // it crosses 30 km/h five times
 				t.Errorf("%s: %.0f s above 30 km/h, of the dense run %.0f s", session, got, denseFast)
 			}
-			var distance, energy float64
+			var distance, energy, top, peak float64
 			err := h.pool.QueryRow(t.Context(), `SELECT sum(distance_m), sum(energy_j) FROM analytics.seconds($1)`, session).Scan(&distance, &energy)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if err := h.pool.QueryRow(t.Context(), `SELECT max(speed_ms), max(power_w) FROM analytics.seconds($1)`, session).Scan(&top, &peak); err != nil {
+				t.Fatal(err)
+			}
+			// A dense run reaches 11 m/s and 400 W.
+			if top > 11.2 || peak > 405 {
+				t.Errorf("%s: up to %.1f m/s and %.0f W in a second", session, top, peak)
+			}
+			bySpeed, byEfficiency := shares(session)
+			for from, seconds := range denseBySpeed {
+				if math.Abs(bySpeed[from]-seconds) > 45 {
+					t.Errorf("%s: %.0f s from %v km/h on, of the dense run %.0f s", session, bySpeed[from], from, seconds)
+				}
+			}
+			for kmh, efficiency := range denseByEfficiency {
+				if got := byEfficiency[kmh]; got != 0 && math.Abs(got/efficiency-1) > 0.1 {
+					t.Errorf("%s: %.1f km/kWh at %v km/h, of the dense run %.1f", session, got, kmh, efficiency)
+				}
+			}
+			if len(byEfficiency) < len(denseByEfficiency)-2 {
+				t.Errorf("%s: efficient at %v, the dense run at %v", session, byEfficiency, denseByEfficiency)
 			}
 			if math.Abs(distance-*f.Distance) > 1e-6*distance || math.Abs(energy-*f.Energy) > 1e-6*energy {
 				t.Errorf("%s: by the second %.1f m and %.0f J, figures %.1f m and %.0f J", session, distance, energy, *f.Distance, *f.Energy)
@@ -253,4 +297,61 @@ func TestLapsOfARealRun(t *testing.T) {
 	if b.String() != string(want) {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
+}
+
+// A run that comes bit by bit reads as one that comes at once: a step that goes
+// on over the end of an upload, and of a minute, is spread over both.
+func TestStepsOfSparseChannelsInParts(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	start := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
+	run := func(session string) (list []rec) {
+		for i := range 400 {
+			r := rec{"session_id": session, "timestamp": start.Add(time.Duration(i) * time.Second).Format(time.RFC3339), "voltage_v": 48 - float64(i)/100}
+			if i%7 == 0 {
+				r["speed_ms"] = 8 + 3*math.Sin(float64(i)/30)
+			}
+			if i%11 == 3 {
+				r["power_w"] = 300 + 100*math.Cos(float64(i)/20)
+			}
+			list = append(list, r)
+		}
+		return list
+	}
+	h.insert(run("whole")...)
+	for part := range slices.Chunk(run("parts"), 17) {
+		h.insert(part...)
+		if _, err := h.pool.Exec(t.Context(), `UPDATE analysis_runs SET took_s = 0`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.store.Analysis.Figures(t.Context(), "parts"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	analysed(t, h.store)
+	var different, seconds int
+	err := h.pool.QueryRow(t.Context(), `
+		SELECT count(*) FILTER (WHERE abs(a.distance_m - b.distance_m) > 1e-6 OR abs(a.energy_j - b.energy_j) > 1e-6), count(*)
+		FROM analytics.seconds('whole') a
+		FULL JOIN analytics.seconds('parts') b USING (second)`).Scan(&different, &seconds)
+	if err != nil || different != 0 || seconds != 400 {
+		t.Errorf("%d of %d seconds differ, %v", different, seconds, err)
+	}
+	// The deepest sag has a current though its own record carries none.
+	asAnalyst(t, h.pool, func(ctx context.Context, tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, strings.ReplaceAll(cookbook(t)["5. When did the pack voltage sag most?"], "my-run", "whole"))
+		if err != nil {
+			return err
+		}
+		var at time.Time
+		var voltage, current, power float64
+		n := 0
+		_, err = pgx.ForEachRow(rows, []any{&at, &voltage, &current, &power}, func() error {
+			if n++; n > 5 && math.Abs(current*voltage-power) > 1 {
+				t.Errorf("%v: %.1f V, %.1f A, %.1f W", at, voltage, current, power)
+			}
+			return nil
+		})
+		return err
+	})
 }

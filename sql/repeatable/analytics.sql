@@ -103,7 +103,8 @@ BEGIN
     )
     SELECT to_timestamp(s.second), s.lasts - s.silent,
            CASE WHEN known.distance_from IS NOT NULL THEN coalesce(s.way / nullif(s.lasts - s.silent, 0), s.top) END,
-           s.top,
+           -- Where no record of the second has a speed, it is the mean between two that do.
+           CASE WHEN known.distance_from IS NOT NULL THEN coalesce(s.top, s.way / nullif(s.lasts - s.silent, 0)) END,
            CASE WHEN known.energy_from IS NOT NULL THEN s.energy / nullif(s.lasts - s.silent, 0) END,
            f.latitude, f.longitude, m.driver_mode, s.way, s.energy, s.silent
     FROM steps s

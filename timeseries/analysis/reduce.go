@@ -55,21 +55,36 @@ type integral struct {
 	Gaps int64 `json:"gaps"`
 }
 
+// step is how a sum grew since the moment that it was known before; the zero
+// value is none.
+type step struct {
+	since             int64   // µs since 1970
+	sum, rate, change float64 // at first, by the second, and the second's own by the second
+}
+
+func (s *step) at(micros float64) float64 {
+	t := (micros - float64(s.since)) / 1e6
+	return s.sum + t*(s.rate+t/2*s.change)
+}
+
 // add takes the rate at a moment: over a step that is no gap it is the mean of
-// both ends.
-func (i *integral) add(at int64, rate float64) {
+// both ends. It returns that step.
+func (i *integral) add(at int64, rate float64) (s step) {
 	if math.IsNaN(rate) || math.IsInf(rate, 0) {
-		return
+		return s
 	}
 	i.Count++
-	if step := at - i.At; i.Known && step > 0 {
-		if step <= i.Gap {
-			i.Sum += (i.Rate + rate) / 2 * float64(step) / 1e6
+	if took := at - i.At; i.Known && took > 0 {
+		if took <= i.Gap {
+			seconds := float64(took) / 1e6
+			s = step{i.At, i.Sum, i.Rate, (rate - i.Rate) / seconds}
+			i.Sum += (i.Rate + rate) / 2 * seconds
 		} else {
-			i.Gaps += step
+			i.Gaps += took
 		}
 	}
 	i.At, i.Rate, i.Known = at, rate, true
+	return s
 }
 
 // counter follows a counter that the car sends.
@@ -128,9 +143,10 @@ func (c *counter) factor(sum float64) (k float64, ok bool) {
 	return k, p.N >= leastStretches && math.Abs(p.Total-sum) < 0.2*math.Abs(sum) && off <= mostOff*mostOff*k*k*p.XX
 }
 
-func (c *counter) add(at int64, value float64) {
+// add takes what it says at a moment, and returns the step.
+func (c *counter) add(at int64, value float64) (s step) {
 	if math.IsNaN(value) || math.IsInf(value, 0) {
-		return
+		return s
 	}
 	c.Count++
 	if c.Known {
@@ -139,12 +155,15 @@ func (c *counter) add(at int64, value float64) {
 			grown = value // it began at 0 again
 			c.Restarts++
 		}
-		c.Grown += grown
-		if at-c.At > c.Gap {
+		if took := at - c.At; took > c.Gap {
 			c.InGaps += grown
+		} else if took > 0 {
+			s = step{since: c.At, sum: c.Grown, rate: grown / (float64(took) / 1e6)}
 		}
+		c.Grown += grown
 	}
 	c.At, c.Last, c.Known = at, value, true
+	return s
 }
 
 // runState is what a reducer knows between two records.
@@ -233,11 +252,14 @@ func (s *runState) samplings() [5]*sampling {
 // way is how far the car has come, m: the sum of speed times time, over no gap.
 // A run that has no speed at all is measured by the car's counter.
 func (s *runState) way() float64 {
-	if !s.Speed.Known && !s.HasSpeed {
+	if !s.summed() {
 		return s.Distance.Grown
 	}
 	return s.Speed.Sum
 }
+
+// summed reports whether the way is summed up from the speed.
+func (s *runState) summed() bool { return s.Speed.Known || s.HasSpeed }
 
 // energy is what the car has used, J: the sum of power times time, over no gap.
 func (s *runState) energy() float64 {
@@ -260,7 +282,8 @@ type reducer struct {
 	// HasPower set.
 	Stale bool
 
-	known []Fix
+	before *reducer // of the minute before, where it is at hand
+	known  []Fix
 }
 
 // Add takes the next record.
@@ -277,10 +300,15 @@ func (r *reducer) Add(s sample) {
 	r.Stale = r.Stale || !math.IsNaN(s.Speed) && !r.Speed.Known && !r.HasSpeed && r.Distance.Grown != 0 ||
 		!math.IsNaN(s.Power) && !r.Power.Known && !r.HasPower && r.Joules.Grown != 0
 	r.Pause.add(s.At, s.Speed, r.Speed.Gap)
-	r.Speed.add(s.At, s.Speed)
-	r.Power.add(s.At, s.Power)
-	r.Distance.add(s.At, s.DistanceCount)
-	r.Joules.add(s.At, s.EnergyCount)
+	driven, counted := r.Speed.add(s.At, s.Speed), r.Distance.add(s.At, s.DistanceCount)
+	if !r.summed() {
+		driven = counted
+	}
+	used, counted := r.Power.add(s.At, s.Power), r.Joules.add(s.At, s.EnergyCount)
+	if !r.Power.Known && !r.HasPower {
+		used = counted
+	}
+	r.spread(&driven, &used)
 	r.Distance.compare(s.At, r.Speed.Sum)
 	r.Joules.compare(s.At, r.Power.Sum)
 	way, top := r.way(), s.Speed
@@ -297,6 +325,57 @@ func (r *reducer) Add(s sample) {
 	}
 	r.known = r.Fixes.Add(r.known[:0], Fix{At: s.At, Lat: s.Lat, Lon: s.Lon, Way: way})
 	r.take()
+}
+
+// spread has the bins that lie in steps, and the spots, go along with what the
+// steps say: what a channel that not every record carries tells at the end of a
+// step belongs to all of it.
+func (r *reducer) spread(way, energy *step) {
+	for p := r; p != nil; p = p.before {
+		i := len(p.Bins)
+		for ; i > 0; i-- {
+			b := &p.Bins[i-1]
+			inWay, inEnergy := way.since != 0 && b.At > way.since, energy.since != 0 && b.At > energy.since
+			if inWay {
+				b.Way = way.at(float64(b.At))
+			}
+			if inEnergy {
+				b.Energy = energy.at(float64(b.At))
+			}
+			if !inWay && !inEnergy {
+				break
+			}
+		}
+		for k := len(p.Spots); k > 0 && way.since != 0 && p.Spots[k-1].At > float64(way.since); k-- {
+			p.Spots[k-1].Way = way.at(p.Spots[k-1].At)
+		}
+		if i > 0 {
+			return
+		}
+	}
+}
+
+// open returns when the oldest of the steps began that go on at the moment at
+// and have records in them, or that moment.
+func (s *runState) open(at int64) int64 {
+	way, energy := s.Distance.sampling, s.Joules.sampling
+	wayAt, energyAt := s.Distance.At, s.Joules.At
+	if s.summed() {
+		way, wayAt = s.Speed.sampling, s.Speed.At
+	}
+	if s.Power.Known || s.HasPower {
+		energy, energyAt = s.Power.sampling, s.Power.At
+	}
+	oldest := at
+	for _, c := range []struct {
+		sampling
+		at int64
+	}{{way, wayAt}, {energy, energyAt}} {
+		if c.Count > 0 && c.at < s.Last && at-c.at <= c.Gap {
+			oldest = min(oldest, c.at)
+		}
+	}
+	return oldest
 }
 
 // End takes what a run's last records leave open.

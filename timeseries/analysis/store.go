@@ -127,7 +127,7 @@ type update struct {
 	begin   time.Time
 	last    time.Time // of the newest record
 
-	parts []part
+	parts []*part
 	state runState // at the end
 }
 
@@ -142,9 +142,15 @@ func (u *update) run(ctx context.Context, done int32) error {
 	if _, err := u.tx.Exec(ctx, "SELECT set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)"); err != nil {
 		return err
 	}
-	from, begun, err := u.resume(ctx, done)
+	from, begun, err := u.resume(ctx, done, time.Time{})
 	if err != nil {
 		return err
+	}
+	// The steps that end now began in an earlier minute.
+	if open := time.UnixMicro(begun.open(from.UnixMicro())); open.Before(from) {
+		if from, begun, err = u.resume(ctx, done, open); err != nil {
+			return err
+		}
 	}
 	stale, err := u.reduce(ctx, from, begun)
 	if err != nil {
@@ -156,7 +162,7 @@ func (u *update) run(ctx context.Context, done int32) error {
 	}
 	if stale || changed {
 		hasSpeed, hasPower := u.state.Speed.Known, u.state.Power.Known
-		if from, begun, err = u.resume(ctx, 0); err != nil {
+		if from, begun, err = u.resume(ctx, 0, time.Time{}); err != nil {
 			return err
 		}
 		begun.HasSpeed, begun.HasPower = hasSpeed, hasPower
@@ -170,16 +176,21 @@ func (u *update) run(ctx context.Context, done int32) error {
 	return u.conclude(ctx, from)
 }
 
-// resume finds where to begin, what was known there, and removes what follows.
-func (u *update) resume(ctx context.Context, done int32) (from time.Time, begun runState, err error) {
+// resume finds where to begin, at that time if it is not zero, and what was known
+// there, and removes what follows.
+func (u *update) resume(ctx context.Context, done int32, at time.Time) (from time.Time, begun runState, err error) {
+	latest := "infinity"
+	if !at.IsZero() {
+		latest = at.UTC().Format(time.RFC3339Nano)
+	}
 	var text []byte
 	err = u.tx.QueryRow(ctx, `
 		WITH changed AS (
 			SELECT min(min_time) AS at FROM ingest_batches WHERE session = $1 AND batch > $2 AND batch <= $3
 		)
 		SELECT minute, begun FROM analysis_parts, changed
-		WHERE session = $1 AND $2 > 0 AND minute <= changed.at
-		ORDER BY minute DESC LIMIT 1`, u.session, done, u.batch).Scan(&from, &text)
+		WHERE session = $1 AND $2 > 0 AND minute <= least(changed.at, $4::timestamptz)
+		ORDER BY minute DESC LIMIT 1`, u.session, done, u.batch, latest).Scan(&from, &text)
 	switch {
 	case err == pgx.ErrNoRows:
 		var first *time.Time
@@ -312,16 +323,18 @@ func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error
 
 // beginPart begins a minute with what is known at the end of the one before.
 func (u *update) beginPart(at time.Time) error {
-	stale := false
+	next := &part{minute: at}
 	if k := len(u.parts); k > 0 {
-		u.state, stale = u.parts[k-1].runState, u.parts[k-1].Stale
+		before := &u.parts[k-1].reducer
+		u.state, next.before, next.Stale = before.runState, before, before.Stale
 	}
-	begun, err := json.Marshal(u.state)
-	if err != nil {
-		err = fmt.Errorf("keep the state of a run: %w", err)
+	next.runState = u.state
+	u.parts = append(u.parts, next)
+	var err error
+	if next.begun, err = json.Marshal(u.state); err != nil {
+		return fmt.Errorf("keep the state of a run: %w", err)
 	}
-	u.parts = append(u.parts, part{minute: at, begun: begun, reducer: reducer{runState: u.state, Stale: stale}})
-	return err
+	return nil
 }
 
 // conclude stores the parts and what the whole run amounts to.
