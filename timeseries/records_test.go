@@ -553,3 +553,29 @@ func TestSessionList(t *testing.T) {
 		t.Errorf("%d sessions started later, %v", len(list), err)
 	}
 }
+
+// Numbers that the database writes with hundreds of zeros are read back no longer
+// than they came, in every form.
+func TestLongNumbersAreReadBackShort(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	const n = 5000
+	h.insert(rec{"session_id": "a", "timestamp": "2026-06-03T10:00:00Z", "note": json.RawMessage("[" + strings.Repeat("1e300,", n) + "-2.5e-300]"), "outliers": json.RawMessage(`{"a":[` + strings.Repeat("1e300,", n) + `1]}`)})
+	stream, err := h.store.Records(t.Context(), timeseries.RecordQuery{SessionID: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !stream.Next() {
+		t.Fatal(stream.Err())
+	}
+	text, csv := stream.Record().AppendJSON(nil), stream.Record().AppendCSV(nil)
+	if len(text) > 20*n || len(csv) > 20*n {
+		t.Errorf("%d bytes of JSON and %d of CSV", len(text), len(csv))
+	}
+	var got struct {
+		Note []float64 `json:"note"`
+	}
+	if err := json.Unmarshal(text, &got); err != nil || len(got.Note) != n+1 || got.Note[0] != 1e300 || got.Note[n] != -2.5e-300 {
+		t.Errorf("%d numbers, %v", len(got.Note), err)
+	}
+}

@@ -18,9 +18,10 @@ const (
 	MaxRecordBytes   = 1 << 20 // length of one encoded record
 	maxSessionID     = 256     // bytes of a session id
 	maxTextBytes     = 64 << 10
-	maxUnknownFields = 256 // members without a column of their own
-	maxNesting       = 32  // depth of a JSON value inside a record
-	MaxProblems      = 100 // problems listed; further ones are only counted
+	maxUnknownFields = 256     // members without a column of their own
+	maxNesting       = 32      // depth of a JSON value inside a record
+	maxGrown         = 8 << 20 // by how many bytes the numbers in a record may be longer where exponents are written out
+	MaxProblems      = 100     // problems listed; further ones are only counted
 
 	// MaxChunkBytes ends a chunk of a stream before it has all its records, so
 	// that records of extraordinary size do not break the bound on memory. It
@@ -190,6 +191,7 @@ type rowBuilder struct {
 	hasSession bool
 	hasTime    bool
 	problems   int
+	grown      int   // see scanner.grown
 	latest     int64 // micros; no record may be later
 	index      int
 }
@@ -217,6 +219,9 @@ func (rb *rowBuilder) problem(field, format string, args ...any) {
 // end keeps the row, or drops it when something is wrong with it.
 func (rb *rowBuilder) end() {
 	b := rb.batch
+	if rb.grown > maxGrown {
+		rb.problem("", "takes %d bytes more where its numbers are written out, as the database does; at most %d are allowed", rb.grown, maxGrown)
+	}
 	if rb.problems == 0 && !rb.hasSession {
 		rb.problem("session_id", "is missing")
 	}

@@ -197,6 +197,7 @@ func (d *csvStream) cell(rb *rowBuilder, slot int, cell []byte) {
 	case channel.JSON:
 		s := scanner{buf: cell}
 		raw, reason, err := s.value()
+		rb.grown += s.grown
 		if err == nil && s.pos != len(cell) && len(bytes.TrimSpace(cell[s.pos:])) > 0 {
 			err = errSyntax
 		}
@@ -232,6 +233,7 @@ func (d *csvStream) cell(rb *rowBuilder, slot int, cell []byte) {
 func (d *csvStream) extra(rb *rowBuilder, col *csvColumn, cell []byte) {
 	s := scanner{buf: cell}
 	_, reason, err := s.value()
+	rb.grown += s.grown
 	if cell[0] != '{' || err != nil || reason != "" || s.space() != 0 || s.pos < len(cell) {
 		d.unknown(rb, col, cell)
 		return
@@ -276,7 +278,8 @@ func isNumberText(cell []byte) bool {
 	}
 	s := scanner{buf: append(cell[:len(cell):len(cell)], ' ')}
 	_, ok, err := s.number()
-	return err == nil && ok && s.pos == len(cell) && storableNumber(cell)
+	_, storable := storableNumber(cell)
+	return err == nil && ok && s.pos == len(cell) && storable
 }
 
 // parseCell reads a number as Python and spreadsheets write it.

@@ -79,6 +79,7 @@ var altitudeField, _ = channel.Index("altitude_m")
 func (d *jsonDecoder) record(b *Batch) error {
 	s, rb := &d.scan, &d.rb
 	start := s.pos
+	s.grown = 0
 	marks := batchMarks(b)
 	rb.begin(b, d.count, d.now)
 	if len(d.idOverride) > 0 {
@@ -93,6 +94,7 @@ func (d *jsonDecoder) record(b *Batch) error {
 		rb.problem("", "is %d bytes long; at most %d are allowed", s.pos-start, d.longest())
 	}
 	d.count++
+	rb.grown = s.grown
 	rb.end()
 	return nil
 }

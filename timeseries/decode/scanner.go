@@ -22,6 +22,9 @@ type scanner struct {
 	buf []byte
 	pos int
 	tmp []byte // unescaped text of the string read last
+	// grown is by how many bytes the numbers of values are longer as the database
+	// writes them, without exponents.
+	grown int
 }
 
 // errShort says that the text ends inside a value: more input may complete it.
@@ -259,19 +262,20 @@ func (s *scanner) number() (v float64, ok bool, err error) {
 var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
 // storableNumber reports whether jsonb can hold the number, which it keeps digit
-// by digit. PostgreSQL's own bounds are near 130,000 digits before the point and
-// 16,000 behind it; nobody measures anything with a thousand.
-func storableNumber(token []byte) bool {
+// by digit, and by how much longer it is there. PostgreSQL's own bounds are near
+// 130,000 digits before the point and 16,000 behind it; nobody measures anything
+// with a thousand.
+func storableNumber(token []byte) (grown int, ok bool) {
 	const most = 1000
 	if len(token) > most {
-		return false
+		return 0, false
 	}
 	i := bytes.IndexAny(token, "eE")
 	if i < 0 {
-		return true
+		return 0, true
 	}
 	exponent, err := strconv.Atoi(string(token[i+1:]))
-	return err == nil && exponent > -most && exponent < most
+	return max(exponent, -exponent), err == nil && exponent > -most && exponent < most
 }
 
 // literal consumes true, false or null.
@@ -368,12 +372,15 @@ func (s *scanner) skip(depth int) (reason string, err error) {
 		_, ok, err := s.number()
 		switch {
 		case err != nil:
+			return "", err
 		case !ok:
-			note("holds a number that is not finite")
-		case !storableNumber(s.buf[start:s.pos]):
-			note("holds a number with too many digits")
+			return "holds a number that is not finite", nil
 		}
-		return reason, err
+		grown, ok := storableNumber(s.buf[start:s.pos])
+		if s.grown += grown; !ok {
+			return "holds a number with too many digits", nil
+		}
+		return "", nil
 	default:
 		_, err := s.literal()
 		return "", err

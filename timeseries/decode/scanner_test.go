@@ -236,8 +236,24 @@ func TestStorableNumber(t *testing.T) {
 	for text, want := range map[string]bool{
 		"1": true, "1e308": true, "1e-400": true, "1e-20000": false, "0." + strings.Repeat("0", 2000) + "1": false, "1E99999999999999999999": false,
 	} {
-		if got := storableNumber([]byte(text)); got != want {
+		if _, got := storableNumber([]byte(text)); got != want {
 			t.Errorf("%.30s: %v", text, got)
 		}
+	}
+}
+
+// What a record takes where its numbers are written out is bounded, too.
+func TestNumbersWrittenOut(t *testing.T) {
+	t.Parallel()
+	record := func(n int) string {
+		return `{"session_id":"s","timestamp":"2026-03-21T21:41:10Z","note":[` + strings.Repeat("1e308,", n) + `1]}`
+	}
+	for n, want := range map[int]int{10_000: 1, 30_000: 0} {
+		b := NewBatch()
+		err := New(strings.NewReader(record(n)+"\n"+record(1)), Options{}).Next(b, 10)
+		if b.Len() != want+1 || want == 0 && !strings.Contains(fmt.Sprint(b.Err()), "written out") {
+			t.Errorf("%d numbers: %d records, %v, %v", n, b.Len(), err, b.Err())
+		}
+		b.Release()
 	}
 }

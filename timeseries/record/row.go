@@ -70,10 +70,13 @@ func (r *Row) Read(raw [][]byte) error {
 			if len(value) < 2 || value[0] != jsonVersion {
 				return fmt.Errorf("column %s is not a jsonb value", channel.All[i].Name)
 			}
+			r.channels()[at] = compact(value)
 		}
 	}
 	if extra := r.extra(); extra != nil && (len(extra) < 3 || extra[0] != jsonVersion) {
 		return fmt.Errorf("column extra is not a jsonb object")
+	} else if extra != nil {
+		r.raw[1+len(r.selection.channels)] = compact(extra)
 	}
 	if at := len(r.raw) - 1; r.created != "" && r.raw[at] != nil && len(r.raw[at]) != 8 {
 		return fmt.Errorf("the time of storage has %d bytes, not 8", len(r.raw[at]))
