@@ -72,6 +72,9 @@ type Config struct {
 	PublicURL string
 	// MaxUpload bounds the decoded bytes of one upload. Default 4 GiB.
 	MaxUpload int64
+	// MaxSpool bounds the bytes of all uploads in temporary files, half of it those
+	// of one caller. Default twice MaxUpload.
+	MaxSpool int64
 	// MaxIngests bounds the uploads that are stored at the same time. Default 8.
 	MaxIngests int
 	// TrustedProxies are the addresses or networks whose X-Forwarded-For counts.
@@ -104,6 +107,9 @@ func New(d Deps) (http.Handler, error) {
 	if d.Config.MaxUpload == 0 {
 		d.Config.MaxUpload = 4 << 30
 	}
+	if d.Config.MaxSpool == 0 {
+		d.Config.MaxSpool = 2 * d.Config.MaxUpload
+	}
 	if d.Results == nil {
 		d.Results = semaphore.NewWeighted(128 << 20)
 	}
@@ -111,7 +117,7 @@ func New(d Deps) (http.Handler, error) {
 		d.Config.MaxIngests = 8
 	}
 	s := &server{
-		Deps: d, admission: load.NewGate(d.Config.MaxIngests, ingestMemory), bodies: httpx.NewSpooler(d.Config.MaxUpload),
+		Deps: d, admission: load.NewGate(d.Config.MaxIngests, ingestMemory), bodies: httpx.NewSpooler(d.Config.MaxUpload, d.Config.MaxSpool),
 	}
 	origins := httpx.NewOrigins(d.Config.AllowedOrigins)
 	s.pages = httpx.CORS{

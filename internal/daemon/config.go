@@ -14,6 +14,7 @@ type Config struct {
 	AllowOrigins []string      `placeholder:"ORIGIN" env:"TELEMETRYD_ALLOW_ORIGINS,ALLOWED_WEB_ORIGINS" help:"Web origins that may call, '*' standing for a part of a name. None given: all."`
 	TrustProxies []string      `placeholder:"ADDR" help:"Addresses or networks of proxies whose X-Forwarded-For is believed."`
 	MaxUpload    int64         `default:"4294967296" placeholder:"BYTES" help:"Largest upload, in bytes once decoded."`
+	MaxSpool     int64         `placeholder:"BYTES" help:"Most bytes of all uploads in the folder for temporary files, half of them of one key. Default: twice --max-upload."`
 	MaxIngests   int           `default:"8" placeholder:"N" help:"Uploads stored at the same time; more wait their turn."`
 	Drain        time.Duration `default:"20s" help:"How long a stopping daemon waits for requests that it accepted."`
 

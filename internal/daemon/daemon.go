@@ -199,7 +199,7 @@ func (d *Daemon) apiConfig() api.Config {
 		AllowedOrigins: c.AllowOrigins, TrustedProxies: c.TrustProxies, PublicURL: c.PublicURL,
 		AblyKey: c.AblyKey, AblyChannel: c.AblyChannel,
 		AblyVehicleKey: c.AblyVehicleKey, AblyVehicleChannel: c.AblyVehicleChannel,
-		MaxUpload: c.MaxUpload, MaxIngests: max(1, min(c.MaxIngests, int(d.pools.Ingest.Config().MaxConns)-notForUploads)),
+		MaxUpload: c.MaxUpload, MaxSpool: c.MaxSpool, MaxIngests: max(1, min(c.MaxIngests, int(d.pools.Ingest.Config().MaxConns)-notForUploads)),
 	}
 }
 

@@ -12,13 +12,15 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 )
 
 // An upload of many records is stored in one transaction, which holds its
 // sessions. A client that sends slowly must not hold them for as long as it
 // sends: the bridge posts to the same session. So a body is received whole
 // before the transaction begins; what does not fit into a little memory goes
-// to a temporary file. Decoding begins at once all the same.
+// to a temporary file, when it is its turn: callers share the folder. Decoding
+// begins at once all the same.
 
 const (
 	slabBytes = 128 << 10
@@ -26,6 +28,10 @@ const (
 	spoolSlabs = 32
 	// spoolMemory is how much of all bodies is kept in memory.
 	spoolMemory = 16 << 20
+	// spoolFiles is how many bodies go to files at once, and spoolPatience how long
+	// one waits for that, in front of what it has sent.
+	spoolFiles    = 8
+	spoolPatience = 30 * time.Second
 	// lastPieces is how long a body is received that is not wanted any more.
 	lastPieces = 100 * time.Millisecond
 	// lockedPatience is how long, in sum, a client may keep an upload waiting
@@ -35,12 +41,13 @@ const (
 
 // spool receives a body in the background and gives it to one reader.
 type spool struct {
-	src     io.Reader
-	limit   int64
-	tempDir string
-	memory  *semaphore.Weighted
-	stop    func() // makes a pending read of src return
-	done    chan struct{}
+	ctx    context.Context // whose caller takes the space
+	giveUp func()          // ends ctx
+	src    io.Reader
+	limit  int64
+	space  spoolSpace
+	stop   func() // makes a pending read of src return
+	done   chan struct{}
 
 	mu       sync.Mutex
 	changed  *sync.Cond
@@ -49,6 +56,7 @@ type spool struct {
 	held     int64    // bytes taken of memory
 	inMemory int64    // how much of the body went to slabs
 	file     *os.File
+	onDisk   int64 // bytes taken of the folder
 	size     int64 // received
 	read     int64 // given to the reader
 	err      error // why receiving ended; io.EOF at the end of the body
@@ -60,9 +68,27 @@ type spool struct {
 
 var slabPool = sync.Pool{New: func() any { return new([slabBytes]byte) }}
 
-// newSpool begins to receive a body. stop must make reads of src return.
-func newSpool(src io.Reader, limit int64, tempDir string, memory *semaphore.Weighted, stop func()) *spool {
-	s := &spool{src: src, limit: limit, tempDir: tempDir, memory: memory, stop: stop, done: make(chan struct{})}
+// spoolSpace is where bodies go, all of them together.
+type spoolSpace struct {
+	dir    string
+	memory *semaphore.Weighted
+	// turns are the bodies that go to files at once, and disk the bytes of those.
+	turns *load.Queue
+	disk  *load.Budget
+}
+
+// newSpoolSpace takes the most bytes that the files in a folder may have.
+func newSpoolSpace(dir string, disk int64) spoolSpace {
+	return spoolSpace{
+		dir: dir, memory: semaphore.NewWeighted(spoolMemory), turns: load.NewQueue(spoolFiles, spoolFiles/2-1, spoolPatience), disk: load.NewBudget(disk),
+	}
+}
+
+// newSpool begins to receive a body, on behalf of the context's caller. stop must
+// make reads of src return.
+func newSpool(ctx context.Context, src io.Reader, limit int64, space spoolSpace, stop func()) *spool {
+	s := &spool{src: src, limit: limit, space: space, stop: stop, done: make(chan struct{})}
+	s.ctx, s.giveUp = context.WithCancel(ctx)
 	s.changed = sync.NewCond(&s.mu)
 	go func() {
 		defer close(s.done)
@@ -83,8 +109,12 @@ func (s *spool) receive() error {
 		}
 		n, err := s.src.Read(into)
 		if n > 0 && s.file != nil {
+			if !s.space.disk.Take(load.Caller(s.ctx), int64(n)) {
+				return noRoom(nil)
+			}
+			s.onDisk += int64(n)
 			if _, writeErr := s.file.Write(into[:n]); writeErr != nil {
-				return &fault.Error{Kind: fault.Unavailable, Message: "there is no room for the upload; try again later", RetryAfter: 10 * time.Second, Err: writeErr}
+				return noRoom(writeErr)
 			}
 		}
 		s.mu.Lock()
@@ -110,6 +140,10 @@ func (s *spool) receive() error {
 	}
 }
 
+func noRoom(err error) error {
+	return &fault.Error{Kind: fault.Unavailable, Message: "there is no room for the upload; try again later", RetryAfter: 10 * time.Second, Err: err}
+}
+
 // room returns where to put the next piece.
 func (s *spool) room() ([]byte, error) {
 	s.mu.Lock()
@@ -129,19 +163,27 @@ func (s *spool) room() ([]byte, error) {
 			s.slabs = append(s.slabs, slabPool.Get().(*[slabBytes]byte)[:0])
 			continue
 		}
-		if len(s.slabs) < spoolSlabs && s.memory.TryAcquire(slabBytes) {
+		if len(s.slabs) < spoolSlabs && s.space.memory.TryAcquire(slabBytes) {
 			s.held += slabBytes
 			s.slabs = append(s.slabs, slabPool.Get().(*[slabBytes]byte)[:0])
 			continue
 		}
 		if !s.direct {
-			file, err := os.CreateTemp(s.tempDir, "telemetryd-upload-*")
+			// Until it is its turn the client waits with the rest.
+			s.mu.Unlock()
+			err := s.space.turns.Enter(s.ctx)
+			s.mu.Lock()
+			if err != nil {
+				return nil, err
+			}
+			file, err := os.CreateTemp(s.space.dir, "telemetryd-upload-*")
 			if err == nil {
 				_ = os.Remove(file.Name()) // it goes with its last user
 				s.file = file
 				s.slabs = append(s.slabs, slabPool.Get().(*[slabBytes]byte)[:0])
 				continue
 			}
+			s.space.turns.Leave(load.Caller(s.ctx))
 			s.direct = true
 			s.changed.Broadcast()
 		}
@@ -194,7 +236,7 @@ func (s *spool) drop() {
 	s.slabs, s.at = s.slabs[1:], 0
 	if s.held > 0 {
 		s.held -= slabBytes
-		s.memory.Release(slabBytes)
+		s.space.memory.Release(slabBytes)
 	}
 	s.changed.Broadcast()
 }
@@ -250,6 +292,7 @@ func (s *spool) Close() error {
 	case <-s.done:
 	case <-time.After(lastPieces):
 	}
+	s.giveUp()
 	s.mu.Lock()
 	s.closed = true
 	if s.err == nil {
@@ -261,8 +304,10 @@ func (s *spool) Close() error {
 	for len(s.slabs) > 0 {
 		s.drop()
 	}
-	if s.file != nil {
-		return s.file.Close()
+	if s.file == nil {
+		return nil
 	}
-	return nil
+	s.space.disk.Give(load.Caller(s.ctx), s.onDisk)
+	s.space.turns.Leave(load.Caller(s.ctx))
+	return s.file.Close()
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 )
 
 func randomBytes(n int) []byte {
@@ -28,6 +29,12 @@ func randomBytes(n int) []byte {
 	return b
 }
 
+func spaceIn(dir string, memory *semaphore.Weighted) spoolSpace {
+	space := newSpoolSpace(dir, 1<<30)
+	space.memory = memory
+	return space
+}
+
 // A body comes out as it went in, whether it fits into memory, goes to a file,
 // or has no file to go to; and nothing is left of it.
 func TestSpool(t *testing.T) {
@@ -37,7 +44,7 @@ func TestSpool(t *testing.T) {
 			for place, dir := range map[string]string{"a folder": t.TempDir(), "no folder": filepath.Join(t.TempDir(), "none")} {
 				body := randomBytes(size)
 				memory := semaphore.NewWeighted(budget)
-				s := newSpool(iotest.HalfReader(bytes.NewReader(body)), 1<<30, dir, memory, func() {})
+				s := newSpool(t.Context(), iotest.HalfReader(bytes.NewReader(body)), 1<<30, spaceIn(dir, memory), func() {})
 				head := make([]byte, size/3)
 				if _, err := io.ReadFull(s, head); err != nil {
 					t.Fatal(err)
@@ -67,7 +74,7 @@ func TestSpool(t *testing.T) {
 func TestSpoolOfBrokenBody(t *testing.T) {
 	t.Parallel()
 	spoolOf := func(src io.Reader, limit int64) *spool {
-		return newSpool(src, limit, t.TempDir(), semaphore.NewWeighted(spoolMemory), func() {})
+		return newSpool(t.Context(), src, limit, newSpoolSpace(t.TempDir(), 1<<30), func() {})
 	}
 	broken := errors.New("broken")
 	s := spoolOf(io.MultiReader(bytes.NewReader(randomBytes(10)), iotest.ErrReader(broken)), 100)
@@ -91,7 +98,7 @@ func TestSpoolOfSilentClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body, _ := io.Pipe()
 		stop := func() { body.CloseWithError(os.ErrDeadlineExceeded) }
-		s := newSpool(body, 1<<30, t.TempDir(), semaphore.NewWeighted(spoolMemory), stop)
+		s := newSpool(t.Context(), body, 1<<30, newSpoolSpace(t.TempDir(), 1<<30), stop)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := s.arrived(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -100,7 +107,7 @@ func TestSpoolOfSilentClient(t *testing.T) {
 		s.Close() // or the test hangs
 
 		body, client := io.Pipe()
-		s = newSpool(body, 1<<30, filepath.Join(t.TempDir(), "none"), semaphore.NewWeighted(0), func() { body.Close() })
+		s = newSpool(t.Context(), body, 1<<30, spaceIn(filepath.Join(t.TempDir(), "none"), semaphore.NewWeighted(0)), func() { body.Close() })
 		go client.Write(make([]byte, slabBytes+1)) // of which there is room for one less
 		if err := s.arrived(t.Context()); err != nil {
 			t.Fatal(err)
@@ -121,7 +128,7 @@ func TestSpoolIsGivenUpAtAnyTime(t *testing.T) {
 	t.Parallel()
 	body, client := io.Pipe()
 	defer client.Close()
-	s := newSpool(body, 1<<30, t.TempDir(), semaphore.NewWeighted(spoolMemory), func() { body.Close() })
+	s := newSpool(t.Context(), body, 1<<30, newSpoolSpace(t.TempDir(), 1<<30), func() { body.Close() })
 	defer s.Close()
 	for i := range 20_000 {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -136,3 +143,62 @@ func TestSpoolIsGivenUpAtAnyTime(t *testing.T) {
 		}
 	}
 }
+
+// However many bodies one caller sends, it has few files at once, and half of
+// their bytes at most: another's upload is received meanwhile. All of it is given
+// back.
+func TestSpoolIsShared(t *testing.T) {
+	t.Parallel()
+	space := newSpoolSpace(t.TempDir(), 32<<20)
+	space.memory = semaphore.NewWeighted(0) // all of a body but a slab goes to a file
+	flood, bridge := load.WithCaller(t.Context(), "flood"), load.WithCaller(t.Context(), "bridge")
+	receive := func(ctx context.Context, size int64) *spool {
+		return newSpool(ctx, io.LimitReader(zeros{}, size), 1<<30, space, func() {})
+	}
+	var floods []*spool
+	for range 20 {
+		floods = append(floods, receive(flood, 10<<20))
+	}
+	// Three have files; of ten megabytes each, one of them fits into half.
+	for refused := 0; refused < 2; runtime.Gosched() {
+		refused = 0
+		for _, s := range floods {
+			s.mu.Lock()
+			if fault.Is(s.err, fault.Unavailable) {
+				refused++
+			}
+			s.mu.Unlock()
+		}
+	}
+	files := 0
+	for _, s := range floods {
+		s.mu.Lock()
+		if s.file != nil {
+			files++
+		}
+		s.mu.Unlock()
+	}
+	if files > 3 {
+		t.Errorf("one caller has %d files", files)
+	}
+	for range 3 {
+		s := receive(bridge, 12<<20)
+		if err := s.arrived(bridge); err != nil {
+			t.Errorf("another's upload: %v", err)
+		}
+		s.Close()
+	}
+	for _, s := range floods {
+		s.Close()
+	}
+	whole := receive(flood, 14<<20)
+	if err := whole.arrived(flood); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	whole.Close()
+}
+
+// zeros is an endless body.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }

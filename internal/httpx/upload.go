@@ -8,28 +8,27 @@ import (
 	"net/http"
 	"os"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
 // Spooler receives bodies of many records. What they hold in memory together is
-// bounded; the rest of a body is in a temporary file.
+// bounded; the rest of a body is in a temporary file, and so is what those hold.
 type Spooler struct {
-	limit  int64
-	memory *semaphore.Weighted
+	limit int64
+	space spoolSpace
 }
 
-// NewSpooler takes the most bytes that one body may have, as sent and decoded.
-func NewSpooler(limit int64) *Spooler {
-	return &Spooler{limit: limit, memory: semaphore.NewWeighted(spoolMemory)}
+// NewSpooler takes the most bytes that one body may have, as sent and decoded,
+// and those that all of them may have in temporary files.
+func NewSpooler(limit, spooled int64) *Spooler {
+	return &Spooler{limit: limit, space: newSpoolSpace(os.TempDir(), spooled)}
 }
 
 // Receive begins to receive the body of the request that w answers. It fails
 // with Unsupported for an encoding that is not known, and with Invalid.
 func (s *Spooler) Receive(w http.ResponseWriter, r *http.Request) (*Upload, error) {
 	client, encoding := NewBody(w, r), r.Header.Get("Content-Encoding")
-	raw := newSpool(client, s.limit, os.TempDir(), s.memory, client.Stop)
+	raw := newSpool(r.Context(), client, s.limit, s.space, client.Stop)
 	decoded, err := Decode(raw, encoding)
 	if err != nil {
 		raw.Close()
