@@ -173,7 +173,7 @@ var access = map[string]rule{
 	"GET /api/v1/docs":                          {may: everybody},
 	"GET /api/v1/openapi.json":                  {may: everybody},
 	"POST /api/v1/sessions/:id/merges":          {may: team, args: `[]`},
-	"GET /api/v1/sessions/:id/merges":           {may: records, shows: `"merges"`, perSession: true},
+	"GET /api/v1/sessions/:id/merges":           {may: history, shows: `"merges"`, perSession: true},
 	"DELETE /api/v1/sessions/:id/merges/:batch": {may: team},
 	"GET /api/v1/sessions/:id/origins":          {may: records, shows: `"step_s"`, perSession: true},
 	"PATCH /api/v1/sessions/:id":                {may: team, args: `{"session_name":""}`},

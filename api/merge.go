@@ -19,8 +19,8 @@ func (s *server) mergeRoutes() []route {
 		streamRoute("POST", "/api/v1/sessions/:id/merges", auth.EditSession,
 			"Merge the file of the car's own logger into a run: it fills what the radio lost, and adds the channels that the radio lacks. The offset of the two clocks is found by what both measured; a file that does not fit is refused.", s.merge,
 			takes(jsonOf[[]recordAnswer](), plain("application/x-ndjson"), plain("text/csv")),
-			returns[mergedAnswer]("What was merged, or with dry_run would be"), failsWith(fault.Unsupported, fault.NotFound), unhurried),
-		jsonRoute("GET", "/api/v1/sessions/:id/merges", auth.ReadRecords, "List what was merged into a run, the oldest first.", s.listMerges),
+			returns[mergedAnswer]("What was merged, or with dry_run would be"), failsWith(fault.Unsupported, fault.NotFound, fault.Conflict), unhurried),
+		jsonRoute("GET", "/api/v1/sessions/:id/merges", auth.ReadHistory, "List what was merged into a run, the oldest first.", s.listMerges),
 		jsonRoute("DELETE", "/api/v1/sessions/:id/merges/:batch", auth.EditSession, "Take a merge back: the run is then what it was.", s.undoMerge,
 			failsWith(fault.NotFound, fault.Conflict), unhurried),
 		jsonRoute("GET", "/api/v1/sessions/:id/origins", auth.ReadSeries, "Count a run's records by where they came from, in columns of time.", s.origins),
@@ -45,6 +45,7 @@ type mergeView struct {
 	NoTime      int             `json:"no_time"`
 	Odd         int             `json:"odd"`
 	Problems    []fault.Problem `json:"problems"`
+	SetAside    int             `json:"set_aside"`
 	Rejected    int             `json:"rejected"`
 	Both        int             `json:"both"`
 	Filled      int             `json:"filled"`
@@ -57,7 +58,7 @@ type mergeView struct {
 func viewMerge(r merge.Report) mergeView {
 	return mergeView{
 		Batch: r.Batch, OffsetS: r.Offset.Seconds(), Correlation: r.Correlation, Compared: append([]string{}, r.Compared...), DriftS: r.Drift.Seconds(),
-		Records: r.Records, NoTime: r.NoTime, Odd: r.Odd, Problems: append([]fault.Problem{}, r.Problems...), Rejected: r.Rejected, Both: r.Both, Filled: r.Filled, Added: r.Added,
+		Records: r.Records, NoTime: r.NoTime, Odd: r.Odd, Problems: append([]fault.Problem{}, r.Problems...), SetAside: r.SetAside, Rejected: r.Rejected, Both: r.Both, Filled: r.Filled, Added: r.Added,
 		Channels: append([]string{}, r.Channels...), LeftOut: append([]string{}, r.LeftOut...), Delivered: r.Delivered,
 	}
 }

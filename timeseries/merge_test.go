@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -28,6 +30,7 @@ type trip struct {
 	step          time.Duration // of the radio
 	offset        time.Duration // to add to the logger's times
 	sent          int           // by the radio, before losses
+	odd           int           // of the logger's records, those whose time cannot be right
 }
 
 // newTrip makes a drive of some minutes: the radio sends some of the logger's
@@ -79,6 +82,29 @@ func newTrip(random *rand.Rand) trip {
 		})
 	}
 	return t
+}
+
+// untidy has the logger repeat records, write some before others, and some at times
+// that are none.
+func (t *trip) untidy(random *rand.Rand) {
+	times := []string{"boot", "", "1980-01-06T00:00:00Z", "2099-01-01T00:00:00+00:00", record.FormatTime(raceStart.AddDate(0, -1, 0).Add(-t.offset))}
+	var all []rec
+	for _, r := range t.logger {
+		all = append(all, r)
+		last := len(all) - 1
+		switch random.IntN(300) {
+		case 0:
+			all = append(all, r)
+		case 1:
+			step := random.IntN(min(20, last+1))
+			all[last], all[last-step] = all[last-step], all[last]
+		case 2:
+			odd := maps.Clone(r)
+			odd["timestamp"] = times[random.IntN(len(times))]
+			all, t.odd = append(all, odd), t.odd+1
+		}
+	}
+	t.logger = all
 }
 
 func (h *server) merge(records []rec, opt merge.Options) (merge.Report, error) {
@@ -139,6 +165,7 @@ func TestMergeOfAnyDrive(t *testing.T) {
 			t.Parallel()
 			h := newServer(t)
 			trip := newTrip(rand.New(rand.NewPCG(seed, 1)))
+			trip.untidy(rand.New(rand.NewPCG(seed, 2)))
 			for part := range slices.Chunk(trip.radio, 700) {
 				h.insert(part...)
 			}
@@ -163,11 +190,15 @@ func TestMergeOfAnyDrive(t *testing.T) {
 			if off := (report.Offset - trip.offset).Abs(); off > trip.step/2 {
 				t.Errorf("the offset is %v off, a step is %v", off, trip.step)
 			}
-			if preview.Offset != report.Offset || preview.Added != report.Added || preview.Filled != report.Filled {
+			if preview.Offset != report.Offset || preview.Added != report.Added || preview.Filled != report.Filled || preview.SetAside != report.SetAside {
 				t.Errorf("the preview said %+v", preview)
 			}
-			if report.Added+report.Both != len(trip.logger) || report.Filled != report.Both || report.Both < len(trip.radio)*95/100 {
-				t.Errorf("%d added and %d in both are not the file's %d; %d filled; the radio sent %d", report.Added, report.Both, len(trip.logger), report.Filled, len(trip.radio))
+			good := len(trip.logger) - trip.odd
+			if kept := h.aside("s"); trip.odd == 0 || len(kept) != trip.odd || report.NoTime+report.Odd != trip.odd || report.SetAside != trip.odd || report.Records != len(trip.logger) {
+				t.Errorf("%d of %d odd records are set aside: %+v", len(kept), trip.odd, report)
+			}
+			if report.Added+report.Both != good || report.Filled != report.Both || report.Both < len(trip.radio)*95/100 {
+				t.Errorf("%d added and %d in both are not the file's %d; %d filled; the radio sent %d", report.Added, report.Both, good, report.Filled, len(trip.radio))
 			}
 			if got, want := *report.Delivered, 100*float64(len(trip.radio))/float64(trip.sent); math.Abs(got-want) > 2 {
 				t.Errorf("the radio delivered %.1f %%, not %.1f", got, want)
@@ -197,7 +228,7 @@ func TestMergeOfAnyDrive(t *testing.T) {
 					}
 				}
 			}
-			if len(all) != len(trip.radio)+report.Added || logged != len(trip.logger) {
+			if len(all) != len(trip.radio)+report.Added || logged != good {
 				t.Errorf("%d records, %d of the logger", len(all), logged)
 			}
 
@@ -205,6 +236,12 @@ func TestMergeOfAnyDrive(t *testing.T) {
 			again, err := h.merge(trip.logger, merge.Options{})
 			if err != nil || !again.Already || h.dump() != after {
 				t.Errorf("again: %+v, %v", again, err)
+			}
+			if _, err := h.merge(trip.logger, merge.Options{Offset: &trip.step}); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), report.Offset.String()) {
+				t.Errorf("with another offset: %v", err)
+			}
+			if again, err := h.merge(trip.logger, merge.Options{Offset: &report.Offset}); err != nil || !again.Already {
+				t.Errorf("with the same offset: %+v, %v", again, err)
 			}
 			// The same records under another digest: nothing to fill, nothing to add.
 			other := slices.Clone(trip.logger)
@@ -221,7 +258,7 @@ func TestMergeOfAnyDrive(t *testing.T) {
 			if _, err := h.store.Merges.Undo(t.Context(), "s"); err != nil {
 				t.Fatal(err)
 			}
-			if h.dump() != before {
+			if h.dump() != before || len(h.aside("s")) != 0 {
 				t.Error("undone, the run is not what it was")
 			}
 			if _, err := h.store.Rollups.Refresh(t.Context()); err != nil {
@@ -239,7 +276,7 @@ func TestMergeOfAnyDrive(t *testing.T) {
 }
 
 // A logger whose clock is set late begins with records of 1980. They, and what
-// has no time, are left out and named; the drive is found as without them.
+// has no time, are set aside and named; the drive is found as without them.
 func TestMergeLeavesOutOddTimes(t *testing.T) {
 	t.Parallel()
 	h := newServer(t)
@@ -281,6 +318,14 @@ func TestMergeLeavesOutOddTimes(t *testing.T) {
 		offset := report.Offset
 		if report, err = h.merge(records, merge.Options{Offset: &offset}); err != nil || report.Odd != 2 || report.Batch == 0 {
 			t.Fatalf("%s, by hand: %+v, %v", name, report, err)
+		}
+		var reasons []string
+		for _, kept := range h.aside("s") {
+			reasons = append(reasons, kept.Source+" "+kept.Reason+" "+kept.Timestamp[:4])
+		}
+		slices.Sort(reasons)
+		if want := []string{"merge no time boot", "merge stray " + records[0]["timestamp"].(string)[:4], "merge stray 2099"}; report.SetAside != 3 || !slices.Equal(reasons, want) {
+			t.Errorf("%s: %d set aside: %v, want %v", name, report.SetAside, reasons, want)
 		}
 		if first := h.read(timeseries.RecordQuery{SessionID: "s"})[0]["timestamp"]; first.(string)[:10] != before.(string)[:10] {
 			t.Errorf("%s: the run begins at %v, not %v", name, first, before)
@@ -501,5 +546,71 @@ func TestMergesAreUndoneFromTheLast(t *testing.T) {
 	}
 	if h.dump() != before {
 		t.Error("undone, the run is not what it was")
+	}
+}
+
+// The clusters of a run are counted anew by a merge, and by its end: what comes
+// next is judged by what is there.
+func TestMergeCountsClusters(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	from := raceStart.AddDate(0, 0, -30)
+	var radio, logger []rec
+	for i := range 100 {
+		radio = append(radio, recordAt("s", time.Duration(i)*time.Second, i))
+	}
+	for i := range 20 {
+		radio = append(radio, at("s", from.Add(time.Duration(i)*time.Second), 1000+i))
+	}
+	for i := range 400 {
+		logger = append(logger, rec{"timestamp": record.FormatTime(raceStart.Add(time.Duration(i) * time.Second)), "motor_temp_c": i})
+	}
+	h.insert(radio...)
+	clusters := func() (list []int) {
+		t.Helper()
+		rows, err := h.pool.Query(t.Context(), "SELECT records FROM clusters ORDER BY from_time")
+		if err == nil {
+			list, err = pgx.CollectRows(rows, pgx.RowTo[int])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	if got := clusters(); !slices.Equal(got, []int{20, 100}) {
+		t.Fatalf("before: %v", got)
+	}
+	if report, err := h.merge(logger, merge.Options{Offset: new(time.Duration)}); err != nil || report.Added != 300 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	if got := clusters(); !slices.Equal(got, []int{20, 400}) {
+		t.Errorf("merged: %v", got)
+	}
+	if _, err := h.store.Merges.Undo(t.Context(), "s"); err != nil {
+		t.Fatal(err)
+	}
+	if got := clusters(); !slices.Equal(got, []int{20, 100}) {
+		t.Errorf("undone: %v", got)
+	}
+	h.consistent()
+}
+
+// A run whose records are all set aside has nothing to take back, and says so by
+// doing it.
+func TestUndoWithoutRecords(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	h.insert(recordAt("s", 0, 1))
+	if report, err := h.merge([]rec{{"timestamp": record.FormatTime(raceStart.Add(time.Second)), "motor_temp_c": 5}}, merge.Options{Offset: new(time.Duration)}); err != nil || report.Added != 1 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	if _, err := h.pool.Exec(t.Context(), `
+		WITH gone AS (DELETE FROM telemetry)
+		UPDATE sessions
+		SET records = 0, first_time = NULL, last_time = NULL`); err != nil {
+		t.Fatal(err)
+	}
+	if undone, err := h.store.Merges.Undo(t.Context(), "s"); err != nil || !slices.Equal(undone, []int32{2}) {
+		t.Errorf("%v, %v", undone, err)
 	}
 }

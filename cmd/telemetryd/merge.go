@@ -129,8 +129,11 @@ func writeMerge(w io.Writer, r merge.Report, dryRun bool) {
 	if len(r.LeftOut) > 0 {
 		fmt.Fprintf(w, "  left out, since they count from another zero than the run's: %s\n", strings.Join(r.LeftOut, ", "))
 	}
-	if r.NoTime+r.Odd+r.Rejected > 0 {
-		fmt.Fprintf(w, "  left out: %d records without a time, %d whose time cannot be right, %d bad ones\n", r.NoTime, r.Odd, r.Rejected)
+	if r.Rejected > 0 {
+		fmt.Fprintf(w, "  left out: %d bad records\n", r.Rejected)
+	}
+	if odd := r.NoTime + r.Odd; odd > 0 {
+		fmt.Fprintf(w, "  not merged: %d records without a time, %d whose time cannot be right; %d set aside, %d were before\n", r.NoTime, r.Odd, r.SetAside, odd-r.SetAside)
 		for _, p := range r.Problems {
 			fmt.Fprintf(w, "    %v\n", p)
 		}

@@ -61,12 +61,21 @@ func TestMergeRadioAndLogger(t *testing.T) {
 	if _, errs, code := c.run("", "merge", "--undo", "drive", "1"); code != 1 || !strings.Contains(errs, "no merge") {
 		t.Errorf("undoing an upload: %d %s", code, errs)
 	}
+	if _, errs, code := c.run("", "merge", "--offset", "1h", "drive", file); code != 1 || !strings.Contains(errs, "merged before, as batch 2, with an offset of 2h0m0.5") || !strings.Contains(errs, "undo that first") {
+		t.Errorf("with another offset: %d %s", code, errs)
+	}
 	says(c.must("", "merge", "--undo", "drive"), "merge 2 is undone")
+	broken := c.file("broken.csv", []byte(logger+"1980-01-06 00:00:00;1;2;3\nboot;1;2;3\n"))
+	says(c.must("", "merge", "drive", broken), "1 records without a time, 1 whose time cannot be right; 2 set aside, 0 were before", "merged as batch 4")
+	if out := c.must("", "export", "--set-aside", "drive"); !strings.Contains(out, "1980-01-06 00:00:00") || !strings.Contains(out, "boot") {
+		t.Errorf("set aside:\n%s", out)
+	}
+	c.must("", "merge", "--undo", "drive")
 	if export() != before {
 		t.Error("undone, the run is not what it was")
 	}
 	var events string
-	if err := c.pool.QueryRow(t.Context(), "SELECT string_agg(event, ' ' ORDER BY id) FROM auth_audit").Scan(&events); err != nil || events != "session_merged merge_undone" {
+	if err := c.pool.QueryRow(t.Context(), "SELECT string_agg(event, ' ' ORDER BY id) FROM auth_audit").Scan(&events); err != nil || events != "session_merged merge_undone session_merged merge_undone" {
 		t.Errorf("audited: %q, %v", events, err)
 	}
 }

@@ -130,9 +130,17 @@ func (u *upload) settle(ctx context.Context, tx pgx.Tx, s *share, all cluster.Li
 	return cluster.Write(ctx, tx, s.session, all)
 }
 
+// AsideSQL is what set_aside has of a row g of telemetry: timestamp and record,
+// which reads the same when it is decoded again. The columns are the members, but
+// for the key and what is absent.
+const AsideSQL = `
+	coalesce(g.time_text, to_char(g.time AT TIME ZONE 'UTC',
+	    CASE WHEN extract(microseconds FROM g.time)::bigint % 1000000 = 0 THEN 'YYYY-MM-DD"T"HH24:MI:SS' ELSE 'YYYY-MM-DD"T"HH24:MI:SS.US' END) || '+00:00'),
+	(SELECT coalesce(jsonb_object_agg(m.key, m.value), '{}')
+	 FROM jsonb_each(to_jsonb(g) - ARRAY['time', 'session', 'batch', 'ord', 'time_text', 'extra']) m
+	 WHERE m.value <> 'null') || coalesce(g.extra, '{}')`
+
 const (
-	// A record reads the same when it is decoded again: the columns are the
-	// members, but for the key and what is absent.
 	takeOutSQL = `
 		WITH gone AS (
 			DELETE FROM telemetry
@@ -153,11 +161,7 @@ const (
 		), kept AS (
 			INSERT INTO set_aside (session, batch, reason, time, timestamp, record, source, received_at)
 			SELECT $1, g.batch, 'stray', g.time,
-			       coalesce(g.time_text, to_char(g.time AT TIME ZONE 'UTC',
-			           CASE WHEN extract(microseconds FROM g.time)::bigint % 1000000 = 0 THEN 'YYYY-MM-DD"T"HH24:MI:SS' ELSE 'YYYY-MM-DD"T"HH24:MI:SS.US' END) || '+00:00'),
-			       (SELECT coalesce(jsonb_object_agg(m.key, m.value), '{}')
-			        FROM jsonb_each(to_jsonb(g) - ARRAY['time', 'session', 'batch', 'ord', 'time_text', 'extra']) m
-			        WHERE m.value <> 'null') || coalesce(g.extra, '{}'),
+			       ` + AsideSQL + `,
 			       b.source, b.received_at
 			FROM gone g
 			JOIN ingest_batches b ON b.session = $1 AND b.batch = g.batch

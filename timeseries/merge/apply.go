@@ -13,6 +13,8 @@ import (
 
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 )
 
 // compare lays the file over the run, and finds out which records are in both,
@@ -26,7 +28,7 @@ func (w *work) compare(ctx context.Context) error {
 	if err := w.move(offset.Microseconds()); err != nil {
 		return err
 	}
-	if _, err := w.tx.Exec(ctx, "DROP TABLE IF EXISTS merge_pairs, merge_lacking"); err != nil {
+	if _, err := w.tx.Exec(ctx, "DROP TABLE IF EXISTS merge_pairs, merge_lacking, merge_aside"); err != nil {
 		return fmt.Errorf("compare anew: %w", err)
 	}
 	both := pairs(w.stored, w.logger.times, w.step.Microseconds()/2)
@@ -57,7 +59,10 @@ func (w *work) compare(ctx context.Context) error {
 	if err := w.lacking(ctx); err != nil {
 		return fmt.Errorf("compare records: %w", err)
 	}
-	if w.report.Added = len(w.logger.times) - len(both); w.report.Added+w.report.Filled > 0 {
+	if err := w.misplaced(ctx); err != nil {
+		return fmt.Errorf("compare records set aside: %w", err)
+	}
+	if w.report.Added = len(w.logger.times) - len(both); w.report.Added+w.report.Filled+w.report.SetAside > 0 {
 		w.report.Batch = w.batch
 	}
 	return nil
@@ -184,6 +189,31 @@ func (w *work) lacking(ctx context.Context) error {
 	return err
 }
 
+// misplaced notes the records whose time cannot be right, but for those that the
+// run has set aside already, or had until somebody put them back or dropped them.
+func (w *work) misplaced(ctx context.Context) error {
+	places, reasons := make([]int32, len(w.odd)), make([]string, len(w.odd))
+	for i, odd := range w.odd {
+		places[i], reasons[i] = odd.place, string(odd.reason)
+	}
+	tag, err := w.tx.Exec(ctx, `
+		CREATE TEMP TABLE merge_aside ON COMMIT DROP AS
+		SELECT *
+		FROM (
+			SELECT place, 'no time', NULL::timestamptz, timestamp, record::jsonb
+			FROM merge_timeless
+			UNION ALL
+			SELECT o.place, o.reason, g.time, `+ingest.AsideSQL+`
+			FROM unnest($2::int[], $3::text[]) o (place, reason)
+			JOIN merge_file g ON g.ord = o.place
+		) odd (place, reason, time, timestamp, record)
+		WHERE NOT EXISTS (SELECT FROM set_aside a WHERE a.session = $1 AND a.timestamp = odd.timestamp AND a.record = odd.record)
+		  AND NOT EXISTS (SELECT FROM repaired r WHERE r.session = $1 AND r.digest = sha256(convert_to(odd.timestamp || odd.record::text, 'UTF8')))`,
+		w.session, places, reasons)
+	w.report.SetAside = int(tag.RowsAffected())
+	return err
+}
+
 // fill puts values into the records that both have, where those have none, and
 // logs which.
 func (w *work) fill(ctx context.Context) error {
@@ -253,18 +283,26 @@ func (w *work) log(ctx context.Context) error {
 	var batch pgx.Batch
 	batch.Queue(`
 		UPDATE sessions
-		SET batch = $2, rewritten = $2, records = records + $3, updated_at = clock_timestamp()
-		WHERE session = $1`, w.session, w.batch, w.report.Added)
+		SET batch = $2, rewritten = $2, records = records + $3, set_aside = set_aside + $4, updated_at = clock_timestamp()
+		WHERE session = $1`, w.session, w.batch, w.report.Added, w.report.SetAside)
 	batch.Queue(boundsSQL, w.session, first, last)
 	batch.Queue(`
-		INSERT INTO ingest_batches (session, batch, digest, form, min_time, max_time, records, changed, source)
-		VALUES ($1, $2, $3, 2, $4, $5, $6, $7, 'merge')`, w.session, w.batch, digest[:], from, to, w.report.Added, w.report.Filled)
+		INSERT INTO ingest_batches (session, batch, digest, form, min_time, max_time, records, changed, set_aside, source)
+		VALUES ($1, $2, $3, 2, $4, $5, $6, $7, $8, 'merge')`, w.session, w.batch, digest[:], from, to, w.report.Added, w.report.Filled, w.report.SetAside)
+	batch.Queue(`
+		INSERT INTO set_aside (session, batch, source, reason, time, timestamp, record)
+		SELECT $1, $2, 'merge', reason, time, timestamp, record
+		FROM merge_aside
+		ORDER BY place`, w.session, w.batch)
 	batch.Queue(`
 		INSERT INTO merges (session, batch, digest, file, shift_us, correlation, added, filled, report)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		w.session, w.batch, w.digest[:], w.opt.File, w.report.Offset.Microseconds(), w.report.Correlation, w.report.Added, w.report.Filled, report)
 	if err := w.tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("log merge: %w", err)
+	}
+	if err := cluster.Recount(ctx, w.tx, w.session); err != nil {
+		return err
 	}
 	return w.Writer.Forget(ctx, w.tx, w.session, from, to)
 }

@@ -33,8 +33,9 @@
 // out of new records, where it would make the run's counter jump to and fro.
 //
 // Only the largest cluster of the file (package cluster) is merged, and of it
-// what the offset puts at a time that can be right. All else is left out, not set
-// aside as an upload does: the file is still there, and the report names it.
+// what the offset puts at a time that can be right. All else is set aside, as on
+// any way in, with the time that the file has, and the report names it. It does not
+// come back by itself, since its clock is not the run's.
 //
 // Live feeds cannot tell a changed record by its batch: a merge has them begin
 // anew, as a repair has (sessions.rewritten). Levels, summaries and laps follow

@@ -51,9 +51,10 @@ type Report struct {
 	Compared    []string
 	Drift       time.Duration   // by how much the offset grows over what is in both, where it was found
 	Records     int             // of the file
-	NoTime      int             // thereof left out, since their timestamp is none
-	Odd         int             // thereof left out, since their time cannot be right
+	NoTime      int             // thereof not merged, since their timestamp is none
+	Odd         int             // thereof not merged, since their time cannot be right
 	Problems    []fault.Problem // of these two, the first hundred
+	SetAside    int             // of these two, those that were not set aside before
 	Rejected    int             // thereof left out as bad
 	Both        int             // that the run has as well
 	Filled      int             // of those, records that got values they lacked
@@ -79,7 +80,8 @@ var notMerged = []string{"session_name", "data_source"}
 // Merge merges a logger's file into a run. A file that was merged before is
 // answered and changes nothing. It returns NotFound where there is no such run,
 // an Invalid fault for a file that cannot be read, has no records, or does not
-// fit the run, and TooLarge where either has more than MaxRecords. What becomes of
+// fit the run, a Conflict for one that was merged with another offset, and TooLarge
+// where either has more than MaxRecords. What becomes of
 // it, a refusal too, is in log and figures; of a dry run nothing is.
 func (m *Merger) Merge(ctx context.Context, dec *decode.Decoder, opt Options) (r Report, err error) {
 	if record.TextProblem([]byte(opt.Session)) != "" {
@@ -107,13 +109,13 @@ func (m *Merger) Merge(ctx context.Context, dec *decode.Decoder, opt Options) (r
 	case err != nil:
 		return r, m.Writer.Refused(ingest.Options{Source: "merge"}, err)
 	}
-	stats := ingest.Stats{Source: "merge", Inserted: r.Added, AlreadyStored: r.Both, Rejected: r.NoTime + r.Odd + r.Rejected, Took: time.Since(started)}
+	stats := ingest.Stats{Source: "merge", Inserted: r.Added, SetAside: r.SetAside, AlreadyStored: r.Both + r.NoTime + r.Odd - r.SetAside, Rejected: r.Rejected, Took: time.Since(started)}
 	if r.Already {
-		stats.AlreadyStored, stats.Inserted = r.Both+r.Added, 0
+		stats.AlreadyStored, stats.Inserted, stats.SetAside = stats.AlreadyStored+r.Added+r.SetAside, 0, 0
 	} else {
 		m.Writer.OnCommit(opt.Session)
 	}
-	if stats.Rejected > 0 {
+	if stats.SetAside+stats.Rejected > 0 {
 		m.Writer.Log.Warn("a logger's file has records that were not merged", "session", opt.Session, "file", opt.File,
 			"no_time", r.NoTime, "odd", r.Odd, "bad", r.Rejected)
 	}
@@ -135,10 +137,17 @@ type work struct {
 	channels []int // of the file, but those that are not merged
 	run
 	file   window // the file's records that have a time
+	odd    []misplaced
 	logger window // those thereof that are merged, at the run's times
 	stored []record.Cursor
 	radio  []int64       // times of those thereof that no merge brought, µs
 	step   time.Duration // usual, of the radio
+}
+
+// misplaced is a record of the file that has a time which cannot be right.
+type misplaced struct {
+	place  int32
+	reason record.Oddity
 }
 
 // attempts bounds how often a file is laid over a run that grows meanwhile.
@@ -156,10 +165,10 @@ func (w *work) merge(ctx context.Context, dec *decode.Decoder) error {
 	if err := w.stage(ctx, dec); err != nil {
 		return err
 	}
-	report, file := w.report, w.file
+	report, file, odd := w.report, w.file, slices.Clip(w.odd)
 	report.Problems = slices.Clip(report.Problems)
 	for n := 1; ; n++ {
-		w.report, w.file = report, file
+		w.report, w.file, w.odd = report, file, odd
 		locks := n == attempts && !w.opt.DryRun
 		if err := w.run.read(ctx, w.tx, w.opt.Session, locks); err != nil {
 			return err
@@ -213,6 +222,9 @@ func (r *run) read(ctx context.Context, tx pgx.Tx, id string, locks bool) error 
 // stage copies the file into a table of the transaction's own.
 func (w *work) stage(ctx context.Context, dec *decode.Decoder) error {
 	_, err := w.tx.Exec(ctx, `CREATE TEMP TABLE merge_file (LIKE telemetry) ON COMMIT DROP`)
+	if err == nil {
+		_, err = w.tx.Exec(ctx, `CREATE TEMP TABLE merge_timeless (place integer, timestamp text, record text) ON COMMIT DROP`)
+	}
 	if err != nil {
 		return fmt.Errorf("stage the file: %w", err)
 	}
@@ -232,7 +244,7 @@ func (w *work) stage(ctx context.Context, dec *decode.Decoder) error {
 		if err := w.stageBatch(ctx, b, digest, &all); err != nil {
 			return err
 		}
-		if len(w.file.times) > w.MaxRecords {
+		if len(w.file.times)+w.report.NoTime > w.MaxRecords {
 			return fault.New(fault.TooLarge, "the file has more than %d records; merge it in parts", w.MaxRecords)
 		}
 	}
@@ -253,15 +265,16 @@ func (w *work) stage(ctx context.Context, dec *decode.Decoder) error {
 func (w *work) stageBatch(ctx context.Context, b *decode.Batch, digest *record.Digest, all *record.Mask) error {
 	var layout record.Layout
 	var rows []record.Values
+	var timeless [][]any
 	for i := range b.Len() {
 		v := b.Record(i)
 		digest.Add(&v)
 		if v.Odd == record.NoTime {
 			w.report.NoTime++
 			w.problem(b.Index(i), "%q is no time", fault.Clip(string(v.TimeText)))
+			timeless = append(timeless, []any{int32(b.Index(i)), string(v.TimeText), string(v.AppendJSON(nil))})
 			continue
 		}
-		v.TimeText = nil // which the offset makes wrong
 		layout.Add(&v)
 		rows = append(rows, v)
 		w.file.times, w.file.places = append(w.file.times, v.Micros), append(w.file.places, int32(b.Index(i)))
@@ -272,13 +285,17 @@ func (w *work) stageBatch(ctx context.Context, b *decode.Batch, digest *record.D
 	}
 	all[0], all[1] = all[0]|layout.Channels[0], all[1]|layout.Channels[1]
 	_, err := ingest.Copy(ctx, w.tx, "merge_file", &layout, copied)
+	if err == nil && len(timeless) > 0 {
+		_, err = w.tx.CopyFrom(ctx, pgx.Identifier{"merge_timeless"}, []string{"place", "timestamp", "record"}, pgx.CopyFromRows(timeless))
+	}
 	if err != nil {
 		return fmt.Errorf("stage the file: %w", err)
 	}
 	return nil
 }
 
-// known reports whether the file is merged already, and how that went.
+// known reports whether the file is merged already, and how that went. It returns
+// a Conflict where that was with another offset than is asked for.
 func (w *work) known(ctx context.Context) (bool, error) {
 	err := w.tx.QueryRow(ctx, `
 		SELECT report
@@ -289,6 +306,9 @@ func (w *work) known(ctx context.Context) (bool, error) {
 	}
 	if err != nil {
 		return false, fmt.Errorf("look for an earlier merge: %w", err)
+	}
+	if at := w.report.Offset; w.opt.Offset != nil && w.opt.Offset.Microseconds() != at.Microseconds() {
+		return false, fault.New(fault.Conflict, "the file was merged before, as batch %d, with an offset of %v; undo that first", w.report.Batch, at)
 	}
 	w.report.Already = true
 	return true, nil

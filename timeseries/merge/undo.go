@@ -12,6 +12,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -42,8 +43,7 @@ func (m *Merger) List(ctx context.Context, session string) ([]Done, error) {
 	return list, nil
 }
 
-// Undo takes merges back: the records that they added go, those set aside since
-// as well, and what they filled in is NULL again. Without batches it takes back
+// Undo takes merges back: the records that they added or set aside go, and what they filled in is NULL again. Without batches it takes back
 // all of the run's. It returns the batches that were undone, NotFound where there
 // is no such run or merge, and a Conflict where a merge that came later stays.
 func (m *Merger) Undo(ctx context.Context, id string, batches ...int32) (undone []int32, err error) {
@@ -97,9 +97,11 @@ func (m *Merger) undo(ctx context.Context, tx pgx.Tx, id string, batches []int32
 			return nil, fault.New(fault.Conflict, "merge %d came later, and found records of the merge to undo in the run; undo it as well", b)
 		}
 	}
-	removed, emptied, err := takeBack(ctx, tx, session, first, last, batches)
-	if err != nil {
-		return nil, err
+	var removed, emptied int64
+	if first != nil {
+		if removed, emptied, err = takeBack(ctx, tx, session, first, last, batches); err != nil {
+			return nil, err
+		}
 	}
 	digest := sha256.Sum256(fmt.Appendf(nil, "undo %d", batch))
 	var log pgx.Batch
@@ -128,6 +130,9 @@ func (m *Merger) undo(ctx context.Context, tx pgx.Tx, id string, batches []int32
 	log.Queue("DELETE FROM merge_fills WHERE session = $1 AND batch = ANY($2)", session, batches)
 	if err := tx.SendBatch(ctx, &log).Close(); err != nil {
 		return nil, fmt.Errorf("log undo: %w", err)
+	}
+	if err := cluster.Recount(ctx, tx, session); err != nil || first == nil {
+		return batches, err
 	}
 	return batches, m.Writer.Forget(ctx, tx, session, *first, *last)
 }

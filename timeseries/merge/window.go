@@ -47,17 +47,17 @@ func (w *work) leaveOutStrays() {
 	i, _ := slices.BinarySearch(w.file.times, drive.From)
 	j := i + drive.Fresh
 	for _, part := range []window{w.file.part(0, i), w.file.part(j, len(w.file.times))} {
-		w.leaveOut(part, func(at int64) string { return "is more than 7 days from most of the file's records" })
+		w.leaveOut(part, func(int64) record.Oddity { return record.Stray }, func(int64) string { return "is more than 7 days from most of the file's records" })
 	}
 	w.file = w.file.part(i, j)
 }
 
-// move lays the file over the run. Records whose time then cannot be right are
-// left out. An offset is refused that most records are moved by to such a time,
+// move lays the file over the run, but for records whose time then cannot be right. An offset is refused that most records are moved by to such a time,
 // or that puts all of them more than 7 days from the run's.
 func (w *work) move(offset int64) error {
 	now := time.Now()
-	odd := func(i int) record.Oddity { return decode.Oddity(w.file.times[i]+offset, now) }
+	oddity := func(at int64) record.Oddity { return decode.Oddity(at+offset, now) }
+	odd := func(i int) record.Oddity { return oddity(w.file.times[i]) }
 	n := len(w.file.times)
 	if why := odd(n / 2); why != "" {
 		return fault.Field("offset", "would put the file's records from %s to %s, which cannot be right: %s",
@@ -71,8 +71,8 @@ func (w *work) move(offset int64) error {
 		j--
 	}
 	for _, part := range []window{w.file.part(0, i), w.file.part(j, n)} {
-		w.leaveOut(part, func(at int64) string {
-			return fmt.Sprintf("would be at %s, which cannot be right: %s", moved(at, offset), decode.Oddity(at+offset, now))
+		w.leaveOut(part, oddity, func(at int64) string {
+			return fmt.Sprintf("would be at %s, which cannot be right: %s", moved(at, offset), oddity(at))
 		})
 	}
 	w.file = w.file.part(i, j)
@@ -90,16 +90,17 @@ func (w *work) move(offset int64) error {
 
 func moved(micros, offset int64) string { return record.FormatTime(time.UnixMicro(micros + offset)) }
 
-// leaveOut counts records as left out since their time cannot be right, and
+// leaveOut counts records as not merged since their time cannot be right, and
 // names them.
-func (w *work) leaveOut(part window, why func(micros int64) string) {
+func (w *work) leaveOut(part window, oddity func(micros int64) record.Oddity, why func(micros int64) string) {
 	w.report.Odd += len(part.times)
 	for i, at := range part.times {
+		w.odd = append(w.odd, misplaced{part.places[i], oddity(at)})
 		w.problem(int(part.places[i]), "%q %s", moved(at, 0), why(at))
 	}
 }
 
-// problem names a record that is left out.
+// problem names a record that is not merged.
 func (w *work) problem(place int, format string, args ...any) {
 	if len(w.report.Problems) < decode.MaxProblems {
 		w.report.Problems = append(w.report.Problems, fault.Problem{Index: &place, Field: "timestamp", Reason: fmt.Sprintf(format, args...)})

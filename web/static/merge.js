@@ -6,6 +6,10 @@ import { hue } from "./charts.js";
 import { upload } from "./upload.js";
 import { count, date, duration, hourMinute, label, num } from "./format.js";
 
+// odd names the records of a file that are not merged, since their time cannot be right.
+const odd = (m) => m.no_time + m.odd > 0 && h("details", { class: "small" },
+  h("summary", null, `${count(m.no_time + m.odd)} of its records have a time that cannot be right`, m.set_aside > 0 && `: ${count(m.set_aside)} set aside`),
+  h("ul", null, m.problems.map((p) => h("li", null, `Record ${p.index + 1}: ${p.reason}`))));
 const names = (list) => list.map(label).join(", ");
 
 function report({ already_merged: already, merge: m }) {
@@ -13,6 +17,7 @@ function report({ already_merged: already, merge: m }) {
     already && h("p", null, "This file is merged into the run already."),
     h("p", null, `The logger's clock is ${m.offset_s < 0 ? "ahead" : "behind"} by ${duration(Math.abs(m.offset_s))}`, m.correlation != null && ` (correlation ${num(m.correlation, 3)} of ${names(m.compared)})`, "."),
     h("p", null, `Of its ${count(m.records)} records ${count(m.both)} are in the run already, and ${count(m.added)} fill what the radio lost`, m.delivered_pct != null && `: the radio delivered ${num(m.delivered_pct, 1)} %`, "."),
+    odd(m),
     h("p", null, m.channels.length ? `Channels that the radio lacks: ${names(m.channels)}.` : "The radio lacks no channel of it."),
   ];
 }
@@ -60,6 +65,6 @@ export async function listMerges(node, run, mayUndo, changed) {
   };
   replace(node, h("h2", { id: "merges-title" }, "Merged files"), now.map((m) => h("div", { class: "request" },
     h("div", null, h("strong", null, m.file || "a file"), h("div", { class: "muted small" }, `${date(new Date(m.merged_at))}, ${hourMinute(new Date(m.merged_at))} · ${count(m.added)} records added, ${count(m.both)} in both`,
-      m.delivered_pct != null && ` · the radio delivered ${num(m.delivered_pct, 1)} %`)),
+      m.delivered_pct != null && ` · the radio delivered ${num(m.delivered_pct, 1)} %`), odd(m)),
     mayUndo && h("button", { type: "button", class: "button small secondary", on: { click: () => undo(m) } }, "Undo"))), came && origins(came));
 }

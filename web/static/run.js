@@ -157,7 +157,7 @@ class RunView {
       h("button", { class: "button secondary", type: "button", on: { click: () => download(this.run, this.fields, this.present, { metrics: this.metrics, window: this.stack.whole ? null : this.stack.win.map((v) => this.start + v * 1000) }) } }, icon("down"), "CSV"),
     ];
     const mayEdit = ["internal", "admin"].includes(currentUser()?.role);
-    if (currentUser()) import("./merge.js").then(({ listMerges }) => listMerges(this.merges, this.run, mayEdit, again)).catch(this.failed);
+    if (currentUser() && currentUser().role !== "guest") import("./merge.js").then(({ listMerges }) => listMerges(this.merges, this.run, mayEdit, again)).catch(this.failed);
     if (mayEdit && !onTrack(this.run)) {
       const take = (file) => import("./merge.js").then(({ mergeFile }) => mergeFile(file, this.run, () => { this.changed = true; })).then((node) => node.addEventListener("close", () => this.changed && again()));
       const place = h("span", { class: "group" });

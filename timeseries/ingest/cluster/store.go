@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,7 +16,8 @@ const (
 		WHERE session = $1
 		ORDER BY from_time`
 
-	// Records that are apart are so by days, too.
+	// Records that are apart are so by days, too. What a merge has set aside has
+	// the times of another clock.
 	storedDaysSQL = `
 		SELECT min(time), max(time), count(*)
 		FROM telemetry
@@ -25,7 +27,7 @@ const (
 	strayDaysSQL = `
 		SELECT min(time), max(time), count(*)
 		FROM set_aside
-		WHERE session = $1 AND reason = 'stray'
+		WHERE session = $1 AND reason = 'stray' AND source <> 'merge'
 		GROUP BY time_bucket(INTERVAL '1 day', time)`
 
 	forgetClustersSQL = `
@@ -82,6 +84,39 @@ func Count(ctx context.Context, tx pgx.Tx, s Session) (List, error) {
 	}
 	all := Join(stored, aside)
 	return all, all.trust(ctx, tx, s.Key)
+}
+
+// Recount counts the clusters of a session anew where it has several, or may have,
+// and leaves them stored and set aside as they are: for who changed its records
+// other than by an upload. The next upload judges them.
+func Recount(ctx context.Context, tx pgx.Tx, session int32) error {
+	s := Session{Key: session}
+	err := tx.QueryRow(ctx, `
+		SELECT records, first_time, last_time, EXISTS (SELECT FROM clusters c WHERE c.session = $1)
+		FROM sessions
+		WHERE session = $1`, session).Scan(&s.Records, &s.First, &s.Last, &s.Clustered)
+	if err != nil {
+		return fmt.Errorf("recount clusters: %w", err)
+	}
+	if !s.Clustered && (s.First == nil || s.Last.Sub(*s.First).Microseconds() <= Apart) {
+		return nil
+	}
+	stored, aside, err := counted(ctx, tx, s)
+	if err != nil {
+		return fmt.Errorf("recount clusters: %w", err)
+	}
+	for i := range aside {
+		c := &aside[i]
+		c.Odd = true
+		if of := stored.Of(c.From); of != nil && of.From == c.From { // a cluster is told by its first time
+			c.From, c.To = c.From+1, max(c.To, c.From+1)
+		}
+	}
+	all := slices.Concat(stored, aside)
+	if err := all.trust(ctx, tx, session); err != nil {
+		return fmt.Errorf("recount clusters: %w", err)
+	}
+	return Write(ctx, tx, session, all)
 }
 
 // trust has clusters trusted where the known ones are.
