@@ -267,6 +267,7 @@ func openServer(t *testing.T) server {
 	d, err := daemon.Start(ctx, daemon.Config{
 		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), DeployKey: "prod:admin|key", Tick: 50 * time.Millisecond,
 		MaxUpload: 1 << 20, MaxIngests: 2, AblyKey: "app.key:secret", AblyVehicleKey: "app.key:secret",
+		HashMemory: 64, HashIterations: 1,
 	})
 	if err != nil {
 		t.Fatal(err)

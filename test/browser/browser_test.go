@@ -43,6 +43,7 @@ func TestPage(t *testing.T) {
 	d, err := daemon.Start(t.Context(), daemon.Config{
 		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), Tick: 100 * time.Millisecond, MaxUpload: 1 << 30, MaxIngests: 4,
 		DeployKey: deployKey, AdminEmail: "admin@example.org", AdminPassword: "the first administrator",
+		HashMemory: 64, HashIterations: 1,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -186,7 +186,10 @@ func New(t testing.TB) *Notebook {
 	}
 	n := &Notebook{
 		Pool: pool, Waiting: make(chan struct{}, 100), Resume: make(chan struct{}, 100),
-		Auth: auth.New(pool, auth.Options{StaticKeys: []auth.StaticKey{{Name: "bridge", Secret: Key}}}),
+		Auth: auth.New(pool, auth.Options{
+			StaticKeys: []auth.StaticKey{{Name: "bridge", Secret: Key}},
+			Hash:       auth.HashParams{MemoryKiB: 64, Iterations: 1}, // no test is about its cost
+		}),
 	}
 	n.Registry = registry.New(n.Auth)
 	if err := n.Registry.Add(n.functions()...); err != nil {

@@ -67,6 +67,7 @@ func startDaemon(t *testing.T) *restartable {
 	r := &restartable{t: t, config: daemon.Config{
 		Listen: "127.0.0.1:0", DeployKey: "prod:car|secret", DatabaseURL: dbtest.URL(t), Tick: 100 * time.Millisecond,
 		MaxUpload: 1 << 20, MaxIngests: 4, AdminEmail: "admin@example.org", AdminPassword: "the first administrator",
+		HashMemory: 64, HashIterations: 1,
 	}}
 	var err error
 	if r.daemon, err = daemon.Start(t.Context(), r.config); err != nil {
