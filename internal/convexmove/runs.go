@@ -34,12 +34,12 @@ func (r *run) records() int {
 
 // runs moves the sessions with their records, each in one transaction.
 func (m *mover) runs(ctx context.Context) error {
-	shelf, err := newShelf(ctx, m.dump, m.TempDir)
+	table, err := newSpooledTable(ctx, m.dump, m.TempDir)
 	if err != nil {
 		return err
 	}
-	defer shelf.close()
-	runs, err := m.listRuns(shelf)
+	defer table.close()
+	runs, err := m.listRuns(table)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (m *mover) runs(ctx context.Context) error {
 	}
 	done := 0
 	for _, r := range runs {
-		if err := m.run(ctx, shelf, r, func(n int) {
+		if err := m.run(ctx, table, r, func(n int) {
 			done += n
 			if m.Progress != nil {
 				m.Progress(done, total)
@@ -62,7 +62,7 @@ func (m *mover) runs(ctx context.Context) error {
 }
 
 // listRuns finds every session that any table names, by id.
-func (m *mover) listRuns(shelf *shelf) ([]*run, error) {
+func (m *mover) listRuns(table *spooledTable) ([]*run, error) {
 	sessions, err := convexdump.All[sessionDocument](m.dump, tableSessions)
 	if err != nil {
 		return nil, err
@@ -85,8 +85,8 @@ func (m *mover) listRuns(shelf *shelf) ([]*run, error) {
 		r := get(p.SessionID)
 		r.parts = append(r.parts, p)
 	}
-	for _, id := range shelf.sessions {
-		get(id).tail = len(shelf.of(id))
+	for _, id := range table.sessions {
+		get(id).tail = len(table.of(id))
 	}
 	if len(parts) > 0 && !m.dump.HasFiles() {
 		m.report.problem("the snapshot has no stored files, in which most records are: export again with --include-file-storage")
@@ -103,14 +103,14 @@ func (m *mover) listRuns(shelf *shelf) ([]*run, error) {
 // run moves one session. What is wrong with its records, or a missing file,
 // goes into the report; the session is then not moved at all, or without the
 // records that cannot be stored.
-func (m *mover) run(ctx context.Context, shelf *shelf, r *run, progress func(int)) error {
+func (m *mover) run(ctx context.Context, table *spooledTable, r *run, progress func(int)) error {
 	if r.records() == 0 {
 		if r.expected > 0 {
 			m.report.problem("session %q: the snapshot has none of its %d records", r.id, r.expected)
 		}
 		return nil
 	}
-	source := newRunReader(m.dump, shelf, r, progress)
+	source := newRunReader(m.dump, table, r, progress)
 	defer source.Close()
 	decoder := decode.New(source, decode.Options{SkipBad: true, SessionID: r.id})
 	var result ingest.Result
@@ -216,12 +216,12 @@ type runReader struct {
 	done   chan struct{}
 }
 
-func newRunReader(dump *convexdump.Dump, shelf *shelf, r *run, progress func(int)) *runReader {
+func newRunReader(dump *convexdump.Dump, table *spooledTable, r *run, progress func(int)) *runReader {
 	in, out := io.Pipe()
 	reader := &runReader{PipeReader: in, done: make(chan struct{})}
 	go func() {
 		defer close(reader.done)
-		out.CloseWithError(reader.copy(out, dump, shelf, r, progress))
+		out.CloseWithError(reader.copy(out, dump, table, r, progress))
 	}()
 	return reader
 }
@@ -232,7 +232,7 @@ func (rr *runReader) Close() {
 	<-rr.done
 }
 
-func (rr *runReader) copy(out io.Writer, dump *convexdump.Dump, shelf *shelf, r *run, progress func(int)) error {
+func (rr *runReader) copy(out io.Writer, dump *convexdump.Dump, table *spooledTable, r *run, progress func(int)) error {
 	var block bytes.Buffer
 	pending := 0
 	flush := func() error {
@@ -266,7 +266,7 @@ func (rr *runReader) copy(out io.Writer, dump *convexdump.Dump, shelf *shelf, r 
 			}
 		}
 	}
-	for record, err := range shelf.documents(r.id) {
+	for record, err := range table.documents(r.id) {
 		if err := add(record, err); err != nil {
 			return err
 		}

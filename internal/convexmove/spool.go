@@ -14,10 +14,10 @@ import (
 	"github.com/ecovolt/telemetryd/internal/convexdump"
 )
 
-// shelf holds the documents of the telemetry table, to be taken down session
+// spooledTable holds the documents of the telemetry table, to be read session
 // by session. A snapshot has them in no useful order and may hold more than
 // fit into memory, so they lie in a file, with an index of 24 bytes each.
-type shelf struct {
+type spooledTable struct {
 	file     *os.File
 	index    []slot
 	sessions []string
@@ -32,13 +32,13 @@ type slot struct {
 	session int32
 }
 
-// newShelf reads the table. The caller must close the shelf.
-func newShelf(ctx context.Context, dump *convexdump.Dump, dir string) (s *shelf, err error) {
+// newSpooledTable reads the table. The caller must close it.
+func newSpooledTable(ctx context.Context, dump *convexdump.Dump, dir string) (s *spooledTable, err error) {
 	file, err := os.CreateTemp(dir, "telemetryd-import-*.jsonl")
 	if err != nil {
 		return nil, fmt.Errorf("copy the telemetry table: %w", err)
 	}
-	s = &shelf{file: file, number: map[string]int32{}}
+	s = &spooledTable{file: file, number: map[string]int32{}}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -77,9 +77,9 @@ func newShelf(ctx context.Context, dump *convexdump.Dump, dir string) (s *shelf,
 	return s, nil
 }
 
-func (s *shelf) close() { _ = s.file.Close() }
+func (s *spooledTable) close() { _ = s.file.Close() }
 
-func (s *shelf) sessionNumber(id string) int32 {
+func (s *spooledTable) sessionNumber(id string) int32 {
 	n, ok := s.number[id]
 	if !ok {
 		n = int32(len(s.sessions))
@@ -90,7 +90,7 @@ func (s *shelf) sessionNumber(id string) int32 {
 }
 
 // of lists the slots of a session, in the order of insertion.
-func (s *shelf) of(session string) []slot {
+func (s *spooledTable) of(session string) []slot {
 	n, ok := s.number[session]
 	if !ok {
 		return nil
@@ -102,7 +102,7 @@ func (s *shelf) of(session string) []slot {
 
 // documents returns a session's documents in the order of insertion. Each is
 // valid until the next one is asked for.
-func (s *shelf) documents(session string) iter.Seq2[json.RawMessage, error] {
+func (s *spooledTable) documents(session string) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		var buf bytes.Buffer
 		for _, at := range s.of(session) {
