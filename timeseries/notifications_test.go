@@ -144,7 +144,7 @@ func TestInvalidNotificationRejectsItsBatch(t *testing.T) {
 }
 
 // TestNotificationsSentAgain sends a batch again, as a bridge does whose answer
-// got lost, also while the first is still being stored.
+// got lost, even while the first is still being stored.
 func TestNotificationsSentAgain(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)

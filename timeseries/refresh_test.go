@@ -169,7 +169,7 @@ func TestRefreshOneAtATime(t *testing.T) {
 	}
 }
 
-// Run brings a late batch into every level by the pass after its commit, also
+// Run brings a late batch into every level by the pass after its commit, even
 // beside uploads that never stop: those hold a pass up and prevent none.
 func TestRefresherKeepsUp(t *testing.T) {
 	t.Parallel()

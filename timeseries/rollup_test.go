@@ -175,7 +175,7 @@ func TestRollupsFollowTheEdition(t *testing.T) {
 	}
 }
 
-// Rollups outlive the records that a retention policy dropped, also when they
+// Rollups outlive the records that a retention policy dropped, even when they
 // are made anew; a deleted session leaves them there too.
 func TestRollupsOutliveRecords(t *testing.T) {
 	t.Parallel()

@@ -370,7 +370,7 @@ func TestRepair(t *testing.T) {
 	h.charted()
 }
 
-// Strays that somebody puts back stay, also when more records come.
+// Strays that somebody puts back stay, even when more records come.
 func TestRepairedStraysStay(t *testing.T) {
 	t.Parallel()
 	h := newServer(t)

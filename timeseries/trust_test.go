@@ -41,7 +41,7 @@ func TestDropLeavesWhatWasPutBack(t *testing.T) {
 	h.consistent()
 }
 
-// What came at the server's clock stays right when the whole run is shifted, also
+// What came at the server's clock stays right when the whole run is shifted, even
 // when more comes later.
 func TestShiftedRunKeepsWhatWasLive(t *testing.T) {
 	t.Parallel()

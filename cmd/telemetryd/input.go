@@ -71,7 +71,7 @@ func openInput(ctx context.Context, name, format string, progress bool) (*input,
 	return in, nil
 }
 
-// untilDone reads src until the context ends, also while src is silent.
+// untilDone reads src until the context ends, even while src is silent.
 func untilDone(ctx context.Context, src io.Reader) io.Reader {
 	out, in := io.Pipe()
 	go func() {

@@ -34,7 +34,7 @@ func (d *Daemon) listenDebug(ctx context.Context) error {
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug)}
 	d.log.Info("serving profiles", "url", "http://"+listener.Addr().String()+"/debug/pprof/")
 	d.services.start(ctx, service{run: func(ctx context.Context) {
-		// They end at once, also one that is being taken.
+		// They end at once, even one that is being taken.
 		defer context.AfterFunc(ctx, func() { server.Close() })()
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			d.log.Error("profiles are served no more", "error", err)

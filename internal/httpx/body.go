@@ -60,7 +60,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Stop ends reading, also a read that waits for the client.
+// Stop ends reading, even a read that waits for the client.
 func (b *Body) Stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/realtime/live"
 )
 
-// Beside uploads none of many commits is lost in the rests, also when there is
+// Beside uploads none of many commits is lost in the rests, even when there is
 // no tick that would bring it.
 func TestCommitsGatherBesideUploads(t *testing.T) {
 	t.Parallel()

@@ -317,7 +317,7 @@ func TestArchivePreviewAndOverview(t *testing.T) {
 }
 
 // The overview of a long session is found by marks, not by counting through it.
-// It must show the same, also after records arrived in the middle, at the end,
+// It must show the same, even after records arrived in the middle, at the end,
 // and at the time of a mark.
 func TestOverviewOfALongSession(t *testing.T) {
 	t.Parallel()

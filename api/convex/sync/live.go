@@ -34,7 +34,7 @@ type live struct {
 	key    liveKey // changed under liveMu only
 	in     *registry.Invocation
 	room   int64 // bytes of the budget that its result, or its run, takes
-	size   int64 // bytes of its last result, also one that found no room
+	size   int64 // bytes of its last result, even one that found no room
 	cancel context.CancelFunc
 	latest atomic.Pointer[result]
 	demand chan struct{} // a newer result is wanted than latest

@@ -270,7 +270,7 @@ func allBlank(cells [][]byte) bool {
 	return !slices.ContainsFunc(cells, func(c []byte) bool { return len(trim(c)) > 0 })
 }
 
-// headerCells returns the cells of a row that may be a header, also one behind
+// headerCells returns the cells of a row that may be a header, even one behind
 // a comment's mark, and nil for others.
 func headerCells(r *row) [][]byte {
 	cells := r.cells

@@ -109,7 +109,7 @@ func (p *plan) asides() {
 	}
 }
 
-// column finds a column by what a person calls it: its header, also without
+// column finds a column by what a person calls it: its header, even without
 // its unit, in any case; -1 if there is none.
 func (p *plan) column(name string) int {
 	name = strings.TrimSpace(name)
