@@ -16,8 +16,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-
-	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 // publicRoutes are the endpoints that need no account: health and settings for
@@ -82,13 +80,14 @@ func (s *server) readyz(c *gin.Context) {
 }
 
 // publicConfig is merged over a page's own settings; its ABLY_AUTH_URL is
-// absolute, so that a page of any origin finds the token route.
+// absolute, so that a page of any origin finds the token route. Where it is not
+// known under which name clients may reach us, the page's own settings stand.
 func (s *server) publicConfig(c *gin.Context) {
-	base := strings.TrimSuffix(s.Config.PublicURL, "/")
-	if base == "" {
-		base = httpx.BaseURL(c.Request)
+	config := gin.H{"ABLY_CHANNEL_NAME": s.Config.AblyChannel}
+	if base := s.site.BaseURL(c.Request); base != "" {
+		config["ABLY_AUTH_URL"], config["CONVEX_URL"] = base+"/ably/token", base
 	}
-	c.JSON(http.StatusOK, gin.H{"ABLY_CHANNEL_NAME": s.Config.AblyChannel, "ABLY_AUTH_URL": base + "/ably/token", "CONVEX_URL": base})
+	c.JSON(http.StatusOK, config)
 }
 
 func (s *server) ablyToken(c *gin.Context) {

@@ -68,8 +68,10 @@ type Config struct {
 	AblyKey, AblyVehicleKey string
 	// AblyChannel and AblyVehicleChannel are the channels that tokens are for.
 	AblyChannel, AblyVehicleChannel string
-	// PublicURL is the base URL that clients use, or "".
-	PublicURL string
+	// PublicURL is the base URL that clients use, or "": then the name by which a
+	// client reached us, if it is a local one or one of AllowedHosts.
+	PublicURL    string
+	AllowedHosts []string
 	// MaxUpload bounds the decoded bytes of one upload. Default 4 GiB.
 	MaxUpload int64
 	// MaxSpool bounds the bytes of all uploads in temporary files, half of it those
@@ -97,6 +99,7 @@ type server struct {
 	pages, public httpx.CORS
 	admission     *load.Gate
 	bodies        *httpx.Spooler
+	site          *httpx.Site
 	// What describes the routes is made when it is first asked for.
 	description func() ([]byte, error)
 	reference   func() ([]byte, error)
@@ -134,6 +137,7 @@ func New(d Deps) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.site = httpx.NewSite(d.Config.PublicURL, d.Config.AllowedHosts, trusted, d.Log)
 	engine := s.engine()
 	return httpx.Protect(trusted.NoteClient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.Convex != nil {

@@ -9,10 +9,11 @@ import (
 // fills it from flags and TELEMETRYD_* variables; the tags are for kong.
 type Config struct {
 	Listen       string        `default:"127.0.0.1:3210" help:"Address to serve on, host:port. Port 0 takes a free one."`
-	PublicURL    string        `placeholder:"URL" env:"TELEMETRYD_PUBLIC_URL,CONVEX_URL" help:"Base URL that clients use, told to pages that ask."`
+	PublicURL    string        `placeholder:"URL" env:"TELEMETRYD_PUBLIC_URL,CONVEX_URL" help:"Base URL that clients use, told to pages that ask and put before links. Without it the name by which a client came, if that is an address, a local name or one of --allow-hosts."`
 	DeployKey    string        `placeholder:"KEY" env:"TELEMETRYD_DEPLOY_KEY,CONVEX_DEPLOY_KEY" help:"A deploy key besides those of 'telemetryd key'. Use the variable, not the flag: others can see a command line."`
+	AllowHosts   []string      `placeholder:"NAME" help:"Names under which clients may reach the daemon besides the public URL, addresses and local names: links are made of them."`
 	AllowOrigins []string      `placeholder:"ORIGIN" env:"TELEMETRYD_ALLOW_ORIGINS,ALLOWED_WEB_ORIGINS" help:"Web origins that may call, '*' standing for a part of a name. None given: all."`
-	TrustProxies []string      `placeholder:"ADDR" help:"Addresses or networks of proxies whose X-Forwarded-For is believed."`
+	TrustProxies []string      `placeholder:"ADDR" help:"Addresses or networks of proxies whose X-Forwarded-For, X-Forwarded-Proto and Host are believed."`
 	MaxUpload    int64         `default:"4294967296" placeholder:"BYTES" help:"Largest upload, in bytes once decoded."`
 	MaxSpool     int64         `placeholder:"BYTES" help:"Most bytes of all uploads in the folder for temporary files, half of them of one key. Default: twice --max-upload."`
 	MaxIngests   int           `default:"8" placeholder:"N" help:"Uploads stored at the same time; more wait their turn."`

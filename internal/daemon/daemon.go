@@ -182,7 +182,12 @@ func (d *Daemon) openFunctions(results *semaphore.Weighted) error {
 	if err != nil {
 		return err
 	}
+	proxies, err := httpx.ParseProxies(d.config.TrustProxies)
+	if err != nil {
+		return err
+	}
 	d.functions, err = convexhttp.New(convexhttp.Options{
+		Site:     httpx.NewSite(d.config.PublicURL, d.config.AllowHosts, proxies, d.log),
 		Registry: all, Sync: d.sync, Bodies: bodies, Results: results,
 		Origins: httpx.NewOrigins(d.config.AllowOrigins), Version: d.config.Version, Log: d.log,
 	})
@@ -196,7 +201,7 @@ const notForUploads = 3
 func (d *Daemon) apiConfig() api.Config {
 	c := d.config
 	return api.Config{
-		AllowedOrigins: c.AllowOrigins, TrustedProxies: c.TrustProxies, PublicURL: c.PublicURL,
+		AllowedOrigins: c.AllowOrigins, TrustedProxies: c.TrustProxies, PublicURL: c.PublicURL, AllowedHosts: c.AllowHosts,
 		AblyKey: c.AblyKey, AblyChannel: c.AblyChannel,
 		AblyVehicleKey: c.AblyVehicleKey, AblyVehicleChannel: c.AblyVehicleChannel,
 		MaxUpload: c.MaxUpload, MaxSpool: c.MaxSpool, MaxIngests: max(1, min(c.MaxIngests, int(d.pools.Ingest.Config().MaxConns)-notForUploads)),

@@ -45,11 +45,10 @@ func (p Proxies) trust(address netip.Addr) bool {
 // that is a trusted proxy, the one before it in X-Forwarded-For. Whatever else
 // the header says was written by strangers.
 func (p Proxies) client(r *http.Request) string {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
+	address := peer(r)
+	if !address.IsValid() {
 		return "" // a unix socket
 	}
-	address := peer.Addr().Unmap()
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && p.trust(address); i-- {
 		before, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
@@ -61,22 +60,21 @@ func (p Proxies) client(r *http.Request) string {
 	return address.String()
 }
 
+// peer is the address that the connection comes from; invalid for a unix socket.
+func peer(r *http.Request) netip.Addr {
+	address, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address.Addr().Unmap()
+}
+
 // NoteClient lets everything behind it know where a request came from; see
 // auth.ClientAddress.
 func (p Proxies) NoteClient(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(auth.WithClientAddress(r.Context(), p.client(r))))
 	})
-}
-
-// BaseURL is the URL under which the client reached us, by the request's host
-// and what a proxy in front says of the protocol.
-func BaseURL(r *http.Request) string {
-	scheme := "http"
-	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
-		scheme = "https"
-	}
-	return scheme + "://" + r.Host
 }
 
 // Credentials reads an Authorization header: "Bearer" carries a session token

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -146,6 +148,50 @@ func TestHeavyCharts(t *testing.T) {
 	for range cap(fits) {
 		if a := <-fits; a.status != http.StatusOK && a.status != http.StatusServiceUnavailable {
 			t.Errorf("a chart that fits: %v", a)
+		}
+	}
+}
+
+// Whoever reaches the daemon under a name that it does not know is not told that
+// it is the daemon's, and gets no links that lead there.
+func TestStrangersNames(t *testing.T) {
+	t.Parallel()
+	h := newServer(t, nil)
+	h.send(insertion([]rec{recordAt("run", 0)}))
+	ask := func(host, path string, body []byte) string {
+		t.Helper()
+		method := http.MethodGet
+		if body != nil {
+			method = http.MethodPost
+		}
+		r, err := http.NewRequestWithContext(t.Context(), method, h.url+path, bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Convex "+deployKey)
+		r.Header.Set("X-Forwarded-Proto", "https")
+		if host != "" {
+			r.Host = host
+		}
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Body.Close()
+		text, err := io.ReadAll(a.Body)
+		if err != nil || a.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s %s %v", path, a.Status, text, err)
+		}
+		return string(text)
+	}
+	overview := call("query", "archives:getSessionOverview", []byte(`{"sessionId":"run"}`), nil)
+	for host, base := range map[string]string{"": h.url, "pit.local": "http://pit.local", "evil.example": ""} {
+		config := ask(host, "/api/config", nil)
+		if got := strings.Contains(config, `"CONVEX_URL":"`+base+`"`); got != (base != "") || strings.Contains(config, "evil") {
+			t.Errorf("as %q: %s", host, config)
+		}
+		if links := ask(host, overview.path, overview.body); !strings.Contains(links, `"`+base+`/api/v1/archives/`) || strings.Contains(links, "evil") {
+			t.Errorf("as %q: %s", host, links)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (h *Handler) serveFunction(w http.ResponseWriter, r *http.Request, kind reg
 		h.writeRefusal(w, r, err)
 		return
 	}
-	from.BaseURL = httpx.BaseURL(r)
+	from.BaseURL = h.Site.BaseURL(r)
 	c := call{kind: kind, from: from}
 	if r.Method == http.MethodGet {
 		err = c.parseURL(r)

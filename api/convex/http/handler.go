@@ -34,6 +34,7 @@ type Options struct {
 	Registry *registry.Registry
 	Sync     Sync
 	Origins  httpx.Origins // that may call; the zero value lets all of them
+	Site     *httpx.Site   // tells where clients reach us; nil knows local names
 	// Version is what /version answers.
 	Version string
 	Log     *slog.Logger // nil discards
@@ -59,6 +60,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Site == nil {
+		o.Site = httpx.NewSite("", nil, nil, o.Log)
 	}
 	if o.Bodies == nil {
 		o.Bodies = semaphore.NewWeighted(256 << 20)
@@ -129,7 +133,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if len(rest) > 0 {
 			version = rest[0]
 		}
-		if err := h.Sync.Serve(w, r, version, httpx.BaseURL(r)); err != nil {
+		if err := h.Sync.Serve(w, r, version, h.Site.BaseURL(r)); err != nil {
 			h.writeRefusal(w, r, err)
 		}
 	case versionEndpoint:
