@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -138,6 +139,10 @@ func TestMapOfColumns(t *testing.T) {
 	const plain = "timestamp,Battery Voltage,Speed (km/h)\n2026-06-03T10:00:00Z,48,36\n"
 	const traccar = "deviceId,serverTime,deviceTime,fixTime,Speed\n7,2026-06-03 10:00:00,2026-06-03 10:00:00,2026-06-03 10:00:00,36\n"
 	saved := []Profile{{Name: "ours", Header: []string{"timestamp", "Battery Voltage", "Speed"}, Map: map[string]string{"Battery Voltage": "voltage_v"}}}
+	twice := func(more map[string]string) []Profile {
+		maps.Copy(more, map[string]string{"BATTERY VOLTAGE": "voltage_v", "battery_voltage": "vesc_voltage_v"})
+		return []Profile{{Name: "twice", Header: saved[0].Header, Map: more}}
+	}
 	tests := []struct {
 		name, text string
 		opt        Options
@@ -150,6 +155,10 @@ func TestMapOfColumns(t *testing.T) {
 		{name: "twice", text: plain, opt: Options{Map: map[string]string{"Speed": "speed_ms", "speed (km/h)": "wheel"}}, names: []string{`"Speed"`, `"speed (km/h)"`}},
 		{name: "twice, saved profile", text: plain, opt: Options{Profiles: saved, Map: map[string]string{"Battery Voltage": "voltage_v", "BATTERY VOLTAGE": "x"}}, names: []string{`"Battery Voltage"`, `"BATTERY VOLTAGE"`}},
 		{name: "mapped to nothing", text: plain, opt: Options{Map: map[string]string{"Speed": " [km/h]"}}, names: []string{`"Speed"`}},
+		{name: "a profile of two minds", text: plain, opt: Options{Profiles: twice(map[string]string{})}, names: []string{`"twice"`, `"Battery Voltage"`, `"BATTERY VOLTAGE"`, `"battery_voltage"`}},
+		{name: "a profile of two minds, by name", text: plain, opt: Options{Profile: "twice", Profiles: twice(map[string]string{})}, names: []string{`"twice"`}},
+		{name: "a profile of two minds, and the header", text: plain, opt: Options{Profiles: twice(map[string]string{"Battery Voltage": "u"})}, wants: map[string]string{"u": "48"}},
+		{name: "a profile of two minds, and one's own", text: plain, opt: Options{Profiles: twice(map[string]string{}), Map: map[string]string{"battery voltage": "u"}}, wants: map[string]string{"u": "48"}},
 		{name: "other words than the profile's", text: traccar, opt: Options{Map: map[string]string{"SPEED": "speed_ms [km/h]"}}, wants: map[string]string{"speed_ms": "10"}},
 		{name: "other words than the saved profile's", text: plain, opt: Options{Profiles: saved, Map: map[string]string{"battery voltage": "u"}}, wants: map[string]string{"u": "48", "speed_ms": "10"}},
 	}

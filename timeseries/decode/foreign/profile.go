@@ -73,14 +73,9 @@ func (p *plan) useProfile() error {
 		return nil
 	}
 	p.profile = found.Name
-	merged := map[string]string{}
-	for _, from := range slices.Sorted(maps.Keys(found.Map)) { // of two for one column always the same wins
-		if i := p.column(from); i >= 0 {
-			merged[p.labels[i].text] = found.Map[from]
-		}
+	if err := p.merge(found); err != nil {
+		return err
 	}
-	maps.Copy(merged, p.opt.Map)
-	p.opt.Map = merged
 	if p.opt.TimeColumn == "" && (len(found.marks) == 0 && len(found.names) == 0 || p.hasColumns(found.TimeColumn)) {
 		p.opt.TimeColumn = found.TimeColumn
 	}
@@ -93,6 +88,32 @@ func (p *plan) useProfile() error {
 	if p.opt.Decimal == "" {
 		p.opt.Decimal = found.Decimal
 	}
+	return nil
+}
+
+// merge adds what a profile says of columns to what the caller says. Of two words
+// for one column that which is its header goes first; two others that mean
+// different things are refused by name.
+func (p *plan) merge(found *Profile) error {
+	merged, by := map[string]string{}, map[string]string{} // by header
+	for _, from := range slices.Sorted(maps.Keys(found.Map)) {
+		i := p.column(from)
+		if i < 0 {
+			continue
+		}
+		header, to := p.labels[i].text, found.Map[from]
+		_, exact := found.Map[header]
+		switch other, twice := by[header]; {
+		case exact && from != header, p.opt.Map[header] != "":
+		case twice && merged[header] != to:
+			return fault.Field("profile", "the profile %q says two things of the column %q, as %q and as %q; say what it becomes: --map '%s=%s'",
+				fault.Clip(found.Name), fault.Clip(header), fault.Clip(other), fault.Clip(from), fault.Clip(header), fault.Clip(to))
+		default:
+			merged[header], by[header] = to, from
+		}
+	}
+	maps.Copy(merged, p.opt.Map)
+	p.opt.Map = merged
 	return nil
 }
 
