@@ -3,9 +3,12 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"strings"
 	"testing"
+
+	"golang.org/x/text/encoding/unicode"
 )
 
 // drive is a logger's file of so many seconds, whose times name no zone.
@@ -169,5 +172,59 @@ func TestImportOfAGrowingFile(t *testing.T) {
 	c.refused([]string{"this content is in run"}, "--timezone", "Europe/Berlin", grown)
 	c.refused([]string{fmt.Sprintf("60 of the 60 instants have records in run %q", run)}, c.file("part.csv", []byte(drive(60))))
 	c.imports(60, 0, "", "--again", c.file("part.csv", []byte(drive(60))))
+	checkConsistent(t, c.pool)
+}
+
+// Any file is one run, whichever way it comes and however it is packed, and none
+// that is cut short.
+func TestAFileByAnyWay(t *testing.T) {
+	t.Parallel()
+	h, c := newServer(t, nil), newCLI(t)
+	for seed := range uint64(3) {
+		random := rand.New(rand.NewPCG(seed, 11))
+		sep := []string{",", ";", "\t"}[random.IntN(3)]
+		lines := []string{strings.Join([]string{"timestamp", "speed_ms", "Ölstand"}, sep)}
+		n := 1 + random.IntN(300)
+		for i := range n {
+			lines = append(lines, fmt.Sprintf("2026-0%d-21 10:%02d:%02d%s%d%s%d", 1+seed, i/60, i%60, sep, random.IntN(20), sep, random.IntN(9)))
+		}
+		text := strings.Join(lines, "\n")
+		if seed == 1 {
+			var err error
+			if text, err = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewEncoder().String(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		upload := func(name, encoding string, body []byte) answer {
+			header := map[string]string{"Content-Type": asCSV}
+			if encoding != "" {
+				header["Content-Encoding"] = encoding
+			}
+			return h.send(request{path: telemetryPath + "?file_name=" + name, body: body, header: header})
+		}
+		var ways []func(stored, before int)
+		for encoding, body := range map[string][]byte{"": []byte(text), "gzip": gz(text), "zstd": zst(text)} {
+			name := fmt.Sprintf("%d%s.csv", random.IntN(2), encoding)
+			ways = append(ways, func(stored, before int) { c.imports(stored, before, "", c.file(name, body)) },
+				func(stored, before int) {
+					if a := upload(name, encoding, body); !strings.Contains(string(a.body), fmt.Sprintf(`"inserted":%d,"already_stored":%d,`, stored, before)) {
+						t.Errorf("%s, stored %d, before %d: %v", name, stored, before, a)
+					}
+				})
+		}
+		random.Shuffle(len(ways), func(i, j int) { ways[i], ways[j] = ways[j], ways[i] })
+		ways[0](n, 0)
+		for _, way := range ways[1:] {
+			way(0, n)
+		}
+		cut := gz(text)
+		cut = cut[:len(cut)-1-random.IntN(len(cut)/2)]
+		c.refused([]string{"EOF"}, c.file("cut.csv.gz", cut))
+		for name, body := range map[string][]byte{"cut.csv": cut, "plain.csv": []byte(text)} {
+			if a := upload(name, "gzip", body); a.status != 400 {
+				t.Errorf("%s as gzip: %v", name, a)
+			}
+		}
+	}
 	checkConsistent(t, c.pool)
 }
