@@ -138,17 +138,18 @@ func TestDocumentedCommands(t *testing.T) {
 	// That they did what the text says, not only that they ended well.
 	pool := dbtest.New(t)
 	for what, sql := range map[string]string{
-		"the imported run":      `SELECT count(*) = 301 FROM telemetry JOIN sessions USING (session) WHERE id = '5dde09d3-8a69-47e6-9e00-6c4c4d2da226'`,
-		"the compressed run":    `SELECT records = 20 FROM sessions WHERE id = 'more'`,
-		"the program's records": `SELECT records = 30 FROM sessions WHERE id = 'run'`,
-		"the mapped run":        `SELECT count(*) = 1 FROM telemetry JOIN sessions USING (session) WHERE id LIKE 'csv-wednesday-%' AND voltage_v = 47.5 AND time = '2026-06-03T10:00Z'`,
-		"the repaired run":      `SELECT records = 3 AND set_aside = 0 AND first_time = '2026-06-03T09:59:57Z' FROM sessions WHERE id = 'boot'`,
-		"no doubtful run":       `SELECT count(*) = 0 FROM sessions WHERE id = 'doubtful'`,
-		"the run from Convex":   `SELECT records = 1 FROM sessions WHERE id = 'moved'`,
-		"the bridge's keys":     `SELECT count(*) = 2 FROM deploy_keys WHERE name = 'bridge'`,
-		"the merged run":        `SELECT count(*) = 1399 FROM telemetry JOIN sessions USING (session) WHERE id = 'radio-run'`,
-		"what was merged":       `SELECT count(*) = 2 AND bool_and(undone_by IS NOT NULL) FROM merges`,
-		"the first admin":       `SELECT count(*) = 1 FROM users WHERE role = 'admin'`,
+		"the imported run":       `SELECT count(*) = 301 FROM telemetry JOIN sessions USING (session) WHERE id = '5dde09d3-8a69-47e6-9e00-6c4c4d2da226'`,
+		"the compressed run":     `SELECT records = 20 FROM sessions WHERE id = 'more'`,
+		"the program's records":  `SELECT records = 30 FROM sessions WHERE id = 'run'`,
+		"the mapped run":         `SELECT count(*) = 1 FROM telemetry JOIN sessions USING (session) WHERE id LIKE 'csv-wednesday-%' AND voltage_v = 47.5 AND time = '2026-06-03T10:00Z'`,
+		"the repaired run":       `SELECT records = 3 AND set_aside = 0 AND first_time = '2026-06-03T09:59:57Z' FROM sessions WHERE id = 'boot'`,
+		"the log that has grown": `SELECT records = 2 FROM sessions WHERE id = 'csv-log-0123456789ab'`,
+		"no doubtful run":        `SELECT count(*) = 0 FROM sessions WHERE id = 'doubtful'`,
+		"the run from Convex":    `SELECT records = 1 FROM sessions WHERE id = 'moved'`,
+		"the bridge's keys":      `SELECT count(*) = 2 FROM deploy_keys WHERE name = 'bridge'`,
+		"the merged run":         `SELECT count(*) = 1399 FROM telemetry JOIN sessions USING (session) WHERE id = 'radio-run'`,
+		"what was merged":        `SELECT count(*) = 2 AND bool_and(undone_by IS NOT NULL) FROM merges`,
+		"the first admin":        `SELECT count(*) = 1 FROM users WHERE role = 'admin'`,
 	} {
 		var ok bool
 		if err := pool.QueryRow(t.Context(), sql).Scan(&ok); err != nil || !ok {
@@ -209,6 +210,7 @@ func furnish(t *testing.T, home string) {
 {"session_id":"boot","timestamp":"2026-06-03T10:00:00Z","speed_ms":3}
 `),
 		"second-logger.csv": []byte("timestamp,speed_ms\n2026-06-01T10:00:00Z,5\n"),
+		"log.csv":           []byte("timestamp,speed_ms\n2026-06-02T10:00:00Z,5\n2026-06-02T10:00:01Z,6\n"),
 		"radio.csv":         []byte(radio),
 		"logger.csv":        []byte(logger),
 		"lap-timer.csv":     []byte("Time;Speed [km/h]\n2026-06-03 10:00:00;30,5\n2026-06-03 10:00:01;31,0\n"),
