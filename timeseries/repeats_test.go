@@ -164,7 +164,7 @@ func TestDriveOfAnotherRun(t *testing.T) {
 	}
 	drive := sameDrive("s", "", 5_200)
 	for i, r := range drive {
-		r["voltage_v"] = 48 - float64(i)/1000
+		r["voltage_v"], r["turn"] = 48-float64(i)/1000, i%3
 	}
 	h.insert(drive[:5_100]...)
 	other := sameDrive("", "", 5_200)
@@ -175,12 +175,13 @@ func TestDriveOfAnotherRun(t *testing.T) {
 		text   string
 		likely bool
 	}{
-		"a column less":  {lines(drive[:5_100], "speed_ms"), true},
-		"a part":         {lines(drive[1_000:1_050], "speed_ms", "voltage_v"), true},
-		"a growing file": {lines(drive, "voltage_v", "message_id"), true},
-		"another car":    {lines(other[:5_100], "speed_ms", "voltage_v"), false},
-		"a few records":  {lines(drive[:19], "speed_ms"), false},
-		"other channels": {strings.ReplaceAll(lines(drive[:100], "speed_ms"), "speed_ms", "motor_temp_c"), false},
+		"a column less":    {lines(drive[:5_100], "speed_ms"), true},
+		"a part":           {lines(drive[1_000:1_050], "speed_ms", "voltage_v"), true},
+		"a growing file":   {lines(drive, "voltage_v", "message_id"), true},
+		"another car":      {lines(other[:5_100], "speed_ms", "voltage_v"), false},
+		"a few records":    {lines(drive[:19], "speed_ms"), false},
+		"counts by chance": {lines(drive[:100], "turn"), false},
+		"other channels":   {strings.ReplaceAll(lines(drive[:100], "speed_ms"), "speed_ms", "motor_temp_c"), false},
 	} {
 		for _, opt := range []ingest.Options{{Repeats: ingest.RefuseRepeats}, {Repeats: ingest.RefuseRepeats, SkipExisting: true}, {Repeats: ingest.TellRepeats}} {
 			result, err := send(test.text, opt)

@@ -48,6 +48,9 @@ func (r *Repeat) Likely() bool { return Nearly(r.There, r.Instants) || Nearly(r.
 // Nearly reports whether part is 95 % of a whole.
 func Nearly(part, whole int) bool { return whole > 0 && 20*part >= 19*whole }
 
+// leastDifferent is how many different values must be the same.
+const leastDifferent = 10
+
 // leastShared is how many instants two runs must share to be one drive: small
 // files say little.
 const leastShared = 20
@@ -78,7 +81,8 @@ const (
 		JOIN run USING (time)`
 
 	// Two cars may be driven at the same seconds: so a few of the instants must
-	// have the same values. Of repeated instants the first records are compared.
+	// have the same values, and different ones among them: a speed of 5, 6, 7, 5, 6, 7
+	// is the same by chance. Of repeated instants the first records are compared.
 	sameValuesSQL = `
 		WITH file AS (
 			SELECT time, row_number() OVER (ORDER BY time) AS place, count(*) OVER () AS places
@@ -87,7 +91,7 @@ const (
 			  AND time IN (SELECT time FROM telemetry WHERE session = $2 AND time >= $3 AND time <= $4)
 			GROUP BY time
 		), compared AS (
-			SELECT a.value = b.value AS same
+			SELECT a.key, a.value, a.value = b.value AS same
 			FROM file
 			CROSS JOIN LATERAL (SELECT to_jsonb(t) - 'extra' || coalesce(extra, '{}') AS record FROM telemetry t WHERE t.session = $1 AND t.time >= $3 AND t.time <= $4 AND t.time = file.time ORDER BY batch, ord LIMIT 1) f
 			CROSS JOIN LATERAL (SELECT to_jsonb(t) - 'extra' || coalesce(extra, '{}') AS record FROM telemetry t WHERE t.session = $2 AND t.time >= $3 AND t.time <= $4 AND t.time = file.time ORDER BY batch, ord LIMIT 1) r
@@ -95,7 +99,7 @@ const (
 			JOIN LATERAL jsonb_each(r.record) b ON a.key = b.key AND a.value <> 'null' AND b.value <> 'null'
 			WHERE place % greatest(1, places / 100) = 0
 		)
-		SELECT count(*) > 0 AND count(*) FILTER (WHERE same) >= 0.9 * count(*)
+		SELECT count(DISTINCT (key, value)) >= $6 AND count(*) FILTER (WHERE same) >= 0.9 * count(*)
 		FROM compared`
 )
 
@@ -131,7 +135,7 @@ func Elsewhere(ctx context.Context, tx pgx.Tx, id string, derived record.Mask) (
 			continue
 		}
 		var same bool
-		if err := tx.QueryRow(ctx, sameValuesSQL, of.New, of.Session, of.From, of.To, ignored).Scan(&same); err != nil {
+		if err := tx.QueryRow(ctx, sameValuesSQL, of.New, of.Session, of.From, of.To, ignored, leastDifferent).Scan(&same); err != nil {
 			return nil, err
 		}
 		if same {
