@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/moment"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -313,7 +315,7 @@ func looksLike(cell []byte) int {
 	if _, _, err := record.ParseTimestamp(cell); err == nil {
 		return aTime
 	}
-	if _, ok := parse(string(cell)); ok {
+	if _, ok := moment.Parse(string(cell)); ok {
 		return aTime
 	}
 	return aWord
@@ -349,8 +351,8 @@ func isAside(cells, names [][]byte, times []int) bool {
 
 // isTimeUnit reports whether text says how a column of times is written.
 func isTimeUnit(text string) bool {
-	if u, ok := lookUnit(text); ok {
-		return u.dimension == "time"
+	if u, ok := unit.Lookup(text); ok {
+		return u.Dimension == "time"
 	}
 	switch strings.Trim(strings.ToLower(text), "[]()") {
 	case "unix time", "unix", "epoch", "utc", "gmt", "time", "date", "datetime", "iso8601", "iso 8601", "timestamp", "hh:mm:ss", "local":
@@ -375,7 +377,7 @@ func knownNames(names [][]byte) (n int) {
 func unitCells(cells [][]byte) (n int) {
 	for _, c := range cells {
 		if len(trim(c)) > 0 {
-			if _, ok := lookUnit(string(c)); ok {
+			if _, ok := unit.Lookup(string(c)); ok {
 				n++
 			}
 		}

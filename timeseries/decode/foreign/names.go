@@ -5,6 +5,7 @@ import (
 	"unicode"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
 )
 
 // Names of columns that are no channels.
@@ -143,7 +144,7 @@ func isSource(text string) bool {
 
 // target finds the channel that a normal name stands for, and the unit that the
 // name itself tells, or "".
-func target(name string) (to, unit string, ok bool) {
+func target(name string) (to, in string, ok bool) {
 	if base, found := strings.CutSuffix(name, "e7"); found && aliases[base] != "" { // latE7
 		name = base + "_e7"
 	}
@@ -157,7 +158,7 @@ func target(name string) (to, unit string, ok bool) {
 		if name[i] != '_' {
 			continue
 		}
-		tail, known := suffixes[name[i+1:]]
+		tail, known := unit.Suffixes[name[i+1:]]
 		if !known {
 			continue
 		}
@@ -166,7 +167,7 @@ func target(name string) (to, unit string, ok bool) {
 			to, ok = base, isMember(base)
 		}
 		if c, isChannel := channel.ByName(to); ok && isChannel {
-			if _, _, fits := convert(tail, c.Unit); fits {
+			if _, _, fits := unit.Convert(tail, c.Unit); fits {
 				return to, tail, true
 			}
 		}
@@ -186,19 +187,19 @@ var alone = map[string]string{"speed": "speed_ms", "voltage": "voltage_v", "curr
 // worded finds the channel and the unit of a header that ends in a unit without
 // brackets, as in "Speed km/h", or is nothing but one, as "Volt". Letters that may
 // mean anything, such as a lone "A", are no unit.
-func worded(text string) (to, unit string, ok bool) {
+func worded(text string) (to, in string, ok bool) {
 	at := strings.LastIndexAny(text, " _,")
-	unit = text[at+1:]
-	u, ok := lookUnit(unit)
+	in = text[at+1:]
+	u, ok := unit.Lookup(in)
 	if !ok {
 		return "", "", false
 	}
 	if at < 0 {
-		to = alone[u.dimension]
-		return to, unit, to != "" && len(unit) > 2
+		to = alone[u.Dimension]
+		return to, in, to != "" && len(in) > 2
 	}
 	to, other, ok := target(normal(strings.TrimSuffix(text[:at], " in")))
 	c, isChannel := channel.ByName(to)
-	_, _, fits := convert(unit, c.Unit)
-	return to, unit, ok && other == "" && isChannel && fits
+	_, _, fits := unit.Convert(in, c.Unit)
+	return to, in, ok && other == "" && isChannel && fits
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
 )
 
 // Column is what becomes of one column of the file.
@@ -27,7 +28,7 @@ type Column struct {
 	numeric    bool // a channel of numbers
 	unit       string
 	source     string
-	convert    *conversion
+	convert    *unit.Conversion
 	comma      bool
 	hemisphere *hemisphere // tells its sign
 	group      byte        // the sign that parts thousands, if any
@@ -183,7 +184,7 @@ func (p *plan) findChannels() error {
 		if c.Name == timeName {
 			continue
 		}
-		to, unit, ok := p.mapped(i)
+		to, in, ok := p.mapped(i)
 		exact := ok
 		if ok {
 			if strings.ContainsFunc(to, func(r rune) bool {
@@ -191,19 +192,19 @@ func (p *plan) findChannels() error {
 			}) {
 				return fault.Field("map", "%q, which the column %q is mapped to, is no name of a channel; a unit stands in brackets: %s", fault.Clip(to), fault.Clip(c.Label), p.ask("map", "Speed=speed_ms[km/h]"))
 			}
-			if unit != "" {
-				c.unit = unit
+			if in != "" {
+				c.unit = in
 			}
 		} else {
-			if to, unit, ok = target(p.labels[i].name); !ok && (c.unit == "" || isSource(c.unit)) {
-				to, unit, ok = worded(p.labels[i].text)
+			if to, in, ok = target(p.labels[i].name); !ok && (c.unit == "" || isSource(c.unit)) {
+				to, in, ok = worded(p.labels[i].text)
 			}
 			if !ok || to == timeName {
 				continue
 			}
 			exact = to == p.labels[i].name
 			if c.unit == "" || isSource(c.unit) {
-				c.unit = unit
+				c.unit = in
 			}
 		}
 		if before, ok := taken[to]; ok {
@@ -231,7 +232,7 @@ func (p *plan) findChannels() error {
 		if c.unit == "" || c.unit == ch.Unit {
 			continue
 		}
-		conversion, same, ok := convert(c.unit, ch.Unit)
+		conversion, same, ok := unit.Convert(c.unit, ch.Unit)
 		if !ok {
 			return fault.Field(fault.Clip(c.Label), "the unit %q of this column cannot be turned into %s's, %s; if it is another one, name it: %s",
 				fault.Clip(c.unit), c.Name, unitName(ch.Unit), p.ask("map", fmt.Sprintf("%s=%s [%s]", fault.Clip(c.Label), c.Name, unitName(ch.Unit))))

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/text"
 )
 
 // Options say what a file cannot tell of itself. The zero value asks for
@@ -54,20 +55,20 @@ type Reader struct {
 // NewReader looks at the beginning of src and decides what its columns become.
 // It returns an Invalid fault where that cannot be known, and src's errors.
 func NewReader(src io.Reader, opt Options) (*Reader, error) {
-	text, encoding, err := openText(src)
+	decoded, encoding, err := text.Open(src)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{lines: lines{src: text}, encoding: encoding}
+	r := &Reader{lines: lines{src: decoded}, encoding: encoding}
 	for !r.atEOF && len(r.buf) < headBytes && bytes.Count(r.buf, []byte("\n")) < headRecords {
 		if err := r.fill(); err != nil {
 			return nil, err
 		}
 	}
-	if r.ascii = isASCII(r.buf); !r.ascii && encoding == utf8Name && !isUTF8(r.buf) && isLatin1(r.buf) {
-		r.encoding = latin1Name
-		r.buf = fromLatin1(r.buf)
-		r.src = latin1Reader(r.src)
+	if r.ascii = text.IsASCII(r.buf); !r.ascii && encoding == text.UTF8 && !text.IsUTF8(r.buf) && text.IsLatin1(r.buf) {
+		r.encoding = text.Latin1
+		r.buf = text.FromLatin1(r.buf)
+		r.src = text.Latin1Reader(r.src)
 	}
 	layout := findLayout(r.buf, r.atEOF)
 	if err := r.checkHeader(layout); err != nil {
@@ -238,8 +239,8 @@ func (r *Reader) convert() [][]byte {
 	columns := r.plan.columns
 	if r.ascii && !utf8.Valid(r.raw) {
 		for i, cell := range r.cells {
-			if !utf8.Valid(cell) && isLatin1(cell) {
-				r.cells[i] = fromLatin1(cell)
+			if !utf8.Valid(cell) && text.IsLatin1(cell) {
+				r.cells[i] = text.FromLatin1(cell)
 			}
 		}
 	}
@@ -274,7 +275,7 @@ func (r *Reader) convert() [][]byte {
 			case !ok: // a later misfit stays a text
 			case c.convert != nil:
 				v, _ := strconv.ParseFloat(string(n), 64)
-				r.out[i] = c.convert.appendTo(nil, v)
+				r.out[i] = c.convert.AppendTo(nil, v)
 			default:
 				r.out[i] = n
 			}

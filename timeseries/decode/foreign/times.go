@@ -9,6 +9,8 @@ import (
 	_ "time/tzdata" // small images have no zones of their own
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/moment"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -35,11 +37,11 @@ type candidate struct {
 	kind   kind
 	micros float64 // of one unit, of epochTime
 	unit   float64 // micros of the unit that its header or the mapping names; 0 without one
-	excel  excelDays
+	excel  float64 // a number that may be one of the days that Excel counts; 0 for none
 	comma  bool
 	filled int
 	usual  int // in a form that records may have
-	sample moment
+	sample moment.Moment
 	// dayFirst and monthFirst say that some date can only be read so.
 	ambiguous, dayFirst, monthFirst, unzoned, zoned bool
 }
@@ -58,7 +60,7 @@ func (p *plan) look(i, rank int) candidate {
 			continue
 		}
 		c.filled++
-		if isDate && gpsDate.Match(cell) {
+		if isDate && moment.IsGPSDate(string(cell)) {
 			counts[dateOnly]++
 			continue
 		}
@@ -75,11 +77,11 @@ func (p *plan) look(i, rank int) candidate {
 			c.comma = true
 			n, ok = number(cell, true, true)
 		}
-		if bare := bareClock.FindStringSubmatch(text); bare != nil && (p.layout.vbo || beside) {
+		if (p.layout.vbo || beside) && moment.IsDigits(text) {
 			counts[clockOnly]++
 			continue
 		}
-		if ok && !(isDate && compactDate.MatchString(text)) {
+		if ok && !(isDate && moment.IsCompactDate(text)) {
 			v, _ := strconv.ParseFloat(string(n), 64)
 			numbers = append(numbers, v)
 			continue
@@ -87,22 +89,22 @@ func (p *plan) look(i, rank int) candidate {
 		if rank == 0 && cell[0]-'0' > 9 {
 			continue
 		}
-		m, ok := parse(text)
+		m, ok := moment.Parse(text)
 		switch {
 		case !ok:
 			continue
-		case m.hasDate() && m.clock:
+		case m.HasDate() && m.Clock:
 			counts[wholeTime]++
-		case m.hasDate():
+		case m.HasDate():
 			counts[dateOnly]++
 		default:
 			counts[clockOnly]++
 		}
-		c.zoned, c.unzoned = c.zoned || m.zoned, c.unzoned || !m.zoned
-		if m.first != 0 {
+		c.zoned, c.unzoned = c.zoned || m.Zoned, c.unzoned || !m.Zoned
+		if m.First != 0 {
 			c.ambiguous = true
-			c.dayFirst = c.dayFirst || m.first > 12
-			c.monthFirst = c.monthFirst || m.second > 12
+			c.dayFirst = c.dayFirst || m.First > 12
+			c.monthFirst = c.monthFirst || m.Second > 12
 		}
 		c.sample = m
 	}
@@ -114,14 +116,17 @@ func (p *plan) look(i, rank int) candidate {
 	if len(numbers)*2 > c.filled {
 		c.kind = elapsed
 		c.unit = p.timeUnit(i)
-		_, unit, _ := p.mapped(i)
-		c.excel.named = isExcel(unit)
-		if c.excel.named || c.unit == 0 && p.opt.Start == "" && c.excel.likely(numbers) {
+		if _, named, _ := p.mapped(i); moment.IsExcel(named) {
+			c.kind = excelTime
+			return c
+		}
+		if c.unit == 0 && p.opt.Start == "" && moment.LikelyExcel(numbers) {
+			c.excel = numbers[0]
 			return c
 		}
 		if real := slices.DeleteFunc(slices.Clone(numbers), func(v float64) bool { return v <= 0 }); len(real) > 0 {
 			slices.Sort(real)
-			if c.micros = epochUnit(real[len(real)/2]); c.micros != 0 && (c.unit == 0 || c.unit == c.micros) {
+			if c.micros = moment.EpochUnit(real[len(real)/2]); c.micros != 0 && (c.unit == 0 || c.unit == c.micros) {
 				c.kind = epochTime
 			}
 		}
@@ -132,17 +137,17 @@ func (p *plan) look(i, rank int) candidate {
 // timeUnit returns the microseconds of the unit that a column counts in: the
 // mapping's, else that of the header or at the end of its name; 0 if it has none.
 func (p *plan) timeUnit(i int) float64 {
-	_, unit, _ := p.mapped(i)
-	if unit == "" {
-		unit = p.columns[i].unit
+	_, named, _ := p.mapped(i)
+	if named == "" {
+		named = p.columns[i].unit
 	}
-	if name := p.labels[i].name; unit == "" {
+	if name := p.labels[i].name; named == "" {
 		if at := strings.LastIndexByte(name, '_'); at >= 0 || strings.HasPrefix(name, "milli") {
-			unit = name[at+1:]
+			named = name[at+1:]
 		}
 	}
-	if u, ok := lookUnit(unit); ok && u.dimension == "time" {
-		return u.num / u.den * 1e6
+	if u, ok := unit.Lookup(named); ok && u.Dimension == "time" {
+		return u.Num / u.Den * 1e6
 	}
 	return 0
 }
@@ -174,17 +179,15 @@ func (p *plan) findTimes() error {
 	switch first.kind {
 	case epochTime:
 		p.times.micros = first.micros
+	case excelTime:
+		p.warnUnzoned()
+		return nil
 	case elapsed:
-		switch {
-		case first.excel.named:
-			p.times.kind = excelTime
-			p.warnUnzoned()
-			return nil
-		case first.excel.sample != 0:
+		if first.excel != 0 {
 			label := fault.Clip(p.labels[first.column].text)
-			day := time.UnixMicro(excelMicros(first.excel.sample, nil)).UTC()
+			day := time.UnixMicro(moment.ExcelMicros(first.excel, nil)).UTC()
 			return fault.Field("map", "the column %q looks like the days that Excel counts, of which %v is %s: write it as date and time into the file, or say so with %s",
-				label, first.excel.sample, day.Format(time.DateTime), p.ask("map", label+"=timestamp [Excel]"))
+				label, first.excel, day.Format(time.DateTime), p.ask("map", label+"=timestamp [Excel]"))
 		}
 		if first.unit != 0 {
 			p.times.micros = first.unit
@@ -206,9 +209,9 @@ func (p *plan) chooseTime() ([]candidate, error) {
 		if to, _, ok := p.mapped(i); ok && to != timeName {
 			continue
 		} else if ok {
-			if _, unit, _ := p.mapped(i); unit != "" {
-				if u, ok := lookUnit(unit); (!ok || u.dimension != "time") && !isExcel(unit) {
-					return nil, fault.Field("map", "%q is no unit of the times of the column %q: write s, ms, us, min, h or Excel", fault.Clip(unit), fault.Clip(l.text))
+			if _, named, _ := p.mapped(i); named != "" {
+				if u, ok := unit.Lookup(named); (!ok || u.Dimension != "time") && !moment.IsExcel(named) {
+					return nil, fault.Field("map", "%q is no unit of the times of the column %q: write s, ms, us, min, h or Excel", fault.Clip(named), fault.Clip(l.text))
 				}
 			}
 			return p.namedTime(l.text)
@@ -295,17 +298,17 @@ func (p *plan) startAt(c candidate, zone *time.Location, ask string) error {
 	if text == "" {
 		return fault.Field("start", "the column %q %s", fault.Clip(p.labels[c.column].text), ask+p.hint())
 	}
-	m, ok := parse(text)
-	if !ok || !m.hasDate() || m.first != 0 {
+	m, ok := moment.Parse(text)
+	if !ok || !m.HasDate() || m.First != 0 {
 		return fault.Field("start", "%q is no date and time such as 2026-06-03T10:00:00Z", fault.Clip(text))
 	}
 	if p.layout.vbo {
-		m.zoned = true // its times are UTC
-		m.micros = 0
+		m.Zoned = true // its times are UTC
+		m.Micros = 0
 	}
-	p.times.start = m.at(zone)
+	p.times.start = m.At(zone)
 	note := "times start at " + record.FormatTime(time.UnixMicro(p.times.start)) + ", by " + from
-	if !m.zoned && p.opt.Timezone == "" {
+	if !m.Zoned && p.opt.Timezone == "" {
 		note += ", taken as UTC"
 	}
 	p.warnings = append(p.warnings, note)
@@ -333,8 +336,8 @@ func (p *plan) vboDay() string {
 	for _, r := range p.layout.rows[:min(len(p.layout.rows), 5)] {
 		fields := strings.Fields(string(r.raw))
 		if len(fields) >= 4 && strings.EqualFold(strings.Join(fields[:3], " "), "file created on") {
-			if m, ok := parse(fields[3]); ok && m.order(true) {
-				return time.Date(m.year, time.Month(m.month), m.day, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
+			if m, ok := moment.Parse(fields[3]); ok && m.Order(true) {
+				return time.UnixMicro(m.At(nil)).UTC().Format(time.DateOnly)
 			}
 		}
 	}

@@ -1,4 +1,6 @@
-package foreign
+// Package text reads files in the encodings of loggers and spreadsheets as UTF-8.
+// It holds nothing but a few kilobytes of what it reads.
+package text
 
 import (
 	"bytes"
@@ -14,21 +16,21 @@ import (
 
 // Names of encodings, as the table shows them.
 const (
-	utf8Name   = "UTF-8"
-	latin1Name = "Latin-1"
+	UTF8   = "UTF-8"
+	Latin1 = "Latin-1"
 )
 
 // sniffBytes is how far marks, zeros and line ends are looked for.
 const sniffBytes = 4096
 
-// openText returns src as UTF-8 with lines that end in "\n" or "\r\n", and the
+// Open returns src as UTF-8 with lines that end in "\n" or "\r\n", and the
 // name of its encoding. Latin-1 is told from UTF-8 later, by the whole head.
-func openText(src io.Reader) (io.Reader, string, error) {
+func Open(src io.Reader) (io.Reader, string, error) {
 	head, rest, err := peek(src)
 	if err != nil {
 		return nil, "", err
 	}
-	name := utf8Name
+	name := UTF8
 	var from encoding.Encoding
 	switch zeros := zeroBytes(head); {
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
@@ -84,10 +86,10 @@ func (c *carriageReturns) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// isLatin1 reports whether text, which is not UTF-8, reads as Latin-1 or
+// IsLatin1 reports whether text, which is not UTF-8, reads as Latin-1 or
 // Windows-1252. Text with a byte that neither of them has, or with the ÿ that
 // no logger writes and broken files do, is broken.
-func isLatin1(text []byte) bool {
+func IsLatin1(text []byte) bool {
 	for _, c := range text {
 		switch c {
 		case 0x00, 0x81, 0x8d, 0x8f, 0x90, 0x9d, 0xff:
@@ -97,8 +99,8 @@ func isLatin1(text []byte) bool {
 	return true
 }
 
-// isUTF8 is utf8.Valid for a text that may end within a character.
-func isUTF8(text []byte) bool {
+// IsUTF8 is utf8.Valid for a text that may end within a character.
+func IsUTF8(text []byte) bool {
 	for i := len(text) - 1; i >= 0 && i >= len(text)-utf8.UTFMax; i-- {
 		if utf8.RuneStart(text[i]) {
 			if !utf8.FullRune(text[i:]) {
@@ -110,7 +112,7 @@ func isUTF8(text []byte) bool {
 	return utf8.Valid(text)
 }
 
-func isASCII(text []byte) bool {
+func IsASCII(text []byte) bool {
 	for _, c := range text {
 		if c >= utf8.RuneSelf {
 			return false
@@ -119,11 +121,11 @@ func isASCII(text []byte) bool {
 	return true
 }
 
-func fromLatin1(text []byte) []byte {
+func FromLatin1(text []byte) []byte {
 	out, _ := charmap.Windows1252.NewDecoder().Bytes(text) // every byte stands for something
 	return out
 }
 
-func latin1Reader(src io.Reader) io.Reader {
+func Latin1Reader(src io.Reader) io.Reader {
 	return transform.NewReader(src, charmap.Windows1252.NewDecoder())
 }

@@ -1,4 +1,6 @@
-package foreign
+// Package unit knows the units that loggers write and turns values of one into
+// another. It holds no state and is safe for concurrent use.
+package unit
 
 import (
 	"math"
@@ -6,18 +8,19 @@ import (
 	"strings"
 )
 
-// unit says how a unit relates to the first one of its dimension: a value times
-// num/den, after adding shift, is the value in that one. Whole numerators and
+// Unit says how a unit relates to the first one of its dimension: a value times
+// Num/Den, after adding the shift, is the value in that one. Whole numerators and
 // denominators keep 47999 mV at 47.999 V.
-type unit struct {
-	dimension       string
-	num, den, shift float64
+type Unit struct {
+	Dimension string // such as speed
+	Num, Den  float64
+	shift     float64
 }
 
 // units are the spellings that loggers use. Where only the case tells two units
 // apart (mW, MW) the spelling counts, else it does not. Sources: the SI
 // brochure, NIST SP 811 (mile, foot, knot, psi, g_n) and the formats' manuals.
-var units = map[string]unit{}
+var units = map[string]Unit{}
 
 func init() {
 	for _, u := range []struct {
@@ -85,16 +88,16 @@ func init() {
 		{"count", 1, 1, 0, "count # counts"},
 	} {
 		for _, name := range strings.Fields(u.names) {
-			units[name] = unit{u.dimension, u.num, u.den, u.shift}
-			if low := strings.ToLower(name); units[low].dimension == "" {
+			units[name] = Unit{u.dimension, u.num, u.den, u.shift}
+			if low := strings.ToLower(name); units[low].Dimension == "" {
 				units[low] = units[name]
 			}
 		}
 	}
 }
 
-// suffixes are the units that stand at the end of a name, as in voltage_mv.
-var suffixes = map[string]string{
+// Suffixes are the units that stand at the end of a name, as in voltage_mv.
+var Suffixes = map[string]string{
 	"ms": "m/s", "mps": "m/s", "kmh": "km/h", "kph": "km/h", "mph": "mph", "knots": "kn", "kn": "kn",
 	"v": "V", "volt": "V", "volts": "V", "mv": "mV", "a": "A", "amps": "A", "ma": "mA", "w": "W", "kw": "kW", "j": "J", "kj": "kJ",
 	"wh": "Wh", "kwh": "kWh", "m": "m", "km": "km", "mi": "mi", "mile": "mi", "miles": "mi", "ft": "ft", "mm": "mm",
@@ -103,8 +106,8 @@ var suffixes = map[string]string{
 	"rpm": "rpm", "pct": "%", "percent": "%", "s": "s", "sec": "s",
 }
 
-// lookUnit finds a unit by the way it is written in a header.
-func lookUnit(text string) (unit, bool) {
+// Lookup finds a unit by the way it is written in a header.
+func Lookup(text string) (Unit, bool) {
 	text = strings.TrimSpace(text)
 	if n := len(text); n > 2 && (text[0] == '[' && text[n-1] == ']' || text[0] == '(' && text[n-1] == ')') {
 		text = text[1 : n-1]
@@ -117,24 +120,24 @@ func lookUnit(text string) (unit, bool) {
 	return u, ok
 }
 
-// conversion turns values of one unit into another one.
-type conversion struct {
+// Conversion turns values of one unit into another one.
+type Conversion struct {
 	num, den, before, after float64 // (v + before) * num / den + after
 }
 
-// convert finds the way from one unit to another; ok is false where there is none.
-func convert(from, to string) (c conversion, same, ok bool) {
-	a, known := lookUnit(from)
-	b, known2 := lookUnit(to)
-	if known && known2 && a.dimension == "ratio" && b.dimension == "ratio" || known && known2 && a.dimension == b.dimension {
-		c = conversion{num: a.num * b.den, den: a.den * b.num, before: a.shift, after: -b.shift}
+// Convert finds the way from one unit to another; ok is false where there is none.
+func Convert(from, to string) (c Conversion, same, ok bool) {
+	a, known := Lookup(from)
+	b, known2 := Lookup(to)
+	if known && known2 && a.Dimension == "ratio" && b.Dimension == "ratio" || known && known2 && a.Dimension == b.Dimension {
+		c = Conversion{num: a.Num * b.Den, den: a.Den * b.Num, before: a.shift, after: -b.shift}
 		return c, a == b, true
 	}
 	return c, false, false
 }
 
-// appendTo writes v in the other unit. Fifteen digits are what a decimal
+// AppendTo writes v in the other unit. Fifteen digits are what a decimal
 // fraction keeps in a float64, so that 1.13 km is 1130 m and not 1129.9999999999998.
-func (c conversion) appendTo(dst []byte, v float64) []byte {
+func (c Conversion) AppendTo(dst []byte, v float64) []byte {
 	return strconv.AppendFloat(dst, (v+c.before)*c.num/c.den+c.after, 'g', 15, 64)
 }
