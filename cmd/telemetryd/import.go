@@ -146,7 +146,12 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 	}
 	result, err := store.Writer.Import(ctx, decoder, ingest.Options{
 		Source: "import", SkipBad: options.SkipBad, SkipExisting: i.SkipExisting, Repeats: repeats,
-		Admit: func(context.Context) error { return identify() },
+		Admit: func(context.Context) error {
+			if i.SessionID == "" { // the records name their run, or the file is told already
+				return nil
+			}
+			return identify()
+		},
 		Content: func() *ingest.Content {
 			if id == nil {
 				return nil
