@@ -25,7 +25,7 @@ var errShort = errors.New("the text ends within a record")
 // may hold separators, quotes and line breaks).
 type lines struct {
 	src   io.Reader // nil: the buffer is all there is
-	step  int       // how much is asked of src at once; 0 is readSize
+	step  int       // how much is asked of src at once; 0 is up to readSize
 	buf   []byte
 	pos   int
 	atEOF bool
@@ -79,7 +79,8 @@ func (l *lines) fill() error {
 	}
 	n := copy(l.buf, l.buf[l.pos:])
 	l.pos = 0
-	step := cmp.Or(l.step, readSize)
+	// A small file shall not pay for the buffer of a large one.
+	step := cmp.Or(l.step, min(max(readSize/8, len(l.buf)), readSize))
 	l.buf = slices.Grow(l.buf[:n], step)[:n+step]
 	for idle := 0; n < len(l.buf); {
 		got, err := l.src.Read(l.buf[n:])

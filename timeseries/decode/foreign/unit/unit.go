@@ -106,13 +106,15 @@ var Suffixes = map[string]string{
 	"rpm": "rpm", "pct": "%", "percent": "%", "s": "s", "sec": "s",
 }
 
+var spelling = strings.NewReplacer("·", "*", "⋅", "*", " ", "")
+
 // Lookup finds a unit by the way it is written in a header.
 func Lookup(text string) (Unit, bool) {
 	text = strings.TrimSpace(text)
 	if n := len(text); n > 2 && (text[0] == '[' && text[n-1] == ']' || text[0] == '(' && text[n-1] == ')') {
 		text = text[1 : n-1]
 	}
-	text = strings.NewReplacer("·", "*", "⋅", "*", " ", "").Replace(text)
+	text = spelling.Replace(text)
 	if u, ok := units[text]; ok {
 		return u, true
 	}
