@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
@@ -120,8 +121,9 @@ func TestShiftBesideOthers(t *testing.T) {
 		}
 		done := make(chan error, 1)
 		go func() { done <- act(name) }()
-		for h.count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == 0 && ctx.Err() == nil {
-		}
+		await.Until(t, name+" waits for the run", func() bool {
+			return h.count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") > 0
+		})
 		if err := tx.Commit(ctx); err != nil {
 			t.Fatal(err)
 		}
