@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 )
 
@@ -64,7 +65,7 @@ type loadedSession struct {
 	session int32
 	batch   int32  // the newest batch
 	total   extent // of all batches
-	clock   clock
+	clock   clock.Clock
 	aside   int          // records set aside
 	parted  cluster.List // of the records; nil while they are one
 }
@@ -174,10 +175,8 @@ func (l *loaders) take(ctx context.Context, tx pgx.Tx, s *share) (taken bool, er
 		run.parted = cluster.Join(run.parted, fresh)
 	}
 	run.total.merge(&counts)
-	if run.clock.last.back(s.first, run.clock.seen && s.seen) && run.clock.back < maxClockSteps {
-		s.steps = append([]clockStep{{run.clock.last, s.first}}, s.steps...)
-	}
-	run.clock.follow(&s.clock, true)
+	s.clock.Behind(&run.clock)
+	run.clock.Follow(&s.clock, true)
 	run.aside += s.aside()
 	if counts.name != nil { // the newest batch's name counts
 		run.total.name = counts.name

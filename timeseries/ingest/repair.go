@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -368,7 +369,7 @@ func (r *repair) conclude(ctx context.Context, tx pgx.Tx, n int) error {
 		s.name = nil
 		s.digest = sha256.Sum256(fmt.Appendf(nil, "repair %d %d", s.session, s.batch))
 		queueLog(&last, s, "", Options{Source: "repair"})
-		queueAdvance(&last, &s.extent, new(clock), -n-s.returned, s.session, s.batch)
+		queueAdvance(&last, &s.extent, new(clock.Clock), -n-s.returned, s.session, s.batch)
 	}
 	if err := tx.SendBatch(ctx, &last).Close(); err != nil {
 		return fmt.Errorf("log repair: %w", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -72,7 +73,7 @@ func (e *extent) clone() extent {
 // that the server, not the daemon, bounds the rate.
 type copyRows struct {
 	extent
-	clock
+	clock   clock.Clock
 	batch   *decode.Batch
 	session int          // place in the batch's Sessions
 	skip    map[int]bool // places in the batch of records to leave out
@@ -124,7 +125,7 @@ func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool, strays cl
 	for i := range r.indexes() {
 		v := b.Record(i)
 		if v.Odd == "" {
-			r.clock.add(&v)
+			r.clock.Add(&v)
 		}
 		if reason := r.oddity(&v); reason != "" {
 			r.aside = append(r.aside, newOddRecord(&v, b.Index(i), b.Line(i), reason))

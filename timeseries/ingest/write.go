@@ -14,6 +14,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -40,7 +41,7 @@ type upload struct {
 // share is what a chunk has of one session: a batch.
 type share struct {
 	extent
-	clock
+	clock  clock.Clock
 	id     string
 	rows   []*copyRows // of the chunk's blocks
 	digest digest
@@ -57,17 +58,17 @@ type share struct {
 type stored struct {
 	records     int
 	first, last *time.Time
-	clock       clock // no steps
-	clustered   bool  // it has, or may have, several clusters
-	odd         bool  // some of its records are, or were, set aside
+	clock       clock.Clock // no steps
+	clustered   bool        // it has, or may have, several clusters
+	odd         bool        // some of its records are, or were, set aside
 }
 
 // take puts rows into the share, in the place of others.
 func (s *share) take(rows []*copyRows) {
-	s.rows, s.extent, s.clock = rows, extent{}, clock{}
+	s.rows, s.extent, s.clock = rows, extent{}, clock.Clock{}
 	for _, r := range rows {
 		s.merge(&r.extent)
-		s.follow(&r.clock, true)
+		s.clock.Follow(&r.clock, true)
 	}
 }
 
@@ -363,10 +364,11 @@ func (s *share) lock(ctx context.Context, tx pgx.Tx, more func(*pgx.Batch)) erro
 // scan reads what lockSessionSQL found.
 func (s *share) scan(row pgx.CollectableRow) error {
 	var arrived *time.Time
+	var message int64
 	b := stored{}
-	err := row.Scan(&s.session, &s.batch, &b.records, &b.first, &b.last, &arrived, &b.clock.last.message, &b.clustered, &b.odd, &s.old)
+	err := row.Scan(&s.session, &s.batch, &b.records, &b.first, &b.last, &arrived, &message, &b.clustered, &b.odd, &s.old)
 	if arrived != nil {
-		b.clock.seen, b.clock.last.micros = true, arrived.UnixMicro()
+		b.clock = clock.At(*arrived, message)
 	}
 	s.before = b
 	return err
@@ -431,7 +433,7 @@ func (u *upload) log(ctx context.Context, tx pgx.Tx, s *share) error {
 		u.begun[s.id] = first
 	}
 	way := s.before.clock
-	way.follow(&s.clock, again)
+	way.Follow(&s.clock, again)
 	s.clock = way
 	if err := u.countRepeats(ctx, tx, s, first); err != nil {
 		return fmt.Errorf("look for the instants of an upload: %w", err)
@@ -448,26 +450,18 @@ func (u *upload) log(ctx context.Context, tx pgx.Tx, s *share) error {
 }
 
 // queueAdvance counts records, and those set aside, into their session.
-func queueAdvance(b *pgx.Batch, e *extent, c *clock, aside int, session, batch int32) {
+func queueAdvance(b *pgx.Batch, e *extent, c *clock.Clock, aside int, session, batch int32) {
 	first, last := e.bounds()
-	var arrived *time.Time
-	var message *int64
-	if c.seen {
-		at := time.UnixMicro(c.last.micros)
-		arrived = &at
-		if c.last.message > 0 {
-			message = &c.last.message
-		}
-	}
+	arrived, message, back := c.Newest()
 	b.Queue(advanceSessionSQL, session, batch, e.records, optional(e.name),
-		first, optional(e.minText), last, optional(e.maxText), aside, arrived, message, c.back)
+		first, optional(e.minText), last, optional(e.maxText), aside, arrived, message, back)
 }
 
 // queueLog enters a batch in the commit log, and what is set aside of it beside it.
 func queueLog(b *pgx.Batch, s *share, key string, opt Options) {
 	first, last := s.bounds()
 	b.Queue(logBatchSQL, s.session, s.batch, s.digest[:], optional([]byte(key)), first, last, s.records, opt.Source, opt.File, s.aside())
-	s.queueSteps(b, s.session, s.batch)
+	s.clock.QueueSteps(b, s.session, s.batch)
 	for _, r := range s.rows {
 		if len(r.aside) == 0 {
 			continue

@@ -1,4 +1,7 @@
-package ingest
+// Package clock notices that a car's clock steps back while records go on, by the
+// order in which they arrive. It owns the table clock_steps. A Clock is not safe
+// for concurrent use.
+package clock
 
 import (
 	"time"
@@ -41,16 +44,17 @@ func (a arrival) back(next arrival, sameUpload bool) bool {
 // clockStep is a step back.
 type clockStep struct{ before, after arrival }
 
-// clock is the way of a car's clock over records in order of arrival. The zero
-// clock has seen none.
-type clock struct {
+// Clock is the way of a car's clock over records in order of arrival. The zero
+// Clock has seen none.
+type Clock struct {
 	first, last arrival
 	seen        bool
 	back        int         // steps back
 	steps       []clockStep // the first of them
 }
 
-func (c *clock) add(v *record.Values) {
+// Add takes the record that arrived next.
+func (c *Clock) Add(v *record.Values) {
 	a := arrival{micros: v.Micros}
 	if v.Present.Has(messageChannel) {
 		a.message = int64(v.Values[messageChannel])
@@ -63,15 +67,15 @@ func (c *clock) add(v *record.Values) {
 	c.last = a
 }
 
-func (c *clock) step(to arrival) {
+func (c *Clock) step(to arrival) {
 	c.back++
 	if len(c.steps) < maxClockSteps {
 		c.steps = append(c.steps, clockStep{c.last, to})
 	}
 }
 
-// follow adds what arrived behind c.
-func (c *clock) follow(next *clock, sameUpload bool) {
+// Follow adds what arrived behind c.
+func (c *Clock) Follow(next *Clock, sameUpload bool) {
 	if !next.seen {
 		return
 	}
@@ -87,14 +91,40 @@ func (c *clock) follow(next *clock, sameUpload bool) {
 	c.last = next.last
 }
 
+// At is a clock whose newest record was at a time, with a value of the message
+// counter or 0.
+func At(newest time.Time, message int64) Clock {
+	return Clock{last: arrival{newest.UnixMicro(), message}, seen: true}
+}
+
+// Behind adds the step between what arrived before c and c's first record.
+func (c *Clock) Behind(before *Clock) {
+	if before.last.back(c.first, before.seen && c.seen) && before.back < maxClockSteps {
+		c.steps = append([]clockStep{{before.last, c.first}}, c.steps...)
+	}
+}
+
+// Newest returns the time of the newest arrival and its message counter, nil where
+// there is none, and how many steps there were.
+func (c *Clock) Newest() (at *time.Time, message *int64, back int) {
+	if c.seen {
+		newest := time.UnixMicro(c.last.micros)
+		at = &newest
+		if c.last.message > 0 {
+			message = &c.last.message
+		}
+	}
+	return at, message, c.back
+}
+
 const clockStepsSQL = `
 	INSERT INTO clock_steps (session, batch, from_time, to_time, message_id)
 	SELECT $1, $2, from_time, to_time, nullif(message_id, 0)
 	FROM unnest($3::timestamptz[], $4::timestamptz[], $5::bigint[]) AS step (from_time, to_time, message_id)
 	WHERE (SELECT clock_steps FROM sessions WHERE session = $1) < $6`
 
-// queueSteps keeps the steps of a batch, unless its session has many.
-func (c *clock) queueSteps(b *pgx.Batch, session, batch int32) {
+// QueueSteps keeps the steps of a batch, unless its session has many.
+func (c *Clock) QueueSteps(b *pgx.Batch, session, batch int32) {
 	if len(c.steps) == 0 {
 		return
 	}
