@@ -59,11 +59,11 @@ func TestSeriesCostIsKnownBefore(t *testing.T) {
 			t.Fatalf("it does not say what fits: %v", err)
 		}
 		if points, err := strconv.Atoi(fits[1]); err == nil {
-			if err := read(test.class, points+points/10, 0); !fault.Is(err, fault.Invalid) {
-				t.Errorf("class %d: a tenth more than what fits: %v", test.class, err)
+			// With fewer points a coarser level may do, and more would fit.
+			if points < test.points/3 || points >= test.points {
+				t.Errorf("class %d: of %d points %d fit", test.class, test.points, points)
 			}
-			err = read(test.class, points, 0)
-			if err != nil {
+			if err := read(test.class, points, 0); err != nil {
 				t.Errorf("class %d: what fits: %v", test.class, err)
 			}
 		} else if window, err := time.ParseDuration(fits[2]); err != nil {
