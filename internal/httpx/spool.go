@@ -27,7 +27,7 @@ const (
 	// spoolSlabs is how much of one body is kept in memory.
 	spoolSlabs = 32
 	// spoolMemory is how much of all bodies is kept in memory.
-	spoolMemory = 16 << 20
+	spoolMemory = 8 << 20
 	// spoolFiles is how many bodies go to files at once, and spoolPatience how long
 	// one waits for that, in front of what it has sent.
 	spoolFiles    = 8

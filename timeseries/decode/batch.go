@@ -68,8 +68,11 @@ func NewBatch() *Batch {
 
 // Release returns the batch's memory to the pool. The batch must not be used afterwards.
 func (b *Batch) Release() {
-	const keep = 64 << 20 // do not hoard what one huge batch needed
-	if cap(b.values)*8+cap(b.text) < keep {
+	const keep, keepText = 64 << 20, 1 << 20 // do not hoard what unusual records needed
+	if cap(b.text) > keepText {
+		b.text = nil
+	}
+	if cap(b.values)*8 < keep {
 		batchPool.Put(b)
 	}
 }
