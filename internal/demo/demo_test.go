@@ -2,6 +2,7 @@ package demo_test
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,7 +33,7 @@ func TestDemo(t *testing.T) {
 			t.Errorf("stop: %v", err)
 		}
 	})
-	options := demo.Options{Auth: d.Auth, Store: d.Store, URL: d.URL(), Key: key, Dir: t.TempDir()}
+	options := demo.Options{Auth: d.Auth, Store: d.Store, URL: d.URL(), Key: key, Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
 	first := start(t, options)
 	if info, err := os.Stat(filepath.Join(options.Dir, "demo-password")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the kept password: %v, %v", info, err)
