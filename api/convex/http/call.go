@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/api/convex/value"
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -41,7 +43,11 @@ func (h *Handler) serveFunction(w http.ResponseWriter, r *http.Request, kind reg
 		err = c.parseURL(r)
 	} else {
 		var body *httpx.Held
-		body, err = h.readBody(w, r, limit)
+		budget := h.Bodies
+		if from.KeyHolder != nil {
+			budget = h.KeyBodies
+		}
+		body, err = h.readBody(w, r, limit, budget)
 		if err == nil {
 			defer body.Release()
 			err = c.parseBody(body.Bytes)
@@ -163,9 +169,9 @@ func (c *call) parse(b []byte) error {
 	return err
 }
 
-// readBody reads and decompresses a request's body of at most limit bytes.
-// Release it.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, limit int64) (*httpx.Held, error) {
+// readBody reads and decompresses a request's body of at most limit bytes, on the
+// budget of those who have a deploy key or on that of all others. Release it.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, limit int64, budget *semaphore.Weighted) (*httpx.Held, error) {
 	if r.ContentLength > limit {
 		return nil, fault.New(fault.TooLarge, "body is larger than %d bytes", limit)
 	}
@@ -177,7 +183,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, limit int64) 
 		return nil, err
 	}
 	defer source.Close()
-	return httpx.Hold(source, limit, h.Bodies)
+	return httpx.Hold(source, limit, budget)
 }
 
 // credentials reads the Authorization header and checks a deploy key, so that

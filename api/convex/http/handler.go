@@ -44,8 +44,9 @@ type Options struct {
 	MaxBody int64
 	// MaxKeyBody is MaxBody for the holders of a deploy key. Default 64 MiB.
 	MaxKeyBody int64
-	// Bodies bounds the bytes of all bodies held at once. Default 256 MiB.
-	Bodies *semaphore.Weighted
+	// Bodies bounds the bytes of all bodies held at once, and KeyBodies those of
+	// the holders of deploy keys, whom nobody else keeps out. Default 128 MiB each.
+	Bodies, KeyBodies *semaphore.Weighted
 	// Results bounds the bytes of all results of queries until their clients have
 	// taken them. Default 128 MiB.
 	Results *semaphore.Weighted
@@ -65,7 +66,10 @@ func (o *Options) setDefaults() error {
 		o.Site = httpx.NewSite("", nil, nil, o.Log)
 	}
 	if o.Bodies == nil {
-		o.Bodies = semaphore.NewWeighted(256 << 20)
+		o.Bodies = semaphore.NewWeighted(128 << 20)
+	}
+	if o.KeyBodies == nil {
+		o.KeyBodies = semaphore.NewWeighted(128 << 20)
 	}
 	if o.Results == nil {
 		o.Results = semaphore.NewWeighted(128 << 20)
