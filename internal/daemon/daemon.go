@@ -177,7 +177,7 @@ func (d *Daemon) openFunctions(results *semaphore.Weighted) error {
 	if err != nil {
 		return err
 	}
-	bodies := semaphore.NewWeighted(256 << 20) // for both at once
+	bodies := semaphore.NewWeighted(128 << 20) // for both at once
 	d.sync, err = convexsync.New(convexsync.Options{Registry: all, Pool: d.pools.Reads, Hub: d.Hub, Bodies: bodies, Results: results, Log: d.log})
 	if err != nil {
 		return err
@@ -194,9 +194,10 @@ func (d *Daemon) openFunctions(results *semaphore.Weighted) error {
 	return err
 }
 
-// notForUploads is how many of the connections for ingest no upload may take, so
-// that the bridge's small batches, the hub and a refresh always have one.
-const notForUploads = 3
+// notForUploads is how many of the connections for ingest no upload may take: a
+// refresh, the analysis and a purge may have one each for long, and the bridge's
+// small batches and the hub need one each whatever goes on.
+const notForUploads = 5
 
 func (d *Daemon) apiConfig() api.Config {
 	c := d.config

@@ -41,7 +41,7 @@ type kind struct {
 
 var (
 	ingestPool = kind{"ingest", 30 * time.Second, map[string]string{
-		"statement_timeout": "5min", "lock_timeout": "30s", "idle_in_transaction_session_timeout": "5min",
+		"statement_timeout": "5min", "lock_timeout": "4min", "idle_in_transaction_session_timeout": "5min",
 	}}
 	readsPool = kind{"reads", 10 * time.Second, map[string]string{
 		"statement_timeout": "30s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s",
@@ -54,10 +54,10 @@ var (
 const (
 	// leastConnections is what a database must give for the pools to be apart.
 	// With fewer, all work shares one.
-	leastConnections = 6
+	leastConnections = 10
 	// usualConnections is the total where pool_max_conns does not tell, on up to
 	// eight processors.
-	usualConnections = 16
+	usualConnections = 20
 )
 
 // OpenPools divides the connections that the URL's pool_max_conns names: a

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -62,15 +64,17 @@ func TestPoolsWaitByCaller(t *testing.T) {
 	if dbtest.SingleBackend(t) {
 		t.Skip("the server has one backend, and so one pool")
 	}
-	pools, err := database.OpenPools(t.Context(), with(dbtest.URL(t), "pool_max_conns=6"))
+	pools, err := database.OpenPools(t.Context(), with(dbtest.URL(t), "pool_max_conns=10"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pools.Close()
 	flood, crew := load.WithCaller(t.Context(), "flood"), load.WithCaller(t.Context(), "crew")
-	held, err := pools.Reads.Acquire(flood)
-	if err != nil {
-		t.Fatal(err)
+	var held [2]*pgxpool.Conn // of three
+	for i := range held {
+		if held[i], err = pools.Reads.Acquire(flood); err != nil {
+			t.Fatal(err)
+		}
 	}
 	waiting, stop := context.WithCancel(flood)
 	refused := make(chan error, 200)
@@ -97,7 +101,9 @@ func TestPoolsWaitByCaller(t *testing.T) {
 	if waits := database.Waits(pools.Reads); waits.TurnedAway != 72 {
 		t.Errorf("%d were turned away, want 72", waits.TurnedAway)
 	}
-	held.Release()
+	for _, conn := range held {
+		conn.Release()
+	}
 	// A connection that breaks while it is held gives its place back, too.
 	for range 5 {
 		conn, err := pools.Reads.Acquire(flood)
