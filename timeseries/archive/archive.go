@@ -251,13 +251,15 @@ func (a *Archives) KeepUp(ctx context.Context) (sessions int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("find sessions to divide: %w", err)
 	}
+	var failed error
 	for _, session := range behind {
 		if _, err := a.refreshed(ctx, session); err != nil {
-			return sessions, err
+			failed = errors.Join(failed, err) // the next one may be shorter
+			continue
 		}
 		sessions++
 	}
-	return sessions, nil
+	return sessions, failed
 }
 
 // refreshTimeout bounds one division of a session. It does not end with the
@@ -290,6 +292,10 @@ func (a *Archives) refreshed(ctx context.Context, session int32) (division, erro
 // divide finds the parts anew from the first one that batches since the last
 // division fell into.
 func divide(ctx context.Context, tx pgx.Tx, session int32) (division, error) {
+	// refreshTimeout bounds it, not what bounds a page of an export.
+	if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)"); err != nil {
+		return division{}, err
+	}
 	if err := schema.Lock(ctx, tx, lockName(session)); err != nil {
 		return division{}, err
 	}
