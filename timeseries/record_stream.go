@@ -158,7 +158,11 @@ func (rs *RecordStream) Next() bool {
 		}
 		at := rs.record.Cursor()
 		rs.query.After, rs.query.From = &at, at.Time()
-		if rs.err = rs.pool.AcquireFunc(rs.ctx, rs.read); rs.err != nil {
+		// What has begun is not turned away: it waits as long as its caller does.
+		for busy := true; busy; busy = fault.Is(rs.err, fault.Unavailable) && rs.ctx.Err() == nil {
+			rs.err = rs.pool.AcquireFunc(rs.ctx, rs.read)
+		}
+		if rs.err != nil {
 			return false
 		}
 		if raw = rs.page.next(); raw == nil {
