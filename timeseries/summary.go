@@ -304,7 +304,8 @@ func (s *Store) summarise(ctx context.Context, conn *pgx.Conn, session int32) er
 			return s.summariseTx(ctx, tx, session)
 		})
 		var pgErr *pgconn.PgError
-		if !errors.As(err, &pgErr) || (pgErr.Code != "40001" && pgErr.Code != "23505") {
+		// 55P03: it is doing it, for longer than a lock is waited for.
+		if !errors.As(err, &pgErr) || (pgErr.Code != "40001" && pgErr.Code != "23505" && pgErr.Code != "55P03") {
 			return err
 		}
 		// Another caller did it meanwhile; a fresh snapshot shows its work.

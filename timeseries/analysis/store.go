@@ -41,6 +41,8 @@ const (
 	// worthWaiting is what may be done again for each reader: a run that takes
 	// longer is left alone for readers, too.
 	worthWaiting = 200 * time.Millisecond
+	// longestWait is how long a reader waits for somebody who works out its run.
+	longestWait = 25 * time.Second
 	// window is how much of a run is read at once, so that it is sorted in memory.
 	window = time.Hour
 	minute = time.Minute
@@ -97,6 +99,11 @@ func (a *Analysis) update(ctx context.Context, session int32, reader bool) error
 		pool = a.reads
 	}
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		if reader { // whoever works it out for the first time may take a while
+			if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", fmt.Sprint(longestWait.Milliseconds())); err != nil {
+				return err
+			}
+		}
 		if err := schema.Lock(ctx, tx, lockName(session)); err != nil {
 			return err
 		}
