@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 )
 
 // Replica takes reads of sessions off the primary without showing anybody less
@@ -89,7 +90,9 @@ func (r *Replica) Read(ctx context.Context, sessions []*Session, read func(*Stor
 // and changes of metadata that they are known to have. A session that was made
 // anew under the same id is another one.
 func (r *Replica) holds(ctx context.Context, sessions []*Session) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, replicaPatience)
+	// Asked by the daemon itself: a caller that holds its share of the connections
+	// does not make the replica one that is away.
+	ctx, cancel := context.WithTimeout(load.WithCaller(ctx, ""), replicaPatience)
 	defer cancel()
 	ids, created := make([]string, len(sessions)), make([]time.Time, len(sessions))
 	batches, revisions := make([]int32, len(sessions)), make([]int32, len(sessions))
