@@ -3,6 +3,7 @@ package series
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -179,7 +180,7 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 		if err != nil {
 			return Sample{}, err
 		}
-		if before.take(counts, newest.counts) {
+		if before.take(counts, newest.counts, v.records) {
 			return before, nil
 		}
 	}
@@ -212,15 +213,17 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 	return sample, nil
 }
 
-// take notes how many records carry each metric now. It reports false where a
-// metric or, by states, a state is carried that was not known.
-func (s *Sample) take(metrics, states map[string]int64) bool {
+// take notes how many of the run's records carry each metric now. It reports
+// false where a metric or, by states, a state is carried that was not known, and
+// where a metric is in another share of the records than it was.
+func (s *Sample) take(metrics, states map[string]int64, records int64) bool {
 	for name, n := range metrics {
 		known, ok := s.Channels[name]
+		share := float64(n) * float64(s.Records) / (float64(known.Records) * float64(records))
 		switch {
 		case n == 0:
 			delete(s.Channels, name)
-		case !ok:
+		case !ok || math.Abs(share-1) > resampleAfter:
 			return false
 		default:
 			known.Records = n
