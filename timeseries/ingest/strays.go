@@ -264,7 +264,7 @@ func AsidePage(where string) string {
 }
 
 // A page of the records comes back at a time, and leaves its batch.
-var returnSQL = "WITH RECURSIVE " + AsidePage("reason = 'stray' AND time >= $5 AND time <= $6") + `, gone AS (
+var returnSQL = "WITH RECURSIVE " + AsidePage("reason = 'stray' AND source <> 'merge' AND time >= $5 AND time <= $6") + `, gone AS (
 		DELETE FROM set_aside
 		WHERE id IN (SELECT id FROM page)
 		RETURNING id, batch, timestamp, record
