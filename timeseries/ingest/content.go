@@ -61,6 +61,12 @@ func (u *upload) conclude(ctx context.Context, tx pgx.Tx) error {
 // refuseKnown refuses a file that its run has already, where it has just been
 // stored as other records.
 func (u *upload) refuseKnown(ctx context.Context, tx pgx.Tx, c *Content) error {
+	var stored []string
+	for _, s := range u.result.Sessions {
+		if s.Inserted > 0 {
+			stored = append(stored, s.ID)
+		}
+	}
 	var run string
 	var at time.Time
 	err := tx.QueryRow(ctx, `
@@ -69,7 +75,7 @@ func (u *upload) refuseKnown(ctx context.Context, tx pgx.Tx, c *Content) error {
 		JOIN sessions s USING (session)
 		WHERE f.digest = ANY ($1) AND s.id = ANY ($2) AND s.deleted_at IS NULL
 		ORDER BY f.imported_at
-		LIMIT 1`, c.Digests, ids(u.result.Sessions)).Scan(&run, &at)
+		LIMIT 1`, c.Digests, stored).Scan(&run, &at)
 	if err == pgx.ErrNoRows {
 		return nil
 	}
