@@ -132,6 +132,27 @@ func TestRepeatedInstants(t *testing.T) {
 	}
 }
 
+// A log that has grown begins with chunks that are stored: what follows is
+// compared with what they are not.
+func TestGrownLogOfSeveralChunks(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	log := func(n int, repeats ingest.Repeats) (ingest.Result, error) {
+		return h.store.Writer.Import(t.Context(), decode.New(strings.NewReader(ndjson(sameDrive("s", "", n))), decode.Options{}), ingest.Options{Source: "test", Repeats: repeats})
+	}
+	const n = ingest.ChunkRecords + 1000
+	if _, err := log(n, ingest.RefuseRepeats); err != nil {
+		t.Fatal(err)
+	}
+	before := h.rows()
+	if _, err := log(n+500, ingest.RefuseRepeats); fault.As(err) == nil || fault.As(err).Code != "REPEAT" || h.rows() != before {
+		t.Errorf("a log that has grown: %v", err)
+	}
+	if result, err := log(n, ingest.RefuseRepeats); err != nil || result.AlreadyStored != n {
+		t.Errorf("the same log: %+v, %v", result, err)
+	}
+}
+
 // A file that names no run is looked for in the runs of the same time: another
 // export of the same drive is told or refused, another car's is not.
 func TestDriveOfAnotherRun(t *testing.T) {

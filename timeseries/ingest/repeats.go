@@ -29,11 +29,7 @@ func (u *upload) countRepeats(ctx context.Context, tx pgx.Tx, s *share, first in
 	if u.opt.Repeats == StoreRepeats || s.records == 0 || first == 1 {
 		return nil
 	}
-	r := u.repeats[s.id]
-	if r == nil {
-		r = &repeat.Repeat{Held: s.before.records}
-		u.repeats[s.id] = r
-	}
+	r := u.comparison(s)
 	var micros []int64
 	for _, rows := range s.rows {
 		for i := range rows.indexes() {
@@ -60,6 +56,25 @@ func (u *upload) countRepeats(ctx context.Context, tx pgx.Tx, s *share, first in
 		s.session, first, times[0], times[len(times)-1], times).Scan(&there, &covered)
 	r.There, r.Covered = r.There+there, r.Covered+covered
 	return err
+}
+
+// recognised leaves a share that is stored already out of the comparison: of a
+// log that has grown, only what follows its known chunks can be there in part.
+func (u *upload) recognised(s *share) {
+	if u.opt.Repeats != StoreRepeats {
+		r := u.comparison(s)
+		r.Held = max(0, r.Held-s.records)
+	}
+}
+
+// comparison is what is known of a session, of which the share is one.
+func (u *upload) comparison(s *share) *repeat.Repeat {
+	r := u.repeats[s.id]
+	if r == nil {
+		r = &repeat.Repeat{Held: s.before.records}
+		u.repeats[s.id] = r
+	}
+	return r
 }
 
 // refuseRepeats tells of probable repeats when all of the upload was stored, or

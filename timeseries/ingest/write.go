@@ -238,6 +238,7 @@ func (u *upload) storeShare(ctx context.Context, tx pgx.Tx, s *share) error {
 			return err
 		}
 		if !u.opt.SkipExisting {
+			u.recognised(s)
 			u.result.add(s.id, 0, s.records+s.aside(), *s.known)
 			return nil
 		}
