@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"net/url"
 	"testing"
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
@@ -9,7 +10,14 @@ import (
 
 func TestMigrateTakesURLsWithPoolSettings(t *testing.T) {
 	t.Parallel()
-	if err := schema.Migrate(t.Context(), dbtest.Empty(t)+"&pool_max_conns=3"); err != nil {
+	u, err := url.Parse(dbtest.Empty(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := u.Query()
+	settings.Set("pool_max_conns", "3")
+	u.RawQuery = settings.Encode()
+	if err := schema.Migrate(t.Context(), u.String()); err != nil {
 		t.Fatal(err)
 	}
 }
