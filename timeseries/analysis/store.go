@@ -99,7 +99,12 @@ func (a *Analysis) update(ctx context.Context, session int32, reader bool) error
 		pool = a.reads
 	}
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		if reader { // whoever works it out for the first time may take a while
+		if reader {
+			// As a rule it is worked out, and there is nothing to wait for.
+			if u, _, err := due(ctx, tx, session, reader); u == nil {
+				return err
+			}
+			// Whoever works it out for the first time may take a while.
 			if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", fmt.Sprint(longestWait.Milliseconds())); err != nil {
 				return err
 			}
@@ -107,23 +112,33 @@ func (a *Analysis) update(ctx context.Context, session int32, reader bool) error
 		if err := schema.Lock(ctx, tx, lockName(session)); err != nil {
 			return err
 		}
-		var batch, done int32
-		var last *time.Time
-		var fresh bool
-		err := tx.QueryRow(ctx, `
-			SELECT s.batch, coalesce(r.batch, 0), s.last_time,
-			       coalesce(r.took_s > $2 AND r.computed_at + r.took_s * $3 * INTERVAL '1 second' > clock_timestamp(), false)
-			FROM sessions s LEFT JOIN analysis_runs r USING (session)
-			WHERE s.session = $1 AND s.deleted_at IS NULL`, session, worthWaiting.Seconds(), costShare/2).Scan(&batch, &done, &last, &fresh)
-		if err == pgx.ErrNoRows {
-			return nil
-		}
-		if err != nil || batch == done || last == nil || fresh && reader {
+		u, done, err := due(ctx, tx, session, reader)
+		if u == nil {
 			return err
 		}
-		u := update{tx: tx, session: session, batch: batch, begin: time.Now(), last: *last}
 		return u.run(ctx, done)
 	})
+}
+
+// due returns what is to be worked out of a run, and up to which batch that is
+// done; nil where there is nothing, or nothing that a reader should wait for.
+func due(ctx context.Context, tx pgx.Tx, session int32, reader bool) (u *update, done int32, err error) {
+	u = &update{tx: tx, session: session, begin: time.Now()}
+	var last *time.Time
+	var fresh bool
+	err = tx.QueryRow(ctx, `
+		SELECT s.batch, coalesce(r.batch, 0), s.last_time,
+		       coalesce(r.took_s > $2 AND r.computed_at + r.took_s * $3 * INTERVAL '1 second' > clock_timestamp(), false)
+		FROM sessions s LEFT JOIN analysis_runs r USING (session)
+		WHERE s.session = $1 AND s.deleted_at IS NULL`, session, worthWaiting.Seconds(), costShare/2).Scan(&u.batch, &done, &last, &fresh)
+	if err == pgx.ErrNoRows {
+		return nil, 0, nil
+	}
+	if err != nil || u.batch == done || last == nil || fresh && reader {
+		return nil, 0, err
+	}
+	u.last = *last
+	return u, done, nil
 }
 
 // update is one run being brought up to a batch.
