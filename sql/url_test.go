@@ -1,7 +1,6 @@
 package schema_test
 
 import (
-	"net/url"
 	"testing"
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
@@ -10,14 +9,7 @@ import (
 
 func TestMigrateTakesURLsWithPoolSettings(t *testing.T) {
 	t.Parallel()
-	u, err := url.Parse(dbtest.Empty(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	settings := u.Query()
-	settings.Set("pool_max_conns", "3")
-	u.RawQuery = settings.Encode()
-	if err := schema.Migrate(t.Context(), u.String()); err != nil {
+	if err := schema.Migrate(t.Context(), dbtest.With(dbtest.Empty(t), "pool_max_conns=3")); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -2,7 +2,6 @@ package database_test
 
 import (
 	"context"
-	"strings"
 	"testing"
 	"time"
 
@@ -14,14 +13,6 @@ import (
 	"github.com/ecovolt/telemetryd/internal/load"
 )
 
-// with appends settings to a URL of the test's database.
-func with(url, settings string) string {
-	if strings.Contains(url, "?") {
-		return url + "&" + settings
-	}
-	return url + "?" + settings
-}
-
 // The total is divided, each kind of work has its bounds, and what the URL says
 // goes before them.
 func TestPoolsAreApart(t *testing.T) {
@@ -29,7 +20,7 @@ func TestPoolsAreApart(t *testing.T) {
 	if dbtest.SingleBackend(t) {
 		t.Skip("the server has one backend, and so one pool")
 	}
-	pools, err := database.OpenPools(t.Context(), with(dbtest.URL(t), "pool_max_conns=16&lock_timeout=7s"))
+	pools, err := database.OpenPools(t.Context(), dbtest.With(dbtest.URL(t), "pool_max_conns=16&lock_timeout=7s"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +38,7 @@ func TestPoolsAreApart(t *testing.T) {
 			t.Errorf("%s is bounded by %s, want %s: %v", name, got, bounds[name], err)
 		}
 	}
-	few, err := database.OpenPools(t.Context(), with(dbtest.URL(t), "pool_max_conns=5"))
+	few, err := database.OpenPools(t.Context(), dbtest.With(dbtest.URL(t), "pool_max_conns=5"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +55,7 @@ func TestPoolsWaitByCaller(t *testing.T) {
 	if dbtest.SingleBackend(t) {
 		t.Skip("the server has one backend, and so one pool")
 	}
-	pools, err := database.OpenPools(t.Context(), with(dbtest.URL(t), "pool_max_conns=10"))
+	pools, err := database.OpenPools(t.Context(), dbtest.With(dbtest.URL(t), "pool_max_conns=10"))
 	if err != nil {
 		t.Fatal(err)
 	}

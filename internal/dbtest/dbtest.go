@@ -25,6 +25,15 @@ func URL(t testing.TB) string {
 	return database(t, "", kindMigrated)
 }
 
+// With returns a URL of a test's database with more settings, such as
+// pool_max_conns=3.
+func With(url, settings string) string {
+	if strings.Contains(url, "?") {
+		return url + "&" + settings
+	}
+	return url + "?" + settings
+}
+
 // Empty returns the URL of a database of the test's own that holds nothing, not
 // even the timescaledb extension. It is for tests of the migrations themselves.
 func Empty(t testing.TB) string {

@@ -24,10 +24,7 @@ func guarded(t *testing.T, change func(*daemon.Config)) *server {
 		t.Skip("the server has one backend, which everybody shares")
 	}
 	h := newServer(t, func(c *daemon.Config) {
-		c.DatabaseURL += "&pool_max_conns=10"
-		if !strings.Contains(c.DatabaseURL, "?") {
-			c.DatabaseURL = strings.Replace(c.DatabaseURL, "&", "?", 1)
-		}
+		c.DatabaseURL = dbtest.With(c.DatabaseURL, "pool_max_conns=10")
 		if change != nil {
 			change(c)
 		}
