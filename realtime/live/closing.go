@@ -23,12 +23,12 @@ var (
 	closeProtocol = closing{ws.Close{Code: 4400, Reason: "too many invalid messages"}, true}
 	closeRefused  = closing{ws.Close{Code: 4403, Reason: "not allowed"}, false}
 	closeTimeout  = closing{ws.Close{Code: 4408, Reason: "no sign of life"}, false}
-	closeSlow     = closing{ws.Close{Code: 4409, Reason: "reading too slowly"}, false}
+	closeSlow     = closing{ws.Close{Code: 4409, Reason: "reading too slowly"}, true}
 	closeFlood    = closing{ws.Close{Code: 4429, Reason: "too many messages"}, true}
 )
 
 // lingerFor is how long a client that was told to go is still read.
-const lingerFor = 2 * time.Second
+const lingerFor = 5 * time.Second
 
 // writeWait is how long one write to a client may take. A client whose link
 // takes nothing for so long is gone; it comes back with its cursor.

@@ -79,10 +79,12 @@ func (s *socket) write(f *frame) error {
 func (s *socket) ping() error { return s.conn.Ping() }
 
 func (s *socket) close(why closing) {
-	s.conn.Say(why.Close, time.Second)
-	if !why.lingers { // otherwise readSocket closes it
-		s.conn.Close()
+	if why.lingers {
+		s.conn.Say(why.Close, lingerFor) // and readSocket closes it
+		return
 	}
+	s.conn.Say(why.Close, time.Second)
+	s.conn.Close()
 }
 
 // readSocket handles what the client sends, until it stops.
@@ -95,6 +97,11 @@ func (c *conn) readSocket(socket *ws.Conn) {
 	var meter meter
 	for {
 		reader, err := socket.Next()
+		if c.ctx.Err() != nil { // it is told to go once it reads, and may have more on its way
+			socket.Drain(writeWait + lingerFor)
+			socket.Close()
+			return
+		}
 		var text []byte
 		if err == nil && !meter.allow(time.Now()) {
 			tell(closeFlood)
