@@ -69,11 +69,18 @@ func viewSession(s *timeseries.Session) sessionView {
 		ID: s.ID, Name: s.Name, Start: nullIfZero(s.StartText), End: nullIfZero(s.EndText),
 		DurationS: math.Round(s.End.Sub(s.Start).Seconds()*1000) / 1000,
 		Records:   s.Records, SetAside: s.SetAside, Watermark: s.Batch, Version: s.Version(),
-		Live:    s.ReadAt.Sub(s.End) <= auth.LiveWindow,
+		Live:    followable(s),
 		EndedAt: s.EndedAt, UpdatedAt: s.UpdatedAt,
 		Distance: s.Totals.Distance, Energy: s.Totals.Energy, Efficiency: s.Totals.Efficiency,
 		AvgSpeed: s.Figures.AvgSpeed, Quality: s.Figures.Quality,
 	}
+}
+
+// followable reports whether a run may go on before somebody's eyes: as the rule
+// of who may read it has it, but not for a day after a car whose clock is that far
+// ahead fell silent.
+func followable(s *timeseries.Session) bool {
+	return s.ReadAt.Sub(s.End) <= auth.LiveWindow && s.ReadAt.Sub(s.UpdatedAt) <= auth.LiveWindow
 }
 
 const maxSessions = 1000

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ecovolt/telemetryd/api"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -52,6 +53,24 @@ func TestPagesOfRecordsEndByBytes(t *testing.T) {
 	// The connections that were given up are replaced.
 	if got := s.call(t, "GET", "/api/v1/sessions/large/records?limit=1&fields=message_id", "Bearer admin|key:1", nil); got.status != http.StatusOK {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A run whose car's clock is ahead can be followed while it sends, and not until
+// the server's clock has caught up.
+func TestRunOfAClockAheadIsLiveWhileItSends(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	s.call(t, "POST", "/api/v1/telemetry", "Bearer ingest|key:1", []object{{"session_id": "a", "timestamp": time.Now().Add(5 * time.Hour).UTC().Format(time.RFC3339)}})
+	for _, live := range []bool{true, false} {
+		got := s.call(t, "GET", "/api/v1/sessions/a", "Bearer admin|key:1", nil)
+		listed := s.call(t, "GET", "/api/v1/live/sessions", "", nil).body["sessions"].([]any)
+		if got.body["live"] != live || len(listed) > 0 != live {
+			t.Errorf("live is %v, and %d runs are listed as live, want %v", got.body["live"], len(listed), live)
+		}
+		if _, err := s.pool.Exec(t.Context(), "UPDATE sessions SET updated_at = clock_timestamp() - interval '6 minutes'"); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

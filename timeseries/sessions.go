@@ -105,7 +105,8 @@ func timeAndText(t *time.Time, text *string) (time.Time, string) {
 type SessionFilter struct {
 	// StartedAfter keeps sessions whose oldest record is not before it. Zero keeps all.
 	StartedAfter time.Time
-	// Within keeps sessions whose newest record is not older. Zero keeps all.
+	// Within keeps sessions whose newest record is not older, and was stored not
+	// longer ago. Zero keeps all.
 	Within time.Duration
 	// Before continues behind the session of that start and id, in list order.
 	BeforeStart time.Time
@@ -141,7 +142,7 @@ func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error
 		  AND (first_time IS NOT NULL OR $6)
 		  AND ($1::timestamptz IS NULL OR first_time >= $1)
 		  AND ($2::timestamptz IS NULL OR (coalesce(first_time, created_at), id) < ($2, $3))
-		  AND ($5::interval IS NULL OR last_time >= clock_timestamp() - $5::interval)
+		  AND ($5::interval IS NULL OR least(last_time, updated_at) >= clock_timestamp() - $5::interval)
 		ORDER BY coalesce(first_time, created_at) DESC, id DESC
 		LIMIT $4`, after, before, f.BeforeID, limit, within, f.All)
 	if err != nil {
