@@ -60,11 +60,11 @@ func TestPage(t *testing.T) {
 	importOdd(t, d.Store)
 	drive(t, d.URL())
 
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	node := exec.CommandContext(ctx, "node", "--test-reporter=spec", "page.test.mjs")
 	node.Env = append(os.Environ(), "BASE_URL="+d.URL(), "NO_WEBSOCKETS_URL="+withoutWebsockets(t, d.URL()), "CHROMIUM="+chromium,
-		"ADMIN_EMAIL=admin@example.org", "ADMIN_PASSWORD=the first administrator",
+		"DEPLOY_KEY="+deployKey, "ADMIN_EMAIL=admin@example.org", "ADMIN_PASSWORD=the first administrator",
 		"RUN_ID="+run.id, "RUN_NAME="+run.name, fmt.Sprint("RUN_RECORDS=", run.records), fmt.Sprint("RUN_SPIKE=", run.spike),
 		fmt.Sprint("RUN_PEAK=", run.peak), fmt.Sprint("RUN_PEAK_AT=", run.peakAt.Seconds()), fmt.Sprint("RUN_SECONDS=", run.length.Seconds()),
 		fmt.Sprint("RUN_GAP_FROM=", run.gapFrom.Seconds()), fmt.Sprint("RUN_GAP_TO=", run.gapTo.Seconds()))

@@ -77,6 +77,32 @@ async function plot(page, metric) {
   return over.boundingBox();
 }
 
+// undrawn returns at which of these seconds of a window of that many a chart has
+// no pixel of its line.
+const undrawn = (page, metric, times, seconds) => chart(page, metric).evaluate((node, [times, seconds]) => {
+  const canvas = node.querySelector("canvas"), over = node.querySelector(".u-over");
+  const ratio = canvas.width / canvas.clientWidth, box = over.getBoundingClientRect(), at = canvas.getBoundingClientRect();
+  const colour = getComputedStyle(node.querySelector(".swatch")).backgroundColor.match(/\d+/g).map(Number);
+  const left = (box.left - at.left) * ratio, top = (box.top - at.top) * ratio, width = box.width * ratio;
+  const { data, width: stride } = canvas.getContext("2d").getImageData(0, top, canvas.width, box.height * ratio);
+  const drawn = (column) => {
+    for (let i = 4 * column; i < data.length; i += 4 * stride) if (colour.every((v, k) => Math.abs(data[i + k] - v) < 48) && data[i + 3] > 128) return true;
+    return false;
+  };
+  return times.filter((t) => {
+    const column = Math.round(left + (t / seconds) * width);
+    return ![-2, -1, 0, 1, 2].some((by) => drawn(column + by));
+  });
+}, [times, seconds]);
+
+// until waits for what the page's own code cannot be asked for at once.
+async function until(what, check) {
+  for (const end = Date.now() + 20_000; !(await check());) {
+    if (Date.now() > end) assert.fail(`timed out waiting for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 // resting is plot once the page around it moves no more: figures come later.
 async function resting(page, metric) {
   await page.locator(".tile").first().waitFor();
@@ -251,24 +277,8 @@ describe("the built-in page", { concurrency: false }, () => {
     assert.match(await page.locator(".run-head .meta").textContent(), /10:00 UTC · 2 min 00 s · 600 records/);
     for (const [metric, every] of [["speed_ms", 1], ["motor_temp_c", 2]]) {
       await chart(page, metric).scrollIntoViewIfNeeded();
-      const missing = await chart(page, metric).evaluate((node, every) => {
-        const canvas = node.querySelector("canvas"), over = node.querySelector(".u-over");
-        const ratio = canvas.width / canvas.clientWidth, box = over.getBoundingClientRect(), at = canvas.getBoundingClientRect();
-        const colour = getComputedStyle(node.querySelector(".swatch")).backgroundColor.match(/\d+/g).map(Number);
-        const left = (box.left - at.left) * ratio, top = (box.top - at.top) * ratio, width = box.width * ratio;
-        const { data, width: stride } = canvas.getContext("2d").getImageData(0, top, canvas.width, box.height * ratio);
-        const drawn = (column) => {
-          for (let i = 4 * column; i < data.length; i += 4 * stride) if (colour.every((v, k) => Math.abs(data[i + k] - v) < 48) && data[i + 3] > 128) return true;
-          return false;
-        };
-        const missing = [];
-        for (let t = 0; t < 120; t += every) {
-          const column = Math.round(left + (t / 119.801) * width);
-          if (![-2, -1, 0, 1, 2].some((by) => drawn(column + by))) missing.push(t);
-        }
-        return missing;
-      }, every);
-      assert.deepEqual(missing, [], `${metric} is drawn everywhere`);
+      const times = Array.from({ length: 120 / every }, (_, i) => i * every);
+      assert.deepEqual(await undrawn(page, metric, times, 119.801), [], `${metric} is drawn everywhere`);
     }
     await page.goto(before);
     await settled(page);
@@ -314,6 +324,56 @@ describe("the built-in page", { concurrency: false }, () => {
     await settled(page);
     await page.getByRole("button", { name: "Go live" }).click();
     await page.waitForFunction(() => document.querySelector(".stack-status").textContent.includes("live"));
+  });
+
+  test("tells how old the newest record is, and draws late ones where they belong", async () => {
+    const start = Date.now() - 20_000, id = "hushed";
+    const send = async (records) => {
+      const body = records.map(([seconds, speed, north]) => ({
+        session_id: id, session_name: "Hushed car", timestamp: new Date(start + seconds * 1000).toISOString(), speed_ms: speed,
+        latitude: 52 + north / 111_000, longitude: 13 + seconds / 10_000,
+      }));
+      const response = await fetch(`${base}/api/v1/telemetry`, { method: "POST", headers: { Authorization: `Bearer ${env("DEPLOY_KEY")}`, "Content-Type": "application/json" }, body: JSON.stringify(body) });
+      assert.equal(response.status, 200, await response.text());
+    };
+    const part = (from, to, north = 0) => Array.from({ length: (to - from) * 5 }, (_, i) => [from + i / 5, 9, north]);
+    const badge = (text) => page.locator(".run-head .badge", { hasText: text }).waitFor();
+    const age = page.locator(".age");
+    await send([...part(0, 4), ...part(14, 18)]);
+    await page.goto(`${base}/runs/${id}?metrics=speed_ms`);
+    await badge("Silent");
+    assert.equal(await page.locator(".stale").count(), 1, "values of no now are grey");
+    await until("the parts", async () => !(await undrawn(page, "speed_ms", [1, 2, 3, 15, 16, 17], 120)).length);
+    assert.deepEqual(await undrawn(page, "speed_ms", [8, 9, 10], 120), [8, 9, 10], "an outage is a gap");
+    const track = () => page.locator("canvas.track").evaluate((canvas) => canvas.toDataURL());
+    const before = await track();
+
+    await send(part(4, 14, 40)); // a detour
+    await until("late records in the chart", async () => !(await undrawn(page, "speed_ms", [8, 9, 10], 120)).length);
+    await until("late records on the track", async () => (await track()) !== before);
+    await badge("Silent");
+
+    const now = (Date.now() - start) / 1000;
+    await send([[now, 11, 0]]);
+    await badge("Live");
+    await badge("Silent"); // 3 s later
+    await send([[now + 0.001, 12, 0]]); // measured then, and kept back until now
+    await chart(page, "speed_ms").locator("output", { hasText: "12.00" }).waitFor();
+    assert.equal(await page.locator(".run-head .badge").textContent(), "Silent");
+    assert.doesNotMatch(await age.textContent(), /now/);
+
+    // It is told wherever one looks.
+    const box = await plot(page, "speed_ms");
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await page.mouse.wheel(0, -300);
+    await page.getByRole("button", { name: "Go live" }).waitFor();
+    await send([[(Date.now() - start) / 1000, 11, 0]]);
+    await badge("Live");
+    await badge("Silent");
+    assert.ok(await age.isVisible(), "the age is on screen while one looks at the past");
+    await page.goto(base);
+    await page.locator("tbody tr", { hasText: "Hushed car" }).locator(".badge", { hasText: "Silent" }).waitFor();
+    complaints.splice(0, Infinity, ...complaints.filter((c) => !c.includes("willReadFrequently"))); // of the look at the pixels
   });
 
   test("compares two runs by time and by distance", async () => {
@@ -514,7 +574,7 @@ describe("the built-in page", { concurrency: false }, () => {
     const streams = [];
     visitor.on("response", (r) => { if (r.url().includes("/api/v1/live?")) streams.push(r.headers()["content-type"]); });
     await visitor.goto(env("NO_WEBSOCKETS_URL"));
-    await visitor.locator(".live-card").click();
+    await visitor.locator(".live-card", { hasText: "Car on track" }).click();
     await visitor.waitForFunction(() => document.querySelector(".stack-status")?.textContent.includes("live"));
     const output = chart(visitor, "speed_ms").locator("output");
     const seen = new Set();

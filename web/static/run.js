@@ -48,7 +48,8 @@ class RunView {
     Object.assign(this, { run, fields, signal, id: run.session_id });
     this.start = Date.parse(run.start_time ?? run.updated_at); // null: all records are set aside
     this.present = new Set(channels.map((c) => c.name)); // counted over the run: its newest record may lack some
-    this.live = null;
+    this.live = null; // what the charts follow
+    this.watched = null; // a run on track is listened to all the same
     this.silent = false;
     this.recent = []; // live positions that the way as it is loaded may not have yet
     setTitle(runName(run));
@@ -100,8 +101,8 @@ class RunView {
     this.loadFigures();
     this.drawOverview();
     if (onTrack(run)) {
-      this.timer = setInterval(() => this.poll(), 5000);
-      if (!zoomed) this.startLive(120);
+      this.keep();
+      zoomed ? this.listen(120) : this.startLive(120);
     }
   }
 
@@ -116,7 +117,7 @@ class RunView {
     clearInterval(this.timer);
     clearTimeout(this.trackDue);
     clearTimeout(this.remember);
-    this.live?.stop();
+    this.watched?.stop();
     this.stack.destroy();
     this.track.destroy();
     this.untheme?.();
@@ -219,20 +220,29 @@ class RunView {
     this.age.textContent = `Newest record ${age < 1 ? "now" : `${duration(Math.floor(age))} ago`}`;
     this.age.hidden = false;
     this.age.classList.toggle("silent", silent);
-    this.stack.stale(silent);
+    this.stack.stale(silent && !!this.live);
     if (silent === this.silent) return;
     this.silent = silent;
     this.liveLabel(this.live?.now);
     this.header();
+    if (!silent) this.keep();
     announce(silent ? "The car is silent" : "The car sends again");
   }
 
   startLive(span) {
-    this.live?.stop();
     this.liveSpan = span;
     this.liveWindow.value = String(span);
     setParams({ from: null, to: null });
-    this.live = new Live(this.id, span, {
+    this.live = this.listen(span);
+    this.liveLabel("connecting");
+    announce("Following live data");
+  }
+
+  // listen hears the run, which tells how old its newest record is wherever one
+  // looks; while charts follow it, they draw the last span seconds.
+  listen(span) {
+    this.watched?.stop();
+    this.watched = new Live(this.run, span, {
       start: this.start, metrics: this.metrics,
       draw: (data, a, b, newest) => {
         this.liveEnd = newest + 0.001;
@@ -244,22 +254,20 @@ class RunView {
         for (const name of present) this.present.add(name);
         if (!this.metrics.length) this.choose(FIRST.filter((name) => this.present.has(name)));
         this.recent = [...this.recent, ...points].slice(-400);
-        if (points.length) { this.map.hidden = false; this.track.add(points, this.recent); this.track.setMarks([{ at: points[points.length - 1], color: css("--live") }]); }
+        if (points.length) { this.map.hidden = false; this.track.add(points, this.recent); if (this.live) this.track.setMarks([{ at: points[points.length - 1], color: css("--live") }]); }
       },
       late: () => this.loadTrackSoon(),
       state: (state) => { if (state === "open" && this.away) this.loadTrackSoon(); this.away = state === "waiting" || state === "away"; this.liveLabel(state); },
       silent: (age, silent) => this.hush(age, silent),
-      refused: (message) => { toast(message, "error"); this.stopLive(); },
+      refused: (message) => { toast(message, "error"); this.watched.stop(); this.age.hidden = true; if (this.live) this.stopLive(); },
     });
-    this.liveLabel("connecting");
-    announce("Following live data");
+    return this.watched;
   }
 
   // stopLive freezes the window where it is; from there on it can be zoomed.
   stopLive() {
-    this.live.stop();
+    this.live.idle = true;
     this.live = null;
-    this.age.hidden = true;
     this.stack.unfollow();
     this.stack.extent = [0, this.length()];
     const [a, b] = this.stack.win;
@@ -284,7 +292,12 @@ class RunView {
     this.paintOverview();
   }
 
-  // poll keeps the figures of a run that goes on.
+  // keep has the figures of a run that goes on follow it.
+  keep() {
+    clearInterval(this.timer);
+    this.timer = setInterval(() => this.poll(), 5000);
+  }
+
   async poll() {
     try {
       const before = this.run.watermark;
@@ -302,10 +315,10 @@ class RunView {
     } catch { /* the next turn tries again */ }
   }
 
-  // loadTrackSoon draws the way anew, since records came that belong into it.
+  // loadTrackSoon draws the way anew, since records came that belong into it; they
+  // may never cease to.
   loadTrackSoon() {
-    clearTimeout(this.trackDue);
-    this.trackDue = setTimeout(() => this.loadTrack(), 500);
+    this.trackDue ||= setTimeout(() => { this.trackDue = 0; this.loadTrack(); }, 1000);
   }
 
   async loadTrack() {

@@ -6,7 +6,8 @@ import { currentUser, isAdmin, token } from "./account.js";
 import { go, setParams, setTitle } from "./router.js";
 import { css } from "./dom.js";
 import { clockSpan, count, date, duration, hourMinute, num, NONE } from "./format.js";
-import { lines, usualStep } from "./gaps.js";
+import { lines } from "./gaps.js";
+import { Heard } from "./heard.js";
 import { subscribe } from "./live.js";
 
 const REFRESH = 5000;
@@ -95,7 +96,7 @@ export function render(main, { params }) {
     });
     const tr = h("tr", null,
       h("td", { class: "pick" }, pick),
-      h("th", { scope: "row" }, h("a", { href: runPath(run) }, name), badge(run)),
+      h("th", { scope: "row" }, h("a", { href: runPath(run) }, name), badge(run, cards.get(run.session_id)?.silent())),
       h("td", { "data-label": "Started" }, start ? [h("span", { class: "nowrap" }, date(start)), " ", h("span", { class: "muted" }, hourMinute(start))] : NONE),
       h("td", { class: "n", "data-label": "Duration" }, duration(run.duration_s)),
       h("td", { class: "n", "data-label": "Distance" }, run.distance_km == null ? NONE : `${num(run.distance_km, 2)} km`),
@@ -140,7 +141,7 @@ export function render(main, { params }) {
     for (const [id, card] of cards) if (!now.some((run) => run.session_id === id)) { card.end(); cards.delete(id); }
     for (const run of now.slice(0, 8)) {
       if (!cards.has(run.session_id)) {
-        const card = liveCard(run);
+        const card = liveCard(run, draw);
         cards.set(run.session_id, card);
         live.lastChild.append(card.node);
       }
@@ -189,12 +190,14 @@ export function render(main, { params }) {
 }
 
 // liveCard shows a car's newest values and how its speed went in the last minute.
-function liveCard(run) {
+// changed() is called when the car fell silent, or sends again.
+function liveCard(run, changed) {
   const speed = h("span", { class: "big" }, NONE), power = h("dd", null, NONE), battery = h("dd", null, NONE), distance = h("dd", null, NONE);
   const since = h("span", { class: "muted small" });
   const canvas = h("canvas", { class: "spark", "aria-hidden": "true" });
   const points = [];
-  let due = 0, seen = Date.now();
+  const heard = new Heard(run);
+  let due = 0;
 
   const head = h("div", { class: "live-head" }, h("strong", null, runName(run)), badge(run));
   const node = h("a", { class: "card live-card", href: runPath(run) },
@@ -249,24 +252,25 @@ function liveCard(run) {
       points.sort((p, q) => p.t - q.t); // some come late
       const newest = points[points.length - 1].t;
       while (points.length && points[0].t < newest - 60000) points.shift();
-      if (newest > before) seen = past ? Math.min(Date.now(), newest) : Date.now();
+      if (newest > before) heard.took(newest, past);
       due ||= requestAnimationFrame(paint);
     },
     restart() { points.length = 0; },
   });
   let known = run, quiet = false;
   const hush = () => {
-    const age = (Date.now() - seen) / 1000;
-    const silent = age > Math.max(3, 3 * usualStep(points.map((p) => p.t / 1000)));
+    const [age, silent] = heard.age(points.map((p) => p.t / 1000));
     since.textContent = `Running ${clockSpan(known.duration_s)} · ${silent ? `silent for ${duration(Math.floor(age))}` : `${count(known.record_count)} records`}`;
     if (silent === quiet) return;
     quiet = silent;
     node.classList.toggle("stale", silent);
     replace(head, h("strong", null, runName(known)), badge(known, silent));
+    changed();
   };
   const watch = setInterval(hush, 1000);
   return {
     node,
+    silent: () => quiet,
     end() { end(); clearInterval(watch); cancelAnimationFrame(due); node.remove(); },
     update(now) { known = now; hush(); },
   };

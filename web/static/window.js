@@ -3,18 +3,20 @@
 
 import { onState, subscribe } from "./live.js";
 import { Fixes } from "./fixes.js";
-import { lines, usualStep } from "./gaps.js";
+import { lines } from "./gaps.js";
+import { Heard } from "./heard.js";
 
 export class Live {
   // to: start (ms), metrics, draw(data, a, b, newest), seen(points, present),
   // late() when records came that belong before others, state(text),
   // silent(seconds, too long) twice a second, refused(message).
-  constructor(session, span, to) {
+  constructor(run, span, to) {
     Object.assign(this, { span, to, metrics: to.metrics, records: [], x: [], due: 0 });
+    this.heard = new Heard(run);
     this.present = new Set();
     this.fixes = new Fixes();
     this.unwatch = onState((state) => { this.now = state; to.state(state); });
-    this.end = subscribe(session, {
+    this.end = subscribe(run.session_id, {
       snapshot: span,
       records: (list, past) => this.take(list, past),
       restart: () => { this.records = []; this.x = []; this.at = null; this.fixes = new Fixes(); to.late(); },
@@ -52,8 +54,7 @@ export class Live {
       if (!past) this.to.late();
     }
     const last = this.x[this.x.length - 1];
-    // What was stored before we came is as old as it says; from then on, what counts is when it came.
-    if (last > newest) this.heard = past ? Math.min(Date.now(), this.to.start + last * 1000) : Date.now();
+    if (last > newest) this.heard.took(this.to.start + last * 1000, past);
     const oldest = last - this.span - 2;
     let drop = 0;
     while (drop < this.x.length && this.x[drop] < oldest) drop++;
@@ -63,13 +64,7 @@ export class Live {
     this.later();
   }
 
-  // silence tells how old the newest record is, and whether that is longer than
-  // 3 s and three usual steps.
-  silence() {
-    if (!this.heard) return;
-    const age = Math.max(0, (Date.now() - this.heard) / 1000);
-    this.to.silent(age, age > Math.max(3, 3 * usualStep(this.x)));
-  }
+  silence() { this.to.silent(...this.heard.age(this.x)); }
 
   // place gathers positions to one for each half second: their mean, since a
   // receiver's noise would draw a scribble.
@@ -87,11 +82,11 @@ export class Live {
     this.lastX = x;
   }
 
-  later() { if (!this.stopped) this.due ||= requestAnimationFrame(() => this.draw()); }
+  later() { if (!this.stopped && !this.idle) this.due ||= requestAnimationFrame(() => this.draw()); }
 
   draw() {
     this.due = 0;
-    if (this.stopped || !this.x.length) return;
+    if (this.stopped || this.idle || !this.x.length) return;
     const newest = this.x[this.x.length - 1];
     const data = lines(this.x, this.records, this.metrics);
     const out = {};
