@@ -3,11 +3,11 @@ package ingest
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
 )
 
 // Content is what an upload knows of the file that it comes out of.
@@ -61,29 +61,17 @@ func (u *upload) conclude(ctx context.Context, tx pgx.Tx) error {
 // refuseKnown refuses a file that its run has already, where it has just been
 // stored as other records.
 func (u *upload) refuseKnown(ctx context.Context, tx pgx.Tx, c *Content) error {
-	var stored []string
+	stored := []string{}
 	for _, s := range u.result.Sessions {
 		if s.Inserted > 0 {
 			stored = append(stored, s.ID)
 		}
 	}
-	var run string
-	var at time.Time
-	err := tx.QueryRow(ctx, `
-		SELECT s.id, f.imported_at
-		FROM imported_files f
-		JOIN sessions s USING (session)
-		WHERE f.digest = ANY ($1) AND s.id = ANY ($2) AND s.deleted_at IS NULL
-		ORDER BY f.imported_at
-		LIMIT 1`, c.Digests, stored).Scan(&run, &at)
-	if err == pgx.ErrNoRows {
-		return nil
+	known, err := repeat.File(ctx, tx, c.Digests, stored)
+	if known == nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("look for the file: %w", err)
-	}
-	f := fault.Coded(fault.Conflict, "KNOWN_FILE", "this content is in run %q, imported on %s with other options; nothing was stored",
-		fault.Clip(run), at.UTC().Format("2006-01-02 15:04 MST"))
-	f.Data = map[string]any{"session_id": run}
+	f := fault.Coded(fault.Conflict, "KNOWN_FILE", "%v with other options; nothing was stored", known)
+	f.Data = map[string]any{"session_id": known.Run}
 	return f
 }

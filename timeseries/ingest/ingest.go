@@ -200,7 +200,7 @@ func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections 
 	var u *upload
 	var err error
 	for range 3 {
-		u = &upload{Writer: w, reader: r, opt: opt, existing: map[string]*existing{}, repeats: map[string]*repeat.Repeat{}, formOne: map[string]digest{}, begun: map[string]int32{}}
+		u = &upload{Writer: w, reader: r, opt: opt, existing: map[string]*repeat.Held{}, repeats: map[string]*repeat.Repeat{}, formOne: map[string]digest{}, begun: map[string]int32{}}
 		if connections > 0 && !r.chunk[0].end {
 			u.loaders = &loaders{upload: u, connections: connections, sessions: map[string]*loadedSession{}}
 			err = u.loaders.prepare(ctx, r.chunk[0])

@@ -86,7 +86,7 @@ func (u *upload) refuseRepeats(ctx context.Context, tx pgx.Tx, c *Content) error
 		r := u.repeats[s.ID]
 		if c != nil && c.Run == s.ID && u.begun[s.ID] == 1 {
 			var err error
-			if r, err = repeat.Elsewhere(ctx, tx, s.ID, derived); err != nil {
+			if r, err = repeat.Elsewhere(ctx, tx, s.ID); err != nil {
 				return fmt.Errorf("look for the drive in other runs: %w", err)
 			}
 		}

@@ -28,7 +28,7 @@ type upload struct {
 	key      string                    // of the chunk that is being stored
 	claimed  bool                      // the upload's key is
 	keyUsed  bool                      // by an upload before
-	existing map[string]*existing      // what SkipExisting must remember of each session
+	existing map[string]*repeat.Held   // what SkipExisting must remember of each session
 	repeats  map[string]*repeat.Repeat // what is known of each session
 	formOne  map[string]digest         // of the session's chunk before, where it has batches of form 1
 	begun    map[string]int32          // the first batch of each session that this upload stores

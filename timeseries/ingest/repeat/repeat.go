@@ -1,9 +1,13 @@
-// Package repeat tells whether records are of a drive that is there already.
+// Package repeat tells whether records are there already: one by one, as a drive,
+// or as a file.
 //
 //	instants of an upload, and records at them ─► Repeat: likely at 95 %, of either
 //	a new run ─ runs of the same time ─ Elsewhere ─┘
+//	a record ─ Held ─► Rows of its time ─► Take: matched once
+//	SHA-256 of a file ─► File
 //
-// It owns no table, and reads sessions and telemetry in its caller's transaction.
+// It owns no table, and reads sessions, telemetry and imported_files on its
+// caller's connection.
 package repeat
 
 import (
@@ -15,7 +19,6 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
-	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Repeat compares the instants of an upload with those of a run: the session that
@@ -106,7 +109,7 @@ const (
 // Elsewhere looks for a new session's drive in the runs of the same time, by
 // instants and by values of channels that were measured, not derived from others.
 // It returns nil where it finds none that is likely.
-func Elsewhere(ctx context.Context, tx pgx.Tx, id string, derived record.Mask) (*Repeat, error) {
+func Elsewhere(ctx context.Context, tx pgx.Tx, id string) (*Repeat, error) {
 	type run struct {
 		Session  int32
 		ID       string
