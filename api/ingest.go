@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
 )
 
 func (s *server) ingestRoutes() []route {
@@ -87,6 +88,14 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 	decoder := decode.New(body, opt)
 	if p.DryRun == "true" {
 		answer, err := preview(r.Request.Context(), decoder, upload)
+		if err == nil && upload.Content != nil {
+			if c := upload.Content(); c != nil {
+				var known *repeat.Known
+				if known, err = s.Store.KnownFile(r.Request.Context(), c.Digests); known != nil {
+					answer.Notes = []string{known.String()}
+				}
+			}
+		}
 		if err != nil {
 			return err
 		}

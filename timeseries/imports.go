@@ -10,6 +10,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
 )
 
 const (
@@ -92,4 +93,10 @@ func (s *Store) ImportedRun(ctx context.Context, file *decode.FileID) (id string
 		return "", fmt.Errorf("look for the run of a file: %w", err)
 	}
 	return id, nil
+}
+
+// KnownFile looks a file up by SHA-256 sums of what is in it; nil where it was not
+// imported.
+func (s *Store) KnownFile(ctx context.Context, digests [][]byte) (*repeat.Known, error) {
+	return repeat.File(ctx, s.reads, digests, nil)
 }

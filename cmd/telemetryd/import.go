@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/pgserver"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
@@ -52,22 +54,20 @@ func (f tableFlags) options() foreign.Options {
 }
 
 func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
-	var store *timeseries.Store
-	if !i.DryRun {
-		db, err := i.Make(ctx, log)
-		if err != nil {
-			return err
-		}
-		pool, done, err := db.Pool(ctx)
-		if err != nil {
-			return err
-		}
-		defer done()
-		store = timeseries.New(pool, timeseries.Options{Logger: log})
+	open := i.open
+	if i.DryRun {
+		open = i.look
 	}
-	profiles, err := i.saved(ctx, store, log)
+	store, done, err := open(ctx, log)
 	if err != nil {
 		return err
+	}
+	defer done()
+	var profiles []foreign.Profile
+	if store != nil {
+		if profiles, err = store.ImportProfiles(ctx); err != nil {
+			return err
+		}
 	}
 	var failed error
 	for _, name := range i.Files {
@@ -82,27 +82,40 @@ func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
 	return failed
 }
 
-// saved returns the saved profiles. A dry run needs no database, and uses one
-// where it is there.
-func (i importCmd) saved(ctx context.Context, store *timeseries.Store, log *slog.Logger) ([]foreign.Profile, error) {
-	if store != nil {
-		return store.ImportProfiles(ctx)
+func (i importCmd) open(ctx context.Context, log *slog.Logger) (*timeseries.Store, func(), error) {
+	db, err := i.Make(ctx, log)
+	if err != nil {
+		return nil, nil, err
 	}
-	if i.DatabaseURL == "" {
-		return nil, nil
+	pool, done, err := db.Pool(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	pool, err := pgxpool.New(ctx, i.DatabaseURL)
+	return timeseries.New(pool, timeseries.Options{Logger: log}), done, nil
+}
+
+// look opens the database for a dry run, which needs none, and neither makes nor
+// changes one: the store is nil where it is not there.
+func (i importCmd) look(ctx context.Context, log *slog.Logger) (*timeseries.Store, func(), error) {
+	if i.DatabaseURL == "" && !pgserver.Exists(i.DataDir) {
+		return nil, func() {}, nil
+	}
+	db, err := i.Find(ctx, log)
 	if err == nil {
-		defer pool.Close()
-		var profiles []foreign.Profile
-		if profiles, err = timeseries.New(pool, timeseries.Options{Logger: log}).ImportProfiles(ctx); err == nil {
-			return profiles, nil
+		var pool *pgxpool.Pool
+		if pool, err = pgxpool.New(ctx, db.URL); err == nil {
+			bound, cancel := context.WithTimeout(ctx, 3*time.Second)
+			defer cancel()
+			done := func() { pool.Close(); _ = db.Close(ctx) }
+			store := timeseries.New(pool, timeseries.Options{Logger: log})
+			if _, err = store.KnownFile(bound, nil); err == nil {
+				return store, done, nil
+			}
+			done()
 		}
 	}
-	log.Info("saved profiles are not looked at: the database is not there", "error", err)
-	return nil, nil
+	log.Info("saved profiles and imported files are not looked at: the database is not there", "error", err)
+	return nil, func() {}, nil
 }
 
 func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles []foreign.Profile, name string) error {
@@ -118,14 +131,24 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 		}
 		return err
 	}
-	derived := ""
+	derived, content := "", sha256.New()
+	// digests tell the file once it was read, even one whose records name their run.
+	digests := func() [][]byte {
+		switch {
+		case id != nil:
+			return id.Digests()
+		case in.format == decode.FormatCSV:
+			return [][]byte{content.Sum(nil)}
+		}
+		return nil
+	}
 	options := decode.Options{
 		Format: in.format, SkipBad: i.OnError == "skip", SessionID: i.SessionID, SessionName: i.SessionName, Table: i.tableFlags.options(),
 		Unnamed: func() (run, name string, err error) {
 			if err = identify(); err == nil && id == nil {
 				err = errors.New("the records name no session: give --session-id")
 			}
-			if err == nil && store == nil {
+			if err == nil && i.DryRun {
 				return "preview", i.SessionName, nil
 			}
 			if err == nil {
@@ -135,10 +158,17 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 		},
 	}
 	options.Table.Tally, options.Table.Profiles = i.DryRun, profiles
-	decoder := decode.New(in, options)
+	decoder := decode.New(io.TeeReader(in, content), options)
 	start := time.Now()
 	if i.DryRun {
-		return check(ctx, os.Stdout, name, decoder, ingest.Options{File: true, SkipBad: options.SkipBad})
+		if err := check(ctx, os.Stdout, name, decoder, ingest.Options{File: true, SkipBad: options.SkipBad}); err != nil || store == nil {
+			return err
+		}
+		known, err := store.KnownFile(ctx, digests())
+		if known != nil {
+			fmt.Printf("  %v\n", known)
+		}
+		return err
 	}
 	repeats := ingest.RefuseRepeats
 	if i.Again {
@@ -153,10 +183,11 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 			return identify()
 		},
 		Content: func() *ingest.Content {
-			if id == nil {
+			sums := digests()
+			if sums == nil {
 				return nil
 			}
-			return &ingest.Content{Digests: id.Digests(), Run: derived, Name: decode.RunName(name), Again: i.Again}
+			return &ingest.Content{Digests: sums, Run: derived, Name: decode.RunName(name), Again: i.Again}
 		},
 	})
 	if err != nil {

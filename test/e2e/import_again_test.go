@@ -98,6 +98,37 @@ func TestImportWithOtherOptions(t *testing.T) {
 	checkConsistent(t, c.pool)
 }
 
+// A table whose records name their runs is known like others, whichever way it
+// came, and a dry run says so.
+func TestImportOfRecordsThatNameTheirRun(t *testing.T) {
+	t.Parallel()
+	c := newCLI(t)
+	var text strings.Builder
+	text.WriteString("session_id,timestamp,speed_ms\n")
+	for i := range 100 {
+		fmt.Fprintf(&text, "run-%d,2026-03-21 10:00:%02d,%d.5\n", i%2, i/2, i)
+	}
+	path := c.file("two.csv", []byte(text.String()))
+	for _, known := range []bool{false, true} {
+		if out := c.must("", "import", "--dry-run", "--timezone", "Asia/Tokyo", path); strings.Contains(out, `this content is in run "run-`) != known {
+			t.Errorf("a dry run tells that the file is known, and should: %v\n%s", known, out)
+		}
+		if !known {
+			c.imports(100, 0, "", path)
+		}
+	}
+	says := []string{`this content is in run "run-`, "with other options"}
+	packed := c.file("two.csv.gz", gz(text.String()))
+	c.refused(says, "--timezone", "Asia/Tokyo", path)
+	c.refused(says, "--timezone", "Asia/Tokyo", packed)
+	if _, errs, code := c.run(text.String(), "import", "--quiet", "--timezone", "Asia/Tokyo", "-"); code != 1 || !strings.Contains(errs, says[0]) {
+		t.Errorf("by a pipe: exit code %d\n%s", code, errs)
+	}
+	c.imports(0, 100, "", packed)
+	c.imports(100, 0, "", "--again", "--timezone", "Asia/Tokyo", path)
+	checkConsistent(t, c.pool)
+}
+
 // Over REST it is told, and nothing stored; a file is known whichever way it came.
 func TestUploadsOfAFileThatIsThere(t *testing.T) {
 	t.Parallel()
@@ -141,6 +172,9 @@ func TestUploadsOfAFileThatIsThere(t *testing.T) {
 		if a.Inserted+a.Already != 0 || len(a.Sessions) != 1 || a.Sessions[0].ID != run || len(a.Notes) != 1 || !strings.Contains(a.Notes[0], "this content is in run") || !strings.Contains(a.Notes[0], "again=true") || h.rows() != before {
 			t.Errorf("%s: %+v", query, a)
 		}
+	}
+	if a := post("file_name=monday.csv&dry_run=true", []byte(text), ""); len(a.Notes) != 1 || !strings.Contains(a.Notes[0], "this content is in run") {
+		t.Errorf("a dry run: %+v", a)
 	}
 	if a := post("file_name=monday.csv&timezone=Europe/Berlin&again=true", []byte(text), ""); a.Inserted != 100 {
 		t.Errorf("again: %+v", a)

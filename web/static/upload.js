@@ -104,7 +104,7 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
       const good = answer.table ? answer.table.records - rejected : null;
       replace(told,
         answer.table && h("p", null, answer.table.profile && [h("strong", null, answer.table.profile), ": "], answer.table.format),
-        answer.table?.warnings?.map((text) => h("p", { class: "small warning" }, text)),
+        [...(answer.table?.warnings || []), ...(answer.notes || [])].map((text) => h("p", { class: "small warning" }, text)),
         report?.(answer),
         answer.set_aside > 0 && h("p", { class: "small warning" }, `${count(answer.set_aside)} would be set aside, since their time cannot be right:`), problems(answer.odd),
         bad && h("p", { class: "problem" }, `${count(rejected)} records cannot be read:`), problems(answer.problems));
