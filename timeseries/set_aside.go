@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
-	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/aside"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
@@ -36,7 +36,7 @@ type SetAsideQuery struct {
 	Limit     int
 }
 
-var setAsideSQL = "WITH RECURSIVE " + ingest.AsidePage("true") + `
+var setAsideSQL = "WITH RECURSIVE " + aside.Page("true") + `
 	SELECT id, reason, timestamp, time, received_at, source, record
 	FROM set_aside
 	WHERE id IN (SELECT id FROM page)

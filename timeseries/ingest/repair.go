@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/aside"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -228,7 +229,7 @@ func (r *repair) run(ctx context.Context, tx pgx.Tx) (done Repaired, err error) 
 	return done, err
 }
 
-var oddPageSQL = "WITH RECURSIVE " + AsidePage("($5::bigint = 0 OR id <= $5)") + `
+var oddPageSQL = "WITH RECURSIVE " + aside.Page("($5::bigint = 0 OR id <= $5)") + `
 	SELECT id, time, timestamp, record::text
 	FROM set_aside
 	WHERE id IN (SELECT id FROM page)

@@ -11,6 +11,7 @@ import (
 
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/aside"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -130,16 +131,6 @@ func (u *upload) settle(ctx context.Context, tx pgx.Tx, s *share, all cluster.Li
 	return cluster.Write(ctx, tx, s.session, all)
 }
 
-// AsideSQL is what set_aside has of a row g of telemetry: timestamp and record,
-// which reads the same when it is decoded again. The columns are the members, but
-// for the key and what is absent.
-const AsideSQL = `
-	coalesce(g.time_text, to_char(g.time AT TIME ZONE 'UTC',
-	    CASE WHEN extract(microseconds FROM g.time)::bigint % 1000000 = 0 THEN 'YYYY-MM-DD"T"HH24:MI:SS' ELSE 'YYYY-MM-DD"T"HH24:MI:SS.US' END) || '+00:00'),
-	(SELECT coalesce(jsonb_object_agg(m.key, m.value), '{}')
-	 FROM jsonb_each(to_jsonb(g) - ARRAY['time', 'session', 'batch', 'ord', 'time_text', 'extra']) m
-	 WHERE m.value <> 'null') || coalesce(g.extra, '{}')`
-
 const (
 	takeOutSQL = `
 		WITH gone AS (
@@ -161,7 +152,7 @@ const (
 		), kept AS (
 			INSERT INTO set_aside (session, batch, reason, time, timestamp, record, source, received_at)
 			SELECT $1, g.batch, 'stray', g.time,
-			       ` + AsideSQL + `,
+			       ` + aside.RowSQL + `,
 			       b.source, b.received_at
 			FROM gone g
 			JOIN ingest_batches b ON b.session = $1 AND b.batch = g.batch
@@ -240,31 +231,8 @@ func (u *upload) takeOut(ctx context.Context, tx pgx.Tx, s *share, c cluster.Clu
 	return nil
 }
 
-// AsidePage is a table for WITH RECURSIVE, page (id), of records set aside in the
-// session $1 after the one of the id $2: at most $3, and none once they have $4
-// bytes, since one may be as long as a record may be. Others than where says are
-// left out.
-func AsidePage(where string) string {
-	next := func(after string) string {
-		return `
-			SELECT id, octet_length(record::text) AS bytes
-			FROM set_aside
-			WHERE session = $1 AND id > ` + after + ` AND ` + where + `
-			ORDER BY id
-			LIMIT 1`
-	}
-	return `page (id, bytes, n) AS (
-		(SELECT id, bytes::bigint, 1 FROM (` + next("$2::bigint") + `) first)
-		UNION ALL
-		SELECT next.id, page.bytes + next.bytes, page.n + 1
-		FROM page
-		CROSS JOIN LATERAL (` + next("page.id") + `) next
-		WHERE page.n < $3::int AND page.bytes < $4::int
-	)`
-}
-
 // A page of the records comes back at a time, and leaves its batch.
-var returnSQL = "WITH RECURSIVE " + AsidePage("reason = 'stray' AND source <> 'merge' AND time >= $5 AND time <= $6") + `, gone AS (
+var returnSQL = "WITH RECURSIVE " + aside.Page("reason = 'stray' AND source <> 'merge' AND time >= $5 AND time <= $6") + `, gone AS (
 		DELETE FROM set_aside
 		WHERE id IN (SELECT id FROM page)
 		RETURNING id, batch, timestamp, record

@@ -13,7 +13,7 @@ import (
 
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
-	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/aside"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 )
 
@@ -203,7 +203,7 @@ func (w *work) misplaced(ctx context.Context) error {
 			SELECT place, 'no time', NULL::timestamptz, timestamp, record::jsonb
 			FROM merge_timeless
 			UNION ALL
-			SELECT o.place, o.reason, g.time, `+ingest.AsideSQL+`
+			SELECT o.place, o.reason, g.time, `+aside.RowSQL+`
 			FROM unnest($2::int[], $3::text[]) o (place, reason)
 			JOIN merge_file g ON g.ord = o.place
 		) odd (place, reason, time, timestamp, record)
