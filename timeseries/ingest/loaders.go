@@ -159,6 +159,9 @@ func (l *loaders) take(ctx context.Context, tx pgx.Tx, s *share) (taken bool, er
 		// the hypertable, which they would wait for in vain.
 		return false, l.join(ctx, tx, true)
 	}
+	if err := s.checkDays(ctx, tx); err != nil {
+		return false, err
+	}
 	run.batch++
 	counts := s.extent.clone() // the reader uses its memory again
 	if run.parted == nil && s.apart(run.total.bounds()) {

@@ -16,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/sparse"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -172,6 +173,22 @@ func (r *copyRows) indexes() func(func(int) bool) {
 			}
 		}
 	}
+}
+
+// checkDays refuses a share that would make many small chunks.
+func (s *share) checkDays(ctx context.Context, tx pgx.Tx) error {
+	if !sparse.Wide(s.minMicros, s.maxMicros) {
+		return nil
+	}
+	return sparse.Check(ctx, tx, func(yield func(int64) bool) {
+		for _, r := range s.rows {
+			for i := range r.indexes() {
+				if v := r.batch.Record(i); r.oddity(&v) == "" && !yield(v.Micros) {
+					return
+				}
+			}
+		}
+	})
 }
 
 // copyTo stores the rows as records of that batch.

@@ -16,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/sparse"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -153,7 +154,7 @@ func (u *upload) storeBlocks(ctx context.Context, tx pgx.Tx, b *block) (err erro
 			}
 			s := shares[i]
 			s.take(append(s.rows, r))
-			if unusual = unusual || s.unusual(); unusual {
+			if unusual = unusual || s.unusual() || sparse.Wide(s.minMicros, s.maxMicros); unusual {
 				continue // what is to be copied is known at the end
 			}
 			if err := u.copy(ctx, tx, s, r); err != nil {
@@ -262,6 +263,9 @@ func (u *upload) storeShare(ctx context.Context, tx pgx.Tx, s *share) error {
 		if err := u.settleShare(ctx, tx, s); err != nil {
 			return err
 		}
+	}
+	if err := s.checkDays(ctx, tx); err != nil {
+		return err
 	}
 	if err := u.copy(ctx, tx, s, s.rows...); err != nil {
 		return err

@@ -23,7 +23,7 @@ const (
 	// fewRecords are worth no chunk.
 	fewRecords = 100
 	// named is how many of the days a refusal names.
-	named = 40
+	named = 10
 
 	day = 24 * time.Hour
 )
