@@ -128,7 +128,8 @@ func makeRollups(ctx context.Context, tx pgx.Tx, continuous bool, statements []s
 		}
 	}
 	// From here on nothing is in the rollups: every session is refreshed anew.
-	if _, err := tx.Exec(ctx, "TRUNCATE rollup_progress, rollup_dirty"); err != nil {
+	_, err = tx.Exec(ctx, "INSERT INTO emptied (from_time, to_time) SELECT from_time, to_time FROM rollup_dirty; TRUNCATE rollup_progress, rollup_dirty")
+	if err != nil {
 		return err
 	}
 	if !continuous {

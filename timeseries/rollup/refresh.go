@@ -77,7 +77,7 @@ func (p *pass) run(ctx context.Context) error {
 	if spans, err = p.keepHistory(ctx, spans, dirty); err != nil {
 		return err
 	}
-	if len(spans) == 0 && len(sessions) == 0 {
+	if len(spans) == 0 && len(sessions) == 0 && len(dirty) == 0 {
 		return nil
 	}
 	if records >= bulkRecords {
@@ -322,7 +322,10 @@ func (p *pass) advance(ctx context.Context, sessions []pending, dirty []int64) e
 			return err
 		}
 		p.result.Sessions = int(tag.RowsAffected())
-		_, err = tx.Exec(ctx, "DELETE FROM rollup_dirty WHERE id = ANY($1)", dirty)
+		_, err = tx.Exec(ctx, `
+			WITH done AS (DELETE FROM rollup_dirty WHERE id = ANY($1) RETURNING from_time, to_time)
+			INSERT INTO emptied (from_time, to_time)
+			SELECT from_time, to_time FROM done`, dirty)
 		return err
 	})
 }

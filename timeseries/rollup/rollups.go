@@ -151,7 +151,8 @@ func (r *Rollups) due(ctx context.Context, conn *pgx.Conn) (due bool, err error)
 	err = conn.QueryRow(ctx, `
 		SELECT EXISTS (
 			SELECT FROM sessions s LEFT JOIN rollup_progress p USING (session) WHERE s.batch > coalesce(p.batch, 0)
-		) OR EXISTS (SELECT FROM rollup_dirty)`).Scan(&due)
+		) OR EXISTS (SELECT FROM rollup_dirty)
+		OR EXISTS (SELECT FROM emptied WHERE try_at <= clock_timestamp())`).Scan(&due)
 	if err != nil {
 		return false, fmt.Errorf("look for what the rollups lack: %w", err)
 	}
@@ -181,5 +182,8 @@ func (r *Rollups) pass(ctx context.Context, conn *pgxpool.Conn, fence schema.Fen
 		return nil
 	}
 	p := pass{log: r.opt.Logger, conn: conn, catalog: catalog, fence: fence, result: result}
-	return p.run(ctx)
+	if err := p.run(ctx); err != nil {
+		return err
+	}
+	return p.dropEmptied(ctx)
 }
