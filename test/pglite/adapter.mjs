@@ -97,8 +97,10 @@ class Database {
     }))
   }
 
-  files() {
-    const files = this.#files ?? snapshot(this.#pg)
+  async files() {
+    if (this.#files) return this.#files
+    await this.#pg.exec('CHECKPOINT') // or each copy would replay what was logged since the last one
+    const files = snapshot(this.#pg)
     if (this.isTemplate) this.#files = files
     return files
   }
@@ -126,7 +128,7 @@ class Server {
 
   async prepare() {
     const empty = await Database.load(undefined)
-    this.#pristine = empty.files()
+    this.#pristine = await empty.files()
     this.#databases.set('postgres', empty)
   }
 
@@ -144,7 +146,7 @@ class Server {
       const [, name, template = 'template1'] = match
       if (this.#databases.get(name)?.isTemplate) throw new Refusal('42P04', `database "${name}" already exists`)
       await this.#drop(name) // what an interrupted run left unfinished
-      const source = /^template[01]$/.test(template) ? this.#pristine : this.database(template).files()
+      const source = /^template[01]$/.test(template) ? this.#pristine : await this.database(template).files()
       this.#databases.set(name, await Database.load(source))
       return 'CREATE DATABASE'
     }
