@@ -30,3 +30,11 @@ func Unbounded(ctx context.Context, conn *pgx.Conn, work func() error) error {
 	}
 	return err
 }
+
+// UnboundedTx lifts them for the rest of a transaction.
+func UnboundedTx(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)"); err != nil {
+		return fmt.Errorf("lift the bounds of statements: %w", err)
+	}
+	return nil
+}

@@ -396,7 +396,7 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 	// condition makes it unpack each record, of which it permits a few only.
 	err := schema.UnpackAny(ctx, tx)
 	if err == nil {
-		_, err = tx.Exec(ctx, `SET LOCAL statement_timeout = 0`) // a long run takes as long as it takes
+		err = schema.UnboundedTx(ctx, tx) // a long run takes as long as it takes
 	}
 	if err == nil {
 		_, err = tx.Exec(ctx, `DELETE FROM telemetry WHERE session = $1`, session)

@@ -293,7 +293,7 @@ func (a *Archives) refreshed(ctx context.Context, session int32) (division, erro
 // division fell into.
 func divide(ctx context.Context, tx pgx.Tx, session int32) (division, error) {
 	// refreshTimeout bounds it, not what bounds a page of an export.
-	if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)"); err != nil {
+	if err := schema.UnboundedTx(ctx, tx); err != nil {
 		return division{}, err
 	}
 	if err := schema.Lock(ctx, tx, lockName(session)); err != nil {

@@ -159,10 +159,10 @@ type repair struct {
 
 func (r *repair) run(ctx context.Context, tx pgx.Tx) (done Repaired, err error) {
 	s := &r.share
-	if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
+	if _, err := LockSession(ctx, tx, s.id); err != nil {
 		return done, err
 	}
-	if _, err := LockSession(ctx, tx, s.id); err != nil {
+	if err := schema.UnboundedTx(ctx, tx); err != nil {
 		return done, err
 	}
 	rows, err := tx.Query(ctx, lockSessionSQL, s.id)
