@@ -127,7 +127,7 @@ func writeCacheable(r *request, contentType string, body []byte, pinned, settled
 // hold counts an answer among those that wait for their clients to take them.
 func (r *request) hold(body []byte) (release func(), err error) {
 	if !r.results.TryAcquire(int64(len(body))) {
-		return nil, &fault.Error{Kind: fault.Unavailable, Message: "too many answers wait for their clients; try again", RetryAfter: time.Second}
+		return nil, fault.Busy("too many answers wait for their clients; try again")
 	}
 	return func() { r.results.Release(int64(len(body))) }, nil
 }

@@ -89,6 +89,12 @@ func New(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
 }
 
+// Busy makes the error of what has no room for a moment: Unavailable, and to be
+// tried again after a second.
+func Busy(message string) *Error {
+	return &Error{Kind: Unavailable, Message: message, RetryAfter: time.Second}
+}
+
 // Coded makes one of the contract's coded errors.
 func Coded(kind Kind, code, format string, args ...any) *Error {
 	return &Error{Kind: kind, Code: code, Message: fmt.Sprintf(format, args...)}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -69,7 +68,7 @@ var rooms = sync.Pool{New: func() any { b := make([]byte, 0, minHeld); return &b
 // grow makes room for size bytes in all.
 func (h *Held) grow(size int64) error {
 	if !h.budget.TryAcquire(size - h.charged) {
-		return &fault.Error{Kind: fault.Unavailable, Message: "too many requests are being read; try again shortly", RetryAfter: time.Second}
+		return fault.Busy("too many requests are being read; try again shortly")
 	}
 	h.charged = size
 	if h.Bytes == nil {

@@ -208,8 +208,7 @@ func (s *spool) Read(p []byte) (int, error) {
 		s.changed.Wait()
 		wake.Stop()
 		if s.starved += time.Since(since); s.starved >= lockedPatience {
-			return 0, &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second,
-				Message: "the body comes too slowly for an upload of its size; send it in smaller ones"}
+			return 0, fault.Busy("the body comes too slowly for an upload of its size; send it in smaller ones")
 		}
 	}
 	if s.read >= s.inMemory {

@@ -29,7 +29,7 @@ type Gate struct {
 // NewGate lets that many uploads in at once, which together take that many bytes.
 // About half of them are of one caller.
 func NewGate(uploads int, bytes int64) *Gate {
-	return &Gate{places: NewQueue(uploads, (uploads+1)/2, filePatience), bytes: semaphore.NewWeighted(bytes), limit: bytes}
+	return &Gate{places: NewQueue(uploads, (uploads+1)/2, 0), bytes: semaphore.NewWeighted(bytes), limit: bytes}
 }
 
 // Enter waits until an upload of so many bytes may be stored; one larger than
@@ -61,5 +61,5 @@ func turnedAway(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return &fault.Error{Kind: fault.Unavailable, Message: "too many uploads at once; try again", RetryAfter: time.Second}
+	return fault.Busy("too many uploads at once; try again")
 }

@@ -66,7 +66,7 @@ const mostWaiting = 128
 
 // NewQueue makes a queue for so many places, of which one caller holds so many
 // at most. Who waited for patience is turned away: an Unavailable fault that
-// says when to try again.
+// says when to try again. Without patience only the context's end does that.
 func NewQueue(places, most int, patience time.Duration) *Queue {
 	return &Queue{free: places, most: max(1, most), mostWaiting: mostWaiting, patience: patience, lines: map[string]*line{}}
 }
@@ -90,7 +90,7 @@ func (q *Queue) Enter(ctx context.Context) error {
 	if caller != "" && l.waiting.Len() >= q.mostWaiting {
 		q.stats.TurnedAway++
 		q.mu.Unlock()
-		return busy()
+		return errBusy
 	}
 	ready := make(chan struct{})
 	place := l.waiting.PushBack(ready)
@@ -106,7 +106,7 @@ func (q *Queue) Enter(ctx context.Context) error {
 		q.mu.Unlock()
 	}()
 	var late <-chan time.Time
-	if caller != "" {
+	if caller != "" && q.patience > 0 {
 		timer := time.NewTimer(q.patience)
 		defer timer.Stop()
 		late = timer.C
@@ -118,7 +118,7 @@ func (q *Queue) Enter(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-late:
-		err = busy()
+		err = errBusy
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -175,6 +175,4 @@ func (q *Queue) tidy(l *line) {
 	}
 }
 
-func busy() error {
-	return &fault.Error{Kind: fault.Unavailable, Message: "the server is busy with other requests; try again", RetryAfter: time.Second}
-}
+var errBusy = fault.Busy("the server is busy with other requests; try again")

@@ -263,8 +263,9 @@ func deadlock(err error) bool {
 // come again.
 func explain(err error) error {
 	if deadlock(err) {
-		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Err: err,
-			Message: "another upload to the same sessions was in the way; try again"}
+		busy := fault.Busy("another upload to the same sessions was in the way; try again")
+		busy.Err = err
+		return busy
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && strings.HasPrefix(pg.Code, "22") {

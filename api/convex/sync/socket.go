@@ -69,7 +69,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, version, baseURL 
 		return fault.New(fault.Invalid, "use a websocket")
 	}
 	if !s.enter() {
-		return &fault.Error{Kind: fault.Unavailable, Message: "no room for a connection just now", RetryAfter: time.Second}
+		return fault.Busy("no room for a connection just now")
 	}
 	conn, err := ws.Upgrade(w, r, ws.Options{ // the handler has checked the origin
 		ReadBuffer: 1024, Limit: s.options.MaxBody, Compression: true, WriteWait: writePatience, Patience: deadAfter,
