@@ -18,11 +18,17 @@ type serveCmd struct {
 	Demo bool `help:"Fill the daemon for a first look: an administrator, finished runs, and a car that drives."`
 }
 
-// memoryGoal makes the collector work harder before the daemon grows past it.
-// It bounds what garbage adds, not what is in use.
-const memoryGoal = 136 << 20
+// What the daemon holds for long is small beside what an upload leaves behind:
+// the collector waits until garbage is garbagePercent of what is in use, and
+// works harder before the daemon grows past memoryGoal. That bounds what garbage
+// adds, not what is in use.
+const (
+	garbagePercent = 400
+	memoryGoal     = 136 << 20
+)
 
 func (s serveCmd) Run(ctx context.Context, log *slog.Logger) error {
+	debug.SetGCPercent(garbagePercent)
 	debug.SetMemoryLimit(memoryGoal)
 	db, err := s.Own(ctx, log)
 	if err != nil {

@@ -30,7 +30,7 @@ func (u *upload) countRepeats(ctx context.Context, tx pgx.Tx, s *share, first in
 		return nil
 	}
 	r := u.comparison(s)
-	var micros []int64
+	micros := make([]int64, 0, s.records)
 	for _, rows := range s.rows {
 		for i := range rows.indexes() {
 			if v := rows.batch.Record(i); v.Odd == "" {
@@ -40,13 +40,13 @@ func (u *upload) countRepeats(ctx context.Context, tx pgx.Tx, s *share, first in
 	}
 	slices.Sort(micros)
 	micros = slices.Compact(micros)
+	r.Instants += len(micros)
+	if s.before.last != nil && s.before.last.Before(time.UnixMicro(micros[0])) { // it follows what is there
+		return nil
+	}
 	times := make([]time.Time, len(micros))
 	for i, at := range micros {
 		times[i] = time.UnixMicro(at)
-	}
-	r.Instants += len(times)
-	if s.before.last != nil && s.before.last.Before(times[0]) { // it follows what is there
-		return nil
 	}
 	var there, covered int
 	err := tx.QueryRow(ctx, `
