@@ -38,6 +38,9 @@ const (
 	costShare = 20
 	// refreshPause is how long it is left alone at least, by Refresh.
 	refreshPause = 5 * time.Second
+	// longestYield is how long Refresh puts a run off while uploads keep the
+	// machine busy: it reads each record once more. Readers do not wait for that.
+	longestYield = 30 * time.Second
 	// worthWaiting is what may be done again for each reader: a run that takes
 	// longer is left alone for readers, too.
 	worthWaiting = 200 * time.Millisecond
@@ -66,7 +69,7 @@ func (a *Analysis) Refresh(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("find runs to analyse: %w", err)
 	}
 	for i, session := range sessions {
-		a.inFlight.Yield(ctx, refreshPause)
+		a.inFlight.Yield(ctx, longestYield)
 		if err := a.update(ctx, session, false); err != nil {
 			return i, fmt.Errorf("analyse run %d: %w", session, err)
 		}
