@@ -392,16 +392,7 @@ func (s *Store) purgeOne(ctx context.Context, fence schema.Fence) (purged bool, 
 
 // purge removes what belongs to one deleted session.
 func purge(ctx context.Context, tx pgx.Tx, session int32) error {
-	// By the session alone, the columnstore drops whole batches. A further
-	// condition makes it unpack each record, of which it permits a few only.
-	err := schema.UnpackAny(ctx, tx)
-	if err == nil {
-		err = schema.UnboundedTx(ctx, tx) // a long run takes as long as it takes
-	}
-	if err == nil {
-		_, err = tx.Exec(ctx, `DELETE FROM telemetry WHERE session = $1`, session)
-	}
-	if err != nil {
+	if err := deleteRecords(ctx, tx, session); err != nil {
 		return fmt.Errorf("delete records: %w", err)
 	}
 	if err := rollup.Forget(ctx, tx, session); err != nil {
@@ -418,7 +409,7 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 			return fmt.Errorf("delete from %s: %w", table, err)
 		}
 	}
-	_, err = tx.Exec(ctx, `
+	_, err := tx.Exec(ctx, `
 		DELETE FROM driver_notifications n
 		USING sessions s
 		WHERE s.session = $1 AND n.session_id = s.id AND n.stored_at <= s.deleted_at`, session)
@@ -429,4 +420,40 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 		return fmt.Errorf("delete session: %w", err)
 	}
 	return nil
+}
+
+// deleteRecords removes the records of a session.
+func deleteRecords(ctx context.Context, tx pgx.Tx, session int32) error {
+	var first, last *time.Time
+	var packed bool
+	err := tx.QueryRow(ctx, `
+		WITH bounds AS (
+			SELECT least(s.first_time, min(b.min_time)) AS first, greatest(s.last_time, max(b.max_time)) AS last
+			FROM sessions s
+			LEFT JOIN ingest_batches b USING (session)
+			WHERE session = $1
+			GROUP BY s.session
+		)
+		SELECT first, last, EXISTS (
+			SELECT FROM timescaledb_information.chunks c
+			WHERE c.hypertable_name = 'telemetry' AND c.hypertable_schema = current_schema()
+			  AND c.is_compressed AND c.range_start <= last AND c.range_end > first)
+		FROM bounds`, session).Scan(&first, &last, &packed)
+	if err != nil || first == nil {
+		return err
+	}
+	if err := schema.UnboundedTx(ctx, tx); err != nil { // a long run takes as long as it takes
+		return err
+	}
+	if packed {
+		// By the session alone, the columnstore drops whole batches. A further
+		// condition makes it unpack each record, of which it permits a few only.
+		if err := schema.UnpackAny(ctx, tx); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM telemetry WHERE session = $1`, session)
+		return err
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM telemetry WHERE session = $1 AND time >= $2 AND time <= $3`, session, first, last)
+	return err
 }

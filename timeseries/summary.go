@@ -169,7 +169,7 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 		}
 	}
 	sum.Gap = channel.GapAfter(time.Duration(sum.Step * float64(time.Second))).Seconds()
-	if sum.Gaps, sum.GapsOmitted, err = readGaps(ctx, conn, key, sum.Gap); err != nil {
+	if sum.Gaps, sum.GapsOmitted, err = readGaps(ctx, conn, key, sum); err != nil {
 		return nil, fmt.Errorf("find gaps: %w", err)
 	}
 	if err := sum.readClock(ctx, conn, key); err != nil {
@@ -216,7 +216,7 @@ func (sum *Summary) readClock(ctx context.Context, q schema.Querier, session int
 
 // readGaps finds the longest gaps by the summary's parts; only minutes that
 // hold one are looked up in the records.
-func readGaps(ctx context.Context, q schema.Querier, session int32, threshold float64) ([]Gap, int, error) {
+func readGaps(ctx context.Context, q schema.Querier, session int32, sum *Summary) ([]Gap, int, error) {
 	rows, err := q.Query(ctx, `
 		WITH parts AS (
 			SELECT minute, step_max, first_time, lag(last_time) OVER (ORDER BY minute) AS before
@@ -231,11 +231,12 @@ func readGaps(ctx context.Context, q schema.Querier, session int32, threshold fl
 				SELECT time, lag(time) OVER (ORDER BY time) AS before
 				FROM telemetry
 				WHERE session = $1 AND time >= p.minute AND time < p.minute + INTERVAL '1 minute'
+				  AND time >= $4 AND time <= $5
 			) inside
 			WHERE inside.time - inside.before > make_interval(secs => $2)
 		)
 		SELECT from_time, to_time, extract(epoch FROM to_time - from_time)::float8, count(*) OVER ()
-		FROM gaps ORDER BY to_time - from_time DESC, from_time LIMIT $3`, session, threshold, maxGaps)
+		FROM gaps ORDER BY to_time - from_time DESC, from_time LIMIT $3`, session, sum.Gap, maxGaps, sum.Start, sum.End)
 	if err != nil {
 		return nil, 0, err
 	}

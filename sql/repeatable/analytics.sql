@@ -64,6 +64,8 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE
 SET jit = off
+-- The plan goes by the run's times, and names no other chunks.
+SET plan_cache_mode = force_custom_plan
 -- Of a run that was stored a moment ago there are no statistics: the planner takes
 -- it for a few rows, and would look the states up anew for each second.
 SET enable_nestloop = off
@@ -72,12 +74,14 @@ AS $$
 DECLARE
     run sessions;
     known analysis_runs;
+    begins timestamptz;
 BEGIN
     SELECT * INTO run FROM sessions s WHERE s.id = seconds.session_id AND s.deleted_at IS NULL;
     SELECT * INTO known FROM analysis_runs r WHERE r.session = run.session;
     IF run.first_time IS NULL OR known.session IS NULL THEN
         RETURN;
     END IF;
+    begins := date_trunc('second', run.first_time);
     RETURN QUERY
     WITH ends AS (
         SELECT b.at / 1000000 AS second, max(b.at) AS at, last(b.way, b.at) AS way, last(b.energy, b.at) AS energy,
@@ -110,7 +114,7 @@ BEGIN
     FROM steps s
     LEFT JOIN fixes f USING (second)
     LEFT JOIN telemetry_states_1s m ON m.session = run.session AND m.bucket = to_timestamp(s.second)
-         AND m.bucket >= date_trunc('second', run.first_time) AND m.bucket <= run.last_time
+         AND m.bucket >= begins AND m.bucket <= run.last_time
     ORDER BY s.second;
 END
 $$;

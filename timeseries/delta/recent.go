@@ -25,9 +25,9 @@ func (d *Reader) RecentStart(ctx context.Context, now Position, recent Recent) (
 	if now.Session == 0 || recent == (Recent{}) {
 		return now, time.Time{}, nil
 	}
-	var oldest, newest *time.Time
+	var newest *time.Time
 	err = d.pool.QueryRow(ctx, `
-		SELECT min(min_time), max(max_time) FROM ingest_batches WHERE session = $1 AND batch <= $2 AND records > 0`, now.Session, now.Batch).Scan(&oldest, &newest)
+		SELECT max(max_time) FROM ingest_batches WHERE session = $1 AND batch <= $2 AND records > 0`, now.Session, now.Batch).Scan(&newest)
 	if err != nil {
 		return Position{}, time.Time{}, fmt.Errorf("find the newest record: %w", err)
 	}
@@ -38,22 +38,34 @@ func (d *Reader) RecentStart(ctx context.Context, now Position, recent Recent) (
 		notBefore = newest.Add(-recent.Period)
 	}
 	if recent.Records > 0 {
-		// With fewer than that many in the period, it is shorter.
-		since := *oldest
-		if notBefore.After(since) {
-			since = notBefore
+		// The batches that came last and have that many bound how far back the
+		// newest by time can lie, so that the read names few chunks.
+		var since time.Time
+		err = d.pool.QueryRow(ctx, `
+			SELECT min(min_time)
+			FROM (
+				SELECT min_time, sum(records) OVER (ORDER BY batch DESC) - records AS later
+				FROM (
+					SELECT batch, min_time, records
+					FROM ingest_batches
+					WHERE session = $1 AND batch <= $2 AND records > 0
+					ORDER BY batch DESC LIMIT $3) last
+			) b
+			WHERE later < $3`, now.Session, now.Batch, recent.Records).Scan(&since)
+		if err != nil {
+			return Position{}, time.Time{}, fmt.Errorf("find the newest batches: %w", err)
 		}
-		var nth time.Time
+		if notBefore.Before(since) {
+			notBefore = since
+		}
+		// With fewer than that many in the period, it is shorter.
 		err = d.pool.QueryRow(ctx, `
 			SELECT time FROM telemetry
 			WHERE session = $1 AND time >= $2 AND time <= $3 AND batch <= $4
 			ORDER BY time DESC OFFSET $5 LIMIT 1`,
-			pgx.QueryExecModeCacheDescribe, now.Session, since, *newest, now.Batch, recent.Records-1).Scan(&nth)
+			pgx.QueryExecModeCacheDescribe, now.Session, notBefore, *newest, now.Batch, recent.Records-1).Scan(&notBefore)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return Position{}, time.Time{}, fmt.Errorf("find the oldest record of a snapshot: %w", err)
-		}
-		if nth.After(notBefore) {
-			notBefore = nth
 		}
 	}
 	var first *int32

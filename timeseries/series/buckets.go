@@ -110,14 +110,14 @@ func (v *view) settle(ctx context.Context, sums *bucketSums, times func(int) (in
 				d (before, after, last_low, last_high, first_low, first_high)
 			CROSS JOIN LATERAL (
 				SELECT time FROM telemetry
-				WHERE session = $1 AND time >= d.last_low AND time <= d.last_high AND %[1]s IS NOT NULL
+				WHERE session = $1 AND time >= d.last_low AND time <= d.last_high AND time >= $8 AND time <= $9 AND %[1]s IS NOT NULL
 				ORDER BY time DESC LIMIT 1
 			) l
 			CROSS JOIN LATERAL (
 				SELECT time FROM telemetry
-				WHERE session = $1 AND time >= d.first_low AND time <= d.first_high AND %[1]s IS NOT NULL
+				WHERE session = $1 AND time >= d.first_low AND time <= d.first_high AND time >= $8 AND time <= $9 AND %[1]s IS NOT NULL
 				ORDER BY time LIMIT 1
-			) f`, c.Name), v.session, before, after, bounds[0], bounds[1], bounds[2], bounds[3])
+			) f`, c.Name), v.session, before, after, bounds[0], bounds[1], bounds[2], bounds[3], bounds[0][0], bounds[3][len(before)-1])
 	}
 	if batch.Len() == 0 {
 		return nil
