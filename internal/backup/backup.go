@@ -26,7 +26,9 @@ var errNotEmpty = errors.New("the database is not empty: restore into a new one"
 // Dump writes the database to out in pg_dump's custom format, as of one moment,
 // while it is in use.
 func Dump(ctx context.Context, programs Programs, databaseURL string, out io.Writer) error {
-	return run(ctx, programs, "pg_dump", databaseURL, nil, out, "--format=custom", "--no-owner")
+	// What analysts may not call is the server's matter: who restores need not be
+	// able to say so there.
+	return run(ctx, programs, "pg_dump", databaseURL, nil, out, "--format=custom", "--no-owner", "--exclude-schema=pg_catalog")
 }
 
 // Restore fills an empty database from what Dump wrote. The server must have the

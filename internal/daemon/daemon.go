@@ -23,6 +23,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/dashboard"
+	"github.com/ecovolt/telemetryd/internal/analyst"
 	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/internal/httpx/ws"
@@ -279,6 +280,12 @@ func (d *Daemon) begin(ctx context.Context) {
 	d.services.start(ctx, every(time.Second, d.purge))
 	d.services.start(ctx, every(10*time.Second, d.divide))
 	d.services.start(ctx, every(5*time.Second, d.measureRollups))
+	guard := analyst.Guard{Pool: d.pools.Ingest, Log: d.log}
+	d.services.start(ctx, every(5*time.Second, func(ctx context.Context) {
+		if _, err := guard.Look(ctx); err != nil && ctx.Err() == nil {
+			d.log.Debug("cannot look after analysts yet", "error", err)
+		}
+	}))
 	start(d.Store.Rollups.Run)
 	// One instance works out what all runs amount to; a long one must not hold up
 	// the rollups of others.

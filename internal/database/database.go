@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/analyst"
 	"github.com/ecovolt/telemetryd/internal/doctor"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -93,8 +94,8 @@ func (f Flags) Programs(ctx context.Context, db *Database) (pgserver.Programs, e
 	return pgserver.Find(ctx, f.PGBindir, 0)
 }
 
-// Prepare checks the server and migrates the database. Nil policies leave those
-// of the database as they are.
+// Prepare checks the server, migrates the database and restricts its analysts. Nil
+// policies leave those of the database as they are.
 func Prepare(ctx context.Context, url string, policies *rollup.Policies) error {
 	config, err := schema.ParseURL(url)
 	if err != nil {
@@ -104,12 +105,14 @@ func Prepare(ctx context.Context, url string, policies *rollup.Policies) error {
 	if err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
 	}
-	err = doctor.Require(ctx, conn)
-	_ = conn.Close(ctx)
-	if err != nil {
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := doctor.Require(ctx, conn); err != nil {
 		return err
 	}
-	return rollup.Migrate(ctx, url, policies)
+	if err := rollup.Migrate(ctx, url, policies); err != nil {
+		return err
+	}
+	return analyst.Restrict(ctx, conn)
 }
 
 // Pool opens the database at this version's schema and returns what closes both.

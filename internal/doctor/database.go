@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ecovolt/telemetryd/internal/analyst"
 )
 
 func (f facts) postgres() Finding {
@@ -154,4 +156,12 @@ func (f facts) migrations() Finding {
 		finding.Advice = "Look at the log of the migration, restore a backup or repair by hand, then set schema_migrations.dirty to false"
 	}
 	return finding
+}
+
+// analysts says what those can do that the server does not let us forbid.
+func analysts(lacks []analyst.Lack) (findings []Finding) {
+	for _, l := range lacks {
+		findings = append(findings, Finding{Subject: "Analysts", Level: Warning, Found: "they " + l.What, Advice: "As a superuser: " + l.Advice})
+	}
+	return findings
 }

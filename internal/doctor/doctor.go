@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ecovolt/telemetryd/internal/analyst"
 )
 
 // The oldest versions that the daemon works with. TimescaleDB 2.14 is the
@@ -92,6 +94,11 @@ func Database(ctx context.Context, db Querier) ([]Finding, error) {
 	if f.migrationKnown {
 		findings = append(findings, f.migrations())
 	}
+	lacks, err := analyst.Lacks(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	findings = append(findings, analysts(lacks)...)
 	shown := findings[:0]
 	for _, finding := range findings {
 		if finding.Subject != "" {

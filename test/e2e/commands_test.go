@@ -93,7 +93,7 @@ func TestDocumentedCommands(t *testing.T) {
 	}
 	cache := strings.Fields(string(goenv))
 	env := append(environment(), "GOCACHE="+cache[0], "GOPATH="+cache[1], "HOME="+home, "CHECKOUT="+checkout, "PATH="+filepath.Join(home, "bin")+":"+os.Getenv("PATH"),
-		"TELEMETRYD_DATABASE_URL="+dbtest.URL(t), "TELEMETRYD_URL="+daemon.url, "TELEMETRYD_DEPLOY_KEY="+deployKey)
+		"TELEMETRYD_DATABASE_URL="+dbtest.URL(t), "TELEMETRYD_ANALYST_URL="+analystURL(t), "TELEMETRYD_URL="+daemon.url, "TELEMETRYD_DEPLOY_KEY="+deployKey)
 	if programs, err := filepath.Abs("../../.cache/pg/bin"); err == nil && os.Getenv(pgserver.BinDirVariable) == "" {
 		if _, err := os.Stat(programs); err == nil {
 			env = append(env, pgserver.BinDirVariable+"="+programs)
