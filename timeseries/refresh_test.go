@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -97,6 +100,72 @@ func TestRefreshCoversWhatChanged(t *testing.T) {
 	}
 	if got := refresh(t, s); got.Windows != want {
 		t.Errorf("refreshed %d windows, want %d: one of each rollup", got.Windows, want)
+	}
+	levelsEqualRecords(t, pool)
+}
+
+// Where there is one connection, whoever waits for it gets it between two windows
+// of a long pass.
+func TestRefreshSharesItsConnection(t *testing.T) {
+	t.Parallel()
+	if dbtest.SingleBackend(t) {
+		t.Skip("one transaction at a time: nothing can hold up a window")
+	}
+	pool, ctx := dbtest.New(t), t.Context()
+	lone, err := pgxpool.New(ctx, dbtest.With(dbtest.URL(t), "pool_max_conns=1&application_name=lone"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(lone.Close)
+	s := timeseries.New(lone, timeseries.Options{})
+	store(t, s, "a", run(rand.New(rand.NewPCG(1, 3)), time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 500))
+	catalog, err := s.Rollups.Catalog(ctx, pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	if _, err := tx.Exec(ctx, "LOCK TABLE "+catalog.Tables["telemetry_10s"]+" IN EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	passed := make(chan error, 1)
+	go func() {
+		_, err := s.Rollups.Refresh(ctx)
+		passed <- err
+	}()
+	longer := func(than time.Duration) bool {
+		var held bool
+		err := pool.QueryRow(ctx, `
+			SELECT EXISTS (
+				SELECT FROM pg_stat_activity
+				WHERE datname = current_database() AND application_name = 'lone' AND wait_event_type = 'Lock'
+				  AND clock_timestamp() > query_start + $1::interval)`, than).Scan(&held)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return held
+	}
+	await.Until(t, "a window is held up", func() bool { return longer(0) })
+	done := make(chan bool, 1)
+	go func() {
+		var refreshed bool
+		if err := lone.QueryRow(ctx, "SELECT EXISTS (SELECT FROM rollup_progress)").Scan(&refreshed); err != nil {
+			t.Error(err)
+		}
+		done <- refreshed
+	}()
+	await.Until(t, "its turn is over", func() bool { return longer(time.Second / 2) })
+	if err := tx.Rollback(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if <-done {
+		t.Error("the connection was free only after the pass")
+	}
+	if err := <-passed; err != nil {
+		t.Fatal(err)
 	}
 	levelsEqualRecords(t, pool)
 }

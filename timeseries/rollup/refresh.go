@@ -21,13 +21,29 @@ const passRecords = 3_000_000
 // bulkRecords is from how many new records a refresh is a large one.
 const bulkRecords = 200_000
 
+// longestTurn is how long a pass keeps a connection once somebody may want it:
+// where the pool has few, all else would wait for the whole pass.
+const longestTurn = 100 * time.Millisecond
+
 // pass is one pass of the refresher.
 type pass struct {
 	log     *slog.Logger
-	conn    *pgxpool.Conn
+	conn    *pgxpool.Conn // of this turn
+	since   time.Time     // when the turn began
 	catalog *Catalog
 	fence   schema.Fence
 	result  *Result
+
+	// What the first turn finds.
+	sessions []pending
+	dirty    []int64
+	windows  []window // that are left
+}
+
+// window is a part of a level that is aggregated anew.
+type window struct {
+	relation
+	Span
 }
 
 // pending is a session whose records are ahead of the rollups.
@@ -38,7 +54,8 @@ type pending struct {
 	Records int64 // that are ahead, about
 }
 
-func (p *pass) run(ctx context.Context) error {
+// find looks for what has changed.
+func (p *pass) find(ctx context.Context) error {
 	// Batch numbers of a session become visible in order, so that a watermark
 	// by session skips nothing, in whatever order sessions commit.
 	rows, err := p.conn.Query(ctx, `
@@ -49,62 +66,56 @@ func (p *pass) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sessions, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pending])
-	if err != nil {
+	if p.sessions, err = pgx.CollectRows(rows, pgx.RowToStructByPos[pending]); err != nil {
 		return err
 	}
 	// The small ones first: a race that is on must not wait for an import.
 	total := int64(0)
-	for i, s := range sessions {
+	for i, s := range p.sessions {
 		if total += s.Records; total > passRecords && i > 0 {
-			sessions, p.result.More = sessions[:i], true
+			p.sessions, p.result.More = p.sessions[:i], true
 			break
 		}
 	}
 	var changed []Change
-	for _, s := range sessions {
+	for _, s := range p.sessions {
 		changed = append(changed, Change{s.Session, s.Done, s.Batch})
 	}
 	spans, records, err := Changed(ctx, p.conn, changed, 10*time.Minute)
 	if err != nil {
 		return err
 	}
-	dirty, dirtySpans, err := p.dirty(ctx)
+	lost, err := p.findDirty(ctx)
 	if err != nil {
 		return err
 	}
-	spans = append(spans, dirtySpans...)
-	if spans, err = p.keepHistory(ctx, spans, dirty); err != nil {
+	spans = append(spans, lost...)
+	if spans, err = p.keepHistory(ctx, spans); err != nil {
 		return err
-	}
-	if len(spans) == 0 && len(sessions) == 0 && len(dirty) == 0 {
-		return nil
 	}
 	if records >= bulkRecords {
 		if err := p.compress(ctx, spans); err != nil {
 			return err
 		}
 	}
-	if err := p.refresh(ctx, spans); err != nil {
-		return err
-	}
-	return p.advance(ctx, sessions, dirty)
+	p.plan(spans)
+	return nil
 }
 
-// dirty returns the ranges that changed other than by batches.
-func (p *pass) dirty(ctx context.Context) (ids []int64, spans []Span, err error) {
+// findDirty returns the ranges that changed other than by batches.
+func (p *pass) findDirty(ctx context.Context) (spans []Span, err error) {
 	rows, err := p.conn.Query(ctx, "SELECT id, from_time, to_time FROM rollup_dirty")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var id int64
 	var from, to time.Time
 	_, err = pgx.ForEachRow(rows, []any{&id, &from, &to}, func() error {
-		ids = append(ids, id)
+		p.dirty = append(p.dirty, id)
 		spans = append(spans, Span{from, to.Add(time.Microsecond)})
 		return nil
 	})
-	return ids, spans, err
+	return spans, err
 }
 
 // refreshSettings make aggregation hash, which it does on whole vectors of the
@@ -130,7 +141,7 @@ func resetSettings() string {
 // keepHistory leaves out what lies before the oldest records: where a retention
 // policy dropped them, a refresh would empty the rollups as well. Of sessions
 // that were deleted, the rollups' rows are removed there.
-func (p *pass) keepHistory(ctx context.Context, spans []Span, dirty []int64) ([]Span, error) {
+func (p *pass) keepHistory(ctx context.Context, spans []Span) ([]Span, error) {
 	if len(spans) == 0 {
 		return spans, nil
 	}
@@ -146,12 +157,12 @@ func (p *pass) keepHistory(ctx context.Context, spans []Span, dirty []int64) ([]
 			kept = append(kept, s)
 		}
 	}
-	if lost && len(dirty) > 0 {
+	if lost && len(p.dirty) > 0 {
 		for _, table := range p.catalog.Tables {
 			_, err := p.conn.Exec(ctx, fmt.Sprintf(`
 				DELETE FROM %s m USING rollup_dirty d
 				WHERE d.id = ANY($1) AND m.session = d.session AND m.bucket < $2
-				  AND NOT EXISTS (SELECT FROM sessions s WHERE s.session = d.session)`, table), dirty, oldest)
+				  AND NOT EXISTS (SELECT FROM sessions s WHERE s.session = d.session)`, table), p.dirty, oldest)
 			if err != nil {
 				return nil, err
 			}
@@ -178,9 +189,33 @@ func OldestRecord(ctx context.Context, q schema.Querier) (time.Time, error) {
 // in between that did not change, at a small cost for each call.
 const maxWindows = 24
 
-// refresh aggregates the ranges anew, finest level first, since each level
-// reads the one below.
-func (p *pass) refresh(ctx context.Context, spans []Span) error {
+// plan lists the windows that hold the ranges, finest level first, since each
+// level reads the one below.
+func (p *pass) plan(spans []Span) {
+	list := relations()
+	if !p.catalog.aggregates {
+		list = plainRelations()
+	}
+	for _, rel := range list {
+		of := make([]Span, len(spans))
+		for i, s := range spans {
+			of[i] = s.Outward(rel.width)
+		}
+		of = Merge(of, 0)
+		for gap := 10 * rel.width; p.catalog.aggregates && len(of) > maxWindows; gap *= 4 {
+			of = Merge(of, gap)
+		}
+		for _, s := range of {
+			p.windows = append(p.windows, window{rel, s})
+		}
+	}
+}
+
+// refresh aggregates windows anew, until none is left or the turn is over.
+func (p *pass) refresh(ctx context.Context) error {
+	if len(p.windows) == 0 {
+		return nil
+	}
 	defer func() {
 		// A connection that keeps these settings must not return to the pool.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -194,42 +229,31 @@ func (p *pass) refresh(ctx context.Context, spans []Span) error {
 			return err
 		}
 	}
-	list := relations()
-	if !p.catalog.aggregates {
-		list = plainRelations()
-	}
-	for _, rel := range list {
-		windows := make([]Span, len(spans))
-		for i, s := range spans {
-			windows[i] = s.Outward(rel.width)
+	for first := true; len(p.windows) > 0 && (first || time.Since(p.since) < longestTurn); first = false {
+		w := p.windows[0]
+		if err := p.refreshWindow(ctx, w); err != nil {
+			return fmt.Errorf("%s from %v to %v: %w", w.name, w.From, w.To, err)
 		}
-		windows = Merge(windows, 0)
-		for gap := 10 * rel.width; p.catalog.aggregates && len(windows) > maxWindows; gap *= 4 {
-			windows = Merge(windows, gap)
-		}
-		for _, w := range windows {
-			p.result.Windows++
-			if !p.catalog.aggregates {
-				if err := p.refreshTable(ctx, rel, w); err != nil {
-					return fmt.Errorf("%s from %v to %v: %w", rel.name, w.From, w.To, err)
-				}
-				continue
-			}
-			// It cannot run in a transaction block, nor with parameters in all versions.
-			_, err := p.conn.Exec(ctx, fmt.Sprintf("CALL refresh_continuous_aggregate('%s', %s, %s%s)",
-				rel.name, timeLiteral(w.From), timeLiteral(w.To), p.catalog.refreshOptions))
-			if err != nil {
-				return fmt.Errorf("%s from %v to %v: %w", rel.name, w.From, w.To, err)
-			}
-		}
+		p.result.Windows++
+		p.windows = p.windows[1:]
 	}
 	return nil
 }
 
+func (p *pass) refreshWindow(ctx context.Context, w window) error {
+	if !p.catalog.aggregates {
+		return p.refreshTable(ctx, w)
+	}
+	// It cannot run in a transaction block, nor with parameters in all versions.
+	_, err := p.conn.Exec(ctx, fmt.Sprintf("CALL refresh_continuous_aggregate('%s', %s, %s%s)",
+		w.name, timeLiteral(w.From), timeLiteral(w.To), p.catalog.refreshOptions))
+	return err
+}
+
 // refreshTable aggregates a window of whole buckets anew where there are no
 // continuous aggregates.
-func (p *pass) refreshTable(ctx context.Context, rel relation, window Span) error {
-	finer := rel.finer
+func (p *pass) refreshTable(ctx context.Context, w window) error {
+	finer := w.finer
 	if finer != "" {
 		finer = plainTable(finer)
 	}
@@ -237,10 +261,10 @@ func (p *pass) refreshTable(ctx context.Context, rel relation, window Span) erro
 		if err := p.fence.Check(ctx, tx); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, "DELETE FROM "+plainTable(rel.name)+" WHERE bucket >= $1 AND bucket < $2", window.From, window.To); err != nil {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+plainTable(w.name)+" WHERE bucket >= $1 AND bucket < $2", w.From, w.To); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, "INSERT INTO "+plainTable(rel.name)+"\n"+rel.query(finer, "WHERE %s >= $1 AND %s < $2\n"), window.From, window.To)
+		_, err := tx.Exec(ctx, "INSERT INTO "+plainTable(w.name)+"\n"+w.query(finer, "WHERE %s >= $1 AND %s < $2\n"), w.From, w.To)
 		return err
 	})
 }
@@ -295,7 +319,10 @@ func (p *pass) compress(ctx context.Context, spans []Span) error {
 var errRebuilt = errors.New("the rollups were made anew meanwhile")
 
 // advance records that the rollups now hold the sessions up to their batches.
-func (p *pass) advance(ctx context.Context, sessions []pending, dirty []int64) error {
+func (p *pass) advance(ctx context.Context) error {
+	if len(p.sessions) == 0 && len(p.dirty) == 0 {
+		return nil
+	}
 	return pgx.BeginFunc(ctx, p.conn, func(tx pgx.Tx) error {
 		if err := p.fence.Check(ctx, tx); err != nil {
 			return err
@@ -308,7 +335,7 @@ func (p *pass) advance(ctx context.Context, sessions []pending, dirty []int64) e
 			return errRebuilt // the new ones hold nothing yet
 		}
 		var ids, batches []int32
-		for _, s := range sessions {
+		for _, s := range p.sessions {
 			ids, batches = append(ids, s.Session), append(batches, s.Batch)
 		}
 		tag, err := tx.Exec(ctx, `
@@ -325,7 +352,7 @@ func (p *pass) advance(ctx context.Context, sessions []pending, dirty []int64) e
 		_, err = tx.Exec(ctx, `
 			WITH done AS (DELETE FROM rollup_dirty WHERE id = ANY($1) RETURNING from_time, to_time)
 			INSERT INTO emptied (from_time, to_time)
-			SELECT from_time, to_time FROM done`, dirty)
+			SELECT from_time, to_time FROM done`, p.dirty)
 		return err
 	})
 }

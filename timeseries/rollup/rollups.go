@@ -129,18 +129,22 @@ func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
 	}
 	lease := schema.Lease{Pool: r.pool, Name: LeaseName, Log: r.opt.Logger}
 	led, err := lease.TryLead(ctx, func(ctx context.Context, fence schema.Fence) error {
-		return r.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-			return schema.Unbounded(ctx, conn.Conn(), func() error {
-				if err := r.pass(ctx, conn, fence, &result); err != nil {
-					r.catalog.Store(nil)
-					return fmt.Errorf("refresh rollups: %w", err)
-				}
-				if r.opt.Also == nil {
-					return nil
-				}
-				return r.opt.Also.Do(ctx, conn.Conn())
+		p := &pass{log: r.opt.Logger, fence: fence, result: &result}
+		for more := true; more && err == nil; {
+			err = r.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+				return schema.Unbounded(ctx, conn.Conn(), func() (err error) {
+					if more, err = r.turn(ctx, p, conn); err != nil {
+						r.catalog.Store(nil)
+						return fmt.Errorf("refresh rollups: %w", err)
+					}
+					if more || r.opt.Also == nil {
+						return nil
+					}
+					return r.opt.Also.Do(ctx, conn.Conn())
+				})
 			})
-		})
+		}
+		return err
 	})
 	result.Busy = !led && err == nil
 	return result, err
@@ -162,28 +166,38 @@ func (r *Rollups) due(ctx context.Context, conn *pgx.Conn) (due bool, err error)
 	return due, nil
 }
 
-// pass is Refresh on a connection, while no other instance refreshes.
-func (r *Rollups) pass(ctx context.Context, conn *pgxpool.Conn, fence schema.Fence, result *Result) error {
-	catalog, err := r.Catalog(ctx, conn)
-	if err != nil {
-		return err
-	}
-	version, err := definitionVersion(ctx, conn, "")
-	if err != nil {
-		return err
-	}
-	if version != catalog.version { // another instance made them anew
-		r.catalog.Store(nil)
-		if catalog, err = r.Catalog(ctx, conn); err != nil {
-			return err
+// turn goes on with a pass on a connection, while no other instance refreshes,
+// and reports whether there is more to do.
+func (r *Rollups) turn(ctx context.Context, p *pass, conn *pgxpool.Conn) (more bool, err error) {
+	p.conn, p.since = conn, time.Now()
+	if p.catalog == nil {
+		catalog, err := r.Catalog(ctx, conn)
+		if err != nil {
+			return false, err
+		}
+		version, err := definitionVersion(ctx, conn, "")
+		if err != nil {
+			return false, err
+		}
+		if version != catalog.version { // another instance made them anew
+			r.catalog.Store(nil)
+			if catalog, err = r.Catalog(ctx, conn); err != nil {
+				return false, err
+			}
+		}
+		if !catalog.Stored() {
+			return false, nil
+		}
+		p.catalog = catalog
+		if err := p.find(ctx); err != nil {
+			return false, err
 		}
 	}
-	if !catalog.Stored() {
-		return nil
+	if err := p.refresh(ctx); err != nil || len(p.windows) > 0 {
+		return err == nil, err
 	}
-	p := pass{log: r.opt.Logger, conn: conn, catalog: catalog, fence: fence, result: result}
-	if err := p.run(ctx); err != nil {
-		return err
+	if err := p.advance(ctx); err != nil {
+		return false, err
 	}
-	return p.dropEmptied(ctx)
+	return false, p.dropEmptied(ctx)
 }
