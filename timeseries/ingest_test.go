@@ -311,6 +311,54 @@ func TestIdempotencyKeys(t *testing.T) {
 	h.consistent()
 }
 
+// An upload that comes again under its key is the same when some of its runs were
+// deleted: they stay so, and another one under the key is refused all the same.
+func TestIdempotencyKeyOfDeletedRuns(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	key := ingest.Options{IdempotencyKey: "nightly"}
+	var records []rec
+	for i := range chunkRecords + 100 { // the second run begins in the second chunk
+		records = append(records, recordAt([]string{"a", "b"}[i/chunkRecords], time.Duration(i)*time.Second, i))
+	}
+	send := func(records []rec) (ingest.Result, error) { return h.stream(decode.FormatJSON, key, ndjson(records)) }
+	if result, err := send(records); err != nil || result.Inserted != len(records) {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	for _, gone := range []string{"a", "b"} {
+		if _, err := h.store.DeleteSession(t.Context(), gone); err != nil {
+			t.Fatal(err)
+		}
+		if gone == "b" {
+			break
+		}
+		if _, err := h.store.PurgeDeleted(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		before := h.rows()
+		for range 2 {
+			if result, err := send(records); err != nil || result.Inserted != 0 || result.AlreadyStored != len(records) {
+				t.Errorf("without %s: %+v, %v", gone, result, err)
+			}
+		}
+		other := slices.Clone(records)
+		other[0] = recordAt("a", 0, -1)
+		for name, upload := range map[string][]rec{"other": other, "more": append(slices.Clone(records), recordAt("c", 0, 1)), "fewer": records[1:]} {
+			if result, err := send(upload); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), `"nightly"`) {
+				t.Errorf("%s records without %s: %+v, %v", name, gone, result, err)
+			}
+		}
+		if got := h.rows(); got != before {
+			t.Errorf("repeats left %s, had %s", got, before)
+		}
+	}
+	// Nothing of it is left: the key is as good as new, as the ids of its runs are.
+	if result, err := send(records); err != nil || result.Inserted != len(records) {
+		t.Errorf("%+v, %v", result, err)
+	}
+	h.consistent()
+}
+
 // Of two uploads of one key at once, whatever their sessions, one is stored.
 func TestIdempotencyKeyAtOnce(t *testing.T) {
 	t.Parallel()

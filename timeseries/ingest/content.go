@@ -24,6 +24,9 @@ type Content struct {
 
 // conclude does what is left when all of an upload was stored.
 func (u *upload) conclude(ctx context.Context, tx pgx.Tx) error {
+	if err := u.concludeKey(ctx, tx); err != nil {
+		return err
+	}
 	var c *Content
 	if u.opt.Content != nil {
 		c = u.opt.Content()

@@ -1,31 +1,73 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
-// claimKey has the first chunk of an upload logged under its idempotency key, if
-// it has one, and finds out whether an upload before was: then all of this one's
-// batches must be known. Another upload of that key waits until this one has ended.
+// claimKey finds out whether an upload before had this one's idempotency key, if
+// it has one: then all of its batches must be known, but for those of runs that
+// were deleted since. Another upload of that key waits until this one has ended.
 func (u *upload) claimKey(ctx context.Context, tx pgx.Tx) error {
 	if u.opt.IdempotencyKey == "" || u.claimed {
-		u.key = ""
 		return nil
 	}
-	u.key, u.claimed = u.opt.IdempotencyKey, true
+	u.claimed = true
 	var claim pgx.Batch
-	claim.Queue("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", u.key)
+	claim.Queue("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", u.opt.IdempotencyKey)
 	claim.Queue(`
-		SELECT EXISTS (
-			SELECT
-			FROM ingest_batches
-			JOIN sessions USING (session)
-			WHERE idempotency_key = $1 AND deleted_at IS NULL)`, u.key).QueryRow(func(row pgx.Row) error { return row.Scan(&u.keyUsed) })
+		SELECT upload
+		FROM ingest_batches
+		JOIN sessions USING (session)
+		WHERE idempotency_key = $1 AND deleted_at IS NULL
+		LIMIT 1`, u.opt.IdempotencyKey).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			u.keyUsed = true
+			if err := rows.Scan(&u.keyUpload); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
 	if err := tx.SendBatch(ctx, &claim).Close(); err != nil {
 		return fmt.Errorf("claim the idempotency key: %w", err)
+	}
+	return nil
+}
+
+// keyConflict refuses other records under a key that was used.
+func (u *upload) keyConflict() error {
+	return fault.New(fault.Conflict, "the idempotency key %q was used for other records", fault.Clip(u.opt.IdempotencyKey))
+}
+
+// concludeKey keeps what the upload was, by which it is known when some of its
+// runs are deleted; or, when some are missing, compares it with what it was. What
+// was deleted stays so, and a session that was made for it goes.
+func (u *upload) concludeKey(ctx context.Context, tx pgx.Tx) (err error) {
+	if u.opt.IdempotencyKey == "" {
+		return nil
+	}
+	sum := u.reader.sum()
+	switch {
+	case u.missing == nil:
+		_, err = tx.Exec(ctx, `
+			UPDATE ingest_batches
+			SET upload = $2
+			WHERE idempotency_key = $1
+			  AND upload IS NULL
+			  AND session IN (SELECT session FROM sessions WHERE id = ANY ($3) AND deleted_at IS NULL)`, u.opt.IdempotencyKey, sum[:], ids(u.result.Sessions))
+	case bytes.Equal(sum[:], u.keyUpload):
+		_, err = tx.Exec(ctx, "DELETE FROM sessions WHERE id = ANY ($1) AND deleted_at IS NULL AND batch = 0", u.missing)
+	default:
+		return u.keyConflict()
+	}
+	if err != nil {
+		return fmt.Errorf("keep the idempotency key: %w", err)
 	}
 	return nil
 }

@@ -3,7 +3,9 @@ package ingest
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -259,4 +261,14 @@ func (r *reader) link(sums sums) map[string]digest {
 		r.chains[id], digests[id] = d, d
 	}
 	return digests
+}
+
+// sum tells the whole upload, once it was read to its end.
+func (r *reader) sum() digest {
+	hash := sha256.New()
+	for _, id := range slices.Sorted(maps.Keys(r.chains)) {
+		chain := r.chains[id]
+		fmt.Fprintf(hash, "%d %s %x", len(id), id, chain)
+	}
+	return digest(hash.Sum(nil))
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
@@ -23,17 +22,18 @@ import (
 // upload is one upload on its way into the database.
 type upload struct {
 	*Writer
-	reader   *reader
-	opt      Options
-	result   Result
-	key      string                    // of the chunk that is being stored
-	claimed  bool                      // the upload's key is
-	keyUsed  bool                      // by an upload before
-	existing map[string]*repeat.Held   // what SkipExisting must remember of each session
-	repeats  map[string]*repeat.Repeat // what is known of each session
-	formOne  map[string]digest         // of the session's chunk before, where it has batches of form 1
-	begun    map[string]int32          // the first batch of each session that this upload stores
-	copying  atomic.Int64              // nanoseconds
+	reader    *reader
+	opt       Options
+	result    Result
+	claimed   bool                      // the upload's key was looked up
+	keyUsed   bool                      // by an upload before
+	keyUpload []byte                    // its sum, where that is known
+	missing   []string                  // sessions that it had and that are gone
+	existing  map[string]*repeat.Held   // what SkipExisting must remember of each session
+	repeats   map[string]*repeat.Repeat // what is known of each session
+	formOne   map[string]digest         // of the session's chunk before, where it has batches of form 1
+	begun     map[string]int32          // the first batch of each session that this upload stores
+	copying   atomic.Int64              // nanoseconds
 	// loaders copy what belongs to new sessions; nil where this transaction
 	// copies everything.
 	loaders *loaders
@@ -232,7 +232,12 @@ func (u *upload) storeShares(ctx context.Context, tx pgx.Tx, shares []*share) er
 // storeShare stores what a chunk has of a session that is locked.
 func (u *upload) storeShare(ctx context.Context, tx pgx.Tx, s *share) error {
 	if s.known == nil && u.keyUsed {
-		return fault.New(fault.Conflict, "the idempotency key %q was used for other records", fault.Clip(u.opt.IdempotencyKey))
+		if u.keyUpload == nil {
+			return u.keyConflict()
+		}
+		u.missing = append(u.missing, s.id)
+		u.result.add(s.id, 0, s.records+s.aside(), s.batch-1)
+		return nil
 	}
 	if s.known != nil {
 		if err := s.rename(ctx, tx); err != nil {
@@ -443,8 +448,12 @@ func (u *upload) log(ctx context.Context, tx pgx.Tx, s *share) error {
 	if err := u.countRepeats(ctx, tx, s, first); err != nil {
 		return fmt.Errorf("look for the instants of an upload: %w", err)
 	}
+	key := ""
+	if !again {
+		key = u.opt.IdempotencyKey
+	}
 	var last pgx.Batch
-	queueLog(&last, s, u.key, u.opt)
+	queueLog(&last, s, key, u.opt)
 	queueAdvance(&last, &s.extent, &s.clock, s.aside()-s.returned, s.session, s.batch)
 	if err := tx.SendBatch(ctx, &last).Close(); err != nil {
 		return fmt.Errorf("log batch: %w", err)
