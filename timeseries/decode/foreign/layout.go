@@ -30,10 +30,20 @@ type row struct {
 	end     int // where the next one begins
 	comment bool
 	broken  bool // cannot be read
+	filled  int  // cells up to the last one that says anything
+	valued  *bool
 }
 
-func (r *row) blank() bool {
-	return !r.broken && allBlank(r.cells)
+func (r *row) blank() bool { return !r.broken && r.filled == 0 }
+
+// hasValue reports whether a cell is no word. Any row of the head may be asked for
+// each that might be its header.
+func (r *row) hasValue() bool {
+	if r.valued == nil {
+		valued := hasValue(r.cells)
+		r.valued = &valued
+	}
+	return *r.valued
 }
 
 // layout says where the parts of a table are.
@@ -43,6 +53,7 @@ type layout struct {
 	header     int // index of the header's row; -1 if there is none
 	headerLine int
 	names      [][]byte
+	heading          // what they stand for
 	between    []int // rows of units, sources and the like
 	data       int   // index of the first record's row
 	width      int   // columns that have a name, or stand before one
@@ -97,7 +108,7 @@ func findLayout(head []byte, whole bool) *layout {
 func scan(head []byte, whole bool, sep byte) *layout {
 	l := &layout{sep: sep, header: -1, other: -1}
 	cut := lines{buf: head, atEOF: whole, sep: sep, lenient: true}
-	l.rows = make([]row, 0, bytes.Count(head, []byte("\n"))+1)
+	l.rows = make([]row, 0, min(bytes.Count(head, []byte("\n"))+1, headRecords+preambleLines))
 	l.quoted = bytes.IndexByte(head, '"') >= 0
 	var cells [][]byte // of the next rows, each of which keeps its own
 	for len(l.rows) < headRecords+preambleLines {
@@ -121,7 +132,11 @@ func scan(head []byte, whole bool, sep byte) *layout {
 		if n := len(cut.cells); n <= cap(cells)-len(cells) {
 			cells = cells[:len(cells)+n]
 		}
-		l.rows = append(l.rows, row{cells: slices.Clip(cut.cells), raw: cut.raw, line: cut.line, end: cut.pos, comment: isComment(raw), broken: broken})
+		filled := len(cut.cells)
+		for filled > 0 && len(trim(cut.cells[filled-1])) == 0 {
+			filled--
+		}
+		l.rows = append(l.rows, row{cells: slices.Clip(cut.cells), raw: cut.raw, line: cut.line, end: cut.pos, comment: isComment(raw), broken: broken, filled: filled})
 	}
 	return l
 }
@@ -138,7 +153,7 @@ func (l *layout) first() int {
 // firstKnown counts the known names in that row.
 func (l *layout) firstKnown() int {
 	if i := l.first(); i >= 0 {
-		return knownNames(l.rows[i].cells)
+		return readHeading(l.rows[i].cells).known
 	}
 	return 0
 }
@@ -147,6 +162,8 @@ const (
 	// certain is the score that a header has by the name of its time alone.
 	certain     = 100
 	manyRecords = 50
+	// manyAside is more rows of units, sources and the like than a table has.
+	manyAside = 20
 )
 
 // locate finds the header: the row of words that the most records fit.
@@ -157,27 +174,26 @@ func (l *layout) locate() {
 		if best.fits >= manyRecords && i > best.data {
 			break // the rest are records
 		}
-		l.names = headerCells(&l.rows[i])
-		if l.names == nil {
+		if l.names = headerCells(&l.rows[i]); l.names == nil {
 			continue
 		}
-		l.take(i)
+		l.head(i)
 		fits := 0
 		for j := l.data; j < len(l.rows) && fits < manyRecords; j++ {
-			if r := &l.rows[j]; l.fitting(r) && hasValue(r.cells) {
+			if r := &l.rows[j]; l.fitting(r) && r.hasValue() {
 				fits++
 			} else if !r.comment && !r.blank() && !bytes.Equal(r.raw, l.rows[i].raw) {
 				break
 			}
 		}
-		if fits == 0 || l.width < 2 && !hasTimeName(l.names) {
+		if fits == 0 || l.width < 2 && len(l.times) == 0 {
 			continue
 		}
-		l.fits, l.score = fits, fits+5*knownNames(l.names)-20*unitCells(l.names)
-		if hasTimeName(l.names) {
+		l.fits, l.score = fits, fits+5*l.known-20*unitCells(l.names)
+		if len(l.times) > 0 {
 			l.score += certain
 			// A line about the run, or a list of its properties, is no table.
-			if (fits > 1 || knownNames(l.names) > 1) && hasValue(l.rows[l.data].cells[timeColumns(l.names)[0]:][:1]) {
+			if (fits > 1 || l.known > 1) && hasValue(l.rows[l.data].cells[l.times[0]:][:1]) {
 				tables = append(tables, *l)
 			}
 		}
@@ -200,38 +216,44 @@ func (l *layout) locate() {
 	}
 }
 
-// take makes a row the header, and finds the first record after it.
+// take makes a row the header, whatever it looks like.
 func (l *layout) take(header int) {
 	r := &l.rows[header]
-	l.header, l.between = header, nil
 	if l.names = headerCells(r); l.names == nil {
 		l.names = r.cells
 	}
+	l.head(header)
+}
+
+// head makes a row the header, whose names are set, and finds the first record
+// after it.
+func (l *layout) head(header int) {
+	l.header, l.between = header, nil
 	for l.width = len(l.names); l.width > 0 && len(trim(l.names[l.width-1])) == 0; {
 		l.width--
 	}
 	l.trailing = false
-	times := timeColumns(l.names)
+	l.heading = readHeading(l.names)
 	for l.data = header + 1; l.data < len(l.rows); l.data++ {
 		r := &l.rows[l.data]
 		if r.comment && !l.fitting(r) || r.blank() {
 			continue
 		}
-		if !isAside(r.cells, l.names, times) {
+		if len(l.between) == manyAside || !l.isAside(r) {
 			break
 		}
 		l.between = append(l.between, l.data)
 	}
 	if l.data < len(l.rows) {
-		cells := l.rows[l.data].cells
-		l.trailing = len(cells) > len(l.names) && allBlank(cells[len(l.names):])
+		r := &l.rows[l.data]
+		l.trailing = len(r.cells) > len(l.names) && r.filled <= len(l.names)
 	}
 }
 
 // isRecord reports whether what stands for the header is a record: a time is in
 // it, or nothing but numbers.
 func (l *layout) isRecord() bool {
-	if knownNames(l.names) > 0 || hasTimeName(l.names) {
+	if l.known > 0 || len(l.times) > 0 {
 		return false
 	}
 	words, numbers := 0, 0
@@ -254,7 +276,7 @@ func (l *layout) isRecord() bool {
 // fitting reports whether a row has as many cells as the header.
 func (l *layout) fitting(r *row) bool {
 	n := len(r.cells)
-	return n >= l.width && (n <= len(l.names) || l.trailing && allBlank(r.cells[len(l.names):]))
+	return n >= l.width && (n <= len(l.names) || l.trailing && r.filled <= len(l.names))
 }
 
 // records are the head's rows that fit the header and are no repetition of it.
@@ -330,23 +352,23 @@ func hasValue(cells [][]byte) bool {
 
 // isAside reports whether a row after the header tells units or sources rather
 // than values: it has no value, and its time is empty or a unit.
-func isAside(cells, names [][]byte, times []int) bool {
-	if len(cells) > len(names) && !allBlank(cells[len(names):]) || hasValue(cells) {
+func (l *layout) isAside(r *row) bool {
+	if r.filled > len(l.names) || r.hasValue() {
 		return false
 	}
-	for i, c := range cells {
-		c = trim(c)
-		if i >= len(names) || len(c) == 0 {
-			continue
-		}
-		if to, _, _ := target(readLabel(string(names[i])).name); to == sessionName {
+	for _, i := range l.sessions {
+		if i < r.filled && len(trim(r.cells[i])) > 0 {
 			return false // a record without its time
 		}
-		if slices.Contains(times, i) && !isTimeUnit(string(c)) {
-			return false
+	}
+	for _, i := range l.times[:min(len(l.times), 4)] { // of more, these tell
+		if i < r.filled {
+			if c := trim(r.cells[i]); len(c) > 0 && !isTimeUnit(string(c)) {
+				return false
+			}
 		}
 	}
-	return len(cells) > 1 || len(names) == 1
+	return len(r.cells) > 1 || len(l.names) == 1
 }
 
 // isTimeUnit reports whether text says how a column of times is written.
@@ -361,16 +383,31 @@ func isTimeUnit(text string) bool {
 	return isSource(text)
 }
 
-// knownNames counts the names that stand for members of a record.
-func knownNames(names [][]byte) (n int) {
-	for _, name := range names {
-		if len(name) > 0 {
-			if _, _, ok := target(readLabel(string(name)).name); ok {
-				n++
-			}
+// heading is what the names of columns stand for.
+type heading struct {
+	known    int   // names that stand for members of a record
+	times    []int // columns with a usual name of a time
+	sessions []int // columns of the run's id
+}
+
+func readHeading(names [][]byte) (h heading) {
+	for i, cell := range names {
+		if len(cell) == 0 {
+			continue
+		}
+		name := readLabel(string(cell)).name
+		if timeRank(name) > 0 {
+			h.times = append(h.times, i)
+		}
+		to, _, ok := target(name)
+		if ok {
+			h.known++
+		}
+		if to == sessionName {
+			h.sessions = append(h.sessions, i)
 		}
 	}
-	return n
+	return h
 }
 
 // unitCells counts the cells that are units.
@@ -383,18 +420,6 @@ func unitCells(cells [][]byte) (n int) {
 		}
 	}
 	return n
-}
-
-func hasTimeName(names [][]byte) bool { return len(timeColumns(names)) > 0 }
-
-// timeColumns are the columns that have a usual name of a time.
-func timeColumns(names [][]byte) (columns []int) {
-	for i, name := range names {
-		if timeRank(readLabel(string(name)).name) > 0 {
-			columns = append(columns, i)
-		}
-	}
-	return columns
 }
 
 // vboLayout reads Racelogic's .vbo: sections in brackets, values parted by
