@@ -475,6 +475,36 @@ func TestMergeOutlivesARepair(t *testing.T) {
 	h.consistent()
 }
 
+// A run whose whole clock was wrong takes what a merged file had aside along, but
+// not in: undone, the merge takes it away.
+func TestShiftLeavesWhatAMergeSetAside(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	trip := newTrip(rand.New(rand.NewPCG(5, 1)))
+	h.insert(trip.radio...)
+	h.insert(rec{"session_id": "s", "timestamp": "1999-12-01T00:00:00Z", "message_id": 1})
+	logger := append([]rec{{"timestamp": "2025-06-01T00:00:00Z", "speed_ms": 1}}, trip.logger...)
+	if report, err := h.merge(logger, merge.Options{}); err != nil || report.SetAside != 1 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	if done := h.repair(ingest.Repair{Session: "s", Shift: 60 * 24 * time.Hour, All: true}); done.PutBack != 1 || done.Left != 1 {
+		t.Errorf("%+v", done)
+	}
+	if kept := h.aside("s"); len(kept) != 1 || kept[0].Source != "merge" {
+		t.Errorf("set aside: %+v", kept)
+	}
+	if _, err := h.store.Merges.Undo(t.Context(), "s"); err != nil || len(h.aside("s")) != 0 {
+		t.Errorf("%d records are left aside, %v", len(h.aside("s")), err)
+	}
+	if n := len(h.read(timeseries.RecordQuery{SessionID: "s"})); n != len(trip.radio)+1 {
+		t.Errorf("%d records", n)
+	}
+	if _, err := h.store.PurgeDeleted(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.consistent()
+}
+
 // What a file was merged into is no stray, however much comes at another time,
 // and so it can be taken back.
 func TestMergeBesideStrays(t *testing.T) {

@@ -534,6 +534,36 @@ func TestStraysThatAreKeptAreTold(t *testing.T) {
 	h.consistent()
 }
 
+// A repair that has stored records set aside, and stores none, is a batch all the
+// same: an export that begins then reads to its end.
+func TestRepairThatTakesOut(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	h.insert(numberedRun("s", 300, 0)...)
+	h.insert(at("s", raceStart.AddDate(0, -2, 0), 1000))
+	if done := h.repair(ingest.Repair{Session: "s", Shift: -24 * time.Hour}); done.PutBack != 1 {
+		t.Fatalf("%+v", done)
+	}
+	// Versions before did not know that it was put back.
+	for _, forget := range []string{"UPDATE ingest_batches SET source = 'function' WHERE source = 'repair'", "UPDATE clusters SET trusted = false"} {
+		if _, err := h.pool.Exec(t.Context(), forget); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.insert(rec{"session_id": "s", "timestamp": "none", "message_id": 2000})
+	before := h.count("SELECT batch FROM sessions")
+	if done := h.repair(ingest.Repair{Session: "s", Drop: true}); done.Dropped != 1 || done.Left != 1 || int(done.Batch) != before+1 {
+		t.Errorf("%+v after batch %d", done, before)
+	}
+	if n := h.count("SELECT count(*) FROM sessions WHERE rewritten > batch"); n != 0 {
+		t.Error("the run was rewritten by a batch that is not there")
+	}
+	if n := len(h.read(timeseries.RecordQuery{SessionID: "s"})); n != 300 {
+		t.Errorf("%d records", n)
+	}
+	h.consistent()
+}
+
 // A repair that finds nothing says so, and changes nothing.
 func TestRepairOfNothing(t *testing.T) {
 	t.Parallel()

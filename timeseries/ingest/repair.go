@@ -120,8 +120,9 @@ func (r *Repair) check() error {
 // as if it had been deleted and sent anew.
 //
 // A repair that would give a record an impossible time is an Invalid fault and
-// changes nothing; with All such records stay set aside. An unknown session is
-// NotFound.
+// changes nothing; with All such records stay set aside, and so do those of merged
+// files, whose clock is another: they go when the merge is undone. An unknown
+// session is NotFound.
 func (w *Writer) Repair(ctx context.Context, what Repair) (done Repaired, err error) {
 	if err := what.check(); err != nil {
 		return done, err
@@ -229,7 +230,7 @@ func (r *repair) run(ctx context.Context, tx pgx.Tx) (done Repaired, err error) 
 	return done, err
 }
 
-var oddPageSQL = "WITH RECURSIVE " + aside.Page("($5::bigint = 0 OR id <= $5)") + `
+var oddPageSQL = "WITH RECURSIVE " + aside.Page("($5::bigint = 0 OR id <= $5) AND NOT ($6 AND source = 'merge')") + `
 	SELECT id, time, timestamp, record::text
 	FROM set_aside
 	WHERE id IN (SELECT id FROM page)
@@ -278,7 +279,7 @@ func (r *repair) nothing(seen int) error {
 // page takes the next records and returns how many it read, none after the end,
 // and how many of them left.
 func (r *repair) page(ctx context.Context, tx pgx.Tx, last *int64) (read, left int, err error) {
-	rows, err := tx.Query(ctx, oddPageSQL, r.share.session, *last, ChunkRecords, decode.MaxChunkBytes, r.Last)
+	rows, err := tx.Query(ctx, oddPageSQL, r.share.session, *last, ChunkRecords, decode.MaxChunkBytes, r.Last, r.All)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -361,7 +362,7 @@ func usualStep(ctx context.Context, tx pgx.Tx, session int32) (time.Duration, er
 func (r *repair) conclude(ctx context.Context, tx pgx.Tx, n int) error {
 	s := &r.share
 	var last pgx.Batch
-	if s.records == 0 {
+	if s.records == 0 && !r.tookOut {
 		last.Queue(`
 			UPDATE sessions
 			SET set_aside = set_aside - $2, revision = revision + 1

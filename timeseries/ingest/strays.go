@@ -223,6 +223,7 @@ func (u *upload) takeOut(ctx context.Context, tx pgx.Tx, s *share, c cluster.Clu
 	if err := u.Forget(ctx, tx, s.session, from, to); err != nil {
 		return err
 	}
+	u.tookOut = true
 	u.Log.Warn("records that were stored are strays: set aside", "session", s.id, "records", n, "from", from.UTC(), "to", to.UTC())
 	if own > 0 {
 		u.result.moveAside(s.id, own)

@@ -33,6 +33,7 @@ type upload struct {
 	repeats   map[string]*repeat.Repeat // what is known of each session
 	formOne   map[string]digest         // of the session's chunk before, where it has batches of form 1
 	begun     map[string]int32          // the first batch of each session that this upload stores
+	tookOut   bool                      // stored records were set aside, with the batch that is on its way
 	copying   atomic.Int64              // nanoseconds
 	// loaders copy what belongs to new sessions; nil where this transaction
 	// copies everything.
