@@ -475,6 +475,25 @@ func TestMergeOutlivesARepair(t *testing.T) {
 	h.consistent()
 }
 
+// What is not merged of a table is named by the file's line.
+func TestMergeNamesLines(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	var radio []rec
+	file := "# a logger\ntimestamp,speed_ms\nboot,1\n\n2025-06-01T00:00:00Z,1\n"
+	for i := range 20 {
+		r := recordAt("s", time.Duration(i)*time.Second, i)
+		radio = append(radio, r)
+		file += fmt.Sprintf("%v,%d\n", r["timestamp"], i)
+	}
+	h.insert(radio...)
+	dec := decode.New(strings.NewReader(file+"broken,\"1\n"), decode.Options{Format: decode.FormatCSV, SessionID: "s", SkipBad: true})
+	report, err := h.store.Merges.Merge(t.Context(), dec, merge.Options{Session: "s", Offset: new(time.Duration), SkipBad: true})
+	if err != nil || len(report.Problems) != 2 || report.Problems[0].Line != 3 || report.Problems[1].Line != 5 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
 // A run whose whole clock was wrong takes what a merged file had aside along, but
 // not in: undone, the merge takes it away.
 func TestShiftLeavesWhatAMergeSetAside(t *testing.T) {

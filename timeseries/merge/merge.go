@@ -136,7 +136,8 @@ type work struct {
 	digest   [sha256.Size]byte
 	channels []int // of the file, but those that are not merged
 	run
-	file   window // the file's records that have a time
+	file   window  // the file's records that have a time
+	lines  []int32 // of the file, by the places of its records; 0 where there is none
 	odd    []misplaced
 	logger window // those thereof that are merged, at the run's times
 	stored []record.Cursor
@@ -269,6 +270,8 @@ func (w *work) stageBatch(ctx context.Context, b *decode.Batch, digest *record.D
 	for i := range b.Len() {
 		v := b.Record(i)
 		digest.Add(&v)
+		w.lines = append(w.lines, make([]int32, b.Index(i)+1-len(w.lines))...)
+		w.lines[b.Index(i)] = int32(b.Line(i))
 		if v.Odd == record.NoTime {
 			w.report.NoTime++
 			w.problem(b.Index(i), "%q is no time", fault.Clip(string(v.TimeText)))

@@ -103,6 +103,6 @@ func (w *work) leaveOut(part window, oddity func(micros int64) record.Oddity, wh
 // problem names a record that is not merged.
 func (w *work) problem(place int, format string, args ...any) {
 	if len(w.report.Problems) < decode.MaxProblems {
-		w.report.Problems = append(w.report.Problems, fault.Problem{Index: &place, Field: "timestamp", Reason: fmt.Sprintf(format, args...)})
+		w.report.Problems = append(w.report.Problems, fault.Problem{Index: &place, Line: int(w.lines[place]), Field: "timestamp", Reason: fmt.Sprintf(format, args...)})
 	}
 }

@@ -38,6 +38,14 @@ func TestAsking(t *testing.T) {
 	}
 }
 
+// The number that is asked about is found in the file by its line.
+func TestExcelDaysNameTheLine(t *testing.T) {
+	_, err := readTable(t, strings.NewReader("# a sheet\nTime,Speed\n,1\n45000.50001,1\n45000.50002,2\n45000.50003,2\n"), Options{})
+	if err == nil || !strings.Contains(err.Error(), "45000.50001 in line 4 is 2023-03-15 12:00:00") {
+		t.Error(err)
+	}
+}
+
 // Days as Excel counts them are taken once somebody says that they are some.
 func TestExcelDays(t *testing.T) {
 	t.Parallel()

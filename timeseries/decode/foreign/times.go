@@ -38,6 +38,7 @@ type candidate struct {
 	micros float64 // of one unit, of epochTime
 	unit   float64 // micros of the unit that its header or the mapping names; 0 without one
 	excel  float64 // a number that may be one of the days that Excel counts; 0 for none
+	line   int     // of the first number
 	comma  bool
 	filled int
 	usual  int // in a form that records may have
@@ -55,7 +56,7 @@ func (p *plan) look(i, rank int) candidate {
 	beside := rank > 0 && slices.ContainsFunc(p.labels, func(l label) bool { return timeRank(l.name) == dateRank })
 	var counts [5]int
 	var numbers []float64
-	for cell := range p.samples(i) {
+	for cell, line := range p.samples(i) {
 		if cell = trim(cell); IsMissing(cell) {
 			continue
 		}
@@ -83,7 +84,9 @@ func (p *plan) look(i, rank int) candidate {
 		}
 		if ok && !(isDate && moment.IsCompactDate(text)) {
 			v, _ := strconv.ParseFloat(string(n), 64)
-			numbers = append(numbers, v)
+			if numbers = append(numbers, v); len(numbers) == 1 {
+				c.line = line
+			}
 			continue
 		}
 		if rank == 0 && cell[0]-'0' > 9 {
@@ -186,8 +189,8 @@ func (p *plan) findTimes() error {
 		if first.excel != 0 {
 			label := fault.Clip(p.labels[first.column].text)
 			day := time.UnixMicro(moment.ExcelMicros(first.excel, nil)).UTC()
-			return fault.Field("map", "the column %q looks like the days that Excel counts, of which %v is %s: write it as date and time into the file, or say so with %s",
-				label, first.excel, day.Format(time.DateTime), p.ask("map", label+"=timestamp [Excel]"))
+			return fault.Field("map", "the column %q looks like the days that Excel counts, of which %v in line %d is %s: write it as date and time into the file, or say so with %s",
+				label, first.excel, first.line, day.Format(time.DateTime), p.ask("map", label+"=timestamp [Excel]"))
 		}
 		if first.unit != 0 {
 			p.times.micros = first.unit
