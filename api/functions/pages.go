@@ -22,8 +22,9 @@ type page struct {
 	more     bool   // the query gave more than were wanted
 }
 
-// read adds at most most records, and none behind end; nil is no end.
-func (p *page) read(ctx context.Context, store *timeseries.Store, q timeseries.RecordQuery, most int, end *record.Cursor) error {
+// read adds at most most records, no further ones once the page has that many
+// bytes, and none behind end; nil is no end.
+func (p *page) read(ctx context.Context, store *timeseries.Store, q timeseries.RecordQuery, most, bytes int, end *record.Cursor) error {
 	p.more = false
 	if end != nil {
 		q.To = end.Time().Add(time.Microsecond)
@@ -39,7 +40,7 @@ func (p *page) read(ctx context.Context, store *timeseries.Store, q timeseries.R
 		if end != nil && compare(at, *end) > 0 {
 			break
 		}
-		if taken == most {
+		if taken == most || taken > 0 && len(p.array) >= bytes {
 			p.more = true
 			break
 		}
@@ -111,7 +112,7 @@ func (d Deps) getSessionRecordsPage(ctx context.Context, c *registry.Call) (any,
 	}
 	p := page{array: []byte{'['}}
 	q := timeseries.RecordQuery{SessionID: id, ID: recordID, Created: recordCreated, After: start}
-	if err := p.read(ctx, d.Store, q, most, end); err != nil {
+	if err := p.read(ctx, d.Store, q, most, timeseries.PageBytes, end); err != nil {
 		return nil, err
 	}
 	answer := map[string]any{}

@@ -1,6 +1,7 @@
 package functions_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,4 +68,55 @@ func TestPagesHoldTheirEdges(t *testing.T) {
 	if bad.OK || !strings.Contains(bad.Error, "InvalidCursor") {
 		t.Errorf("an end that nobody gave out: %+v", bad)
 	}
+}
+
+// Pages of records that are large end at a bound of bytes, as REST's do, and lead
+// to the rest: also where one ends between records of one time.
+func TestPagesEndByBytes(t *testing.T) {
+	h := newServer(t)
+	const n, size = 44, 1<<20 - 300
+	start := time.Now().UTC().Truncate(time.Second).Add(-time.Minute)
+	for i := range 2 {
+		var records []any
+		for k := range n / 2 {
+			place := i*n/2 + k
+			records = append(records, args{
+				"session_id": "s", "timestamp": start.Add(time.Duration(place/4) * time.Second).Format(time.RFC3339), "message_id": float64(place),
+				"note": []any{strings.Repeat("x", size)},
+			})
+		}
+		h.mutate("telemetry:insertTelemetryBatch", args{"records": records}, deployKey)
+	}
+	read := func(name string, ask func(last map[string]any) args, more func(answer map[string]any) bool) {
+		t.Helper()
+		var ids []float64
+		pages := 0
+		for answer := (map[string]any)(nil); answer == nil || more(answer); pages++ {
+			o := h.call("query", "telemetry:"+name, ask(answer), deployKey)
+			if !o.OK || pages > n {
+				t.Fatalf("%s: page %d: %+v", name, pages, o)
+			}
+			answer = o.Value.(map[string]any)
+			for _, r := range answer["page"].([]any) {
+				ids = append(ids, r.(map[string]any)["message_id"].(float64))
+			}
+		}
+		if pages != 2 || len(ids) != n || !slices.IsSorted(ids) {
+			t.Errorf("%s: %d pages with %v", name, pages, ids)
+		}
+	}
+	read("getSessionRecordsPage", func(last map[string]any) args {
+		opts := args{"numItems": 1000.0, "cursor": nil}
+		if last != nil {
+			opts["cursor"] = last["continueCursor"]
+		}
+		return args{"sessionId": "s", "paginationOpts": opts}
+	}, func(answer map[string]any) bool { return answer["isDone"] == false })
+	read("getSessionRecordsBatch", func(last map[string]any) args {
+		a := args{"sessionId": "s"}
+		if last != nil {
+			a["afterTimestamp"] = last["lastTimestamp"]
+		}
+		return a
+	}, func(answer map[string]any) bool { return answer["hasMore"] == true })
 }

@@ -3,6 +3,7 @@ package functions
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"time"
 
 	"github.com/ecovolt/telemetryd/api/convex/registry"
@@ -190,7 +191,7 @@ func (d Deps) getSessionRecordsBatch(ctx context.Context, c *registry.Call) (any
 	}
 	page := page{array: []byte{'['}}
 	if ok {
-		if err := page.read(ctx, d.Store, q, batchPage, nil); err != nil {
+		if err := page.read(ctx, d.Store, q, batchPage, timeseries.PageBytes, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -198,7 +199,7 @@ func (d Deps) getSessionRecordsBatch(ctx context.Context, c *registry.Call) (any
 		last := page.cursors[len(page.cursors)-1]
 		at := last.Time()
 		rest := timeseries.RecordQuery{SessionID: q.SessionID, ID: recordID, Created: recordCreated, From: at, To: at.Add(time.Microsecond), After: &last}
-		if err := page.read(ctx, d.Store, rest, maxWhole, nil); err != nil {
+		if err := page.read(ctx, d.Store, rest, maxWhole, math.MaxInt, nil); err != nil {
 			return nil, err
 		}
 		_, further, err := d.Store.AllRecords(ctx, timeseries.RecordQuery{SessionID: q.SessionID, From: at.Add(time.Microsecond), Limit: 1, Fields: []string{"timestamp"}}, 1)
