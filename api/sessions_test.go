@@ -81,7 +81,7 @@ func TestRepairNamesTheMember(t *testing.T) {
 	s.call(t, "POST", "/api/v1/telemetry", "Bearer ingest|key:1", []object{{"session_id": "a", "timestamp": "1980-01-06T00:00:00Z"}})
 	for body, field := range map[string]string{
 		`{"at":"noon"}`: "at", `{"at":5}`: "at", `{"shift":5}`: "shift", `{"shift":"soon"}`: "shift", `{"shift":"1d-5h"}`: "shift", `{"first":"x","drop":true}`: "first",
-		`{}`: "shift", `{"drop":true,"all":true}`: "all", `{"shift":"1h"}`: "shift", `{"at":"1990-01-01T00:00:00Z"}`: "at",
+		`{}`: "shift", `{"dropp":true}`: "dropp", `{"drop":true,"all":true}`: "all", `{"shift":"1h"}`: "shift", `{"at":"1990-01-01T00:00:00Z"}`: "at",
 	} {
 		got := s.call(t, "POST", "/api/v1/sessions/a/repair", "Bearer admin|key:1", body)
 		problems, _ := got.body["problems"].([]any)

@@ -87,8 +87,8 @@ func Decode(src io.Reader, encoding string) (io.ReadCloser, error) {
 }
 
 // ReadJSON decodes a small JSON body: one object of known members. It fails
-// with Invalid or TooLarge; messages never repeat what was sent, since it may be
-// a password.
+// with Invalid or TooLarge; messages repeat no value of what was sent, since it
+// may be a password.
 func ReadJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	// A client that sends a byte now and then must not hold the connection.
 	control := http.NewResponseController(w)
@@ -117,6 +117,11 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, into any) error {
 		return fault.Field(kind.Field, "must not be a %s", kind.Value)
 	case errors.Is(err, io.EOF):
 		return fault.New(fault.Invalid, "the body is empty; send a JSON object")
+	case err != nil:
+		// The package has no type for it.
+		if quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+			return fault.Field(fault.Clip(strings.Trim(quoted, `"`)), "is not a member that this route takes")
+		}
 	}
 	return fault.New(fault.Invalid, "the body is not a JSON object of the members that this route takes")
 }
