@@ -35,9 +35,9 @@ type plans struct {
 	wide map[string]int // by query, the chunks of those that went by too many
 }
 
-// mostChunks is how many chunks a plan for a run of a day may consider: those
-// of two days, each of which a statement may name several times.
-const mostChunks = 4
+// mostChunks is how many chunks a plan for a run of a day may consider: those of
+// two days, of the records and of the rollups that it aggregates.
+const mostChunks = 8
 
 var (
 	plannedChunk = regexp.MustCompile(`_hyper_\d+_\d+_chunk`)
