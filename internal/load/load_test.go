@@ -139,3 +139,54 @@ func TestGate(t *testing.T) {
 		}
 	})
 }
+
+// Large uploads of others keep neither the memory nor the places that the bridge
+// needs, and one caller's large ones do not keep another's out.
+func TestGateIsFairByCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const mb = 1 << 20
+		g := load.NewGate(8, 96*mb)
+		as := func(caller string) context.Context { return load.WithCaller(t.Context(), caller) }
+		var leave []func()
+		inside := map[string]int{}
+		enter := func(caller string, bytes int64) {
+			go func() {
+				out, err := g.Enter(as(caller), bytes)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				inside[caller]++
+				leave = append(leave, out)
+			}()
+			synctest.Wait()
+		}
+		for range 4 {
+			enter("first", 24*mb)
+		}
+		if inside["first"] != 2 {
+			t.Errorf("one caller has %d large uploads in, want half of the memory", inside["first"])
+		}
+		for range 4 {
+			enter("second", 24*mb)
+		}
+		if inside["second"] != 2 {
+			t.Errorf("another one has %d in, want the other half", inside["second"])
+		}
+		for range 4 {
+			enter("bridge", mb)
+		}
+		if inside["bridge"] != 4 {
+			t.Errorf("%d of the bridge's uploads are in, want all 4", inside["bridge"])
+		}
+		for len(leave) > 0 {
+			out := leave[0]
+			leave = leave[1:]
+			out()
+			synctest.Wait()
+		}
+		if inside["first"] != 4 || inside["second"] != 4 {
+			t.Errorf("%v are through, want all", inside)
+		}
+	})
+}

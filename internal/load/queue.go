@@ -56,8 +56,14 @@ func (q *Queue) Stats() QueueStats {
 type line struct {
 	caller  string
 	held    int
-	waiting list.List     // of chan struct{}, closed when it is its turn
+	waiting list.List     // of *want
 	turn    *list.Element // in turns; nil where nobody waits
+}
+
+// want is what one request waits for.
+type want struct {
+	places int
+	ready  chan struct{} // closed when it has them
 }
 
 // mostWaiting bounds the requests of one caller that wait for a place. A page with
@@ -72,7 +78,11 @@ func NewQueue(places, most int, patience time.Duration) *Queue {
 }
 
 // Enter waits for a place for the context's caller, who must Leave it.
-func (q *Queue) Enter(ctx context.Context) error {
+func (q *Queue) Enter(ctx context.Context) error { return q.take(ctx, 1) }
+
+// take waits for so many places at once. More than one caller may hold at most
+// are had by who holds none.
+func (q *Queue) take(ctx context.Context, places int) error {
 	caller := Caller(ctx)
 	q.mu.Lock()
 	l := q.lines[caller]
@@ -80,10 +90,9 @@ func (q *Queue) Enter(ctx context.Context) error {
 		l = &line{caller: caller}
 		q.lines[caller] = l
 	}
-	if q.free > 0 && l.turn == nil && q.may(l) {
-		// A place is free although somebody waits only where they hold their most.
-		q.free--
-		l.held++
+	if q.free >= places && l.turn == nil && q.may(l, places) && !q.blocked() {
+		q.free -= places
+		l.held += places
 		q.mu.Unlock()
 		return nil
 	}
@@ -92,8 +101,8 @@ func (q *Queue) Enter(ctx context.Context) error {
 		q.mu.Unlock()
 		return errBusy
 	}
-	ready := make(chan struct{})
-	place := l.waiting.PushBack(ready)
+	w := &want{places, make(chan struct{})}
+	place := l.waiting.PushBack(w)
 	if l.turn == nil {
 		l.turn = q.turns.PushBack(l)
 	}
@@ -113,7 +122,7 @@ func (q *Queue) Enter(ctx context.Context) error {
 	}
 	var err error
 	select {
-	case <-ready:
+	case <-w.ready:
 		return nil
 	case <-ctx.Done():
 		err = ctx.Err()
@@ -126,39 +135,66 @@ func (q *Queue) Enter(ctx context.Context) error {
 		q.stats.TurnedAway++
 	}
 	select {
-	case <-ready: // in the meantime
-		q.leave(l)
+	case <-w.ready: // in the meantime
+		q.give(l, places)
 	default:
 		l.waiting.Remove(place)
 		q.tidy(l)
+		q.next()
 	}
 	return err
 }
 
 // Leave gives back the place of the caller that entered.
-func (q *Queue) Leave(caller string) {
+func (q *Queue) Leave(caller string) { q.leave(caller, 1) }
+
+func (q *Queue) leave(caller string, places int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.leave(q.lines[caller])
+	q.give(q.lines[caller], places)
 }
 
-func (q *Queue) may(l *line) bool { return l.held < q.most || l.caller == "" }
+func (q *Queue) may(l *line, places int) bool {
+	return l.held == 0 || l.held+places <= q.most || l.caller == ""
+}
 
-func (q *Queue) leave(l *line) {
-	q.free++
-	l.held--
+// blocked reports whether places are being saved up for somebody whose turn it
+// is, and who wants more than are free. Others wait only where they hold their
+// most.
+func (q *Queue) blocked() bool {
+	for e := q.turns.Front(); e != nil; e = e.Next() {
+		if l := e.Value.(*line); q.may(l, l.waiting.Front().Value.(*want).places) {
+			return true
+		}
+	}
+	return false
+}
+
+func (q *Queue) give(l *line, places int) {
+	q.free += places
+	l.held -= places
+	q.next()
+	q.tidy(l)
+}
+
+// next lets those in whose turn it is.
+func (q *Queue) next() {
 	for e := q.turns.Front(); e != nil && q.free > 0; {
 		next := e.Next()
-		if one := e.Value.(*line); q.may(one) {
-			q.free--
-			one.held++
-			close(one.waiting.Remove(one.waiting.Front()).(chan struct{}))
+		l := e.Value.(*line)
+		if w := l.waiting.Front().Value.(*want); q.may(l, w.places) {
+			if w.places > q.free {
+				return
+			}
+			q.free -= w.places
+			l.held += w.places
+			l.waiting.Remove(l.waiting.Front())
+			close(w.ready)
 			q.turns.MoveToBack(e)
-			q.tidy(one)
+			q.tidy(l)
 		}
 		e = next
 	}
-	q.tidy(l)
 }
 
 // tidy forgets what a line does not need any more.
