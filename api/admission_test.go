@@ -6,7 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"golang.org/x/sync/semaphore"
+	"github.com/ecovolt/telemetryd/internal/load"
 
 	"github.com/ecovolt/telemetryd/api"
 	"github.com/ecovolt/telemetryd/auth"
@@ -72,7 +72,7 @@ func TestHeldAnswers(t *testing.T) {
 	if got.status != http.StatusOK {
 		t.Fatalf("%+v", got)
 	}
-	results := semaphore.NewWeighted(100_000)
+	results := load.NewBudget(100_000)
 	handler, err := api.New(api.Deps{Store: timeseries.New(s.pool, timeseries.Options{}), Auth: s.auth, Results: results, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -82,13 +82,13 @@ func TestHeldAnswers(t *testing.T) {
 	s.url = server.URL
 	token := s.as(t, auth.Internal)
 	for _, path := range []string{"/series?metrics=speed_ms", "/laps", "/track", "/summary"} {
-		if err := results.Acquire(t.Context(), 100_000); err != nil { // as deaf clients would
-			t.Fatal(err)
+		if !results.Take("deaf", 100_000) { // as deaf clients would
+			t.Fatal("the budget is not whole")
 		}
 		if got := s.call(t, "GET", "/api/v1/sessions/a"+path, token, nil); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "1" {
 			t.Errorf("%s without room: %+v", path, got)
 		}
-		results.Release(100_000)
+		results.Give("deaf", 100_000)
 		if got := s.call(t, "GET", "/api/v1/sessions/a"+path, token, nil); got.status != http.StatusOK {
 			t.Errorf("%s with room: %+v", path, got)
 		}

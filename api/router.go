@@ -13,7 +13,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/api/openapi"
@@ -43,7 +42,7 @@ type Deps struct {
 	Metrics http.Handler
 	// Results bounds the bytes of all answers until their clients have taken them.
 	// Default 128 MiB.
-	Results *semaphore.Weighted
+	Results *load.Budget
 	// Page serves the built-in page and everything else that no route claims.
 	Page http.Handler
 	// Observe is told of every request that was answered, and of every socket
@@ -89,7 +88,7 @@ type request struct {
 	Principal auth.Principal
 	Session   *timeseries.Session // for routes about one session; never nil there
 	Decision  auth.Decision
-	results   *semaphore.Weighted // of all requests
+	results   *load.Budget // of all requests
 }
 
 type server struct {
@@ -114,7 +113,7 @@ func New(d Deps) (http.Handler, error) {
 		d.Config.MaxSpool = 2 * d.Config.MaxUpload
 	}
 	if d.Results == nil {
-		d.Results = semaphore.NewWeighted(128 << 20)
+		d.Results = load.NewBudget(128 << 20)
 	}
 	if d.Config.MaxIngests == 0 {
 		d.Config.MaxIngests = 8

@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/series"
@@ -126,10 +127,11 @@ func writeCacheable(r *request, contentType string, body []byte, pinned, settled
 
 // hold counts an answer among those that wait for their clients to take them.
 func (r *request) hold(body []byte) (release func(), err error) {
-	if !r.results.TryAcquire(int64(len(body))) {
+	caller := load.Caller(r.Request.Context())
+	if !r.results.Take(caller, int64(len(body))) {
 		return nil, fault.Busy("too many answers wait for their clients; try again")
 	}
-	return func() { r.results.Release(int64(len(body))) }, nil
+	return func() { r.results.Give(caller, int64(len(body))) }, nil
 }
 
 // summaryView is a run's summary with the distance and energy that are summed up

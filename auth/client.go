@@ -12,7 +12,7 @@ type clientKey struct{}
 // outermost layer found it out. It is what SignIn.Address and the like want, and
 // the caller as whom the request waits until it is known who sent it.
 func WithClientAddress(ctx context.Context, address string) context.Context {
-	return load.WithCaller(context.WithValue(ctx, clientKey{}, address), "network "+limitedAddress(address))
+	return load.WithCaller(context.WithValue(ctx, clientKey{}, address), load.Stranger(limitedAddress(address)))
 }
 
 // As lets what follows wait its turn as the principal, whatever network it came
@@ -24,7 +24,7 @@ func As(ctx context.Context, p Principal) context.Context {
 	case p.Key != nil:
 		return load.WithCaller(ctx, "key "+p.Key.ID)
 	case load.Caller(ctx) == "":
-		return load.WithCaller(ctx, "network ")
+		return load.WithCaller(ctx, load.Stranger(""))
 	}
 	return ctx
 }

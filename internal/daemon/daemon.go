@@ -138,7 +138,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	// Bytes of answers that wait for their clients, whoever sends them.
-	results := semaphore.NewWeighted(128 << 20)
+	results := load.NewBudget(128 << 20)
 	if err := d.openFunctions(results); err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func (d *Daemon) openRelay() (err error) {
 }
 
 // openFunctions makes the endpoints of Convex clients.
-func (d *Daemon) openFunctions(results *semaphore.Weighted) error {
+func (d *Daemon) openFunctions(results *load.Budget) error {
 	all := registry.New(d.Auth)
 	err := functions.Register(all, functions.Deps{
 		Store: d.Store, Auth: d.Auth, Dashboards: dashboard.New(d.pools.Reads),

@@ -3,6 +3,7 @@ package load
 import (
 	"container/list"
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,13 @@ func Caller(ctx context.Context) string {
 	caller, _ := ctx.Value(callerKey{}).(string)
 	return caller
 }
+
+// Stranger names a caller of whom only the network is known.
+func Stranger(network string) string { return strangers + network }
+
+const strangers = "network "
+
+func stranger(caller string) bool { return strings.HasPrefix(caller, strangers) }
 
 // Queue shares places among callers. Whoever is waiting gets the next free place
 // in turn, one caller after the other, however many each of them asks for. The

@@ -142,3 +142,30 @@ func TestQueueKeepsItsPlaces(t *testing.T) {
 		}
 	}
 }
+
+// One caller holds half of a budget, strangers together three quarters, and who
+// holds nothing may take more at once.
+func TestBudgetIsSharedByCaller(t *testing.T) {
+	b := load.NewBudget(100)
+	take := func(caller string, bytes int64, want bool) {
+		t.Helper()
+		if b.Take(caller, bytes) != want {
+			t.Errorf("%s takes %d: %v", caller, bytes, !want)
+		}
+	}
+	take(load.Stranger("one"), 40, true)
+	take(load.Stranger("one"), 11, false)
+	take(load.Stranger("two"), 35, true)
+	take(load.Stranger("three"), 1, false)
+	take("account", 25, true)
+	take("account", 1, false)
+	b.Give(load.Stranger("two"), 35)
+	take("account", 26, false)
+	take("account", 25, true)
+	b.Give(load.Stranger("one"), 40)
+	b.Give("account", 50)
+	take("account", 90, true)
+	take("another", 11, false)
+	b.Give("account", 90)
+	take(load.Stranger("one"), 100, true)
+}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
@@ -29,7 +30,7 @@ type Archives struct {
 	pool    *pgxpool.Pool
 	stats   func(ctx context.Context, sessionID string) (Stats, error)
 	refresh singleflight.Group
-	slots   chan struct{} // files being made
+	slots   *load.Queue // for files that are made
 
 	secretMu sync.Mutex
 	secret   []byte
@@ -38,7 +39,8 @@ type Archives struct {
 // New makes Archives on a migrated database. The function given returns the
 // figures of a session; its error is fault.NotFound when there is no such session.
 func New(pool *pgxpool.Pool, stats func(ctx context.Context, sessionID string) (Stats, error)) *Archives {
-	return &Archives{pool: pool, stats: stats, slots: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
+	slots := max(2, runtime.GOMAXPROCS(0))
+	return &Archives{pool: pool, stats: stats, slots: load.NewQueue(slots, slots/2, 0)}
 }
 
 // List is the division of one session.

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -32,12 +33,10 @@ func (a *Archives) File(ctx context.Context, name string) ([]byte, error) {
 		return nil, err
 	}
 	// Making a file is work for one processor; more at once only take memory.
-	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := a.slots.Enter(ctx); err != nil {
+		return nil, err
 	}
+	defer a.slots.Leave(load.Caller(ctx))
 	var d division
 	if file.kind == kindOverview {
 		// Where the parts begin tells most of where its records are.

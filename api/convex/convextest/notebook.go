@@ -91,7 +91,7 @@ func (n *Notebook) functions() []registry.Function {
 	return []registry.Function{
 		echo("test:echo", registry.Query), echo("test:echoMutation", registry.Mutation), echo("test:echoAction", registry.Action),
 		echo("admin/test:nested", registry.Query),
-		{Name: "test:who", Kind: registry.Query, Args: registry.Object(registry.Optional("token", registry.String())), Run: func(_ context.Context, c *registry.Call) (any, error) {
+		{Name: "test:who", Kind: registry.Query, Args: registry.Object(registry.Optional("token", registry.String()), registry.Optional("value", registry.Number())), Run: func(_ context.Context, c *registry.Call) (any, error) {
 			who := map[string]any{"role": string(c.Principal.EffectiveRole())}
 			if c.Principal.Key != nil {
 				who["key"] = c.Principal.Key.Name

@@ -65,10 +65,10 @@ func (h *Handler) serveFunction(w http.ResponseWriter, r *http.Request, kind reg
 		h.writeRefusal(w, r, err)
 		return
 	}
-	result, kind, err := h.run(r.Context(), c)
+	result, kind, caller, err := h.run(r.Context(), c)
 	if held := int64(len(result)); err == nil && kind == registry.Query {
-		if h.Results.TryAcquire(held) {
-			defer h.Results.Release(held)
+		if h.Results.Take(caller, held) {
+			defer h.Results.Give(caller, held)
 		} else {
 			err = fault.New(fault.Unavailable, "too many results wait for their clients; try again shortly")
 		}
@@ -81,13 +81,14 @@ func (h *Handler) serveFunction(w http.ResponseWriter, r *http.Request, kind reg
 }
 
 // run runs a function for a request that waits for its answer. It returns the
-// encoded result, and the function's kind as far as it is known.
-func (h *Handler) run(ctx context.Context, c call) ([]byte, registry.Kind, error) {
+// encoded result, the function's kind as far as it is known, and who called.
+func (h *Handler) run(ctx context.Context, c call) (result []byte, kind registry.Kind, caller string, err error) {
 	in, err := h.Registry.Prepare(c.Request, c.kind, c.from)
 	if err != nil {
-		return nil, h.kindOf(c), err
+		return nil, h.kindOf(c), "", err
 	}
-	kind, timeout := in.Function.Kind, h.QueryTimeout
+	timeout := h.QueryTimeout
+	kind = in.Function.Kind
 	if kind != registry.Query {
 		timeout = h.WriteTimeout
 		// A client that hangs up must not undo what it asked for half-way.
@@ -98,10 +99,10 @@ func (h *Handler) run(ctx context.Context, c call) ([]byte, registry.Kind, error
 	defer cancel()
 	out, err := h.Registry.Run(ctx, in, nil)
 	if err != nil {
-		return nil, kind, err
+		return nil, kind, "", err
 	}
-	encoded, err := value.Append(nil, out.Value, c.format)
-	return encoded, kind, err
+	result, err = value.Append(nil, out.Value, c.format)
+	return result, kind, out.Caller, err
 }
 
 // kindOf returns the kind of function that the client means to call.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/internal/httpx"
+	"github.com/ecovolt/telemetryd/internal/load"
 )
 
 // ordinaryBody is the largest body, in bytes, that Convex itself takes.
@@ -49,7 +50,7 @@ type Options struct {
 	Bodies, KeyBodies *semaphore.Weighted
 	// Results bounds the bytes of all results of queries until their clients have
 	// taken them. Default 128 MiB.
-	Results *semaphore.Weighted
+	Results *load.Budget
 	// QueryTimeout and WriteTimeout bound one run of a query, and of a
 	// mutation or action. Defaults 30 s and 60 s.
 	QueryTimeout, WriteTimeout time.Duration
@@ -72,7 +73,7 @@ func (o *Options) setDefaults() error {
 		o.KeyBodies = semaphore.NewWeighted(128 << 20)
 	}
 	if o.Results == nil {
-		o.Results = semaphore.NewWeighted(128 << 20)
+		o.Results = load.NewBudget(128 << 20)
 	}
 	if o.Version == "" {
 		o.Version = "telemetryd"

@@ -6,8 +6,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/load"
 )
 
 // Kind is what sort of function it is: which endpoint runs it, and with what
@@ -53,8 +55,8 @@ type Function struct {
 	// Call.BaseURL. Clients that reach it under different names then watch
 	// results of their own.
 	LinksHere bool
-	// Large says that the result may take tens of MB. Such functions run one at a
-	// time.
+	// Large says that the result may take tens of MB. Few such functions run at a
+	// time, each for another caller.
 	Large bool
 	// Paginated says that the query answers a page whose end is held; see
 	// Call.Journal.
@@ -70,14 +72,21 @@ type Registry struct {
 	functions map[string]*Function
 	unserved  map[string]string // by module or name: why
 	resolver  Resolver
-	large     chan struct{} // taken by the Large function that runs
+	large     *load.Queue // for the Large functions that run
 }
+
+const (
+	// mostLarge is how many Large functions run at once, each for another caller.
+	mostLarge = 2
+	// largePatience is how long one waits for others.
+	largePatience = 20 * time.Second
+)
 
 // New makes an empty registry, whose callers the resolver finds out.
 func New(resolver Resolver) *Registry {
 	return &Registry{
 		functions: make(map[string]*Function), unserved: make(map[string]string),
-		resolver: resolver, large: make(chan struct{}, 1),
+		resolver: resolver, large: load.NewQueue(mostLarge, 1, largePatience),
 	}
 }
 

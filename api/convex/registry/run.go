@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/convex/value"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 )
 
 // Resolver turns what a call carries into a principal. A bad token is a guest;
@@ -52,6 +53,7 @@ type Outcome struct {
 	Value   any       // for value.Append
 	Until   time.Time // when that ends to hold; zero: only by a change
 	Journal string    // for the next run
+	Caller  string    // on whose behalf it ran; see load.WithCaller
 }
 
 // Prepare finds the function of a request and checks its arguments. AnyKind
@@ -125,18 +127,17 @@ func (r *Registry) Run(ctx context.Context, in *Invocation, watch func(topics ..
 		return out, err
 	}
 	ctx = auth.As(ctx, call.Principal)
+	out.Caller = load.Caller(ctx)
 	if rule := in.Function.Access; rule != "" {
 		if d := auth.Allow(call.Principal, rule, auth.SessionAge{}); !d.Allowed {
 			return out, d.Err
 		}
 	}
 	if in.Function.Large {
-		select {
-		case r.large <- struct{}{}:
-			defer func() { <-r.large }()
-		case <-ctx.Done():
-			return out, ctx.Err()
+		if err := r.large.Enter(ctx); err != nil {
+			return out, err
 		}
+		defer r.large.Leave(out.Caller)
 	}
 	out.Value, err = in.Function.Run(ctx, call)
 	return out, err

@@ -11,6 +11,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/api/convex/value"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
@@ -33,8 +34,9 @@ type live struct {
 	server *Server
 	key    liveKey // changed under liveMu only
 	in     *registry.Invocation
-	room   int64 // bytes of the budget that its result, or its run, takes
-	size   int64 // bytes of its last result, even one that found no room
+	caller string // who asked first: what it takes is that one's
+	room   int64  // bytes of the budget that its result, or its run, takes
+	size   int64  // bytes of its last result, even one that found no room
 	cancel context.CancelFunc
 	latest atomic.Pointer[result]
 	demand chan struct{} // a newer result is wanted than latest
@@ -46,24 +48,24 @@ type live struct {
 
 // watch makes w a watcher of the query, which is started if it is new, and
 // asks for a result from need or later. It returns nil when too many are watched.
-func (s *Server) watch(key liveKey, in *registry.Invocation, w watcher, need int64) *live {
+func (s *Server) watch(key liveKey, in *registry.Invocation, caller string, w watcher, need int64) *live {
 	s.liveMu.Lock()
 	l := s.live[key]
 	if l == nil {
-		if s.liveCount >= s.options.MaxQueries {
+		if !s.places.Take(caller, 1) {
 			s.liveMu.Unlock()
 			return nil
 		}
-		ctx, cancel := context.WithCancel(s.lifetime)
+		ctx, cancel := context.WithCancel(load.WithCaller(s.lifetime, caller))
 		l = &live{
-			server: s, key: key, in: in, cancel: cancel,
+			server: s, key: key, in: in, caller: caller, cancel: cancel,
 			demand: make(chan struct{}, 1), watchers: make(map[watcher]int),
 		}
 		s.live[key] = l
 		s.liveCount++
 		s.tasks.Go(func() {
 			l.run(ctx)
-			s.options.Results.Release(l.room)
+			s.options.Results.Give(caller, l.room)
 		})
 	}
 	l.mu.Lock()
@@ -89,6 +91,7 @@ func (l *live) unwatch(w watcher) {
 			delete(l.server.live, l.key)
 		}
 		l.server.liveCount--
+		l.server.places.Give(l.caller, 1)
 		l.cancel()
 	}
 }
@@ -248,11 +251,11 @@ func (l *live) rest(ctx context.Context, signal <-chan struct{}, changed func() 
 // returns false when there is none for it.
 func (l *live) reserve(size int64) bool {
 	budget := l.server.options.Results
-	if size > l.room && !budget.TryAcquire(size-l.room) {
+	if size > l.room && !budget.Take(l.caller, size-l.room) {
 		return false
 	}
 	if size < l.room {
-		budget.Release(l.room - size)
+		budget.Give(l.caller, l.room-size)
 	}
 	l.room = size
 	return true

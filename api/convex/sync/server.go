@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/api/convex/registry"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/internal/retry"
 	"github.com/ecovolt/telemetryd/realtime/hub"
 )
@@ -32,7 +33,7 @@ type Options struct {
 	Bodies *semaphore.Weighted
 	// Results bounds the bytes of all results that are watched. One that finds no
 	// room is shown later. Default 128 MiB.
-	Results *semaphore.Weighted
+	Results *load.Budget
 	// QueryTimeout and WriteTimeout bound one run of a query, and of a
 	// mutation or action. Defaults 30 s and 60 s.
 	QueryTimeout, WriteTimeout time.Duration
@@ -41,7 +42,7 @@ type Options struct {
 	// MaxSockets bounds the websockets open at once. Default 20,000.
 	MaxSockets int
 	// MaxQueries bounds the different queries watched at once, over all
-	// sockets. Default 20,000.
+	// sockets. One caller has half of them at most. Default 20,000.
 	MaxQueries int
 	// PingEvery is the longest silence towards a socket. Clients give up after
 	// 30 s. Default 15 s.
@@ -62,7 +63,7 @@ func (o *Options) setDefaults() error {
 		o.Bodies = semaphore.NewWeighted(256 << 20)
 	}
 	if o.Results == nil {
-		o.Results = semaphore.NewWeighted(128 << 20)
+		o.Results = load.NewBudget(128 << 20)
 	}
 	setDefault(&o.MaxBody, 16<<20+2000)
 	setDefault(&o.QueryTimeout, 30*time.Second)
@@ -104,7 +105,8 @@ type Server struct {
 
 	liveMu    sync.Mutex
 	live      map[liveKey]*live
-	liveCount int // of all that run; one that was pinned to a page may not be in live
+	liveCount int          // of all that run; one that was pinned to a page may not be in live
+	places    *load.Budget // for them
 	queryRuns chan struct{}
 
 	// zipping bounds the sockets that compress a message at the same time.
@@ -130,7 +132,7 @@ func New(options Options) (*Server, error) {
 		options: options, registry: options.Registry, log: options.Log,
 		clock: newClock(), requests: requests{options.Pool},
 		lifetime: lifetime, cancel: cancel, stopping: make(chan struct{}),
-		live: make(map[liveKey]*live), queryRuns: make(chan struct{}, options.QueryRuns),
+		live: make(map[liveKey]*live), places: load.NewBudget(int64(options.MaxQueries)), queryRuns: make(chan struct{}, options.QueryRuns),
 		zipping:  make(chan struct{}, 4*runtime.GOMAXPROCS(0)),
 		underWay: make(map[requestKey]chan struct{}), open: make(map[*socket]struct{}),
 	}, nil

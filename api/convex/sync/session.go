@@ -66,6 +66,7 @@ type session struct {
 	out    *outbox
 	chunks bool
 	base   string // URL under which the client reached us
+	caller string // as whom it waits where it shows no credential; see load.WithCaller
 
 	mu       sync.Mutex
 	id       string  // the client's; empty before Connect
@@ -85,8 +86,8 @@ type session struct {
 	ended    bool
 }
 
-func newSession(s *Server, version, baseURL string) *session {
-	return &session{server: s, out: newOutbox(), chunks: understandsChunks(version), base: baseURL, queries: make(map[int64]*query)}
+func newSession(s *Server, version, baseURL, caller string) *session {
+	return &session{server: s, out: newOutbox(), chunks: understandsChunks(version), base: baseURL, caller: caller, queries: make(map[int64]*query)}
 }
 
 const (
@@ -166,8 +167,12 @@ func (c *session) attach(q *query) {
 		in.Journal = q.journal
 		key.journal = q.journal
 	}
+	caller := c.caller
+	if by := in.Caller.Credentials; by != (auth.Credentials{}) {
+		caller = "credential " + newIdentity(by).digest
+	}
 	if c.watched < maxWatched {
-		q.live = c.server.watch(key, &in, c, q.need)
+		q.live = c.server.watch(key, &in, caller, c, q.need)
 	}
 	if q.live != nil {
 		c.watched++

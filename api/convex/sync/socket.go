@@ -16,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/internal/httpx/ws"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
@@ -79,7 +80,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, version, baseURL 
 		return nil // it was answered
 	}
 	k := &socket{
-		server: s, conn: conn, session: newSession(s, version, baseURL), address: auth.ClientAddress(r.Context()),
+		server: s, conn: conn, session: newSession(s, version, baseURL, load.Caller(r.Context())), address: auth.ClientAddress(r.Context()),
 		abandoned: make(chan struct{}),
 	}
 	// The request and its buffers are let go: an idle socket holds little.
@@ -256,8 +257,10 @@ func (k *socket) authenticate(m *clientMessage) bool {
 		id = newIdentity(from.Credentials)
 	case "User":
 		// As over HTTP: a JWT is nobody in particular, but it is accepted, or
-		// apps that hold one would wait for ever.
-		if auth.WellFormedToken(m.Value) {
+		// apps that hold one would wait for ever. So is a token that is nobody's.
+		ctx, cancel := context.WithTimeout(s.lifetime, s.options.QueryTimeout)
+		defer cancel()
+		if auth.WellFormedToken(m.Value) && s.registry.Knows(ctx, m.Value) {
 			id = newIdentity(auth.Credentials{Token: m.Value})
 		}
 	}

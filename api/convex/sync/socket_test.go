@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/gorilla/websocket"
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/api/convex/convextest"
 	"github.com/ecovolt/telemetryd/api/convex/value"
@@ -884,6 +884,48 @@ func TestSyncQueriesOfASocketAreBounded(t *testing.T) {
 	}
 }
 
+// However many sockets somebody has, what others watch has its room; the account
+// on the same network is another caller.
+func TestSyncQueriesAreSharedByCaller(t *testing.T) {
+	t.Parallel()
+	b := newServer(t, func(o *Options) { o.MaxQueries = 8 })
+	_, token := b.SignUp(t, "driver@example.org")
+	add := func(c *client, from, n int, token string) message {
+		t.Helper()
+		var mods []string
+		for i := range n {
+			mods = append(mods, fmt.Sprintf(`{"type":"Add","queryId":%d,"udfPath":"test:who","args":[{"token":%q,"value":%d}]}`, i, token, from+i))
+		}
+		c.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[%s]}`, strings.Join(mods, ","))
+		return c.want("Transition", `"querySet":1`)
+	}
+	shown := func(m message) (n int) {
+		for _, mod := range m.Modifications {
+			if mod.Type == "QueryUpdated" {
+				n++
+			}
+		}
+		return n
+	}
+	flood := b.connect(t, "flood")
+	if n := shown(add(flood, 0, 7, "")); n != 4 {
+		t.Errorf("a stranger has %d of 8 places, want half", n)
+	}
+	if n := shown(add(b.connect(t, "again"), 100, 7, "")); n != 0 {
+		t.Errorf("and %d more by another socket", n)
+	}
+	driver := b.connect(t, "driver")
+	if n := shown(add(driver, 0, 4, token)); n != 4 {
+		t.Errorf("an account of the same network has %d, want 4", n)
+	}
+	// Who was turned away is run when there is room.
+	flood.send(`{"type":"ModifyQuerySet","baseVersion":1,"newVersion":2,"modifications":[{"type":"Remove","queryId":0},{"type":"Remove","queryId":1},{"type":"Remove","queryId":2},{"type":"Remove","queryId":3}]}`)
+	n := 0
+	for n < 3 {
+		n += shown(flood.want("Transition", ""))
+	}
+}
+
 // Whoever makes up tokens makes no work of its own.
 func TestSyncTokensOfNobodyAreOneQuery(t *testing.T) {
 	t.Parallel()
@@ -904,11 +946,22 @@ func TestSyncTokensOfNobodyAreOneQuery(t *testing.T) {
 	if got := b.server.Stats().Queries; got != 2 {
 		t.Errorf("%d queries run, want one of the account and one of everybody else", got)
 	}
+	// Nor who signs the socket in with them.
+	for i, made := range []string{"a", "b"} {
+		c := b.connect(t, "junk"+made)
+		c.send(`{"type":"Authenticate","baseVersion":0,"tokenType":"User","value":%q}`, strings.Repeat(made, 43))
+		c.want("Transition", `"identity":1`)
+		c.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[{"type":"Add","queryId":%d,"udfPath":"test:who","args":[{}]}]}`, i)
+		c.want("Transition", `"querySet":1`)
+	}
+	if got := b.server.Stats().Queries; got != 2 {
+		t.Errorf("%d queries run with two more tokens of nobody, want 2", got)
+	}
 }
 
 func TestSyncResultsAreBounded(t *testing.T) {
 	t.Parallel()
-	b := newServer(t, func(o *Options) { o.Results = semaphore.NewWeighted(100_000) })
+	b := newServer(t, func(o *Options) { o.Results = load.NewBudget(100_000) })
 	c := b.connect(t, "s1")
 	c.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[{"type":"Add","queryId":0,"udfPath":"test:large","args":[{"bytes":80000}]}]}`)
 	c.want("Transition", `"QueryUpdated"`)
@@ -920,9 +973,9 @@ func TestSyncResultsAreBounded(t *testing.T) {
 	c.send(`{"type":"ModifyQuerySet","baseVersion":3,"newVersion":4,"modifications":[{"type":"Remove","queryId":1}]}`)
 	c.want("Transition", `"querySet":4`)
 	await.Until(t, "the budget is whole again", func() bool {
-		whole := b.server.options.Results.TryAcquire(100_000)
+		whole := b.server.options.Results.Take("test", 100_000)
 		if whole {
-			b.server.options.Results.Release(100_000)
+			b.server.options.Results.Give("test", 100_000)
 		}
 		return whole
 	})
