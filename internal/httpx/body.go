@@ -117,11 +117,10 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, into any) error {
 		return fault.Field(kind.Field, "must not be a %s", kind.Value)
 	case errors.Is(err, io.EOF):
 		return fault.New(fault.Invalid, "the body is empty; send a JSON object")
-	case err != nil:
-		// The package has no type for it.
-		if quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-			return fault.Field(fault.Clip(strings.Trim(quoted, `"`)), "is not a member that this route takes")
-		}
 	}
-	return fault.New(fault.Invalid, "the body is not a JSON object of the members that this route takes")
+	wrong := fault.New(fault.Invalid, "the body is not a JSON object of the members that this route takes")
+	if quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok { // encoding/json has no type for it
+		wrong.Problems = []fault.Problem{{Field: fault.Clip(strings.Trim(quoted, `"`)), Reason: "is not one of them"}}
+	}
+	return wrong
 }
