@@ -7,38 +7,12 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Migrations are the files that Migrate applies.
 //
 //go:embed migrations/*.sql
 var Migrations embed.FS
-
-type beforeCommitKey struct{}
-
-// WithBeforeCommit makes the first Tx that runs under the context call step as
-// its last act before it commits. If step fails, nothing is committed.
-func WithBeforeCommit(ctx context.Context, step func(context.Context, pgx.Tx) error) context.Context {
-	return context.WithValue(ctx, beforeCommitKey{}, step)
-}
-
-// Tx runs work in one transaction and commits it. An error from work, or from
-// the step of WithBeforeCommit, rolls everything back and is returned as it is.
-func Tx(ctx context.Context, pool *pgxpool.Pool, work func(context.Context, pgx.Tx) error) error {
-	step, _ := ctx.Value(beforeCommitKey{}).(func(context.Context, pgx.Tx) error)
-	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		// Nested calls must not run the step a second time.
-		inner := context.WithValue(ctx, beforeCommitKey{}, nil)
-		if err := work(inner, tx); err != nil {
-			return err
-		}
-		if step != nil {
-			return step(inner, tx)
-		}
-		return nil
-	})
-}
 
 // The topics that a reactive query can depend on. TopicSession and
 // TopicSessions are not rows of the changes table: their version is the

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
@@ -456,7 +457,7 @@ func (u *upload) log(ctx context.Context, tx pgx.Tx, s *share) error {
 	var last pgx.Batch
 	queueLog(&last, s, key, u.opt)
 	queueAdvance(&last, &s.extent, &s.clock, s.aside()-s.returned, s.session, s.batch)
-	if err := tx.SendBatch(ctx, &last).Close(); err != nil {
+	if err := schema.Later(ctx, tx, &last); err != nil {
 		return fmt.Errorf("log batch: %w", err)
 	}
 	u.result.add(s.id, s.records-s.returned+s.aside(), 0, s.batch)
