@@ -23,7 +23,7 @@ func TestPsqlIsTheAnalysts(t *testing.T) {
 		t.Helper()
 		cmd := exec.Command(program(t), append([]string{"psql"}, args...)...)
 		cmd.Env, cmd.Dir = environment("TELEMETRYD_DATA_DIR="+dir+"/data"), dir
-		out, err := cmd.CombinedOutput()
+		out, err := cmd.Output() // beside it, the log tells of the server
 		return string(out), err
 	}
 	stored := exec.Command(program(t), "import", "--quiet", "--session-id", "run", "-")
