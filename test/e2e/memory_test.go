@@ -55,8 +55,7 @@ func TestMemoryStaysBounded(t *testing.T) {
 		}
 		response, err := http.DefaultClient.Do(r)
 		if err != nil {
-			t.Error(err)
-			return answer{}
+			return answer{body: []byte(err.Error())}
 		}
 		defer response.Body.Close()
 		text, err := io.ReadAll(response.Body)
@@ -121,11 +120,12 @@ func TestMemoryStaysBounded(t *testing.T) {
 	}
 	small("300 MB")
 
-	// patient uploads, again where others had to go first for too long.
+	// patient uploads, again where others had to go first for too long; of that the
+	// answer may be lost, to a client that is still sending.
 	patient := func(total int, line func(n int) string) {
 		for {
 			a := post(&generator{total: total, line: line}, nil, "")
-			if a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") != "" {
+			if a.status == 0 && t.Context().Err() == nil || a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") != "" {
 				continue
 			}
 			if a.status != http.StatusOK {
@@ -161,14 +161,11 @@ func TestMemoryStaysBounded(t *testing.T) {
 	// Records as large as they may be, many of them, at once.
 	for i := range 8 {
 		wg.Go(func() {
-			a := post(&generator{total: 10 << 20, line: func(n int) string {
+			patient(10<<20, func(n int) string {
 				r := recordAt(fmt.Sprint("wide", i), n)
 				r["odd"] = strings.Repeat("y", 900<<10)
 				return string(marshal(r)) + "\n"
-			}}, nil, "")
-			if a.status != http.StatusOK {
-				t.Errorf("%v", a)
-			}
+			})
 		})
 	}
 	wg.Wait()
