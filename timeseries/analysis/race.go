@@ -202,3 +202,18 @@ func (a *Analysis) Figures(ctx context.Context, id string) (*Figures, error) {
 	}
 	return &f, nil
 }
+
+// next is the time of the first record from a time on; nil without any. It looks
+// further ahead each time: over all that is left, a plan would name every chunk
+// of a run of years for each of its days.
+func (u *update) next(ctx context.Context, from time.Time) (found *time.Time, err error) {
+	for ahead := 24 * time.Hour; err == nil && found == nil && !from.After(u.last); ahead *= 2 {
+		to := from.Add(ahead)
+		err = u.tx.QueryRow(ctx, `
+			SELECT min(time)
+			FROM telemetry
+			WHERE session = $1 AND time >= $2 AND time < $3 AND time <= $4`, u.session, from, to, u.last).Scan(&found)
+		from = to
+	}
+	return found, err
+}

@@ -322,21 +322,6 @@ func (u *update) reduce(ctx context.Context, from time.Time, state runState) (st
 	return stale, nil
 }
 
-// next is the time of the first record from a time on; nil without any. It looks
-// further ahead each time: over all that is left, a plan would name every chunk
-// of a run of years for each of its days.
-func (u *update) next(ctx context.Context, from time.Time) (found *time.Time, err error) {
-	for ahead := 24 * time.Hour; err == nil && found == nil && !from.After(u.last); ahead *= 2 {
-		to := from.Add(ahead)
-		err = u.tx.QueryRow(ctx, `
-			SELECT min(time)
-			FROM telemetry
-			WHERE session = $1 AND time >= $2 AND time < $3 AND time <= $4`, u.session, from, to, u.last).Scan(&found)
-		from = to
-	}
-	return found, err
-}
-
 func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error) {
 	rows, err := u.tx.Query(ctx, `
 		SELECT time, latitude, longitude, coalesce(speed_ms, avg_speed_kmh / 3.6), coalesce(power_w, voltage_v * current_a),

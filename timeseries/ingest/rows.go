@@ -245,3 +245,12 @@ func (g *guardedReader) end() {
 	defer g.mu.Unlock()
 	g.ended = true
 }
+
+// optional is nil, SQL's NULL, for an empty text.
+func optional(text []byte) *string {
+	if len(text) == 0 {
+		return nil
+	}
+	s := string(text)
+	return &s
+}

@@ -491,12 +491,3 @@ func queueLog(b *pgx.Batch, s *share, key string, opt Options) {
 		b.Queue(setAsideSQL, s.session, s.batch, opt.Source, reasons, times, timestamps, members)
 	}
 }
-
-// optional is nil, SQL's NULL, for an empty text.
-func optional(text []byte) *string {
-	if len(text) == 0 {
-		return nil
-	}
-	s := string(text)
-	return &s
-}
