@@ -259,6 +259,38 @@ func TestDialects(t *testing.T) {
 	}
 }
 
+// What a table in any dialect does not tell is asked for by name, and never
+// guessed; a column of another name becomes what somebody says.
+func TestDialectsAsk(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(400) {
+		d, text, truth := dialectOf(seed)
+		unsaid, asked := d.opt, ""
+		if unsaid.Start, unsaid.DayFirst = "", nil; d.opt.Start != "" {
+			asked = "--start"
+		} else if d.opt.DayFirst != nil {
+			asked = "--day-first"
+		}
+		if asked != "" {
+			if _, err := readTable(t, bytes.NewReader(text), unsaid); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), asked) {
+				t.Errorf("seed %d: %v, want it to ask for %s", seed, err, asked)
+			}
+		}
+		mapped := d.opt
+		mapped.Map = map[string]string{"cells": "motor_rpm"}
+		got, err := readTable(t, bytes.NewReader(text), mapped)
+		if err != nil || len(got.records) != len(truth) {
+			t.Errorf("seed %d: %d records of %d, %v", seed, len(got.records), len(truth), err)
+			continue
+		}
+		for i, want := range truth {
+			if r := got.records[i]; r["motor_rpm"] != want["cells"] || r["cells"] != "" {
+				t.Errorf("seed %d: record %d has %q rpm, want %q", seed, i, r["motor_rpm"], want["cells"])
+			}
+		}
+	}
+}
+
 // Whatever the bytes, the recogniser ends, asks for an option or reads cells of
 // valid width; it holds no more than its bound.
 func FuzzReader(f *testing.F) {
