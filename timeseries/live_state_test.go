@@ -2,6 +2,7 @@ package timeseries_test
 
 import (
 	"math"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -194,5 +195,38 @@ func TestInvalidReports(t *testing.T) {
 	}
 	if state, err := store.LiveState(t.Context()); state != nil || err != nil {
 		t.Errorf("a refused report was stored: %+v, %v", state, err)
+	}
+}
+
+// A run's archive is pending exactly while its newest record is within five minutes
+// of the server's clock and was stored within five, or the live state says that it
+// is active, whatever it was and whoever asks when.
+func TestArchiveStatusOfAnyRun(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(8, 8))
+	near := func() time.Duration { // often at the edges
+		edges := []time.Duration{-24 * time.Hour, -5 * time.Minute, 0, 5 * time.Minute, 24 * time.Hour}
+		return edges[random.IntN(len(edges))] + time.Duration(random.IntN(5)-2)*time.Second
+	}
+	now := time.Now()
+	for range 2000 {
+		ahead, stored := near(), near().Abs()
+		s := timeseries.Session{ID: "a", ReadAt: now, End: now.Add(ahead), UpdatedAt: now.Add(-stored)}
+		state := []*timeseries.LiveState{nil, {SessionID: "a", Status: timeseries.LiveActive}, {SessionID: "b", Status: timeseries.LiveActive}, {SessionID: "a", Status: timeseries.LiveEnded}}[random.IntN(4)]
+		live := ahead.Abs() <= 5*time.Minute && stored <= 5*time.Minute
+		want := "complete"
+		if live || state != nil && state.SessionID == "a" && state.Status == timeseries.LiveActive {
+			want = "pending"
+		}
+		got, until := s.Live()
+		if got != live || s.ArchiveStatus(state) != want {
+			t.Fatalf("newest record %v ahead, stored %v ago, %+v: live %v, %s, want %s", ahead, stored, state, got, s.ArchiveStatus(state), want)
+		}
+		later := s
+		if later.ReadAt = until.Add(time.Microsecond); live {
+			if ends, _ := later.Live(); ends {
+				t.Fatalf("newest record %v ahead, stored %v ago: live after %v", ahead, stored, until.Sub(now))
+			}
+		}
 	}
 }
