@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/api"
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
@@ -27,30 +27,12 @@ type site struct {
 	url  string
 	pool *pgxpool.Pool
 	auth *auth.Service
-	log  *logText
-}
-
-// logText collects what the server logs.
-type logText struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logText) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+	log  *await.Log
 }
 
 func open(t *testing.T, config api.Config) site {
 	t.Helper()
-	s := site{pool: dbtest.New(t), log: new(logText)}
+	s := site{pool: dbtest.New(t), log: new(await.Log)}
 	s.auth = auth.New(s.pool, auth.Options{
 		Hash:         auth.HashParams{MemoryKiB: 64, Iterations: 1},
 		AddressBurst: 1000,

@@ -26,7 +26,7 @@ type keyCreateCmd struct {
 }
 
 func (c keyCreateCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+	return c.with(ctx, log, c.run)
 }
 
 func (c keyCreateCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
@@ -41,7 +41,7 @@ func (c keyCreateCmd) run(ctx context.Context, s *auth.Service, t terminal) erro
 type keyListCmd struct{ accountFlags }
 
 func (c keyListCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+	return c.with(ctx, log, c.run)
 }
 
 func (c keyListCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
@@ -77,7 +77,7 @@ type keyRotateCmd struct {
 }
 
 func (c keyRotateCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+	return c.with(ctx, log, c.run)
 }
 
 func (c keyRotateCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
@@ -95,7 +95,7 @@ type keyRevokeCmd struct {
 }
 
 func (c keyRevokeCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+	return c.with(ctx, log, c.run)
 }
 
 func (c keyRevokeCmd) run(ctx context.Context, s *auth.Service, t terminal) error {

@@ -82,13 +82,13 @@ func (t terminal) password() (string, error) {
 var operator = auth.Operator("command line")
 
 // with runs work on the accounts of the database that the flags name.
-func (f accountFlags) with(ctx context.Context, log *slog.Logger, work func(*auth.Service, terminal) error) error {
+func (f accountFlags) with(ctx context.Context, log *slog.Logger, work func(context.Context, *auth.Service, terminal) error) error {
 	pool, done, err := f.Open(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer done()
-	return work(auth.New(pool, auth.Options{Pepper: f.Pepper, Log: log}), thisTerminal())
+	return work(ctx, auth.New(pool, auth.Options{Pepper: f.Pepper, Log: log}), thisTerminal())
 }
 
 type userCreateAdminCmd struct {
@@ -98,7 +98,7 @@ type userCreateAdminCmd struct {
 }
 
 func (c userCreateAdminCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+	return c.with(ctx, log, c.run)
 }
 
 func (c userCreateAdminCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
@@ -117,7 +117,7 @@ func (c userCreateAdminCmd) run(ctx context.Context, s *auth.Service, t terminal
 type userListCmd struct{ accountFlags }
 
 func (c userListCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+	return c.with(ctx, log, c.run)
 }
 
 func (c userListCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
@@ -166,7 +166,7 @@ type userSetRoleCmd struct {
 }
 
 func (c userSetRoleCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+	return c.with(ctx, log, c.run)
 }
 
 func (c userSetRoleCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
@@ -179,7 +179,7 @@ type userResetPasswordCmd struct {
 }
 
 func (c userResetPasswordCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+	return c.with(ctx, log, c.run)
 }
 
 func (c userResetPasswordCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
@@ -198,7 +198,7 @@ type userBanCmd struct {
 }
 
 func (c userBanCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+	return c.with(ctx, log, c.run)
 }
 
 func (c userBanCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
@@ -211,7 +211,7 @@ type userDeleteCmd struct {
 }
 
 func (c userDeleteCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.with(ctx, log, func(s *auth.Service, t terminal) error { return c.run(ctx, s, t) })
+	return c.with(ctx, log, c.run)
 }
 
 func (c userDeleteCmd) run(ctx context.Context, s *auth.Service, t terminal) error {

@@ -31,9 +31,9 @@ func bigFile() (text []byte, records int) {
 
 // halfImported starts an import of the file and returns when some of it is in
 // the database. The import waits for the rest of its input.
-func halfImported(t *testing.T, pool *pgxpool.Pool, text []byte, args ...string) (cmd *exec.Cmd, log *lockedBuffer) {
+func halfImported(t *testing.T, pool *pgxpool.Pool, text []byte, args ...string) (cmd *exec.Cmd, log *await.Log) {
 	t.Helper()
-	log = &lockedBuffer{}
+	log = new(await.Log)
 	cmd = exec.Command(program(t), append([]string{"import", "--quiet", "-"}, args...)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = environment(), log, log
 	in, err := cmd.StdinPipe()

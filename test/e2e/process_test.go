@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -67,32 +66,15 @@ type process struct {
 	t    testing.TB
 	cmd  *exec.Cmd
 	url  string
-	log  *lockedBuffer
+	log  *await.Log
 	gone chan struct{} // closed when it has ended
 	err  error         // how it ended, once gone
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // serve starts a daemon and waits until it says where it is.
 func serve(t testing.TB, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, log: new(lockedBuffer), gone: make(chan struct{})}
+	p := &process{t: t, log: new(await.Log), gone: make(chan struct{})}
 	p.cmd = exec.Command(program(t), append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 	p.cmd.Env = environment("TELEMETRYD_DEPLOY_KEY=" + deployKey)
 	p.cmd.Dir = t.TempDir()

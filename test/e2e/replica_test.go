@@ -197,7 +197,7 @@ type standby struct {
 	port int
 	url  string
 	cmd  *exec.Cmd
-	out  lockedBuffer
+	out  await.Log
 }
 
 // copyServer makes a standby by pg_basebackup.

@@ -207,21 +207,3 @@ func (n *Notebook) SignUp(t testing.TB, email string) (user, token string) {
 	}
 	return result.UserID, result.Token
 }
-
-// Log collects what is logged.
-type Log struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *Log) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}

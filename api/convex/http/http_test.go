@@ -29,7 +29,7 @@ type server struct {
 	handler *Handler
 	sync    fakeSync
 	url     string
-	log     convextest.Log
+	log     await.Log
 }
 
 // fakeSync counts what it is told, and answers a websocket with what it was given.
