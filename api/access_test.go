@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -20,6 +19,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/daemon"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/request"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
@@ -311,23 +311,12 @@ func openServer(t *testing.T) server {
 // send makes a request and returns its status and body.
 func (h server) send(t *testing.T, method, path, authorization, body string) (int, string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, h.url+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	var headers []string
 	if authorization != "" {
-		r.Header.Set("Authorization", authorization)
+		headers = []string{"Authorization", authorization}
 	}
-	got, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer got.Body.Close()
-	text, err := io.ReadAll(got.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got.StatusCode, string(text)
+	status, _, text := request.Send(t, method, h.url+path, body, headers...)
+	return status, text
 }
 
 // callFunction reports whether the function was let through.

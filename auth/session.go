@@ -33,17 +33,10 @@ func (s *Service) VerifySession(ctx context.Context, token string) (*Session, er
 	if !WellFormedToken(token) {
 		return nil, nil
 	}
-	rows, err := s.pool.Query(ctx, `
+	session, err := schema.Find[Session](ctx, s.pool, `
 		SELECT id, user_id, created_at, last_seen_at, expires_at, persistent
 		FROM auth_sessions
 		WHERE token_hash = $1 AND expires_at > clock_timestamp()`, digest(token))
-	if err != nil {
-		return nil, fmt.Errorf("verify session: %w", err)
-	}
-	session, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[Session])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, fmt.Errorf("verify session: %w", err)
 	}

@@ -77,14 +77,7 @@ func (s *Service) FindUser(ctx context.Context, by Principal, idOrEmail string) 
 }
 
 func (s *Service) profile(ctx context.Context, where string, args ...any) (*Profile, error) {
-	rows, err := s.pool.Query(ctx, `SELECT `+profileColumns+` FROM users WHERE `+where, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read profile: %w", err)
-	}
-	found, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[Profile])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
+	found, err := schema.Find[Profile](ctx, s.pool, `SELECT `+profileColumns+` FROM users WHERE `+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read profile: %w", err)
 	}

@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // Preferences are an account's dashboard settings.
@@ -43,14 +43,7 @@ var preferencesColumns = "id, " + sqlCreation + ", owner, theme, default_view_ke
 
 // Preferences returns the owner's settings, or nil when none were ever saved.
 func (s *Service) Preferences(ctx context.Context, owner string) (*Preferences, error) {
-	rows, err := s.pool.Query(ctx, "SELECT "+preferencesColumns+" FROM dashboard_preferences WHERE owner = $1", owner)
-	if err != nil {
-		return nil, fmt.Errorf("read preferences: %w", err)
-	}
-	p, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[Preferences])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
+	p, err := schema.Find[Preferences](ctx, s.pool, "SELECT "+preferencesColumns+" FROM dashboard_preferences WHERE owner = $1", owner)
 	if err != nil {
 		return nil, fmt.Errorf("read preferences: %w", err)
 	}

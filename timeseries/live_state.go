@@ -2,7 +2,6 @@ package timeseries
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -132,19 +131,8 @@ func lockLive(ctx context.Context, tx pgx.Tx) error {
 const liveColumns = `status, session_id, session_name, started_at, ended_at, reason, record_count,
 	to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 
-type rowQuerier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
-func readLive(ctx context.Context, q rowQuerier) (*LiveState, error) {
-	rows, err := q.Query(ctx, "SELECT "+liveColumns+" FROM live_session")
-	if err != nil {
-		return nil, fmt.Errorf("read live state: %w", err)
-	}
-	state, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[LiveState])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
+func readLive(ctx context.Context, q schema.Querier) (*LiveState, error) {
+	state, err := schema.Find[LiveState](ctx, q, "SELECT "+liveColumns+" FROM live_session")
 	if err != nil {
 		return nil, fmt.Errorf("read live state: %w", err)
 	}

@@ -277,7 +277,7 @@ func (s *Store) DeleteEndedSession(ctx context.Context, id string) (records int6
 	if record.TextProblem([]byte(id)) != "" {
 		return 0, fault.NoSession(id)
 	}
-	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+	return s.deleteSession(ctx, id, func(ctx context.Context, tx pgx.Tx) error {
 		var status string
 		err := tx.QueryRow(ctx, `SELECT status FROM live_session WHERE session_id = $1 FOR UPDATE`, id).Scan(&status)
 		switch {
@@ -294,21 +294,23 @@ func (s *Store) DeleteEndedSession(ctx context.Context, id string) (records int6
 				return err
 			}
 		}
-		records, err = deleteSession(ctx, tx, id)
-		return err
+		return nil
 	})
-	if err != nil {
-		return 0, err
-	}
-	s.onCommit(id)
-	return records, nil
 }
 
 // DeleteSession removes a run from every list at once and returns the number of
 // records it had, those set aside among them, or NotFound. Its id may be used anew from then on. The
 // records themselves go in the background, see PurgeDeleted.
 func (s *Store) DeleteSession(ctx context.Context, id string) (records int64, err error) {
+	return s.deleteSession(ctx, id, func(context.Context, pgx.Tx) error { return nil })
+}
+
+// deleteSession deletes a session unless first refuses.
+func (s *Store) deleteSession(ctx context.Context, id string, first func(context.Context, pgx.Tx) error) (records int64, err error) {
 	err = schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		if err := first(ctx, tx); err != nil {
+			return err
+		}
 		records, err = deleteSession(ctx, tx, id)
 		return err
 	})

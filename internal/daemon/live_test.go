@@ -3,7 +3,6 @@ package daemon_test
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/daemon"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/request"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
@@ -44,24 +44,16 @@ func TestLiveStream(t *testing.T) {
 	post := func(session string, at time.Time) {
 		t.Helper()
 		body := fmt.Sprintf(`{"session_id":%q,"timestamp":%q,"speed_ms":7.5}`, session, at.UTC().Format(time.RFC3339Nano))
-		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, d.URL()+"/api/v1/telemetry", strings.NewReader(body))
-		request.Header.Set("Content-Type", "application/x-ndjson")
-		request.Header.Set("Authorization", "Bearer team:key")
-		answer, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer.Body.Close()
-		if answer.StatusCode/100 != 2 {
-			t.Fatalf("ingest: %s", answer.Status)
+		if status, _, text := request.Send(t, "POST", d.URL()+"/api/v1/telemetry", body, "Content-Type", "application/x-ndjson", "Authorization", "Bearer team:key"); status/100 != 2 {
+			t.Fatalf("ingest: %d %s", status, text)
 		}
 	}
 	post("now", time.Now())
 	post("then", time.Now().Add(-time.Hour))
 
-	request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, d.URL()+"/api/v1/live?session=now", nil)
-	request.Header.Set("Accept", "text/event-stream")
-	events, err := http.DefaultClient.Do(request)
+	follow, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, d.URL()+"/api/v1/live?session=now", nil)
+	follow.Header.Set("Accept", "text/event-stream")
+	events, err := http.DefaultClient.Do(follow)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +100,8 @@ func TestLiveStream(t *testing.T) {
 	}
 	lag := regexp.MustCompile(`telemetryd_hub_lag_seconds_sum (\S+)\ntelemetryd_hub_lag_seconds_count 1\n`)
 	await.Until(t, "the metrics show one lag", func() bool {
-		m := lag.FindStringSubmatch(read(t, d.URL()+"/metrics"))
+		_, _, metrics := request.Send(t, "GET", d.URL()+"/metrics", "")
+		m := lag.FindStringSubmatch(metrics)
 		if m == nil {
 			return false
 		}
@@ -129,21 +122,6 @@ func TestLiveStream(t *testing.T) {
 		}
 		break
 	}
-}
-
-func read(t *testing.T, url string) string {
-	t.Helper()
-	request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
 }
 
 // A page of the server's own may connect, whatever other origins are allowed.

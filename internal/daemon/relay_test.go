@@ -1,7 +1,6 @@
 package daemon_test
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/daemon"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/request"
 )
 
 // With a key for it, what the bridge reports goes to the dashboards' channel.
@@ -43,16 +43,8 @@ func TestRelaysWhenItHasAKey(t *testing.T) {
 		}
 	}()
 	body := `{"path":"sessions:reportLiveSessionState","args":{"status":"active","session_id":"a","started_at":"2026-03-21T21:41:10+00:00","record_count":0},"format":"json"}`
-	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, d.URL()+"/api/mutation", strings.NewReader(body))
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Authorization", "Convex team:key")
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		t.Fatal(fmt.Errorf("report: %s", answer.Status))
+	if status, _, text := request.Send(t, "POST", d.URL()+"/api/mutation", body, "Content-Type", "application/json", "Authorization", "Convex team:key"); status != http.StatusOK {
+		t.Fatalf("report: %d %s", status, text)
 	}
 	select {
 	case path := <-published:

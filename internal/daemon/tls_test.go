@@ -19,6 +19,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/daemon"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/request"
 )
 
 // certificate writes one for 127.0.0.1 and its key, and returns who trusts it.
@@ -111,20 +112,8 @@ func TestRequestMetrics(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = d.Stop(t.Context()) })
 	send := func(method, path, body string) string {
-		r, err := http.NewRequestWithContext(t.Context(), method, d.URL()+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer got.Body.Close()
-		text, err := io.ReadAll(got.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
+		_, _, text := request.Send(t, method, d.URL()+path, body)
+		return text
 	}
 	made := strings.Repeat("X", 1000)
 	send(made, "/api/v1/sessions", "")

@@ -161,42 +161,35 @@ func appendFixed(dst []byte, v float64, decimals int) []byte {
 
 // WriteNDJSON writes the car's next records, one to a line.
 func (c *Car) WriteNDJSON(w io.Writer, records int) error {
-	buf := make([]byte, 0, 80<<10)
-	for range records {
-		buf = c.Next().AppendJSON(buf)
-		buf = append(buf, '\n')
-		if len(buf) > 64<<10 {
-			if _, err := w.Write(buf); err != nil {
-				return err
-			}
-			buf = buf[:0]
-		}
-	}
-	_, err := w.Write(buf)
-	return err
+	return c.write(w, nil, records, func(line []byte, r *Record) []byte { return r.AppendJSON(line) })
 }
 
 // WriteCSV writes a header line and the car's next records.
 func (c *Car) WriteCSV(w io.Writer, records int) error {
-	buf := append(make([]byte, 0, 80<<10), "session_id,timestamp"...)
+	head := []byte("session_id,timestamp")
 	for i := range words {
-		buf = append(append(buf, ','), words[i].name...)
+		head = append(append(head, ','), words[i].name...)
 	}
 	for i := range numbers {
-		buf = append(append(buf, ','), numbers[i].name...)
+		head = append(append(head, ','), numbers[i].name...)
 	}
-	buf = append(buf, '\n')
-	for range records {
-		r := c.Next()
-		buf = append(append(buf, r.SessionID...), ',')
-		buf = r.appendTime(buf)
+	return c.write(w, append(head, '\n'), records, func(line []byte, r *Record) []byte {
+		line = append(append(line, r.SessionID...), ',')
+		line = r.appendTime(line)
 		for i := range words {
-			buf = append(append(buf, ','), words[i].value(r)...)
+			line = append(append(line, ','), words[i].value(r)...)
 		}
 		for i := range numbers {
-			buf = appendFixed(append(buf, ','), numbers[i].value(r), numbers[i].decimals)
+			line = appendFixed(append(line, ','), numbers[i].value(r), numbers[i].decimals)
 		}
-		buf = append(buf, '\n')
+		return line
+	})
+}
+
+// write writes what is in buf, and a line for each of the next records.
+func (c *Car) write(w io.Writer, buf []byte, records int, appendLine func([]byte, *Record) []byte) error {
+	for range records {
+		buf = append(appendLine(buf, c.Next()), '\n')
 		if len(buf) > 64<<10 {
 			if _, err := w.Write(buf); err != nil {
 				return err

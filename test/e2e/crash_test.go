@@ -51,6 +51,16 @@ func newStorm(t testing.TB, url string) *storm {
 	return s
 }
 
+// start lets four writers run until they are stopped.
+func (s *storm) start() (stop func()) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	var wg sync.WaitGroup
+	for writer := range uint64(4) {
+		wg.Go(func() { s.run(ctx, writer) })
+	}
+	return func() { cancel(); wg.Wait() }
+}
+
 // run sends batches until the context ends. A batch that failed is sent again
 // until it is acknowledged.
 func (s *storm) run(ctx context.Context, writer uint64) {
@@ -178,12 +188,8 @@ func TestKillingTheDaemon(t *testing.T) {
 	pool := dbtest.New(t)
 	p := serve(t, "--database-url", dbtest.URL(t))
 	s := newStorm(t, p.url)
-	ctx, stop := context.WithCancel(t.Context())
+	stop := s.start()
 	defer stop()
-	var wg sync.WaitGroup
-	for writer := range uint64(4) {
-		wg.Go(func() { s.run(ctx, writer) })
-	}
 	random := rand.New(rand.NewPCG(32, 1))
 	for range 4 {
 		s.requests(5 + random.IntN(15))
@@ -195,7 +201,6 @@ func TestKillingTheDaemon(t *testing.T) {
 	// The last stop is an operator's: what was accepted is finished and answered.
 	p.stop()
 	stop()
-	wg.Wait()
 	s.check(pool)
 }
 
@@ -203,22 +208,11 @@ func TestKillingTheDaemon(t *testing.T) {
 // ingest; the daemon, which runs it, goes on by itself.
 func TestKillingPostgreSQL(t *testing.T) {
 	t.Parallel()
-	bin := os.Getenv(pgserver.BinDirVariable)
-	if bin == "" {
-		bin, _ = filepath.Abs("../../.cache/pg/bin")
-	}
-	if _, err := pgserver.Find(t.Context(), bin, 0); err != nil {
-		t.Skipf("no server programs of the checkout's own (make db): %v", err)
-	}
 	dir := t.TempDir()
-	p := serve(t, "--data-dir", dir, "--pg-bindir", bin)
+	p, _ := serveOwn(t, dir)
 	s := newStorm(t, p.url)
-	ctx, stop := context.WithCancel(t.Context())
+	stop := s.start()
 	defer stop()
-	var wg sync.WaitGroup
-	for writer := range uint64(4) {
-		wg.Go(func() { s.run(ctx, writer) })
-	}
 	random := rand.New(rand.NewPCG(33, 1))
 	for _, kill := range []func(postmaster int){killAlone, killAll, killBackend} {
 		before := s.acknowledged()
@@ -228,7 +222,6 @@ func TestKillingPostgreSQL(t *testing.T) {
 		await.Until(t, "it takes batches again", func() bool { return s.acknowledged() >= max(after, before)+8 }, p.log)
 	}
 	stop()
-	wg.Wait()
 	url, err := pgserver.Locate(dir)
 	if err != nil {
 		t.Fatal(err)

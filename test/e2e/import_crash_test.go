@@ -93,15 +93,8 @@ func TestKillingAnImport(t *testing.T) {
 // PostgreSQL is killed under an import, and comes back.
 func TestKillingPostgreSQLUnderAnImport(t *testing.T) {
 	t.Parallel()
-	bin := os.Getenv(pgserver.BinDirVariable)
-	if bin == "" {
-		bin, _ = filepath.Abs("../../.cache/pg/bin")
-	}
-	if _, err := pgserver.Find(t.Context(), bin, 0); err != nil {
-		t.Skipf("no server programs of the checkout's own (make db): %v", err)
-	}
 	dir := t.TempDir()
-	p := serve(t, "--data-dir", dir, "--pg-bindir", bin)
+	p, flags := serveOwn(t, dir)
 	url, err := pgserver.Locate(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +105,7 @@ func TestKillingPostgreSQLUnderAnImport(t *testing.T) {
 	}
 	defer pool.Close()
 	text, n := bigFile()
-	cmd, log := halfImported(t, pool, text, "--data-dir", dir, "--pg-bindir", bin)
+	cmd, log := halfImported(t, pool, text, flags...)
 	killAll(postmasterPID(t, dir))
 	_ = cmd.Process.Signal(os.Interrupt) // it may still be reading its input
 	if err := cmd.Wait(); err == nil {
@@ -126,7 +119,7 @@ func TestKillingPostgreSQLUnderAnImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, want := range []int{n, 0} {
-		again := exec.Command(program(t), "import", "--quiet", "--data-dir", dir, "--pg-bindir", bin, file)
+		again := exec.Command(program(t), append(append([]string{"import", "--quiet"}, flags...), file)...)
 		again.Env = environment()
 		out, err := again.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), fmt.Sprintf("stored %d records", want)) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/await"
+	"github.com/ecovolt/telemetryd/internal/pgserver"
 )
 
 var built struct {
@@ -69,6 +70,21 @@ type process struct {
 	log  *await.Log
 	gone chan struct{} // closed when it has ended
 	err  error         // how it ended, once gone
+}
+
+// serveOwn starts one that runs a PostgreSQL of its own, if the checkout has the
+// programs for that, and returns what names it in other commands.
+func serveOwn(t *testing.T, dir string) (p *process, flags []string) {
+	t.Helper()
+	bin := os.Getenv(pgserver.BinDirVariable)
+	if bin == "" {
+		bin, _ = filepath.Abs("../../.cache/pg/bin")
+	}
+	if _, err := pgserver.Find(t.Context(), bin, 0); err != nil {
+		t.Skipf("no server programs of the checkout's own (make db): %v", err)
+	}
+	flags = []string{"--data-dir", dir, "--pg-bindir", bin}
+	return serve(t, flags...), flags
 }
 
 // serve starts a daemon and waits until it says where it is.

@@ -21,6 +21,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
+	"github.com/ecovolt/telemetryd/internal/request"
 )
 
 // server is a handler of the notebook on a port of its own.
@@ -60,28 +61,6 @@ func newServer(t *testing.T, change ...func(*Options)) *server {
 	t.Cleanup(web.Close)
 	s.url = web.URL
 	return s
-}
-
-// request sends one and returns the status, the headers and the body.
-func request(t *testing.T, method, url, body string, headers ...string) (int, http.Header, string) {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	response, err := http.DefaultTransport.RoundTrip(r) // follows no redirect
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	b, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, response.Header, string(b)
 }
 
 func TestHTTPFunctions(t *testing.T) {
@@ -144,7 +123,7 @@ func TestHTTPFunctions(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			status, _, body := request(t, "POST", b.url+test.path, test.body, "Content-Type", "application/json")
+			status, _, body := request.Send(t, "POST", b.url+test.path, test.body, "Content-Type", "application/json")
 			part, isPart := strings.CutPrefix(test.want, "~")
 			if status != test.status || isPart && !strings.Contains(body, part) || !isPart && body != test.want {
 				t.Errorf("%d %s\nwant %d %s", status, body, test.status, test.want)
@@ -159,7 +138,7 @@ func TestHTTPFunctions(t *testing.T) {
 func TestHTTPInternalErrorIsLoggedUnderTheIDThatIsShown(t *testing.T) {
 	t.Parallel()
 	b := newServer(t)
-	_, _, body := request(t, "POST", b.url+"/api/query", `{"path":"test:broken"}`)
+	_, _, body := request.Send(t, "POST", b.url+"/api/query", `{"path":"test:broken"}`)
 	var answer struct{ ErrorMessage string }
 	if err := json.Unmarshal([]byte(body), &answer); err != nil {
 		t.Fatal(err)
@@ -181,11 +160,11 @@ func TestHTTPGet(t *testing.T) {
 		"/instance_version": "telemetryd",
 		"/instance_name":    "telemetryd",
 	} {
-		if status, _, body := request(t, "GET", b.url+path, ""); status != 200 || !strings.Contains(body, want) {
+		if status, _, body := request.Send(t, "GET", b.url+path, ""); status != 200 || !strings.Contains(body, want) {
 			t.Errorf("GET %s: %d %s", path, status, body)
 		}
 	}
-	if status, _, _ := request(t, "GET", b.url+"/api/mutation?path=test:echoMutation", ""); status != http.StatusMethodNotAllowed {
+	if status, _, _ := request.Send(t, "GET", b.url+"/api/mutation?path=test:echoMutation", ""); status != http.StatusMethodNotAllowed {
 		t.Errorf("GET of a mutation: %d", status)
 	}
 }
@@ -211,12 +190,12 @@ func TestHTTPCredentials(t *testing.T) {
 		{"unknown token", "Bearer " + strings.Repeat("a", 43), 200, `"role":"guest"`},
 		{"other scheme", "Basic abc", 401, `"code":"BadAuthorization"`},
 	} {
-		status, _, body := request(t, "POST", b.url+"/api/query", `{"path":"test:who"}`, "Authorization", test.header)
+		status, _, body := request.Send(t, "POST", b.url+"/api/query", `{"path":"test:who"}`, "Authorization", test.header)
 		if status != test.status || !strings.Contains(body, test.want) {
 			t.Errorf("%s: %d %s, want %d %s", test.name, status, body, test.status, test.want)
 		}
 	}
-	if status, _, body := request(t, "POST", b.url+"/api/mutation", `{"path":"test:secret"}`, "Authorization", "Convex "+convextest.Key); status != 200 {
+	if status, _, body := request.Send(t, "POST", b.url+"/api/mutation", `{"path":"test:secret"}`, "Authorization", "Convex "+convextest.Key); status != 200 {
 		t.Errorf("mutation with the key: %d %s", status, body)
 	}
 }
@@ -226,13 +205,13 @@ func TestHTTPTokens(t *testing.T) {
 	b := newServer(t)
 	user, token := b.SignUp(t, "driver@example.org")
 	want := `"user":"` + user + `"`
-	if _, _, body := request(t, "POST", b.url+"/api/query", `{"path":"test:who","args":{"token":"`+token+`"}}`); !strings.Contains(body, want) {
+	if _, _, body := request.Send(t, "POST", b.url+"/api/query", `{"path":"test:who","args":{"token":"`+token+`"}}`); !strings.Contains(body, want) {
 		t.Errorf("token argument: %s", body)
 	}
-	if _, _, body := request(t, "POST", b.url+"/api/query", `{"path":"test:who"}`, "Authorization", "Bearer "+token); !strings.Contains(body, want) {
+	if _, _, body := request.Send(t, "POST", b.url+"/api/query", `{"path":"test:who"}`, "Authorization", "Bearer "+token); !strings.Contains(body, want) {
 		t.Errorf("bearer: %s", body)
 	}
-	_, _, body := request(t, "POST", b.url+"/api/query", `{"path":"test:who","args":{"token":"`+token+`"}}`, "Authorization", "Convex "+convextest.Key)
+	_, _, body := request.Send(t, "POST", b.url+"/api/query", `{"path":"test:who","args":{"token":"`+token+`"}}`, "Authorization", "Convex "+convextest.Key)
 	if !strings.Contains(body, want) || !strings.Contains(body, `"key":"bridge"`) {
 		t.Errorf("key and token: %s", body)
 	}
@@ -276,7 +255,7 @@ func TestHTTPBodies(t *testing.T) {
 		{"cut gzip", zipped(bulk(9_000))[:40], "gzip", "", 400},
 		{"unknown encoding", bulk(10), "br", "", 415},
 	} {
-		status, _, body := request(t, "POST", b.url+"/api/mutation", test.body, "Content-Encoding", test.encoding, "Authorization", test.authorization)
+		status, _, body := request.Send(t, "POST", b.url+"/api/mutation", test.body, "Content-Encoding", test.encoding, "Authorization", test.authorization)
 		if status != test.status {
 			t.Errorf("%s: %d %s, want %d", test.name, status, body, test.status)
 		}
@@ -293,12 +272,12 @@ func TestHTTPBodiesOverBudgetAreAskedToWait(t *testing.T) {
 		t.Fatal("the budget is not free")
 	}
 	body := `{"path":"test:bulk","args":{"records":"` + strings.Repeat("x", 20_000) + `"}}`
-	status, header, text := request(t, "POST", b.url+"/api/mutation", body)
+	status, header, text := request.Send(t, "POST", b.url+"/api/mutation", body)
 	if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
 		t.Errorf("%d %v %s", status, header, text)
 	}
 	b.handler.Bodies.Release(90_000)
-	if status, _, text := request(t, "POST", b.url+"/api/mutation", body); status != 200 {
+	if status, _, text := request.Send(t, "POST", b.url+"/api/mutation", body); status != 200 {
 		t.Errorf("with room: %d %s", status, text)
 	}
 }
@@ -308,20 +287,20 @@ func TestCORS(t *testing.T) {
 	b := newServer(t, func(o *Options) {
 		o.Origins = httpx.NewOrigins([]string{"https://good.example"})
 	})
-	status, header, _ := request(t, "OPTIONS", b.url+"/api/query", "", "Origin", "https://good.example", "Access-Control-Request-Headers", "content-type,convex-client")
+	status, header, _ := request.Send(t, "OPTIONS", b.url+"/api/query", "", "Origin", "https://good.example", "Access-Control-Request-Headers", "content-type,convex-client")
 	if status != 204 || header.Get("Access-Control-Allow-Origin") != "https://good.example" ||
 		header.Get("Access-Control-Allow-Headers") != "content-type,convex-client" || header.Get("Vary") != "Origin" {
 		t.Errorf("preflight: %d %v", status, header)
 	}
-	status, header, _ = request(t, "POST", b.url+"/api/query", `{`, "Origin", "https://good.example")
+	status, header, _ = request.Send(t, "POST", b.url+"/api/query", `{`, "Origin", "https://good.example")
 	if status != 400 || header.Get("Access-Control-Allow-Origin") != "https://good.example" {
 		t.Errorf("error: %d %v", status, header)
 	}
-	status, header, _ = request(t, "POST", b.url+"/api/query", `{"path":"test:echo"}`, "Origin", "https://bad.example")
+	status, header, _ = request.Send(t, "POST", b.url+"/api/query", `{"path":"test:echo"}`, "Origin", "https://bad.example")
 	if status != 403 || header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("foreign origin: %d %v", status, header)
 	}
-	if status, _, _ := request(t, "POST", b.url+"/api/query", `{"path":"test:echo"}`); status != 200 {
+	if status, _, _ := request.Send(t, "POST", b.url+"/api/query", `{"path":"test:echo"}`); status != 200 {
 		t.Errorf("no origin: %d", status)
 	}
 }
@@ -367,7 +346,7 @@ func TestHTTPCompressesLargeResults(t *testing.T) {
 		{100, "gzip", ""},
 	} {
 		body := fmt.Sprintf(`{"path":"test:large","args":{"bytes":%d}}`, test.bytes)
-		_, header, text := request(t, "POST", b.url+"/api/query", body, "Accept-Encoding", test.accept)
+		_, header, text := request.Send(t, "POST", b.url+"/api/query", body, "Accept-Encoding", test.accept)
 		if header.Get("Content-Encoding") != test.encoding {
 			t.Errorf("%d bytes for %q: encoding %q", test.bytes, test.accept, header.Get("Content-Encoding"))
 		}
@@ -404,13 +383,13 @@ func TestSyncPaths(t *testing.T) {
 		{"/api/1.17.0/sync", "https://bad.example", 403, ""},
 		{"/api/a/b/sync", "", 404, ""},
 	} {
-		status, _, body := request(t, "GET", s.url+test.path, "", "Upgrade", "websocket", "Origin", test.origin)
+		status, _, body := request.Send(t, "GET", s.url+test.path, "", "Upgrade", "websocket", "Origin", test.origin)
 		want := fmt.Sprintf("%q %s", test.version, s.url)
 		if status != test.status || status == 200 && body != want {
 			t.Errorf("%+v: %d %s, want %s", test, status, body, want)
 		}
 	}
-	if status, _, body := request(t, "GET", s.url+"/api/sync", ""); status != 400 || !strings.Contains(body, "use a websocket") {
+	if status, _, body := request.Send(t, "GET", s.url+"/api/sync", ""); status != 400 || !strings.Contains(body, "use a websocket") {
 		t.Errorf("no websocket: %d %s", status, body)
 	}
 }
