@@ -18,9 +18,7 @@ import (
 // with a time to come back, and is taken then.
 func TestUploadAdmission(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend: nobody can wait for another's lock")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend: nobody can wait for another's lock")
 	s := open(t, api.Config{MaxIngests: 1})
 	ctx, key := t.Context(), "Convex ingest|key:1"
 	upload := func(session, at string) reply {

@@ -477,9 +477,7 @@ func TestSignInFlood(t *testing.T) {
 // something else instead, so losing a deadlock must not show.
 func TestDeleteSurvivesDeadlock(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("a deadlock takes two backends")
-	}
+	dbtest.NeedsBackends(t, "a deadlock takes two backends")
 	s := setup(t)
 	up := s.signUp(t, "gone@team.example")
 	// Another transaction holds a row that the deletion needs, and then wants

@@ -180,9 +180,7 @@ func TestCreateView(t *testing.T) {
 
 func TestLimitHoldsWhenViewsAreCreatedAtOnce(t *testing.T) {
 	s, pool := setup(t)
-	if dbtest.SingleBackend(t) {
-		t.Skip("needs several connections")
-	}
+	dbtest.NeedsBackends(t, "needs several connections")
 	var wg sync.WaitGroup
 	for i := range 2 * dashboard.MaxViews {
 		wg.Go(func() {

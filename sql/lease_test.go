@@ -22,9 +22,7 @@ const shortTTL = 6 * time.Second
 
 func leaseOf(t *testing.T, pool *pgxpool.Pool) schema.Lease {
 	t.Helper()
-	if dbtest.SingleBackend(t) {
-		t.Skip("needs several connections")
-	}
+	dbtest.NeedsBackends(t, "needs several connections")
 	return schema.Lease{Pool: pool, Name: "work", TTL: shortTTL}
 }
 
@@ -247,9 +245,7 @@ func TestLeaseBusyPool(t *testing.T) {
 // Transactions that lock the same name go one after the other.
 func TestLock(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("needs several connections")
-	}
+	dbtest.NeedsBackends(t, "needs several connections")
 	pool := dbtest.New(t)
 	var inside atomic.Int32
 	var all sync.WaitGroup

@@ -25,9 +25,7 @@ import (
 func TestUploadGivenUp(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
-	if dbtest.SingleBackend(t) {
-		t.Skip("needs a connection that can be broken")
-	}
+	dbtest.NeedsBackends(t, "needs a connection that can be broken")
 	s := timeseries.New(pool, timeseries.Options{})
 	const n = 6_000
 	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)

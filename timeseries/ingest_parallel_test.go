@@ -119,9 +119,7 @@ func (h *server) snapshot() (all []string) {
 // stream, of new sessions and of one that was there before.
 func TestImportIsLikeAStream(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend")
 	random := rand.New(rand.NewPCG(41, 1))
 	var records []rec
 	for i := range 3*chunkRecords + 777 {
@@ -196,9 +194,7 @@ func TestImportOverOneConnection(t *testing.T) {
 // post to its session wait; then all of it is there.
 func TestImportAppearsWhole(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend")
 	h := newServer(t)
 	records := numberedRun("big", 5*chunkRecords+1, 0)
 	p := h.importPaused(t.Context(), records)
@@ -265,9 +261,7 @@ func TestImportAppearsWhole(t *testing.T) {
 // stored once.
 func TestImportThatFails(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend")
 	good := numberedRun("big", 5*chunkRecords+1, 0)
 	bad := slices.Clone(good)
 	bad[len(bad)-1] = rec{"session_id": "big", "timestamp": raceStart, "speed_ms": "fast"}
@@ -355,9 +349,7 @@ func (h *server) terminate(which string) {
 // posted to and the purger is at work: it is stored once.
 func TestImportsAtOnce(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend")
 	h := newServer(t)
 	text := ndjson(append(numberedRun("x", 2*chunkRecords, 0), numberedRun("y", 2*chunkRecords, 500_000)...))
 	ctx, stop := context.WithCancel(t.Context())

@@ -362,9 +362,7 @@ func TestIdempotencyKeyOfDeletedRuns(t *testing.T) {
 // Of two uploads of one key at once, whatever their sessions, one is stored.
 func TestIdempotencyKeyAtOnce(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend")
 	h := newServer(t)
 	for round := range 10 {
 		failed := make(chan error, 2)
@@ -388,9 +386,7 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 // Many writers send batches of several sessions in any order, each batch twice.
 func TestWritersAtOnce(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend")
 	h := newServer(t)
 	random := rand.New(rand.NewPCG(9, 10))
 	const writers, batches = 6, 60
@@ -430,9 +426,7 @@ func TestWritersAtOnce(t *testing.T) {
 // sent away; nothing is lost or stored in part.
 func TestStreamsThatMeet(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend")
 	h := newServer(t)
 	const chunk = ingest.ChunkRecords
 	upload := func(id int, sessions ...string) string {

@@ -341,9 +341,7 @@ func TestMergeLeavesOutOddTimes(t *testing.T) {
 // then fills what came meanwhile, too.
 func TestUploadBesideMerge(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend, and nothing goes on beside a transaction")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend, and nothing goes on beside a transaction")
 	for name, dry := range map[string]bool{"dry run": true, "merge": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -74,9 +74,7 @@ func TestPlansConsiderFewChunks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes 2,000 chunks")
 	}
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has no auto_explain")
-	}
+	dbtest.NeedsBackends(t, "the server has no auto_explain")
 	for hundred := range 20 { // a transaction holds a lock on each chunk that it makes
 		_, err := dbtest.New(t).Exec(t.Context(), `
 			INSERT INTO telemetry (time, session, batch, ord)

@@ -239,9 +239,7 @@ func (r *recorder) explain(t *testing.T, pool *pgxpool.Pool) (total cost) {
 // 3,000, whether they came evenly, in a burst, or after a long silence.
 func TestNewestRecordsDoNotWalkTheSession(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend, which cannot tell the statements of two pools apart")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend, which cannot tell the statements of two pools apart")
 	const limit = 500
 	config, err := pgxpool.ParseConfig(dbtest.URL(t))
 	if err != nil {
@@ -472,9 +470,7 @@ func TestDeletedSessions(t *testing.T) {
 // Sessions are deleted and purged while batches of them arrive.
 func TestDeletingWhileIngesting(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend")
 	h := newServer(t)
 	var wg, others sync.WaitGroup
 	stop := make(chan struct{})

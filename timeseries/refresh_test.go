@@ -108,9 +108,7 @@ func TestRefreshCoversWhatChanged(t *testing.T) {
 // of a long pass.
 func TestRefreshSharesItsConnection(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("one transaction at a time: nothing can hold up a window")
-	}
+	dbtest.NeedsBackends(t, "one transaction at a time: nothing can hold up a window")
 	pool, ctx := dbtest.New(t), t.Context()
 	lone, err := pgxpool.New(ctx, dbtest.With(dbtest.URL(t), "pool_max_conns=1&application_name=lone"))
 	if err != nil {
@@ -217,9 +215,7 @@ func TestDeletedRunLeavesTheColumnstore(t *testing.T) {
 func TestRefreshOneAtATime(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
-	if dbtest.SingleBackend(t) {
-		t.Skip("needs two connections")
-	}
+	dbtest.NeedsBackends(t, "needs two connections")
 	s := timeseries.New(pool, timeseries.Options{})
 	store(t, s, "a", run(rand.New(rand.NewPCG(6, 6)), time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 10))
 	lease := schema.Lease{Pool: pool, Name: rollup.LeaseName}
@@ -242,9 +238,7 @@ func TestRefreshOneAtATime(t *testing.T) {
 // beside uploads that never stop: those hold a pass up and prevent none.
 func TestRefresherKeepsUp(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("needs two connections")
-	}
+	dbtest.NeedsBackends(t, "needs two connections")
 	pool := dbtest.New(t)
 	s := timeseries.New(pool, timeseries.Options{})
 	passes := make(chan error)

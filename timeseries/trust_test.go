@@ -77,9 +77,7 @@ func TestShiftedRunKeepsWhatWasLive(t *testing.T) {
 // Whoever waits for a run that is shifted meanwhile finds it.
 func TestShiftBesideOthers(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend, and nobody waits")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend, and nobody waits")
 	h := newServer(t)
 	ctx := t.Context()
 	for name, act := range map[string]func(id string) error{

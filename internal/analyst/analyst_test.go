@@ -21,9 +21,7 @@ import (
 // signIn connects as a person who is a member of the analysts' role.
 func signIn(t *testing.T) (conn *pgx.Conn, login string) {
 	t.Helper()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend, whoever connects")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend, whoever connects")
 	pool := dbtest.New(t)
 	var database string
 	if err := pool.QueryRow(t.Context(), "SELECT current_database()").Scan(&database); err != nil {

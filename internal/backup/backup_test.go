@@ -23,9 +23,7 @@ import (
 // compares every table and every rollup.
 func TestRestoreIsIdentical(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("pg_dump needs a connection beside the test's own")
-	}
+	dbtest.NeedsBackends(t, "pg_dump needs a connection beside the test's own")
 	pool := dbtest.New(t)
 	programs, err := pgserver.Find(t.Context(), "", 0)
 	if err != nil {

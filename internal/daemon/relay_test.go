@@ -16,9 +16,7 @@ import (
 // With a key for it, what the bridge reports goes to the dashboards' channel.
 func TestRelaysWhenItHasAKey(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("needs several connections")
-	}
+	dbtest.NeedsBackends(t, "needs several connections")
 	published := make(chan string, 100)
 	ably := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		published <- r.URL.Path

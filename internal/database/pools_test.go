@@ -17,9 +17,7 @@ import (
 // goes before them.
 func TestPoolsAreApart(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend, and so one pool")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend, and so one pool")
 	pools, err := database.OpenPools(t.Context(), dbtest.With(dbtest.URL(t), "pool_max_conns=16&lock_timeout=7s"))
 	if err != nil {
 		t.Fatal(err)
@@ -52,9 +50,7 @@ func TestPoolsAreApart(t *testing.T) {
 // from whatever asked for a connection; others get theirs meanwhile.
 func TestPoolsWaitByCaller(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend, and so one pool")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend, and so one pool")
 	pools, err := database.OpenPools(t.Context(), dbtest.With(dbtest.URL(t), "pool_max_conns=10"))
 	if err != nil {
 		t.Fatal(err)

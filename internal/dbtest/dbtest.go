@@ -71,6 +71,15 @@ func SingleBackend(t testing.TB) bool {
 	return connect(t).singleBackend
 }
 
+// NeedsBackends skips a test where all connections have one backend, and says why
+// it needs more.
+func NeedsBackends(t testing.TB, why string) {
+	t.Helper()
+	if SingleBackend(t) {
+		t.Skip(why)
+	}
+}
+
 func open(t testing.TB, url string) *pgxpool.Pool {
 	t.Helper()
 	pool, err := pgxpool.New(t.Context(), url)

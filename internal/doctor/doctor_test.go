@@ -35,9 +35,7 @@ func TestGoodDatabasePasses(t *testing.T) {
 
 func TestEmptyDatabasePasses(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("this server loads TimescaleDB when it is used, not at its start")
-	}
+	dbtest.NeedsBackends(t, "this server loads TimescaleDB when it is used, not at its start")
 	conn, err := pgx.Connect(t.Context(), dbtest.Empty(t))
 	if err != nil {
 		t.Fatal(err)

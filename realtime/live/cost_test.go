@@ -30,9 +30,7 @@ func (c *counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndDat
 // A commit costs the same queries whether one connection watches or hundreds.
 func TestQueriesDoNotGrowWithConnections(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("needs several connections")
-	}
+	dbtest.NeedsBackends(t, "needs several connections")
 	var count counter
 	in := one(t, setup{
 		hub:  hub.Options{Tick: time.Hour}, // nothing but what a commit causes

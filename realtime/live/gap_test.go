@@ -175,9 +175,7 @@ func (r *race) away(noticed func()) {
 // The links to the database are cut twice, and its backends killed once.
 func TestNoGaps(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("needs several connections")
-	}
+	dbtest.NeedsBackends(t, "needs several connections")
 	r := newRace(t, dbtest.URL(t))
 	r.run(t, func(outage int, noticed func()) {
 		if outage != 1 {

@@ -16,9 +16,7 @@ import (
 // no tick that would bring it.
 func TestCommitsGatherBesideUploads(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("needs several connections")
-	}
+	dbtest.NeedsBackends(t, "needs several connections")
 	const commits = 100
 	inFlight := new(load.InFlight) // as if two were at work all the time
 	defer inFlight.Begin()()

@@ -182,9 +182,7 @@ func (s *storm) check(pool *pgxpool.Pool) {
 // The daemon is killed again and again in the middle of ingest.
 func TestKillingTheDaemon(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend, which another process cannot share")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend, which another process cannot share")
 	pool := dbtest.New(t)
 	p := serve(t, "--database-url", dbtest.URL(t))
 	s := newStorm(t, p.url)

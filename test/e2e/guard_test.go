@@ -20,9 +20,7 @@ import (
 // may read and the bridge posts to.
 func guarded(t *testing.T, change func(*daemon.Config)) *server {
 	t.Helper()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend, which everybody shares")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend, which everybody shares")
 	h := newServer(t, func(c *daemon.Config) {
 		c.DatabaseURL = dbtest.With(c.DatabaseURL, "pool_max_conns=10")
 		if change != nil {

@@ -30,9 +30,7 @@ type cli struct {
 
 func newCLI(t testing.TB) *cli {
 	t.Helper()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend, which another process cannot share")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend, which another process cannot share")
 	return &cli{t: t, url: dbtest.URL(t), pool: dbtest.New(t), dir: t.TempDir()}
 }
 

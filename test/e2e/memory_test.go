@@ -37,9 +37,7 @@ func TestMemoryStaysBounded(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("this system does not tell the memory of a process")
 	}
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend, which another process cannot share")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend, which another process cannot share")
 	const bound = 200 << 20
 	p := serve(t, "--database-url", dbtest.URL(t), "--max-upload", strconv.Itoa(400<<20))
 	post := func(body io.Reader, header map[string]string, query string) answer {

@@ -67,9 +67,7 @@ func analystURL(t *testing.T) string {
 // TestPsqlElsewhere opens psql on a database that somebody else runs.
 func TestPsqlElsewhere(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend, whoever connects")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend, whoever connects")
 	owner, analyst := dbtest.URL(t), analystURL(t)
 	const who = "SELECT session_user || ' ' || count(*) FROM sessions"
 	for _, test := range []struct {

@@ -17,9 +17,7 @@ import (
 // bridge posts to it meanwhile. A client that leaves is no error of ours.
 func TestSlowUpload(t *testing.T) {
 	t.Parallel()
-	if dbtest.SingleBackend(t) {
-		t.Skip("the server has one backend, which another process cannot share")
-	}
+	dbtest.NeedsBackends(t, "the server has one backend, which another process cannot share")
 	pool := dbtest.New(t)
 	p := serve(t, "--database-url", dbtest.URL(t), "--log-level", "debug")
 	const n = 12_001 // more than one chunk
