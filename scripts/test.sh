@@ -113,6 +113,7 @@ go_tests() {
 pglite_tests() {
 	step "go test, on the community edition (PGlite)"
 	packages_of test/pglite
+	packages_of test/openapi
 	# It is one process with one thread, so packages go one after the other; the
 	# store's, which take as long as all others, have a server of their own. And
 	# only those packages with a database in which the edition can make a difference:
@@ -140,6 +141,7 @@ all)
 	# What computes runs beside the tests that wait for most of their time, for
 	# servers, clients and what happens later. Both halves come to their end, and
 	# the shorter one is printed then.
+	packages_of test/openapi # both use it
 	set -m # each has a process group of its own, to be stopped as a whole
 	(lint; pglite_tests) >"$cache/lint-pglite.log" 2>&1 &
 	second=$!
