@@ -1,6 +1,9 @@
 package functions_test
 
 import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -67,6 +70,71 @@ func TestPagesHoldTheirEdges(t *testing.T) {
 	bad := h.call("query", "telemetry:getSessionRecordsPage", args{"sessionId": "s", "paginationOpts": args{"numItems": 4, "cursor": nil, "endCursor": "made up"}}, deployKey)
 	if bad.OK || !strings.Contains(bad.Error, "InvalidCursor") {
 		t.Errorf("an end that nobody gave out: %+v", bad)
+	}
+}
+
+// Whatever comes once pages are held, and wherever it belongs, all of them
+// together hold each record once, in order.
+func TestPagesHoldEachRecordOnce(t *testing.T) {
+	h := newServer(t)
+	for seed := range uint64(12) {
+		random, session := rand.New(rand.NewPCG(seed, 0)), fmt.Sprint("s", seed)
+		start := time.Now().UTC().Truncate(time.Second).Add(-time.Minute)
+		type sent struct{ second, id int }
+		var all []sent
+		insert := func() {
+			var records []any
+			for range 1 + random.IntN(12) {
+				one := sent{random.IntN(20), len(all)}
+				all = append(all, one)
+				records = append(records, args{"session_id": session, "timestamp": start.Add(time.Duration(one.second) * time.Second).Format(time.RFC3339), "message_id": float64(one.id)})
+			}
+			h.mutate("telemetry:insertTelemetryBatch", args{"records": records}, deployKey)
+		}
+		type page struct {
+			from, end any
+			ids       []float64
+		}
+		ask := func(from, end any, items int) (p page, done bool) {
+			opts := args{"numItems": float64(items), "cursor": from}
+			if end != nil {
+				opts["endCursor"] = end
+			}
+			o := h.call("query", "telemetry:getSessionRecordsPage", args{"sessionId": session, "paginationOpts": opts}, deployKey)
+			if !o.OK {
+				t.Fatalf("seed %d: %v: %+v", seed, opts, o)
+			}
+			answer := o.Value.(map[string]any)
+			for _, r := range answer["page"].([]any) {
+				p.ids = append(p.ids, r.(map[string]any)["message_id"].(float64))
+			}
+			p.from, p.end = from, answer["continueCursor"]
+			return p, answer["isDone"].(bool)
+		}
+		insert()
+		var held []page
+		for from, done := any(nil), false; !done; {
+			var p page
+			p, done = ask(from, nil, 1+random.IntN(6))
+			held, from = append(held, p), p.end
+		}
+		for range 3 {
+			insert()
+			var got []float64
+			for _, p := range held {
+				p, _ = ask(p.from, p.end, 1+random.IntN(6))
+				got = append(got, p.ids...)
+			}
+			inOrder := slices.Clone(all)
+			slices.SortStableFunc(inOrder, func(x, y sent) int { return cmp.Compare(x.second, y.second) })
+			var want []float64
+			for _, one := range inOrder {
+				want = append(want, float64(one.id))
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("seed %d: %d pages hold %v, want %v", seed, len(held), got, want)
+			}
+		}
 	}
 }
 

@@ -284,6 +284,24 @@ describe("the built-in page", { concurrency: false }, () => {
     await settled(page);
   });
 
+  test("carries durations into the next unit", async () => {
+    const lengths = [119.8, 59.6, 9.96, 0.9996, 3599.5, 3570, 86_399, ...Array.from({ length: 2000 }, () => Math.random() * 10 ** (Math.random() * 8 - 2))];
+    const texts = await page.evaluate(async (lengths) => {
+      const { duration } = await import(document.querySelector('link[href$="/format.js"]').href);
+      return lengths.map(duration);
+    }, lengths);
+    assert.equal(texts[0], "2 min 00 s");
+    const units = { ms: 0.001, s: 1, min: 60, h: 3600 };
+    lengths.forEach((length, i) => {
+      const parts = [...texts[i].replaceAll(",", "").matchAll(/([\d.]+) (ms|s|min|h)/g)].map(([, n, unit]) => [Number(n), unit]);
+      const [n, unit] = parts.at(-1);
+      const step = texts[i].includes(".") ? 0.1 : units[unit];
+      const written = parts.reduce((sum, [n, unit]) => sum + n * units[unit], 0);
+      assert.ok(Math.abs(written - length) <= step * 0.5001, `${length} s is written as ${texts[i]}`);
+      assert.ok(n < (unit === "ms" ? 1000 : 60), `${length} s is written as ${texts[i]}`);
+    });
+  });
+
   test("gives the values as a table, too", async () => {
     await page.getByRole("button", { name: "Table of values" }).click();
     const table = page.getByRole("region", { name: "Values of the charts as a table" });
