@@ -49,6 +49,9 @@ type cutter struct {
 func (c *cutter) Accept() (net.Conn, error) {
 	conn, err := c.Listener.Accept()
 	if err == nil {
+		// A client that does not read is to fall behind before megabytes are stored,
+		// which takes minutes on a slow server.
+		err = conn.(*net.TCPConn).SetWriteBuffer(16 << 10)
 		c.in.mu.Lock()
 		c.in.conns = append(c.in.conns, conn)
 		c.in.mu.Unlock()
@@ -189,6 +192,9 @@ func (in *instance) tryDial(query string, header ...string) (*websocket.Conn, er
 	conn, answer, err := dialer.Dial("ws"+strings.TrimPrefix(in.server.URL, "http")+"/api/v1/live?"+query, h)
 	if err != nil && answer != nil {
 		return nil, fmt.Errorf("%w: %s", err, answer.Status)
+	}
+	if err == nil {
+		err = conn.NetConn().(*net.TCPConn).SetReadBuffer(16 << 10)
 	}
 	return conn, err
 }
