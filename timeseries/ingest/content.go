@@ -2,11 +2,11 @@ package ingest
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
 )
 
@@ -55,10 +55,7 @@ func (u *upload) conclude(ctx context.Context, tx pgx.Tx) error {
 		UPDATE sessions
 		SET name = $2, updated_at = clock_timestamp()
 		WHERE id = $1 AND deleted_at IS NULL AND name IS NULL AND '' NOT IN ($1, $2)`, c.Run, c.Name)
-	if err := tx.SendBatch(ctx, &note).Close(); err != nil {
-		return fmt.Errorf("note the file: %w", err)
-	}
-	return nil
+	return schema.Later(ctx, tx, &note)
 }
 
 // refuseKnown refuses a file that its run has already, where it has just been

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // claimKey finds out whether an upload before had this one's idempotency key, if
@@ -48,26 +49,24 @@ func (u *upload) keyConflict() error {
 // concludeKey keeps what the upload was, by which it is known when some of its
 // runs are deleted; or, when some are missing, compares it with what it was. What
 // was deleted stays so, and a session that was made for it goes.
-func (u *upload) concludeKey(ctx context.Context, tx pgx.Tx) (err error) {
+func (u *upload) concludeKey(ctx context.Context, tx pgx.Tx) error {
 	if u.opt.IdempotencyKey == "" {
 		return nil
 	}
 	sum := u.reader.sum()
+	var keep pgx.Batch
 	switch {
 	case u.missing == nil:
-		_, err = tx.Exec(ctx, `
+		keep.Queue(`
 			UPDATE ingest_batches
 			SET upload = $2
 			WHERE idempotency_key = $1
 			  AND upload IS NULL
 			  AND session IN (SELECT session FROM sessions WHERE id = ANY ($3) AND deleted_at IS NULL)`, u.opt.IdempotencyKey, sum[:], ids(u.result.Sessions))
 	case bytes.Equal(sum[:], u.keyUpload):
-		_, err = tx.Exec(ctx, "DELETE FROM sessions WHERE id = ANY ($1) AND deleted_at IS NULL AND batch = 0", u.missing)
+		keep.Queue("DELETE FROM sessions WHERE id = ANY ($1) AND deleted_at IS NULL AND batch = 0", u.missing)
 	default:
 		return u.keyConflict()
 	}
-	if err != nil {
-		return fmt.Errorf("keep the idempotency key: %w", err)
-	}
-	return nil
+	return schema.Later(ctx, tx, &keep)
 }
