@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // Known is a file that was imported.
@@ -23,22 +22,16 @@ func (k *Known) String() string {
 
 // File looks a file up by SHA-256 sums of what is in it, among those of these
 // runs; nil runs are all. It returns nil where it was not imported.
-func File(ctx context.Context, q interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}, digests [][]byte, runs []string) (*Known, error) {
-	var k Known
-	err := q.QueryRow(ctx, `
+func File(ctx context.Context, q schema.Querier, digests [][]byte, runs []string) (*Known, error) {
+	known, err := schema.Find[Known](ctx, q, `
 		SELECT s.id, f.imported_at
 		FROM imported_files f
 		JOIN sessions s USING (session)
 		WHERE f.digest = ANY ($1) AND ($2::text[] IS NULL OR s.id = ANY ($2)) AND s.deleted_at IS NULL
 		ORDER BY f.imported_at
-		LIMIT 1`, digests, runs).Scan(&k.Run, &k.At)
-	if err == pgx.ErrNoRows {
-		return nil, nil
-	}
+		LIMIT 1`, digests, runs)
 	if err != nil {
 		return nil, fmt.Errorf("look for the file: %w", err)
 	}
-	return &k, nil
+	return known, nil
 }
