@@ -158,7 +158,11 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 		},
 	}
 	options.Table.Tally, options.Table.Profiles = i.DryRun, profiles
-	decoder := decode.New(io.TeeReader(in, content), options)
+	var source io.Reader = in
+	if in.format == decode.FormatCSV {
+		source = io.TeeReader(in, content)
+	}
+	decoder := decode.New(source, options)
 	start := time.Now()
 	if i.DryRun {
 		if err := check(ctx, os.Stdout, name, decoder, ingest.Options{File: true, SkipBad: options.SkipBad}); err != nil || store == nil {
