@@ -4,8 +4,8 @@ import "sync"
 
 // Budget shares what is held for long, such as bytes on disk and what clients
 // watch. One caller holds half of it at most, and all that are known by their
-// network alone three quarters; the daemon's own work is a caller like others. Who holds nothing
-// may take what is more than that at once.
+// network alone three quarters; the daemon's own work is a caller like others.
+// Who holds nothing may take what is more than that at once.
 type Budget struct {
 	all int64
 

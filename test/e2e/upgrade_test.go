@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"compress/gzip"
 	"encoding/csv"
 	"io"
@@ -25,39 +24,29 @@ func TestUpgrade(t *testing.T) {
 	url := dbtest.Empty(t)
 	replayFirstVersion(t, url)
 	daemon := serve(t, "--database-url", url)
-	request := func(method, path, contentType string, body []byte, header ...string) string {
+	ask := func(method, path, contentType string, body []byte, header ...string) string {
 		t.Helper()
-		r, err := http.NewRequest(method, daemon.url+path, bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
+		headers := map[string]string{"Content-Type": contentType}
+		if path != "/api/mutation" {
+			headers["Authorization"] = "Bearer " + deployKey
 		}
-		r.Header.Set("Authorization", "Bearer "+deployKey)
-		if path == "/api/mutation" {
-			r.Header.Set("Authorization", "Convex "+deployKey)
-		}
-		r.Header.Set("Content-Type", contentType)
 		for i := 0; i < len(header); i += 2 {
-			r.Header.Set(header[i], header[i+1])
+			headers[header[i]] = header[i+1]
 		}
-		answer, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
+		answer, err := sendTo(t.Context(), http.DefaultClient, daemon.url, request{method, path, body, headers})
+		if err != nil || answer.status != http.StatusOK {
+			t.Fatalf("%s %s: %v, %v", method, path, answer, err)
 		}
-		defer answer.Body.Close()
-		text, err := io.ReadAll(answer.Body)
-		if err != nil || answer.StatusCode != http.StatusOK {
-			t.Fatalf("%s %s: %d %s, %v", method, path, answer.StatusCode, text, err)
-		}
-		return string(text)
+		return string(answer.body)
 	}
 	file := func(name string) []byte { return []byte(readFile(t, "test/e2e/testdata/"+name)) }
 
 	for range 2 {
-		if text := request("POST", "/api/mutation", "application/json", file("upgrade/batch.json")); !strings.Contains(text, `"inserted":40`) {
+		if text := ask("POST", "/api/mutation", "application/json", file("upgrade/batch.json")); !strings.Contains(text, `"inserted":40`) {
 			t.Errorf("the batch sent again: %s", text)
 		}
 		for _, header := range [][]string{{"Idempotency-Key", "first-upload"}, nil} {
-			if text := request("POST", "/api/v1/telemetry", "text/csv", file("session.csv"), header...); !strings.Contains(text, `"inserted":0,"already_stored":300`) {
+			if text := ask("POST", "/api/v1/telemetry", "text/csv", file("session.csv"), header...); !strings.Contains(text, `"inserted":0,"already_stored":300`) {
 				t.Errorf("the file sent again: %s", text)
 			}
 		}
@@ -73,7 +62,7 @@ func TestUpgrade(t *testing.T) {
 	}
 
 	const run = "/api/v1/sessions/5dde09d3-8a69-47e6-9e00-6c4c4d2da226"
-	export := request("GET", run+"/records?format=csv", "", nil)
+	export := ask("GET", run+"/records?format=csv", "", nil)
 	got, want := columnsOf(t, export), columnsOf(t, string(file("session.csv")))
 	want["altitude_m"], want["altitude"] = want["altitude"], nil // the bridge's files call it so
 	for name, values := range want {
@@ -81,11 +70,11 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("%s comes back as %.200q, it was %.200q", name, got[name], values)
 		}
 	}
-	if series := request("GET", run+"/series?metrics=speed_ms&points=20", "", nil); strings.Count(series, ",") < 40 {
+	if series := ask("GET", run+"/series?metrics=speed_ms&points=20", "", nil); strings.Count(series, ",") < 40 {
 		t.Errorf("the charts of the old run: %s", series)
 	}
 	signIn := `{"email":"first@example.org","password":"correct horse battery staple"}`
-	if text := request("POST", "/api/v1/auth/signin", "application/json", []byte(signIn)); !strings.Contains(text, `"token"`) {
+	if text := ask("POST", "/api/v1/auth/signin", "application/json", []byte(signIn)); !strings.Contains(text, `"token"`) {
 		t.Errorf("signing in: %s", text)
 	}
 }
