@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -217,7 +218,7 @@ func (d *csvStream) cell(rb *rowBuilder, slot int, cell []byte) {
 	default:
 		v, ok := parseCell(cell)
 		switch {
-		case (!ok || math.IsNaN(v)) && foreign.IsMissing(cell):
+		case (!ok || math.IsNaN(v)) && number.IsMissing(cell):
 		case !ok:
 			rb.problem(f.Name, "%q is not %s", fault.Clip(string(cell)), article(f.Type))
 		case f.Type == channel.Int:
@@ -262,7 +263,7 @@ func (d *csvStream) extra(rb *rowBuilder, col *csvColumn, cell []byte) {
 // unknown keeps a cell of a column that has no field: a number as a number,
 // anything else as text.
 func (d *csvStream) unknown(rb *rowBuilder, col *csvColumn, cell []byte) {
-	if !col.text && foreign.IsNumber(cell) && isNumberText(cell) {
+	if !col.text && number.Is(cell) && isNumberText(cell) {
 		rb.addExtra(col.name, cell)
 		return
 	}

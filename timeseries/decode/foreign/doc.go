@@ -3,9 +3,10 @@
 //
 // It owns three things: how a table is cut into cells (dialect), what a column
 // means (names, units, times), and the table that a person is shown before
-// anything is stored; packages text, unit and moment below it know encodings,
-// units and the spellings of times. It knows neither database nor HTTP, and it does not
-// validate: what a record may hold is for package decode to say.
+// anything is stored; packages text, number, unit and moment below it know
+// encodings, and the spellings of numbers, units and times. It knows neither
+// database nor HTTP, and it does not validate: what a record may hold is for
+// package decode to say.
 //
 //	bytes ──► text ──► lines ──► Reader ──► cells in the channels' own units ──► decode
 //	         UTF-8     cells      ▲   │

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 )
 
 // hemisphere is the column that tells the sign of a latitude or longitude.
@@ -50,11 +51,11 @@ func (p *plan) findHemispheres() {
 func (p *plan) holdsOnly(i int, letters string) bool {
 	filled, fits := 0, 0
 	for cell := range p.samples(i) {
-		if IsMissing(cell) {
+		if number.IsMissing(cell) {
 			continue
 		}
 		filled++
-		if cell = trim(cell); len(cell) == 1 && strings.IndexByte(letters, cell[0]&^0x20) >= 0 {
+		if cell = number.Trim(cell); len(cell) == 1 && strings.IndexByte(letters, cell[0]&^0x20) >= 0 {
 			fits++
 		}
 	}
@@ -64,7 +65,7 @@ func (p *plan) holdsOnly(i int, letters string) bool {
 // signed returns a position with the sign that the letter says. Without one that
 // it knows the cell is no number any more, and its record is told of.
 func (h *hemisphere) signed(cell, letter []byte) []byte {
-	letter = trim(letter)
+	letter = number.Trim(letter)
 	if len(letter) != 1 || !strings.ContainsRune("NSEW", rune(letter[0]&^0x20)) {
 		return fmt.Appendf(nil, "%s %q", cell, letter)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/moment"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -75,7 +76,7 @@ func findLayout(head []byte, whole bool) *layout {
 	}
 	seps := []byte(",;\t|")
 	first, _, _ := bytes.Cut(head, []byte("\n"))
-	if m := sepLine.FindSubmatch(trim(first)); m != nil {
+	if m := sepLine.FindSubmatch(number.Trim(first)); m != nil {
 		seps = m[1]
 	} else if m := sepLine.FindSubmatch(first); m != nil { // sep=<tab>
 		seps = m[1]
@@ -125,7 +126,7 @@ func scan(head []byte, whole bool, sep byte) *layout {
 		if err != nil {
 			break
 		}
-		raw := trim(cut.raw)
+		raw := number.Trim(cut.raw)
 		if len(l.rows) == 0 && sepLine.Match(raw) {
 			cut.cells = [][]byte{nil}
 		}
@@ -133,7 +134,7 @@ func scan(head []byte, whole bool, sep byte) *layout {
 			cells = cells[:len(cells)+n]
 		}
 		filled := len(cut.cells)
-		for filled > 0 && len(trim(cut.cells[filled-1])) == 0 {
+		for filled > 0 && len(number.Trim(cut.cells[filled-1])) == 0 {
 			filled--
 		}
 		l.rows = append(l.rows, row{cells: slices.Clip(cut.cells), raw: cut.raw, line: cut.line, end: cut.pos, comment: isComment(raw), broken: broken, filled: filled})
@@ -229,7 +230,7 @@ func (l *layout) take(header int) {
 // after it.
 func (l *layout) head(header int) {
 	l.header, l.between = header, nil
-	for l.width = len(l.names); l.width > 0 && len(trim(l.names[l.width-1])) == 0; {
+	for l.width = len(l.names); l.width > 0 && len(number.Trim(l.names[l.width-1])) == 0; {
 		l.width--
 	}
 	l.trailing = false
@@ -258,7 +259,7 @@ func (l *layout) isRecord() bool {
 	}
 	words, numbers := 0, 0
 	for _, c := range l.names {
-		if c = trim(c); len(c) == 0 {
+		if c = number.Trim(c); len(c) == 0 {
 			continue
 		}
 		switch looksLike(c) {
@@ -291,7 +292,7 @@ func (l *layout) records() []*row {
 }
 
 func allBlank(cells [][]byte) bool {
-	return !slices.ContainsFunc(cells, func(c []byte) bool { return len(trim(c)) > 0 })
+	return !slices.ContainsFunc(cells, func(c []byte) bool { return len(number.Trim(c)) > 0 })
 }
 
 // headerCells returns the cells of a row that may be a header, even one behind
@@ -300,11 +301,11 @@ func headerCells(r *row) [][]byte {
 	cells := r.cells
 	if r.comment {
 		cells = slices.Clone(cells)
-		cells[0] = trim(bytes.TrimLeft(trim(cells[0]), "#%/"))
+		cells[0] = number.Trim(bytes.TrimLeft(number.Trim(cells[0]), "#%/"))
 	}
 	words, filled := 0, 0
 	for _, c := range cells {
-		if c = trim(c); len(c) == 0 {
+		if c = number.Trim(c); len(c) == 0 {
 			continue
 		}
 		filled++
@@ -328,7 +329,7 @@ const (
 
 // looksLike tells a word from a number and a time.
 func looksLike(cell []byte) int {
-	if isLoose(cell) || hasComma(cell) {
+	if number.IsLoose(cell) || number.HasComma(cell) {
 		return aNumber
 	}
 	if c := cell[0]; c-'0' > 9 && bytes.IndexByte(cell, ':') < 0 {
@@ -345,7 +346,7 @@ func looksLike(cell []byte) int {
 
 func hasValue(cells [][]byte) bool {
 	return slices.ContainsFunc(cells, func(c []byte) bool {
-		c = trim(c)
+		c = number.Trim(c)
 		return len(c) > 0 && looksLike(c) != aWord
 	})
 }
@@ -357,13 +358,13 @@ func (l *layout) isAside(r *row) bool {
 		return false
 	}
 	for _, i := range l.sessions {
-		if i < r.filled && len(trim(r.cells[i])) > 0 {
+		if i < r.filled && len(number.Trim(r.cells[i])) > 0 {
 			return false // a record without its time
 		}
 	}
 	for _, i := range l.times[:min(len(l.times), 4)] { // of more, these tell
 		if i < r.filled {
-			if c := trim(r.cells[i]); len(c) > 0 && !isTimeUnit(string(c)) {
+			if c := number.Trim(r.cells[i]); len(c) > 0 && !isTimeUnit(string(c)) {
 				return false
 			}
 		}
@@ -413,7 +414,7 @@ func readHeading(names [][]byte) (h heading) {
 // unitCells counts the cells that are units.
 func unitCells(cells [][]byte) (n int) {
 	for _, c := range cells {
-		if len(trim(c)) > 0 {
+		if len(number.Trim(c)) > 0 {
 			if _, ok := unit.Lookup(string(c)); ok {
 				n++
 			}
@@ -432,7 +433,7 @@ func vboLayout(head []byte, whole bool) *layout {
 	l.vbo = true
 	section := ""
 	for i, r := range l.rows {
-		text := string(trim(r.raw))
+		text := string(number.Trim(r.raw))
 		switch {
 		case strings.HasPrefix(text, "["):
 			section = strings.ToLower(text)

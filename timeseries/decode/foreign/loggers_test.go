@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 )
 
 // table is a file read to its end: its columns' names and its records.
@@ -42,7 +43,7 @@ func readTable(t *testing.T, src io.Reader, opt Options) (table, error) {
 		}
 		record := map[string]string{}
 		for i, cell := range cells {
-			if len(cell) > 0 && out.names[i] != "" && !(r.Columns()[i].numeric && IsMissing(cell)) { // the decoder leaves those out
+			if len(cell) > 0 && out.names[i] != "" && !(r.Columns()[i].numeric && number.IsMissing(cell)) { // the decoder leaves those out
 				record[out.names[i]] = string(cell)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
 )
 
@@ -88,7 +89,7 @@ func (p *plan) asides() {
 		cells := p.layout.rows[at].cells
 		units, others := unitCells(cells), 0
 		for _, c := range cells {
-			if isSource(string(trim(c))) {
+			if isSource(string(number.Trim(c))) {
 				others++
 			}
 		}
@@ -98,7 +99,7 @@ func (p *plan) asides() {
 			if i >= len(cells) {
 				break
 			}
-			text := strings.Trim(string(trim(cells[i])), "[]()")
+			text := strings.Trim(string(number.Trim(cells[i])), "[]()")
 			switch {
 			case text == "":
 			case isUnits:
@@ -326,19 +327,19 @@ func (p *plan) judge(i int) {
 	for cell := range p.samples(i) {
 		cell = c.ungroup(cell)
 		switch {
-		case IsMissing(cell):
-		case IsNumber(cell), c.numeric && isLoose(cell):
+		case number.IsMissing(cell):
+		case number.Is(cell), c.numeric && number.IsLoose(cell):
 			numbers++
 			if strings.ContainsAny(string(cell), ".eE") {
 				points++
 			} else {
 				whole++
 			}
-		case hasComma(cell):
+		case number.HasComma(cell):
 			commas++
-		case hasLeadingZero(cell):
+		case number.HasLeadingZero(cell):
 			ids++
-		case isHex(cell):
+		case number.IsHex(cell):
 			if strings.ContainsAny(string(cell), "0123456789") {
 				ids++
 			} else {
@@ -360,9 +361,4 @@ func (p *plan) judge(i int) {
 		words += capitals
 	}
 	c.Text = ids > 0 || words > numbers
-}
-
-func isLoose(cell []byte) bool {
-	_, ok := number(cell, false, true)
-	return ok
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/text"
 )
 
@@ -183,7 +184,7 @@ func (r *Reader) Read() ([][]byte, error) {
 		if err := r.next(); err != nil {
 			return nil, err
 		}
-		if len(r.cells) == 1 && len(trim(r.cells[0])) == 0 || r.isAgain() {
+		if len(r.cells) == 1 && len(number.Trim(r.cells[0])) == 0 || r.isAgain() {
 			continue
 		}
 		l := r.plan.layout
@@ -244,7 +245,7 @@ func (r *Reader) convert() [][]byte {
 			}
 		}
 	}
-	if r.asIs && len(r.cells) == len(columns) && !IsMissing(r.cells[r.plan.times.columns[0]]) {
+	if r.asIs && len(r.cells) == len(columns) && !number.IsMissing(r.cells[r.plan.times.columns[0]]) {
 		return r.cells
 	}
 	r.out = append(r.out[:0], r.cells[:min(len(r.cells), len(columns))]...)
@@ -263,13 +264,13 @@ func (r *Reader) convert() [][]byte {
 		cell := r.out[i]
 		switch {
 		case len(cell) == 0:
-		case IsMissing(cell):
+		case number.IsMissing(cell):
 			r.out[i] = nil
 		default:
-			n, ok := number(c.ungroup(cell), c.comma, c.numeric)
+			n, ok := number.Parse(c.ungroup(cell), c.comma, c.numeric)
 			switch {
 			case !ok && c.comma:
-				if n, ok = number(cell, false, c.numeric); ok {
+				if n, ok = number.Parse(cell, false, c.numeric); ok {
 					r.out[i] = n
 				}
 			case !ok: // a later misfit stays a text
@@ -280,7 +281,7 @@ func (r *Reader) convert() [][]byte {
 				r.out[i] = n
 			}
 			if h := c.hemisphere; h != nil {
-				r.out[i] = h.signed(trim(r.out[i]), r.out[h.column])
+				r.out[i] = h.signed(number.Trim(r.out[i]), r.out[h.column])
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 )
 
 // Table is what a person is shown before a file is stored: how it was read, and
@@ -52,7 +53,7 @@ const shown = 40
 func (t *tally) add(columns []Column, cells [][]byte) {
 	for i, cell := range cells {
 		c := &columns[i]
-		if len(cell) == 0 || c.numeric && IsMissing(cell) {
+		if len(cell) == 0 || c.numeric && number.IsMissing(cell) {
 			continue
 		}
 		if t.filled[i]++; t.filled[i] == 1 {
@@ -62,7 +63,7 @@ func (t *tally) add(columns []Column, cells [][]byte) {
 		if c.Text || c.Name == timeName || c.Known && !c.numeric {
 			continue
 		}
-		if v, err := strconv.ParseFloat(string(trim(cell)), 64); err == nil {
+		if v, err := strconv.ParseFloat(string(number.Trim(cell)), 64); err == nil {
 			if t.min[i] == nil {
 				t.min[i], t.max[i] = new(float64), new(float64)
 				*t.min[i], *t.max[i] = v, v

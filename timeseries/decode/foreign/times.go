@@ -10,6 +10,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/moment"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -57,7 +58,7 @@ func (p *plan) look(i, rank int) candidate {
 	var counts [5]int
 	var numbers []float64
 	for cell, line := range p.samples(i) {
-		if cell = trim(cell); IsMissing(cell) {
+		if cell = number.Trim(cell); number.IsMissing(cell) {
 			continue
 		}
 		c.filled++
@@ -73,10 +74,10 @@ func (p *plan) look(i, rank int) candidate {
 			continue
 		}
 		text := string(cell)
-		n, ok := number(cell, false, true)
-		if !ok && hasComma(cell) {
+		n, ok := number.Parse(cell, false, true)
+		if !ok && number.HasComma(cell) {
 			c.comma = true
-			n, ok = number(cell, true, true)
+			n, ok = number.Parse(cell, true, true)
 		}
 		if (p.layout.vbo || beside) && moment.IsDigits(text) {
 			counts[clockOnly]++
@@ -324,7 +325,7 @@ func (p *plan) hint() string {
 	for _, r := range p.layout.rows[:max(p.layout.header, 0)] {
 		low := strings.ToLower(string(r.raw))
 		if len(r.raw) < 120 && (strings.Contains(low, "date") || strings.Contains(low, "time") || strings.Contains(low, "created")) && strings.ContainsAny(low, "0123456789") {
-			said = append(said, strings.ReplaceAll(string(trim(r.raw)), `"`, ""))
+			said = append(said, strings.ReplaceAll(string(number.Trim(r.raw)), `"`, ""))
 		}
 	}
 	if len(said) == 0 {

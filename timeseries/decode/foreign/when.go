@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/moment"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -43,8 +44,8 @@ type times struct {
 // text returns the time of a record in the usual form, or the cell as it is
 // where that is none: what is odd in one record is not for us to say.
 func (t *times) text(cells [][]byte) []byte {
-	cell := trim(cells[t.columns[0]])
-	if IsMissing(cell) {
+	cell := number.Trim(cells[t.columns[0]])
+	if number.IsMissing(cell) {
 		return nil
 	}
 	if t.asWritten {
@@ -64,10 +65,10 @@ func (t *times) text(cells [][]byte) []byte {
 	default:
 		text := string(cell)
 		if t.dateColumn {
-			if IsMissing(cells[t.columns[1]]) {
+			if number.IsMissing(cells[t.columns[1]]) {
 				return nil
 			}
-			text += " " + string(trim(cells[t.columns[1]]))
+			text += " " + string(number.Trim(cells[t.columns[1]]))
 			cell = append(append([]byte(nil), cell...), text[len(cell):]...)
 		}
 		micros, ok = t.moment(text)
@@ -85,7 +86,7 @@ func (t *times) number(cell []byte) (int64, bool) {
 			return v / 1000, true
 		}
 	}
-	text, ok := number(cell, t.comma, true)
+	text, ok := number.Parse(cell, t.comma, true)
 	if !ok {
 		return 0, false
 	}

@@ -1,4 +1,6 @@
-package foreign
+// Package number reads the numbers in the cells of tables, as people, spreadsheets
+// and loggers write them, and tells them from what looks like one. It holds no state.
+package number
 
 import (
 	"bytes"
@@ -7,8 +9,8 @@ import (
 	"strings"
 )
 
-// trim drops the blanks around a cell.
-func trim(cell []byte) []byte {
+// Trim drops the blanks around a cell.
+func Trim(cell []byte) []byte {
 	if n := len(cell); n > 0 && cell[0] > ' ' && cell[n-1] > ' ' && cell[n-1] < 0x80 {
 		return cell // the usual case
 	}
@@ -18,7 +20,7 @@ func trim(cell []byte) []byte {
 // IsMissing reports whether a cell of a column of numbers or times says that
 // there is no value.
 func IsMissing(cell []byte) bool {
-	cell = trim(cell)
+	cell = Trim(cell)
 	switch len(cell) {
 	case 0:
 		return true
@@ -36,19 +38,25 @@ func IsMissing(cell []byte) bool {
 	return false
 }
 
-// IsNumber reports whether a cell is meant as a number: decimal, finite, and
+// Is reports whether a cell is meant as a number: decimal, finite, and
 // neither with a leading zero nor like a hexadecimal id. 18E5 is an id, 1.8e+6
 // a number.
-func IsNumber(cell []byte) bool {
-	_, ok := number(cell, false, false)
+func Is(cell []byte) bool {
+	_, ok := Parse(cell, false, false)
 	return ok
 }
 
-// number returns a number as JSON writes it: the cell itself where that is the
-// same. comma says that it has a decimal comma; loose takes what IsNumber does
+// IsLoose reports whether a cell is a number where its column holds nothing else.
+func IsLoose(cell []byte) bool {
+	_, ok := Parse(cell, false, true)
+	return ok
+}
+
+// Parse returns a number as JSON writes it: the cell itself where that is the
+// same. comma says that it has a decimal comma; loose takes what Is does
 // not, for columns that hold nothing but numbers.
-func number(cell []byte, comma, loose bool) ([]byte, bool) {
-	cell = trim(cell)
+func Parse(cell []byte, comma, loose bool) ([]byte, bool) {
+	cell = Trim(cell)
 	digits, whole, point, exponent, plain := 0, 0, -1, -1, true
 	i := 0
 	if i < len(cell) && (cell[i] == '-' || cell[i] == '+') {
@@ -132,10 +140,10 @@ func number(cell []byte, comma, loose bool) ([]byte, bool) {
 	return out, true
 }
 
-// isHex reports whether a cell reads as a hexadecimal id: digits and letters,
+// IsHex reports whether a cell reads as a hexadecimal id: digits and letters,
 // or capital letters in pairs.
-func isHex(cell []byte) bool {
-	cell = trim(cell)
+func IsHex(cell []byte) bool {
+	cell = Trim(cell)
 	digits, capitals := 0, 0
 	for _, c := range cell {
 		switch {
@@ -151,17 +159,17 @@ func isHex(cell []byte) bool {
 	return digits > 0 && digits < len(cell) || capitals == len(cell) && capitals > 0 && capitals%2 == 0
 }
 
-// hasLeadingZero reports whether a cell is digits with a zero before them.
-func hasLeadingZero(cell []byte) bool {
-	cell = bytes.TrimLeft(trim(cell), "-+")
+// HasLeadingZero reports whether a cell is digits with a zero before them.
+func HasLeadingZero(cell []byte) bool {
+	cell = bytes.TrimLeft(Trim(cell), "-+")
 	return len(cell) > 1 && cell[0] == '0' && cell[1]-'0' <= 9
 }
 
-// hasComma reports whether a cell is a number with a decimal comma.
-func hasComma(cell []byte) bool {
+// HasComma reports whether a cell is a number with a decimal comma.
+func HasComma(cell []byte) bool {
 	if bytes.IndexByte(cell, ',') < 0 {
 		return false
 	}
-	_, ok := number(cell, true, true)
+	_, ok := Parse(cell, true, true)
 	return ok
 }
