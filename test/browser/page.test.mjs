@@ -389,6 +389,14 @@ describe("the built-in page", { concurrency: false }, () => {
     await badge("Live");
     await badge("Silent");
     assert.ok(await age.isVisible(), "the age is on screen while one looks at the past");
+
+    // One that is older than all others moves the run's start.
+    await send([[-60, 9, 0]]);
+    const began = new Date(start - 60_000).toISOString().slice(11, 19);
+    await until("the run's new start", async () => {
+      await page.getByRole("button", { name: "Whole run" }).click();
+      return (await page.locator(".stack-status").textContent()).startsWith(began);
+    });
     await page.goto(base);
     await page.locator("tbody tr", { hasText: "Hushed car" }).locator(".badge", { hasText: "Silent" }).waitFor();
     complaints.splice(0, Infinity, ...complaints.filter((c) => !c.includes("willReadFrequently"))); // of the look at the pixels

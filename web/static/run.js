@@ -300,8 +300,9 @@ class RunView {
 
   async poll() {
     try {
-      const before = this.run.watermark;
+      const { watermark: before, start_time: began } = this.run;
       this.run = await api(sessionPath(this.id), { signal: this.signal });
+      if (this.run.start_time !== began) return this.beginAnew();
       this.header();
       this.liveLabel(this.live?.now);
       if (this.run.watermark !== before) {
@@ -313,6 +314,15 @@ class RunView {
       }
       if (!this.run.live) clearInterval(this.timer);
     } catch { /* the next turn tries again */ }
+  }
+
+  // beginAnew shows the run anew, since a record came that is older than all others:
+  // every place on the page counts from the first one.
+  beginAnew() {
+    const by = (this.start - Date.parse(this.run.start_time)) / 1000;
+    if (!this.live && !this.stack.whole) setParams({ from: (this.stack.win[0] + by).toFixed(3), to: (this.stack.win[1] + by).toFixed(3) });
+    forget();
+    show({ focus: false });
   }
 
   // loadTrackSoon draws the way anew, since records came that belong into it; they
