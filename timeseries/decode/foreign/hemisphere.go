@@ -9,7 +9,8 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 )
 
-// hemisphere is the column that tells the sign of a latitude or longitude.
+// hemisphere is the column that tells the sign of a latitude or longitude: another
+// one, or its own, as 48.1173N does.
 type hemisphere struct {
 	column   int
 	negative byte // S or W
@@ -29,8 +30,11 @@ func (p *plan) findHemispheres() {
 		if at < 0 {
 			continue
 		}
+		if p.holdsOnly(at, h.letters, func(cell []byte) []byte { _, letter := splitLetter(cell); return letter }) {
+			p.columns[at].hemisphere = &hemisphere{at, h.letters[1]}
+		}
 		for i := range p.columns {
-			if p.columns[i].Known || p.columns[i].Name == "" || !p.holdsOnly(i, h.letters) {
+			if p.columns[i].Known || p.columns[i].Name == "" || !p.holdsOnly(i, h.letters, number.Trim) {
 				continue
 			}
 			name := p.labels[i].name
@@ -47,19 +51,33 @@ func (p *plan) findHemispheres() {
 	}
 }
 
-// holdsOnly reports whether a column's cells are one of the letters each.
-func (p *plan) holdsOnly(i int, letters string) bool {
+// holdsOnly reports whether what of a column's cells is looked at is one of the
+// letters each.
+func (p *plan) holdsOnly(i int, letters string, of func(cell []byte) []byte) bool {
 	filled, fits := 0, 0
 	for cell := range p.samples(i) {
 		if number.IsMissing(cell) {
 			continue
 		}
 		filled++
-		if cell = number.Trim(cell); len(cell) == 1 && strings.IndexByte(letters, cell[0]&^0x20) >= 0 {
+		if cell = of(cell); len(cell) == 1 && strings.IndexByte(letters, cell[0]&^0x20) >= 0 {
 			fits++
 		}
 	}
 	return filled > 0 && fits == filled
+}
+
+// splitLetter parts a position such as N48.1173 or 48.1173 N from its letter, nil
+// where it has none.
+func splitLetter(cell []byte) (position, letter []byte) {
+	cell = number.Trim(cell)
+	for _, at := range [...]int{0, len(cell) - 1} {
+		if len(cell) > 1 && cell[at]|0x20 >= 'a' && cell[at]|0x20 <= 'z' {
+			rest := slices.Concat(cell[:at], cell[at+1:])
+			return number.Trim(rest), cell[at : at+1]
+		}
+	}
+	return cell, nil
 }
 
 // signed returns a position with the sign that the letter says. Without one that

@@ -16,6 +16,11 @@ func TestHemispheres(t *testing.T) {
 		{timed(",", "lat,N/S", "33.5,S", "33.5,"), `-33.5 33.5 ""`, " ", ""}, // which is no number, and told
 		{timed(",", "lat,lon,speed_ms,turn", "33.5,70.25,1,S"), "33.5", "70.25", `column "turn" holds N and S`},
 		{timed(",", "lat,wind,lon", "33.5,S,70.25", "33.5,E,70.25"), "33.5 33.5", "70.25 70.25", ""},
+		// The letter may stand beside the number, and degrees and minutes be one number.
+		{timed(",", "latitude,longitude", "33.5S,W070.25", "33.6 N,070.5 e", "n/a,-"), "-33.5 33.6 ", "-70.25 70.5 ", ""},
+		{timed(",", "latitude,longitude", "33.5S,1", "33.6,2"), "33.5S 33.6", "1 2", ""}, // told of as no number
+		{timed(",", "Latitude (ddmm.mmmm),N/S,Longitude (dddmm.mmmm),E/W", "4807.038,S,01131.000,W"), "-48.1173", "-11.5166666666667", ""},
+		{timed(",", "lat [minutes],lon [minutes]", "2887.038,691"), "48.1173", "11.5166666666667", ""},
 	} {
 		got, err := readTable(t, strings.NewReader(test.text), Options{})
 		if err != nil {

@@ -280,8 +280,14 @@ func (r *Reader) convert() [][]byte {
 			default:
 				r.out[i] = n
 			}
+		var letter []byte
+		if h := c.hemisphere; h != nil {
+			if letter = r.out[h.column]; h.column == i && !number.IsMissing(cell) {
+				cell, letter = splitLetter(cell)
+			}
+		}
 			if h := c.hemisphere; h != nil {
-				r.out[i] = h.signed(number.Trim(r.out[i]), r.out[h.column])
+				r.out[i] = h.signed(number.Trim(r.out[i]), letter)
 			}
 		}
 	}

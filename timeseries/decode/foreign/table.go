@@ -138,16 +138,20 @@ func (p *plan) conversionOf(i int) string {
 		}
 		return ""
 	}
-	if c.hemisphere != nil {
-		return fmt.Sprintf("sign by column %q", p.columns[c.hemisphere.column].Label)
+	var said []string
+	switch h := c.hemisphere; {
+	case h != nil && h.column == i:
+		said = append(said, "sign by its letter")
+	case h != nil:
+		said = append(said, fmt.Sprintf("sign by column %q", p.columns[h.column].Label))
 	}
-	if c.convert != nil {
-		return c.unit + " to " + c.toUnit
+	switch {
+	case c.convert != nil:
+		said = append(said, c.unit+" to "+c.toUnit)
+	case !c.Known && c.Text:
+		said = append(said, "text")
 	}
-	if !c.Known && c.Text {
-		return "text"
-	}
-	return ""
+	return strings.Join(said, ", ")
 }
 
 // warn says what a person should know of a column.
@@ -177,6 +181,9 @@ func (p *plan) warn(i int, lowest, highest *float64) (out []string) {
 	return out
 }
 
+		if c.Name == "latitude" || c.Name == "longitude" {
+			out[len(out)-1] += " Say so with " + p.ask("map", c.Label+"="+c.Name+" [ddmm]") + " for degrees and minutes, or [degE7]"
+		}
 // Notes are the lines of the table that a person should see after an import:
 // columns that changed their name or unit, or that no channel stands for.
 func (t Table) Notes() (notes []string) {

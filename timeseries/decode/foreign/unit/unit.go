@@ -15,6 +15,7 @@ type Unit struct {
 	Dimension string // such as speed
 	Num, Den  float64
 	shift     float64
+	minutes   bool // degrees and minutes in one number: 4807.038 is 48° 7.038'
 }
 
 // units are the spellings that loggers use. Where only the case tells two units
@@ -68,7 +69,7 @@ func init() {
 		{"angle", 1, 1, 0, "deg ° º degree degrees deg. dd"},
 		{"angle", 1, 1e7, 0, "degE7 deg*1e7 deg*10^7 deg1e7 1e7deg 1e-7deg e7 °e7 deg_e7"},
 		{"angle", 180, math.Pi, 0, "rad"},
-		{"angle", 1, 60, 0, "arcmin minutes"},
+		{"angle", 1, 60, 0, "arcmin"},
 		{"angle", -1, 60, 0, "arcmin-west"},
 		{"ratio", 1, 1, 0, "ratio 1 0..1 0-1"},
 		{"ratio", 1, 1e2, 0, "% percent pct"},
@@ -76,8 +77,10 @@ func init() {
 		{"time", 1, 1, 0, "s sec secs second seconds"},
 		{"time", 1, 1e3, 0, "ms msec millisecond milliseconds millis"},
 		{"time", 1, 1e6, 0, "us µs μs usec microsecond microseconds"},
-		{"time", 60, 1, 0, "min"},
-		{"time", 3600, 1, 0, "h hr hour hours"},
+		{"time", 1, 1e9, 0, "ns nsec nanosecond nanoseconds"},
+		{"time", 60, 1, 0, "min mins minute minutes"},
+		{"time", 3600, 1, 0, "h hr hrs hour hours"},
+		{"time", 86400, 1, 0, "day days"},
 		{"pressure", 1, 1, 0, "Pa"},
 		{"pressure", 1e2, 1, 0, "hPa mbar mb"},
 		{"pressure", 1e3, 1, 0, "kPa"},
@@ -88,11 +91,14 @@ func init() {
 		{"count", 1, 1, 0, "count # counts"},
 	} {
 		for _, name := range strings.Fields(u.names) {
-			units[name] = Unit{u.dimension, u.num, u.den, u.shift}
+			units[name] = Unit{Dimension: u.dimension, Num: u.num, Den: u.den, shift: u.shift}
 			if low := strings.ToLower(name); units[low].Dimension == "" {
 				units[low] = units[name]
 			}
 		}
+	}
+	for _, name := range strings.Fields("ddmm dddmm ddmm.mm dddmm.mm ddmm.mmm dddmm.mmm ddmm.mmmm dddmm.mmmm ddmm.mmmmm dddmm.mmmmm nmea") {
+		units[name] = Unit{Dimension: "angle", Num: 1, Den: 1, minutes: true}
 	}
 }
 
@@ -125,14 +131,18 @@ func Lookup(text string) (Unit, bool) {
 // Conversion turns values of one unit into another one.
 type Conversion struct {
 	num, den, before, after float64 // (v + before) * num / den + after
+	minutes                 bool    // v has degrees and minutes in it
 }
 
 // Convert finds the way from one unit to another; ok is false where there is none.
 func Convert(from, to string) (c Conversion, same, ok bool) {
 	a, known := Lookup(from)
 	b, known2 := Lookup(to)
+	if known2 && b.Dimension == "angle" && strings.EqualFold(strings.TrimSpace(from), "minutes") {
+		a = units["arcmin"]
+	}
 	if known && known2 && a.Dimension == "ratio" && b.Dimension == "ratio" || known && known2 && a.Dimension == b.Dimension {
-		c = Conversion{num: a.Num * b.Den, den: a.Den * b.Num, before: a.shift, after: -b.shift}
+		c = Conversion{num: a.Num * b.Den, den: a.Den * b.Num, before: a.shift, after: -b.shift, minutes: a.minutes}
 		return c, a == b, true
 	}
 	return c, false, false
@@ -141,5 +151,9 @@ func Convert(from, to string) (c Conversion, same, ok bool) {
 // AppendTo writes v in the other unit. Fifteen digits are what a decimal
 // fraction keeps in a float64, so that 1.13 km is 1130 m and not 1129.9999999999998.
 func (c Conversion) AppendTo(dst []byte, v float64) []byte {
+	if c.minutes {
+		degrees := math.Trunc(v / 100)
+		v = degrees + (v-100*degrees)/60
+	}
 	return strconv.AppendFloat(dst, (v+c.before)*c.num/c.den+c.after, 'g', 15, 64)
 }
