@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -200,7 +202,8 @@ func (p *plan) findChannels() error {
 			if to, in, ok = target(p.labels[i].name); !ok && (c.unit == "" || isSource(c.unit)) {
 				to, in, ok = worded(p.labels[i].text)
 			}
-			if !ok || to == timeName {
+			// What loggers number is no run.
+			if !ok || to == timeName || to == sessionName && p.labels[i].name != sessionName && p.numbered(i) {
 				continue
 			}
 			exact = to == p.labels[i].name
@@ -243,6 +246,16 @@ func (p *plan) findChannels() error {
 		}
 	}
 	return nil
+}
+
+// numbered reports whether a column's cells are whole numbers below a million.
+func (p *plan) numbered(i int) bool {
+	for cell := range p.samples(i) {
+		if n, err := strconv.ParseFloat(string(number.Trim(cell)), 64); !number.IsMissing(cell) && (err != nil || n != math.Trunc(n) || n > 1e6) {
+			return false
+		}
+	}
+	return true
 }
 
 func unitName(unit string) string {
@@ -320,7 +333,7 @@ func (p *plan) judge(i int) {
 	if c.Known && !c.numeric || c.Name == "" || c.Name == timeName {
 		return
 	}
-	if c.numeric && p.layout.sep == ',' && c.convert == nil && c.Name == c.Label && c.group == 0 {
+	if c.numeric && p.layout.sep == ',' && !p.layout.quoted && c.convert == nil && c.Name == c.Label && c.group == 0 {
 		return // as the bridge and our own exports have it
 	}
 	numbers, commas, points, ids, capitals, words, whole := 0, 0, 0, 0, 0, 0, 0

@@ -184,10 +184,14 @@ func (r *Reader) Read() ([][]byte, error) {
 		if err := r.next(); err != nil {
 			return nil, err
 		}
-		if len(r.cells) == 1 && len(number.Trim(r.cells[0])) == 0 || r.isAgain() {
+		if len(r.cells) == 1 && len(bytes.Trim(r.cells[0], blanks)) == 0 || r.isAgain() {
 			continue
 		}
 		l := r.plan.layout
+// blanks are what a line holds that says nothing: a logger that loses its power leaves
+// zeros, DOS an end of file.
+const blanks = " \t\r\x00\x1a\u00a0"
+
 		now := row{cells: r.cells, raw: r.raw}
 		if !l.fitting(&now) {
 			if isComment(r.raw) || r.preamble[string(r.raw)] || allBlank(r.cells) {

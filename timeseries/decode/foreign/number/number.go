@@ -26,12 +26,13 @@ func IsMissing(cell []byte) bool {
 		return true
 	case 1:
 		return cell[0] == '-'
-	case 2, 3, 4, 5:
+	case 2, 3, 4, 5, 6, 7:
 		if c := cell[0]; c-'0' <= 9 {
 			return false
 		}
 		switch strings.ToLower(string(cell)) {
-		case "nan", "n/a", "na", "--", "---", "null", "none", "#n/a", "#nv", "nil", "-nan":
+		case "nan", "n/a", "na", "--", "---", "null", "none", "#n/a", "#nv", "nil", "-nan", `\n`, "(null)",
+			"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#wert!", "#bezug!":
 			return true
 		}
 	}
