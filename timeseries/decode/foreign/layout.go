@@ -57,7 +57,7 @@ type layout struct {
 	heading          // what they stand for
 	between    []int // rows of units, sources and the like
 	data       int   // index of the first record's row
-	width      int   // columns that have a name, or stand before one
+	width      int   // columns that have a name, or stand before one, but for remarks at the end
 	// trailing says that records end in separators that the header has not.
 	trailing bool
 	fits     int // records that fit it, up to manyRecords
@@ -65,12 +65,17 @@ type layout struct {
 	other    int // index of an earlier row that heads records of its own; -1 if there is none
 	vbo      bool
 	quoted   bool // a cell of the head is
+	// asked are the headers of the times that somebody named, and isAsked says that
+	// this one has them.
+	asked   []string
+	isAsked bool
 }
 
 var sepLine = regexp.MustCompile(`^"?sep=(.)"?$`)
 
-// findLayout tries the separators on the head of a file.
-func findLayout(head []byte, whole bool) *layout {
+// findLayout tries the separators on the head of a file. Where somebody names the
+// columns of the times, the header is the one that has them.
+func findLayout(head []byte, whole bool, asked ...string) *layout {
 	if l := vboLayout(head, whole); l != nil {
 		return l
 	}
@@ -84,6 +89,7 @@ func findLayout(head []byte, whole bool) *layout {
 	var best, fallback *layout
 	for _, sep := range seps {
 		l := scan(head, whole, sep)
+		l.asked = asked
 		l.locate()
 		switch {
 		case l.header >= 0 && (best == nil || l.score > best.score):
@@ -92,7 +98,7 @@ func findLayout(head []byte, whole bool) *layout {
 			fallback = l
 		}
 		// A time known by its name, with many records below, leaves no doubt.
-		if best == l && l.score > certain && l.fits == manyRecords {
+		if best == l && l.score > certain && l.fits == manyRecords && l.isAsked == (len(asked) > 0) {
 			return l
 		}
 	}
@@ -172,7 +178,7 @@ func (l *layout) locate() {
 	best := *l
 	var tables []layout // that have a time
 	for i := range min(len(l.rows), preambleLines) {
-		if best.fits >= manyRecords && i > best.data {
+		if best.fits >= manyRecords && best.score > certain && i > best.data {
 			break // the rest are records
 		}
 		if l.names = headerCells(&l.rows[i]); l.names == nil {
@@ -198,6 +204,9 @@ func (l *layout) locate() {
 				tables = append(tables, *l)
 			}
 		}
+		if l.isAsked {
+			l.score += 10 * certain
+		}
 		if best.header < 0 || l.score >= best.score && !l.rows[i].comment || l.score > best.score {
 			best = *l
 		}
@@ -205,7 +214,7 @@ func (l *layout) locate() {
 	*l = best
 	// Records in front of the header are no preamble.
 	for _, t := range tables {
-		if t.data >= best.header {
+		if t.data >= best.header || t.isAsked != best.isAsked {
 			continue
 		}
 		if bytes.Equal(t.rows[t.header].raw, best.rows[best.header].raw) {
@@ -230,11 +239,17 @@ func (l *layout) take(header int) {
 // after it.
 func (l *layout) head(header int) {
 	l.header, l.between = header, nil
-	for l.width = len(l.names); l.width > 0 && len(number.Trim(l.names[l.width-1])) == 0; {
+	for l.width = len(l.names); l.width > 0 && mayLack(l.names[l.width-1]); {
 		l.width--
 	}
 	l.trailing = false
-	l.heading = readHeading(l.names)
+	l.heading, l.isAsked = readHeading(l.names), len(l.asked) > 0
+	for _, name := range l.asked {
+		at := slices.IndexFunc(l.names, func(cell []byte) bool { return strings.EqualFold(string(number.Trim(cell)), name) })
+		if l.isAsked = l.isAsked && at >= 0; at >= 0 && !slices.Contains(l.times, at) {
+			l.times = append(l.times, at)
+		}
+	}
 	for l.data = header + 1; l.data < len(l.rows); l.data++ {
 		r := &l.rows[l.data]
 		if r.comment && !l.fitting(r) || r.blank() {
@@ -249,6 +264,16 @@ func (l *layout) head(header int) {
 		r := &l.rows[l.data]
 		l.trailing = len(r.cells) > len(l.names) && r.filled <= len(l.names)
 	}
+}
+
+// mayLack reports whether records may end before a column of that name: one without,
+// or of remarks, as LabVIEW's are.
+func mayLack(name []byte) bool {
+	switch string(bytes.ToLower(number.Trim(name))) {
+	case "", "comment", "comments", "note", "notes", "remark", "remarks", "kommentar", "bemerkung":
+		return true
+	}
+	return false
 }
 
 // isRecord reports whether what stands for the header is a record: a time is in

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -34,6 +35,19 @@ type Options struct {
 	// Tally collects what Table tells of the values. Where a column became a
 	// channel by another name, that is done in any case.
 	Tally bool
+}
+
+// timeColumns are the columns that the caller says are the times.
+func (o *Options) timeColumns() []string {
+	for from, to := range o.Map {
+		if to, _, _ = strings.Cut(to, "["); strings.TrimSpace(to) == timeName {
+			return []string{from}
+		}
+	}
+	if o.TimeColumn == "" {
+		return nil
+	}
+	return strings.Split(o.TimeColumn, "+")
 }
 
 // Reader reads a table record by record.
@@ -71,7 +85,7 @@ func NewReader(src io.Reader, opt Options) (*Reader, error) {
 		r.buf = text.FromLatin1(r.buf)
 		r.src = text.Latin1Reader(r.src)
 	}
-	layout := findLayout(r.buf, r.atEOF)
+	layout := findLayout(r.buf, r.atEOF, opt.timeColumns()...)
 	if err := r.checkHeader(layout); err != nil {
 		return nil, err
 	}

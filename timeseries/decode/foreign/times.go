@@ -333,6 +333,9 @@ func (p *plan) hint() string {
 	}
 	return " (above the header the file says: " + strings.Join(said[:min(len(said), 4)], "; ") + ")"
 }
+	if len(p.labels) == 1 && strings.ContainsRune(p.labels[0].text, ' ') {
+		return nil, fault.Field(timeName, "the header %s is one column: columns are parted by commas, semicolons, tabs or bars", p.headerList())
+	}
 
 // vboDay reads the day of "File created on 14/11/2005 @ 13:57:42"; Racelogic
 // writes the day first.
