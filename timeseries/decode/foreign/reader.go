@@ -188,6 +188,10 @@ func (e *WidthError) Error() string {
 	return fmt.Sprintf("line %d has %d cells where the header has %d", e.Line, e.Cells, e.Header)
 }
 
+// blanks are what a line holds that says nothing: a logger that loses its power leaves
+// zeros, DOS an end of file.
+const blanks = " \t\r\x00\x1a\u00a0"
+
 // Read returns the cells of the next record, one for each of Columns, and
 // io.EOF after the last one. Numbers are in the channel's own unit, times in the
 // usual form; empty cells are missing values. The cells are valid until the next
@@ -202,10 +206,6 @@ func (r *Reader) Read() ([][]byte, error) {
 			continue
 		}
 		l := r.plan.layout
-// blanks are what a line holds that says nothing: a logger that loses its power leaves
-// zeros, DOS an end of file.
-const blanks = " \t\r\x00\x1a\u00a0"
-
 		now := row{cells: r.cells, raw: r.raw}
 		if !l.fitting(&now) {
 			if isComment(r.raw) || r.preamble[string(r.raw)] || allBlank(r.cells) {
@@ -280,6 +280,12 @@ func (r *Reader) convert() [][]byte {
 	for _, i := range r.tasks {
 		c := &columns[i]
 		cell := r.out[i]
+		var letter []byte
+		if h := c.hemisphere; h != nil {
+			if letter = r.out[h.column]; h.column == i && !number.IsMissing(cell) {
+				cell, letter = splitLetter(cell)
+			}
+		}
 		switch {
 		case len(cell) == 0:
 		case number.IsMissing(cell):
@@ -298,12 +304,6 @@ func (r *Reader) convert() [][]byte {
 			default:
 				r.out[i] = n
 			}
-		var letter []byte
-		if h := c.hemisphere; h != nil {
-			if letter = r.out[h.column]; h.column == i && !number.IsMissing(cell) {
-				cell, letter = splitLetter(cell)
-			}
-		}
 			if h := c.hemisphere; h != nil {
 				r.out[i] = h.signed(number.Trim(r.out[i]), letter)
 			}

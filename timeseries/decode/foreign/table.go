@@ -92,9 +92,13 @@ func (r *Reader) Table() Table {
 		}
 		row := TableColumn{Column: c.Label, Becomes: c.Name, Channel: c.Known}
 		row.Conversion = p.conversionOf(i)
+		at := i
+		if c.Name == timeName { // a date and a time of the day are one value
+			at = p.times.columns[0]
+		}
 		if r.tally != nil && r.records > 0 {
-			row.Filled = float64(r.tally.filled[i]) / float64(r.records)
-			row.First, row.Last, row.Min, row.Max = clip(r.tally.first[i]), clip(r.tally.last[i]), r.tally.min[i], r.tally.max[i]
+			row.Filled = float64(r.tally.filled[at]) / float64(r.records)
+			row.First, row.Last, row.Min, row.Max = clip(r.tally.first[at]), clip(r.tally.last[at]), r.tally.min[at], r.tally.max[at]
 		}
 		row.Warnings = p.warn(i, row.Min, row.Max)
 		t.Columns = append(t.Columns, row)
@@ -177,13 +181,13 @@ func (p *plan) warn(i int, lowest, highest *float64) (out []string) {
 	}
 	if limits, ok := expected[c.Name]; ok && lowest != nil && (*lowest < limits[0] || *highest > limits[1]) {
 		out = append(out, fmt.Sprintf("%g..%g %s is more than expected (%g..%g): is it in another unit?", *lowest, *highest, ch.Unit, limits[0], limits[1]))
+		if c.Name == "latitude" || c.Name == "longitude" {
+			out[len(out)-1] += " Say so with " + p.ask("map", c.Label+"="+c.Name+" [ddmm]") + " for degrees and minutes, or [degE7]"
+		}
 	}
 	return out
 }
 
-		if c.Name == "latitude" || c.Name == "longitude" {
-			out[len(out)-1] += " Say so with " + p.ask("map", c.Label+"="+c.Name+" [ddmm]") + " for degrees and minutes, or [degE7]"
-		}
 // Notes are the lines of the table that a person should see after an import:
 // columns that changed their name or unit, or that no channel stands for.
 func (t Table) Notes() (notes []string) {

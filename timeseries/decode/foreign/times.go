@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ import (
 
 // timeRanks are the usual names of a time, the surest first.
 var timeRanks = map[string]int{
-	"timestamp": 1, "datetime": 2, "date_time": 2, "time_stamp": 2, "timestamp_utc": 2, "utc_timestamp": 2, "date_and_time": 2,
+	"timestamp": 1, "_time": 2, "datetime": 2, "date_time": 2, "time_stamp": 2, "timestamp_utc": 2, "utc_timestamp": 2, "date_and_time": 2,
 	"utc_time": 3, "time_utc": 3, "utc": 3, "unix_time": 3, "unix_timestamp": 3, "unixtime": 3, "epoch": 3, "epoch_time": 3, "ts": 3, "recorded_at": 3,
 	"time": 4, "device_time": 4, "devicetime": 4, "fixtime": 4, "fix_time": 4, "zeit": 4, "uhrzeit": 4, "zeitstempel": 4, "local_time": 4, "time_of_day": 4,
 	"timestamp_ms": 5, "timestamp_us": 5, "time_ms": 5, "time_us": 5, "gps_time": 5, "log_time": 5, "created_at": 6, "servertime": 6, "server_time": 6,
@@ -40,12 +41,32 @@ type candidate struct {
 	unit   float64 // micros of the unit that its header or the mapping names; 0 without one
 	excel  float64 // a number that may be one of the days that Excel counts; 0 for none
 	line   int     // of the first number
+	vague  bool    // numbers of a unit that nothing tells
 	comma  bool
 	filled int
-	usual  int // in a form that records may have
-	sample moment.Moment
+	usual  int    // in a form that records may have
+	alien  int    // texts with a date or a time in a form that nobody knows
+	text   string // the first of these
 	// dayFirst and monthFirst say that some date can only be read so.
 	ambiguous, dayFirst, monthFirst, unzoned, zoned bool
+	// yearFirst says that some date may be read so, notYear that some may not, and
+	// digits that dates have nothing between their numbers.
+	yearFirst, notYear, digits bool
+}
+
+func digits(text string) (n int) {
+	for _, c := range []byte(text) {
+		if c-'0' <= 9 {
+			n++
+		}
+	}
+	return n
+}
+
+// order notes whether a date may begin with its year.
+func (c *candidate) order(m moment.Moment) {
+	may := m.MayBeginWithYear()
+	c.yearFirst, c.notYear = c.yearFirst || may, c.notYear || !may
 }
 
 // look judges a column by the head's records.
@@ -55,15 +76,19 @@ func (p *plan) look(i, rank int) candidate {
 	isDate := strings.Contains(name, "date") || strings.Contains(name, "datum")
 	// Beside a date, 100000.2 is ten o'clock.
 	beside := rank > 0 && slices.ContainsFunc(p.labels, func(l label) bool { return timeRank(l.name) == dateRank })
+	_, named, _ := p.mapped(i)
 	var counts [5]int
 	var numbers []float64
+	clocks := 0
 	for cell, line := range p.samples(i) {
 		if cell = number.Trim(cell); number.IsMissing(cell) {
 			continue
 		}
 		c.filled++
-		if isDate && moment.IsGPSDate(string(cell)) {
+		if m, ok := moment.GPSDate(string(cell)); ok && isDate {
 			counts[dateOnly]++
+			c.digits = true
+			c.order(m)
 			continue
 		}
 		if _, _, err := record.ParseTimestamp(cell); err == nil {
@@ -79,7 +104,10 @@ func (p *plan) look(i, rank int) candidate {
 			c.comma = true
 			n, ok = number.Parse(cell, true, true)
 		}
-		if (p.layout.vbo || beside) && moment.IsDigits(text) {
+		if _, clock := moment.ParseDigits(text); clock {
+			clocks++
+		}
+		if (p.layout.vbo || beside || moment.IsClock(named)) && moment.IsDigits(text) {
 			counts[clockOnly]++
 			continue
 		}
@@ -96,6 +124,11 @@ func (p *plan) look(i, rank int) candidate {
 		m, ok := moment.Parse(text)
 		switch {
 		case !ok:
+			if strings.ContainsAny(text, "123456789") && digits(text) >= 6 {
+				if c.alien++; c.alien == 1 {
+					c.text, c.line = text, line
+				}
+			}
 			continue
 		case m.HasDate() && m.Clock:
 			counts[wholeTime]++
@@ -109,8 +142,8 @@ func (p *plan) look(i, rank int) candidate {
 			c.ambiguous = true
 			c.dayFirst = c.dayFirst || m.First > 12
 			c.monthFirst = c.monthFirst || m.Second > 12
+			c.order(m)
 		}
-		c.sample = m
 	}
 	for k, n := range counts {
 		if n*2 > c.filled {
@@ -120,7 +153,8 @@ func (p *plan) look(i, rank int) candidate {
 	if len(numbers)*2 > c.filled {
 		c.kind = elapsed
 		c.unit = p.timeUnit(i)
-		if _, named, _ := p.mapped(i); moment.IsExcel(named) {
+		step := usualStep(numbers)
+		if moment.IsExcel(named) {
 			c.kind = excelTime
 			return c
 		}
@@ -130,12 +164,29 @@ func (p *plan) look(i, rank int) candidate {
 		}
 		if real := slices.DeleteFunc(slices.Clone(numbers), func(v float64) bool { return v <= 0 }); len(real) > 0 {
 			slices.Sort(real)
-			if c.micros = moment.EpochUnit(real[len(real)/2]); c.micros != 0 && (c.unit == 0 || c.unit == c.micros) {
+			if c.micros = moment.EpochUnit(real[len(real)/2]); c.micros != 0 && (c.unit == c.micros || c.unit == 0 && step*c.micros < 3600e6) {
 				c.kind = epochTime
 			}
 		}
+		// Seconds are neither 10 s apart nor as close as parts of a day, as a rule.
+		header := p.columns[i].unit
+		c.vague = c.unit == 0 && (step >= 10 || step > 0 && (step < 1e-5 || step < 1e-4 && slices.Max(numbers) < 1) || clocks == len(numbers) || header != "" && !isTimeUnit(header))
 	}
 	return c
+}
+
+// usualStep is the median of the steps between numbers that differ.
+func usualStep(numbers []float64) float64 {
+	var steps []float64
+	for i := 1; i < len(numbers); i++ {
+		if numbers[i] != numbers[i-1] {
+			steps = append(steps, math.Abs(numbers[i]-numbers[i-1]))
+		}
+	}
+	if slices.Sort(steps); len(steps) == 0 {
+		return 0
+	}
+	return steps[len(steps)/2]
 }
 
 // timeUnit returns the microseconds of the unit that a column counts in: the
@@ -171,6 +222,10 @@ func (p *plan) findTimes() error {
 		return err
 	}
 	first := chosen[0]
+	if first.alien > 0 && first.alien == first.filled {
+		return fault.Field("time_column", "the column %q holds no times in a form that is known, such as %q in line %d: write them as 2026-06-03T10:00:00Z, or name another column with %s",
+			fault.Clip(p.labels[first.column].text), fault.Clip(first.text), first.line, p.ask("time_column", ""))
+	}
 	p.times.kind, p.times.comma = first.kind, first.comma
 	p.times.asWritten = zone == time.UTC && len(chosen) == 1 && first.usual == first.filled
 	for _, c := range chosen {
@@ -193,6 +248,11 @@ func (p *plan) findTimes() error {
 			return fault.Field("map", "the column %q looks like the days that Excel counts, of which %v in line %d is %s: write it as date and time into the file, or say so with %s",
 				label, first.excel, first.line, day.Format(time.DateTime), p.ask("map", label+"=timestamp [Excel]"))
 		}
+		if first.vague {
+			label := fault.Clip(p.labels[first.column].text)
+			return fault.Field("map", "nothing tells what the numbers of the column %q count: say so with %s, or with s, us, ns, min, h, day, or hhmmss for times of the day, in the place of ms",
+				label, p.ask("map", label+"=timestamp [ms]"))
+		}
 		if first.unit != 0 {
 			p.times.micros = first.unit
 		}
@@ -214,8 +274,8 @@ func (p *plan) chooseTime() ([]candidate, error) {
 			continue
 		} else if ok {
 			if _, named, _ := p.mapped(i); named != "" {
-				if u, ok := unit.Lookup(named); (!ok || u.Dimension != "time") && !moment.IsExcel(named) {
-					return nil, fault.Field("map", "%q is no unit of the times of the column %q: write s, ms, us, min, h or Excel", fault.Clip(named), fault.Clip(l.text))
+				if u, ok := unit.Lookup(named); (!ok || u.Dimension != "time") && !moment.IsExcel(named) && !moment.IsClock(named) {
+					return nil, fault.Field("map", "%q is no unit of the times of the column %q: write s, ms, us, ns, min, h, day, hhmmss or Excel", fault.Clip(named), fault.Clip(l.text))
 				}
 			}
 			return p.namedTime(l.text)
@@ -242,6 +302,14 @@ func (p *plan) chooseTime() ([]candidate, error) {
 		return found
 	}
 	whole, date, clock := best(wholeTime, epochTime), best(dateOnly), best(clockOnly)
+	if whole != nil && whole.rank == 0 {
+		for _, c := range all {
+			if c.column > whole.column && c.kind == wholeTime && c.filled*2 >= p.mostFilled(all) && (date == nil || clock == nil) {
+				return nil, fault.Field("time_column", "the columns %q and %q hold times: say which is the records' with %s",
+					fault.Clip(p.labels[whole.column].text), fault.Clip(p.labels[c.column].text), p.ask("time_column", p.labels[c.column].text))
+			}
+		}
+	}
 	if whole != nil && (whole.rank > 0 || date == nil || clock == nil) {
 		return []candidate{*whole}, nil
 	}
@@ -264,6 +332,9 @@ func (p *plan) chooseTime() ([]candidate, error) {
 	}
 	if date != nil {
 		return []candidate{*date}, nil
+	}
+	if len(p.labels) == 1 && strings.ContainsRune(p.labels[0].text, ' ') {
+		return nil, fault.Field(timeName, "the header %s is one column: columns are parted by commas, semicolons, tabs or bars", p.headerList())
 	}
 	return nil, fault.Field(timeName, "the header has no column of that name, nor another one of times; name it with %s; the columns are %s", p.ask("time_column", ""), p.headerList())
 }
@@ -333,9 +404,6 @@ func (p *plan) hint() string {
 	}
 	return " (above the header the file says: " + strings.Join(said[:min(len(said), 4)], "; ") + ")"
 }
-	if len(p.labels) == 1 && strings.ContainsRune(p.labels[0].text, ' ') {
-		return nil, fault.Field(timeName, "the header %s is one column: columns are parted by commas, semicolons, tabs or bars", p.headerList())
-	}
 
 // vboDay reads the day of "File created on 14/11/2005 @ 13:57:42"; Racelogic
 // writes the day first.
@@ -343,7 +411,7 @@ func (p *plan) vboDay() string {
 	for _, r := range p.layout.rows[:min(len(p.layout.rows), 5)] {
 		fields := strings.Fields(string(r.raw))
 		if len(fields) >= 4 && strings.EqualFold(strings.Join(fields[:3], " "), "file created on") {
-			if m, ok := moment.Parse(fields[3]); ok && m.Order(true) {
+			if m, ok := moment.Parse(fields[3]); ok && m.Order(moment.DayFirst) {
 				return time.UnixMicro(m.At(nil)).UTC().Format(time.DateOnly)
 			}
 		}
@@ -373,10 +441,21 @@ func (p *plan) orderDays(chosen []candidate) error {
 	if unzoned && first.kind != notTime {
 		p.warnUnzoned()
 	}
+	said := p.opt.DayFirst
+	if first.digits || first.yearFirst && !first.notYear {
+		if said == nil && !first.notYear {
+			return fault.Field("day_first", "the dates of the column %q may begin with the day or with the year: say %s for the day, or %s",
+				fault.Clip(p.labels[first.column].text), p.ask("day_first", "true"), p.ask("day_first", "false"))
+		}
+		if said != nil && !*said {
+			p.times.order, p.warnings = moment.YearFirst, append(p.warnings, "dates are taken as year, month and day")
+			return nil
+		}
+		p.warnings = append(p.warnings, "dates are taken as day, month and year")
+	}
 	if !first.ambiguous {
 		return nil
 	}
-	said := p.opt.DayFirst
 	switch {
 	case first.dayFirst && first.monthFirst:
 		return fault.Field("day_first", "the dates of the column %q begin with the day here and with the month there", fault.Clip(p.labels[first.column].text))
@@ -385,10 +464,8 @@ func (p *plan) orderDays(chosen []candidate) error {
 			fault.Clip(p.labels[first.column].text), p.ask("day_first", "true"), p.ask("day_first", "false"))
 	case said != nil && (*said && first.monthFirst || !*said && first.dayFirst):
 		return fault.Field("day_first", "the dates of the column %q are the other way round", fault.Clip(p.labels[first.column].text))
-	case said != nil:
-		p.times.dayFirst = *said
-	default:
-		p.times.dayFirst = first.dayFirst
+	case said != nil && *said, said == nil && first.dayFirst:
+		p.times.order = moment.DayFirst
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ type times struct {
 	kind       kind
 	micros     float64 // of one unit of a number
 	start      int64   // micros: when the log began, or the midnight before
-	dayFirst   bool
+	order      moment.Order
 	zone       *time.Location // of texts without one; nil is UTC
 	comma      bool
 	gpsDate    bool  // the date's column is ddmmyy
@@ -83,7 +83,7 @@ func (t *times) text(cells [][]byte) []byte {
 func (t *times) number(cell []byte) (int64, bool) {
 	if t.micros < 1 { // nanoseconds have more digits than a float64
 		if v, err := strconv.ParseInt(string(cell), 10, 64); err == nil {
-			return v / 1000, true
+			return t.start + v/1000, true
 		}
 	}
 	text, ok := number.Parse(cell, t.comma, true)
@@ -103,7 +103,7 @@ func (t *times) number(cell []byte) (int64, bool) {
 
 func (t *times) moment(text string) (int64, bool) {
 	m, ok := t.read(text)
-	if !ok || !m.HasDate() || !m.Order(t.dayFirst) {
+	if !ok || !m.HasDate() || !m.Order(t.order) {
 		return 0, false
 	}
 	return m.At(t.zone), true
@@ -113,16 +113,17 @@ func (t *times) moment(text string) (int64, bool) {
 func (t *times) read(text string) (moment.Moment, bool) {
 	if t.dateColumn {
 		date, clock, _ := strings.Cut(text, " ")
-		gps := t.gpsDate && moment.IsGPSDate(date)
+		_, gps := moment.GPSDate(date)
+		gps = gps && t.gpsDate
 		m, ok := moment.ParseDigits(clock)
 		switch {
 		case ok && gps:
-			return m, m.SetGPSDate(date)
+			return m, m.SetGPSDate(date, t.order)
 		case moment.IsDigits(clock):
 			return m, ok && m.SetDate(date)
 		case gps:
 			m, ok = moment.Parse(clock)
-			return m, ok && m.Clock && m.SetGPSDate(date)
+			return m, ok && m.Clock && m.SetGPSDate(date, t.order)
 		}
 	}
 	return moment.Parse(text)

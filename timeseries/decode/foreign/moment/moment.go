@@ -14,8 +14,9 @@ import (
 type Moment struct {
 	year, month, day int // year 0: no date
 	// First and Second are the first two numbers of a date such as 03.06.2026,
-	// whose order is not known.
+	// whose order is not known, and third the year's two digits in 03.06.26.
 	First, Second int
+	third         int
 	Clock         bool
 	Micros        int64 // of the day
 	Zoned         bool
@@ -30,7 +31,7 @@ var (
 	// Digits without colons, as GPS receivers write the time: hhmmss.sss.
 	bareClock   = regexp.MustCompile(`^(\d{2})(\d{2})(\d{2})(?:\.(\d{1,9}))?$`)
 	basicFormat = regexp.MustCompile(`^(\d{8})[T ](\d{2})(\d{2})(\d{2})((?:\.\d+)? ?[Z+-]?.*)$`)
-	yearFirst   = regexp.MustCompile(`^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})$`)
+	yearFirst   = regexp.MustCompile(`^(\d{4})[-/.:](\d{1,2})[-/.:](\d{1,2})$`)
 	compactDate = regexp.MustCompile(`^(20\d{2})(\d{2})(\d{2})$`)
 	yearLast    = regexp.MustCompile(`^(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4}|\d{2})$`)
 	namedMonth  = regexp.MustCompile(`^(\d{1,2})[-/. ]{1,2}([A-Za-z]{3,9})[-/., ]{1,2}(\d{4}|\d{2})$`)
@@ -38,7 +39,13 @@ var (
 	weekday     = regexp.MustCompile(`^(?i)(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? `)
 	zonePattern = regexp.MustCompile(`^(?i)(?:(z|utc|gmt)|(?:utc|gmt)?([+-])(\d{1,2}):?(\d{2})?)$`)
 	gpsDate     = regexp.MustCompile(`^(\d{2})(\d{2})(\d{2})$`) // ddmmyy, of NMEA 0183's RMC
+	stopwatch   = regexp.MustCompile(`^(\d{1,3}):(\d{2})[.,](\d{1,9})$`)
 )
+
+// zones are the abbreviations that mean one thing only, in hours east: Europe's.
+var zones = map[string]int{"wet": 0, "west": 1, "cet": 1, "cest": 2, "mez": 1, "mesz": 2, "eet": 2, "eest": 3}
+
+const dayMicros = 86400e6
 
 // Parse reads a date, a time of the day, or both.
 func Parse(text string) (m Moment, ok bool) {
@@ -56,6 +63,12 @@ func Parse(text string) (m Moment, ok bool) {
 		if len(text) > 20 {
 			return m, false
 		}
+	} else if c := stopwatch.FindStringSubmatch(text); c != nil { // 1:23.4, minutes and seconds
+		minutes, _ := strconv.Atoi(c[1])
+		if m, ok = clockOf("0", "0", c[2], c[3], ""); ok {
+			m.Micros += int64(minutes) * 60e6
+		}
+		return m, ok
 	} else if at := clockPattern.FindStringSubmatchIndex(text); at != nil {
 		part := func(i int) string {
 			if at[2*i] < 0 {
@@ -81,13 +94,15 @@ func Parse(text string) (m Moment, ok bool) {
 		}
 	}
 	if zone != "" {
+		hours, named := zones[strings.ToLower(zone)]
 		z := zonePattern.FindStringSubmatch(zone)
-		if z == nil {
+		switch {
+		case named:
+			m.offset = hours * 60
+		case z == nil:
 			return m, false
-		}
-		m.Zoned = true
-		if z[2] != "" {
-			hours, _ := strconv.Atoi(z[3])
+		case z[2] != "":
+			hours, _ = strconv.Atoi(z[3])
 			minutes, _ := strconv.Atoi(z[4])
 			if hours > 23 || minutes > 59 {
 				return m, false
@@ -97,6 +112,10 @@ func Parse(text string) (m Moment, ok bool) {
 				m.offset = -m.offset
 			}
 		}
+		m.Zoned = true
+	}
+	if m.Micros >= dayMicros && (m.HasDate() || m.Zoned) { // 25:10:00 has passed since a start
+		return m, false
 	}
 	return m, m.Clock || m.HasDate()
 }
@@ -111,7 +130,7 @@ func clockOf(hour, minute, second, fraction, half string) (m Moment, ok bool) {
 	case "p":
 		h = h%12 + 12
 	}
-	if h > 23 || min > 59 || s > 59 {
+	if min > 59 || s > 59 {
 		return m, false
 	}
 	f, _ := strconv.Atoi((fraction + "000000")[:6])
@@ -133,6 +152,9 @@ func (m *Moment) readDate(text string) bool {
 	}
 	if d := yearLast.FindStringSubmatch(text); d != nil {
 		m.year = fullYear(d[3])
+		if len(d[3]) == 2 {
+			m.third = m.year - 2000
+		}
 		m.First, _ = strconv.Atoi(d[1])
 		m.Second, _ = strconv.Atoi(d[2])
 		return m.First >= 1 && m.Second >= 1 && (m.First <= 12 || m.Second <= 12) && m.First <= 31 && m.Second <= 31
@@ -150,13 +172,33 @@ func (m *Moment) setDate(year, month, day string) bool {
 	return isDay(m.year, m.month, m.day)
 }
 
+// Order is what the numbers of a date are, where that does not show.
+type Order int
+
+// The orders.
+const (
+	MonthFirst Order = iota
+	DayFirst
+	YearFirst // of two digits, then month and day
+)
+
+// MayBeginWithYear reports whether a date's first number may be its year, as in
+// 26-06-03: one that is not to come.
+func (m Moment) MayBeginWithYear() bool {
+	return m.First > 12 && m.third > 0 && m.Order(YearFirst) && m.year <= time.Now().Year()
+}
+
 // Order settles which of a date's numbers is the day.
-func (m *Moment) Order(dayFirst bool) bool {
+func (m *Moment) Order(o Order) bool {
 	if m.First == 0 {
 		return true
 	}
+	if o == YearFirst && m.third > 0 {
+		m.year, m.month, m.day = 2000+m.First, m.Second, m.third
+		return isDay(m.year, m.month, m.day)
+	}
 	m.day, m.month = m.First, m.Second
-	if !dayFirst {
+	if o != DayFirst {
 		m.day, m.month = m.Second, m.First
 	}
 	return isDay(m.year, m.month, m.day)
@@ -222,6 +264,9 @@ func EpochUnit(v float64) float64 {
 // IsExcel reports whether a unit is the days that Excel counts.
 func IsExcel(unit string) bool { return strings.EqualFold(strings.TrimSpace(unit), "excel") }
 
+// IsClock reports whether a unit is the digits of a time of the day.
+func IsClock(unit string) bool { return strings.EqualFold(strings.TrimSpace(unit), "hhmmss") }
+
 // LikelyExcel reports whether numbers may be days of this century as Excel counts
 // them, as close together as records are. Seconds since a start would be a
 // thousand times as dense.
@@ -255,22 +300,38 @@ func ParseDigits(text string) (m Moment, ok bool) {
 	if c == nil {
 		return m, false
 	}
-	return clockOf(c[1], c[2], c[3], c[4], "")
+	m, ok = clockOf(c[1], c[2], c[3], c[4], "")
+	return m, ok && m.Micros < dayMicros
 }
 
 // IsDigits reports whether a cell has that form.
 func IsDigits(text string) bool { return bareClock.MatchString(text) }
 
-// IsGPSDate reports whether a cell is six digits, as a date by NMEA 0183 is.
-func IsGPSDate(text string) bool { return gpsDate.MatchString(text) }
-
 // IsCompactDate reports whether a cell is a date of eight digits.
 func IsCompactDate(text string) bool { return compactDate.MatchString(text) }
 
-// SetGPSDate sets the date of ddmmyy, of NMEA 0183's RMC.
-func (m *Moment) SetGPSDate(text string) bool {
+// GPSDate reads six digits as a date whose order is not settled.
+func GPSDate(text string) (m Moment, ok bool) {
 	d := gpsDate.FindStringSubmatch(text)
-	return d != nil && m.setDate(d[3], d[2], d[1])
+	if d == nil {
+		return m, false
+	}
+	m.First, _ = strconv.Atoi(d[1])
+	m.Second, _ = strconv.Atoi(d[2])
+	m.third, _ = strconv.Atoi(d[3])
+	m.year = 2000 + m.third
+	return m, true
+}
+
+// SetGPSDate sets the date of ddmmyy, of NMEA 0183's RMC, or of yymmdd.
+func (m *Moment) SetGPSDate(text string, o Order) bool {
+	date, ok := GPSDate(text)
+	if o != YearFirst {
+		o = DayFirst
+	}
+	ok = ok && date.Order(o)
+	m.year, m.month, m.day = date.year, date.month, date.day
+	return ok
 }
 
 // SetDate sets the date of a text, which may begin with the day of the week.
