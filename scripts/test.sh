@@ -6,7 +6,8 @@
 #   scripts/test.sh unused  what no program reaches, and what is exported for nobody
 #   scripts/test.sh go      the Go tests, on the server of .cache/db.env or
 #                           of TELEMETRYD_TEST_DATABASE_URL
-#   scripts/test.sh pglite  the Go tests once more, on the community edition
+#   scripts/test.sh pglite  those of the schema and the store once more, on the
+#                           community edition
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cache=$PWD/.cache
@@ -113,23 +114,14 @@ go_tests() {
 pglite_tests() {
 	step "go test, on the community edition (PGlite)"
 	packages_of test/pglite
-	packages_of test/openapi
-	# It is one process with one thread, so packages go one after the other; the
-	# store's, which take as long as all others, have a server of their own. And
-	# only those packages with a database in which the edition can make a difference:
-	# accounts, dashboards and the protocol's records are plain tables, and what
-	# test/e2e and the page ask of the daemon the tests of the store ask, too.
-	local packages store=github.com/ecovolt/telemetryd/timeseries log=$cache/pglite.log status=0 others
-	packages=$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... |
-		grep internal/dbtest | cut -d ' ' -f 1 | grep -vE '/(api/convex/(http|sync)|auth|dashboard|test/browser|test/e2e)$' | grep -vFx "$store")
-	node test/pglite/adapter.mjs -- go test -vet=off -timeout 30m -p 1 $packages >"$log" 2>&1 &
-	others=$!
-	trap 'kill $others 2>/dev/null || true' EXIT
-	node test/pglite/adapter.mjs -- go test -vet=off -timeout 30m "$store" || status=$?
-	wait $others || status=$?
-	trap - EXIT
-	cat "$log"
-	return $status
+	# Only what the edition makes a difference to: the schema, and the rooms whose
+	# statements read and write the hypertable and its rollups. All others ask these.
+	# It is one process with one thread, where tests beside each other gain nothing
+	# and keep each other waiting.
+	local packages
+	packages=$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./sql ./timeseries/... |
+		grep internal/dbtest | cut -d ' ' -f 1)
+	node test/pglite/adapter.mjs -- go test -vet=off -timeout 30m -p 1 -parallel 2 $packages
 }
 
 case ${1:-all} in
@@ -141,7 +133,6 @@ all)
 	# What computes runs beside the tests that wait for most of their time, for
 	# servers, clients and what happens later. Both halves come to their end, and
 	# the shorter one is printed then.
-	packages_of test/openapi # both use it
 	set -m # each has a process group of its own, to be stopped as a whole
 	(lint; pglite_tests) >"$cache/lint-pglite.log" 2>&1 &
 	second=$!
@@ -157,7 +148,7 @@ all)
 	step "all passed"
 	;;
 *)
-	sed -n '2,9p' "${BASH_SOURCE[0]}"
+	sed -n '2,10p' "${BASH_SOURCE[0]}"
 	exit 2
 	;;
 esac

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
@@ -136,6 +137,7 @@ func TestRepeatedInstants(t *testing.T) {
 // compared with what they are not.
 func TestGrownLogOfSeveralChunks(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "one thread takes minutes to look so many records up")
 	h := newServer(t)
 	log := func(n int, repeats ingest.Repeats) (ingest.Result, error) {
 		return h.store.Writer.Import(t.Context(), decode.New(strings.NewReader(ndjson(sameDrive("s", "", n))), decode.Options{}), ingest.Options{Source: "test", Repeats: repeats})
@@ -157,6 +159,7 @@ func TestGrownLogOfSeveralChunks(t *testing.T) {
 // export of the same drive is told or refused, another car's is not.
 func TestDriveOfAnotherRun(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "one thread takes minutes to look so many records up")
 	h := newServer(t)
 	lines := func(records []rec, columns ...string) string {
 		var text strings.Builder
