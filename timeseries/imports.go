@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,8 +21,35 @@ const (
 	maxProfileName  = 100
 )
 
-// ImportProfiles returns the saved profiles of loggers' files, by name.
+// savedProfiles keeps what import_profiles holds for a moment: each upload of a
+// table asks, and many small ones would spend a tenth of their time on it.
+type savedProfiles struct {
+	mu       sync.Mutex
+	profiles []foreign.Profile
+	read     time.Time
+	changes  int // tells a list that was asked for before the last of them
+}
+
+// profilesLife is how long another instance may not know a profile that was saved.
+const profilesLife = time.Second
+
+func (p *savedProfiles) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.read = time.Time{}
+	p.changes++
+}
+
+// ImportProfiles returns the saved profiles of loggers' files, by name, as they were
+// within the last second. They are shared: nobody may change them.
 func (s *Store) ImportProfiles(ctx context.Context) ([]foreign.Profile, error) {
+	saved := &s.profiles
+	saved.mu.Lock()
+	known, fresh, changes := saved.profiles, time.Since(saved.read) < profilesLife, saved.changes
+	saved.mu.Unlock()
+	if fresh {
+		return known, nil
+	}
 	rows, err := s.reads.Query(ctx, `
 		SELECT profile
 		FROM import_profiles
@@ -31,6 +60,11 @@ func (s *Store) ImportProfiles(ctx context.Context) ([]foreign.Profile, error) {
 	profiles, err := pgx.CollectRows(rows, pgx.RowTo[foreign.Profile])
 	if err != nil {
 		return nil, fmt.Errorf("read import profiles: %w", err)
+	}
+	saved.mu.Lock()
+	defer saved.mu.Unlock()
+	if saved.changes == changes {
+		saved.profiles, saved.read = profiles, time.Now()
 	}
 	return profiles, nil
 }
@@ -61,6 +95,7 @@ func (s *Store) SaveImportProfile(ctx context.Context, p foreign.Profile) error 
 	if tag.RowsAffected() == 0 {
 		return fault.New(fault.Conflict, "there are %d import profiles; delete one first", maxProfiles)
 	}
+	s.profiles.forget()
 	return nil
 }
 
@@ -74,6 +109,7 @@ func (s *Store) DeleteImportProfile(ctx context.Context, name string) error {
 	if tag.RowsAffected() == 0 {
 		return fault.New(fault.NotFound, "there is no import profile %q", fault.Clip(name))
 	}
+	s.profiles.forget()
 	return nil
 }
 

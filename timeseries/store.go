@@ -52,6 +52,8 @@ type Store struct {
 	pool           *pgxpool.Pool // for what is written, and for the daemon's own work
 	reads, exports *pgxpool.Pool
 
+	profiles savedProfiles
+
 	log      *slog.Logger
 	onCommit func(sessionIDs ...string)
 	inFlight *load.InFlight
