@@ -86,29 +86,36 @@ settings() {
 	unset TELEMETRYD_DATABASE_URL TELEMETRYD_DATA_DIR
 }
 
-go_tests() {
+# What only computes is checked for races where the store's tests run it, and the
+# programs that test/ starts are built without the detector: these run at their
+# full speed.
+plain=(./test/... ./timeseries/analysis ./timeseries/decode/... ./timeseries/record)
+
+plain_tests() {
 	settings
-	packages_of test/node # the npm clients that the tests of api/convex/sync run
-	packages_of test/openapi # a linter and a generator of clients, for the tests of api
 	packages_of test/browser
 	browser
 	command -v curl >/dev/null || install_packages curl # the documents' commands use it
-	local race=()
-	if command -v gcc >/dev/null; then
-		race=(-race)
-	else
-		echo "no gcc here: without the race detector"
-	fi
-	local server="the checkout's own server"
-	[[ -z ${TELEMETRYD_TEST_DATABASE_URL:-} ]] || server="the server of TELEMETRYD_TEST_DATABASE_URL"
-	step "go test${race[0]:+ with the race detector}, on $server"
-	# The longest first, so that nothing is left for one processor in the end.
-	# Imported passwords are hashed 30 times as slowly under the race detector,
-	# in a package without a goroutine.
-	go test -vet=off -timeout 20m "${race[@]}" -gcflags=golang.org/x/crypto/scrypt=-race=false \
-		./timeseries ./test/e2e ./test/browser ./...
+	step "go test of what starts or is no daemon"
+	go test -vet=off -timeout 20m "${plain[@]}"
 	step "benchmarks, once, so that they keep running"
 	go test -vet=off -run '^$' -bench . -benchtime 1x $(git grep -l '^func Benchmark' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's#^#./#')
+}
+
+race_tests() {
+	settings
+	packages_of test/node # the npm clients that the tests of api/convex/sync run
+	packages_of test/openapi # a linter and a generator of clients, for the tests of api
+	# Reads and writes of libraries are not noted, which would take as long again;
+	# what they do to keep goroutines apart is.
+	local race=(-race '-gcflags=all=-race=false' '-gcflags=github.com/ecovolt/telemetryd/...=')
+	if ! command -v gcc >/dev/null; then
+		race=()
+		echo "no gcc here: without the race detector"
+	fi
+	step "go test${race[0]:+ with the race detector}"
+	# The longest first, so that nothing is left for one processor in the end.
+	go test -vet=off -timeout 20m "${race[@]}" ./timeseries $(go list ./... | grep -vFx "$(go list "${plain[@]}")")
 }
 
 pglite_tests() {
@@ -127,23 +134,26 @@ pglite_tests() {
 case ${1:-all} in
 lint) lint ;;
 unused) unused ;;
-go) go_tests ;;
+go) plain_tests; race_tests ;;
 pglite) pglite_tests ;;
 all)
 	# What computes runs beside the tests that wait for most of their time, for
-	# servers, clients and what happens later. Both halves come to their end, and
-	# the shorter one is printed then.
+	# servers, clients and what happens later. All come to their end; what ran in
+	# the background is printed then.
 	set -m # each has a process group of its own, to be stopped as a whole
 	(lint; pglite_tests) >"$cache/lint-pglite.log" 2>&1 &
-	second=$!
-	go_tests & # the clients of test/node too
-	first=$!
-	trap 'kill -- -$first -$second 2>/dev/null || true' EXIT
+	jobs=($!)
+	plain_tests >"$cache/plain.log" 2>&1 &
+	jobs+=($!)
+	race_tests &
+	jobs+=($!)
+	trap 'kill -- "${jobs[@]/#/-}" 2>/dev/null || true' EXIT
 	status=0
-	wait $first || status=$?
-	wait $second || status=$?
+	for job in "${jobs[@]}"; do
+		wait "$job" || status=$?
+	done
 	trap - EXIT
-	cat "$cache/lint-pglite.log"
+	cat "$cache/plain.log" "$cache/lint-pglite.log"
 	[[ $status == 0 ]] || exit $status
 	step "all passed"
 	;;
