@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // errLeftovers says that processes of an earlier server are still there.
@@ -51,8 +50,8 @@ func (c cluster) makeSockets() error {
 	if err != nil {
 		return fmt.Errorf("look at the socket's folder: %w", err)
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !info.IsDir() || (ok && int(stat.Uid) != os.Geteuid()) {
+	uid, err := owner(dir)
+	if !info.IsDir() || (err == nil && uid != os.Geteuid()) {
 		return fmt.Errorf("%s, the folder for the database's socket, belongs to somebody else", dir)
 	}
 	if info.Mode().Perm() != 0o700 {

@@ -13,7 +13,8 @@
 //	folder/lock          held by the daemon that owns the server
 //	folder/password      of the loopback port, readable by the owner only
 //	folder/port          the loopback port used last
-//	folder/postgres.log  what the server says
+//	folder/postgres.log  what the server says; from 16 MB on begun anew, with what
+//	                     was in it in postgres.log.old
 //	folder/cluster/      PostgreSQL's data directory
 //	folder/run/          the unix socket
 package pgserver

@@ -7,7 +7,11 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// LookAtLogEvery sets how often the size of the log is looked at.
+func (o *Options) LookAtLogEvery(pause time.Duration) { o.logPause = pause }
 
 func (s *Server) PID() int { return s.current().pid }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,8 +18,8 @@ import (
 // startMark divides the server's log into starts.
 const startMark = "---- started by telemetryd ----\n"
 
-// maxLog is the size from which a start begins a new log file and keeps the
-// old one beside it.
+// maxLog is the size from which the log is begun anew. What was in it stays
+// beside it, until the next time.
 const maxLog = 16 << 20
 
 // postmaster is the main process of a server: a child of ours, or one that
@@ -135,11 +136,40 @@ func (c cluster) launch(bin Programs) (*postmaster, error) {
 	return process, nil
 }
 
+// boundLog begins the log anew when it is large. A running server keeps the file
+// open and appends to it, so it is copied and emptied: a file of another name
+// would be written to for ever.
+func (c cluster) boundLog() error {
+	info, err := os.Stat(c.logFile())
+	if err != nil || info.Size() <= maxLog {
+		return nil // a start makes it
+	}
+	if err := moveContent(c.logFile()+".old", c.logFile()); err != nil {
+		return fmt.Errorf("begin the database server's log anew: %w", err)
+	}
+	return nil
+}
+
+func moveContent(to, from string) error {
+	source, err := os.OpenFile(from, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	copied, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(copied, source)
+	if err := errors.Join(err, copied.Close()); err != nil {
+		return err
+	}
+	return source.Truncate(0)
+}
+
 func (c cluster) openLog() (*os.File, error) {
-	if info, err := os.Stat(c.logFile()); err == nil && info.Size() > maxLog {
-		if err := os.Rename(c.logFile(), c.logFile()+".old"); err != nil {
-			return nil, fmt.Errorf("begin a new log of the database server: %w", err)
-		}
+	if err := c.boundLog(); err != nil {
+		return nil, err
 	}
 	log, err := os.OpenFile(c.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -1,11 +1,11 @@
 package pgserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -34,6 +34,8 @@ type Options struct {
 	Settings map[string]string
 	// Logger gets starts, stops and crashes of the server. Nil: none of it.
 	Logger *slog.Logger
+
+	logPause time.Duration // between two looks at the size of the log; 0 is a minute
 }
 
 // Server is a running PostgreSQL that this process owns.
@@ -65,10 +67,7 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data directory: %w", err)
-	}
-	held, err := takeLock(filepath.Join(dir, "lock"))
+	held, err := own(cluster{dir})
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +84,7 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 		end()
 		return nil, errors.Join(err, held.release())
 	}
-	go s.supervise()
+	go s.supervise(cmp.Or(options.logPause, time.Minute))
 	return s, nil
 }
 
@@ -158,6 +157,7 @@ func (s *Server) start(ctx context.Context, options Options) error {
 		return err
 	}
 	if running == nil || !s.adopt(ctx, running, changed) {
+		s.ensureChecksums(ctx)
 		if err := s.launch(ctx); err != nil {
 			return err
 		}
@@ -264,13 +264,21 @@ func (s *Server) ensureDatabase(ctx context.Context) error {
 }
 
 // supervise starts the server again when it dies by itself, killed by the
-// system for its memory, say. It never gives up.
-func (s *Server) supervise() {
+// system for its memory, say. It never gives up. Now and then it looks at the
+// log's size.
+func (s *Server) supervise(logPause time.Duration) {
 	defer close(s.gone)
+	look := time.NewTicker(logPause)
+	defer look.Stop()
 	for {
 		select {
 		case <-s.life.Done():
 			return
+		case <-look.C:
+			if err := s.cluster.boundLog(); err != nil {
+				s.logger.Warn("the database server's log grows", "error", err)
+			}
+			continue
 		case <-s.current().done():
 		}
 		if s.life.Err() != nil {

@@ -54,10 +54,9 @@ func binDir() string {
 
 func start(t *testing.T, dir string) *pgserver.Server {
 	t.Helper()
-	server, err := pgserver.Start(t.Context(), pgserver.Options{
-		DataDir: dir, BinDir: binDir(),
-		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	})
+	options := pgserver.Options{DataDir: dir, BinDir: binDir(), Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	options.LookAtLogEvery(100 * time.Millisecond)
+	server, err := pgserver.Start(t.Context(), options)
 	if err != nil {
 		t.Fatalf("%v (run `make db` first)", err)
 	}
@@ -167,6 +166,23 @@ func TestLifeOfACluster(t *testing.T) {
 		return err == nil && rows == 1 && server.PID() != before
 	})
 
+	t.Log("a log that grew large is begun anew, and the server goes on writing to it")
+	logFile := filepath.Join(dir, "postgres.log")
+	if err := os.Truncate(logFile, 17<<20); err != nil {
+		t.Fatal(err)
+	}
+	await.Until(t, "the log is small", func() bool {
+		info, err := os.Stat(logFile)
+		return err == nil && info.Size() < 1<<20
+	})
+	if info, err := os.Stat(logFile + ".old"); err != nil || info.Size() < 17<<20 {
+		t.Errorf("what was in it: %v, %v", info, err)
+	}
+	execute(t, server.URL(), "DO $$ BEGIN RAISE LOG 'written after that'; END $$")
+	if text, err := os.ReadFile(logFile); err != nil || !strings.Contains(string(text), "written after that") {
+		t.Errorf("the new log: %q, %v", text, err)
+	}
+
 	t.Log("after a stop nothing runs, and the next start finds everything on the same port")
 	port := server.Port()
 	last := server.PID()
@@ -174,9 +190,15 @@ func TestLifeOfACluster(t *testing.T) {
 	if err := syscall.Kill(last, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("the server with pid %d is still there after Stop: %v", last, err)
 	}
+	if out, err := exec.CommandContext(t.Context(), server.Programs().Path("pg_checksums"), "--disable", "--pgdata", filepath.Join(dir, "cluster")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 	server = start(t, dir)
 	if got := query[int](t, server.URL(), "SELECT count(*)::int FROM t"); got != 1 {
 		t.Errorf("%d rows after a restart, want 1", got)
+	}
+	if got := query[string](t, server.URL(), "SHOW data_checksums"); got != "on" {
+		t.Errorf("a cluster that was made without data checksums has them %s after a start", got)
 	}
 	if server.Port() != port {
 		t.Errorf("port %d after a restart, want %d", server.Port(), port)
@@ -267,4 +289,27 @@ func TestInterruptedInitIsRepeated(t *testing.T) {
 	if got := query[string](t, server.URL(), "SELECT current_database()::text"); got != "telemetryd" {
 		t.Errorf("database %s", got)
 	}
+}
+
+// TestFolderOfAnotherUser starts on a folder that somebody else made, as root and
+// as a user who may not even enter it.
+func TestFolderOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	root := os.Geteuid() == 0
+	err := os.Chmod(dir, 0)
+	if root {
+		err = os.Chown(dir, 54321, -1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = pgserver.Start(t.Context(), pgserver.Options{DataDir: dir, BinDir: binDir()})
+	if err == nil || !strings.Contains(err.Error(), "run the command as its user") || !strings.Contains(err.Error(), "TELEMETRYD_DATA_DIR") {
+		t.Errorf("error %v, want one that says what to do", err)
+	}
+	if root && !strings.Contains(err.Error(), "uid 54321") {
+		t.Errorf("%v does not say whose it is", err)
+	}
+	_ = os.Chmod(dir, 0o700) // or it cannot be removed
 }
