@@ -2,10 +2,12 @@ package timeseries_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/await"
@@ -277,6 +279,47 @@ func TestRefresherKeepsUp(t *testing.T) {
 			SELECT count(*) > 0 FROM sessions s LEFT JOIN rollup_progress p USING (session)
 			WHERE s.batch > coalesce(p.batch, 0)`).Scan(&behind); err != nil || behind {
 			t.Errorf("behind after the next pass: %v, error %v", behind, err)
+		}
+	}
+}
+
+// TimescaleDB logs what each refresh of an aggregate did; ours does so without the
+// server's log, and the connection logs as before afterwards.
+func TestRefreshIsQuiet(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	var table string
+	err := h.pool.QueryRow(t.Context(), `
+		SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)
+		FROM timescaledb_information.continuous_aggregates
+		WHERE view_name = 'telemetry_1s'`).Scan(&table)
+	if errors.Is(err, pgx.ErrNoRows) {
+		t.Skip("this edition has no continuous aggregates")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.pool.Exec(t.Context(), `
+		CREATE TABLE seen (level text);
+		CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			INSERT INTO public.seen VALUES (current_setting('log_min_messages'));
+			RETURN NULL;
+		END
+		$$;
+		CREATE TRIGGER note AFTER INSERT ON `+table+` FOR EACH ROW EXECUTE FUNCTION note()`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.insert(recordAt("run", 0, 1))
+	h.refresh()
+	if n := h.count("SELECT count(*) FROM seen WHERE level = 'fatal'"); n != 1 {
+		t.Errorf("%d refreshes were quiet, want 1; %d in all", n, h.count("SELECT count(*) FROM seen"))
+	}
+	for range 4 {
+		var level string
+		if err := h.pool.QueryRow(t.Context(), "SHOW log_min_messages").Scan(&level); err != nil || level == "fatal" {
+			t.Errorf("afterwards a connection logs from %s on, %v", level, err)
 		}
 	}
 }

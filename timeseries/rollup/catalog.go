@@ -35,6 +35,8 @@ type Catalog struct {
 	aggregates bool
 	// refreshOptions is what a refresh passes beside its window.
 	refreshOptions string
+	// quiet tells that a refresh may keep what it does out of the server's log.
+	quiet bool
 }
 
 // Stored reports whether there are tables to read. There are none while
@@ -86,8 +88,9 @@ func readCatalog(ctx context.Context, q schema.Querier) (*Catalog, error) {
 	var refreshArguments int
 	err = q.QueryRow(ctx, `
 		SELECT (SELECT array_agg(name) FROM pg_settings WHERE name = ANY($1)),
-		       (SELECT coalesce(max(pronargs), 0) FROM pg_proc WHERE proname = 'refresh_continuous_aggregate')`,
-		settingNames()).Scan(&known, &refreshArguments)
+		       (SELECT coalesce(max(pronargs), 0) FROM pg_proc WHERE proname = 'refresh_continuous_aggregate'),
+		       has_parameter_privilege('log_min_messages', 'SET')`,
+		settingNames()).Scan(&known, &refreshArguments, &c.quiet)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -130,12 +130,19 @@ var refreshSettings = [][2]string{
 	{"work_mem", "64MB"},
 }
 
-func resetSettings() string {
-	var b strings.Builder
-	for _, setting := range refreshSettings {
-		b.WriteString("RESET " + setting[0] + ";")
+// settings are those of this database's refreshes. For each window TimescaleDB
+// writes a few lines to the server's log, 300 MB a day while a car drives: where we
+// may, they are left out. What fails is in our own log.
+func (p *pass) settings() (set, reset string) {
+	settings := refreshSettings
+	if p.catalog.aggregates && p.catalog.quiet {
+		settings = append(slices.Clone(settings), [2]string{"log_min_messages", "fatal"})
 	}
-	return b.String()
+	for _, setting := range settings {
+		set += fmt.Sprintf("SET %s = '%s';", setting[0], setting[1])
+		reset += "RESET " + setting[0] + ";"
+	}
+	return set, reset
 }
 
 // keepHistory leaves out what lies before the oldest records: where a retention
@@ -216,18 +223,17 @@ func (p *pass) refresh(ctx context.Context) error {
 	if len(p.windows) == 0 {
 		return nil
 	}
+	set, reset := p.settings()
 	defer func() {
 		// A connection that keeps these settings must not return to the pool.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if _, err := p.conn.Exec(ctx, resetSettings()); err != nil {
+		if _, err := p.conn.Exec(ctx, reset); err != nil {
 			p.conn.Conn().Close(ctx)
 		}
 	}()
-	for _, setting := range refreshSettings {
-		if _, err := p.conn.Exec(ctx, fmt.Sprintf("SET %s = '%s'", setting[0], setting[1])); err != nil {
-			return err
-		}
+	if _, err := p.conn.Exec(ctx, set); err != nil {
+		return err
 	}
 	for first := true; len(p.windows) > 0 && (first || time.Since(p.since) < longestTurn); first = false {
 		w := p.windows[0]
