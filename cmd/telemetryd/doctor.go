@@ -27,7 +27,14 @@ type doctorCmd struct {
 // from working. It changes nothing, but starts telemetryd's own database for
 // as long as it looks at it.
 func (d doctorCmd) Run(ctx context.Context, log *slog.Logger) error {
-	findings := append([]doctor.Finding{{Subject: "telemetryd", Found: version}}, d.machine(ctx)...)
+	findings := []doctor.Finding{{Subject: "telemetryd", Found: version}}
+	for _, unknown := range unknownVariables(os.Environ()) {
+		findings = append(findings, doctor.Finding{
+			Level: doctor.Warning, Subject: "Settings", Found: "nothing reads the variable " + unknown.name,
+			Advice: "Perhaps " + unknown.perhaps + " is meant; telemetryd serve --help lists them",
+		})
+	}
+	findings = append(findings, d.machine(ctx)...)
 	db, err := d.Find(ctx, log)
 	if err == nil {
 		defer db.Close(ctx)
@@ -39,9 +46,9 @@ func (d doctorCmd) Run(ctx context.Context, log *slog.Logger) error {
 		}
 	}
 	if err != nil {
-		advice := "Check that the server runs and that the URL, the user and the password are right"
-		if d.DatabaseURL == "" && pgserver.Exists(d.DataDir) {
-			advice = "In a checkout, run `make db`; elsewhere set TELEMETRYD_DATABASE_URL or TELEMETRYD_PG_BINDIR"
+		advice := "" // of a server of ours the error says what to do
+		if d.DatabaseURL != "" {
+			advice = "Check that the server runs and that the URL, the user and the password are right"
 		}
 		findings = append(findings, doctor.Finding{Level: doctor.Problem, Subject: "Database", Found: err.Error(), Advice: advice})
 	}
@@ -77,7 +84,12 @@ func inspect(ctx context.Context, url string) ([]doctor.Finding, error) {
 		return nil, err
 	}
 	defer conn.Close(ctx)
-	return doctor.Database(ctx, conn)
+	findings, err := doctor.Database(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	contents, err := doctor.Contents(ctx, conn)
+	return append(findings, contents...), err
 }
 
 func replica(ctx context.Context, primaryURL, url string) []doctor.Finding {

@@ -22,7 +22,7 @@ type keyCreateCmd struct {
 	accountFlags
 	Name  string        `arg:"" help:"What will hold the key, such as bridge."`
 	Scope auth.Scope    `default:"ingest" enum:"ingest,admin" help:"ingest: store records and report; admin: everything."`
-	Valid time.Duration `placeholder:"DURATION" help:"How long it is valid, such as 2160h. Default: until revoked."`
+	Valid time.Duration `placeholder:"DURATION" help:"How long it is valid, such as 90d. Default: until revoked."`
 }
 
 func (c keyCreateCmd) Run(ctx context.Context, log *slog.Logger) error {

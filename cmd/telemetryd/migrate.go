@@ -18,7 +18,7 @@ type migrateCmd struct {
 // policyFlags say what TimescaleDB's community edition does by itself.
 type policyFlags struct {
 	ColumnstoreAfter time.Duration `default:"48h" placeholder:"AGE" help:"Move records of that age to the columnstore; 0 never."`
-	KeepRecords      time.Duration `default:"0" placeholder:"AGE" help:"Drop records of that age; 0 keeps them for ever."`
+	KeepRecords      time.Duration `default:"0" placeholder:"AGE" help:"Drop records of that age, such as 400d; 0 keeps them for ever."`
 	KeepRollups      time.Duration `default:"0" placeholder:"AGE" help:"Drop rollups of that age; 0 keeps them for ever."`
 	RefreshEvery     time.Duration `default:"0" placeholder:"PAUSE" help:"Let the database refresh the last day's rollups itself, for when no daemon runs; 0 leaves it to the daemon."`
 }

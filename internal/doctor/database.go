@@ -112,6 +112,27 @@ func (f facts) durability() Finding {
 	return finding
 }
 
+func (f facts) checksummed() Finding {
+	if f.checksums {
+		return Finding{}
+	}
+	return Finding{
+		Subject: "Checksums", Level: Warning, Found: "data checksums are off: what a failing disk returns is taken for what was stored",
+		Advice: "Stop the server and run pg_checksums --enable on its data directory; telemetryd does so at the start of a server of its own",
+	}
+}
+
+// serverLog warns where the refreshes of continuous aggregates flood it.
+func (f facts) serverLog() Finding {
+	if f.quiet || f.license != "timescale" {
+		return Finding{}
+	}
+	return Finding{
+		Subject: "Server log", Level: Warning, Found: "each refresh of the rollups writes lines to it, up to 300 MB a day",
+		Advice: fmt.Sprintf("As a superuser, run GRANT SET ON PARAMETER log_min_messages TO %s and restart telemetryd", f.user),
+	}
+}
+
 func (f facts) workers() Finding {
 	timescale, err := strconv.Atoi(f.timescaleWorkers)
 	if err != nil {

@@ -2,5 +2,5 @@
 // machine, and says what is wrong and what to do about it.
 //
 // Serving begins with Require, which refuses what cannot work. The doctor
-// command shows everything that Database and Machine found.
+// command shows everything that Database, Contents and Machine found.
 package doctor

@@ -57,6 +57,7 @@ type Finding struct {
 
 // Querier is a connection or a pool.
 type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
@@ -90,7 +91,11 @@ func Database(ctx context.Context, db Querier) ([]Finding, error) {
 	if findings[0].Level == Problem {
 		return findings, nil // the rest may not even be known there
 	}
-	findings = append(findings, f.timescale(), f.edition(), f.encoding(), f.writable(), f.permissions(), f.durability(), f.workers(), f.clock(), f.size())
+	if err := db.QueryRow(ctx, "SELECT has_parameter_privilege('log_min_messages', 'SET')").Scan(&f.quiet); err != nil {
+		return nil, fmt.Errorf("ask the database: %w", err)
+	}
+	findings = append(findings, f.timescale(), f.mends(), f.edition(), f.encoding(), f.writable(), f.permissions(), f.durability(), f.checksummed(),
+		f.workers(), f.serverLog(), f.clock(), f.size())
 	if f.migrationKnown {
 		findings = append(findings, f.migrations())
 	}
@@ -131,6 +136,8 @@ type facts struct {
 
 	fsync             string
 	synchronousCommit string
+	checksums         bool
+	quiet             bool // we may keep lines out of the server's log
 	workerProcesses   int
 	timescaleWorkers  string
 
@@ -158,7 +165,7 @@ func read(ctx context.Context, db Querier) (facts, error) {
 			has_database_privilege(current_database(), 'CREATE'),
 			coalesce(has_schema_privilege(to_regnamespace('public'), 'CREATE'), false),
 			r.rolcreaterole OR r.rolsuper, r.rolsuper,
-			current_setting('fsync'), current_setting('synchronous_commit'),
+			current_setting('fsync'), current_setting('synchronous_commit'), current_setting('data_checksums')::bool,
 			current_setting('max_worker_processes')::int,
 			coalesce(current_setting('timescaledb.max_background_workers', true), ''),
 			pg_database_size(current_database()),
@@ -168,7 +175,7 @@ func read(ctx context.Context, db Querier) (facts, error) {
 		&f.extension, &f.available, &f.preloaded, &f.license,
 		&f.serverEncoding, &f.inRecovery, &f.readOnly,
 		&f.mayCreate, &f.mayCreatePublic, &f.mayCreateRole, &f.superuser,
-		&f.fsync, &f.synchronousCommit, &f.workerProcesses, &f.timescaleWorkers,
+		&f.fsync, &f.synchronousCommit, &f.checksums, &f.workerProcesses, &f.timescaleWorkers,
 		&f.bytes, &f.migrationKnown)
 	if err != nil {
 		return facts{}, err

@@ -32,9 +32,9 @@ func TestVersionAtLeast(t *testing.T) {
 func good() facts {
 	return facts{
 		versionNumber: 170005, versionText: "17.5", database: "telemetryd", user: "telemetryd",
-		extension: "2.19.3", available: "2.19.3", preloaded: "timescaledb", license: "timescale",
+		extension: "2.29.2", available: "2.29.2", preloaded: "timescaledb", license: "timescale",
 		serverEncoding: "UTF8", mayCreate: true, mayCreatePublic: true, mayCreateRole: true,
-		fsync: "on", synchronousCommit: "on", workerProcesses: 40, timescaleWorkers: "24",
+		fsync: "on", synchronousCommit: "on", checksums: true, quiet: true, workerProcesses: 40, timescaleWorkers: "24",
 		clockError: time.Millisecond, migrationKnown: true, migration: 7,
 	}
 }
@@ -49,7 +49,7 @@ func TestFindings(t *testing.T) {
 	}{
 		"good server":          {func(f *facts) {}, facts.postgres, Fine, "17.5"},
 		"old server":           {func(f *facts) { f.versionNumber, f.versionText = 140011, "14.11" }, facts.postgres, Problem, "too old"},
-		"good extension":       {func(f *facts) {}, facts.timescale, Fine, "2.19.3"},
+		"good extension":       {func(f *facts) {}, facts.timescale, Fine, "2.29.2"},
 		"old extension":        {func(f *facts) { f.extension = "2.13.1" }, facts.timescale, Problem, "too old"},
 		"old available":        {func(f *facts) { f.extension, f.available = "", "2.9.0" }, facts.timescale, Problem, "too old"},
 		"extension missing":    {func(f *facts) { f.extension, f.available = "", "" }, facts.timescale, Problem, "not installed"},
@@ -57,7 +57,15 @@ func TestFindings(t *testing.T) {
 		"nothing preloaded":    {func(f *facts) { f.extension, f.preloaded, f.superuser = "", "", true }, facts.timescale, Problem, "does not load it"},
 		"preload not readable": {func(f *facts) { f.extension, f.preloaded = "", "" }, facts.timescale, Fine, "not yet created"},
 		"may not create it":    {func(f *facts) { f.extension, f.mayCreate = "", false }, facts.timescale, Problem, "may not create"},
-		"update waiting":       {func(f *facts) { f.available = "2.20.0" }, facts.timescale, Warning, "2.20.0"},
+		"update waiting":       {func(f *facts) { f.available = "2.30.0" }, facts.timescale, Warning, "2.30.0"},
+		"nothing was mended":   {func(f *facts) {}, facts.mends, Fine, ""},
+		"not created yet":      {func(f *facts) { f.extension = "" }, facts.mends, Fine, ""},
+		"columnstore mended":   {func(f *facts) { f.extension = "2.29.1" }, facts.mends, Warning, "IS NULL"},
+		"Apache has none":      {func(f *facts) { f.extension, f.license = "2.28.0", "apache" }, facts.mends, Fine, ""},
+		"Apache has dates":     {func(f *facts) { f.extension, f.license = "2.27.9", "apache" }, facts.mends, Warning, "a date compared with a time (2.28.0)"},
+		"checksums off":        {func(f *facts) { f.checksums = false }, facts.checksummed, Warning, "failing disk"},
+		"noisy refreshes":      {func(f *facts) { f.quiet = false }, facts.serverLog, Warning, "300 MB"},
+		"noise of no refresh":  {func(f *facts) { f.quiet, f.license = false, "apache" }, facts.serverLog, Fine, ""},
 		"apache":               {func(f *facts) { f.license = "apache" }, facts.edition, Warning, "Apache"},
 		"encoding":             {func(f *facts) { f.serverEncoding = "LATIN1" }, facts.encoding, Problem, "LATIN1"},
 		"standby":              {func(f *facts) { f.inRecovery = true }, facts.writable, Problem, "standby"},
