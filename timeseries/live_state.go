@@ -50,6 +50,21 @@ func (s *Store) LiveState(ctx context.Context) (*LiveState, error) {
 	return readLive(ctx, s.reads)
 }
 
+// NewestAge returns how long ago the newest record of any run was measured, by its
+// own time and the database's clock: zero where the car's is ahead, and negative
+// where there is no record.
+func (s *Store) NewestAge(ctx context.Context) (time.Duration, error) {
+	var age *time.Duration
+	err := s.reads.QueryRow(ctx, "SELECT clock_timestamp() - max(last_time) FROM sessions WHERE deleted_at IS NULL").Scan(&age)
+	if err != nil {
+		return 0, fmt.Errorf("how old the newest record is: %w", err)
+	}
+	if age == nil {
+		return -1, nil
+	}
+	return max(*age, 0), nil
+}
+
 // ReportLive stores the report and returns the state as it is then. A report
 // that comes late is ignored: an end of another session than the stored one,
 // or an active one of a session that has ended. An end also marks the session

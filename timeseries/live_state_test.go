@@ -230,3 +230,37 @@ func TestArchiveStatusOfAnyRun(t *testing.T) {
 		}
 	}
 }
+
+// The newest record counts by its own time, whichever run has it and whenever it
+// came; a clock that is ahead makes none of a negative age.
+func TestNewestAge(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	age := func() time.Duration {
+		t.Helper()
+		age, err := h.store.NewestAge(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return age
+	}
+	if got := age(); got >= 0 {
+		t.Errorf("without records it is %v, want none", got)
+	}
+	store := func(session string, ago time.Duration) {
+		h.insert(recordAt(session, time.Since(raceStart)-ago, 1))
+	}
+	store("new", time.Hour)
+	store("old", 48*time.Hour)
+	if got := age().Round(time.Hour); got != time.Hour {
+		t.Errorf("an hour ago is %v", got)
+	}
+	h.remove("new")
+	if got := age().Round(time.Hour); got != 48*time.Hour {
+		t.Errorf("two days ago is %v", got)
+	}
+	store("ahead", -time.Hour)
+	if got := age(); got != 0 {
+		t.Errorf("in an hour is %v, want 0", got)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime/debug"
 
 	"github.com/ecovolt/telemetryd/internal/daemon"
@@ -30,25 +31,34 @@ const (
 func (s serveCmd) Run(ctx context.Context, log *slog.Logger) error {
 	debug.SetGCPercent(garbagePercent)
 	debug.SetMemoryLimit(memoryGoal)
-	db, err := s.Own(ctx, log)
-	if err != nil {
-		return err
+	for _, unknown := range unknownVariables(os.Environ()) {
+		log.Warn("nothing reads this variable: is it misspelt?", "variable", unknown.name, "perhaps", unknown.perhaps)
 	}
+	db := new(database.Database)
 	defer func() {
 		if err := db.Close(ctx); err != nil {
 			log.Error("stop the database", "error", err)
 		}
 	}()
-	log.Info("bringing the database to this version's schema")
-	if err := database.Prepare(ctx, db.URL, s.policies()); err != nil {
-		return err
-	}
 	config := s.Config
-	config.DatabaseURL, config.Log, config.Version = db.URL, log, version
+	config.Log, config.Version = log, version
+	config.Database = func(ctx context.Context) (string, error) {
+		own, err := s.Own(ctx, log)
+		if err != nil {
+			return "", err
+		}
+		db = own
+		log.Info("bringing the database to this version's schema")
+		return db.URL, database.Await(ctx, log, db.URL, s.policies())
+	}
 	if s.Demo {
 		config.DemoKey = demo.NewKey()
 	}
 	d, err := daemon.Start(ctx, config)
+	if err != nil && ctx.Err() != nil {
+		log.Info("stopped before it served")
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"log/slog"
 	"time"
 )
@@ -44,13 +45,18 @@ type Config struct {
 
 	ReadDatabaseURL string `placeholder:"URL" help:"A streaming replica for exports, charts, laps and tracks. The primary serves what it lacks."`
 
+	MetricsListen string `placeholder:"ADDR" help:"Address to serve metrics on, such as 127.0.0.1:9210, instead of under /metrics for whoever reaches the daemon. Default: none."`
+
 	DebugListen string `placeholder:"ADDR" help:"Address to serve Go's profiles on, such as 127.0.0.1:6060. They ask for no credential: keep it to this machine. Default: none."`
 
 	Tick time.Duration `default:"100ms" help:"How often the live hub looks for what other instances stored."`
 
 	// DemoKey is a deploy key for the cars of `serve --demo`, or "".
 	DemoKey string `kong:"-"`
-	// DatabaseURL is where the migrated database is. The command line opens it.
+	// Database opens the database, migrates it and returns its URL. It may take as
+	// long as there is none: requests are told to come again meanwhile.
+	Database func(context.Context) (string, error) `kong:"-"`
+	// DatabaseURL is where the migrated database is. Database overrides it.
 	DatabaseURL string       `kong:"-"`
 	Log         *slog.Logger `kong:"-"`
 	Version     string       `kong:"-"`

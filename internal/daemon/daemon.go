@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -54,36 +56,68 @@ type Daemon struct {
 	replica   *timeseries.Replica // nil without one
 	listener  net.Listener
 	server    *http.Server
+	handler   atomic.Pointer[http.Handler] // nil until there is a database
+	served    chan struct{}                // closed when no more requests are taken
 	services  services
 	failed    chan error
 }
 
-// Start brings a daemon up on a migrated database. It returns once the daemon
-// accepts requests. The caller must Stop it.
+// Start brings a daemon up. It listens at once, and says that it is not ready
+// until there is a migrated database; then it returns. The caller must Stop it.
 func Start(ctx context.Context, config Config) (*Daemon, error) {
-	d := &Daemon{config: config, log: config.Log, failed: make(chan error, 1)}
-	if d.log == nil {
-		d.log = slog.New(slog.DiscardHandler)
+	d := &Daemon{config: config, log: slog.New(slog.DiscardHandler), failed: make(chan error, 1)}
+	if config.Log != nil {
+		d.log = slog.New(newOutages(config.Log.Handler()))
+	}
+	if err := d.listen(); err != nil {
+		return nil, err
+	}
+	if err := d.bringUp(ctx); err != nil {
+		_ = d.services.stop(ctx)
+		d.server.Close()
+		<-d.served
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Daemon) bringUp(ctx context.Context) (err error) {
+	if d.config.Database != nil {
+		if d.config.DatabaseURL, err = d.config.Database(ctx); err != nil {
+			return err
+		}
 	}
 	if err := d.open(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	handler, err := d.assemble(ctx)
+	if err == nil {
+		err = d.listenBeside(ctx)
+	}
 	if err != nil {
 		d.closePools()
-		return nil, err
+		return err
 	}
-	if err := d.listen(handler); err != nil {
-		d.closePools()
-		return nil, err
-	}
-	if err := d.listenDebug(ctx); err != nil {
-		d.listener.Close()
-		d.closePools()
-		return nil, err
-	}
+	d.server.RegisterOnShutdown(d.Live.Drain)
 	d.begin(ctx)
-	return d, nil
+	d.handler.Store(&handler)
+	return nil
+}
+
+// ServeHTTP answers once there is a database. Until then it says that there is
+// none yet; clients come again.
+func (d *Daemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if handler := d.handler.Load(); handler != nil {
+		(*handler).ServeHTTP(w, r)
+		return
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Second)) // of what is left of a body
+	if r.URL.Path == "/livez" {
+		_, _ = io.WriteString(w, "ok\n")
+		return
+	}
+	w.Header().Set("Retry-After", "5")
+	http.Error(w, "not ready: waiting for the database", http.StatusServiceUnavailable)
 }
 
 // open makes the pools. None connects before it is used.
@@ -151,7 +185,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	}
 	d.metrics.watch(d)
 	return api.New(api.Deps{
-		Page: page, Metrics: d.metrics.handler(), Observe: d.metrics.observeRequest,
+		Page: page, Metrics: d.publicMetrics(), Observe: d.metrics.observeRequest,
 		Store: d.Store, Replica: d.replica, Auth: d.Auth, Convex: d.functions, Live: d.Live, Log: d.log, Results: results,
 		Config: d.apiConfig(),
 	})
@@ -231,7 +265,7 @@ func (d *Daemon) staticKeys() []auth.StaticKey {
 	return keys
 }
 
-func (d *Daemon) listen(handler http.Handler) error {
+func (d *Daemon) listen() error {
 	listener, err := net.Listen("tcp", d.config.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("another program listens on %s already: stop it, or choose another port by --listen or TELEMETRYD_LISTEN; "+
@@ -250,18 +284,24 @@ func (d *Daemon) listen(handler http.Handler) error {
 		d.listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
 	}
 	d.server = &http.Server{
-		Handler: handler,
+		Handler: d,
 		// Bodies and answers have deadlines of their own, renewed as they flow.
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
-	d.server.RegisterOnShutdown(d.Live.Drain)
+	d.served = make(chan struct{})
+	go func() {
+		defer close(d.served)
+		if err := d.server.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
+			d.failed <- err
+		}
+	}()
 	return nil
 }
 
-// begin starts what serves requests, and what goes on beside them.
+// begin starts what requests need, and what goes on beside them.
 func (d *Daemon) begin(ctx context.Context) {
 	start := func(run func(context.Context)) { d.services.start(ctx, service{run: run}) }
 	start(d.Hub.Run)
@@ -279,7 +319,7 @@ func (d *Daemon) begin(ctx context.Context) {
 	start(d.Auth.Run)
 	d.services.start(ctx, every(time.Second, d.purge))
 	d.services.start(ctx, every(10*time.Second, d.divide))
-	d.services.start(ctx, every(5*time.Second, d.measureRollups))
+	d.services.start(ctx, every(5*time.Second, d.measure))
 	guard := analyst.Guard{Pool: d.pools.Ingest, Log: d.log}
 	d.services.start(ctx, every(5*time.Second, func(ctx context.Context) {
 		if _, err := guard.Look(ctx); err != nil && ctx.Err() == nil {
@@ -296,16 +336,9 @@ func (d *Daemon) begin(ctx context.Context) {
 			return ctx.Err()
 		})
 	})
-	d.services.start(ctx, service{d.serve, d.finish})
+	d.services.start(ctx, service{func(context.Context) { <-d.served }, d.finish})
 	// Sockets are not requests to the HTTP server any more: they end first.
 	d.services.start(ctx, service{d.sync.Run, d.sync.Shutdown})
-}
-
-// serve answers requests until finish.
-func (d *Daemon) serve(context.Context) {
-	if err := d.server.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
-		d.failed <- err
-	}
 }
 
 // finish takes no more requests and lets the open ones end, until ctx does.
@@ -338,12 +371,17 @@ func (d *Daemon) divide(ctx context.Context) {
 	}
 }
 
-// measureRollups notes how far behind the rollups are, whoever refreshes them.
-func (d *Daemon) measureRollups(ctx context.Context) {
+// measure notes how far behind the rollups are, whoever refreshes them, and how
+// old the newest record is. What cannot be asked stays as it was; hub_healthy
+// tells.
+func (d *Daemon) measure(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if stale, err := d.Store.Rollups.Staleness(ctx); err == nil { // else it stays as it was; hub_healthy tells
+	if stale, err := d.Store.Rollups.Staleness(ctx); err == nil {
 		d.metrics.stale.Set(stale.Seconds())
+	}
+	if age, err := d.Store.NewestAge(ctx); err == nil && age >= 0 {
+		d.metrics.newest.Set(age.Seconds())
 	}
 }
 

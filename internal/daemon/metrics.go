@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -27,6 +28,7 @@ type metrics struct {
 	storing  prometheus.Counter
 	signIns  *prometheus.CounterVec
 	stale    prometheus.Gauge
+	newest   prometheus.Gauge
 	passes   *prometheus.CounterVec
 	lag      prometheus.Histogram
 }
@@ -61,6 +63,10 @@ func newMetrics(version string) *metrics {
 	m.stale = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "telemetryd_rollup_staleness_seconds", Help: "For how long the oldest batch that the rollups lack has been stored.",
 	})
+	m.newest = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "telemetryd_newest_record_age_seconds", Help: "Age of the newest record of any run, by the record's time and the database's clock; NaN while there is none.",
+	})
+	m.newest.Set(math.NaN())
 	m.passes = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "telemetryd_rollup_passes_total", Help: "Looks of the rollups' refresher for what changed, by outcome: done, left to another instance, or failed.",
 	}, []string{"outcome"})
@@ -72,7 +78,7 @@ func newMetrics(version string) *metrics {
 		Name: "telemetryd_build_info", Help: "1, with the version as a label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
-	m.registry.MustRegister(m.requests, m.records, m.batches, m.copying, m.storing, m.signIns, m.stale, m.passes, m.lag, info,
+	m.registry.MustRegister(m.requests, m.records, m.batches, m.copying, m.storing, m.signIns, m.stale, m.newest, m.passes, m.lag, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

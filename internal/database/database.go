@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -14,6 +15,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/analyst"
 	"github.com/ecovolt/telemetryd/internal/doctor"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
+	"github.com/ecovolt/telemetryd/internal/retry"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
@@ -113,6 +115,25 @@ func Prepare(ctx context.Context, url string, policies *rollup.Policies) error {
 		return err
 	}
 	return analyst.Restrict(ctx, conn)
+}
+
+// Await is Prepare for who can wait for a server that does not answer yet. It
+// says so once a minute.
+func Await(ctx context.Context, log *slog.Logger, url string, policies *rollup.Policies) error {
+	var said time.Time
+	for {
+		err := Prepare(ctx, url, policies)
+		if err == nil || ctx.Err() != nil || !schema.Away(err) {
+			return err
+		}
+		if time.Since(said) >= time.Minute {
+			log.Warn("waiting for the database", "error", err)
+			said = time.Now()
+		}
+		if err := retry.Pause(ctx, time.Second); err != nil {
+			return err
+		}
+	}
 }
 
 // Pool opens the database at this version's schema and returns what closes both.

@@ -106,7 +106,7 @@ func TestDocumentedCommands(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	empty := dbtest.Empty(t)
-	real := strings.NewReplacer("http://127.0.0.1:3210", daemon.url, "http://127.0.0.1:6060", daemon.profiles(), "seconds=10", "seconds=1", "postgres://localhost/new", "'"+empty+"'")
+	real := strings.NewReplacer("http://127.0.0.1:3210", daemon.url, "http://127.0.0.1:6060", daemon.beside("/debug/pprof/"), "seconds=10", "seconds=1", "postgres://localhost/new", "'"+empty+"'")
 	used := map[string]bool{}
 	commands := 0
 	texts := documents(t)

@@ -300,6 +300,9 @@ func TestUnit(t *testing.T) {
 	if !strings.Contains(text, "\nTimeoutStopSec=2min\n") {
 		t.Error("the stop timeout is not as the drain needs it")
 	}
+	if unit, _, _ := strings.Cut(text, "\n[Service]"); !strings.Contains(unit, "\nStartLimitIntervalSec=0\n") || !strings.Contains(text, "\nRestart=on-failure\n") {
+		t.Error("systemd gives up after some failures")
+	}
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("systemd is not on this machine: the unit is not verified")
@@ -310,5 +313,45 @@ func TestUnit(t *testing.T) {
 	}
 	if out, err := exec.Command(analyze, "verify", file).CombinedOutput(); err != nil || strings.Contains(string(out), "telemetryd.service:") {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}
+
+// TestAlerts checks the rules for Prometheus, and lets promtool do so where it is
+// installed.
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	var file struct {
+		Groups []struct {
+			Rules []struct {
+				Alert, Expr         string
+				Labels, Annotations map[string]string
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(readFile(t, "deploy/prometheus/alerts.yml")), &file); err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range file.Groups {
+		for _, r := range group.Rules {
+			if r.Alert == "" || r.Expr == "" || !slices.Contains([]string{"info", "warning", "critical"}, r.Labels["severity"]) ||
+				r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
+				t.Errorf("%s is not whole: %+v", r.Alert, r)
+			}
+		}
+	}
+	if !strings.Contains(readFile(t, "deploy/prometheus/prometheus.yml"), "rule_files: [alerts.yml]") ||
+		!strings.Contains(readFile(t, "docker-compose.yml"), ":/etc/prometheus/alerts.yml:ro") {
+		t.Error("the stack's Prometheus has no alerts")
+	}
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not on this machine: the rules are not tried")
+	}
+	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"check", "config", "prometheus.yml"}, {"test", "rules", "alerts_test.yml"}} {
+		cmd := exec.Command(promtool, args...)
+		cmd.Dir = "../../deploy/prometheus"
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("promtool %v: %v\n%s", args, err, out)
+		}
 	}
 }

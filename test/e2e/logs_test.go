@@ -68,7 +68,7 @@ func TestProfiles(t *testing.T) {
 		warns   bool
 	}{{"127.0.0.1:0", false}, {"[::]:0", true}} {
 		daemon := serve(t, "--database-url", url, "--debug-listen", c.address)
-		at := daemon.profiles()
+		at := daemon.beside("/debug/pprof/")
 		if got := strings.Contains(daemon.log.String(), "open to the network"); got != c.warns {
 			t.Errorf("%s: it warns: %v, want %v", c.address, got, c.warns)
 		}
@@ -85,13 +85,27 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// profiles returns where the daemon serves profiles, by its log, which comes
-// through a pipe of its own.
-func (p *process) profiles() string {
+// TestMetricsListen moves the metrics to an address of their own.
+func TestMetricsListen(t *testing.T) {
+	t.Parallel()
+	daemon := serve(t, "--database-url", dbtest.URL(t), "--metrics-listen", "127.0.0.1:0")
+	at := daemon.beside("/metrics")
+	for url, want := range map[string]int{at + "/metrics": http.StatusOK, at + "/api/v1/sessions": http.StatusNotFound, daemon.url + "/metrics": http.StatusNotFound} {
+		a, err := sendTo(t.Context(), http.DefaultClient, url, request{method: http.MethodGet})
+		if err != nil || a.status != want || (want == http.StatusOK) != strings.Contains(string(a.body), "telemetryd_newest_record_age_seconds NaN") {
+			t.Errorf("%s: %v, %v; want %d", url, a, err, want)
+		}
+	}
+	daemon.stop()
+}
+
+// beside returns where the daemon serves something else than its clients, by its
+// log, which comes through a pipe of its own.
+func (p *process) beside(path string) string {
 	p.t.Helper()
-	line := regexp.MustCompile(`url=(http://\S*?:\d+)/debug/pprof/`)
+	line := regexp.MustCompile(`url=(http://\S*?:\d+)` + path)
 	var m []string
-	await.Until(p.t, "the log says where profiles are", func() bool {
+	await.Until(p.t, "the log says where "+path+" is", func() bool {
 		m = line.FindStringSubmatch(p.log.String())
 		return m != nil
 	}, p.log)
