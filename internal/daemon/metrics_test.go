@@ -7,15 +7,15 @@ import (
 	"testing"
 )
 
-// TestDashboardsNameRealMetrics holds Grafana's operations dashboard and the
-// operators' handbook to the metrics that the daemon shows.
+// TestDashboardsNameRealMetrics holds Grafana's operations dashboard, the alerts
+// and the operators' handbook to the metrics that the daemon shows.
 func TestDashboardsNameRealMetrics(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("metrics.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{"../../deploy/grafana/dashboards/operations.json", "../../docs/operations.md"} {
+	for _, file := range []string{"../../deploy/grafana/dashboards/operations.json", "../../deploy/prometheus/alerts.yml", "../../docs/operations.md"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
