@@ -20,16 +20,18 @@ func (s *Service) Authenticate(ctx context.Context, token string) (Principal, er
 	}
 	var p Principal
 	sum := digest(token)
-	err := s.pool.QueryRow(asCredential(ctx, sum), `
+	err := s.pool.QueryRow(s.proven.as(ctx, sum), `
 		SELECT u.role, u.id, s.id, s.expires_at
 		FROM auth_sessions s JOIN users u ON u.id = s.user_id
 		WHERE s.token_hash = $1 AND s.expires_at > clock_timestamp()`, sum).
 		Scan(&p.Role, &p.UserID, &p.SessionID, &p.ExpiresAt)
 	if errors.Is(err, pgx.ErrNoRows) {
+		s.proven.note(sum, false)
 		return Principal{Role: Guest}, nil
 	}
 	if err != nil {
 		return Principal{}, fmt.Errorf("look up bearer session: %w", err)
 	}
+	s.proven.note(sum, true)
 	return p, nil
 }

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"sync"
 
 	"github.com/ecovolt/telemetryd/internal/load"
 )
@@ -29,10 +30,47 @@ func As(ctx context.Context, p Principal) context.Context {
 	return ctx
 }
 
-// asCredential lets the look-up of a credential wait its turn alone: whose it is
-// must be found out before a flood from the same network is through.
-func asCredential(ctx context.Context, digest []byte) context.Context {
+// mostProven is how many credentials are remembered as good.
+const mostProven = 4096
+
+// proven are the digests of credentials that were good when they were last looked
+// up. The look-up of such a one waits its turn alone, so that a flood from the
+// same network does not keep it. All others wait with their network: or whoever
+// makes up many would have many turns.
+type proven struct {
+	mu   sync.Mutex
+	good map[string]struct{}
+}
+
+// as returns the context for the look-up of a credential.
+func (p *proven) as(ctx context.Context, digest []byte) context.Context {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, good := p.good[string(digest)]; !good {
+		return As(ctx, Principal{})
+	}
 	return load.WithCaller(ctx, "credential "+string(digest))
+}
+
+// note takes down what a look-up found. It forgets any other one where it has no
+// room.
+func (p *proven) note(digest []byte, good bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !good {
+		delete(p.good, string(digest))
+		return
+	}
+	if p.good == nil {
+		p.good = map[string]struct{}{}
+	}
+	p.good[string(digest)] = struct{}{}
+	for other := range p.good {
+		if len(p.good) <= mostProven {
+			return
+		}
+		delete(p.good, other)
+	}
 }
 
 // ClientAddress returns the noted address, or "".

@@ -93,7 +93,7 @@ func (s *Service) AuthenticateKey(ctx context.Context, key string) (Principal, e
 		expires  *time.Time
 		stale    bool
 	)
-	err := s.options.Keys.QueryRow(asCredential(ctx, sum), `
+	err := s.options.Keys.QueryRow(s.proven.as(ctx, sum), `
 		SELECT id, name, scope, expires_at,
 		       last_used_at IS NULL OR last_used_at < clock_timestamp() - $2::interval
 		FROM deploy_keys
@@ -101,14 +101,16 @@ func (s *Service) AuthenticateKey(ctx context.Context, key string) (Principal, e
 		  AND (expires_at IS NULL OR expires_at > clock_timestamp())`, sum, lastUsedGrain).
 		Scan(&identity.ID, &identity.Name, &identity.Scope, &expires, &stale)
 	if errors.Is(err, pgx.ErrNoRows) {
+		s.proven.note(sum, false)
 		return Principal{}, errBadKey
 	}
 	if err != nil {
 		return Principal{}, fmt.Errorf("look up deploy key: %w", err)
 	}
+	s.proven.note(sum, true)
 	if stale {
 		// Telling when a key was used must never keep it from being used.
-		if _, err := s.options.Keys.Exec(asCredential(ctx, sum), `UPDATE deploy_keys SET last_used_at = clock_timestamp() WHERE id = $1`, identity.ID); err != nil {
+		if _, err := s.options.Keys.Exec(s.proven.as(ctx, sum), `UPDATE deploy_keys SET last_used_at = clock_timestamp() WHERE id = $1`, identity.ID); err != nil {
 			s.log.WarnContext(ctx, "could not note the use of a deploy key", "key", identity.ID, "error", err)
 		}
 	}

@@ -67,6 +67,7 @@ type Service struct {
 	static  []staticKey
 	hasher  *hasher
 	gate    *gate
+	proven  proven
 }
 
 // New makes a service on the database. The caller keeps the pool.
