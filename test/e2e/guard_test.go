@@ -190,3 +190,26 @@ func TestStrangersNames(t *testing.T) {
 		}
 	}
 }
+
+// Methods that clients make up, however long, leave one label in the metrics.
+func TestMadeUpMethods(t *testing.T) {
+	t.Parallel()
+	h := newServer(t, nil)
+	for i := range 30 {
+		for _, path := range []string{"/api/v1/sessions", "/api/mutation", "/nowhere"} {
+			r, err := http.NewRequestWithContext(t.Context(), fmt.Sprintf("MADEUP%d%s", i, strings.Repeat("X", 60_000)), h.url+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+		}
+	}
+	a := h.send(request{method: http.MethodGet, path: "/metrics"})
+	if text := string(a.body); strings.Contains(text, "MADEUP") || !strings.Contains(text, `method="other"`) || len(text) > 500_000 {
+		t.Errorf("%d bytes of metrics, made-up methods among them: %v", len(text), strings.Contains(text, "MADEUP"))
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -15,8 +16,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/archive"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
@@ -491,5 +494,51 @@ func TestArchiveNamesCannotBeMadeUp(t *testing.T) {
 	// Another instance on the same database knows the names.
 	if _, err := timeseries.New(pool, timeseries.Options{}).Archives.File(t.Context(), name); err != nil {
 		t.Error(err)
+	}
+}
+
+// Whoever asks for many files leaves others a place to have theirs made.
+func TestArchiveFilesAreSharedByCaller(t *testing.T) {
+	t.Parallel()
+	dbtest.NeedsBackends(t, "the server has one backend: nobody can wait for another's lock")
+	pool := dbtest.New(t)
+	store := timeseries.New(pool, timeseries.Options{})
+	storeSamples(t, store, "run", []sample{{0, 1}})
+	name := partList(t, store.Archives, "run").Parts[0].Name
+	// Who holds the table keeps each file that has a place where it is.
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := tx.Exec(t.Context(), "LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	waiting := func() (n int) {
+		err := pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	slots := max(2, runtime.GOMAXPROCS(0))
+	done := make(chan error)
+	ask := func(caller string) {
+		_, err := store.Archives.File(load.WithCaller(t.Context(), caller), name)
+		done <- err
+	}
+	for range slots + 2 {
+		go ask("flood")
+	}
+	await.Until(t, "the flood has its places", func() bool { return waiting() == slots/2 })
+	go ask("crew")
+	await.Until(t, "the crew has one, too", func() bool { return waiting() == slots/2+1 })
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range slots + 3 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
 }

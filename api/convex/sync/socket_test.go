@@ -981,6 +981,29 @@ func TestSyncResultsAreBounded(t *testing.T) {
 	})
 }
 
+// Large results go round by caller: a stranger's leave an account of the same
+// network its room.
+func TestSyncResultsAreSharedByCaller(t *testing.T) {
+	t.Parallel()
+	b := newServer(t, func(o *Options) { o.Results = load.NewBudget(200_000) })
+	_, token := b.SignUp(t, "driver@example.org")
+	large := func(c *client, version, id int) {
+		t.Helper()
+		c.send(`{"type":"ModifyQuerySet","baseVersion":%d,"newVersion":%d,"modifications":[{"type":"Add","queryId":%d,"udfPath":"test:large","args":[{"bytes":%d}]}]}`,
+			version, version+1, id, 70_000+id)
+	}
+	flood := b.connect(t, "flood")
+	large(flood, 0, 0)
+	flood.want("Transition", `"QueryUpdated","queryId":0`)
+	large(flood, 1, 1)
+	flood.want("Transition", `"QueryFailed","queryId":1`)
+	driver := b.connect(t, "driver")
+	driver.send(`{"type":"Authenticate","baseVersion":0,"tokenType":"User","value":%q}`, token)
+	driver.want("Transition", `"identity":1`)
+	large(driver, 0, 2)
+	driver.want("Transition", `"QueryUpdated","queryId":2`)
+}
+
 func TestSyncMutationsThatWriteNothingLeaveNoRecord(t *testing.T) {
 	t.Parallel()
 	b := newServer(t)
