@@ -240,6 +240,7 @@ func TestColumnsOfLoggers(t *testing.T) {
 		{timed(",", "session_id,speed_ms", "1,5"), "session_id", "1"},
 		{timed(",", "voltage_v", `"48,25"`, `"47,5"`), "voltage_v", "48.25 47.5"},
 		{timed(",", "speed_ms,power", "1,#DIV/0!", `2,\N`, "3,(null)"), "power_w", "  "},
+		{timed("\t", "speed_ms", "5") + "MARK 001 - manual - Wed Jun 03 10:01:00 CEST 2026\n2026-06-03T10:00:09Z\t6\n", "speed_ms", "5 6"}, // TunerStudio
 		{timed(",", "speed_ms", "5") + "\x1a", "speed_ms", "5"},
 		{timed(",", "speed_ms", "5") + strings.Repeat("\x00", 5000), "speed_ms", "5"},
 	} {

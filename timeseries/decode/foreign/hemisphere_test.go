@@ -18,6 +18,7 @@ func TestHemispheres(t *testing.T) {
 		{timed(",", "lat,wind,lon", "33.5,S,70.25", "33.5,E,70.25"), "33.5 33.5", "70.25 70.25", ""},
 		// The letter may stand beside the number, and degrees and minutes be one number.
 		{timed(",", "latitude,longitude", "33.5S,W070.25", "33.6 N,070.5 e", "n/a,-"), "-33.5 33.6 ", "-70.25 70.5 ", ""},
+		{timed(",", "LATITUDE N/S,LONGITUDE E/W", "33.5N,70.25E"), "33.5", "70.25", ""},  // Columbus
 		{timed(",", "latitude,longitude", "33.5S,1", "33.6,2"), "33.5S 33.6", "1 2", ""}, // told of as no number
 		{timed(",", "Latitude (ddmm.mmmm),N/S,Longitude (dddmm.mmmm),E/W", "4807.038,S,01131.000,W"), "-48.1173", "-11.5166666666667", ""},
 		{timed(",", "lat [minutes],lon [minutes]", "2887.038,691"), "48.1173", "11.5166666666667", ""},

@@ -149,7 +149,7 @@ func scan(head []byte, whole bool, sep byte) *layout {
 }
 
 func isComment(raw []byte) bool {
-	return len(raw) > 0 && (raw[0] == '#' || raw[0] == '%' || bytes.HasPrefix(raw, []byte("//")))
+	return len(raw) > 0 && (raw[0] == '#' || raw[0] == '%' || bytes.HasPrefix(raw, []byte("//")) || bytes.HasPrefix(raw, []byte("MARK ")))
 }
 
 // first is the first row that says anything; -1 if there is none.
@@ -270,7 +270,7 @@ func (l *layout) head(header int) {
 // or of remarks, as LabVIEW's are.
 func mayLack(name []byte) bool {
 	switch string(bytes.ToLower(number.Trim(name))) {
-	case "", "comment", "comments", "note", "notes", "remark", "remarks", "kommentar", "bemerkung":
+	case "", "comment", "comments", "note", "notes", "remark", "remarks", "kommentar", "bemerkung", "notiz":
 		return true
 	}
 	return false
