@@ -191,6 +191,10 @@ func TestDriveOfAnotherRun(t *testing.T) {
 		r["voltage_v"], r["turn"] = 48-float64(i)/1000, i%3
 	}
 	h.insert(drive[:5_100]...)
+	kmh := sameDrive("", "", 100)
+	for _, r := range kmh {
+		r["speed_ms"] = fmt.Sprintf("%.1f", 3.6*r["speed_ms"].(float64))
+	}
 	other := sameDrive("", "", 5_200)
 	for i, r := range other {
 		r["voltage_v"], r["speed_ms"] = 50+float64(i)/1000, 3
@@ -202,6 +206,7 @@ func TestDriveOfAnotherRun(t *testing.T) {
 		"a column less":    {lines(drive[:5_100], "speed_ms"), true},
 		"a part":           {lines(drive[1_000:1_050], "speed_ms", "voltage_v"), true},
 		"a growing file":   {lines(drive, "voltage_v", "message_id"), true},
+		"other units":      {strings.ReplaceAll(lines(kmh, "speed_ms"), "speed_ms", "Speed (km/h)"), true},
 		"another car":      {lines(other[:5_100], "speed_ms", "voltage_v"), false},
 		"a few records":    {lines(drive[:19], "speed_ms"), false},
 		"counts by chance": {lines(drive[:100], "turn"), false},

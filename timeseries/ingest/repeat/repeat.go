@@ -85,7 +85,9 @@ const (
 
 	// Two cars may be driven at the same seconds: so a few of the instants must
 	// have the same values, and different ones among them: a speed of 5, 6, 7, 5, 6, 7
-	// is the same by chance. Of repeated instants the first records are compared.
+	// is the same by chance. Another export may have rounded them, or be in other
+	// units: what is off by a hundredth of a channel's range is the same. Of repeated
+	// instants the first records are compared.
 	sameValuesSQL = `
 		WITH file AS (
 			SELECT time, row_number() OVER (ORDER BY time) AS place, count(*) OVER () AS places
@@ -94,16 +96,22 @@ const (
 			  AND time IN (SELECT time FROM telemetry WHERE session = $2 AND time >= $3 AND time <= $4)
 			GROUP BY time
 		), compared AS (
-			SELECT a.key, a.value, a.value = b.value AS same
+			SELECT a.key, a.value, a.value = b.value AS same,
+			       CASE WHEN jsonb_typeof(a.value) = 'number' AND jsonb_typeof(b.value) = 'number' THEN a.value::float8 END AS number,
+			       CASE WHEN jsonb_typeof(a.value) = 'number' AND jsonb_typeof(b.value) = 'number' THEN abs(a.value::float8 - b.value::float8) END AS off
 			FROM file
 			CROSS JOIN LATERAL (SELECT to_jsonb(t) - 'extra' || coalesce(extra, '{}') AS record FROM telemetry t WHERE t.session = $1 AND t.time >= $3 AND t.time <= $4 AND t.time = file.time ORDER BY batch, ord LIMIT 1) f
 			CROSS JOIN LATERAL (SELECT to_jsonb(t) - 'extra' || coalesce(extra, '{}') AS record FROM telemetry t WHERE t.session = $2 AND t.time >= $3 AND t.time <= $4 AND t.time = file.time ORDER BY batch, ord LIMIT 1) r
 			CROSS JOIN LATERAL jsonb_each(f.record - $5::text[]) a
 			JOIN LATERAL jsonb_each(r.record) b ON a.key = b.key AND a.value <> 'null' AND b.value <> 'null'
 			WHERE place % greatest(1, places / 100) = 0
+		), ranged AS (
+			SELECT key, value, same OR coalesce(off < 0.01 * (max(number) OVER channel - min(number) OVER channel), false) AS same
+			FROM compared
+			WINDOW channel AS (PARTITION BY key)
 		)
 		SELECT count(DISTINCT (key, value)) >= $6 AND count(*) FILTER (WHERE same) >= 0.9 * count(*)
-		FROM compared`
+		FROM ranged`
 )
 
 // Elsewhere looks for a new session's drive in the runs of the same time, by
