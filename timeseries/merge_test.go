@@ -275,6 +275,45 @@ func TestMergeOfAnyDrive(t *testing.T) {
 	}
 }
 
+// A radio whose clock has whole seconds sends several records with one time. Each is
+// one of the logger's all the same, and what it delivered goes by how many it sends.
+func TestMergeOfACoarseClock(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	var trip trip
+	for seed := uint64(0); trip.step == 0 || trip.step > 250*time.Millisecond || time.Second%trip.step != 0; seed++ {
+		trip = newTrip(rand.New(rand.NewPCG(seed, 3)))
+	}
+	for _, r := range trip.radio {
+		at, err := record.ParseTime(r["timestamp"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r["timestamp"] = record.FormatTime(at.Truncate(time.Second))
+	}
+	h.insert(trip.radio...)
+	before := h.dump()
+	report, err := h.merge(trip.logger, merge.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Both < len(trip.radio)*95/100 || report.Added+report.Both != len(trip.logger) {
+		t.Errorf("%d of the radio's %d records are in both, %d of %d added", report.Both, len(trip.radio), report.Added, len(trip.logger))
+	}
+	if got, want := *report.Delivered, 100*float64(len(trip.radio))/float64(trip.sent); math.Abs(got-want) > 4 {
+		t.Errorf("the radio delivered %.1f %%, not %.1f", got, want)
+	}
+	after := h.dump()
+	slices.Reverse(trip.logger)
+	if again, err := h.merge(trip.logger, merge.Options{Offset: &report.Offset}); err != nil || again.Added > 0 || h.dump() != after {
+		t.Errorf("in another order: %+v, %v", again, err)
+	}
+	if _, err := h.store.Merges.Undo(t.Context(), "s"); err != nil || h.dump() != before {
+		t.Errorf("undone, the run is not what it was: %v", err)
+	}
+	h.consistent()
+}
+
 // A logger whose clock is set late begins with records of 1980. They, and what
 // has no time, are set aside and named; the drive is found as without them.
 func TestMergeLeavesOutOddTimes(t *testing.T) {

@@ -31,12 +31,14 @@ func (w *work) compare(ctx context.Context) error {
 	if _, err := w.tx.Exec(ctx, "DROP TABLE IF EXISTS merge_pairs, merge_lacking, merge_aside"); err != nil {
 		return fmt.Errorf("compare anew: %w", err)
 	}
-	both := pairs(w.stored, w.logger.times, w.step.Microseconds()/2)
+	times, places := spread(w.stored, w.merged, w.step.Microseconds(), w.burst > 1)
+	both := pairs(times, w.logger.times, w.step.Microseconds()/int64(2*w.burst))
 	w.report.Both = len(both)
 	w.deliver()
 	rows := make([][]any, len(both))
 	for i, p := range both {
-		rows[i] = []any{w.logger.places[p.logger], p.stored.Time(), p.stored.Batch, p.stored.Ord}
+		at := w.stored[places[p.stored]]
+		rows[i] = []any{w.logger.places[p.logger], at.Time(), at.Batch, at.Ord}
 	}
 	if _, err := w.tx.Exec(ctx, `
 		CREATE TEMP TABLE merge_pairs (
@@ -117,7 +119,7 @@ func (w *work) deliver() {
 	if written == 0 { // all at one time
 		return
 	}
-	delivered := min(100, 100*float64(brought)/(float64(written)/float64(step)))
+	delivered := min(100, 100*float64(brought)/(float64(written)/float64(step)*float64(w.burst)))
 	w.report.Delivered = &delivered
 }
 

@@ -142,7 +142,9 @@ type work struct {
 	logger window // those thereof that are merged, at the run's times
 	stored []record.Cursor
 	radio  []int64       // times of those thereof that no merge brought, µs
+	merged []int32       // batches that merges brought
 	step   time.Duration // usual, of the radio
+	burst  int           // how many records the radio usually gives one time
 }
 
 // misplaced is a record of the file that has a time which cannot be right.
@@ -318,25 +320,24 @@ func (w *work) known(ctx context.Context) (bool, error) {
 }
 
 // align reads what is stored, and finds the offset or takes the one given.
-func (w *work) align(ctx context.Context) (time.Duration, error) {
+func (w *work) align(ctx context.Context) (offset time.Duration, err error) {
 	if w.first == nil {
 		return 0, fault.New(fault.Invalid, "the run has no records to merge with; import the file instead")
 	}
 	if w.records > w.MaxRecords {
 		return 0, fault.New(fault.TooLarge, "the run has %d records; no more than %d can be merged with", w.records, w.MaxRecords)
 	}
-	merged, err := w.merged(ctx)
-	if err != nil {
+	if w.merged, err = w.listMerged(ctx); err != nil {
 		return 0, err
 	}
-	if err := w.readCursors(ctx, merged); err != nil {
+	if err := w.readCursors(ctx); err != nil {
 		return 0, fmt.Errorf("read the run: %w", err)
 	}
-	w.step = channel.UsualStep(steps(w.radio))
+	w.step, w.burst = channel.UsualStep(steps(w.radio)), burst(w.radio)
 	drive := largest(w.radio)
 	from, to := drive.Bounds()
 	// The logger's earlier merges are no witnesses: they stand where they were put.
-	sent := witness{"telemetry WHERE session = $1 AND time >= $2 AND time <= $3 AND batch <> ALL ($4)", []any{w.session, from, to, merged}}
+	sent := witness{"telemetry WHERE session = $1 AND time >= $2 AND time <= $3 AND batch <> ALL ($4)", []any{w.session, from, to, w.merged}}
 	kept := witness{"merge_file WHERE time >= $1 AND time <= $2", []any{w.file.from(), w.file.to()}}
 	names := slices.DeleteFunc(slices.Clone(compared), func(name string) bool {
 		i, _ := channel.Index(name)
@@ -380,8 +381,8 @@ func (w *work) align(ctx context.Context) (time.Duration, error) {
 	return match.Offset, nil
 }
 
-// merged lists the session's batches that merges brought.
-func (w *work) merged(ctx context.Context) ([]int32, error) {
+// listMerged lists the session's batches that merges brought.
+func (w *work) listMerged(ctx context.Context) ([]int32, error) {
 	rows, err := w.tx.Query(ctx, "SELECT batch FROM merges WHERE session = $1", w.session)
 	if err != nil {
 		return nil, fmt.Errorf("list merges: %w", err)
@@ -395,7 +396,7 @@ func (w *work) merged(ctx context.Context) ([]int32, error) {
 
 // readCursors reads where the run's records stand, and when those were that no
 // merge brought.
-func (w *work) readCursors(ctx context.Context, merged []int32) error {
+func (w *work) readCursors(ctx context.Context) error {
 	rows, err := w.tx.Query(ctx, `
 		SELECT time, batch, ord
 		FROM telemetry
@@ -414,7 +415,7 @@ func (w *work) readCursors(ctx context.Context, merged []int32) error {
 			return row.Err()
 		}
 		w.stored = append(w.stored, at)
-		if !slices.Contains(merged, at.Batch) {
+		if !slices.Contains(w.merged, at.Batch) {
 			w.radio = append(w.radio, at.Micros)
 		}
 	}
