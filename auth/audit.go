@@ -109,16 +109,12 @@ func (s *Service) Audit(ctx context.Context, by Principal, q AuditQuery) ([]Even
 	if storable(q.UserID) != q.UserID || storable(q.Name) != q.Name {
 		return []Event{}, nil // nothing is stored under such a text
 	}
-	rows, err := s.pool.Query(ctx, `
+	events, err := schema.List(ctx, s.pool, pgx.RowToStructByPos[Event], `
 		SELECT id, at, event, coalesce(user_id, ''), coalesce(actor_user_id, ''), coalesce(email_hash, ''),
 		       coalesce(client_address, ''), detail
 		FROM auth_audit
 		WHERE ($1 = 0 OR id < $1) AND ($2 = '' OR user_id = $2) AND ($3 = '' OR event = $3)
 		ORDER BY id DESC LIMIT $4`, q.Before, q.UserID, q.Name, q.Limit)
-	if err != nil {
-		return nil, fmt.Errorf("read audit log: %w", err)
-	}
-	events, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Event])
 	if err != nil {
 		return nil, fmt.Errorf("read audit log: %w", err)
 	}

@@ -36,19 +36,14 @@ func (s *Service) Run(ctx context.Context) {
 func (s *Service) Cleanup(ctx context.Context) error {
 	for {
 		removed := 0
-		err := s.tx(ctx, "remove expired sessions", func(ctx context.Context, tx pgx.Tx) error {
+		err := s.tx(ctx, "remove expired sessions", func(ctx context.Context, tx pgx.Tx) (err error) {
 			// Rows that another instance is removing are its business.
-			rows, err := tx.Query(ctx, `
+			removed, err = closeUnasked(ctx, tx, `
 				WITH gone AS (
 					SELECT id FROM auth_sessions WHERE expires_at <= clock_timestamp()
 					ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 				DELETE FROM auth_sessions s USING gone WHERE s.id = gone.id
-				RETURNING s.id, s.user_id, true`, cleanupBatch)
-			if err != nil {
-				return err
-			}
-			err = noteClosed(ctx, tx, rows)
-			removed = int(rows.CommandTag().RowsAffected())
+				RETURNING s.user_id, true`, cleanupBatch)
 			return err
 		})
 		if err != nil {

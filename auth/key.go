@@ -198,13 +198,9 @@ func (s *Service) ListKeys(ctx context.Context, by Principal) ([]Key, error) {
 	if d := Allow(by, ManageKeys, SessionAge{}); !d.Allowed {
 		return nil, d.Err
 	}
-	rows, err := s.pool.Query(ctx, `
+	keys, err := schema.List(ctx, s.pool, pgx.RowToStructByPos[Key], `
 		SELECT id, name, scope, prefix, created_at, coalesce(created_by, ''), expires_at, revoked_at, last_used_at
 		FROM deploy_keys ORDER BY created_at, id`)
-	if err != nil {
-		return nil, fmt.Errorf("list deploy keys: %w", err)
-	}
-	keys, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Key])
 	if err != nil {
 		return nil, fmt.Errorf("list deploy keys: %w", err)
 	}

@@ -81,18 +81,15 @@ func openSession(ctx context.Context, tx pgx.Tx, user string, persistent bool) (
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("open session: %w", err)
 	}
-	rows, err := tx.Query(ctx, `
+	_, err = closeUnasked(ctx, tx, `
 		DELETE FROM auth_sessions
 		WHERE user_id = $1 AND id IN (
 			SELECT id FROM auth_sessions WHERE user_id = $1
 			ORDER BY expires_at > clock_timestamp() DESC, id = $2 DESC, created_at DESC, id
 			OFFSET $3)
-		RETURNING id, user_id, expires_at <= clock_timestamp()`, user, id, maxSessions)
+		RETURNING user_id, expires_at <= clock_timestamp()`, user, id, maxSessions)
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("close oldest sessions: %w", err)
-	}
-	if err := noteClosed(ctx, tx, rows); err != nil {
-		return "", time.Time{}, err
 	}
 	return token, expires, nil
 }
@@ -105,32 +102,31 @@ func closeSessions(ctx context.Context, tx pgx.Tx, user, keep string) error {
 	return nil
 }
 
-// noteClosed records and announces sessions that nobody asked to close. The
-// rows are id, user_id and whether it had expired.
-func noteClosed(ctx context.Context, tx pgx.Tx, rows pgx.Rows) error {
+// closeUnasked deletes sessions that nobody asked to close, records and announces
+// that, and returns how many. The statement returns user_id and whether it had
+// expired.
+func closeUnasked(ctx context.Context, tx pgx.Tx, statement string, args ...any) (int, error) {
 	type closed struct {
-		id, user string
-		expired  bool
+		User    string
+		Expired bool
 	}
-	gone, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c closed, err error) {
-		return c, row.Scan(&c.id, &c.user, &c.expired)
-	})
+	gone, err := schema.List(ctx, tx, pgx.RowToStructByPos[closed], statement, args...)
 	if err != nil {
-		return fmt.Errorf("close sessions: %w", err)
+		return 0, err
 	}
 	var topics []string
 	for _, c := range gone {
 		name := sessionEvicted
-		if c.expired {
+		if c.Expired {
 			name = sessionExpired
 		}
-		if err := record(ctx, tx, Event{Name: name, UserID: c.user}); err != nil {
-			return err
+		if err := record(ctx, tx, Event{Name: name, UserID: c.User}); err != nil {
+			return 0, err
 		}
-		topics = append(topics, schema.TopicUser(c.user))
+		topics = append(topics, schema.TopicUser(c.User))
 	}
 	if len(topics) == 0 {
-		return nil
+		return 0, nil
 	}
-	return schema.Touch(ctx, tx, topics...)
+	return len(gone), schema.Touch(ctx, tx, topics...)
 }

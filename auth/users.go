@@ -88,11 +88,7 @@ func (s *Service) profiles(ctx context.Context, by Principal, where string) ([]P
 	if d := Allow(by, ManageUsers, SessionAge{}); !d.Allowed {
 		return nil, d.Err
 	}
-	rows, err := s.pool.Query(ctx, `SELECT `+profileColumns+` FROM users WHERE `+where+` ORDER BY created_at, id`)
-	if err != nil {
-		return nil, fmt.Errorf("list users: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Profile])
+	found, err := schema.List(ctx, s.pool, pgx.RowToStructByPos[Profile], `SELECT `+profileColumns+` FROM users WHERE `+where+` ORDER BY created_at, id`)
 	if err != nil {
 		return nil, fmt.Errorf("list users: %w", err)
 	}

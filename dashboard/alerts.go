@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // maxAcknowledgements is how many one call lists or clears.
@@ -30,12 +31,8 @@ var eventKeyForm = regexp.MustCompile(`^[A-Za-z0-9:_|.-]{3,160}$`)
 // Acknowledgements returns the owner's acknowledged alerts by event key, 100 at
 // most.
 func (s *Service) Acknowledgements(ctx context.Context, owner string) ([]Acknowledgement, error) {
-	rows, err := s.pool.Query(ctx, "SELECT "+acknowledgementColumns+` FROM dashboard_acknowledgements
+	list, err := schema.List(ctx, s.pool, pgx.RowToStructByPos[Acknowledgement], "SELECT "+acknowledgementColumns+` FROM dashboard_acknowledgements
 		WHERE owner = $1 ORDER BY event_key LIMIT $2`, owner, maxAcknowledgements)
-	if err != nil {
-		return nil, fmt.Errorf("list acknowledgements: %w", err)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Acknowledgement])
 	if err != nil {
 		return nil, fmt.Errorf("list acknowledgements: %w", err)
 	}

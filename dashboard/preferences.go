@@ -57,8 +57,8 @@ func (s *Service) UpdatePreferences(ctx context.Context, owner string, c Prefere
 		return nil, err
 	}
 	var saved *Preferences
-	err := s.change(ctx, owner, func(ctx context.Context, tx pgx.Tx) (bool, error) {
-		rows, err := tx.Query(ctx, `
+	err := s.change(ctx, owner, func(ctx context.Context, tx pgx.Tx) (_ bool, err error) {
+		saved, err = schema.One(ctx, tx, pgx.RowToAddrOfStructByPos[Preferences], `
 			INSERT INTO dashboard_preferences AS p (id, owner, theme, default_view_key, last_view_key, system_view_version, legacy_import_version)
 			VALUES ($1, $2, coalesce($3, 'circuit'), $4, $5, coalesce($6, 1), coalesce($7, 0))
 			ON CONFLICT (owner) DO UPDATE SET
@@ -70,10 +70,6 @@ func (s *Service) UpdatePreferences(ctx context.Context, owner string, c Prefere
 				updated_at = clock_timestamp()
 			RETURNING `+preferencesColumns,
 			newID(), owner, c.Theme, c.DefaultViewKey, c.LastViewKey, c.SystemViewVersion, c.LegacyImportVersion)
-		if err != nil {
-			return false, fmt.Errorf("save preferences: %w", err)
-		}
-		saved, err = pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[Preferences])
 		if err != nil {
 			return false, fmt.Errorf("save preferences: %w", err)
 		}

@@ -56,12 +56,8 @@ func viewNotFound() error {
 
 // Views returns the owner's views by position.
 func (s *Service) Views(ctx context.Context, owner string) ([]View, error) {
-	rows, err := s.pool.Query(ctx, "SELECT "+viewColumns+` FROM dashboard_views
+	views, err := schema.List(ctx, s.pool, pgx.RowToStructByPos[View], "SELECT "+viewColumns+` FROM dashboard_views
 		WHERE owner = $1 ORDER BY position, created_at, id LIMIT $2`, owner, maxViews)
-	if err != nil {
-		return nil, fmt.Errorf("list views: %w", err)
-	}
-	views, err := pgx.CollectRows(rows, pgx.RowToStructByPos[View])
 	if err != nil {
 		return nil, fmt.Errorf("list views: %w", err)
 	}
@@ -114,14 +110,10 @@ func addView(ctx context.Context, tx pgx.Tx, owner string, n NewView) (View, boo
 	if err != nil {
 		return View{}, false, err
 	}
-	rows, err := tx.Query(ctx, `
+	view, err = schema.One(ctx, tx, pgx.RowToStructByPos[View], `
 		INSERT INTO dashboard_views (id, owner, view_key, name, kind, system_view_id, position)
 		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING `+viewColumns,
 		newID(), owner, n.ViewKey, name, n.Kind, n.SystemViewID, count)
-	if err != nil {
-		return View{}, false, fmt.Errorf("create view: %w", err)
-	}
-	view, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[View])
 	if err != nil {
 		return View{}, false, fmt.Errorf("create view: %w", err)
 	}
@@ -139,13 +131,9 @@ func (s *Service) RenameView(ctx context.Context, owner, viewID, name string) (V
 		if err != nil {
 			return false, err
 		}
-		rows, err := tx.Query(ctx, `
+		view, err = schema.One(ctx, tx, pgx.RowToStructByPos[View], `
 			UPDATE dashboard_views SET name = $2, revision = revision + 1, updated_at = clock_timestamp()
 			WHERE id = $1 RETURNING `+viewColumns, viewID, name)
-		if err != nil {
-			return false, fmt.Errorf("rename view: %w", err)
-		}
-		view, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[View])
 		if err != nil {
 			return false, fmt.Errorf("rename view: %w", err)
 		}
@@ -255,11 +243,7 @@ func ownedView(ctx context.Context, q schema.Querier, owner, viewID string) (Vie
 }
 
 func readView(ctx context.Context, q schema.Querier, condition string, args ...any) (View, error) {
-	rows, err := q.Query(ctx, "SELECT "+viewColumns+" FROM dashboard_views WHERE "+condition, args...)
-	if err != nil {
-		return View{}, fmt.Errorf("read view: %w", err)
-	}
-	view, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[View])
+	view, err := schema.One(ctx, q, pgx.RowToStructByPos[View], "SELECT "+viewColumns+" FROM dashboard_views WHERE "+condition, args...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return View{}, viewNotFound()
 	}

@@ -187,16 +187,13 @@ func (s *Service) changeView(ctx context.Context, owner, viewID string, expected
 }
 
 func readWidgets(ctx context.Context, q schema.Querier, view View) ([]Widget, error) {
-	rows, err := q.Query(ctx, "SELECT "+widgetColumns+" FROM dashboard_widgets WHERE view = $1 ORDER BY ord LIMIT $2", view.ID, maxWidgets)
-	if err != nil {
-		return nil, fmt.Errorf("list widgets: %w", err)
-	}
-	widgets, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Widget, error) {
+	read := func(row pgx.CollectableRow) (Widget, error) {
 		w := Widget{OwnerID: view.OwnerID, ViewID: view.ID}
 		err := row.Scan(&w.ID, &w.CreationTime, &w.InstanceID, &w.WidgetType, &w.Title, &w.Column, &w.Row, &w.Width, &w.Height,
 			&w.Pinned, &w.Config, &w.CreatedAt, &w.UpdatedAt)
 		return w, err
-	})
+	}
+	widgets, err := schema.List(ctx, q, read, "SELECT "+widgetColumns+" FROM dashboard_widgets WHERE view = $1 ORDER BY ord LIMIT $2", view.ID, maxWidgets)
 	if err != nil {
 		return nil, fmt.Errorf("list widgets: %w", err)
 	}

@@ -15,14 +15,28 @@ type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// Find returns the row that a query finds, its columns in the order of T's
-// fields, or nil where it finds none.
-func Find[T any](ctx context.Context, q Querier, sql string, args ...any) (*T, error) {
+// List returns the rows that a query finds, each as read makes it of one.
+func List[T any](ctx context.Context, q Querier, read pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
 	}
-	found, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[T])
+	return pgx.CollectRows(rows, read)
+}
+
+// One returns the row that a query finds, as read makes it, or pgx.ErrNoRows.
+func One[T any](ctx context.Context, q Querier, read pgx.RowToFunc[T], sql string, args ...any) (found T, err error) {
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		return found, err
+	}
+	return pgx.CollectExactlyOneRow(rows, read)
+}
+
+// Find returns the row that a query finds, its columns in the order of T's
+// fields, or nil where it finds none.
+func Find[T any](ctx context.Context, q Querier, sql string, args ...any) (*T, error) {
+	found, err := One(ctx, q, pgx.RowToAddrOfStructByPos[T], sql, args...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
@@ -50,14 +51,10 @@ func (s *Store) ImportProfiles(ctx context.Context) ([]foreign.Profile, error) {
 	if fresh {
 		return known, nil
 	}
-	rows, err := s.reads.Query(ctx, `
+	profiles, err := schema.List(ctx, s.reads, pgx.RowTo[foreign.Profile], `
 		SELECT profile
 		FROM import_profiles
 		ORDER BY name`)
-	if err != nil {
-		return nil, fmt.Errorf("read import profiles: %w", err)
-	}
-	profiles, err := pgx.CollectRows(rows, pgx.RowTo[foreign.Profile])
 	if err != nil {
 		return nil, fmt.Errorf("read import profiles: %w", err)
 	}

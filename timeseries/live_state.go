@@ -158,17 +158,13 @@ func writeLive(ctx context.Context, tx pgx.Tx, r LiveReport) (*LiveState, error)
 	if r.Status != LiveEnded {
 		r.EndedAt, r.Reason = nil, nil
 	}
-	rows, err := tx.Query(ctx, `
+	state, err := schema.One(ctx, tx, pgx.RowToAddrOfStructByPos[LiveState], `
 		INSERT INTO live_session (status, session_id, session_name, started_at, ended_at, reason, record_count)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (singleton) DO UPDATE SET status = $1, session_id = $2, session_name = $3, started_at = $4,
 			ended_at = $5, reason = $6, record_count = $7, updated_at = clock_timestamp()
 		RETURNING `+liveColumns,
 		r.Status, r.SessionID, r.SessionName, r.StartedAt, r.EndedAt, r.Reason, int64(max(0, math.Floor(r.RecordCount))))
-	if err != nil {
-		return nil, fmt.Errorf("store live state: %w", err)
-	}
-	state, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[LiveState])
 	if err != nil {
 		return nil, fmt.Errorf("store live state: %w", err)
 	}

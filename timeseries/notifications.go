@@ -65,11 +65,7 @@ func (c *notificationColumns) add(n *NewNotification) {
 
 // ask runs a query over the notifications and returns the ids that it answers.
 func (c *notificationColumns) ask(ctx context.Context, tx pgx.Tx, query string) ([]*string, error) {
-	rows, err := tx.Query(ctx, query, c.session, c.severity, c.title, c.message, c.category, c.ttl, c.created)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[*string])
+	return schema.List(ctx, tx, pgx.RowTo[*string], query, c.session, c.severity, c.title, c.message, c.category, c.ttl, c.created)
 }
 
 const (
@@ -248,16 +244,12 @@ func (s *Store) Notifications(ctx context.Context, sessionID string, limit int, 
 	if since != "" {
 		order = `created_at COLLATE "C" DESC, n.notification DESC`
 	}
-	rows, err := s.reads.Query(ctx, `
+	list, err := schema.List(ctx, s.reads, pgx.RowToStructByPos[Notification], `
 		SELECT n.notification::text AS id, extract(epoch FROM stored_at)::float8 * 1000,
 			session_id, severity, title, message, category, ttl, created_at
 		FROM driver_notifications n
 		WHERE session_id = $1 AND ($2 = '' OR created_at COLLATE "C" > $2 COLLATE "C")
 		ORDER BY `+order+` LIMIT $3`, schema.Storable(sessionID), strings.ReplaceAll(since, "\x00", "\uFFFD"), min(max(limit, 0), MaxNotifications))
-	if err != nil {
-		return nil, fmt.Errorf("read notifications: %w", err)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Notification])
 	if err != nil {
 		return nil, fmt.Errorf("read notifications: %w", err)
 	}

@@ -134,7 +134,7 @@ func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error
 	if f.Within > 0 {
 		within = &f.Within
 	}
-	rows, err := s.reads.Query(ctx, `
+	sessions, err := schema.List(ctx, s.reads, scanSession, `
 		SELECT `+sessionColumns+`
 		FROM sessions
 		WHERE deleted_at IS NULL
@@ -148,10 +148,6 @@ func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
-	sessions, err := pgx.CollectRows(rows, scanSession)
-	if err != nil {
-		return nil, fmt.Errorf("list sessions: %w", err)
-	}
 	return sessions, nil
 }
 
@@ -160,14 +156,10 @@ func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
 	if record.TextProblem([]byte(id)) != "" {
 		return nil, nil // the database would not even compare it
 	}
-	rows, err := s.reads.Query(ctx, `
+	session, err := schema.One(ctx, s.reads, scanSession, `
 		SELECT `+sessionColumns+`
 		FROM sessions
 		WHERE id = $1 AND deleted_at IS NULL`, id)
-	if err != nil {
-		return nil, fmt.Errorf("read session: %w", err)
-	}
-	session, err := pgx.CollectExactlyOneRow(rows, scanSession)
 	if err == pgx.ErrNoRows {
 		return nil, nil
 	}

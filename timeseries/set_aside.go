@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/aside"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -54,11 +55,7 @@ func (s *Store) SetAside(ctx context.Context, q SetAsideQuery) (list []OddRecord
 	if err != nil {
 		return nil, false, fmt.Errorf("list records set aside: %w", err)
 	}
-	rows, err := s.reads.Query(ctx, setAsideSQL, session, q.After, q.Limit, PageBytes)
-	if err != nil {
-		return nil, false, fmt.Errorf("list records set aside: %w", err)
-	}
-	if list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[OddRecord]); err != nil {
+	if list, err = schema.List(ctx, s.reads, pgx.RowToStructByPos[OddRecord], setAsideSQL, session, q.After, q.Limit, PageBytes); err != nil {
 		return nil, false, fmt.Errorf("list records set aside: %w", err)
 	}
 	if len(list) > 0 {

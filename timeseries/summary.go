@@ -179,25 +179,21 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 }
 
 // readClock fills in what the run's clock did.
-func (sum *Summary) readClock(ctx context.Context, q schema.Querier, session int32) error {
+func (sum *Summary) readClock(ctx context.Context, q schema.Querier, session int32) (err error) {
 	var steps int
 	if err := q.QueryRow(ctx, "SELECT clock_steps, set_aside FROM sessions WHERE session = $1", session).Scan(&steps, &sum.SetAside); err != nil {
 		return err
 	}
-	rows, err := q.Query(ctx, `
+	if sum.ClockSteps, err = schema.List(ctx, q, pgx.RowToStructByPos[ClockStep], `
 		SELECT from_time, to_time, extract(epoch FROM from_time - to_time)::float8
 		FROM clock_steps
 		WHERE session = $1
 		ORDER BY batch, ctid
-		LIMIT $2`, session, maxGaps)
-	if err != nil {
-		return err
-	}
-	if sum.ClockSteps, err = pgx.CollectRows(rows, pgx.RowToStructByPos[ClockStep]); err != nil {
+		LIMIT $2`, session, maxGaps); err != nil {
 		return err
 	}
 	sum.ClockStepsOmitted = max(0, steps-len(sum.ClockSteps))
-	rows, err = q.Query(ctx, `
+	sum.Strays, err = schema.List(ctx, q, pgx.RowToStructByPos[Strays], `
 		SELECT from_time, to_time, records
 		FROM (
 			SELECT from_time, to_time, records, row_number() OVER (ORDER BY records DESC, from_time DESC) AS rank
@@ -207,10 +203,6 @@ func (sum *Summary) readClock(ctx context.Context, q schema.Querier, session int
 		WHERE rank > 1
 		ORDER BY from_time
 		LIMIT $2`, session, maxGaps)
-	if err != nil {
-		return err
-	}
-	sum.Strays, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Strays])
 	return err
 }
 
@@ -275,11 +267,7 @@ func (w summaries) Due(ctx context.Context, conn *pgx.Conn) (due bool, err error
 
 // Do computes what changed since the summaries were made.
 func (w summaries) Do(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, dueSummaries, summaryPause)
-	if err != nil {
-		return fmt.Errorf("find sessions to summarise: %w", err)
-	}
-	sessions, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	sessions, err := schema.List(ctx, conn, pgx.RowTo[int32], dueSummaries, summaryPause)
 	if err != nil {
 		return fmt.Errorf("find sessions to summarise: %w", err)
 	}

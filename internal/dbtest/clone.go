@@ -237,7 +237,7 @@ func createExtension(ctx context.Context, url string) error {
 // sweep drops the clones of processes that are gone, and the oldest templates
 // when there are many. keep is the template that must stay.
 func (s *server) sweep(ctx context.Context, keep string) error {
-	rows, err := s.admin.Query(ctx, `
+	stale, err := schema.List(ctx, s.admin, pgx.RowTo[string], `
 		SELECT datname FROM pg_database d
 		WHERE datname LIKE 'tdtest\_%' AND NOT EXISTS (
 			SELECT FROM pg_locks l
@@ -245,18 +245,10 @@ func (s *server) sweep(ctx context.Context, keep string) error {
 	if err != nil {
 		return err
 	}
-	stale, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return err
-	}
-	rows, err = s.admin.Query(ctx, `
+	old, err := schema.List(ctx, s.admin, pgx.RowTo[string], `
 		SELECT datname FROM pg_database
 		WHERE datname LIKE 'tdtemplate\_%' AND datname <> $1
 		ORDER BY shobj_description(oid, 'pg_database') DESC NULLS LAST OFFSET $2`, keep, maxTemplates-1)
-	if err != nil {
-		return err
-	}
-	old, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // Lap is one round of the track.
@@ -100,17 +101,17 @@ func (a *Analysis) Laps(ctx context.Context, req LapRequest) (*Laps, error) {
 			return err
 		}
 		var err error
-		if laps.Laps, err = list[Lap](ctx, tx, "SELECT * FROM analytics.laps($1, $2, $3, $4, $5)",
+		if laps.Laps, err = schema.List(ctx, tx, pgx.RowToStructByName[Lap], "SELECT * FROM analytics.laps($1, $2, $3, $4, $5)",
 			req.Session, req.Latitude, req.Longitude, req.Radius, req.AtLeast); err != nil {
 			return err
 		}
-		if laps.Stints, err = list[Stint](ctx, tx, "SELECT * FROM analytics.stints($1)", req.Session); err != nil {
+		if laps.Stints, err = schema.List(ctx, tx, pgx.RowToStructByName[Stint], "SELECT * FROM analytics.stints($1)", req.Session); err != nil {
 			return err
 		}
-		if laps.Stops, err = list[Stop](ctx, tx, "SELECT * FROM analytics.stops($1)", req.Session); err != nil {
+		if laps.Stops, err = schema.List(ctx, tx, pgx.RowToStructByName[Stop], "SELECT * FROM analytics.stops($1)", req.Session); err != nil {
 			return err
 		}
-		laps.Modes, err = list[ModeShare](ctx, tx, "SELECT * FROM analytics.mode_shares($1)", req.Session)
+		laps.Modes, err = schema.List(ctx, tx, pgx.RowToStructByName[ModeShare], "SELECT * FROM analytics.mode_shares($1)", req.Session)
 		return err
 	})
 	if err != nil {
@@ -144,19 +145,6 @@ func (a *Analysis) find(ctx context.Context, id string) (session int32, worked b
 		return 0, false, fmt.Errorf("analyse run: %w", err)
 	}
 	return session, !current, nil
-}
-
-// list reads rows into structs, by the names of their columns.
-func list[T any](ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]T, error) {
-	rows, err := tx.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, err
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[T])
-	if found == nil {
-		found = []T{}
-	}
-	return found, err
 }
 
 // check says what is wrong with the request, and fills in what it leaves open.

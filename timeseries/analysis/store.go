@@ -55,16 +55,12 @@ const (
 // few new records first, and returns how many it did. It is for one instance at
 // a time; a second one only waits.
 func (a *Analysis) Refresh(ctx context.Context) (int, error) {
-	rows, err := a.pool.Query(ctx, `
+	sessions, err := schema.List(ctx, a.pool, pgx.RowTo[int32], `
 		SELECT s.session
 		FROM sessions s LEFT JOIN analysis_runs r USING (session)
 		WHERE s.batch > coalesce(r.batch, 0) AND s.deleted_at IS NULL
 		  AND (r.computed_at IS NULL OR r.computed_at + greatest($1, r.took_s * $2) * INTERVAL '1 second' < clock_timestamp())
 		ORDER BY s.records * (s.batch - coalesce(r.batch, 0)) / s.batch, s.session`, refreshPause.Seconds(), costShare)
-	if err != nil {
-		return 0, fmt.Errorf("find runs to analyse: %w", err)
-	}
-	sessions, err := pgx.CollectRows(rows, pgx.RowTo[int32])
 	if err != nil {
 		return 0, fmt.Errorf("find runs to analyse: %w", err)
 	}

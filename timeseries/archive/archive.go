@@ -241,15 +241,11 @@ const behindRecords = 10 * PartRecords
 // nobody who opens one has to wait for it. It returns how many it divided. Any
 // number of instances may call it at the same time.
 func (a *Archives) KeepUp(ctx context.Context) (sessions int, err error) {
-	rows, err := a.pool.Query(ctx, `
+	behind, err := schema.List(ctx, a.pool, pgx.RowTo[int32], `
 		SELECT s.session
 		FROM sessions s
 		LEFT JOIN archives a ON a.session = s.session
 		WHERE s.deleted_at IS NULL AND s.records - coalesce(a.records, 0) >= $1`, behindRecords)
-	if err != nil {
-		return 0, fmt.Errorf("find sessions to divide: %w", err)
-	}
-	behind, err := pgx.CollectRows(rows, pgx.RowTo[int32])
 	if err != nil {
 		return 0, fmt.Errorf("find sessions to divide: %w", err)
 	}
@@ -386,7 +382,13 @@ func scanParts(ctx context.Context, tx pgx.Tx, session int32, from storedPart, b
 		if filter != "" {
 			args = append(args, batch)
 		}
-		rows, err := tx.Query(ctx, `
+		seen := batch
+		read := func(row pgx.CollectableRow) (storedPart, error) {
+			p := storedPart{batch: batch}
+			err := row.Scan(&p.number, &p.first, &p.last, &p.records, &p.skip, &p.marks.times, &p.marks.skips, &seen)
+			return p, err
+		}
+		parts, err := schema.List(ctx, tx, read, `
 			SELECT $6 + (n - 1 - $4) / $5, min(time), max(time), count(*)::int,
 				min(n - r) FILTER (WHERE (n - 1 - $4) % $5 = 0)::int,
 				array_agg(time ORDER BY n) FILTER (WHERE (n - 1 - $4) % $7 = 0),
@@ -396,15 +398,6 @@ func scanParts(ctx context.Context, tx pgx.Tx, session int32, from storedPart, b
 			WHERE n > $4
 			GROUP BY 1
 			ORDER BY 1`, args...)
-		if err != nil {
-			return nil, err
-		}
-		seen := batch
-		parts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (storedPart, error) {
-			p := storedPart{batch: batch}
-			err := row.Scan(&p.number, &p.first, &p.last, &p.records, &p.skip, &p.marks.times, &p.marks.skips, &seen)
-			return p, err
-		})
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -73,16 +74,12 @@ func asideBefore(ctx context.Context, tx pgx.Tx, r *copyRows, s *share, batch in
 		odd := newOddRecord(&v, i, 0, cmp.Or(v.Odd, record.Stray))
 		places, timestamps, members = append(places, i), append(timestamps, odd.timestamp), append(members, odd.members)
 	}
-	rows, err := tx.Query(ctx, `
+	list, err := schema.List(ctx, tx, pgx.RowTo[int], `
 		SELECT place
 		FROM unnest($3::int[], $4::text[], $5::text[]) AS odd (place, timestamp, record)
 		WHERE (timestamp, record::jsonb) IN (SELECT timestamp, record FROM set_aside WHERE session = $1 AND batch <= $2)
 		   OR sha256(convert_to(timestamp || record::jsonb::text, 'UTF8')) IN (SELECT digest FROM repaired WHERE session = $1 AND batch <= $2)`,
 		s.session, batch, places, timestamps, members)
-	if err != nil {
-		return nil, err
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowTo[int])
 	before := map[int]bool{}
 	for _, place := range list {
 		before[place] = true

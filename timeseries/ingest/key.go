@@ -26,14 +26,10 @@ func (u *upload) claimKey(ctx context.Context, tx pgx.Tx) error {
 		FROM ingest_batches
 		JOIN sessions USING (session)
 		WHERE idempotency_key = $1 AND deleted_at IS NULL
-		LIMIT 1`, u.opt.IdempotencyKey).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			u.keyUsed = true
-			if err := rows.Scan(&u.keyUpload); err != nil {
-				return err
-			}
-		}
-		return rows.Err()
+		LIMIT 1`, u.opt.IdempotencyKey).QueryRow(func(row pgx.Row) error {
+		err := row.Scan(&u.keyUpload)
+		u.keyUsed = err == nil
+		return ifThere(err)
 	})
 	if err := tx.SendBatch(ctx, &claim).Close(); err != nil {
 		return fmt.Errorf("claim the idempotency key: %w", err)

@@ -239,11 +239,7 @@ const (
 // the transaction from now on. It may have to be tried again.
 func (l *loaders) beginSession(ctx context.Context, tx pgx.Tx, id string) (run *loadedSession, known bool, err error) {
 	var there share
-	rows, err := tx.Query(ctx, lockSessionSQL, id)
-	if err != nil {
-		return nil, false, err
-	}
-	if _, err := pgx.CollectOneRow(rows, func(row pgx.CollectableRow) (struct{}, error) { return struct{}{}, there.scan(row) }); err != pgx.ErrNoRows {
+	if err := there.scan(tx.QueryRow(ctx, lockSessionSQL, id)); err != pgx.ErrNoRows {
 		return nil, err == nil, err
 	}
 	var session int32

@@ -166,11 +166,7 @@ func (r *repair) run(ctx context.Context, tx pgx.Tx) (done Repaired, err error) 
 	if err := schema.UnboundedTx(ctx, tx); err != nil {
 		return done, err
 	}
-	rows, err := tx.Query(ctx, lockSessionSQL, s.id)
-	if err != nil {
-		return done, err
-	}
-	if _, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (struct{}, error) { return struct{}{}, s.scan(row) }); err != nil {
+	if err := s.scan(tx.QueryRow(ctx, lockSessionSQL, s.id)); err != nil {
 		return done, fmt.Errorf("read session: %w", err)
 	}
 	if r.All {

@@ -351,14 +351,10 @@ func (s *share) lock(ctx context.Context, tx pgx.Tx, more func(*pgx.Batch)) erro
 	for {
 		var batch pgx.Batch
 		found := false
-		batch.Queue(lockSessionSQL, s.id).Query(func(rows pgx.Rows) error {
-			for rows.Next() {
-				found = true
-				if err := s.scan(rows); err != nil {
-					return err
-				}
-			}
-			return rows.Err()
+		batch.Queue(lockSessionSQL, s.id).QueryRow(func(row pgx.Row) error {
+			err := s.scan(row)
+			found = err == nil
+			return ifThere(err)
 		})
 		more(&batch)
 		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
@@ -374,7 +370,7 @@ func (s *share) lock(ctx context.Context, tx pgx.Tx, more func(*pgx.Batch)) erro
 }
 
 // scan reads what lockSessionSQL found.
-func (s *share) scan(row pgx.CollectableRow) error {
+func (s *share) scan(row pgx.Row) error {
 	var arrived *time.Time
 	var message int64
 	b := stored{}
@@ -388,15 +384,22 @@ func (s *share) scan(row pgx.CollectableRow) error {
 
 // find looks a batch of the session, which is locked, up in its commit log.
 func (s *share) find(b *pgx.Batch, d digest) {
-	b.Queue(findBatchSQL, s.id, d[:]).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			s.known = new(int32)
-			if err := rows.Scan(s.known); err != nil {
-				return err
-			}
+	b.Queue(findBatchSQL, s.id, d[:]).QueryRow(func(row pgx.Row) error {
+		var known int32
+		err := row.Scan(&known)
+		if err == nil {
+			s.known = &known
 		}
-		return rows.Err()
+		return ifThere(err)
 	})
+}
+
+// ifThere is the error of reading a row that need not be there.
+func ifThere(err error) error {
+	if err == pgx.ErrNoRows {
+		return nil
+	}
+	return err
 }
 
 // findFormOne looks a batch up that the commit log does not know by its digest,

@@ -180,14 +180,10 @@ func (w *work) lacking(ctx context.Context) error {
 		return err
 	}
 	w.report.Filled = int(tag.RowsAffected())
-	rows, err := w.tx.Query(ctx, `
+	w.report.Channels, err = schema.List(ctx, w.tx, pgx.RowTo[string], `
 		SELECT DISTINCT name
 		FROM merge_lacking, unnest(channels || members) AS name
 		ORDER BY name`)
-	if err != nil {
-		return err
-	}
-	w.report.Channels, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	return err
 }
 

@@ -383,11 +383,7 @@ func (w *work) align(ctx context.Context) (offset time.Duration, err error) {
 
 // listMerged lists the session's batches that merges brought.
 func (w *work) listMerged(ctx context.Context) ([]int32, error) {
-	rows, err := w.tx.Query(ctx, "SELECT batch FROM merges WHERE session = $1", w.session)
-	if err != nil {
-		return nil, fmt.Errorf("list merges: %w", err)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	list, err := schema.List(ctx, w.tx, pgx.RowTo[int32], "SELECT batch FROM merges WHERE session = $1", w.session)
 	if err != nil {
 		return nil, fmt.Errorf("list merges: %w", err)
 	}

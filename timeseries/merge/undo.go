@@ -27,16 +27,12 @@ type Done struct {
 
 // List lists the merges of a run, the oldest first.
 func (m *Merger) List(ctx context.Context, session string) ([]Done, error) {
-	rows, err := m.Writer.Pool.Query(ctx, `
+	list, err := schema.List(ctx, m.Writer.Pool, pgx.RowToStructByPos[Done], `
 		SELECT m.batch, m.file, m.merged_at, m.undone_by, m.report
 		FROM merges m
 		JOIN sessions s USING (session)
 		WHERE s.id = $1 AND s.deleted_at IS NULL
 		ORDER BY m.batch`, session)
-	if err != nil {
-		return nil, fmt.Errorf("list merges: %w", err)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Done])
 	if err != nil {
 		return nil, fmt.Errorf("list merges: %w", err)
 	}
@@ -69,15 +65,11 @@ func (m *Merger) undo(ctx context.Context, tx pgx.Tx, id string, batches []int32
 		return nil, err
 	}
 	session, batch, first, last := of.session, of.batch, of.first, of.last
-	rows, err := tx.Query(ctx, `
+	there, err := schema.List(ctx, tx, pgx.RowTo[int32], `
 		SELECT batch
 		FROM merges
 		WHERE session = $1 AND undone_by IS NULL
 		ORDER BY batch`, session)
-	if err != nil {
-		return nil, fmt.Errorf("list merges: %w", err)
-	}
-	there, err := pgx.CollectRows(rows, pgx.RowTo[int32])
 	if err != nil {
 		return nil, fmt.Errorf("list merges: %w", err)
 	}
@@ -139,14 +131,10 @@ func (m *Merger) undo(ctx context.Context, tx pgx.Tx, id string, batches []int32
 
 // takeBack removes what the merges brought, and counts it.
 func takeBack(ctx context.Context, tx pgx.Tx, session int32, first, last *time.Time, batches []int32) (removed, emptied int64, err error) {
-	rows, err := tx.Query(ctx, `
+	names, err := schema.List(ctx, tx, pgx.RowTo[string], `
 		SELECT DISTINCT name
 		FROM merge_fills, unnest(channels) AS name
 		WHERE session = $1 AND batch = ANY($2)`, session, batches)
-	if err != nil {
-		return 0, 0, fmt.Errorf("list what was filled: %w", err)
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		return 0, 0, fmt.Errorf("list what was filled: %w", err)
 	}

@@ -54,14 +54,10 @@ func Changed(ctx context.Context, q schema.Querier, changes []Change, width time
 		return nil, 0, err
 	}
 	for _, b := range sparse {
-		rows, err := q.Query(ctx, `
+		starts, err := schema.List(ctx, q, pgx.RowTo[time.Time], `
 			SELECT DISTINCT time_bucket($5::interval, time)
 			FROM telemetry
 			WHERE session = $1 AND batch = $2 AND time >= $3 AND time < $4`, b.session, b.number, b.span.From, b.span.To, width)
-		if err != nil {
-			return nil, 0, err
-		}
-		starts, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])
 		if err != nil {
 			return nil, 0, err
 		}

@@ -11,12 +11,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // emptiedPause is how long chunks that somebody works with are left alone.
 const emptiedPause = "10 seconds"
 
-// chunk is one of the records' or of a rollup's.
+// chunk is one of the records' or of a rollup's, by its table and its own name.
 type chunk struct {
 	Table, Name string // quoted
 	From, To    time.Time
@@ -25,15 +27,11 @@ type chunk struct {
 // dropEmptied drops the chunks that hold nothing where records were taken away
 // and the rollups have followed.
 func (p *pass) dropEmptied(ctx context.Context) error {
-	rows, err := p.conn.Query(ctx, "SELECT id FROM emptied WHERE try_at <= clock_timestamp()")
-	if err != nil {
-		return fmt.Errorf("list emptied ranges: %w", err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	ids, err := schema.List(ctx, p.conn, pgx.RowTo[int64], "SELECT id FROM emptied WHERE try_at <= clock_timestamp()")
 	if err != nil || len(ids) == 0 {
 		return err
 	}
-	rows, err = p.conn.Query(ctx, `
+	chunks, err := schema.List(ctx, p.conn, pgx.RowToStructByPos[chunk], `
 		SELECT DISTINCT format('%I.%I', c.hypertable_schema, c.hypertable_name), format('%I.%I', c.chunk_schema, c.chunk_name), c.range_start, c.range_end
 		FROM emptied e
 		JOIN timescaledb_information.chunks c ON c.range_start <= e.to_time AND c.range_end > e.from_time
@@ -41,10 +39,6 @@ func (p *pass) dropEmptied(ctx context.Context) error {
 		  AND (c.hypertable_name = 'telemetry' AND c.hypertable_schema = current_schema()
 		       OR format('%I.%I', c.hypertable_schema, c.hypertable_name) = ANY($2))
 		ORDER BY 3`, ids, slices.Collect(maps.Values(p.catalog.Tables)))
-	if err != nil {
-		return fmt.Errorf("list chunks: %w", err)
-	}
-	chunks, err := pgx.CollectRows(rows, pgx.RowToStructByPos[chunk])
 	if err != nil {
 		return fmt.Errorf("list chunks: %w", err)
 	}

@@ -55,18 +55,14 @@ type pending struct {
 }
 
 // find looks for what has changed.
-func (p *pass) find(ctx context.Context) error {
+func (p *pass) find(ctx context.Context) (err error) {
 	// Batch numbers of a session become visible in order, so that a watermark
 	// by session skips nothing, in whatever order sessions commit.
-	rows, err := p.conn.Query(ctx, `
+	if p.sessions, err = schema.List(ctx, p.conn, pgx.RowToStructByPos[pending], `
 		SELECT s.session, s.batch, coalesce(p.batch, 0), s.records * (s.batch - coalesce(p.batch, 0)) / s.batch
 		FROM sessions s LEFT JOIN rollup_progress p USING (session)
 		WHERE s.batch > coalesce(p.batch, 0)
-		ORDER BY 4, s.session DESC`)
-	if err != nil {
-		return err
-	}
-	if p.sessions, err = pgx.CollectRows(rows, pgx.RowToStructByPos[pending]); err != nil {
+		ORDER BY 4, s.session DESC`); err != nil {
 		return err
 	}
 	// The small ones first: a race that is on must not wait for an import.
@@ -282,22 +278,14 @@ func timeLiteral(t time.Time) string {
 // compress moves the chunks of a large import to the columnstore, if their day
 // is over.
 func (p *pass) compress(ctx context.Context, spans []Span) error {
-	rows, err := p.conn.Query(ctx, `
-		SELECT format('%I.%I', chunk_schema, chunk_name), range_start, range_end
+	chunks, err := schema.List(ctx, p.conn, pgx.RowToStructByPos[chunk], `
+		SELECT format('%I.%I', hypertable_schema, hypertable_name), format('%I.%I', chunk_schema, chunk_name), range_start, range_end
 		FROM timescaledb_information.chunks
 		WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema()
 		  AND range_end < now() - INTERVAL '1 hour'
 		  AND EXISTS (SELECT FROM timescaledb_information.hypertables h
 		              WHERE h.hypertable_name = 'telemetry' AND h.hypertable_schema = current_schema() AND h.compression_enabled)
 		ORDER BY range_start`)
-	if err != nil {
-		return err
-	}
-	type chunk struct {
-		Name     string
-		From, To time.Time
-	}
-	chunks, err := pgx.CollectRows(rows, pgx.RowToStructByPos[chunk])
 	if err != nil {
 		return err
 	}

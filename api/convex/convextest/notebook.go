@@ -72,11 +72,7 @@ func (n *Notebook) Add(ctx context.Context, text string) error {
 
 // List returns the texts in the order in which they were added.
 func (n *Notebook) List(ctx context.Context) ([]string, error) {
-	rows, err := n.Pool.Query(ctx, `SELECT text FROM notes ORDER BY id`)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+	return schema.List(ctx, n.Pool, pgx.RowTo[string], `SELECT text FROM notes ORDER BY id`)
 }
 
 func (n *Notebook) functions() []registry.Function {

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
@@ -125,11 +126,7 @@ func Elsewhere(ctx context.Context, tx pgx.Tx, id string) (*Repeat, error) {
 		New      int32
 		From, To time.Time // of the new one
 	}
-	rows, err := tx.Query(ctx, overlapsSQL, id)
-	if err != nil {
-		return nil, err
-	}
-	runs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[run])
+	runs, err := schema.List(ctx, tx, pgx.RowToStructByPos[run], overlapsSQL, id)
 	if err != nil {
 		return nil, err
 	}

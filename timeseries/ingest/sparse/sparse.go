@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 const (
@@ -52,7 +53,7 @@ func Check(ctx context.Context, tx pgx.Tx, times iter.Seq[int64]) error {
 		return nil
 	}
 	slices.SortFunc(days, time.Time.Compare)
-	rows, err := tx.Query(ctx, `
+	fresh, err := schema.List(ctx, tx, pgx.RowTo[time.Time], `
 		SELECT d.day
 		FROM unnest($1::timestamptz[]) d (day)
 		WHERE NOT EXISTS (
@@ -60,10 +61,6 @@ func Check(ctx context.Context, tx pgx.Tx, times iter.Seq[int64]) error {
 			WHERE c.hypertable_name = 'telemetry' AND c.hypertable_schema = current_schema()
 			  AND c.range_start <= d.day AND c.range_end > d.day)
 		ORDER BY 1`, days)
-	if err != nil {
-		return fmt.Errorf("look for days with records: %w", err)
-	}
-	fresh, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])
 	if err != nil {
 		return fmt.Errorf("look for days with records: %w", err)
 	}
