@@ -2,14 +2,12 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -128,9 +126,7 @@ func (s *Service) tx(ctx context.Context, doing string, work func(context.Contex
 		if err == nil {
 			return nil
 		}
-		var pg *pgconn.PgError
-		lost := errors.As(err, &pg) && (pg.Code == pgerrcode.DeadlockDetected || pg.Code == pgerrcode.SerializationFailure)
-		if !lost || try == maxTries {
+		if try == maxTries || !schema.HasCode(err, pgerrcode.DeadlockDetected, pgerrcode.SerializationFailure) {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
 	}

@@ -3,12 +3,11 @@ package dashboard
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -37,8 +36,7 @@ func (s *Service) change(ctx context.Context, owner string, work func(context.Co
 		}
 		return schema.Touch(ctx, tx, topic)
 	})
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) && pgErr.Code == "23503" /* foreign_key_violation */ {
+	if schema.HasCode(err, pgerrcode.ForeignKeyViolation) {
 		// The account was deleted after its token had been looked up.
 		return fault.Coded(fault.Unauthenticated, "UNAUTHENTICATED", "Sign in to continue.")
 	}

@@ -4,10 +4,18 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
+
+// HasCode reports whether the server refused a statement with one of the SQLSTATE
+// codes of Appendix A of PostgreSQL's manual.
+func HasCode(err error, codes ...string) bool {
+	var server *pgconn.PgError
+	return errors.As(err, &server) && slices.Contains(codes, server.Code)
+}
 
 // Away reports whether a statement failed because the server cannot be
 // reached, is stopping, starting or read-only after a failover, is out of

@@ -2,13 +2,12 @@ package timeseries
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -292,12 +291,11 @@ func (s *Store) summarise(ctx context.Context, conn *pgx.Conn, session int32) er
 		err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
 			return s.summariseTx(ctx, tx, session)
 		})
-		var pgErr *pgconn.PgError
-		// 55P03: it is doing it, for longer than a lock is waited for.
-		if !errors.As(err, &pgErr) || (pgErr.Code != "40001" && pgErr.Code != "23505" && pgErr.Code != "55P03") {
+		if !schema.HasCode(err, pgerrcode.SerializationFailure, pgerrcode.UniqueViolation, pgerrcode.LockNotAvailable) {
 			return err
 		}
-		// Another caller did it meanwhile; a fresh snapshot shows its work.
+		// Another caller did it meanwhile, and a fresh snapshot shows its work; or it
+		// is doing it, for longer than a lock is waited for.
 	}
 	return err
 }

@@ -2,14 +2,15 @@ package analyst
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // Guard ends what analysts hold for too long.
@@ -53,8 +54,7 @@ func (g *Guard) Look(ctx context.Context) (ended int, err error) {
 			return nil
 		})
 	}
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == "42501" { // insufficient_privilege
+	if schema.HasCode(err, pgerrcode.InsufficientPrivilege) {
 		if !g.refused {
 			g.refused = true
 			g.Log.Warn("an analyst's session holds on for too long and the daemon's user may not end it: see telemetryd doctor")

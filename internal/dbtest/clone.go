@@ -2,15 +2,14 @@ package dbtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -165,9 +164,8 @@ func (s *server) ensureTemplate(ctx context.Context) (err error) {
 // itself, and databases appear in no catalog.
 func (s *server) ensureLoneTemplate(ctx context.Context, name string) error {
 	_, err := s.admin.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE template0")
-	var pgErr *pgconn.PgError
 	switch {
-	case errors.As(err, &pgErr) && pgErr.Code == "42P04": // an earlier package made it
+	case schema.HasCode(err, pgerrcode.DuplicateDatabase): // an earlier package made it
 	case err != nil:
 		return err
 	default:

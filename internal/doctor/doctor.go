@@ -8,10 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ecovolt/telemetryd/internal/analyst"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // The oldest versions that the daemon works with. TimescaleDB 2.14 is the
@@ -182,9 +183,8 @@ func read(ctx context.Context, db Querier) (facts, error) {
 	}
 	if f.migrationKnown {
 		err := db.QueryRow(ctx, "SELECT version, dirty FROM schema_migrations").Scan(&f.migration, &f.dirty)
-		var pgErr *pgconn.PgError
 		switch {
-		case errors.Is(err, pgx.ErrNoRows), errors.As(err, &pgErr) && pgErr.Code == "42501": // empty, or not for us
+		case errors.Is(err, pgx.ErrNoRows), schema.HasCode(err, pgerrcode.InsufficientPrivilege): // empty, or not for us
 			f.migrationKnown = false
 		case err != nil:
 			return facts{}, err

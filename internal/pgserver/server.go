@@ -10,10 +10,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ecovolt/telemetryd/internal/retry"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 const (
@@ -243,7 +244,7 @@ func (s *Server) ensureDatabase(ctx context.Context) error {
 	}
 	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, "CREATE DATABASE "+database)
-	if err != nil && !hasCode(err, "42P04") { // it exists
+	if err != nil && !schema.HasCode(err, pgerrcode.DuplicateDatabase) {
 		return fmt.Errorf("make the database %s: %w", database, err)
 	}
 	own, err := pgx.Connect(ctx, s.cluster.url(database, s.port))
@@ -254,7 +255,7 @@ func (s *Server) ensureDatabase(ctx context.Context) error {
 	// It must be the session's first statement, so it goes by the simple
 	// protocol: what loads one version of the library cannot change to another.
 	_, err = own.PgConn().Exec(ctx, "ALTER EXTENSION timescaledb UPDATE").ReadAll()
-	if hasCode(err, "42704") { // not there yet
+	if schema.HasCode(err, pgerrcode.UndefinedObject) { // not there yet
 		_, err = own.PgConn().Exec(ctx, "CREATE EXTENSION timescaledb").ReadAll()
 	}
 	if err != nil {
@@ -313,9 +314,4 @@ func (s *Server) relaunch() error {
 			return err
 		}
 	}
-}
-
-func hasCode(err error, code string) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && pgErr.Code == code
 }

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -254,9 +254,8 @@ func (l *loaders) beginSession(ctx context.Context, tx pgx.Tx, id string) (run *
 		shown = tag.RowsAffected()
 		return err
 	})
-	var pg *pgconn.PgError
 	switch {
-	case errors.As(err, &pg) && pg.Code == "23505": // somebody else has made it meanwhile
+	case schema.HasCode(err, pgerrcode.UniqueViolation): // somebody else has made it meanwhile
 		return nil, false, nil
 	case err != nil:
 		return nil, false, err

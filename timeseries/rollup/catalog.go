@@ -2,13 +2,12 @@ package rollup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgerrcode"
 
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -60,8 +59,7 @@ func (r *Rollups) Catalog(ctx context.Context, q schema.Querier) (*Catalog, erro
 // Outdated reports whether a read failed since another instance has made the
 // rollups anew. The next Catalog is a fresh one then.
 func (r *Rollups) Outdated(err error) bool {
-	var pgErr *pgconn.PgError
-	if !errors.As(err, &pgErr) || pgErr.Code != "42P01" { // undefined_table
+	if !schema.HasCode(err, pgerrcode.UndefinedTable) {
 		return false
 	}
 	r.catalog.Store(nil)

@@ -2,15 +2,14 @@ package rollup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -45,13 +44,12 @@ func (p *pass) dropEmptied(ctx context.Context) error {
 	dropped, busy := 0, 0
 	for _, c := range chunks {
 		gone, err := p.dropIfEmpty(ctx, c)
-		var pg *pgconn.PgError
 		switch {
 		case gone:
 			dropped++
-		case errors.As(err, &pg) && pg.Code == "55P03": // lock_not_available
+		case schema.HasCode(err, pgerrcode.LockNotAvailable):
 			busy++
-		case errors.As(err, &pg) && pg.Code == "42P01": // undefined_table: somebody else has dropped it
+		case schema.HasCode(err, pgerrcode.UndefinedTable): // somebody else has dropped it
 		case err != nil:
 			return fmt.Errorf("drop the empty chunk %s: %w", c.Name, err)
 		}

@@ -2,15 +2,15 @@ package series
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/load"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
@@ -62,8 +62,7 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 		admitted = true
 		err = r.snapshot(ctx, req.Sessions, req.Metrics, read)
 	}
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) && pgErr.Code == "57014" && ctx.Err() == nil {
+	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
 		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the window holds more than can be aggregated in time; ask for a shorter window or fewer metrics", RetryAfter: timeout, Err: err}
 	}
 	if err != nil {
