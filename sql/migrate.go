@@ -32,10 +32,10 @@ func UpToDate(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	return version == newest && !dirty, nil
 }
 
-func upToDate(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
-	conn, err := pgx.ConnectConfig(ctx, config)
+func upToDate(ctx context.Context, databaseURL string) (bool, error) {
+	conn, err := Connect(ctx, databaseURL)
 	if err != nil {
-		return false, fmt.Errorf("connect to the database: %w", err)
+		return false, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	return UpToDate(ctx, conn)
@@ -55,16 +55,16 @@ func newestVersion() (int, error) {
 // several instances at once: golang-migrate holds an advisory lock meanwhile.
 // It closes every connection that it opens.
 func Migrate(ctx context.Context, databaseURL string) error {
-	config, err := ParseURL(databaseURL)
-	if err != nil {
-		return err
-	}
-	if current, err := upToDate(ctx, config); err != nil || current {
+	if current, err := upToDate(ctx, databaseURL); err != nil || current {
 		return err
 	}
 	files, err := iofs.New(Migrations, "migrations")
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
+	}
+	config, err := ParseURL(databaseURL)
+	if err != nil {
+		return err
 	}
 	db := stdlib.OpenDB(*config)
 	defer db.Close()

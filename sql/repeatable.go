@@ -30,11 +30,7 @@ type Repeatable struct {
 // build on earlier ones: when one is made again, so are those that follow.
 // Several instances may call it at once.
 func ApplyRepeatables(ctx context.Context, databaseURL string, groups []Repeatable) error {
-	config, err := ParseURL(databaseURL)
-	if err != nil {
-		return err
-	}
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := Connect(ctx, databaseURL)
 	if err != nil {
 		return fmt.Errorf("apply repeatable objects: %w", err)
 	}

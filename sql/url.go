@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -16,4 +17,18 @@ func ParseURL(databaseURL string) (*pgx.ConnConfig, error) {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
 	return config.ConnConfig, nil
+}
+
+// Connect opens a single connection to the database of a URL, which is as for
+// ParseURL.
+func Connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
+	config, err := ParseURL(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	return conn, nil
 }

@@ -9,8 +9,6 @@ import (
 	"os"
 	"text/tabwriter"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/doctor"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
@@ -79,7 +77,7 @@ func (d doctorCmd) machine(ctx context.Context) []doctor.Finding {
 }
 
 func inspect(ctx context.Context, url string) ([]doctor.Finding, error) {
-	conn, err := connect(ctx, url)
+	conn, err := schema.Connect(ctx, url)
 	if err != nil {
 		return nil, err
 	}
@@ -94,12 +92,12 @@ func inspect(ctx context.Context, url string) ([]doctor.Finding, error) {
 
 func replica(ctx context.Context, primaryURL, url string) []doctor.Finding {
 	findings, err := func() ([]doctor.Finding, error) {
-		primary, err := connect(ctx, primaryURL)
+		primary, err := schema.Connect(ctx, primaryURL)
 		if err != nil {
 			return nil, err
 		}
 		defer primary.Close(ctx)
-		replica, err := connect(ctx, url)
+		replica, err := schema.Connect(ctx, url)
 		if err != nil {
 			return nil, err
 		}
@@ -114,18 +112,6 @@ func replica(ctx context.Context, primaryURL, url string) []doctor.Finding {
 		}}
 	}
 	return findings
-}
-
-func connect(ctx context.Context, url string) (*pgx.Conn, error) {
-	config, err := schema.ParseURL(url)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	return conn, nil
 }
 
 func (d doctorCmd) print(w io.Writer, findings []doctor.Finding) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/backup"
 	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 type psqlCmd struct {
@@ -76,7 +77,7 @@ func (p psqlCmd) open(ctx context.Context, log *slog.Logger) (address string, db
 		return "", nil, errors.New("how do analysts sign in to this database? Give TELEMETRYD_ANALYST_URL (--analyst-url) with the role " + analyst.Role +
 			" and its password (ALTER ROLE " + analyst.Role + " PASSWORD '...'), or --owner to connect as the owner, who may do everything")
 	}
-	conn, err := connect(ctx, p.AnalystURL)
+	conn, err := schema.Connect(ctx, p.AnalystURL)
 	if err != nil {
 		return "", nil, err
 	}

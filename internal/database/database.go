@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/analyst"
@@ -99,13 +98,9 @@ func (f Flags) Programs(ctx context.Context, db *Database) (pgserver.Programs, e
 // Prepare checks the server, migrates the database and restricts its analysts. Nil
 // policies leave those of the database as they are.
 func Prepare(ctx context.Context, url string, policies *rollup.Policies) error {
-	config, err := schema.ParseURL(url)
+	conn, err := schema.Connect(ctx, url)
 	if err != nil {
 		return err
-	}
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return fmt.Errorf("connect to the database: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err := doctor.Require(ctx, conn); err != nil {

@@ -217,11 +217,7 @@ func (s *server) makeTemplate(ctx context.Context, name string) error {
 // createExtension runs in a connection of its own: the extension can only be
 // created by the first statements of one.
 func createExtension(ctx context.Context, url string) error {
-	config, err := schema.ParseURL(url)
-	if err != nil {
-		return err
-	}
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := schema.Connect(ctx, url)
 	if err != nil {
 		return err
 	}

@@ -68,13 +68,9 @@ func newServer(ctx context.Context) (*server, error) {
 			return nil, fmt.Errorf("no database to test against (run `make db`, or set %s): %w", urlVariable, err)
 		}
 	}
-	config, err := schema.ParseURL(base)
+	admin, err := schema.Connect(ctx, base)
 	if err != nil {
-		return nil, fmt.Errorf("URL of the test server: %w", err)
-	}
-	admin, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("the test server does not answer: %w", err)
+		return nil, fmt.Errorf("the test server: %w", err)
 	}
 	s := &server{
 		base:    base,

@@ -86,11 +86,7 @@ func Objects(continuous bool, policies *Policies) ([]schema.Repeatable, error) {
 }
 
 func editionOf(ctx context.Context, databaseURL string) (continuous bool, err error) {
-	config, err := schema.ParseURL(databaseURL)
-	if err != nil {
-		return false, err
-	}
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := schema.Connect(ctx, databaseURL)
 	if err != nil {
 		return false, err
 	}
