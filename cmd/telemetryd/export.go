@@ -38,12 +38,11 @@ func (e exportCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	if query.To, err = timeFlag("--to", e.To); err != nil {
 		return err
 	}
-	pool, done, err := e.Open(ctx, log)
+	store, done, err := openStore(ctx, e.Flags, log)
 	if err != nil {
 		return err
 	}
 	defer done()
-	store := timeseries.New(pool, timeseries.Options{Logger: log})
 	session, err := store.Session(ctx, e.Session)
 	if err != nil {
 		return err
@@ -64,6 +63,16 @@ func (e exportCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	}
 	fmt.Fprintf(os.Stderr, "Wrote %d records of %s.\n", n, e.Session)
 	return nil
+}
+
+// openStore opens the store of a database that is there already, and returns what
+// closes it.
+func openStore(ctx context.Context, flags database.Flags, log *slog.Logger) (*timeseries.Store, func(), error) {
+	pool, done, err := flags.Open(ctx, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	return timeseries.New(pool, timeseries.Options{Logger: log}), done, nil
 }
 
 func timeFlag(name, text string) (time.Time, error) {

@@ -53,6 +53,24 @@ func (f tableFlags) options() foreign.Options {
 	}
 }
 
+// conclude keeps the profile of a table that was stored, if it is to, and prints
+// what a person should know of its columns.
+func (f tableFlags) conclude(ctx context.Context, store *timeseries.Store, decoder *decode.Decoder) error {
+	file := decoder.File()
+	if file == nil {
+		return nil
+	}
+	if f.SaveProfile != "" {
+		if err := store.SaveImportProfile(ctx, file.Profile(f.SaveProfile)); err != nil {
+			return err
+		}
+	}
+	for _, note := range file.Table().Notes() {
+		fmt.Printf("  %s\n", note)
+	}
+	return nil
+}
+
 func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
 	open := i.open
 	if i.DryRun {
@@ -199,17 +217,7 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 	}
 	in.finish()
 	report(os.Stdout, name, result, time.Since(start))
-	if file := decoder.File(); file != nil {
-		if i.SaveProfile != "" {
-			if err := store.SaveImportProfile(ctx, file.Profile(i.SaveProfile)); err != nil {
-				return err
-			}
-		}
-		for _, note := range file.Table().Notes() {
-			fmt.Printf("  %s\n", note)
-		}
-	}
-	return nil
+	return i.conclude(ctx, store, decoder)
 }
 
 // explain says what can be done about a refusal.

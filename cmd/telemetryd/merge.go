@@ -49,12 +49,11 @@ func (c mergeCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	if !c.Undo && len(c.Files) != 1 {
 		return fmt.Errorf("merge takes one file, not %d", len(c.Files))
 	}
-	pool, done, err := c.Open(ctx, log)
+	store, done, err := openStore(ctx, c.Flags, log)
 	if err != nil {
 		return err
 	}
 	defer done()
-	store := timeseries.New(pool, timeseries.Options{Logger: log})
 	if c.Undo {
 		return c.undo(ctx, store)
 	}
@@ -78,15 +77,11 @@ func (c mergeCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 		return fmt.Errorf("%s: not merged", c.Files[0])
 	}
 	in.finish()
-	if file := decoder.File(); file != nil {
-		if c.SaveProfile != "" && !c.DryRun {
-			if err := store.SaveImportProfile(ctx, file.Profile(c.SaveProfile)); err != nil {
-				return err
-			}
-		}
-		for _, note := range file.Table().Notes() {
-			fmt.Printf("  %s\n", note)
-		}
+	if c.DryRun {
+		c.SaveProfile = ""
+	}
+	if err := c.conclude(ctx, store, decoder); err != nil {
+		return err
 	}
 	writeMerge(os.Stdout, report, c.DryRun)
 	return nil

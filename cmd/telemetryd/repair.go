@@ -8,7 +8,6 @@ import (
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/database"
-	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
@@ -33,13 +32,13 @@ func (c repairCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	if repair.At, err = timeFlag("--at", c.At); err != nil {
 		return err
 	}
-	pool, closePool, err := c.Open(ctx, log)
+	store, closeStore, err := openStore(ctx, c.Flags, log)
 	if err != nil {
 		return err
 	}
-	defer closePool()
+	defer closeStore()
 	ctx = auth.Audited(ctx, operator, auth.Event{Name: auth.SessionRepaired, Detail: repair.Detail()})
-	done, err := timeseries.New(pool, timeseries.Options{Logger: log}).Writer.Repair(ctx, repair)
+	done, err := store.Writer.Repair(ctx, repair)
 	if err != nil {
 		return err
 	}
