@@ -101,17 +101,12 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 	if !ok || utf16Length(in.Password) > maxPassword {
 		return mistake(fault.Unauthenticated, textBadSignIn), nil
 	}
-	address := limitedAddress(in.Address)
-	leave, err := s.gate.enter(ctx, address)
-	if err != nil {
-		return Result{}, err
-	}
+	event := Event{EmailHash: emailHash(email), Address: limitedAddress(in.Address)}
+	leave, refused, err := s.enter(ctx, "signin", event, signInBlocked)
 	defer leave()
-	event := Event{EmailHash: emailHash(email), Address: address}
-	if refused, err := s.limit(ctx, attemptKey("signin", email), event, signInBlocked); err != nil || refused != nil {
+	if err != nil || refused != nil {
 		return deref(refused), err
 	}
-
 	found, err := s.findForSignIn(ctx, email)
 	if err != nil {
 		return Result{}, err
@@ -193,14 +188,10 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 	if text := checkNewPassword(in.Password); text != "" {
 		return mistake(fault.Invalid, text), nil
 	}
-	address := limitedAddress(in.Address)
-	leave, err := s.gate.enter(ctx, address)
-	if err != nil {
-		return Result{}, err
-	}
+	event := Event{EmailHash: emailHash(email), Address: limitedAddress(in.Address)}
+	leave, refused, err := s.enter(ctx, "signup", event, signUpBlocked)
 	defer leave()
-	event := Event{EmailHash: emailHash(email), Address: address}
-	if refused, err := s.limit(ctx, attemptKey("signup", email), event, signUpBlocked); err != nil || refused != nil {
+	if err != nil || refused != nil {
 		return deref(refused), err
 	}
 	hash, err := s.hasher.hash(in.Password)
@@ -242,6 +233,16 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 		return Result{}, err
 	}
 	return result, nil
+}
+
+// enter waits for a place to work on a password in, and counts the attempt. It
+// returns the refusal, or nil to go on, and what leaves the place again.
+func (s *Service) enter(ctx context.Context, kind string, event Event, blocked string) (leave func(), refused *Result, err error) {
+	if leave, err = s.gate.enter(ctx, event.Address); err != nil {
+		return func() {}, nil, err
+	}
+	refused, err = s.limit(ctx, kind+":"+event.EmailHash, event, blocked)
+	return leave, refused, err
 }
 
 // limit counts the attempt and returns the refusal, or nil to go on.

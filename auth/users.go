@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -307,8 +305,8 @@ func errNoUser() *fault.Error {
 // storable returns the text if an id can be it, and otherwise "", which none is:
 // the database takes neither zero bytes nor broken UTF-8.
 func storable(id string) string {
-	if len(id) > maxUserID || strings.ContainsRune(id, 0) || !utf8.ValidString(id) {
+	if len(id) > maxUserID {
 		return ""
 	}
-	return id
+	return schema.Storable(id)
 }
