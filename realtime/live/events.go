@@ -33,20 +33,9 @@ func (st *Stream) serveEvents(w http.ResponseWriter, r *http.Request) {
 	case len(requests) > maxEventSessions:
 		problem(w, http.StatusBadRequest, protocol.CodeLimit, "an event stream carries at most 16 sessions; use a websocket")
 		return
-	case !st.opt.CheckOrigin(r):
-		problem(w, http.StatusForbidden, "ORIGIN", "pages of this origin may not connect")
-		return
 	}
-	p := newConn(st)
-	if err := st.admit(p); err != nil {
-		w.Header().Set("Retry-After", "5")
-		problem(w, http.StatusServiceUnavailable, protocol.CodeLimit, err.Error())
-		p.cancel()
-		return
-	}
-	if err := st.greet(r.Context(), p, st.opt.Credential(r)); err != nil {
-		refusal(w, err)
-		p.abandon()
+	c := st.open(w, r)
+	if c == nil {
 		return
 	}
 	h := w.Header()
@@ -54,16 +43,16 @@ func (st *Stream) serveEvents(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // or nginx keeps the events to itself
 	w.WriteHeader(http.StatusOK)
-	e := &events{w: w, control: http.NewResponseController(w), conn: p, ended: make(chan struct{}), at: map[string]string{}}
-	p.attach(e)
-	p.begin(requests, protocol.SplitCursors(resume))
+	e := &events{w: w, control: http.NewResponseController(w), conn: c, ended: make(chan struct{}), at: map[string]string{}}
+	c.attach(e)
+	c.begin(requests, protocol.SplitCursors(resume))
 	select {
 	case <-r.Context().Done():
-		p.close(closeGone)
-	case <-p.ctx.Done():
+		c.close(closeGone)
+	case <-c.ctx.Done():
 	}
 	<-e.ended // nothing is written once this handler has returned
-	p.ended()
+	c.ended()
 }
 
 // maxEventSessions bounds the length of an event's id.

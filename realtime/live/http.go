@@ -26,6 +26,28 @@ func (st *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// open makes the connection of a request, whose client it lets in as whom the
+// credential says. It returns nil where it has answered why not.
+func (st *Stream) open(w http.ResponseWriter, r *http.Request) *conn {
+	if !st.opt.CheckOrigin(r) {
+		problem(w, http.StatusForbidden, "ORIGIN", "pages of this origin may not connect")
+		return nil
+	}
+	c := newConn(st)
+	if err := st.admit(c); err != nil {
+		w.Header().Set("Retry-After", "5")
+		problem(w, http.StatusServiceUnavailable, protocol.CodeLimit, err.Error())
+		c.cancel()
+		return nil
+	}
+	if err := st.greet(r.Context(), c, st.opt.Credential(r)); err != nil {
+		refusal(w, err)
+		c.abandon()
+		return nil
+	}
+	return c
+}
+
 // problem answers a request that does not become a stream.
 func problem(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/problem+json")

@@ -22,21 +22,8 @@ func (st *Stream) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, protocol.CodeInvalid, err.Error())
 		return
 	}
-	if !st.opt.CheckOrigin(r) {
-		problem(w, http.StatusForbidden, "ORIGIN", "pages of this origin may not connect")
-		return
-	}
-	c := newConn(st)
-	if err := st.admit(c); err != nil {
-		w.Header().Set("Retry-After", "5")
-		problem(w, http.StatusServiceUnavailable, protocol.CodeLimit, err.Error())
-		c.cancel()
-		return
-	}
-	credential := st.opt.Credential(r)
-	if err := st.greet(r.Context(), c, credential); err != nil {
-		refusal(w, err)
-		c.abandon()
+	c := st.open(w, r)
+	if c == nil {
 		return
 	}
 	conn, err := ws.Upgrade(w, r, ws.Options{
