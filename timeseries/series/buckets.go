@@ -161,11 +161,8 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 		return err
 	}
 	width := gridWidth(window, req.Points)
-	if v.fewRecords(window, req.Points) {
-		done, err := v.readPoints(ctx, out, window, req, want, steps)
-		if done || err != nil {
-			return err
-		}
+	if done, err := v.readPoints(ctx, v.fewRecords(window, req.Points), out, window, req, want, steps); done || err != nil {
+		return err
 	}
 	level := v.level(width)
 	n := int(buckets(window, width))
@@ -184,11 +181,8 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 	if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return err
 	}
-	if sums.total() <= int64(req.Points) {
-		done, err := v.readPoints(ctx, out, window, req, want, steps)
-		if done || err != nil {
-			return err
-		}
+	if done, err := v.readPoints(ctx, sums.total() <= int64(req.Points), out, window, req, want, steps); done || err != nil {
+		return err
 	}
 	out.Level = levelName(level)
 	out.Width = float64(width.Microseconds()) / 1e3
@@ -289,11 +283,11 @@ func (v *view) recordsIn(window rollup.Span) int {
 	return int(math.Ceil(float64(v.records) * float64(own.Length()) / float64(v.span.Length())))
 }
 
-// readPoints answers a window with its records; done is false when there are
-// more than points.
-func (v *view) readPoints(ctx context.Context, out *Session, window rollup.Span, req *Request, want wanted, steps []time.Duration) (done bool, err error) {
-	if window.Clip(v.span).From.Before(v.lost) {
-		return false, nil // only the rollups know the beginning
+// readPoints answers a window with its records, if they seem to be few; done is
+// false when there are more than points.
+func (v *view) readPoints(ctx context.Context, few bool, out *Session, window rollup.Span, req *Request, want wanted, steps []time.Duration) (done bool, err error) {
+	if !few || window.Clip(v.span).From.Before(v.lost) {
+		return false, nil // there are more, or only the rollups know the beginning
 	}
 	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(want.metrics)+fieldList(want.states)+` FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time < $3

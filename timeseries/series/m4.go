@@ -75,11 +75,8 @@ func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req
 	if err != nil {
 		return err
 	}
-	if v.fewRecords(window, req.Points) {
-		done, err := v.readPoints(ctx, out, window, req, want, steps)
-		if done || err != nil {
-			return err
-		}
+	if done, err := v.readPoints(ctx, v.fewRecords(window, req.Points), out, window, req, want, steps); done || err != nil {
+		return err
 	}
 	columns := newM4Columns(window, req.Points, len(metrics))
 	sums := newBucketSums(req.Points, len(metrics))
@@ -97,11 +94,8 @@ func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req
 	if err != nil {
 		return err
 	}
-	if sums.total() <= int64(req.Points) {
-		done, err := v.readPoints(ctx, out, window, req, want, steps)
-		if done || err != nil {
-			return err
-		}
+	if done, err := v.readPoints(ctx, sums.total() <= int64(req.Points), out, window, req, want, steps); done || err != nil {
+		return err
 	}
 	out.Level = levelName(level)
 	out.Width = float64(window.Length().Microseconds()) / float64(req.Points) / 1e3
