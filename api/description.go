@@ -34,22 +34,22 @@ func (s *server) operations() []openapi.Operation {
 
 func (s *server) getDescription(r *request, _ *none) error {
 	body, err := s.description()
-	if err != nil {
-		return err
-	}
-	r.Header("Cache-Control", "public, max-age=300")
-	r.Header("Content-Type", "application/json")
-	httpx.Send(r.Writer, r.Request, http.StatusOK, body)
-	return nil
+	return r.answerPublic("application/json", body, err)
 }
 
 func (s *server) getReference(r *request, _ *none) error {
 	page, err := s.reference()
+	r.Header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	return r.answerPublic("text/html; charset=utf-8", page, err)
+}
+
+// answerPublic answers with what everybody may keep for a while.
+func (r *request) answerPublic(contentType string, body []byte, err error) error {
 	if err != nil {
 		return err
 	}
-	r.Header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	r.Header("Cache-Control", "public, max-age=300")
-	r.Data(http.StatusOK, "text/html; charset=utf-8", page)
+	r.Header("Content-Type", contentType)
+	httpx.Send(r.Writer, r.Request, http.StatusOK, body)
 	return nil
 }
