@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -157,7 +156,7 @@ func (c *liveCar) upload(ctx context.Context) error {
 	c.mu.Lock()
 	c.sent = append(c.sent, time.Now())
 	c.mu.Unlock()
-	return uploadTo(ctx, c.client, c.url, body)
+	return post(ctx, c.client, c.url, "ndjson", body)
 }
 
 func (c *liveCar) sentAt(id int) time.Time {
@@ -185,25 +184,6 @@ func (c *liveCar) drive(ctx context.Context, length time.Duration, took *[]float
 		}
 	}
 	return nil
-}
-
-func uploadTo(ctx context.Context, client *http.Client, url string, body []byte) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/api/v1/telemetry", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/x-ndjson")
-	authorize(request)
-	answer, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("upload: %s: %.200s", answer.Status, text)
-	}
-	return err
 }
 
 // metric reads one of the daemon's metrics.
@@ -312,7 +292,7 @@ func ingestBeside(ctx context.Context, e *Env, n int) (rate, messages float64, e
 		if err := load.WriteNDJSON(&body, records); err != nil {
 			return 0, 0, err
 		}
-		if err := uploadTo(ctx, client, e.Daemon.URL, body.Bytes()); err != nil {
+		if err := post(ctx, client, e.Daemon.URL, "ndjson", body.Bytes()); err != nil {
 			return 0, 0, err
 		}
 		sent += records

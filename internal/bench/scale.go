@@ -130,7 +130,7 @@ func scaleIngest(ctx context.Context, e *Env, instances []*Process) error {
 			client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{}}
 			defer client.CloseIdleConnections()
 			for _, body := range bodies[c] {
-				if err := uploadTo(ctx, client, instances[c%n].URL, body); err != nil {
+				if err := post(ctx, client, instances[c%n].URL, "ndjson", body); err != nil {
 					return err
 				}
 			}
