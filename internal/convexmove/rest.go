@@ -3,6 +3,7 @@ package convexmove
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -147,20 +148,11 @@ func countsOf(in dashboard.Imported) dashboard.ImportCounts {
 
 // listDashboards collects each account's documents.
 func (m *mover) listDashboards() (map[string]*dashboard.Imported, error) {
-	preferences, err := convexdump.All[preferencesDocument](m.dump, tablePreferences)
-	if err != nil {
-		return nil, err
-	}
-	views, err := convexdump.All[viewDocument](m.dump, tableViews)
-	if err != nil {
-		return nil, err
-	}
-	widgets, err := convexdump.All[widgetDocument](m.dump, tableWidgets)
-	if err != nil {
-		return nil, err
-	}
-	alerts, err := convexdump.All[alertDocument](m.dump, tableAlerts)
-	if err != nil {
+	preferences, errPreferences := convexdump.All[preferencesDocument](m.dump, tablePreferences)
+	views, errViews := convexdump.All[viewDocument](m.dump, tableViews)
+	widgets, errWidgets := convexdump.All[widgetDocument](m.dump, tableWidgets)
+	alerts, errAlerts := convexdump.All[alertDocument](m.dump, tableAlerts)
+	if err := errors.Join(errPreferences, errViews, errWidgets, errAlerts); err != nil {
 		return nil, err
 	}
 	owners := map[string]*dashboard.Imported{}

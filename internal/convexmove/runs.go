@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -63,12 +64,9 @@ func (m *mover) runs(ctx context.Context) error {
 
 // listRuns finds every session that any table names, by id.
 func (m *mover) listRuns(table *spooledTable) ([]*run, error) {
-	sessions, err := convexdump.All[sessionDocument](m.dump, tableSessions)
-	if err != nil {
-		return nil, err
-	}
-	parts, err := convexdump.All[archiveDocument](m.dump, tableArchives)
-	if err != nil {
+	sessions, errSessions := convexdump.All[sessionDocument](m.dump, tableSessions)
+	parts, errParts := convexdump.All[archiveDocument](m.dump, tableArchives)
+	if err := errors.Join(errSessions, errParts); err != nil {
 		return nil, err
 	}
 	byID := map[string]*run{}
