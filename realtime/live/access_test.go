@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/await"
@@ -126,9 +125,7 @@ func TestAccessRunsOut(t *testing.T) {
 	policy := &doors{may: map[string][]string{"": {"a"}}, until: time.Now().Add(300 * time.Millisecond)}
 	in := one(t, setup{stream: live.Options{Policy: policy, PingEvery: 200 * time.Millisecond}})
 	in.ingest(t, "a", 1, 1)
-	c := in.dial(t, "session=a")
-	c.expect("hello")
-	c.expect("subscribed")
+	c, _ := in.follow(t, "session=a")
 	c.expect("snapshot")
 	policy.set("", "other")
 	if m := c.expect("revoked"); m.Session != "a" {
@@ -156,9 +153,7 @@ func TestHandshake(t *testing.T) {
 			t.Errorf("%s: %v, want status %s", test.name, err, test.status)
 		}
 	}
-	own := in.dial(t, "session=a", "Origin", in.server.URL, "Authorization", "Bearer ann")
-	own.expect("hello")
-	own.expect("subscribed")
+	own, _ := in.follow(t, "session=a", "Origin", in.server.URL, "Authorization", "Bearer ann")
 	in.dial(t, "").expect("hello")
 	if _, err := in.tryDial(""); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("one connection too many: %v", err)

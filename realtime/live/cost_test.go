@@ -45,9 +45,7 @@ func TestQueriesDoNotGrowWithConnections(t *testing.T) {
 			if len(clients)%2 == 1 {
 				query += "&fields=speed_ms,message_id"
 			}
-			c := in.dial(t, query)
-			c.expect("hello")
-			c.expect("subscribed")
+			c, _ := in.follow(t, query)
 			c.expect("snapshot")
 			clients = append(clients, c)
 		}

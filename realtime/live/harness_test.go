@@ -199,6 +199,15 @@ func (in *instance) tryDial(query string, header ...string) (*websocket.Conn, er
 	return conn, err
 }
 
+// follow opens a connection that its URL subscribes, and returns it with the
+// server's answer.
+func (in *instance) follow(t testing.TB, query string, header ...string) (*screen, protocol.ServerMessage) {
+	t.Helper()
+	c := in.dial(t, query, header...)
+	c.expect("hello")
+	return c, c.expect("subscribed")
+}
+
 func (c *screen) send(m protocol.ClientMessage) {
 	c.t.Helper()
 	if err := c.conn.WriteJSON(m); err != nil {

@@ -55,9 +55,7 @@ func TestPostgresRestarts(t *testing.T) {
 	url, stop, again := restartable(t)
 	in := start(t, url, setup{hub: hub.Options{MaxBackOff: 200 * time.Millisecond}})
 	in.ingest(t, "a", 1, 3)
-	c := in.dial(t, "session=a&snapshot_records=100")
-	c.expect("hello")
-	c.expect("subscribed")
+	c, _ := in.follow(t, "session=a&snapshot_records=100")
 	ids, _ := c.collect(3)
 	for first := 4; first < 10; first += 3 {
 		stop()

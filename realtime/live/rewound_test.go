@@ -16,9 +16,7 @@ func TestRewoundByRestore(t *testing.T) {
 	before := start(t, url, setup{})
 	before.ingest(t, "a", 1, 5)
 	before.ingest(t, "a", 6, 5)
-	c := before.dial(t, "session=a&snapshot_records=100")
-	c.expect("hello")
-	c.expect("subscribed")
+	c, _ := before.follow(t, "session=a&snapshot_records=100")
 	_, cursor := c.collect(10)
 	before.stop()
 
@@ -51,9 +49,7 @@ func TestStraysTakenOut(t *testing.T) {
 	t.Parallel()
 	h := start(t, dbtest.URL(t), setup{})
 	h.ingest(t, "a", 1, 2)
-	c := h.dial(t, "session=a&snapshot_records=100")
-	c.expect("hello")
-	c.expect("subscribed")
+	c, _ := h.follow(t, "session=a&snapshot_records=100")
 	_, cursor := c.collect(2)
 
 	if err := h.ingestFrom(t.Context(), "a", base.AddDate(0, 0, 60), 3, 30); err != nil {
@@ -67,9 +63,8 @@ func TestStraysTakenOut(t *testing.T) {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
 
-	back := h.dial(t, "session=a&snapshot_records=100&since="+cursor)
-	back.expect("hello")
-	if m := back.expect("subscribed"); *m.Resumed {
+	back, m := h.follow(t, "session=a&snapshot_records=100&since="+cursor)
+	if *m.Resumed {
 		t.Errorf("subscribed: %+v", m)
 	}
 	if m := back.expect("resync"); m.Reason != "rewound" {

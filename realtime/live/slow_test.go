@@ -30,13 +30,9 @@ func TestSlowReaderGetsEverything(t *testing.T) {
 	t.Parallel()
 	in := one(t, setup{stream: live.Options{QueueBytes: 128 << 10}})
 	in.ingest(t, "a", 1, 1)
-	slow := in.dial(t, "session=a")
-	slow.expect("hello")
-	slow.expect("subscribed")
+	slow, _ := in.follow(t, "session=a")
 	slow.collect(1)
-	quick := in.dial(t, "session=a&fields=message_id")
-	quick.expect("hello")
-	quick.expect("subscribed")
+	quick, _ := in.follow(t, "session=a&fields=message_id")
 	quick.collect(1)
 
 	done := make(chan int)
@@ -92,9 +88,7 @@ func TestSlowReaderSkips(t *testing.T) {
 	t.Parallel()
 	in := one(t, setup{stream: live.Options{QueueBytes: 64 << 10}})
 	in.ingest(t, "a", 1, 1)
-	c := in.dial(t, "session=a&mode=latest")
-	c.expect("hello")
-	c.expect("subscribed")
+	c, _ := in.follow(t, "session=a&mode=latest")
 	c.collect(1)
 	last := stall(t, in, 2) - 1
 	got, missed, newest := 1, 0, 1
@@ -135,9 +129,7 @@ func TestSlowReaderIsLetGo(t *testing.T) {
 	t.Parallel()
 	in := one(t, setup{stream: live.Options{QueueBytes: 2 << 10}})
 	in.ingest(t, "a", 1, 1)
-	c := in.dial(t, "session=a")
-	c.expect("hello")
-	c.expect("subscribed")
+	c, _ := in.follow(t, "session=a")
 	stall(t, in, 2)
 	for range 100 { // their answers are twice what may be queued, whatever the writer has in hand
 		c.send(protocol.ClientMessage{Type: "ping", ID: strings.Repeat("x", 64)})

@@ -68,9 +68,7 @@ func TestStreamResumes(t *testing.T) {
 	t.Parallel()
 	in := one(t, setup{})
 	in.ingest(t, "a", 1, 10)
-	c := in.dial(t, "session=a&snapshot_records=4")
-	c.expect("hello")
-	c.expect("subscribed")
+	c, _ := in.follow(t, "session=a&snapshot_records=4")
 	ids, cursor := c.collect(10)
 	if diff := cmp.Diff(sequence(7, 10), ids); diff != "" {
 		t.Fatalf("snapshot (-want +got):\n%s", diff)
@@ -79,9 +77,8 @@ func TestStreamResumes(t *testing.T) {
 	in.ingest(t, "a", 11, 700) // more than a page
 	in.ingest(t, "a", 711, 20)
 
-	back := in.dial(t, "session=a&since="+cursor)
-	back.expect("hello")
-	if answer := back.expect("subscribed"); !*answer.Resumed || answer.Cursor != cursor {
+	back, answer := in.follow(t, "session=a&since="+cursor)
+	if !*answer.Resumed || answer.Cursor != cursor {
 		t.Errorf("subscribed: %+v", answer)
 	}
 	ids, cursor = back.collect(730)
@@ -103,9 +100,7 @@ func TestStreamResumes(t *testing.T) {
 func TestStreamFollowsASessionsLife(t *testing.T) {
 	t.Parallel()
 	in := one(t, setup{})
-	c := in.dial(t, "session=a")
-	c.expect("hello")
-	answer := c.expect("subscribed")
+	c, answer := in.follow(t, "session=a")
 	if *answer.Exists {
 		t.Errorf("subscribed: %+v", answer)
 	}
@@ -119,9 +114,8 @@ func TestStreamFollowsASessionsLife(t *testing.T) {
 		t.Errorf("first records (-want +got):\n%s", diff)
 	}
 	// Who waited with a cursor from before the session began misses nothing.
-	late := in.dial(t, "session=a&since="+waiting)
-	late.expect("hello")
-	if answer := late.expect("subscribed"); !*answer.Resumed {
+	late, answer := in.follow(t, "session=a&since="+waiting)
+	if !*answer.Resumed {
 		t.Errorf("subscribed: %+v", answer)
 	}
 	if ids, _ := late.collect(3); !cmp.Equal(sequence(1, 3), ids) {
@@ -141,9 +135,8 @@ func TestStreamFollowsASessionsLife(t *testing.T) {
 		t.Errorf("records of the new session: %v", ids)
 	}
 	// A cursor of the session that had the id before is told so.
-	old := in.dial(t, "session=a&since="+cursor)
-	old.expect("hello")
-	if answer := old.expect("subscribed"); *answer.Resumed {
+	old, answer := in.follow(t, "session=a&since="+cursor)
+	if *answer.Resumed {
 		t.Errorf("subscribed: %+v", answer)
 	}
 	if m := old.expect("resync"); m.Reason != "recreated" {
@@ -158,15 +151,11 @@ func TestStreamSaysWhenTooMuchWasMissed(t *testing.T) {
 	t.Parallel()
 	in := one(t, setup{stream: live.Options{ReplayRecords: 50}})
 	in.ingest(t, "a", 1, 1)
-	c := in.dial(t, "session=a")
-	c.expect("hello")
-	c.expect("subscribed")
+	c, _ := in.follow(t, "session=a")
 	_, cursor := c.collect(1)
 	c.conn.Close()
 	in.ingest(t, "a", 2, 51)
-	back := in.dial(t, "session=a&snapshot_seconds=0.1&since="+cursor)
-	back.expect("hello")
-	back.expect("subscribed")
+	back, _ := in.follow(t, "session=a&snapshot_seconds=0.1&since="+cursor)
 	if m := back.expect("resync"); m.Reason != "too_far" {
 		t.Errorf("resync: %+v", m)
 	}
@@ -185,9 +174,8 @@ func TestStreamConflates(t *testing.T) {
 	t.Parallel()
 	in := one(t, setup{})
 	in.ingest(t, "a", 0, 1)
-	c := in.dial(t, "session=a&max_rate=5&fields=message_id")
-	c.expect("hello")
-	if answer := c.expect("subscribed"); answer.MaxRate != 5 {
+	c, answer := in.follow(t, "session=a&max_rate=5&fields=message_id")
+	if answer.MaxRate != 5 {
 		t.Errorf("subscribed: %+v", answer)
 	}
 	c.expect("snapshot")

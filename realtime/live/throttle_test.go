@@ -23,9 +23,7 @@ func TestCommitsGatherBesideUploads(t *testing.T) {
 	defer inFlight.Begin()()
 	in := one(t, setup{hub: hub.Options{Tick: time.Hour}, stream: live.Options{InFlight: inFlight}})
 	in.ingest(t, "a", 1, 1)
-	c := in.dial(t, "session=a")
-	c.expect("hello")
-	c.expect("subscribed")
+	c, _ := in.follow(t, "session=a")
 	c.expect("snapshot")
 	await.Until(t, "it is live", func() bool { return in.stream.Live() == 1 })
 	for i := range commits {
