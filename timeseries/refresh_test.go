@@ -175,9 +175,7 @@ func TestRefreshSharesItsConnection(t *testing.T) {
 func TestDeletedRunLeavesTheColumnstore(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
-	if dbtest.Edition(t, pool) == "apache" {
-		t.Skip("the Apache edition has no columnstore")
-	}
+	dbtest.NeedsCommunity(t, pool, "the Apache edition has no columnstore")
 	s := timeseries.New(pool, timeseries.Options{})
 	base := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
 	_, err := pool.Exec(t.Context(), `

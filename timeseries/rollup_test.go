@@ -150,9 +150,7 @@ func TestRollupsAreRebuilt(t *testing.T) {
 func TestRollupsFollowTheEdition(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
-	if dbtest.Edition(t, pool) == "apache" {
-		t.Skip("the Apache edition cannot make continuous aggregates")
-	}
+	dbtest.NeedsCommunity(t, pool, "the Apache edition cannot make continuous aggregates")
 	var drop strings.Builder
 	for _, relation := range slices.Backward(allRollups()) {
 		drop.WriteString("DROP MATERIALIZED VIEW " + relation + " CASCADE;")
@@ -180,9 +178,7 @@ func TestRollupsFollowTheEdition(t *testing.T) {
 func TestRollupsOutliveRecords(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
-	if dbtest.Edition(t, pool) == "apache" {
-		t.Skip("views have no life of their own")
-	}
+	dbtest.NeedsCommunity(t, pool, "views have no life of their own")
 	s := timeseries.New(pool, timeseries.Options{})
 	day := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	for _, id := range []string{"kept", "deleted"} {

@@ -62,6 +62,14 @@ func Edition(t testing.TB, pool *pgxpool.Pool) string {
 	return "community"
 }
 
+// NeedsCommunity skips a test on the Apache edition, and says why.
+func NeedsCommunity(t testing.TB, pool *pgxpool.Pool, why string) {
+	t.Helper()
+	if Edition(t, pool) == "apache" {
+		t.Skip(why)
+	}
+}
+
 // SingleBackend reports whether the server has one backend for all
 // connections, and so neither background workers nor anything that needs two
 // transactions at once. It is true for the WASM build of the community
