@@ -18,7 +18,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/daemon"
-	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/daemon/daemontest"
 	"github.com/ecovolt/telemetryd/internal/request"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
@@ -264,15 +264,9 @@ type server struct {
 func openServer(t *testing.T) server {
 	t.Helper()
 	ctx := t.Context()
-	d, err := daemon.Start(ctx, daemon.Config{
-		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), DeployKey: "prod:admin|key", Tick: 50 * time.Millisecond,
-		MaxUpload: 1 << 20, MaxIngests: 2, AblyKey: "app.key:secret", AblyVehicleKey: "app.key:secret",
-		HashMemory: 64, HashIterations: 1,
+	d := daemontest.Start(t, daemon.Config{
+		DeployKey: "prod:admin|key", AblyKey: "app.key:secret", AblyVehicleKey: "app.key:secret", HashMemory: 64, HashIterations: 1,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Stop(ctx) })
 	h := server{url: d.URL(), token: map[string]string{}, key: map[string]string{"admin key": "prod:admin|key"}}
 	operator := auth.Operator("test")
 	for _, role := range auth.Roles() {
@@ -286,6 +280,7 @@ func openServer(t *testing.T) server {
 		}
 		h.token[string(role)] = got.Token
 	}
+	var err error
 	if h.key["ingest key"], _, err = d.Auth.CreateKey(ctx, operator, auth.NewKey{Name: "bridge"}); err != nil {
 		t.Fatal(err)
 	}

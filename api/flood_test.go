@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,7 +17,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/daemon"
-	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/daemon/daemontest"
 )
 
 // heap is what live and not yet collected objects take, in bytes.
@@ -60,14 +59,7 @@ func flood(url string, at int, stop <-chan struct{}, answers *sync.Map) *sync.Wa
 // usual size takes while a thousand wrong sign-ins are always under way, beside
 // the same without them, and how much memory that takes. It asserts nothing.
 func BenchmarkIngestDuringSignInFlood(b *testing.B) {
-	d, err := daemon.Start(b.Context(), daemon.Config{
-		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(b), DeployKey: "key", Tick: 100 * time.Millisecond,
-		MaxUpload: 1 << 20, MaxIngests: 8,
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer d.Stop(b.Context())
+	d := daemontest.Start(b, daemon.Config{DeployKey: "key"})
 	batch := 0
 	ingest := func() time.Duration {
 		var rows []string
@@ -139,14 +131,7 @@ func TestSignInFloodOverHTTP(t *testing.T) {
 		}
 		return
 	}
-	d, err := daemon.Start(t.Context(), daemon.Config{
-		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), Tick: 100 * time.Millisecond, MaxUpload: 1 << 20, MaxIngests: 8,
-		AdminEmail: "admin@team.example", AdminPassword: password,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Stop(context.Background()) })
+	d := daemontest.Start(t, daemon.Config{AdminEmail: "admin@team.example", AdminPassword: password})
 	signIn := func(email, password string) (int, string) {
 		got, err := http.Post(d.URL()+"/api/v1/auth/signin", "application/json",
 			strings.NewReader(fmt.Sprintf(`{"email":%q,"password":%q}`, email, password)))

@@ -2,7 +2,6 @@ package functions_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -17,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/daemon"
+	"github.com/ecovolt/telemetryd/internal/daemon/daemontest"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 )
 
@@ -34,20 +34,7 @@ func newServer(t *testing.T) *server {
 	t.Helper()
 	t.Parallel()
 	pool := dbtest.New(t)
-	d, err := daemon.Start(t.Context(), daemon.Config{
-		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), DeployKey: deployKey,
-		AblyChannel: "the-channel", Tick: 10 * time.Millisecond,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if err := d.Stop(ctx); err != nil {
-			t.Error(err)
-		}
-	})
+	d := daemontest.Start(t, daemon.Config{DeployKey: deployKey, AblyChannel: "the-channel", Tick: 10 * time.Millisecond})
 	return &server{t, d, pool, d.URL()}
 }
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/daemon"
-	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/daemon/daemontest"
 	"github.com/ecovolt/telemetryd/internal/request"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
@@ -23,24 +23,7 @@ import (
 // else's; a stopping daemon does not wait for screens.
 func TestLiveStream(t *testing.T) {
 	t.Parallel()
-	d, err := daemon.Start(t.Context(), daemon.Config{
-		Listen: "127.0.0.1:0", DeployKey: "team:key", DatabaseURL: dbtest.URL(t), Tick: 50 * time.Millisecond,
-		MaxUpload: 1 << 20, MaxIngests: 2,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stopped := false
-	stop := func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		if err := d.Stop(t.Context()); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-	}
-	defer stop()
+	d := daemontest.Start(t, daemon.Config{DeployKey: "team:key"})
 	post := func(session string, at time.Time) {
 		t.Helper()
 		body := fmt.Sprintf(`{"session_id":%q,"timestamp":%q,"speed_ms":7.5}`, session, at.UTC().Format(time.RFC3339Nano))
@@ -111,7 +94,9 @@ func TestLiveStream(t *testing.T) {
 		return true
 	})
 
-	stop()
+	if err := d.Stop(t.Context()); err != nil {
+		t.Errorf("stop: %v", err)
+	}
 	for {
 		_, _, err := conn.ReadMessage()
 		if err == nil {
@@ -127,17 +112,7 @@ func TestLiveStream(t *testing.T) {
 // A page of the server's own may connect, whatever other origins are allowed.
 func TestLiveOrigins(t *testing.T) {
 	t.Parallel()
-	d, err := daemon.Start(t.Context(), daemon.Config{
-		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), Tick: 50 * time.Millisecond, AllowOrigins: []string{"https://dash-*.example.org"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := d.Stop(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}()
+	d := daemontest.Start(t, daemon.Config{AllowOrigins: []string{"https://dash-*.example.org"}})
 	for origin, may := range map[string]bool{"": true, d.URL(): true, "https://dash-1.example.org": true, "https://evil.example": false} {
 		header := http.Header{}
 		if origin != "" {

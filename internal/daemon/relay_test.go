@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/daemon"
+	"github.com/ecovolt/telemetryd/internal/daemon/daemontest"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/request"
 )
@@ -31,15 +32,7 @@ func TestRelaysWhenItHasAKey(t *testing.T) {
 		t.Errorf("a key that is none: %v", err)
 	}
 	config.AblyRelayKey = "app.key:secret"
-	d, err := daemon.Start(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := d.Stop(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}()
+	d := daemontest.Start(t, config)
 	body := `{"path":"sessions:reportLiveSessionState","args":{"status":"active","session_id":"a","started_at":"2026-03-21T21:41:10+00:00","record_count":0},"format":"json"}`
 	if status, _, text := request.Send(t, "POST", d.URL()+"/api/mutation", body, "Content-Type", "application/json", "Authorization", "Convex team:key"); status != http.StatusOK {
 		t.Fatalf("report: %d %s", status, text)

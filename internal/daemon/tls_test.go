@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/daemon"
+	"github.com/ecovolt/telemetryd/internal/daemon/daemontest"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/request"
 )
@@ -106,11 +107,7 @@ func TestTLS(t *testing.T) {
 // endpoints and sockets are counted by route, as REST is.
 func TestRequestMetrics(t *testing.T) {
 	t.Parallel()
-	d, err := daemon.Start(t.Context(), daemon.Config{Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), Tick: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Stop(t.Context()) })
+	d := daemontest.Start(t, daemon.Config{})
 	send := func(method, path, body string) string {
 		_, _, text := request.Send(t, method, d.URL()+path, body)
 		return text

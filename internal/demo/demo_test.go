@@ -12,7 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/daemon"
-	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/daemon/daemontest"
 	"github.com/ecovolt/telemetryd/internal/demo"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
@@ -20,19 +20,7 @@ import (
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	key := demo.NewKey()
-	d, err := daemon.Start(t.Context(), daemon.Config{
-		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), DemoKey: key, Tick: 100 * time.Millisecond, MaxUpload: 1 << 20, MaxIngests: 4,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := d.Stop(ctx); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-	})
+	d := daemontest.Start(t, daemon.Config{DemoKey: key})
 	options := demo.Options{Auth: d.Auth, Store: d.Store, URL: d.URL(), Key: key, Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
 	first := start(t, options)
 	if info, err := os.Stat(filepath.Join(options.Dir, "demo-password")); err != nil || info.Mode().Perm() != 0o600 {

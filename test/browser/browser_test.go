@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/daemon"
-	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/internal/daemon/daemontest"
 	"github.com/ecovolt/telemetryd/internal/simulate"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
@@ -40,20 +40,10 @@ const deployKey = "browser-test-key"
 func TestPage(t *testing.T) {
 	t.Parallel()
 	chromium := findChromium(t)
-	d, err := daemon.Start(t.Context(), daemon.Config{
-		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), Tick: 100 * time.Millisecond, MaxUpload: 1 << 30, MaxIngests: 4,
+	d := daemontest.Start(t, daemon.Config{
+		Tick: 100 * time.Millisecond, MaxUpload: 1 << 30, MaxIngests: 4,
 		DeployKey: deployKey, AdminEmail: "admin@example.org", AdminPassword: "the first administrator",
 		HashMemory: 64, HashIterations: 1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := d.Stop(ctx); err != nil {
-			t.Errorf("stop: %v", err)
-		}
 	})
 	run := importRun(t, d.Store)
 	importSimulated(t, d.Store)

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/daemon"
+	"github.com/ecovolt/telemetryd/internal/daemon/daemontest"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 )
 
@@ -39,23 +40,12 @@ func newServerWith(other *server, change func(*daemon.Config)) *server {
 	t, pool := other.t, other.pool
 	t.Helper()
 	config := daemon.Config{
-		Listen: "127.0.0.1:0", DatabaseURL: dbtest.URL(t), DeployKey: deployKey, Tick: 50 * time.Millisecond,
-		MaxUpload: 1 << 30, MaxIngests: 8,
+		DatabaseURL: dbtest.URL(t), DeployKey: deployKey, MaxUpload: 1 << 30,
 	}
 	if change != nil {
 		change(&config)
 	}
-	d, err := daemon.Start(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if err := d.Stop(ctx); err != nil {
-			t.Error(err)
-		}
-	})
+	d := daemontest.Start(t, config)
 	return &server{t, d, pool, d.URL()}
 }
 
