@@ -20,7 +20,6 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
-	"github.com/ecovolt/telemetryd/internal/pgserver"
 )
 
 // storm is sustained ingest of numbered batches, by the function endpoint and
@@ -220,16 +219,7 @@ func TestKillingPostgreSQL(t *testing.T) {
 		await.Until(t, "it takes batches again", func() bool { return s.acknowledged() >= max(after, before)+8 }, p.log)
 	}
 	stop()
-	url, err := pgserver.Locate(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := pgxpool.New(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.check(pool)
-	pool.Close()
+	s.check(poolOf(t, dir))
 	p.stop()
 }
 

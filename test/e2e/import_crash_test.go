@@ -13,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/await"
-	"github.com/ecovolt/telemetryd/internal/pgserver"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
@@ -95,15 +94,7 @@ func TestKillingPostgreSQLUnderAnImport(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	p, flags := serveOwn(t, dir)
-	url, err := pgserver.Locate(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := pgxpool.New(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
+	pool := poolOf(t, dir)
 	text, n := bigFile()
 	cmd, log := halfImported(t, pool, text, flags...)
 	killAll(postmasterPID(t, dir))

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 )
@@ -85,6 +87,21 @@ func serveOwn(t *testing.T, dir string) (p *process, flags []string) {
 	}
 	flags = []string{"--data-dir", dir, "--pg-bindir", bin}
 	return serve(t, flags...), flags
+}
+
+// poolOf connects to the database that a daemon runs itself.
+func poolOf(t *testing.T, dir string) *pgxpool.Pool {
+	t.Helper()
+	url, err := pgserver.Locate(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
 }
 
 // serve starts a daemon and waits until it says where it is.
