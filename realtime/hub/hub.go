@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,11 +151,7 @@ func (h *Hub) Run(ctx context.Context) {
 func (h *Hub) names() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	names := make([]string, 0, len(h.topics))
-	for name := range h.topics {
-		names = append(names, name)
-	}
-	return names
+	return slices.Collect(maps.Keys(h.topics))
 }
 
 // poll asks for the versions of the named topics and wakes whom it concerns.
@@ -204,26 +202,19 @@ func (h *Hub) poll(ctx context.Context, names []string) error {
 	return nil
 }
 
-// wake makes the hub poll at once if anybody watches one of the topics. Call
-// it after a local commit.
+// wake makes the hub poll at once if anybody watches one of the topics.
 func (h *Hub) wake(topics ...string) {
 	h.mu.Lock()
-	watched := false
-	for _, name := range topics {
-		if h.topics[name] != nil {
-			watched = true
-			break
-		}
-	}
+	watched := slices.ContainsFunc(topics, func(name string) bool { return h.topics[name] != nil })
 	h.mu.Unlock()
 	if watched {
 		h.poke()
 	}
 }
 
-// WakeSessions is Wake for sessions whose records or state changed, by their
-// text ids: whoever watches one of them, the list of sessions or the live state
-// is concerned.
+// WakeSessions makes the hub poll at once if anybody watches one of the sessions,
+// whose records or state a local commit changed, the list of sessions or the live
+// state.
 func (h *Hub) WakeSessions(ids ...string) {
 	topics := make([]string, 0, len(ids)+2)
 	topics = append(topics, schema.TopicSessions, schema.TopicLive)

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -21,34 +22,34 @@ func (c *conn) signIn(ctx context.Context, credential string) error {
 }
 
 // setViewer notes who the viewer is and which topics may change that.
-func (st *Stream) setViewer(p *conn, credential string, viewer Viewer) {
+func (st *Stream) setViewer(c *conn, credential string, viewer Viewer) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	p.mu.Lock()
+	c.mu.Lock()
 	var old []string
-	for _, topic := range p.viewer.Topics {
+	for _, topic := range c.viewer.Topics {
 		if !slices.Contains(viewer.Topics, topic) {
 			old = append(old, topic)
 		}
 	}
-	p.viewer, p.token = viewer, credential
-	p.mu.Unlock()
-	st.dropTopics(p, old)
-	if _, open := st.conns[p]; !open {
+	c.viewer, c.token = viewer, credential
+	c.mu.Unlock()
+	st.dropTopics(c, old)
+	if _, open := st.conns[c]; !open {
 		return
 	}
 	for _, topic := range viewer.Topics {
 		if st.topics[topic] == nil {
 			st.topics[topic] = map[*conn]struct{}{}
 		}
-		st.topics[topic][p] = struct{}{}
+		st.topics[topic][c] = struct{}{}
 	}
 }
 
-// dropTopics forgets that changes of the topics concern p; st.mu is held.
-func (st *Stream) dropTopics(p *conn, topics []string) {
+// dropTopics forgets that changes of the topics concern c; st.mu is held.
+func (st *Stream) dropTopics(c *conn, topics []string) {
 	for _, topic := range topics {
-		delete(st.topics[topic], p)
+		delete(st.topics[topic], c)
 		if len(st.topics[topic]) == 0 {
 			delete(st.topics, topic)
 			st.sub.Unwatch(topic)
@@ -159,10 +160,7 @@ func (c *conn) review(ctx context.Context) {
 	c.mu.Lock()
 	viewer := c.viewer
 	again := !slices.Equal(topics, viewer.Topics)
-	subs := make([]*subscription, 0, len(c.subs))
-	for _, s := range c.subs {
-		subs = append(subs, s)
-	}
+	subs := slices.Collect(maps.Values(c.subs))
 	c.mu.Unlock()
 	if again {
 		if err := c.watchViewer(c.ctx); err != nil {

@@ -2,6 +2,8 @@ package live
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,10 +62,10 @@ type queued struct {
 
 func newConn(st *Stream) *conn {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &conn{stream: st, ctx: ctx, cancel: cancel, subs: map[string]*subscription{}}
-	p.lastSeen.Store(time.Now().UnixMilli())
-	p.pinged.Store(time.Now().UnixMilli())
-	return p
+	c := &conn{stream: st, ctx: ctx, cancel: cancel, subs: map[string]*subscription{}}
+	c.lastSeen.Store(time.Now().UnixMilli())
+	c.pinged.Store(time.Now().UnixMilli())
+	return c
 }
 
 // send queues a message about the connection. Such messages are small; a
@@ -96,7 +98,7 @@ func (c *conn) attach(out transport) {
 	}
 }
 
-// add appends to the queue and sees to it that it is written; p.mu is held.
+// add appends to the queue and sees to it that it is written; c.mu is held.
 func (c *conn) add(q queued) {
 	c.queue.Push(q, len(q.f.payload))
 	if q.sub != nil && q.f.moves {
@@ -145,7 +147,7 @@ func (c *conn) pushLocked(s *subscription, frames []*frame) (live bool) {
 }
 
 // purge takes back what is queued for the subscription: it then stands where
-// the client does. p.mu is held.
+// the client does. c.mu is held.
 func (c *conn) purge(s *subscription) {
 	c.queue.Remove(func(q queued) bool {
 		if q.sub != s {
@@ -211,7 +213,7 @@ func (c *conn) flush() {
 	}
 }
 
-// room wakes who waits for the queue to shrink; p.mu is held.
+// room wakes who waits for the queue to shrink; c.mu is held.
 func (c *conn) room() {
 	if c.space != nil && c.queue.Bytes() <= c.stream.opt.QueueBytes/2 {
 		close(c.space)
@@ -220,7 +222,7 @@ func (c *conn) room() {
 }
 
 // startCatchUps lets subscriptions that fell behind read from the database, as
-// soon as the client takes data again; p.mu is held.
+// soon as the client takes data again; c.mu is held.
 func (c *conn) startCatchUps() {
 	if c.closed || c.queue.Bytes() > c.stream.opt.QueueBytes/2 {
 		return
@@ -286,10 +288,9 @@ func (c *conn) closeLocked(why closing) {
 func (c *conn) ended() {
 	c.close(closeGone)
 	c.mu.Lock()
-	subs := make([]*subscription, 0, len(c.subs))
-	for _, s := range c.subs {
+	subs := slices.Collect(maps.Values(c.subs))
+	for _, s := range subs {
 		s.gone = true
-		subs = append(subs, s)
 	}
 	clear(c.subs)
 	c.mu.Unlock()
@@ -348,7 +349,7 @@ func (c *conn) unsubscribe(session string) (pos delta.Position, ok bool) {
 	return pos, true
 }
 
-// drop takes a subscription out of service; p.mu is held.
+// drop takes a subscription out of service; c.mu is held.
 func (c *conn) drop(s *subscription) {
 	s.gone, s.live, s.behind = true, false, false
 	if s.cancel != nil {
@@ -376,4 +377,4 @@ func (c *conn) beat(now time.Time) {
 	}
 }
 
-func (p *conn) seen() { p.lastSeen.Store(time.Now().UnixMilli()) }
+func (c *conn) seen() { c.lastSeen.Store(time.Now().UnixMilli()) }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -143,8 +145,8 @@ func New(h *hub.Hub, records Records, opt Options) *Stream {
 // Run serves until ctx ends, then closes every connection with "going away"
 // and waits for them. Call it once, beside Hub.Run.
 func (st *Stream) Run(ctx context.Context) {
-	paced := make(chan struct{})
-	go func() { st.writers.run(); close(paced) }()
+	written := make(chan struct{})
+	go func() { st.writers.run(); close(written) }()
 	var both sync.WaitGroup
 	both.Go(func() { st.deliver(ctx) })
 	both.Go(func() { st.tend(ctx) })
@@ -152,7 +154,7 @@ func (st *Stream) Run(ctx context.Context) {
 	st.Drain()
 	st.work.Wait()
 	st.writers.stop()
-	<-paced
+	<-written
 	st.sub.Close()
 }
 
@@ -162,10 +164,10 @@ func (st *Stream) Run(ctx context.Context) {
 func (st *Stream) Drain() {
 	st.mu.Lock()
 	st.closed = true
-	conns := st.snapshotConns()
+	conns := slices.Collect(maps.Keys(st.conns))
 	st.mu.Unlock()
-	for _, p := range conns {
-		p.close(closeShutdown)
+	for _, c := range conns {
+		c.close(closeShutdown)
 	}
 }
 
@@ -228,13 +230,13 @@ func (st *Stream) note(ctx context.Context, topics []string) {
 				st.dirty[f] = struct{}{}
 			}
 		}
-		for p := range st.topics[topic] {
-			again = append(again, p)
+		for c := range st.topics[topic] {
+			again = append(again, c)
 		}
 	}
 	st.mu.Unlock()
-	for _, p := range again {
-		p.askAgain(ctx)
+	for _, c := range again {
+		c.askAgain(ctx)
 	}
 }
 
@@ -284,15 +286,14 @@ func (st *Stream) read(ctx context.Context) error {
 		limited, cancel := context.WithTimeout(ctx, readTimeout)
 		deltas, err := st.records.Read(limited, wants, fields, livePage)
 		cancel()
-		st.mu.Lock()
 		if err != nil {
+			st.mu.Lock()
 			for _, f := range open {
 				st.dirty[f] = struct{}{}
 			}
 			st.mu.Unlock()
 			return err
 		}
-		st.mu.Unlock()
 		st.deltaReads.Add(1)
 		now := time.Now()
 		for i, f := range open {
@@ -341,10 +342,7 @@ func (st *Stream) turn(ctx context.Context) (leave func(), err error) {
 // next is.
 func (st *Stream) flushDue(now time.Time) (next time.Time) {
 	st.mu.Lock()
-	feeds := make([]*sessionFeed, 0, len(st.feeds))
-	for _, f := range st.feeds {
-		feeds = append(feeds, f)
-	}
+	feeds := slices.Collect(maps.Values(st.feeds))
 	st.mu.Unlock()
 	for _, f := range feeds {
 		if at := f.flushDue(now); !at.IsZero() && (next.IsZero() || at.Before(next)) {
@@ -373,14 +371,14 @@ func (st *Stream) tend(ctx context.Context) {
 			}
 			told = ok
 			f := messageFrame(statusMessage(ok, since))
-			for _, p := range st.allConns() {
-				p.sendFrame(f)
+			for _, c := range st.allConns() {
+				c.sendFrame(f)
 			}
 		case now := <-ticker.C:
-			for _, p := range st.allConns() {
-				p.beat(now)
-				if p.outdated(now) {
-					p.askAgain(ctx)
+			for _, c := range st.allConns() {
+				c.beat(now)
+				if c.outdated(now) {
+					c.askAgain(ctx)
 				}
 			}
 		}
@@ -398,19 +396,10 @@ func statusMessage(ok bool, since time.Time) protocol.ServerMessage {
 func (st *Stream) allConns() []*conn {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.snapshotConns()
+	return slices.Collect(maps.Keys(st.conns))
 }
 
-func (st *Stream) snapshotConns() []*conn {
-	conns := make([]*conn, 0, len(st.conns))
-	for p := range st.conns {
-		conns = append(conns, p)
-	}
-	return conns
-}
-
-// sessionFeed returns the feed of a session, with one more user. Give it back with
-// release.
+// feed returns the feed of a session, with one more user. Give it back with release.
 func (st *Stream) feed(id string) *sessionFeed {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -450,26 +439,26 @@ func (st *Stream) watch(ctx context.Context, f *sessionFeed) error {
 var errFull = errors.New("too many connections")
 
 // admit registers a connection. What it does is counted as work until ended.
-func (st *Stream) admit(p *conn) error {
+func (st *Stream) admit(c *conn) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.closed || len(st.conns) >= st.opt.Connections {
 		return errFull
 	}
-	st.conns[p] = struct{}{}
+	st.conns[c] = struct{}{}
 	st.work.Add(1)
 	return nil
 }
 
 // forget is the end of a connection.
-func (st *Stream) forget(p *conn) {
+func (st *Stream) forget(c *conn) {
 	st.mu.Lock()
-	delete(st.conns, p)
-	p.mu.Lock()
-	topics := p.viewer.Topics
-	p.viewer.Topics = nil
-	p.mu.Unlock()
-	st.dropTopics(p, topics)
+	delete(st.conns, c)
+	c.mu.Lock()
+	topics := c.viewer.Topics
+	c.viewer.Topics = nil
+	c.mu.Unlock()
+	st.dropTopics(c, topics)
 	st.mu.Unlock()
 	st.work.Done()
 }

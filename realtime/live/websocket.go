@@ -43,13 +43,13 @@ func (st *Stream) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 }
 
 // greet finds out who connects and makes the hub watch what concerns them.
-func (st *Stream) greet(ctx context.Context, p *conn, credential string) error {
+func (st *Stream) greet(ctx context.Context, c *conn, credential string) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	if err := p.signIn(ctx, credential); err != nil {
+	if err := c.signIn(ctx, credential); err != nil {
 		return err
 	}
-	return p.watchViewer(ctx)
+	return c.watchViewer(ctx)
 }
 
 // socket is the transport over a websocket.

@@ -46,90 +46,90 @@ func newWriterPool() *writerPool {
 }
 
 // add lets a connection be written to when its turn comes.
-func (c *writerPool) add(p *conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ready = append(c.ready, p)
-	c.hire()
+func (pool *writerPool) add(c *conn) {
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	pool.ready = append(pool.ready, c)
+	pool.hire()
 }
 
-// hire sees to it that there is a worker; c.mu is held.
-func (c *writerPool) hire() {
-	if len(c.workers) >= c.limit || c.head == len(c.ready) {
+// hire sees to it that there is a worker; pool.mu is held.
+func (pool *writerPool) hire() {
+	if len(pool.workers) >= pool.limit || pool.head == len(pool.ready) {
 		return
 	}
 	w := &poolWorker{}
-	c.workers[w] = struct{}{}
-	go c.work(w)
-	notify(c.wake)
+	pool.workers[w] = struct{}{}
+	go pool.work(w)
+	notify(pool.wake)
 }
 
 // waiting is the number of connections that are, or are to be, written to, but
 // for those whose clients do not read.
-func (c *writerPool) waiting() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.ready) - c.head + c.writing - c.stuck
+func (pool *writerPool) waiting() int {
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	return len(pool.ready) - pool.head + pool.writing - pool.stuck
 }
 
-func (c *writerPool) work(w *poolWorker) {
+func (pool *writerPool) work(w *poolWorker) {
 	for {
-		p := c.next(w)
-		if p == nil {
+		c := pool.next(w)
+		if c == nil {
 			return
 		}
-		p.flush()
-		c.mu.Lock()
-		c.writing--
+		c.flush()
+		pool.mu.Lock()
+		pool.writing--
 		if w.stuck {
-			c.stuck--
+			pool.stuck--
 		}
-		c.mu.Unlock()
+		pool.mu.Unlock()
 	}
 }
 
-// next gives the worker a connection, or nil when it is not needed any more.
-func (c *writerPool) next(w *poolWorker) *conn {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// next returns a connection for the worker, or nil when it is not needed any more.
+func (pool *writerPool) next(w *poolWorker) *conn {
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
 	if w.stuck { // it goes on unless its place was taken
-		if len(c.workers) >= c.limit {
+		if len(pool.workers) >= pool.limit {
 			return nil
 		}
 		w.stuck = false
-		c.workers[w] = struct{}{}
-		notify(c.wake)
+		pool.workers[w] = struct{}{}
+		notify(pool.wake)
 	}
-	if c.head == len(c.ready) {
-		c.ready, c.head = c.ready[:0], 0
-		delete(c.workers, w)
+	if pool.head == len(pool.ready) {
+		pool.ready, pool.head = pool.ready[:0], 0
+		delete(pool.workers, w)
 		return nil
 	}
-	p := c.ready[c.head]
-	c.ready[c.head] = nil
-	c.head++
-	c.writing++
+	c := pool.ready[pool.head]
+	pool.ready[pool.head] = nil
+	pool.head++
+	pool.writing++
 	w.taken++
-	return p
+	return c
 }
 
 // run replaces workers that are stuck, until stop.
-func (c *writerPool) run() {
+func (pool *writerPool) run() {
 	ticker := time.NewTicker(stuckAfter)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-c.quit:
+		case <-pool.quit:
 			return
 		case <-ticker.C:
 		}
-		if c.look() {
+		if pool.look() {
 			continue
 		}
 		ticker.Stop()
 		select {
-		case <-c.wake:
-		case <-c.quit:
+		case <-pool.wake:
+		case <-pool.quit:
 			return
 		}
 		ticker.Reset(stuckAfter)
@@ -138,33 +138,33 @@ func (c *writerPool) run() {
 
 // look replaces workers that made no progress since the last time, and reports
 // whether there are others.
-func (c *writerPool) look() (more bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for w := range c.workers {
+func (pool *writerPool) look() (more bool) {
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	for w := range pool.workers {
 		if w.taken != w.seen || w.taken == 0 {
 			w.seen = w.taken
 			continue
 		}
 		w.stuck = true
-		c.stuck++
-		delete(c.workers, w)
+		pool.stuck++
+		delete(pool.workers, w)
 	}
-	c.hire()
-	return len(c.workers) > 0
+	pool.hire()
+	return len(pool.workers) > 0
 }
 
 // share says whether others need half of the processors.
-func (c *writerPool) share(half bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.limit = runtime.GOMAXPROCS(0)
+func (pool *writerPool) share(half bool) {
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	pool.limit = runtime.GOMAXPROCS(0)
 	if half {
-		c.limit = max(1, c.limit/2)
+		pool.limit = max(1, pool.limit/2)
 	}
 }
 
-func (c *writerPool) stop() { close(c.quit) }
+func (pool *writerPool) stop() { close(pool.quit) }
 
 // notify sets a flag that is a channel.
 func notify(c chan struct{}) {
