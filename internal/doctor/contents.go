@@ -2,14 +2,15 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // named is how many of a kind are named.
@@ -18,12 +19,11 @@ const named = 5
 // Contents looks at what is in a migrated database: jobs that fail, chunks that
 // hold no records, records that were set aside. It finds nothing in one that is
 // not at this version's schema. The error says that it could not be asked.
-func Contents(ctx context.Context, db Querier) (findings []Finding, err error) {
-	for _, look := range []func(context.Context, Querier) (Finding, error){jobs, chunks, setAside} {
+func Contents(ctx context.Context, db schema.Querier) (findings []Finding, err error) {
+	for _, look := range []func(context.Context, schema.Querier) (Finding, error){jobs, chunks, setAside} {
 		finding, err := look(ctx, db)
-		var pg *pgconn.PgError
 		switch {
-		case errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000"): // undefined_table, invalid_schema_name: before the migration
+		case schema.HasCode(err, pgerrcode.UndefinedTable, pgerrcode.InvalidSchemaName): // before the migration
 		case err != nil:
 			return nil, fmt.Errorf("look at what is in the database: %w", err)
 		case finding.Subject != "":
@@ -35,7 +35,7 @@ func Contents(ctx context.Context, db Querier) (findings []Finding, err error) {
 
 // jobs finds TimescaleDB's background jobs whose last run failed. The Apache
 // edition schedules one of its own that it does not permit.
-func jobs(ctx context.Context, db Querier) (finding Finding, err error) {
+func jobs(ctx context.Context, db schema.Querier) (finding Finding, err error) {
 	rows, err := db.Query(ctx, `
 		SELECT concat_ws(' of ', j.application_name, j.hypertable_name), s.total_failures,
 		       coalesce((SELECT e.err_message FROM timescaledb_information.job_errors e WHERE e.job_id = j.job_id ORDER BY e.finish_time DESC LIMIT 1), 'see the server''s log')
@@ -61,8 +61,12 @@ func jobs(ctx context.Context, db Querier) (finding Finding, err error) {
 }
 
 // chunks finds those of the records that hold none.
-func chunks(ctx context.Context, db Querier) (finding Finding, err error) {
-	rows, err := db.Query(ctx, `
+func chunks(ctx context.Context, db schema.Querier) (finding Finding, err error) {
+	type chunk struct {
+		Name string
+		From time.Time
+	}
+	all, err := schema.List(ctx, db, pgx.RowToStructByPos[chunk], `
 		SELECT format('%I.%I', chunk_schema, chunk_name), range_start
 		FROM timescaledb_information.chunks
 		WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema()
@@ -70,20 +74,11 @@ func chunks(ctx context.Context, db Querier) (finding Finding, err error) {
 	if err != nil {
 		return finding, err
 	}
-	type chunk struct {
-		Name string
-		From time.Time
-	}
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[chunk])
-	if err != nil {
-		return finding, err
-	}
 	var empty []string
 	for _, c := range all {
 		var none bool
 		err := db.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM "+c.Name+")").Scan(&none)
-		var pg *pgconn.PgError
-		if errors.As(err, &pg) && pg.Code == "42P01" {
+		if schema.HasCode(err, pgerrcode.UndefinedTable) {
 			continue // it was dropped meanwhile
 		}
 		if err != nil {
@@ -103,15 +98,14 @@ func chunks(ctx context.Context, db Querier) (finding Finding, err error) {
 }
 
 // setAside finds records whose time cannot be right.
-func setAside(ctx context.Context, db Querier) (finding Finding, err error) {
+func setAside(ctx context.Context, db schema.Querier) (finding Finding, err error) {
 	var records int64
 	var runs []string
 	err = db.QueryRow(ctx, `
 		SELECT coalesce(sum(set_aside), 0)::bigint, coalesce(array_agg(id ORDER BY set_aside DESC, id), '{}')
 		FROM sessions
 		WHERE set_aside > 0 AND deleted_at IS NULL`).Scan(&records, &runs)
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == "42703" { // undefined_column: of an earlier version
+	if schema.HasCode(err, pgerrcode.UndefinedColumn) { // of an earlier version
 		return finding, nil
 	}
 	if err == nil && records > 0 {

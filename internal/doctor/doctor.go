@@ -56,15 +56,9 @@ type Finding struct {
 	Advice  string `json:"advice,omitempty"` // what to do; empty when it is fine
 }
 
-// Querier is a connection or a pool.
-type Querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
 // Require returns nil when the daemon can work on the database, or else an error
 // that says why it cannot and what to do. It reads only.
-func Require(ctx context.Context, db Querier) error {
+func Require(ctx context.Context, db schema.Querier) error {
 	findings, err := Database(ctx, db)
 	if err != nil {
 		return err
@@ -83,7 +77,7 @@ func Require(ctx context.Context, db Querier) error {
 
 // Database looks at the server behind the connection. The error says that it
 // could not be asked.
-func Database(ctx context.Context, db Querier) ([]Finding, error) {
+func Database(ctx context.Context, db schema.Querier) ([]Finding, error) {
 	f, err := read(ctx, db)
 	if err != nil {
 		return nil, fmt.Errorf("ask the database: %w", err)
@@ -152,7 +146,7 @@ type facts struct {
 	dirty          bool
 }
 
-func read(ctx context.Context, db Querier) (facts, error) {
+func read(ctx context.Context, db schema.Querier) (facts, error) {
 	var f facts
 	err := db.QueryRow(ctx, `
 		SELECT current_setting('server_version_num')::int, split_part(current_setting('server_version'), ' ', 1),
@@ -194,7 +188,7 @@ func read(ctx context.Context, db Querier) (facts, error) {
 }
 
 // readClock asks a few times and believes the quickest answer.
-func (f *facts) readClock(ctx context.Context, db Querier) error {
+func (f *facts) readClock(ctx context.Context, db schema.Querier) error {
 	for range 3 {
 		var server time.Time
 		before := time.Now()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // Lags above these are worth a look; reads of what is newer go to the primary.
@@ -14,7 +16,7 @@ const (
 
 // Replica looks at a streaming replica of the database behind primary. The
 // error says that one of them could not be asked.
-func Replica(ctx context.Context, primary, replica Querier) ([]Finding, error) {
+func Replica(ctx context.Context, primary, replica schema.Querier) ([]Finding, error) {
 	const subject = "Replica"
 	type server struct {
 		identifier int64
@@ -22,7 +24,7 @@ func Replica(ctx context.Context, primary, replica Querier) ([]Finding, error) {
 		inRecovery bool
 		position   string // in the write-ahead log
 	}
-	ask := func(db Querier) (s server, err error) {
+	ask := func(db schema.Querier) (s server, err error) {
 		err = db.QueryRow(ctx, `
 			SELECT (SELECT system_identifier FROM pg_control_system()), current_database()::text, pg_is_in_recovery(),
 			       CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text`).
