@@ -232,9 +232,7 @@ func (p *plan) findTimes() error {
 		p.times.columns = append(p.times.columns, c.column)
 		p.columns[c.column].Name, p.columns[c.column].Known = timeName, true
 	}
-	if len(chosen) == 2 {
-		p.times.dateColumn, p.times.gpsDate = true, true
-	}
+	p.times.dateColumn = len(chosen) == 2
 	switch first.kind {
 	case epochTime:
 		p.times.micros = first.micros
@@ -318,10 +316,8 @@ func (p *plan) chooseTime() ([]candidate, error) {
 	}
 	// A column named timestamp is the time, whatever its records say.
 	for _, c := range all {
-		if c.rank == 1 || c.kind == notTime && p.labels[c.column].name == "time" || p.labels[c.column].name == "datetime" {
-			if c.kind == notTime {
-				return []candidate{c}, nil
-			}
+		if name := p.labels[c.column].name; c.kind == notTime && (c.rank == 1 || name == "time" || name == "datetime") {
+			return []candidate{c}, nil
 		}
 	}
 	if clock != nil {

@@ -33,7 +33,6 @@ type times struct {
 	order      moment.Order
 	zone       *time.Location // of texts without one; nil is UTC
 	comma      bool
-	gpsDate    bool  // the date's column is ddmmyy
 	last       int64 // the newest clock, to notice midnight
 	days       int64 // midnights passed
 	asWritten  bool  // every text of the head has a form that records may have
@@ -114,7 +113,6 @@ func (t *times) read(text string) (moment.Moment, bool) {
 	if t.dateColumn {
 		date, clock, _ := strings.Cut(text, " ")
 		_, gps := moment.GPSDate(date)
-		gps = gps && t.gpsDate
 		m, ok := moment.ParseDigits(clock)
 		switch {
 		case ok && gps:
