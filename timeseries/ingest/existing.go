@@ -29,10 +29,8 @@ func (u *upload) skipExisting(ctx context.Context, tx pgx.Tx, s *share) error {
 	for i, r := range s.rows {
 		order := slices.Collect(r.indexes())
 		var times []time.Time
-		for _, i := range order {
-			if v := r.batch.Record(i); v.Odd == "" {
-				times = append(times, time.UnixMicro(v.Micros))
-			}
+		for at := range r.times() {
+			times = append(times, time.UnixMicro(at))
 		}
 		stored, err := held.Read(ctx, tx, s.session, &r.layout, times)
 		if err != nil {

@@ -23,6 +23,15 @@ const (
 	RefuseRepeats                // a Conflict fault with the code REPEAT
 )
 
+// began is the first batch that the upload stores of the share's session: the
+// share, if there is none before.
+func (u *upload) began(s *share) int32 {
+	if first, ok := u.begun[s.id]; ok {
+		return first
+	}
+	return s.batch
+}
+
 // countRepeats adds a share that is to be logged to what is known of its
 // session, whose first batch of this upload is that one.
 func (u *upload) countRepeats(ctx context.Context, tx pgx.Tx, s *share, first int32) error {
@@ -32,11 +41,7 @@ func (u *upload) countRepeats(ctx context.Context, tx pgx.Tx, s *share, first in
 	r := u.comparison(s)
 	micros := make([]int64, 0, s.records)
 	for _, rows := range s.rows {
-		for i := range rows.indexes() {
-			if v := rows.batch.Record(i); v.Odd == "" {
-				micros = append(micros, v.Micros)
-			}
-		}
+		micros = slices.AppendSeq(micros, rows.times())
 	}
 	slices.Sort(micros)
 	micros = slices.Compact(micros)

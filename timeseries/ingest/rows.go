@@ -175,6 +175,17 @@ func (r *copyRows) indexes() func(func(int) bool) {
 	}
 }
 
+// times are those of the records that have one.
+func (r *copyRows) times() func(func(int64) bool) {
+	return func(yield func(int64) bool) {
+		for i := range r.indexes() {
+			if v := r.batch.Record(i); v.Odd == "" && !yield(v.Micros) {
+				return
+			}
+		}
+	}
+}
+
 // checkDays refuses a share that would make many small chunks.
 func (s *share) checkDays(ctx context.Context, tx pgx.Tx) error {
 	if !sparse.Wide(s.minMicros, s.maxMicros) {

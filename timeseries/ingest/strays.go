@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -59,11 +60,7 @@ func (s *share) held() cluster.Session {
 func freshClusters(rows []*copyRows, live bool) cluster.List {
 	var times []int64
 	for _, r := range rows {
-		for i := range r.indexes() {
-			if v := r.batch.Record(i); v.Odd == "" {
-				times = append(times, v.Micros)
-			}
-		}
+		times = slices.AppendSeq(times, r.times())
 	}
 	return cluster.Fresh(times, live)
 }
@@ -200,12 +197,8 @@ func (u *upload) takeOut(ctx context.Context, tx pgx.Tx, s *share, c cluster.Clu
 	if err := schema.UnpackAny(ctx, tx); err != nil {
 		return err
 	}
-	began, ok := u.begun[s.id]
-	if !ok {
-		began = s.batch
-	}
 	var n, own int
-	if err := tx.QueryRow(ctx, takeOutSQL, s.session, from, to, began).Scan(&n, &own); err != nil {
+	if err := tx.QueryRow(ctx, takeOutSQL, s.session, from, to, u.began(s)).Scan(&n, &own); err != nil {
 		return err
 	}
 	var first, last *time.Time
@@ -250,10 +243,7 @@ var returnSQL = "WITH RECURSIVE " + aside.Page("reason = 'stray' AND source <> '
 // bringBack stores records that were set aside as part of the share.
 func (u *upload) bringBack(ctx context.Context, tx pgx.Tx, s *share, c cluster.Cluster) error {
 	from, to := c.Bounds()
-	began, ok := u.begun[s.id]
-	if !ok {
-		began = s.batch
-	}
+	began := u.began(s)
 	for last := int64(0); ; {
 		rows, err := tx.Query(ctx, returnSQL, s.session, last, ChunkRecords, decode.MaxChunkBytes, from, to)
 		if err != nil {

@@ -442,11 +442,9 @@ var formOneEarliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 
 // log moves the session's watermark to the batch and enters it in the commit log.
 func (u *upload) log(ctx context.Context, tx pgx.Tx, s *share) error {
-	first, again := u.begun[s.id]
-	if !again {
-		first = s.batch
-		u.begun[s.id] = first
-	}
+	_, again := u.begun[s.id]
+	first := u.began(s)
+	u.begun[s.id] = first
 	way := s.before.clock
 	way.Follow(&s.clock, again)
 	s.clock = way
