@@ -1,6 +1,10 @@
 // Package auth knows who may do what: accounts and their passwords, bearer
 // sessions, deploy keys, roles, attempt limits and the audit log.
 //
+//	token ──┐                                 action, age of the session
+//	        ├─▶ Service.Resolve ──▶ Principal ──┐      │
+//	key   ──┘      one indexed read each        └──▶ Allow ──▶ Decision, until when
+//
 // A request is first turned into a Principal (Service.Resolve) and then
 // weighed by Allow, which is the only place that decides access. Nothing about
 // a principal is cached, so that every instance sees a ban, a sign-out or a
