@@ -140,7 +140,7 @@ func (s *Service) prepare(ctx context.Context, in NewAccount) (account, error) {
 	if !in.Role.valid() {
 		return account{}, fault.Field("role", "must be guest, external, internal or admin")
 	}
-	hash, err := s.hashNew(ctx, in.Password)
+	hash, err := s.hashNew(ctx, in.Password, email)
 	if err != nil {
 		return account{}, err
 	}
@@ -148,8 +148,8 @@ func (s *Service) prepare(ctx context.Context, in NewAccount) (account, error) {
 }
 
 // hashNew checks and hashes a new password.
-func (s *Service) hashNew(ctx context.Context, password string) (string, error) {
-	if text := checkNewPassword(password); text != "" {
+func (s *Service) hashNew(ctx context.Context, password, email string) (string, error) {
+	if text := checkNewPassword(password, email); text != "" {
 		return "", fault.Field("password", "%s", text)
 	}
 	leave, err := s.gate.enter(ctx, "")

@@ -25,7 +25,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, in PasswordCh
 	if d := Allow(p, ChangePassword, SessionAge{}); !d.Allowed {
 		return Result{}, d.Err
 	}
-	if text := checkNewPassword(in.New); text != "" {
+	if text := checkNewPassword(in.New, ""); text != "" {
 		return mistake(fault.Invalid, text), nil
 	}
 	address := limitedAddress(in.Address)
@@ -34,20 +34,12 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, in PasswordCh
 		return Result{}, err
 	}
 	defer leave()
-	var email, stored string
-	err = s.pool.QueryRow(ctx, `SELECT email, password_hash FROM users WHERE id = $1`, p.UserID).Scan(&email, &stored)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Result{}, errNoUser()
-	}
-	if err != nil {
-		return Result{}, err
-	}
-	event := Event{UserID: p.UserID, EmailHash: emailHash(email), Address: address}
-	if refused, err := s.limit(ctx, attemptKey("signin", email), event, signInBlocked); err != nil || refused != nil {
+	email, stored, event, refused, err := s.confirm(ctx, p, in.Current, address)
+	if err != nil || refused != nil {
 		return deref(refused), err
 	}
-	if match, _ := s.hasher.verify(stored, in.Current); !match {
-		return s.failSignIn(ctx, event)
+	if guessable(in.New, email) {
+		return mistake(fault.Invalid, textGuessable), nil
 	}
 	hash, err := s.hasher.hash(in.New)
 	if err != nil {
@@ -81,19 +73,44 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, in PasswordCh
 	return result, nil
 }
 
+// confirm checks the password of the signed-in account, which counts as a sign-in
+// attempt. The caller is within the gate. refused is what to answer where it is
+// not the one, and nil where it is.
+func (s *Service) confirm(ctx context.Context, p Principal, password, address string) (email, hash string, event Event, refused *Result, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT email, password_hash FROM users WHERE id = $1`, p.UserID).Scan(&email, &hash)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", "", event, nil, errNoUser()
+	}
+	if err != nil {
+		return "", "", event, nil, err
+	}
+	event = Event{UserID: p.UserID, EmailHash: emailHash(email), Address: address}
+	if refused, err = s.limit(ctx, attemptKey("signin", email), event, signInBlocked); err != nil || refused != nil {
+		return "", "", event, refused, err
+	}
+	if match, _ := s.hasher.verify(hash, password); !match {
+		result, err := s.failSignIn(ctx, event)
+		return "", "", event, &result, err
+	}
+	return email, hash, event, nil, nil
+}
+
 // ResetPassword sets an account's password without knowing the current one
 // and ends all its sessions. Admins only, and not for oneself.
 func (s *Service) ResetPassword(ctx context.Context, by Principal, target, password string) error {
 	if d := Allow(by, ManageUsers, SessionAge{}); !d.Allowed {
 		return d.Err
 	}
-	hash, err := s.hashNew(ctx, password)
+	hash, err := s.hashNew(ctx, password, "")
 	if err != nil {
 		return err
 	}
 	return s.manage(ctx, by, target, "reset password", func(ctx context.Context, tx pgx.Tx, u *managed) error {
 		if !u.exists {
 			return errNoUser()
+		}
+		if guessable(password, u.email) {
+			return fault.Field("password", "%s", textGuessable)
 		}
 		if _, err := setPassword(ctx, tx, u.id, "", hash); err != nil {
 			return err

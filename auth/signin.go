@@ -27,6 +27,7 @@ const (
 	textBadName     = "Name may contain letters, numbers, spaces, apostrophes, periods, and hyphens"
 	textShort       = "Password must be at least 12 characters"
 	textLong        = "Password must be at most 128 characters"
+	textGuessable   = "Password is too easy to guess"
 )
 
 // Limits of a new password, in UTF-16 units.
@@ -185,7 +186,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 	if !ok {
 		return mistake(fault.Invalid, textBadName), nil
 	}
-	if text := checkNewPassword(in.Password); text != "" {
+	if text := checkNewPassword(in.Password, email); text != "" {
 		return mistake(fault.Invalid, text), nil
 	}
 	event := Event{EmailHash: emailHash(email), Address: limitedAddress(in.Address)}
@@ -312,12 +313,14 @@ func (s *Service) findForSignIn(ctx context.Context, email string) (signInRow, e
 	return row, nil
 }
 
-func checkNewPassword(password string) string {
+func checkNewPassword(password, email string) string {
 	switch n := utf16Length(password); {
 	case n < minPassword:
 		return textShort
 	case n > maxPassword:
 		return textLong
+	case guessable(password, email):
+		return textGuessable
 	}
 	return ""
 }
