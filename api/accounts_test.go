@@ -158,6 +158,83 @@ func TestAccountOverREST(t *testing.T) {
 	}
 }
 
+// Whoever is signed in sees where else, ends that with the password, and no other
+// account's; administrators end all of another account's.
+func TestSessionsOverREST(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	var bearers []string
+	for range 3 {
+		in := s.call(t, "POST", "/api/v1/auth/signin", "", object{"email": "ana@team.example", "password": password})
+		if in.status != 200 && len(bearers) == 0 {
+			in = s.call(t, "POST", "/api/v1/auth/signup", "", object{"email": "ana@team.example", "password": password})
+		}
+		bearers = append(bearers, "Bearer "+in.body["token"].(string))
+	}
+	me := s.call(t, "GET", "/api/v1/auth/session", bearers[0], nil).body["user"].(object)["user_id"].(string)
+	list := func(who, path string) (ids []string, current int) {
+		t.Helper()
+		got := s.call(t, "GET", path, who, nil)
+		if got.status != 200 {
+			t.Fatalf("%s = %+v", path, got)
+		}
+		for _, one := range got.body["sessions"].([]any) {
+			one := one.(object)
+			ids = append(ids, one["session_id"].(string))
+			if one["current"] == true {
+				current++
+			}
+		}
+		return ids, current
+	}
+	end := func(who, password, id string, want int) {
+		t.Helper()
+		body := object{"current_password": password}
+		if id != "" {
+			body["session_id"] = id
+		}
+		if got := s.call(t, "POST", "/api/v1/auth/sessions/end", who, body); got.status != want {
+			t.Errorf("ending %q = %+v, want %d", id, got, want)
+		}
+	}
+	alive := func(want ...bool) {
+		t.Helper()
+		for i, bearer := range bearers {
+			if got := s.call(t, "GET", "/api/v1/auth/session", bearer, nil); (got.status == 200) != want[i] {
+				t.Errorf("session %d = %+v, alive %v", i, got, want[i])
+			}
+		}
+	}
+	ids, current := list(bearers[0], "/api/v1/auth/sessions")
+	if len(ids) != 3 || current != 1 {
+		t.Fatalf("%d sessions, %d of them this one", len(ids), current)
+	}
+	stranger := s.as(t, auth.Internal)
+	end(bearers[0], "wrong password", ids[0], 401)
+	end(stranger, password, ids[0], 404)
+	end(stranger, password, "\x00", 404)
+	alive(true, true, true)
+	end(bearers[0], password, ids[0], 204) // the newest
+	alive(true, true, false)
+	end(bearers[0], password, "", 204)
+	alive(true, false, false)
+	if got := s.call(t, "GET", "/api/v1/auth/session", stranger, nil); got.status != 200 {
+		t.Errorf("another account's session = %+v", got)
+	}
+	admin := s.as(t, auth.Admin)
+	if ids, current := list(admin, "/api/v1/users/"+me+"/sessions"); len(ids) != 1 || current != 0 {
+		t.Errorf("an administrator sees %d, %d of them their own", len(ids), current)
+	}
+	if got := s.call(t, "DELETE", "/api/v1/users/"+me+"/sessions", admin, nil); got.status != 204 {
+		t.Errorf("an administrator ends them = %+v", got)
+	}
+	alive(false, false, false)
+	ended := s.call(t, "GET", "/api/v1/audit?event=sessions_ended", admin, nil)
+	if n := len(ended.body["events"].([]any)); n != 3 {
+		t.Errorf("the audit log has it %d times, want 3", n)
+	}
+}
+
 func TestAccountMistakesOverREST(t *testing.T) {
 	t.Parallel()
 	s := open(t, api.Config{})

@@ -17,6 +17,9 @@ func (s *server) authRoutes() []route {
 		jsonRoute("GET", "/api/v1/auth/session", auth.UseAccount, "Tell who the token belongs to.", s.currentSession),
 		jsonRoute("POST", "/api/v1/auth/password", auth.ChangePassword, "Change one's password. The account's other sessions end.", s.changePassword,
 			failsWith(fault.RateLimited)),
+		jsonRoute("GET", "/api/v1/auth/sessions", auth.OwnSessions, "List one's own sessions, the newest first.", s.ownSessions),
+		jsonRoute("POST", "/api/v1/auth/sessions/end", auth.OwnSessions, "End one of one's own sessions, or all but the one that asks.", s.endSessions,
+			failsWith(fault.RateLimited)),
 		jsonRoute("POST", "/api/v1/auth/upgrade", auth.RequestUpgrade, "Ask to become internal.", s.requestUpgrade, failsWith(fault.Conflict)),
 	}
 }
@@ -128,4 +131,57 @@ func (s *server) changePassword(r *request, p *changePasswordParams) (none, erro
 
 func (s *server) requestUpgrade(r *request, _ *none) (none, error) {
 	return none{}, s.Auth.RequestUpgrade(r.Request.Context(), r.Principal)
+}
+
+// bearerView is a bearer session as REST shows it.
+type bearerView struct {
+	ID         string    `json:"session_id"`
+	CreatedAt  time.Time `json:"created_at"`
+	ExpiresAt  time.Time `json:"expires_at"`
+	Persistent bool      `json:"persistent"`
+	Current    bool      `json:"current" doc:"It is the one that asks"`
+}
+
+type bearersAnswer struct {
+	Sessions []bearerView `json:"sessions"`
+}
+
+func (s *server) ownSessions(r *request, _ *none) (bearersAnswer, error) {
+	return s.sessionsOf(r, r.Principal.UserID)
+}
+
+func (s *server) sessionsOf(r *request, user string) (bearersAnswer, error) {
+	list, err := s.Auth.Sessions(r.Request.Context(), r.Principal, user)
+	if err != nil {
+		return bearersAnswer{}, err
+	}
+	views := []bearerView{}
+	for _, one := range list {
+		views = append(views, bearerView{one.ID, one.CreatedAt.UTC(), one.ExpiresAt.UTC(), one.Persistent, one.ID == r.Principal.SessionID})
+	}
+	return bearersAnswer{views}, nil
+}
+
+type endSessionsParams struct {
+	Body struct {
+		Password  string `json:"current_password"`
+		SessionID string `json:"session_id,omitempty" doc:"Only this one"`
+	}
+}
+
+func (s *server) endSessions(r *request, p *endSessionsParams) (none, error) {
+	if p.Body.Password == "" {
+		return none{}, fault.Field("current_password", "is missing")
+	}
+	ctx := r.Request.Context()
+	result, err := s.Auth.EndSessions(ctx, r.Principal, auth.SessionEnd{
+		Password: p.Body.Password, Session: p.Body.SessionID, Address: auth.ClientAddress(ctx),
+	})
+	if err != nil {
+		return none{}, err
+	}
+	if f := result.Fault(); f != nil {
+		return none{}, f
+	}
+	return none{}, nil
 }

@@ -16,6 +16,8 @@ func (s *server) userRoutes() []route {
 		jsonRoute("PATCH", "/api/v1/users/:id", auth.ManageUsers, "Give an account a role, which approves it. The last administrator keeps theirs (LAST_ADMIN).", s.patchUser,
 			failsWith(fault.Conflict)),
 		jsonRoute("DELETE", "/api/v1/users/:id", auth.ManageUsers, "Delete an account with its sessions.", s.deleteUser, failsWith(fault.Conflict)),
+		jsonRoute("GET", "/api/v1/users/:id/sessions", auth.ManageUsers, "List an account's sessions, the newest first.", s.userSessions),
+		jsonRoute("DELETE", "/api/v1/users/:id/sessions", auth.ManageUsers, "End all sessions of an account.", s.endUserSessions),
 		jsonRoute("POST", "/api/v1/users/:id/reject", auth.ManageUsers, "Decline an account's request.", s.changeUser((*auth.Service).Reject), failsWith(fault.Conflict)),
 		jsonRoute("POST", "/api/v1/users/:id/ban", auth.ManageUsers, "Lock an account out and end its sessions.", s.changeUser((*auth.Service).Ban), failsWith(fault.Conflict)),
 		jsonRoute("POST", "/api/v1/users/:id/password", auth.ManageUsers, "Set an account's password and end its sessions.", s.resetPassword),
@@ -129,4 +131,12 @@ type resetPasswordParams struct {
 
 func (s *server) resetPassword(r *request, p *resetPasswordParams) (none, error) {
 	return none{}, s.Auth.ResetPassword(r.Request.Context(), r.Principal, r.Param("id"), p.Body.New)
+}
+
+func (s *server) userSessions(r *request, _ *none) (bearersAnswer, error) {
+	return s.sessionsOf(r, r.Param("id"))
+}
+
+func (s *server) endUserSessions(r *request, _ *none) (none, error) {
+	return none{}, s.Auth.EndSessionsOf(r.Request.Context(), r.Principal, r.Param("id"))
 }

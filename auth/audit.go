@@ -23,6 +23,7 @@ const (
 	signedOut       = "sign_out"
 	sessionExpired  = "session_expired"
 	sessionEvicted  = "session_evicted" // more than 8 sessions of one account
+	sessionsEnded   = "sessions_ended"  // by their owner or an administrator
 	roleChanged     = "role_changed"
 	userRejected    = "user_rejected"
 	userBanned      = "user_banned"

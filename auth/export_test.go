@@ -29,6 +29,6 @@ func Actions() []Action {
 	return []Action{
 		ReadPublic, UseAccount, ReadRecords, ReadSeries, ReadHistory, ReadProgress, ListSessions,
 		Ingest, ReportLive, WriteNotifications, EditSession, DeleteSession, RepairSession, OwnDashboard,
-		RequestUpgrade, ChangePassword, ManageUsers, ManageKeys, ReadAudit,
+		RequestUpgrade, ChangePassword, OwnSessions, ManageUsers, ManageKeys, ReadAudit,
 	}
 }

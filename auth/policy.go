@@ -50,6 +50,8 @@ const (
 	RequestUpgrade Action = "account.upgrade"
 	// ChangePassword is changing one's own password.
 	ChangePassword Action = "account.password"
+	// OwnSessions is listing and ending one's own sessions.
+	OwnSessions Action = "account.sessions"
 	// ManageUsers is listing and changing other accounts.
 	ManageUsers Action = "users.manage"
 	// ManageKeys is listing, making and revoking deploy keys.
@@ -143,6 +145,7 @@ var policy = map[Action]grant{
 	OwnDashboard:       {signed: true},
 	RequestUpgrade:     {signed: true},
 	ChangePassword:     {signed: true},
+	OwnSessions:        {signed: true},
 	ManageUsers:        {roles: admins},
 	ManageKeys:         {roles: admins},
 	ReadAudit:          {roles: admins},

@@ -419,7 +419,7 @@ describe("the built-in page", { concurrency: false }, () => {
   });
 
   test("lets an administrator decide on people and keys", async () => {
-    const { context, page: guest } = await visit();
+    const { context, page: guest } = await visit({ expect: /status of 401/ });
     await guest.goto(`${base}/signup`);
     await guest.getByLabel("Name").fill("Ana Driver");
     await guest.getByLabel("E-mail").fill("ana@team.example");
@@ -441,6 +441,27 @@ describe("the built-in page", { concurrency: false }, () => {
     assert.equal(await page.getByLabel("Role of ana@team.example").inputValue(), "internal");
     await guest.reload();
     await guest.getByText("Team member: all runs").waitFor();
+
+    // Where else she is signed in she sees and ends; an administrator ends all of it.
+    await guest.getByText("You are signed in on this device only").waitFor();
+    const { context: pocket, page: phone } = await visit({ expect: /status of 401/ });
+    await phone.goto(`${base}/signin`);
+    await signIn(phone, "ana@team.example", "a long enough password");
+    await phone.getByRole("heading", { name: "Runs", level: 1 }).waitFor();
+    await guest.reload();
+    await guest.getByRole("heading", { name: "Other devices" }).waitFor();
+    await accessible(guest, "account with other devices");
+    await guest.getByLabel("Your password").fill("a long enough password");
+    await guest.getByRole("button", { name: "Sign out there" }).click();
+    await guest.getByText("You are signed in on this device only").waitFor();
+    await phone.reload();
+    await phone.getByRole("link", { name: "Sign in" }).waitFor();
+    await pocket.close();
+    page.once("dialog", (d) => d.accept());
+    await page.getByRole("row", { name: /ana@team.example/ }).getByRole("button", { name: "End sessions" }).click();
+    await page.getByText("ana@team.example is signed out everywhere").waitFor();
+    await guest.reload();
+    await guest.getByRole("link", { name: "Sign in" }).waitFor();
     await context.close();
 
     await page.goto(`${base}/admin/keys`);

@@ -65,6 +65,7 @@ async function users(body) {
             h("td", { class: "row-role" }, role), h("td", null, u.approval_status), h("td", { class: "nowrap" }, date(new Date(u.created_at))),
             h("td", null, u.user_id === me ? h("span", { class: "muted" }, "you") : h("div", { class: "row-actions" },
               small("Password", "secondary", () => setPassword(u)),
+              small("End sessions", "secondary", async () => { if (confirm(`Sign ${u.email} out on all devices?`)) await act(() => api(userPath(u, "/sessions"), { method: "DELETE" }), `${u.email} is signed out everywhere.`); }),
               small("Ban", "danger", async () => { if (confirm(`Ban ${u.email}? All their devices are signed out.`)) { await act(() => api(userPath(u, "/ban"), { method: "POST" }), `${u.email} is banned.`); again(); } }),
               small("Delete", "danger", async () => { if (confirm(`Delete the account ${u.email}? This cannot be undone.`)) { await act(() => api(userPath(u), { method: "DELETE" }), `${u.email} is deleted.`); again(); } }))));
         }))))));

@@ -4,7 +4,7 @@ import { h, replace, toast } from "./dom.js";
 import { api } from "./api.js";
 import { currentUser, keepToken, loadUser, signOut } from "./account.js";
 import { go, setTitle } from "./router.js";
-import { date } from "./format.js";
+import { ago, date } from "./format.js";
 
 export function render(main, { args: [page], params }) {
   const user = currentUser();
@@ -120,10 +120,33 @@ function account(main, user) {
   field("Current password", { name: "current", type: "password", autocomplete: "current-password" }),
   field("New password", { name: "new", type: "password", autocomplete: "new-password", minlength: 12 }, "At least 12 characters."));
   change.querySelector("h1").replaceWith(h("h2", { id: "form-title" }, "Change password"));
+  const devices = h("div");
   main.append(h("div", { class: "narrow" },
     h("div", { class: "card form" }, h("h1", null, user.name || "Account"),
       h("dl", { class: "facts" },
         h("dt", null, "E-mail"), h("dd", null, user.email), h("dt", null, "Access"), access,
         h("dt", null, "Since"), h("dd", null, date(new Date(user.created_at)))), upgrade,
-      h("button", { class: "button secondary", type: "button", on: { click: signOut } }, "Sign out")), change));
+      h("button", { class: "button secondary", type: "button", on: { click: signOut } }, "Sign out")), devices, change));
+  others(devices).catch((err) => toast(err.message, "error"));
+}
+
+// others shows where else one is signed in, and ends that.
+async function others(into) {
+  const { sessions } = await api("/api/v1/auth/sessions");
+  const list = sessions.filter((s) => !s.current);
+  const since = (s) => `signed in ${ago(Date.parse(s.created_at))}, until ${date(new Date(s.expires_at))}`;
+  if (!list.length) return void replace(into, h("p", { class: "muted small" }, "You are signed in on this device only."));
+  const node = form("Other devices", "Sign out there", async (values) => {
+    const body = { current_password: values.confirm };
+    if (values.session_id) body.session_id = values.session_id;
+    await api("/api/v1/auth/sessions/end", { method: "POST", body });
+    toast("Signed out there.");
+    await others(into);
+  },
+  h("div", { class: "field" }, h("label", { for: "f-session" }, "Where"), h("select", { id: "f-session", name: "session_id" },
+    h("option", { value: "" }, `all ${list.length} other devices`), list.map((s) => h("option", { value: s.session_id }, since(s))))),
+  field("Your password", { name: "confirm", type: "password", autocomplete: "current-password" }));
+  node.setAttribute("aria-labelledby", "devices-title");
+  node.querySelector("h1").replaceWith(h("h2", { id: "devices-title" }, "Other devices"));
+  replace(into, node);
 }
