@@ -209,6 +209,9 @@ func TestTimesOfLoggers(t *testing.T) {
 		{name: "more than a day", header: "Time", cells: []string{"23:59:59", "25:00:01"}, opt: Options{Start: "2026-06-03"}, want: "2026-06-04T01:00:01"},
 		{name: "Europe's zones", header: "Time", cells: []string{"2026-06-03 12:00:00 CEST"}, want: "2026-06-03T10:00:00"},
 		{name: "date(1)", header: "Time", cells: []string{"Wed Jun  3 12:00:00 CEST 2026"}, want: "2026-06-03T10:00:00"},
+		{name: "a zone in the header", header: "Time (UTC+2)", cells: []string{"2026-06-03 12:00:00"}, want: "2026-06-03T10:00:00"},
+		{name: "a place in the header", header: "Time [Europe/Berlin]", cells: []string{"2026-06-03 12:00:00"}, want: "2026-06-03T10:00:00"},
+		{name: "and another that is said", header: "Time (UTC+2)", cells: []string{"2026-06-03T12:00:00"}, opt: Options{Timezone: "UTC"}, want: "2026-06-03T12:00:00"},
 		{name: "day or year", header: "Date", cells: []string{"24-06-03 10:00:00"}, refused: "--day-first"},
 		{name: "the day", header: "Date", cells: []string{"24-06-03 10:00:00"}, opt: Options{DayFirst: &yes}, want: "2003-06-24T10:00:00"},
 		{name: "the year", header: "Date", cells: []string{"24-06-03 10:00:00"}, opt: Options{DayFirst: &no}, want: "2024-06-03T10:00:00"},
@@ -239,7 +242,7 @@ func TestColumnsOfLoggers(t *testing.T) {
 		{timed(",", "Session,speed_ms", "M233,5", "M233,6"), "session_id", "M233 M233"},
 		{timed(",", "session_id,speed_ms", "1,5"), "session_id", "1"},
 		{timed(",", "voltage_v", `"48,25"`, `"47,5"`), "voltage_v", "48.25 47.5"},
-		{timed(",", "speed_ms,power", "1,#DIV/0!", `2,\N`, "3,(null)"), "power_w", "  "},
+		{timed(",", "speed_ms,power", "1,#DIV/0!", `2,\N`, "3,(null)", "4,-nan(ind)", "5,1.#QNAN", "6,-1.#IND"), "power_w", "     "},
 		{timed("\t", "speed_ms", "5") + "MARK 001 - manual - Wed Jun 03 10:01:00 CEST 2026\n2026-06-03T10:00:09Z\t6\n", "speed_ms", "5 6"}, // TunerStudio
 		{timed(",", "speed_ms", "5") + "\x1a", "speed_ms", "5"},
 		{timed(",", "speed_ms", "5") + strings.Repeat("\x00", 5000), "speed_ms", "5"},

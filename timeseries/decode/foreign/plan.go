@@ -46,6 +46,7 @@ type plan struct {
 	labels   []label
 	columns  []Column
 	times    times
+	zoned    bool // a header says in which zone
 	warnings []string
 	profile  string
 }

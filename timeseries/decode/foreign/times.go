@@ -222,6 +222,12 @@ func (p *plan) findTimes() error {
 		return err
 	}
 	first := chosen[0]
+	for _, c := range chosen { // a header may name the zone
+		if named, ok := moment.Zone(p.columns[c.column].unit); ok && p.opt.Timezone == "" {
+			zone, p.zoned = named, true
+			p.times.zone = zone
+		}
+	}
 	if first.alien > 0 && first.alien == first.filled {
 		return fault.Field("time_column", "the column %q holds no times in a form that is known, such as %q in line %d: write them as 2026-06-03T10:00:00Z, or name another column with %s",
 			fault.Clip(p.labels[first.column].text), fault.Clip(first.text), first.line, p.ask("time_column", ""))
@@ -379,7 +385,7 @@ func (p *plan) startAt(c candidate, zone *time.Location, ask string) error {
 	}
 	p.times.start = m.At(zone)
 	note := "times start at " + record.FormatTime(time.UnixMicro(p.times.start)) + ", by " + from
-	if !m.Zoned && p.opt.Timezone == "" {
+	if !m.Zoned && p.opt.Timezone == "" && !p.zoned {
 		note += ", taken as UTC"
 	}
 	p.warnings = append(p.warnings, note)
@@ -416,7 +422,7 @@ func (p *plan) vboDay() string {
 }
 
 func (p *plan) warnUnzoned() {
-	if p.opt.Timezone == "" {
+	if p.opt.Timezone == "" && !p.zoned {
 		p.warnings = append(p.warnings, "times name no zone and are taken as UTC; "+p.ask("timezone", "")+" says otherwise")
 	}
 }

@@ -172,6 +172,21 @@ func (m *Moment) setDate(year, month, day string) bool {
 	return isDay(m.year, m.month, m.day)
 }
 
+// Zone reads a time zone: UTC, GMT+2, +02:00, CEST or Europe/Berlin.
+func Zone(text string) (zone *time.Location, ok bool) {
+	if m, ok := Parse("00:00 " + text); ok && m.Zoned {
+		if m.offset == 0 {
+			return time.UTC, true
+		}
+		return time.FixedZone(text, m.offset*60), true
+	}
+	if !strings.Contains(text, "/") {
+		return nil, false
+	}
+	zone, err := time.LoadLocation(text)
+	return zone, err == nil
+}
+
 // Order is what the numbers of a date are, where that does not show.
 type Order int
 

@@ -26,12 +26,12 @@ func IsMissing(cell []byte) bool {
 		return true
 	case 1:
 		return cell[0] == '-'
-	case 2, 3, 4, 5, 6, 7:
-		if c := cell[0]; c-'0' <= 9 {
+	case 2, 3, 4, 5, 6, 7, 8, 9:
+		if c := cell[0]; c-'0' <= 9 && cell[len(cell)/2] != '#' && cell[len(cell)/3] != '#' {
 			return false
 		}
 		switch strings.ToLower(string(cell)) {
-		case "nan", "n/a", "na", "--", "---", "null", "none", "#n/a", "#nv", "nil", "-nan", `\n`, "(null)",
+		case "nan", "n/a", "na", "--", "---", "null", "none", "#n/a", "#nv", "nil", "-nan", `\n`, "(null)", "nan(ind)", "-nan(ind)", "1.#qnan", "1.#ind", "-1.#ind",
 			"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#wert!", "#bezug!":
 			return true
 		}
