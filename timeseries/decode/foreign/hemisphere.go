@@ -54,17 +54,17 @@ func (p *plan) findHemispheres() {
 // holdsOnly reports whether what of a column's cells is looked at is one of the
 // letters each.
 func (p *plan) holdsOnly(i int, letters string, of func(cell []byte) []byte) bool {
-	filled, fits := 0, 0
+	filled := false
 	for cell := range p.samples(i) {
 		if number.IsMissing(cell) {
 			continue
 		}
-		filled++
-		if cell = of(cell); len(cell) == 1 && strings.IndexByte(letters, cell[0]&^0x20) >= 0 {
-			fits++
+		if cell = of(cell); len(cell) != 1 || strings.IndexByte(letters, cell[0]&^0x20) < 0 {
+			return false
 		}
+		filled = true
 	}
-	return filled > 0 && fits == filled
+	return filled
 }
 
 // splitLetter parts a position such as N48.1173 or 48.1173 N from its letter, nil

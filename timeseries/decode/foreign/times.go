@@ -104,8 +104,10 @@ func (p *plan) look(i, rank int) candidate {
 			c.comma = true
 			n, ok = number.Parse(cell, true, true)
 		}
-		if _, clock := moment.ParseDigits(text); clock {
-			clocks++
+		if rank > 0 {
+			if _, clock := moment.ParseDigits(text); clock {
+				clocks++
+			}
 		}
 		if (p.layout.vbo || beside || moment.IsClock(named)) && moment.IsDigits(text) {
 			counts[clockOnly]++
@@ -170,7 +172,7 @@ func (p *plan) look(i, rank int) candidate {
 		}
 		// Seconds are neither 10 s apart nor as close as parts of a day, as a rule.
 		header := p.columns[i].unit
-		c.vague = c.unit == 0 && (step >= 10 || step > 0 && (step < 1e-5 || step < 1e-4 && slices.Max(numbers) < 1) || clocks == len(numbers) || header != "" && !isTimeUnit(header))
+		c.vague = c.unit == 0 && (step >= 10 || step > 0 && (step < 1e-5 || step < 1e-4 && slices.Max(numbers) < 1) || clocks > 0 && clocks == len(numbers) || header != "" && !isTimeUnit(header))
 	}
 	return c
 }
