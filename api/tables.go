@@ -17,7 +17,7 @@ import (
 type tableParams struct {
 	FileName    string   `query:"file_name" doc:"Name of the file. Records that name no run are stored in one that is called after it"`
 	Start       string   `query:"start" doc:"When the log began, where its times count from there; a day alone, where they are times of the day"`
-	DayFirst    string   `query:"day_first" enum:"true,false" doc:"Whether 03.06.2026 is in June"`
+	DayFirst    string   `query:"day_first" enum:"true,false" doc:"Whether 03.06.2026 is in June, and 24-06-03 in 2003: with false the month comes first, or the year where that may be"`
 	Decimal     string   `query:"decimal" enum:"comma,point" doc:"What stands before fractions, where the file does not tell: with comma 1,234 is a fraction and 1.234 a thousand"`
 	Timezone    string   `query:"timezone" doc:"Time zone of times that name none, such as Europe/Berlin; UTC without it"`
 	TimeColumn  string   `query:"time_column" doc:"Column of the times; Date+Time where there are two"`

@@ -38,7 +38,7 @@ type importCmd struct {
 // tableFlags say what a logger's file cannot tell of itself.
 type tableFlags struct {
 	Start       string            `placeholder:"TIME" help:"When the log began, where its times count from there. A day alone, where they are times of the day."`
-	DayFirst    *bool             `negatable:"" help:"03.06.2026 is in June (--no-day-first: in March)."`
+	DayFirst    *bool             `negatable:"" help:"03.06.2026 is in June (--no-day-first: in March), and 24-06-03 in 2003 (in 2024)."`
 	Decimal     string            `enum:",comma,point" default:"" placeholder:"SIGN" help:"Whether 1,234 is a fraction (comma) or a thousand (point); 1.234 the other way round."`
 	Timezone    string            `placeholder:"ZONE" help:"Time zone of times that name none, such as Europe/Berlin. Default: UTC."`
 	TimeColumn  string            `placeholder:"COLUMN" help:"Column of the times; 'Date+Time' where there are two."`
