@@ -62,7 +62,7 @@ func Migrate(ctx context.Context, databaseURL string) error {
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
-	config, err := ParseURL(databaseURL)
+	config, err := parseURL(databaseURL)
 	if err != nil {
 		return err
 	}

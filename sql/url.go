@@ -8,10 +8,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// ParseURL reads the settings of a single connection from a database URL. The
+// parseURL reads the settings of a single connection from a database URL. The
 // URL may hold settings of a pool (pool_max_conns and so on), which pgx alone
 // would pass on to the server, and the server would refuse.
-func ParseURL(databaseURL string) (*pgx.ConnConfig, error) {
+func parseURL(databaseURL string) (*pgx.ConnConfig, error) {
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
@@ -19,10 +19,10 @@ func ParseURL(databaseURL string) (*pgx.ConnConfig, error) {
 	return config.ConnConfig, nil
 }
 
-// Connect opens a single connection to the database of a URL, which is as for
-// ParseURL.
+// Connect opens a single connection to the database of a URL, which may hold
+// settings of a pool.
 func Connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
-	config, err := ParseURL(databaseURL)
+	config, err := parseURL(databaseURL)
 	if err != nil {
 		return nil, err
 	}

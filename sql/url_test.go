@@ -14,9 +14,9 @@ func TestMigrateTakesURLsWithPoolSettings(t *testing.T) {
 	}
 }
 
-func TestParseURLRefusesNonsense(t *testing.T) {
+func TestConnectRefusesNonsense(t *testing.T) {
 	t.Parallel()
-	if _, err := schema.ParseURL("postgres://host:notaport/db"); err == nil {
+	if _, err := schema.Connect(t.Context(), "postgres://host:notaport/db"); err == nil {
 		t.Error("a URL with a bad port was accepted")
 	}
 }
