@@ -2,7 +2,7 @@
 // accounts, live hub, function and REST endpoints, and the work that goes on in
 // the background. The serve command and the end-to-end tests start the same one.
 //
-//	Start: pools ─▶ assemble (store, hub, accounts, stream, functions, api) ─▶ listen ─▶ begin
+//	Start: listen, with 503 ─▶ database ─▶ pools ─▶ assemble (store, hub, accounts, stream, functions, api) ─▶ begin
 //	Stop:  sockets ─▶ requests ─▶ background work ─▶ hub ─▶ pools
 //
 // What runs beside the requests is a service: it works until its context ends,
