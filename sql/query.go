@@ -3,6 +3,7 @@ package schema
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -41,6 +42,16 @@ func Find[T any](ctx context.Context, q Querier, sql string, args ...any) (*T, e
 		return nil, nil
 	}
 	return found, err
+}
+
+// DeleteOf deletes the rows of a session from tables that know it by its key.
+func DeleteOf(ctx context.Context, tx pgx.Tx, session int32, tables ...string) error {
+	for _, table := range tables {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE session = $1", session); err != nil {
+			return fmt.Errorf("delete from %s: %w", table, err)
+		}
+	}
+	return nil
 }
 
 // Storable returns the text, or none where it cannot be stored and so names

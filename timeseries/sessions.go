@@ -398,22 +398,18 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 	if err := archive.Forget(ctx, tx, session); err != nil {
 		return err
 	}
-	for _, table := range []string{"summary_parts", "session_summaries", "ingest_batches", "set_aside", "clusters", "clock_steps", "repaired", "merges", "merge_fills", "imported_files"} {
-		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE session = $1`, session); err != nil {
-			return fmt.Errorf("delete from %s: %w", table, err)
-		}
+	err := schema.DeleteOf(ctx, tx, session, "summary_parts", "session_summaries", "ingest_batches", "set_aside", "clusters", "clock_steps", "repaired", "merges", "merge_fills", "imported_files")
+	if err != nil {
+		return err
 	}
-	_, err := tx.Exec(ctx, `
+	_, err = tx.Exec(ctx, `
 		DELETE FROM driver_notifications n
 		USING sessions s
 		WHERE s.session = $1 AND n.session_id = s.id AND n.stored_at <= s.deleted_at`, session)
 	if err != nil {
 		return fmt.Errorf("delete notifications: %w", err)
 	}
-	if _, err := tx.Exec(ctx, `DELETE FROM sessions WHERE session = $1`, session); err != nil {
-		return fmt.Errorf("delete session: %w", err)
-	}
-	return nil
+	return schema.DeleteOf(ctx, tx, session, "sessions")
 }
 
 // deleteRecords removes the records of a session.

@@ -80,10 +80,8 @@ func (a *Analysis) Refresh(ctx context.Context) (int, error) {
 // Forget removes what is known of a run, in the transaction that deletes it or
 // changes its records otherwise than by a batch.
 func Forget(ctx context.Context, tx pgx.Tx, session int32) error {
-	for _, table := range []string{"analysis_parts", "analysis_runs", "analysis_laps"} {
-		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE session = $1", session); err != nil {
-			return fmt.Errorf("delete from %s: %w", table, err)
-		}
+	if err := schema.DeleteOf(ctx, tx, session, "analysis_parts", "analysis_runs", "analysis_laps"); err != nil {
+		return err
 	}
 	return schema.ForgetLocks(ctx, tx, lockName(session))
 }

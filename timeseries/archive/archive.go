@@ -351,10 +351,8 @@ func lockName(session int32) string { return fmt.Sprint("archive:", session) }
 
 // Forget removes what is remembered of a session that was deleted.
 func Forget(ctx context.Context, tx pgx.Tx, session int32) error {
-	for _, table := range []string{"archives", "archive_parts"} {
-		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE session = $1", session); err != nil {
-			return fmt.Errorf("delete from %s: %w", table, err)
-		}
+	if err := schema.DeleteOf(ctx, tx, session, "archives", "archive_parts"); err != nil {
+		return err
 	}
 	return schema.ForgetLocks(ctx, tx, lockName(session))
 }

@@ -78,8 +78,8 @@ func isSparse(span Span, records int64) bool {
 // before the session's own row and its batches go, what the rollups have to
 // forget. A session that never appeared has no bounds but its batches'.
 func Forget(ctx context.Context, tx pgx.Tx, session int32) error {
-	if _, err := tx.Exec(ctx, "DELETE FROM rollup_progress WHERE session = $1", session); err != nil {
-		return fmt.Errorf("delete from rollup_progress: %w", err)
+	if err := schema.DeleteOf(ctx, tx, session, "rollup_progress"); err != nil {
+		return err
 	}
 	_, err := tx.Exec(ctx, `
 		INSERT INTO rollup_dirty (session, from_time, to_time)
