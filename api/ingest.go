@@ -27,13 +27,11 @@ func (s *server) ingestRoutes() []route {
 }
 
 type ingestParams struct {
-	OnError     string `query:"on_error" default:"abort" enum:"abort,skip" doc:"abort: one bad record rejects all; skip: the good ones are stored, the bad ones named"`
 	SessionID   string `query:"session_id" doc:"Store all records in this run"`
 	SessionName string `query:"session_name" doc:"Name of the run, for CSV"`
 	Again       string `query:"again" enum:"true,false" doc:"Store a file that is in a run already, as other records than these parameters make of it"`
 	Key         string `header:"Idempotency-Key" doc:"Your own name for the upload, at most 255 bytes. An upload that comes again under it stores nothing, not even what was deleted meanwhile while a run of it is left"`
-	Encoding    string `header:"Content-Encoding" doc:"gzip or zstd"`
-	tableParams
+	uploadParams
 }
 
 // ingestedAnswer is what an upload is answered with.

@@ -28,10 +28,8 @@ func (s *server) mergeRoutes() []route {
 }
 
 type mergeParams struct {
-	OnError  string `query:"on_error" default:"abort" enum:"abort,skip" doc:"abort: one bad record rejects the file; skip: bad ones are left out"`
-	Offset   string `query:"offset" doc:"What to add to the logger's times, such as -1h or 2.5s; found by what both measured without it"`
-	Encoding string `header:"Content-Encoding" doc:"gzip or zstd"`
-	tableParams
+	Offset string `query:"offset" doc:"What to add to the logger's times, such as -1h or 2.5s; found by what both measured without it"`
+	uploadParams
 }
 
 // mergeView is a merge as REST shows it.
@@ -84,7 +82,7 @@ func (s *server) merge(r *request, p *mergeParams) error {
 			return d.Err
 		}
 	}
-	reading, _, err := ingestOptions(&ingestParams{OnError: p.OnError, SessionID: opt.Session}, r.GetHeader("Content-Type"))
+	reading, _, err := ingestOptions(&ingestParams{uploadParams: p.uploadParams, SessionID: opt.Session}, r.GetHeader("Content-Type"))
 	if err != nil {
 		return err
 	}

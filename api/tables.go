@@ -12,6 +12,13 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
 
+// uploadParams are those of every body with records.
+type uploadParams struct {
+	OnError  string `query:"on_error" default:"abort" enum:"abort,skip" doc:"abort: one bad record rejects all; skip: the good ones are taken, the bad ones named"`
+	Encoding string `header:"Content-Encoding" doc:"gzip or zstd"`
+	tableParams
+}
+
 // tableParams say what a logger's file cannot tell of itself. They have the
 // names of the import command's options.
 type tableParams struct {
