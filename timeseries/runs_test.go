@@ -143,13 +143,25 @@ func storedToo(t testing.TB, pool *pgxpool.Pool, relation func(rollup.Level) str
 	return list
 }
 
+// equal fails with the buckets that a query, to which the relation and its width in
+// seconds are given, counts as others than the records make them.
+func (level rollupRelation) equal(t testing.TB, pool *pgxpool.Pool, query string) {
+	t.Helper()
+	var wrong int
+	var example string
+	if err := pool.QueryRow(t.Context(), fmt.Sprintf(query, level.relation, int(level.width.Seconds()))).Scan(&wrong, &example); err != nil {
+		t.Fatal(err)
+	}
+	if wrong > 0 {
+		t.Errorf("%d buckets of %s differ from the records, such as session and bucket %s", wrong, level.relation, example)
+	}
+}
+
 // levelsEqualRecords compares every level with a plain GROUP BY over the records.
 func levelsEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 	t.Helper()
 	for _, level := range storedToo(t, pool, func(l rollup.Level) string { return l.Relation }) {
-		var wrong int
-		var example string
-		err := pool.QueryRow(t.Context(), fmt.Sprintf(`
+		level.equal(t, pool, `
 			WITH raw AS (
 				SELECT session, time_bucket(INTERVAL '%[2]d seconds', time) AS bucket, count(*) AS records, min(time) AS first_time, max(time) AS last_time,
 				       min(speed_ms) AS smin, max(speed_ms) AS smax, sum(speed_ms) AS ssum, count(speed_ms) AS scount,
@@ -164,14 +176,7 @@ func levelsEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 				       AND (psum IS NOT DISTINCT FROM power_w_sum OR abs(psum - power_w_sum) <= 1e-9 * (abs(psum) + 1000)) AS equal
 				FROM raw FULL JOIN %[1]s l USING (session, bucket)
 			)
-			SELECT count(*), coalesce(min(session || ' ' || bucket), '') FROM joined WHERE equal IS NOT TRUE`,
-			level.relation, int(level.width.Seconds()))).Scan(&wrong, &example)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if wrong > 0 {
-			t.Errorf("%d buckets of %s differ from the records, such as session and bucket %s", wrong, level.relation, example)
-		}
+			SELECT count(*), coalesce(min(session || ' ' || bucket), '') FROM joined WHERE equal IS NOT TRUE`)
 	}
 	statesEqualRecords(t, pool)
 }
@@ -181,9 +186,7 @@ func levelsEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 func statesEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 	t.Helper()
 	for _, level := range storedToo(t, pool, func(l rollup.Level) string { return l.States }) {
-		var wrong int
-		var example string
-		err := pool.QueryRow(t.Context(), fmt.Sprintf(`
+		level.equal(t, pool, `
 			WITH raw AS (
 				SELECT session, time_bucket(INTERVAL '%[2]d seconds', time) AS bucket, max(time) FILTER (WHERE driver_mode IS NOT NULL) AS newest
 				FROM telemetry GROUP BY 1, 2
@@ -197,13 +200,6 @@ func statesEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 				       AND coalesce(l.driver_mode = ANY(m.modes), m.modes IS NULL AND l.driver_mode IS NULL) AS equal
 				FROM modes m FULL JOIN %[1]s l USING (session, bucket)
 			)
-			SELECT count(*), coalesce(min(session || ' ' || bucket), '') FROM joined WHERE equal IS NOT TRUE`,
-			level.relation, int(level.width.Seconds()))).Scan(&wrong, &example)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if wrong > 0 {
-			t.Errorf("%d buckets of %s differ from the records, such as session and bucket %s", wrong, level.relation, example)
-		}
+			SELECT count(*), coalesce(min(session || ' ' || bucket), '') FROM joined WHERE equal IS NOT TRUE`)
 	}
 }

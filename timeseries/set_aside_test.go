@@ -27,6 +27,14 @@ func (h *server) aside(session string) (all []timeseries.OddRecord) {
 	return all
 }
 
+// wantAside fails unless so many records of session s are set aside.
+func (h *server) wantAside(want int) {
+	h.t.Helper()
+	if n := len(h.aside("s")); n != want {
+		h.t.Errorf("%d records are set aside, want %d", n, want)
+	}
+}
+
 // A record of a GPS receiver without a fix keeps the others of its batch not
 // out, and is kept itself.
 func TestOddTimesAreSetAside(t *testing.T) {

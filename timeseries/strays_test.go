@@ -381,16 +381,12 @@ func TestRepairedStraysStay(t *testing.T) {
 	h := newServer(t)
 	h.insert(numberedRun("s", 300, 0)...)
 	h.insert(at("s", raceStart.AddDate(0, -2, 0), 1000), at("s", raceStart.AddDate(0, -2, 0).Add(time.Second), 1001))
-	if n := len(h.aside("s")); n != 2 {
-		t.Fatalf("%d set aside", n)
-	}
+	h.wantAside(2)
 	if done := h.repair(ingest.Repair{Session: "s", Shift: -24 * time.Hour}); done.PutBack != 2 || done.Left != 0 {
 		t.Errorf("%+v", done)
 	}
 	h.insert(at("s", raceStart.Add(time.Hour), 2000))
-	if n := len(h.aside("s")); n != 0 {
-		t.Errorf("%d set aside again", n)
-	}
+	h.wantAside(0)
 	h.consistent()
 }
 
@@ -619,9 +615,7 @@ func TestLongStrays(t *testing.T) {
 	}
 	h.insert(numberedRun("s", 200, 0)...)
 	send(long(raceStart.AddDate(0, -2, 0), 14, 1000))
-	if n := len(h.aside("s")); n != 14 {
-		t.Fatalf("%d set aside", n)
-	}
+	h.wantAside(14)
 	var few []rec
 	for i := range 10 { // with which they are a tenth
 		few = append(few, at("s", raceStart.AddDate(0, -2, 0).Add(time.Minute+time.Duration(i)*time.Second), 2000+i))

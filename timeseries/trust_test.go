@@ -29,16 +29,12 @@ func TestDropLeavesWhatWasPutBack(t *testing.T) {
 		t.Fatalf("%+v", done)
 	}
 	h.insert(group(400, 2000)...)
-	if n := len(h.aside("s")); n != 2 {
-		t.Fatalf("%d set aside", n)
-	}
+	h.wantAside(2)
 	if done := h.repair(ingest.Repair{Session: "s", Drop: true}); done.Dropped != 2 || done.Left != 0 {
 		t.Errorf("%+v", done)
 	}
 	h.insert(at("s", raceStart.Add(time.Hour), 3000))
-	if n := len(h.aside("s")); n != 0 {
-		t.Errorf("%d are set aside again", n)
-	}
+	h.wantAside(0)
 	h.consistent()
 }
 

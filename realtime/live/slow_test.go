@@ -76,9 +76,15 @@ func TestSlowReaderGetsEverything(t *testing.T) {
 	if dropped == 0 {
 		t.Error("the slow client was never told")
 	}
-	in.ingest(t, "a", last+1, 1)
-	if ids, _ := slow.collect(last + 1); len(ids) != 1 {
-		t.Errorf("live again: %v", ids)
+	slow.liveAgain(in, last)
+}
+
+// liveAgain stores a record behind the last one and wants it alone.
+func (c *screen) liveAgain(in *instance, last int) {
+	c.t.Helper()
+	in.ingest(c.t, "a", last+1, 1)
+	if ids, _ := c.collect(last + 1); len(ids) != 1 {
+		c.t.Errorf("live again: %v", ids)
 	}
 }
 
@@ -117,10 +123,7 @@ func TestSlowReaderSkips(t *testing.T) {
 	if missed == 0 {
 		t.Error("nothing was reported missing")
 	}
-	in.ingest(t, "a", last+1, 1)
-	if ids, _ := c.collect(last + 1); len(ids) != 1 {
-		t.Errorf("live again: %v", ids)
-	}
+	c.liveAgain(in, last)
 }
 
 // A client that does not even read answers to its own messages is let go, and
