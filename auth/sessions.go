@@ -20,15 +20,11 @@ func (s *Service) Sessions(ctx context.Context, by Principal, user string) ([]Se
 	if d := Allow(by, action, SessionAge{}); !d.Allowed {
 		return nil, d.Err
 	}
-	rows, err := s.pool.Query(ctx, `
+	list, err := schema.List(ctx, s.pool, pgx.RowToStructByPos[Session], `
 		SELECT id, user_id, created_at, last_seen_at, expires_at, persistent
 		FROM auth_sessions
 		WHERE user_id = $1 AND expires_at > clock_timestamp()
 		ORDER BY created_at DESC, id`, storable(user))
-	if err != nil {
-		return nil, fmt.Errorf("list sessions: %w", err)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Session])
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
