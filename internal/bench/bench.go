@@ -2,15 +2,20 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/process"
 )
 
 // Options say what to measure and where.
@@ -36,7 +41,7 @@ type Env struct {
 	Options
 	Pool   *pgxpool.Pool
 	URL    string // of the scratch database
-	Daemon *Process
+	Daemon *process.Process
 }
 
 // Suite is a group of measurements that belong together.
@@ -94,7 +99,7 @@ func runSuite(ctx context.Context, opt Options, suite Suite, migrate func(contex
 		return err
 	}
 	defer e.Pool.Close()
-	if e.Daemon, err = startDaemon(ctx, opt.Program, url); err != nil {
+	if e.Daemon, err = process.Start(opt.Program, url); err != nil {
 		return err
 	}
 	defer e.Daemon.Stop()
@@ -149,4 +154,16 @@ func scratch(ctx context.Context, serverURL string) (string, func() error, error
 		return "", nil, err
 	}
 	return url, drop, nil
+}
+
+// authorize puts the deploy key on a request.
+func authorize(r *http.Request) { r.Header.Set("Authorization", process.Authorization) }
+
+func withDatabase(serverURL, name string) (string, error) {
+	u, err := url.Parse(serverURL)
+	if err != nil {
+		return "", errors.New("the database URL cannot be read")
+	}
+	u.Path = "/" + name
+	return u.String(), nil
 }

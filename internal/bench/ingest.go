@@ -210,7 +210,7 @@ func ingest(ctx context.Context, e *Env) error {
 	slices.Sort(bases)
 	fmt.Fprintf(e.Out, "\npsql \\copy of text, one connection: %.0f records/s (median of %d, %.0f to %.0f)\n",
 		bases[len(bases)/2], len(bases), bases[0], bases[len(bases)-1])
-	fmt.Fprintf(e.Out, "peak memory of the daemon: %.0f MB\n", float64(e.Daemon.peakMemory())/1e6)
+	fmt.Fprintf(e.Out, "peak memory of the daemon: %.0f MB\n", float64(e.Daemon.PeakMemory())/1e6)
 	return nil
 }
 

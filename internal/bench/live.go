@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/process"
 	"github.com/ecovolt/telemetryd/internal/simulate"
 )
 
@@ -26,7 +27,7 @@ const (
 // live measures the live stream: how long a record takes to every screen, what
 // screens cost the database, the daemon's memory and the ingest.
 func live(ctx context.Context, e *Env) error {
-	other, err := startDaemon(ctx, e.Program, e.URL)
+	other, err := process.Start(e.Program, e.URL)
 	if err != nil {
 		return err
 	}
@@ -38,7 +39,7 @@ func live(ctx context.Context, e *Env) error {
 	defer t.flush()
 	for _, on := range []struct {
 		name string
-		at   *Process
+		at   *process.Process
 	}{{"same instance", e.Daemon}, {"another instance", other}} {
 		for _, n := range []int{1, 100, 1000} {
 			r, err := liveCase(ctx, e, on.at, n, 0)
@@ -83,7 +84,7 @@ func quantile(sorted []float64, q float64) float64 {
 
 // liveCase opens n sockets and drives the car for a while. stalled of the
 // sockets never read.
-func liveCase(ctx context.Context, e *Env, at *Process, n, stalled int) (*liveResult, error) {
+func liveCase(ctx context.Context, e *Env, at *process.Process, n, stalled int) (*liveResult, error) {
 	car := newLiveCar(e)
 	if err := car.upload(ctx); err != nil { // so that the session exists
 		return nil, err
@@ -101,13 +102,13 @@ func liveCase(ctx context.Context, e *Env, at *Process, n, stalled int) (*liveRe
 	r := &liveResult{}
 	before := metric(ctx, at, "telemetryd_hub_polls_total")
 	screens.measureFrom.Store(int64(len(car.sent)) + 1)
-	begun, cpu, messagesBefore := time.Now(), at.cpu(), screens.messages.Load()
+	begun, cpu, messagesBefore := time.Now(), at.CPU(), screens.messages.Load()
 	if err := car.drive(ctx, liveWindow, &r.uploads); err != nil {
 		return nil, err
 	}
 	seconds := time.Since(begun).Seconds()
 	after := metric(ctx, at, "telemetryd_hub_polls_total")
-	r.cores = (at.cpu() - cpu).Seconds() / seconds
+	r.cores = (at.CPU() - cpu).Seconds() / seconds
 	messages := screens.messages.Load() - messagesBefore
 	// A machine that is too busy delivers late; that is to be measured, not lost.
 	screens.measureTo.Store(int64(len(car.sent)))
@@ -187,7 +188,7 @@ func (c *liveCar) drive(ctx context.Context, length time.Duration, took *[]float
 }
 
 // metric reads one of the daemon's metrics.
-func metric(ctx context.Context, at *Process, name string) float64 {
+func metric(ctx context.Context, at *process.Process, name string) float64 {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.URL+"/metrics", nil)
 	if err != nil {
 		return 0
@@ -209,7 +210,7 @@ func metric(ctx context.Context, at *Process, name string) float64 {
 }
 
 // liveMemory measures what an idle socket costs the daemon.
-func liveMemory(ctx context.Context, e *Env, at *Process) error {
+func liveMemory(ctx context.Context, e *Env, at *process.Process) error {
 	car := newLiveCar(e)
 	if err := car.upload(ctx); err != nil {
 		return err
@@ -220,7 +221,7 @@ func liveMemory(ctx context.Context, e *Env, at *Process) error {
 	}
 	defer warm.Close()
 	time.Sleep(time.Second)
-	before := at.memory()
+	before := at.Memory()
 	idle, err := openScreens([]string{at.URL}, car, idleSockets, idleSockets)
 	if err != nil {
 		return err
@@ -228,7 +229,7 @@ func liveMemory(ctx context.Context, e *Env, at *Process) error {
 	defer idle.Close()
 	time.Sleep(5 * time.Second)
 	fmt.Fprintf(e.Out, "%d idle sockets: %.1f KB each (resident memory of the daemon, garbage included)\n\n",
-		idleSockets, float64(at.memory()-before)/idleSockets/1000)
+		idleSockets, float64(at.Memory()-before)/idleSockets/1000)
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/process"
 	"github.com/ecovolt/telemetryd/internal/simulate"
 )
 
@@ -34,9 +35,9 @@ const (
 )
 
 func scale(ctx context.Context, e *Env) error {
-	instances := []*Process{e.Daemon}
+	instances := []*process.Process{e.Daemon}
 	for range 2 {
-		other, err := startDaemon(ctx, e.Program, e.URL)
+		other, err := process.Start(e.Program, e.URL)
 		if err != nil {
 			return err
 		}
@@ -57,9 +58,9 @@ func scale(ctx context.Context, e *Env) error {
 }
 
 // busy is the processor time of daemons and of database servers so far.
-func busy(instances []*Process) (sum time.Duration) {
+func busy(instances []*process.Process) (sum time.Duration) {
 	for _, p := range instances {
-		sum += p.cpu()
+		sum += p.CPU()
 	}
 	return sum
 }
@@ -75,11 +76,11 @@ func serverCPU(ctx context.Context, query func(ctx context.Context, sql string) 
 	if main <= 1 {
 		return 0
 	}
-	sum := (&Process{pid: main}).cpu()
+	sum := process.Of(main).CPU()
 	names, _ := filepath.Glob("/proc/[0-9]*")
 	for _, name := range names {
 		if child, err := strconv.Atoi(filepath.Base(name)); err == nil && parentOf(child) == main {
-			sum += (&Process{pid: child}).cpu()
+			sum += process.Of(child).CPU()
 		}
 	}
 	return sum
@@ -106,7 +107,7 @@ func (e *Env) databaseCPU(ctx context.Context) time.Duration {
 }
 
 // scaleIngest uploads through one, two and three instances.
-func scaleIngest(ctx context.Context, e *Env, instances []*Process) error {
+func scaleIngest(ctx context.Context, e *Env, instances []*process.Process) error {
 	fmt.Fprintf(e.Out, "ingest: %d clients with a session each, uploads of %d records\n", scaleClients, scaleRecords)
 	t := newTable(e.Out, "instances", "records/s", "beside 1", "daemons us/record", "database us/record")
 	first := 0.0
@@ -152,7 +153,7 @@ func scaleIngest(ctx context.Context, e *Env, instances []*Process) error {
 }
 
 // scaleLive spreads screens over one, two and three instances.
-func scaleLive(ctx context.Context, e *Env, instances []*Process) error {
+func scaleLive(ctx context.Context, e *Env, instances []*process.Process) error {
 	fmt.Fprintf(e.Out, "\nlive: a %d Hz car at the first instance, %d screens in all\n", liveRate, scaleSockets)
 	t := newTable(e.Out, "instances", "messages/s", "upload to socket p50 ms", "p99", "hub queries/s", "daemons' cores", "of the first")
 	for _, n := range []int{1, 2, 3} {
@@ -212,7 +213,7 @@ func scaleReads(ctx context.Context, e *Env) error {
 	if err != nil {
 		return err
 	}
-	with, err := startDaemon(ctx, e.Program, e.URL, "TELEMETRYD_READ_DATABASE_URL="+replica)
+	with, err := process.Start(e.Program, e.URL, "TELEMETRYD_READ_DATABASE_URL="+replica)
 	if err != nil {
 		return err
 	}
@@ -239,7 +240,7 @@ func scaleReads(ctx context.Context, e *Env) error {
 	} {
 		for _, from := range []struct {
 			name string
-			at   *Process
+			at   *process.Process
 		}{{"primary", e.Daemon}, {"replica", with}, {"primary", e.Daemon}, {"replica", with}} {
 			car := newLiveCar(e)
 			driving, stop := context.WithCancel(ctx)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/ecovolt/telemetryd/internal/process"
 )
 
 // screens are clients of the live stream that do as little as they can: the
@@ -136,5 +138,5 @@ func nextFrame(data []byte) (opcode byte, body, rest []byte, err error) {
 func upgrade(url, session string) (address, request string) {
 	address = strings.TrimPrefix(url, "http://")
 	return address, fmt.Sprintf("GET /api/v1/live?session=%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Convex %s\r\n\r\n", session, address, benchKey)
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: %s\r\n\r\n", session, address, process.Authorization)
 }

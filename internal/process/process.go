@@ -1,12 +1,12 @@
-package bench
+// Package process runs a daemon as a process of its own, for programs that measure
+// it or try it out, and reads what it uses of the machine. A Process may be used by
+// several goroutines; whoever starts one stops it.
+package process
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
@@ -14,20 +14,26 @@ import (
 	"time"
 )
 
-// benchKey is the deploy key of the daemon under test. It listens on loopback
-// for the length of one run.
-const benchKey = "bench|loopback-only"
+// key is the deploy key of the daemons. They listen on loopback for the length of
+// one run.
+const key = "bench|loopback-only"
 
-// Process is the daemon under test.
+// Process is a daemon.
 type Process struct {
 	URL string
 	cmd *exec.Cmd
 	pid int
 }
 
-func startDaemon(ctx context.Context, program, databaseURL string, more ...string) (*Process, error) {
+// Of returns a process that somebody else has started, to read what it uses.
+func Of(pid int) *Process { return &Process{pid: pid} }
+
+// Start starts the program as a daemon on the database, with more settings for its
+// environment, and returns it when it says where it is. It fails when the daemon
+// ends before.
+func Start(program, databaseURL string, more ...string) (*Process, error) {
 	cmd := exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--log-level", "error")
-	cmd.Env = append(os.Environ(), "TELEMETRYD_DATABASE_URL="+databaseURL, "TELEMETRYD_DEPLOY_KEY="+benchKey)
+	cmd.Env = append(os.Environ(), "TELEMETRYD_DATABASE_URL="+databaseURL, "TELEMETRYD_DEPLOY_KEY="+key)
 	cmd.Env = append(cmd.Env, more...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -56,9 +62,12 @@ func startDaemon(ctx context.Context, program, databaseURL string, more ...strin
 	return p, nil
 }
 
-// Stop ends the daemon.
+// Signal sends it a signal.
+func (p *Process) Signal(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
+
+// Stop ends the daemon, in order if that takes no longer than 20 s.
 func (p *Process) Stop() {
-	_ = p.cmd.Process.Signal(os.Interrupt)
+	_ = p.Signal(os.Interrupt)
 	done := make(chan struct{})
 	go func() { _ = p.cmd.Wait(); close(done) }()
 	select {
@@ -68,14 +77,14 @@ func (p *Process) Stop() {
 	}
 }
 
-// peakMemory is the most memory that the daemon has held so far, in bytes.
-func (p *Process) peakMemory() int64 { return p.status("VmHWM:") }
+// PeakMemory is the most memory that the daemon has held so far, in bytes.
+func (p *Process) PeakMemory() int64 { return p.status("VmHWM:") }
 
-// memory is what the daemon holds now, in bytes.
-func (p *Process) memory() int64 { return p.status("VmRSS:") }
+// Memory is what the daemon holds now, in bytes.
+func (p *Process) Memory() int64 { return p.status("VmRSS:") }
 
-// cpu is the processor time that the daemon has used so far.
-func (p *Process) cpu() time.Duration {
+// CPU is the processor time that the daemon has used so far.
+func (p *Process) CPU() time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
 	if err != nil {
 		return 0
@@ -102,14 +111,5 @@ func (p *Process) status(name string) int64 {
 	return n * 1024
 }
 
-// authorize puts the deploy key on a request.
-func authorize(r *http.Request) { r.Header.Set("Authorization", "Convex "+benchKey) }
-
-func withDatabase(serverURL, name string) (string, error) {
-	u, err := url.Parse(serverURL)
-	if err != nil {
-		return "", errors.New("the database URL cannot be read")
-	}
-	u.Path = "/" + name
-	return u.String(), nil
-}
+// Authorization is the header's value with the daemons' deploy key.
+const Authorization = "Convex " + key
