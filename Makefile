@@ -52,6 +52,11 @@ bench: db build ## measure ingest and reads against plain \copy
 	@CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/telemetryd-bench
 	@scripts/db.sh exec bin/telemetryd-bench $(ARGS)
 
+.PHONY: chaos
+chaos: db build ## break everything around three instances and count what is lost
+	@CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/telemetryd-chaos
+	@TELEMETRYD_PG_BINDIR="$${TELEMETRYD_PG_BINDIR:-$$PWD/.cache/pg/bin}" bin/telemetryd-chaos $(ARGS)
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, who imports what
 	@scripts/test.sh lint

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -99,7 +100,7 @@ func runSuite(ctx context.Context, opt Options, suite Suite, migrate func(contex
 		return err
 	}
 	defer e.Pool.Close()
-	if e.Daemon, err = process.Start(opt.Program, url); err != nil {
+	if e.Daemon, err = process.Start(os.Stderr, opt.Program, url); err != nil {
 		return err
 	}
 	defer e.Daemon.Stop()

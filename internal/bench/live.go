@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,7 +28,7 @@ const (
 // live measures the live stream: how long a record takes to every screen, what
 // screens cost the database, the daemon's memory and the ingest.
 func live(ctx context.Context, e *Env) error {
-	other, err := process.Start(e.Program, e.URL)
+	other, err := process.Start(os.Stderr, e.Program, e.URL)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ const (
 func scale(ctx context.Context, e *Env) error {
 	instances := []*process.Process{e.Daemon}
 	for range 2 {
-		other, err := process.Start(e.Program, e.URL)
+		other, err := process.Start(os.Stderr, e.Program, e.URL)
 		if err != nil {
 			return err
 		}
@@ -213,7 +213,7 @@ func scaleReads(ctx context.Context, e *Env) error {
 	if err != nil {
 		return err
 	}
-	with, err := process.Start(e.Program, e.URL, "TELEMETRYD_READ_DATABASE_URL="+replica)
+	with, err := process.Start(os.Stderr, e.Program, e.URL, "TELEMETRYD_READ_DATABASE_URL="+replica)
 	if err != nil {
 		return err
 	}

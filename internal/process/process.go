@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -29,13 +30,13 @@ type Process struct {
 func Of(pid int) *Process { return &Process{pid: pid} }
 
 // Start starts the program as a daemon on the database, with more settings for its
-// environment, and returns it when it says where it is. It fails when the daemon
+// environment, and returns it when it says where it is. What it logs goes to log. It fails when the daemon
 // ends before.
-func Start(program, databaseURL string, more ...string) (*Process, error) {
+func Start(log io.Writer, program, databaseURL string, more ...string) (*Process, error) {
 	cmd := exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--log-level", "error")
 	cmd.Env = append(os.Environ(), "TELEMETRYD_DATABASE_URL="+databaseURL, "TELEMETRYD_DEPLOY_KEY="+key)
 	cmd.Env = append(cmd.Env, more...)
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

@@ -1,0 +1,182 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/retry"
+)
+
+// fault is a kind of thing that goes wrong, and how often of all.
+type fault struct {
+	name   string
+	weight int
+	strike func(ctx context.Context, r *run, random *rand.Rand) error
+}
+
+// faults: 85 of 100 are of the network, 13 of a daemon, 2 of the database.
+var faults = []fault{
+	{"network cut", 17, func(ctx context.Context, r *run, random *rand.Rand) error {
+		r.link(random).cut()
+		return nil
+	}},
+	{"network slow", 17, func(ctx context.Context, r *run, random *rand.Rand) error {
+		p := r.link(random)
+		p.there.Store(int64(time.Millisecond) * (1 + random.Int64N(40)))
+		p.back.Store(int64(time.Millisecond) * (1 + random.Int64N(40)))
+		defer p.clear()
+		return pause(ctx, random, 300)
+	}},
+	// Requests are lost on their way: nothing is committed.
+	{"half-open before commit", 17, func(ctx context.Context, r *run, random *rand.Rand) error {
+		p := r.link(random)
+		p.there.Store(held)
+		return p.cutAfter(ctx, random)
+	}},
+	// Answers are lost: what was asked for is done.
+	{"half-open after commit", 25, func(ctx context.Context, r *run, random *rand.Rand) error {
+		p := r.link(random)
+		p.back.Store(held)
+		return p.cutAfter(ctx, random)
+	}},
+	{"half-open, then goes on", 9, func(ctx context.Context, r *run, random *rand.Rand) error {
+		p := r.link(random)
+		p.there.Store(held)
+		p.back.Store(held)
+		defer p.clear()
+		return pause(ctx, random, 500)
+	}},
+	{"daemon killed", 7, func(ctx context.Context, r *run, random *rand.Rand) error {
+		d := r.daemons[random.IntN(len(r.daemons))]
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if err := d.process.Signal(syscall.SIGKILL); err != nil {
+			return err
+		}
+		d.process.Stop()
+		if err := pause(ctx, random, 300); err != nil {
+			return err
+		}
+		return d.start()
+	}},
+	{"daemon stopped", 6, func(ctx context.Context, r *run, random *rand.Rand) error {
+		d := r.daemons[random.IntN(len(r.daemons))]
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if err := d.process.Signal(syscall.SIGSTOP); err != nil {
+			return err
+		}
+		err := pause(ctx, random, 1500)
+		return errors.Join(err, d.process.Signal(syscall.SIGCONT))
+	}},
+	{"database killed", 1, func(ctx context.Context, r *run, random *rand.Rand) error {
+		text, err := os.ReadFile(filepath.Join(r.opt.Dir, "cluster", "postmaster.pid"))
+		if err != nil {
+			return nil // it is down already
+		}
+		var pid int
+		if _, err := fmt.Sscan(string(text), &pid); err != nil {
+			return nil
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+		return r.reachable(ctx)
+	}},
+	{"connections used up", 1, func(ctx context.Context, r *run, random *rand.Rand) error {
+		var conns []*pgx.Conn
+		defer func() {
+			for _, conn := range conns {
+				_ = conn.Close(context.WithoutCancel(ctx))
+			}
+		}()
+		for range maxConnections {
+			conn, err := pgx.Connect(ctx, r.url)
+			if err != nil {
+				break
+			}
+			conns = append(conns, conn)
+		}
+		for _, d := range r.daemons {
+			d.database.cut() // they need new ones
+		}
+		return pause(ctx, random, 800)
+	}},
+}
+
+// pause waits for up to so many milliseconds.
+func pause(ctx context.Context, random *rand.Rand, most int) error {
+	return retry.Pause(ctx, time.Duration(1+random.IntN(most))*time.Millisecond)
+}
+
+func (p *proxy) clear() {
+	p.there.Store(0)
+	p.back.Store(0)
+}
+
+// cutAfter lets a fault hold for a moment. Both sides lose the connection then.
+func (p *proxy) cutAfter(ctx context.Context, random *rand.Rand) error {
+	err := pause(ctx, random, 300)
+	p.cut()
+	p.clear()
+	return err
+}
+
+// link is one of the ways between clients, daemons and the database.
+func (r *run) link(random *rand.Rand) *proxy {
+	d := r.daemons[random.IntN(len(r.daemons))]
+	if random.IntN(2) == 0 {
+		return d.clients
+	}
+	return d.database
+}
+
+// strike makes one fault after the other, each chosen by the seed.
+func (r *run) strike(ctx context.Context) error {
+	random := rand.New(rand.NewPCG(r.opt.Seed, 12))
+	total := 0
+	for _, f := range faults {
+		total += f.weight
+	}
+	for n := range r.opt.Faults {
+		pick := random.IntN(total)
+		for _, f := range faults {
+			if pick -= f.weight; pick >= 0 {
+				continue
+			}
+			if err := f.strike(ctx, r, random); err != nil {
+				return fmt.Errorf("fault %d, %s: %w", n+1, f.name, err)
+			}
+			r.report.Faults[f.name]++
+			break
+		}
+		if err := pause(ctx, random, 100); err != nil {
+			return err
+		}
+		if (n+1)%100 == 0 {
+			fmt.Fprintf(r.opt.Out, "%d faults, %d batches acknowledged\n", n+1, r.acknowledged.Load())
+		}
+	}
+	return nil
+}
+
+// reachable waits until the database takes connections again.
+func (r *run) reachable(ctx context.Context) error {
+	for {
+		conn, err := pgx.Connect(ctx, r.url)
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		if ctx.Err() != nil || retry.Pause(ctx, 50*time.Millisecond) != nil {
+			return err
+		}
+	}
+}

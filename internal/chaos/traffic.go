@@ -1,0 +1,174 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ecovolt/telemetryd/internal/process"
+	"github.com/ecovolt/telemetryd/internal/retry"
+	"github.com/ecovolt/telemetryd/realtime/live/client"
+	"github.com/ecovolt/telemetryd/realtime/live/protocol"
+)
+
+// batch is what was sent at once: records of a session, numbered by message_id.
+type batch struct {
+	session      string
+	from, to     int // the first, and the one behind the last
+	acknowledged bool
+}
+
+const (
+	step        = 50 * time.Millisecond // of a car, 20 Hz
+	batchSize   = 5
+	importSize  = 2_000
+	importPause = 500 * time.Millisecond
+)
+
+// records are a car's.
+func records(session string, start time.Time, from, to int) []map[string]any {
+	rows := make([]map[string]any, 0, to-from)
+	for i := from; i < to; i++ {
+		rows = append(rows, map[string]any{
+			"session_id": session, "session_name": session, "timestamp": start.Add(time.Duration(i) * step).UTC().Format(time.RFC3339Nano),
+			"message_id": i, "speed_ms": float64(i%97) / 4, "voltage_v": 48 + float64(i%13)/8,
+		})
+	}
+	return rows
+}
+
+// bridge sends a car's records as the team's does: a batch at a time, again until
+// it is acknowledged, by another instance if one does not answer.
+func (r *run) bridge(ctx, working context.Context, n int, session string) {
+	start := time.Now().Add(-time.Hour)
+	for from := 0; working.Err() == nil; from += batchSize {
+		body, _ := json.Marshal(map[string]any{
+			"path": "telemetry:insertTelemetryBatch", "format": "json", "args": map[string]any{"records": records(session, start, from, from+batchSize)},
+		})
+		r.deliver(ctx, working, n, batch{session: session, from: from, to: from + batchSize}, "/api/mutation", body)
+		if retry.Pause(working, batchSize*step) != nil {
+			return
+		}
+	}
+}
+
+// importer uploads one file after the other.
+func (r *run) importer(ctx, working context.Context, n int) {
+	start := time.Now().Add(-24 * time.Hour)
+	for file := 0; retry.Pause(working, importPause) == nil; file++ {
+		session := fmt.Sprintf("file %d of %d", file, n)
+		var body bytes.Buffer
+		encoder := json.NewEncoder(&body)
+		for _, row := range records(session, start, 0, importSize) {
+			_ = encoder.Encode(row)
+		}
+		r.deliver(ctx, working, n, batch{session: session, to: importSize}, "/api/v1/telemetry", body.Bytes())
+	}
+}
+
+// deliver sends a batch until it is acknowledged, or until there is no more work:
+// what was under way then may have been stored or not.
+func (r *run) deliver(ctx, working context.Context, n int, b batch, path string, body []byte) {
+	begun := time.Now()
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.batches = append(r.batches, b)
+		if b.acknowledged && strings.HasPrefix(b.session, "bridge") {
+			r.waits = append(r.waits, time.Since(begun))
+		}
+	}()
+	for attempt := 0; working.Err() == nil; attempt++ {
+		status, answer, err := r.send(ctx, r.daemons[(n+attempt)%len(r.daemons)], "POST", path, body)
+		switch {
+		case err != nil || status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests || status >= 500 && strings.Contains(answer, "database"):
+		case status == http.StatusOK && !strings.Contains(answer, `"status":"error"`):
+			b.acknowledged = true
+			r.acknowledged.Add(1)
+			return
+		default:
+			r.refuse(fmt.Sprintf("%s of records %d to %d of %q", path, b.from, b.to, b.session), fmt.Errorf("%d %.300s", status, answer))
+			return
+		}
+		if retry.Pause(working, 100*time.Millisecond) != nil {
+			return
+		}
+	}
+}
+
+var web = &http.Client{Timeout: 5 * time.Second}
+
+func (r *run) send(ctx context.Context, d *daemon, method, path string, body []byte) (int, string, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+d.clients.address()+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	request.Header.Set("Authorization", process.Authorization)
+	if path == "/api/mutation" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := web.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, string(text), err
+}
+
+// reader draws charts and lists records, whatever comes of it.
+func (r *run) reader(working context.Context) {
+	paths := []string{"/api/v1/sessions/bridge%200/series?metrics=speed_ms&points=200", "/api/v1/sessions/bridge%201/records?limit=500", "/api/v1/sessions"}
+	for i := 0; retry.Pause(working, 100*time.Millisecond) == nil; i++ {
+		status, answer, err := r.send(working, r.daemons[i%len(r.daemons)], "GET", paths[i%len(paths)], nil)
+		if err == nil && status != http.StatusOK && status != http.StatusNotFound && status != http.StatusServiceUnavailable {
+			r.refuse(paths[i%len(paths)], fmt.Errorf("%d %.300s", status, answer))
+		}
+	}
+}
+
+// diary is what a viewer has received, in order.
+type diary struct {
+	session string
+
+	mu  sync.Mutex
+	ids []string
+}
+
+func (d *diary) len() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.ids)
+}
+
+func (d *diary) note(m protocol.ServerMessage) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, raw := range m.Records {
+		var row struct {
+			ID string `json:"_id"`
+		}
+		if err := json.Unmarshal(raw, &row); err != nil {
+			return err
+		}
+		d.ids = append(d.ids, row.ID)
+	}
+	return nil
+}
+
+// watch follows a session by one instance.
+func (r *run) watch(ctx context.Context, n int, d *diary) {
+	f := client.Follower{
+		URL: "http://" + r.daemons[n%len(r.daemons)].clients.address(), Authorize: process.Authorization,
+		Subscribe: protocol.ClientMessage{Session: d.session, Fields: []string{"_id"}, Snapshot: &protocol.SnapshotRequest{Records: 20_000}}, Message: d.note,
+	}
+	if err := f.Run(ctx); err != nil && ctx.Err() == nil {
+		r.refuse("a viewer of "+d.session, err)
+	}
+}
