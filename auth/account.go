@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/auth/check"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -129,11 +130,11 @@ func (s *Service) Bootstrap(ctx context.Context, email, password string) (bool, 
 }
 
 func (s *Service) prepare(ctx context.Context, in NewAccount) (account, error) {
-	email, ok := normalizeEmail(in.Email)
+	email, ok := check.Email(in.Email)
 	if !ok {
 		return account{}, fault.Field("email", "%s", textBadEmail)
 	}
-	name, ok := NormalizeName(in.Name)
+	name, ok := check.Name(in.Name)
 	if !ok {
 		return account{}, fault.Field("name", "%s", textBadName)
 	}

@@ -2,6 +2,8 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -120,4 +122,10 @@ func (s *Service) Audit(ctx context.Context, by Principal, q AuditQuery) ([]Even
 		return nil, fmt.Errorf("read audit log: %w", err)
 	}
 	return events, nil
+}
+
+// emailHash is how limits and the audit log refer to an address.
+func emailHash(email string) string {
+	sum := sha256.Sum256([]byte(email))
+	return hex.EncodeToString(sum[:])
 }

@@ -19,10 +19,7 @@ const (
 	UserRejected    = userRejected
 )
 
-var (
-	NormalizeEmail = normalizeEmail
-	ValidHash      = validHash
-)
+var ValidHash = validHash
 
 // Actions lists every action.
 func Actions() []Action {

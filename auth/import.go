@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/auth/check"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -119,10 +120,10 @@ func (in ImportedAccount) check() (account, error) {
 		return a, fault.Field("id", "must be 1 to %d characters", maxUserID)
 	}
 	var ok bool
-	if a.email, ok = normalizeEmail(in.Email); !ok {
+	if a.email, ok = check.Email(in.Email); !ok {
 		return a, fault.Field("email", "%s", textBadEmail)
 	}
-	if a.name, ok = NormalizeName(in.Name); !ok {
+	if a.name, ok = check.Name(in.Name); !ok {
 		return a, fault.Field("name", "%s", textBadName)
 	}
 	if !in.Role.valid() {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/auth/check"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -38,7 +39,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, in PasswordCh
 	if err != nil || refused != nil {
 		return deref(refused), err
 	}
-	if guessable(in.New, email) {
+	if check.Guessable(in.New, email) {
 		return mistake(fault.Invalid, textGuessable), nil
 	}
 	hash, err := s.hasher.hash(in.New)
@@ -109,7 +110,7 @@ func (s *Service) ResetPassword(ctx context.Context, by Principal, target, passw
 		if !u.exists {
 			return errNoUser()
 		}
-		if guessable(password, u.email) {
+		if check.Guessable(password, u.email) {
 			return fault.Field("password", "%s", textGuessable)
 		}
 		if _, err := setPassword(ctx, tx, u.id, "", hash); err != nil {

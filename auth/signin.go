@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/auth/check"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -98,8 +99,8 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 	if in.Email == "" || in.Password == "" {
 		return mistake(fault.Invalid, textMissing), nil
 	}
-	email, ok := normalizeEmail(in.Email)
-	if !ok || utf16Length(in.Password) > maxPassword {
+	email, ok := check.Email(in.Email)
+	if !ok || check.UTF16Length(in.Password) > maxPassword {
 		return mistake(fault.Unauthenticated, textBadSignIn), nil
 	}
 	event := Event{EmailHash: emailHash(email), Address: limitedAddress(in.Address)}
@@ -178,11 +179,11 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 // SignUp makes an account and opens its first session, which lasts 30 days.
 // Everybody starts as external; who asks for internal waits for approval.
 func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
-	email, ok := normalizeEmail(in.Email)
+	email, ok := check.Email(in.Email)
 	if !ok {
 		return mistake(fault.Invalid, textBadEmail), nil
 	}
-	name, ok := NormalizeName(in.Name)
+	name, ok := check.Name(in.Name)
 	if !ok {
 		return mistake(fault.Invalid, textBadName), nil
 	}
@@ -314,12 +315,12 @@ func (s *Service) findForSignIn(ctx context.Context, email string) (signInRow, e
 }
 
 func checkNewPassword(password, email string) string {
-	switch n := utf16Length(password); {
+	switch n := check.UTF16Length(password); {
 	case n < minPassword:
 		return textShort
 	case n > maxPassword:
 		return textLong
-	case guessable(password, email):
+	case check.Guessable(password, email):
 		return textGuessable
 	}
 	return ""

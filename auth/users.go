@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/auth/check"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -62,7 +63,7 @@ func (s *Service) FindUser(ctx context.Context, by Principal, idOrEmail string) 
 		return Profile{}, d.Err
 	}
 	found, err := s.profile(ctx, `id = $1`, storable(idOrEmail))
-	if email, ok := normalizeEmail(idOrEmail); err == nil && found == nil && ok {
+	if email, ok := check.Email(idOrEmail); err == nil && found == nil && ok {
 		found, err = s.profile(ctx, `email = $1`, email)
 	}
 	if err != nil {

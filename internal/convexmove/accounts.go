@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/auth/check"
 	"github.com/ecovolt/telemetryd/internal/convexdump"
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
@@ -51,7 +52,7 @@ func importedAccount(a accountDocument, p profileDocument) auth.ImportedAccount 
 	if in.Name == "" {
 		in.Name = a.Name
 	}
-	if _, ok := auth.NormalizeName(in.Name); !ok {
+	if _, ok := check.Name(in.Name); !ok {
 		in.Name = "" // older sign-ups took any name; the account matters more
 	}
 	if r := auth.Role(p.RequestedRole); r == auth.External || r == auth.Internal {

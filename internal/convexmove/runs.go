@@ -114,7 +114,7 @@ func (m *mover) run(ctx context.Context, table *spooledTable, r *run, progress f
 	var result ingest.Result
 	var err error
 	if m.DryRun {
-		result, err = check(decoder)
+		result, err = rehearse(decoder)
 	} else {
 		result, err = m.store(ctx, r, decoder)
 	}
@@ -146,8 +146,8 @@ func (m *mover) store(ctx context.Context, r *run, decoder *decode.Decoder) (ing
 	})
 }
 
-// check decodes all records and stores none.
-func check(decoder *decode.Decoder) (ingest.Result, error) {
+// rehearse decodes all records and stores none.
+func rehearse(decoder *decode.Decoder) (ingest.Result, error) {
 	var result ingest.Result
 	b := decode.NewBatch()
 	defer b.Release()

@@ -1,4 +1,4 @@
-package auth
+package check
 
 import (
 	_ "embed"
@@ -28,9 +28,9 @@ var contextWords = []string{"telemetryd", "telemetry", "ecovolt", "password"}
 // leastOwn is how many characters a password has beside words of the context.
 const leastOwn = 6
 
-// guessable reports whether a password is a common one, or has little beside words
+// Guessable reports whether a password is a common one, or has little beside words
 // of the context, whatever their case.
-func guessable(password, email string) bool {
+func Guessable(password, email string) bool {
 	password = strings.ToLower(password)
 	if _, there := common()[password]; there {
 		return true
@@ -45,5 +45,5 @@ func guessable(password, email string) bool {
 	for _, word := range words {
 		password = strings.ReplaceAll(password, word, "")
 	}
-	return utf16Length(password) < leastOwn
+	return UTF16Length(password) < leastOwn
 }

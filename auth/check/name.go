@@ -1,4 +1,4 @@
-package auth
+package check
 
 import (
 	"strings"
@@ -9,14 +9,14 @@ import (
 
 const maxName = 80 // UTF-16 units
 
-// NormalizeName brings a display name to one form: NFKC, trimmed, runs of
+// Name brings a display name to one form: NFKC, trimmed, runs of
 // spaces as one. A blank name is "". It reports whether the contract takes it.
-func NormalizeName(text string) (name string, ok bool) {
+func Name(text string) (name string, ok bool) {
 	if len(text) > 4096 { // not worth normalising
 		return "", false
 	}
 	name = strings.Join(strings.Fields(norm.NFKC.String(text)), " ")
-	if utf16Length(name) > maxName {
+	if UTF16Length(name) > maxName {
 		return "", false
 	}
 	for _, r := range name {
@@ -30,8 +30,8 @@ func NormalizeName(text string) (name string, ok bool) {
 	return name, true
 }
 
-// utf16Length counts as the browser does.
-func utf16Length(text string) int {
+// UTF16Length counts as the browser does.
+func UTF16Length(text string) int {
 	n := 0
 	for _, r := range text {
 		if r >= 0x10000 {

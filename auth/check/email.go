@@ -1,10 +1,8 @@
-package auth
+// Package check says which e-mail addresses, names and passwords accounts take, by the
+// text alone: it knows no account and no database, and keeps nothing.
+package check
 
-import (
-	"crypto/sha256"
-	"encoding/hex"
-	"strings"
-)
+import "strings"
 
 // Limits of an e-mail address, in characters.
 const (
@@ -14,10 +12,10 @@ const (
 	maxLabel  = 63
 )
 
-// normalizeEmail trims the address and puts it in lower case, and reports
+// Email trims the address and puts it in lower case, and reports
 // whether it is one that the function contract takes: one @, a dot-atom before
 // it and a domain name of at least two labels behind it.
-func normalizeEmail(text string) (email string, ok bool) {
+func Email(text string) (email string, ok bool) {
 	email = strings.ToLower(strings.TrimSpace(text))
 	local, domain, found := strings.Cut(email, "@")
 	if !found || len(email) > maxEmail || !validLocal(local) || !validDomain(domain) {
@@ -68,9 +66,3 @@ func validDomain(domain string) bool {
 
 func isLower(c byte) bool { return 'a' <= c && c <= 'z' }
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-
-// emailHash is how limits and the audit log refer to an address.
-func emailHash(email string) string {
-	sum := sha256.Sum256([]byte(email))
-	return hex.EncodeToString(sum[:])
-}
