@@ -110,7 +110,9 @@ func (rs *RecordStream) read(conn *pgxpool.Conn) error {
 	limit := min(rs.limit, rs.left)
 	sql, args := recordsSQL(rs.fields, rs.query, rs.session, rs.batch, limit)
 	// Binary results are read without decoding; jsonb has the same text in both forms.
-	rows, err := conn.Query(rs.ctx, sql, append([]any{pgx.QueryResultFormats{pgx.BinaryFormatCode}}, args...)...)
+	// The plan is made with the times known each time: one that is kept for all
+	// times looks cheap to the planner under a LIMIT, and locks every chunk.
+	rows, err := conn.Query(rs.ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe, pgx.QueryResultFormats{pgx.BinaryFormatCode}}, args...)...)
 	if err != nil {
 		return err
 	}

@@ -177,6 +177,7 @@ func newestFrom(ctx context.Context, db schema.Querier, b bounds, from, to time.
 		var enough bool
 		// The order is what makes the planner take the index: it believes that a
 		// scan of the whole chunk would soon meet as many records of the session.
+		// The plan is made anew each time, as that of the records.
 		err := db.QueryRow(ctx, `
 			SELECT count(*) >= $4
 			FROM (
@@ -185,7 +186,7 @@ func newestFrom(ctx context.Context, db schema.Querier, b bounds, from, to time.
 				WHERE session = $1 AND time >= $2 AND time < $3
 				ORDER BY time DESC
 				LIMIT $4
-			) bucket`, b.session, start, to, limit).Scan(&enough)
+			) bucket`, pgx.QueryExecModeCacheDescribe, b.session, start, to, limit).Scan(&enough)
 		if err != nil {
 			return time.Time{}, fmt.Errorf("find newest bucket: %w", err)
 		}
