@@ -298,7 +298,7 @@ func TestRefreshIsQuiet(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = h.pool.Exec(t.Context(), `
-		CREATE TABLE seen (level text);
+		CREATE TABLE public.seen (level text);
 		CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN
 			INSERT INTO public.seen VALUES (current_setting('log_min_messages'));
@@ -311,8 +311,8 @@ func TestRefreshIsQuiet(t *testing.T) {
 	}
 	h.insert(recordAt("run", 0, 1))
 	h.refresh()
-	if n := h.count("SELECT count(*) FROM seen WHERE level = 'fatal'"); n != 1 {
-		t.Errorf("%d refreshes were quiet, want 1; %d in all", n, h.count("SELECT count(*) FROM seen"))
+	if n := h.count("SELECT count(*) FROM public.seen WHERE level = 'fatal'"); n != 1 {
+		t.Errorf("%d refreshes were quiet, want 1; %d in all", n, h.count("SELECT count(*) FROM public.seen"))
 	}
 	for range 4 {
 		var level string
