@@ -117,9 +117,13 @@ type changePasswordParams struct {
 
 func (s *server) changePassword(r *request, p *changePasswordParams) (none, error) {
 	ctx := r.Request.Context()
-	result, err := s.Auth.ChangePassword(ctx, r.Principal, auth.PasswordChange{
+	return done(s.Auth.ChangePassword(ctx, r.Principal, auth.PasswordChange{
 		Current: p.Body.Current, New: p.Body.New, Address: auth.ClientAddress(ctx),
-	})
+	}))
+}
+
+// done answers what a person may have got wrong as an error, and else nothing.
+func done(result auth.Result, err error) (none, error) {
 	if err != nil {
 		return none{}, err
 	}
@@ -174,14 +178,7 @@ func (s *server) endSessions(r *request, p *endSessionsParams) (none, error) {
 		return none{}, fault.Field("current_password", "is missing")
 	}
 	ctx := r.Request.Context()
-	result, err := s.Auth.EndSessions(ctx, r.Principal, auth.SessionEnd{
+	return done(s.Auth.EndSessions(ctx, r.Principal, auth.SessionEnd{
 		Password: p.Body.Password, Session: p.Body.SessionID, Address: auth.ClientAddress(ctx),
-	})
-	if err != nil {
-		return none{}, err
-	}
-	if f := result.Fault(); f != nil {
-		return none{}, f
-	}
-	return none{}, nil
+	}))
 }
