@@ -1,9 +1,7 @@
 package chaos
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -207,6 +205,6 @@ func (r *run) refuse(what string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.report.Refused) < 20 {
-		r.report.Refused = append(r.report.Refused, what+": "+cmp.Or(err, errors.New("")).Error())
+		r.report.Refused = append(r.report.Refused, fmt.Sprintf("%s: %v", what, err))
 	}
 }

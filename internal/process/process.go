@@ -30,8 +30,8 @@ type Process struct {
 func Of(pid int) *Process { return &Process{pid: pid} }
 
 // Start starts the program as a daemon on the database, with more settings for its
-// environment, and returns it when it says where it is. What it logs goes to log. It fails when the daemon
-// ends before.
+// environment, and returns it when it says where it is. What it logs goes to log.
+// Start fails when the daemon ends before.
 func Start(log io.Writer, program, databaseURL string, more ...string) (*Process, error) {
 	cmd := exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--log-level", "error")
 	cmd.Env = append(os.Environ(), "TELEMETRYD_DATABASE_URL="+databaseURL, "TELEMETRYD_DEPLOY_KEY="+key)
