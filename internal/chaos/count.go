@@ -3,10 +3,12 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/retry"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
@@ -94,8 +96,12 @@ func (r *run) charts(ctx context.Context, pool *pgxpool.Pool) error {
 		if err != nil {
 			return fmt.Errorf("bring the rollups up to date: %w", err)
 		}
-		if !result.More {
+		if !result.More && !result.Busy {
 			break
+		}
+		// One of the daemons is at it, or one that died: its lease has to run out.
+		if err := retry.Pause(ctx, 100*time.Millisecond); err != nil {
+			return err
 		}
 	}
 	// On the Apache edition the views read the records, and charts the tables.
