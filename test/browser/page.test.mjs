@@ -35,7 +35,7 @@ after(() => browser?.close());
 // but for the refusals that a test expects.
 async function visit({ expect = /^$/, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, timezoneId: "UTC", locale: "en-GB", ...options });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   page.on("console", (m) => { if (["error", "warning"].includes(m.type()) && !expect.test(m.text())) complaints.push(`${m.type()}: ${m.text()} at ${m.location().url}`); });
   page.on("pageerror", (e) => complaints.push(`exception: ${e.stack}`));
@@ -330,7 +330,7 @@ describe("the built-in page", { concurrency: false }, () => {
     complaints.splice(0, Infinity, ...complaints.filter((c) => !c.includes("willReadFrequently"))); // of the look at the pixels
     const output = chart(page, "speed_ms").locator("output");
     const seen = new Set();
-    for (const end = Date.now() + 15_000; seen.size < 5 && Date.now() < end;) { seen.add(await output.textContent()); await page.waitForTimeout(150); }
+    for (const end = Date.now() + 60_000; seen.size < 5 && Date.now() < end;) { seen.add(await output.textContent()); await page.waitForTimeout(150); }
     assert.ok(seen.size >= 5, `the newest speed changed ${seen.size} times`);
     await page.locator("canvas.track").waitFor();
     await accessible(page, "a live run");
@@ -625,7 +625,7 @@ describe("the built-in page", { concurrency: false }, () => {
     await visitor.waitForFunction(() => document.querySelector(".stack-status")?.textContent.includes("live"));
     const output = chart(visitor, "speed_ms").locator("output");
     const seen = new Set();
-    for (const end = Date.now() + 15_000; seen.size < 5 && Date.now() < end;) { seen.add(await output.textContent()); await visitor.waitForTimeout(150); }
+    for (const end = Date.now() + 60_000; seen.size < 5 && Date.now() < end;) { seen.add(await output.textContent()); await visitor.waitForTimeout(150); }
     assert.ok(seen.size >= 5, `the newest speed changed ${seen.size} times`);
     assert.ok(streams.length > 0 && streams.every((type) => type.startsWith("text/event-stream")), `came by ${streams}`);
     // It stays one stream, and not one request after another.
@@ -644,7 +644,7 @@ describe("the built-in page", { concurrency: false }, () => {
       from.length = 0;
       await page.goto(`${base}/runs/${run.id}?metrics=speed_ms&from=60&to=120`);
       await settled(page);
-      for (const end = Date.now() + 10_000; from.length < 2 && Date.now() < end;) await page.waitForTimeout(50); // the charts' and the overview's
+      for (const end = Date.now() + 60_000; from.length < 2 && Date.now() < end;) await page.waitForTimeout(50); // the charts' and the overview's
       assert.equal(from.length, 2, "series that were asked for");
     };
     await open();
