@@ -33,7 +33,7 @@ func BenchmarkDecode(b *testing.B) {
 		name   string
 		format Format
 	}{{"ndjson", FormatJSON}, {"csv", FormatCSV}} {
-		for _, n := range []int{200, 5000} {
+		for _, n := range []int{200, 1000, 5000} {
 			b.Run(fmt.Sprint(format.name, "/", n), func(b *testing.B) {
 				body := benchBody(n, format.format == FormatCSV)
 				b.SetBytes(int64(len(body)))

@@ -56,6 +56,9 @@ var expected = map[string][2]float64{
 
 // normal turns a name such as "Gyro X" into gyro_x.
 func normal(name string) string {
+	if isNormal(name) {
+		return name
+	}
 	var out strings.Builder
 	gap := false
 	for _, r := range strings.ToLower(name) {
@@ -75,6 +78,18 @@ func normal(name string) string {
 	return out.String()
 }
 
+func isNormal(name string) bool {
+	last := byte('_')
+	for i := range len(name) {
+		c := name[i]
+		if c == '_' && last == '_' || c != '_' && c-'a' > 'z'-'a' && c-'0' > 9 {
+			return false
+		}
+		last = c
+	}
+	return last != '_'
+}
+
 // label is a column's header, taken apart.
 type label struct {
 	text string // as written, without blanks around it
@@ -87,7 +102,8 @@ type label struct {
 func readLabel(cell string) label {
 	text := strings.TrimSpace(cell)
 	l := label{text: text}
-	if parts := strings.Split(text, "|"); len(parts) == 5 {
+	if strings.Count(text, "|") == 4 {
+		parts := strings.Split(text, "|")
 		l.text = strings.Trim(parts[0], `" `)
 		l.name, l.unit = normal(l.text), strings.Trim(parts[1], `" `)
 		return l

@@ -85,11 +85,13 @@ func (p *plan) look(i, rank int) candidate {
 			continue
 		}
 		c.filled++
-		if m, ok := moment.GPSDate(string(cell)); ok && isDate {
-			counts[dateOnly]++
-			c.digits = true
-			c.order(m)
-			continue
+		if isDate {
+			if m, ok := moment.GPSDate(string(cell)); ok {
+				counts[dateOnly]++
+				c.digits = true
+				c.order(m)
+				continue
+			}
 		}
 		if _, _, err := record.ParseTimestamp(cell); err == nil {
 			counts[wholeTime]++

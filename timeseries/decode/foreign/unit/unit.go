@@ -120,7 +120,9 @@ func Lookup(text string) (Unit, bool) {
 	if n := len(text); n > 2 && (text[0] == '[' && text[n-1] == ']' || text[0] == '(' && text[n-1] == ')') {
 		text = text[1 : n-1]
 	}
-	text = spelling.Replace(text)
+	if strings.ContainsAny(text, "·⋅ ") {
+		text = spelling.Replace(text)
+	}
 	if u, ok := units[text]; ok {
 		return u, true
 	}
