@@ -79,8 +79,10 @@ func (l *lines) fill() error {
 	}
 	n := copy(l.buf, l.buf[l.pos:])
 	l.pos = 0
-	// A small file shall not pay for the buffer of a large one.
-	step := cmp.Or(l.step, min(max(readSize/8, len(l.buf)), readSize))
+	step := cmp.Or(l.step, min(cap(l.buf)-n, readSize))
+	if l.step == 0 && step < readSize/16 { // a small file shall not pay for the buffer of a large one
+		step = min(max(readSize/8, len(l.buf)), readSize)
+	}
 	l.buf = slices.Grow(l.buf[:n], step)[:n+step]
 	for idle := 0; n < len(l.buf); {
 		got, err := l.src.Read(l.buf[n:])
