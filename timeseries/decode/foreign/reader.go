@@ -79,13 +79,18 @@ func NewReader(src io.Reader, opt Options) (*Reader, error) {
 		if err := r.fill(); err != nil {
 			return nil, err
 		}
+		if ownHead(r.buf) < len(r.buf) {
+			break
+		}
 	}
-	if r.ascii = text.IsASCII(r.buf); !r.ascii && encoding == text.UTF8 && !text.IsUTF8(r.buf) && text.IsLatin1(r.buf) {
+	head := ownHead(r.buf)
+	if r.ascii = text.IsASCII(r.buf[:head]); !r.ascii && encoding == text.UTF8 && !text.IsUTF8(r.buf) && text.IsLatin1(r.buf) {
 		r.encoding = text.Latin1
 		r.buf = text.FromLatin1(r.buf)
 		r.src = text.Latin1Reader(r.src)
+		head = len(r.buf)
 	}
-	layout := findLayout(r.buf, r.atEOF, opt.timeColumns()...)
+	layout := findLayout(r.buf[:head], r.atEOF && head == len(r.buf), opt.timeColumns()...)
 	if err := r.checkHeader(layout); err != nil {
 		return nil, err
 	}
@@ -263,7 +268,7 @@ func (r *Reader) convert() [][]byte {
 			}
 		}
 	}
-	if r.asIs && len(r.cells) == len(columns) && !number.IsMissing(r.cells[r.plan.times.columns[0]]) {
+	if r.asIs && len(r.cells) == len(columns) && beginsWithDate(r.cells[r.plan.times.columns[0]]) {
 		return r.cells
 	}
 	r.out = append(r.out[:0], r.cells[:min(len(r.cells), len(columns))]...)

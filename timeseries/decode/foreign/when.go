@@ -35,7 +35,7 @@ type times struct {
 	comma      bool
 	last       int64 // the newest clock, to notice midnight
 	days       int64 // midnights passed
-	asWritten  bool  // every text of the head has a form that records may have
+	asWritten  bool  // every text that was looked at has a form that records may have
 	buf        []byte
 	dateColumn bool // columns[0] is a date and columns[1] a time of the day
 }
@@ -47,7 +47,7 @@ func (t *times) text(cells [][]byte) []byte {
 	if number.IsMissing(cell) {
 		return nil
 	}
-	if t.asWritten {
+	if t.asWritten && beginsWithDate(cell) {
 		return cell
 	}
 	if t.kind == wholeTime && (t.zone == nil || t.zone == time.UTC) {

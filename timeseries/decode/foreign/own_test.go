@@ -1,0 +1,88 @@
+package foreign
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A file as the bridge has it is told by its first records. A quote in one of them
+// has the whole head looked at, and may change nothing.
+func TestOwnHead(t *testing.T) {
+	read := func(file string) (all []string, r *Reader) {
+		t.Helper()
+		r, err := NewReader(strings.NewReader(file), Options{})
+		if err != nil {
+			t.Fatalf("%v in\n%.300s", err, file)
+		}
+		for {
+			cells, err := r.Read()
+			if err == io.EOF {
+				return all, r
+			}
+			all = append(all, fmt.Sprintf("%d %q %v", r.Line(), cells, err))
+		}
+	}
+	odd := []func(cells []string) string{
+		func(c []string) string { c[1] = "2026/06/03 10:00:00.5"; return strings.Join(c, ",") }, // another form of a time
+		func(c []string) string { c[1] = ""; return strings.Join(c, ",") },
+		func(c []string) string { c[2] = "n/a"; return strings.Join(c, ",") },
+		func(c []string) string { c[0] = "\"a \"\"b\"\", c\""; return strings.Join(c, ",") },
+		func(c []string) string { c[0] = "caf\xe9"; return strings.Join(c, ",") },
+		func(c []string) string { return strings.Join(c[:3], ",") },
+		func([]string) string { return "session_id,timestamp,speed_ms,message_id,altitude" },
+		func([]string) string { return "# a remark" },
+		func([]string) string { return "" },
+		func([]string) string { return ",,,," },
+	}
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		var lines []string
+		for i := range 60 + rng.IntN(1500) {
+			at := time.UnixMicro(1774129270272851 + int64(i)*20000).UTC().Format("2006-01-02T15:04:05.000000Z07:00")
+			cells := []string{"s-1", at, fmt.Sprint(rng.Float32() * 20), fmt.Sprint(i), "99.3"}
+			if i > manyRecords && rng.IntN(20) == 0 {
+				lines = append(lines, odd[rng.IntN(len(odd))](cells))
+			} else {
+				lines = append(lines, strings.Join(cells, ","))
+			}
+		}
+		end := []string{"\n", "\r\n"}[seed%2]
+		header, body := "session_id,timestamp,speed_ms,message_id,altitude"+end, strings.Join(lines, end)+end
+		if own := []byte(header + strings.Join(lines[:manyRecords+1], end)); ownHead(own) == len(own) {
+			t.Fatalf("%.300s", own)
+		}
+		got, r := read(header + body)
+		want, whole := read(header + `"s-1"` + strings.TrimPrefix(body, "s-1"))
+		if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(r.Columns(), whole.Columns()) {
+			for i := range min(len(got), len(want)) {
+				if got[i] != want[i] {
+					t.Errorf("seed %d: got %s, want %s", seed, got[i], want[i])
+					break
+				}
+			}
+			t.Fatalf("seed %d: %d records, want %d, or other columns", seed, len(got), len(want))
+		}
+	}
+	// What has to be looked at.
+	for _, header := range []string{"timestamp,speed_ms,tyre", "timestamp,speed_km_h", "timestamp;speed_ms", "speed_ms,power_w", "time,speed_ms", "timestamp,speed_ms,extra", "session,timestamp"} {
+		head := []byte(header + "\n" + strings.Repeat("2026-06-03T10:00:00Z"+strings.Repeat(",1", strings.Count(header, ","))+"\n", 100))
+		if ownHead(head) != len(head) {
+			t.Error(header)
+		}
+	}
+	for _, line := range []string{"1.5,2026-06-03T10:00:00Z", "2026-06-03T10:00:00Z", `2026-06-03T10:00:00Z,"1,5"`, "03.06.2026 10:00:00,1", ""} {
+		head := []byte("timestamp,speed_ms\n" + strings.Repeat(line+"\n", 100))
+		if ownHead(head) != len(head) {
+			t.Error(line)
+		}
+	}
+	if head := bytes.Repeat([]byte("timestamp,speed_ms\n"), 3); ownHead(head) != len(head) {
+		t.Error("too short")
+	}
+}
