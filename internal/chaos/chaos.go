@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -66,6 +68,7 @@ const (
 	instances      = 3
 	bridges        = 3
 	importers      = 1
+	steppingClock  = 2 // the car whose clock is set now and then
 	maxConnections = 100
 	// settling is how long everything may take to arrive once nothing is wrong
 	// any more.
@@ -77,6 +80,8 @@ type run struct {
 	opt     Options
 	url     string // of the database, past all proxies
 	daemons []*daemon
+	files   *files
+	clocks  [bridges]atomic.Int64 // how far each car's clock has stepped
 	report  Report
 
 	acknowledged atomic.Int64 // batches
@@ -84,6 +89,21 @@ type run struct {
 	mu      sync.Mutex // guards what follows and the report
 	batches []batch
 	waits   []time.Duration
+}
+
+// program is something that uses the database, and may be killed.
+type program interface {
+	ways() *proxy // to the database
+	// restart kills it, and lets it begin again.
+	restart(ctx context.Context, random *rand.Rand) error
+}
+
+func (r *run) programs() []program {
+	all := []program{r.files}
+	for _, d := range r.daemons {
+		all = append(all, d)
+	}
+	return all
 }
 
 // daemon is an instance and the ways to it and from it.
@@ -97,12 +117,27 @@ type daemon struct {
 	process *process.Process
 }
 
+func (d *daemon) ways() *proxy { return d.database }
+
 func (d *daemon) start() (err error) {
 	d.process, err = process.Start(d.log, d.program, d.url, "TELEMETRYD_LOG_LEVEL=error")
 	if err == nil {
-		d.clients.aim("tcp", d.process.URL[len("http://"):])
+		d.clients.aim(target{network: "tcp", address: d.process.URL[len("http://"):]})
 	}
 	return err
+}
+
+func (d *daemon) restart(ctx context.Context, random *rand.Rand) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.process.Signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	d.process.Stop()
+	if err := pause(ctx, random, 300); err != nil {
+		return err
+	}
+	return d.start()
 }
 
 // Run makes the faults while everybody is at work, and counts. The report is
@@ -130,14 +165,31 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 		return nil, err
 	}
 	defer log.Close()
+	// way leads to the database.
+	way := func() (*proxy, string, error) {
+		p, err := newProxy(target{network: "unix", address: socket[0], database: true})
+		if err != nil {
+			return nil, "", err
+		}
+		return p, fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", config.User, p.address(), config.Database), nil
+	}
+	drives, err := os.MkdirTemp("", "telemetryd-chaos-files-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(drives)
+	r.files = &files{program: opt.Program, log: log, dir: drives}
+	if r.files.database, r.files.url, err = way(); err != nil {
+		return nil, err
+	}
+	defer r.files.database.close()
 	for range instances {
 		d := &daemon{program: opt.Program, log: log}
-		if d.database, err = newProxy("unix", socket[0]); err != nil {
+		if d.database, d.url, err = way(); err != nil {
 			return nil, err
 		}
 		defer d.database.close()
-		d.url = fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", config.User, d.database.address(), config.Database)
-		if d.clients, err = newProxy("tcp", ""); err != nil {
+		if d.clients, err = newProxy(target{}); err != nil {
 			return nil, err
 		}
 		defer d.clients.close()
@@ -153,13 +205,21 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 	var writers, viewers sync.WaitGroup
 	watching, enough := context.WithCancel(ctx)
 	defer enough()
-	diaries := make([]*diary, bridges)
+	var diaries []*diary
 	for i := range bridges {
 		session := fmt.Sprintf("bridge %d", i)
 		writers.Go(func() { r.bridge(ctx, working, i, session) })
-		diaries[i] = &diary{session: session}
-		viewers.Go(func() { r.watch(watching, i, diaries[i]) })
+		native := &diary{session: session}
+		viewers.Go(func() { r.watch(watching, i, native) })
+		diaries = append(diaries, native)
+		if i == steppingClock {
+			continue // a page goes by the records' times
+		}
+		paged := &diary{session: session}
+		viewers.Go(func() { r.watchPage(watching, i+1, paged) })
+		diaries = append(diaries, paged)
 	}
+	writers.Go(func() { r.importFiles(ctx, working) })
 	for i := range importers {
 		writers.Go(func() { r.importer(ctx, working, i) })
 	}

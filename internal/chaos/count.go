@@ -78,12 +78,7 @@ func (r *run) count(ctx context.Context, diaries []*diary) error {
 		if err != nil {
 			return err
 		}
-		r.report.Unseen += max(0, len(want)-len(d.ids))
-		for i, id := range d.ids {
-			if i >= len(want) || want[i] != id {
-				r.report.Unseen++
-			}
-		}
+		r.report.Unseen += d.missed(want)
 	}
 	return r.charts(ctx, pool)
 }

@@ -73,3 +73,28 @@ func TestCount(t *testing.T) {
 		t.Errorf("%+v", nothing)
 	}
 }
+
+// A page that grows is noted once, and one that lost a record is wrong.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	stored := []string{"a", "b", "c", "d"}
+	for name, c := range map[string]struct {
+		pages  [][]string // each behind the first one's first record
+		missed int
+	}{
+		"grows":           {[][]string{{"b"}, {"b", "c"}, {"b", "c", "d"}}, 0},
+		"ends too early":  {[][]string{{"b"}, {"b", "c"}}, 1},
+		"loses one":       {[][]string{{"b", "c"}, {"b"}, {"b", "c", "d"}}, 1},
+		"changes a place": {[][]string{{"c"}, {"b", "c", "d"}}, 1},
+		"has one twice":   {[][]string{{"b", "b", "c", "d"}}, 3},
+	} {
+		d := &diary{}
+		d.page(0, stored[:1])
+		for _, ids := range c.pages {
+			d.page(1, ids)
+		}
+		if got := d.missed(stored); got != c.missed {
+			t.Errorf("a page that %s: %d missed, want %d", name, got, c.missed)
+		}
+	}
+}

@@ -22,13 +22,14 @@ type fault struct {
 	strike func(ctx context.Context, r *run, random *rand.Rand) error
 }
 
-// faults: 85 of 100 are of the network, 13 of a daemon, 2 of the database.
-var faults = []fault{
-	{"network cut", 17, func(ctx context.Context, r *run, random *rand.Rand) error {
+// faults: about 85 of 100 are of the network, 13 of a daemon or an import, and the
+// rest of the database.
+var faults = append(atSteps(), []fault{
+	{"network cut", 12, func(ctx context.Context, r *run, random *rand.Rand) error {
 		r.link(random).cut()
 		return nil
 	}},
-	{"network slow", 17, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"network slow", 12, func(ctx context.Context, r *run, random *rand.Rand) error {
 		p := r.link(random)
 		p.there.Store(int64(time.Millisecond) * (1 + random.Int64N(40)))
 		p.back.Store(int64(time.Millisecond) * (1 + random.Int64N(40)))
@@ -36,38 +37,35 @@ var faults = []fault{
 		return pause(ctx, random, 300)
 	}},
 	// Requests are lost on their way: nothing is committed.
-	{"half-open before commit", 17, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"half-open before commit", 12, func(ctx context.Context, r *run, random *rand.Rand) error {
 		p := r.link(random)
 		p.there.Store(held)
 		return p.cutAfter(ctx, random)
 	}},
 	// Answers are lost: what was asked for is done.
-	{"half-open after commit", 25, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"half-open after commit", 17, func(ctx context.Context, r *run, random *rand.Rand) error {
 		p := r.link(random)
 		p.back.Store(held)
 		return p.cutAfter(ctx, random)
 	}},
-	{"half-open, then goes on", 9, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"half-open, then goes on", 8, func(ctx context.Context, r *run, random *rand.Rand) error {
 		p := r.link(random)
 		p.there.Store(held)
 		p.back.Store(held)
 		defer p.clear()
 		return pause(ctx, random, 500)
 	}},
-	{"daemon killed", 7, func(ctx context.Context, r *run, random *rand.Rand) error {
-		d := r.daemons[random.IntN(len(r.daemons))]
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if err := d.process.Signal(syscall.SIGKILL); err != nil {
-			return err
-		}
-		d.process.Stop()
-		if err := pause(ctx, random, 300); err != nil {
-			return err
-		}
-		return d.start()
+	{"car's clock set", 4, func(ctx context.Context, r *run, random *rand.Rand) error {
+		r.clocks[steppingClock].Store(int64(time.Minute) * (random.Int64N(60) - 30))
+		return nil
 	}},
-	{"daemon stopped", 6, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"import killed", 3, func(ctx context.Context, r *run, random *rand.Rand) error {
+		return r.files.interrupt(ctx, random)
+	}},
+	{"daemon killed", 5, func(ctx context.Context, r *run, random *rand.Rand) error {
+		return r.daemons[random.IntN(len(r.daemons))].restart(ctx, random)
+	}},
+	{"daemon stopped", 5, func(ctx context.Context, r *run, random *rand.Rand) error {
 		d := r.daemons[random.IntN(len(r.daemons))]
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -110,6 +108,22 @@ var faults = []fault{
 		}
 		return pause(ctx, random, 800)
 	}},
+}...)
+
+// atSteps are faults before and after each step.
+func atSteps() (all []fault) {
+	for _, s := range steps {
+		for _, after := range []bool{false, true} {
+			name := "before the " + s.name
+			if after {
+				name = "after the " + s.name
+			}
+			all = append(all, fault{name, 1, func(ctx context.Context, r *run, random *rand.Rand) error {
+				return r.atStep(ctx, random, s, after)
+			}})
+		}
+	}
+	return all
 }
 
 // pause waits for up to so many milliseconds.

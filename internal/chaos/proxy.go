@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -14,29 +15,43 @@ type proxy struct {
 	// Bytes to and from the target are held while these are set, in nanoseconds:
 	// a time that each read waits, or held.
 	there, back atomic.Int64
+	// The target is PostgreSQL, whose messages are told apart while this is set.
+	armed atomic.Pointer[failpoint]
 
 	mu    sync.Mutex
-	conns map[net.Conn]struct{}
+	wires map[*wire]struct{}
 }
 
-type target struct{ network, address string }
+type target struct {
+	network, address string
+	database         bool
+}
+
+// wire is one connection through a proxy.
+type wire struct {
+	proxy          *proxy
+	client, server net.Conn
+	down           atomic.Bool
+	// The next bytes from the server are the answer that gets no further.
+	answer atomic.Pointer[failpoint]
+}
 
 // held keeps bytes back until the fault is over.
 const held = -1
 
-func newProxy(network, address string) (*proxy, error) {
+func newProxy(to target) (*proxy, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{listener: listener, conns: map[net.Conn]struct{}{}}
-	p.aim(network, address)
+	p := &proxy{listener: listener, wires: map[*wire]struct{}{}}
+	p.aim(to)
 	go p.accept()
 	return p, nil
 }
 
 // aim tells where connections go from now on.
-func (p *proxy) aim(network, address string) { p.to.Store(&target{network, address}) }
+func (p *proxy) aim(to target) { p.to.Store(&to) }
 
 func (p *proxy) address() string { return p.listener.Addr().String() }
 
@@ -53,63 +68,85 @@ func (p *proxy) accept() {
 				client.Close()
 				return
 			}
+			w := &wire{proxy: p, client: client, server: server}
 			p.mu.Lock()
-			p.conns[client], p.conns[server] = struct{}{}, struct{}{}
+			p.wires[w] = struct{}{}
 			p.mu.Unlock()
-			go p.carry(server, client, &p.there)
-			p.carry(client, server, &p.back)
+			carry := w.carry
+			if to.database {
+				carry = w.carryMessages
+			}
+			go func() {
+				defer w.cut()
+				_ = carry(server, disturbed{client, w, &p.there})
+			}()
+			defer w.cut()
+			_ = w.carry(client, disturbed{server, w, &p.back})
 		}()
 	}
 }
 
-// carry copies one direction, and ends both with it.
-func (p *proxy) carry(to, from net.Conn, disturbed *atomic.Int64) {
-	defer func() {
-		to.Close()
-		from.Close()
-		p.mu.Lock()
-		delete(p.conns, to)
-		delete(p.conns, from)
-		p.mu.Unlock()
-	}()
+func (w *wire) carry(to io.Writer, from disturbed) error {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if n > 0 {
-			for disturbed.Load() == held && p.knows(from) {
-				time.Sleep(time.Millisecond)
-			}
-			if pause := disturbed.Load(); pause > 0 {
-				time.Sleep(time.Duration(pause))
-			}
-			if _, err := to.Write(buffer[:n]); err != nil {
-				return
-			}
+		if f := w.answer.Load(); f != nil && from.Conn == w.server {
+			return f.strike(w)
+		}
+		if _, err := to.Write(buffer[:n]); err != nil {
+			return err
 		}
 		if err != nil {
-			return
+			return err
 		}
 	}
 }
 
-func (p *proxy) knows(conn net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_, ok := p.conns[conn]
-	return ok
+// disturbed is one direction of a wire.
+type disturbed struct {
+	net.Conn
+	wire  *wire
+	pause *atomic.Int64
 }
 
-// cut resets all connections.
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for conn := range p.conns {
+func (d disturbed) Read(p []byte) (int, error) {
+	n, err := d.Conn.Read(p)
+	for d.pause.Load() == held && !d.wire.down.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	if pause := d.pause.Load(); pause > 0 {
+		time.Sleep(time.Duration(pause))
+	}
+	return n, err
+}
+
+// cut resets the connection.
+func (w *wire) cut() {
+	if w.down.Swap(true) {
+		return
+	}
+	for _, conn := range []net.Conn{w.client, w.server} {
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0)
 		}
 		conn.Close()
 	}
-	clear(p.conns)
+	w.proxy.mu.Lock()
+	defer w.proxy.mu.Unlock()
+	delete(w.proxy.wires, w)
+}
+
+// cut resets all connections.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	var wires []*wire
+	for w := range p.wires {
+		wires = append(wires, w)
+	}
+	p.mu.Unlock()
+	for _, w := range wires {
+		w.cut()
+	}
 }
 
 func (p *proxy) close() {

@@ -8,13 +8,10 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/process"
 	"github.com/ecovolt/telemetryd/internal/retry"
-	"github.com/ecovolt/telemetryd/realtime/live/client"
-	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
 
 // batch is what was sent at once: records of a session, numbered by message_id.
@@ -25,9 +22,10 @@ type batch struct {
 }
 
 const (
-	step        = 50 * time.Millisecond // of a car, 20 Hz
+	tick        = 50 * time.Millisecond // of a car, 20 Hz
 	batchSize   = 5
 	importSize  = 2_000
+	largeSize   = 40_000 // of each eighth import, which daemons put into a temporary file
 	importPause = 500 * time.Millisecond
 )
 
@@ -36,7 +34,7 @@ func records(session string, start time.Time, from, to int) []map[string]any {
 	rows := make([]map[string]any, 0, to-from)
 	for i := from; i < to; i++ {
 		rows = append(rows, map[string]any{
-			"session_id": session, "session_name": session, "timestamp": start.Add(time.Duration(i) * step).UTC().Format(time.RFC3339Nano),
+			"session_id": session, "session_name": session, "timestamp": start.Add(time.Duration(i) * tick).UTC().Format(time.RFC3339Nano),
 			"message_id": i, "speed_ms": float64(i%97) / 4, "voltage_v": 48 + float64(i%13)/8,
 		})
 	}
@@ -48,11 +46,12 @@ func records(session string, start time.Time, from, to int) []map[string]any {
 func (r *run) bridge(ctx, working context.Context, n int, session string) {
 	start := time.Now().Add(-time.Hour)
 	for from := 0; working.Err() == nil; from += batchSize {
+		clock := start.Add(time.Duration(r.clocks[n].Load()))
 		body, _ := json.Marshal(map[string]any{
-			"path": "telemetry:insertTelemetryBatch", "format": "json", "args": map[string]any{"records": records(session, start, from, from+batchSize)},
+			"path": "telemetry:insertTelemetryBatch", "format": "json", "args": map[string]any{"records": records(session, clock, from, from+batchSize)},
 		})
 		r.deliver(ctx, working, n, batch{session: session, from: from, to: from + batchSize}, "/api/mutation", body)
-		if retry.Pause(working, batchSize*step) != nil {
+		if retry.Pause(working, batchSize*tick) != nil {
 			return
 		}
 	}
@@ -65,10 +64,14 @@ func (r *run) importer(ctx, working context.Context, n int) {
 		session := fmt.Sprintf("file %d of %d", file, n)
 		var body bytes.Buffer
 		encoder := json.NewEncoder(&body)
-		for _, row := range records(session, start, 0, importSize) {
+		size := importSize
+		if file%8 == 7 {
+			size = largeSize
+		}
+		for _, row := range records(session, start, 0, size) {
 			_ = encoder.Encode(row)
 		}
-		r.deliver(ctx, working, n, batch{session: session, to: importSize}, "/api/v1/telemetry", body.Bytes())
+		r.deliver(ctx, working, n, batch{session: session, to: size}, "/api/v1/telemetry", body.Bytes())
 	}
 }
 
@@ -102,9 +105,20 @@ func (r *run) deliver(ctx, working context.Context, n int, b batch, path string,
 	}
 }
 
-var web = &http.Client{Timeout: 5 * time.Second}
+// patience is how long anybody waits for an answer, and largePatience for that to
+// a large import, whose records take time.
+const (
+	patience      = 5 * time.Second
+	largePatience = time.Minute
+)
 
 func (r *run) send(ctx context.Context, d *daemon, method, path string, body []byte) (int, string, error) {
+	wait := patience
+	if len(body) > 1<<20 {
+		wait = largePatience
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+d.clients.address()+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, "", err
@@ -113,7 +127,7 @@ func (r *run) send(ctx context.Context, d *daemon, method, path string, body []b
 	if path == "/api/mutation" {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	answer, err := web.Do(request)
+	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, "", err
 	}
@@ -130,45 +144,5 @@ func (r *run) reader(working context.Context) {
 		if err == nil && status != http.StatusOK && status != http.StatusNotFound && status != http.StatusServiceUnavailable {
 			r.refuse(paths[i%len(paths)], fmt.Errorf("%d %.300s", status, answer))
 		}
-	}
-}
-
-// diary is what a viewer has received, in order.
-type diary struct {
-	session string
-
-	mu  sync.Mutex
-	ids []string
-}
-
-func (d *diary) len() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.ids)
-}
-
-func (d *diary) note(m protocol.ServerMessage) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, raw := range m.Records {
-		var row struct {
-			ID string `json:"_id"`
-		}
-		if err := json.Unmarshal(raw, &row); err != nil {
-			return err
-		}
-		d.ids = append(d.ids, row.ID)
-	}
-	return nil
-}
-
-// watch follows a session by one instance.
-func (r *run) watch(ctx context.Context, n int, d *diary) {
-	f := client.Follower{
-		URL: "http://" + r.daemons[n%len(r.daemons)].clients.address(), Authorize: process.Authorization,
-		Subscribe: protocol.ClientMessage{Session: d.session, Fields: []string{"_id"}, Snapshot: &protocol.SnapshotRequest{Records: 20_000}}, Message: d.note,
-	}
-	if err := f.Run(ctx); err != nil && ctx.Err() == nil {
-		r.refuse("a viewer of "+d.session, err)
 	}
 }
