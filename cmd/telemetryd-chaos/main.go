@@ -35,13 +35,22 @@ func (c cli) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	report, err := chaos.Run(ctx, chaos.Options{Program: c.Program, PGBinDir: c.PGBindir, Dir: dir, Faults: c.Faults, Seed: c.Seed, Out: os.Stdout})
+	disk, err := chaos.Mount(dir)
+	if err != nil {
+		fmt.Println("no disk gets full, since none can be mounted:", err)
+	}
+	report, err := chaos.Run(ctx, chaos.Options{Program: c.Program, PGBinDir: c.PGBindir, Dir: dir, Faults: c.Faults, Seed: c.Seed, Disk: disk, Out: os.Stdout})
 	if err != nil {
 		return err
 	}
 	report.Write(os.Stdout)
 	if !report.OK() {
 		return fmt.Errorf("not everything is as it should be; the database is in %s", dir)
+	}
+	if disk != nil {
+		if err := disk.Remove(); err != nil {
+			return err
+		}
 	}
 	return os.RemoveAll(dir)
 }

@@ -29,6 +29,7 @@ type Options struct {
 	PGBinDir string // of the server programs; found if empty
 	Faults   int
 	Seed     uint64 // the same seed makes the same faults, in the same order
+	Disk     *Disk  // that holds Dir, to be filled up now and then; nil: it is not
 	Out      io.Writer
 }
 
@@ -108,7 +109,7 @@ func (r *run) programs() []program {
 
 // daemon is an instance and the ways to it and from it.
 type daemon struct {
-	program           string
+	program, spool    string
 	log               io.Writer
 	clients, database *proxy
 	url               string // of the database, by its proxy
@@ -120,7 +121,7 @@ type daemon struct {
 func (d *daemon) ways() *proxy { return d.database }
 
 func (d *daemon) start() (err error) {
-	d.process, err = process.Start(d.log, d.program, d.url, "TELEMETRYD_LOG_LEVEL=error")
+	d.process, err = process.Start(d.log, d.program, d.url, "TELEMETRYD_LOG_LEVEL=error", "TMPDIR="+d.spool)
 	if err == nil {
 		d.clients.aim(target{network: "tcp", address: d.process.URL[len("http://"):]})
 	}
@@ -178,13 +179,17 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(drives)
+	spool := filepath.Join(opt.Dir, "spool") // on the disk that gets full
+	if err := os.Mkdir(spool, 0o700); err != nil {
+		return nil, err
+	}
 	r.files = &files{program: opt.Program, log: log, dir: drives}
 	if r.files.database, r.files.url, err = way(); err != nil {
 		return nil, err
 	}
 	defer r.files.database.close()
 	for range instances {
-		d := &daemon{program: opt.Program, log: log}
+		d := &daemon{program: opt.Program, spool: spool, log: log}
 		if d.database, d.url, err = way(); err != nil {
 			return nil, err
 		}

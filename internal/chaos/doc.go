@@ -4,7 +4,7 @@
 //
 //	bridges, importers ─┐           ┌─ half-open, cut, slow ─┐ ┌─ cut before or after a step
 //	readers, viewers ───┴─▶ proxy ──┴▶ telemetryd ─▶ proxy ──┴─┴─▶ PostgreSQL
-//	                                  └─ killed, stopped      ▲     └─ killed, full of connections
+//	                                  └─ killed, stopped      ▲     └─ killed, full of connections, disk full
 //	files ─────────────────────────▶ telemetryd import ───────┘
 //	                                  └─ killed
 //

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -108,7 +109,17 @@ var faults = append(atSteps(), []fault{
 		}
 		return pause(ctx, random, 800)
 	}},
+	{diskFull, 1, func(ctx context.Context, r *run, random *rand.Rand) error {
+		if err := r.opt.Disk.fill(); err != nil {
+			return err
+		}
+		err := pause(ctx, random, 3000)
+		return errors.Join(err, r.opt.Disk.empty(), r.reachable(ctx))
+	}},
 }...)
+
+// diskFull is the one that needs a file system of its own.
+const diskFull = "disk full"
 
 // atSteps are faults before and after each step.
 func atSteps() (all []fault) {
@@ -157,6 +168,7 @@ func (r *run) link(random *rand.Rand) *proxy {
 func (r *run) strike(ctx context.Context) error {
 	random := rand.New(rand.NewPCG(r.opt.Seed, 12))
 	total := 0
+	faults := slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.name == diskFull && r.opt.Disk == nil })
 	for _, f := range faults {
 		total += f.weight
 	}
