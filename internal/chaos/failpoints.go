@@ -16,25 +16,26 @@ import (
 
 // step is a step of ingest or of a refresh, as the database is asked for it.
 type step struct {
-	name string
-	is   func(m *message) bool
+	name    string
+	is      func(m *message) bool
+	refresh bool
 }
 
 // steps are recognised by pieces of the statements that the daemon sends; one that
 // is never reached is an error.
 var steps = []step{
-	{"lock of the session", statement("FROM sessions", "deleted_at IS NULL", "FOR UPDATE")},
-	{"recognition of the batch", statement("JOIN ingest_batches", "b.digest = $2")},
-	{"COPY", statement("COPY telemetry ")},
-	{"COPY's rows", func(m *message) bool { return m.kind == 'd' && m.work == ingesting }},
-	{"end of COPY", func(m *message) bool { return m.kind == 'c' && m.work == ingesting }},
-	{"log of the batch", statement("INSERT INTO ingest_batches")},
-	{"commit of the batch", func(m *message) bool { return m.text == "commit" && m.work == ingesting }},
+	{"lock of the session", statement("FROM sessions", "deleted_at IS NULL", "FOR UPDATE"), false},
+	{"recognition of the batch", statement("JOIN ingest_batches", "b.digest = $2"), false},
+	{"COPY", statement("COPY telemetry "), false},
+	{"COPY's rows", func(m *message) bool { return m.kind == 'd' && m.work == ingesting }, false},
+	{"end of COPY", func(m *message) bool { return m.kind == 'c' && m.work == ingesting }, false},
+	{"log of the batch", statement("INSERT INTO ingest_batches"), false},
+	{"commit of the batch", func(m *message) bool { return m.text == "commit" && m.work == ingesting }, false},
 	{"refresh of a window", func(m *message) bool {
 		return strings.HasPrefix(m.text, "CALL refresh_continuous_aggregate(") || strings.HasPrefix(m.text, "DELETE FROM telemetry_") && strings.Contains(m.text, "_stored WHERE bucket")
-	}},
-	{"note of the refresh", statement("INSERT INTO rollup_progress")},
-	{"commit of the refresh", func(m *message) bool { return m.text == "commit" && m.work == refreshing }},
+	}, true},
+	{"note of the refresh", statement("INSERT INTO rollup_progress"), true},
+	{"commit of the refresh", func(m *message) bool { return m.text == "commit" && m.work == refreshing }, true},
 }
 
 func statement(pieces ...string) func(*message) bool {
@@ -112,7 +113,7 @@ func (w *wire) carryMessages(to io.Writer, from disturbed) error {
 			case m.text == "commit" || m.text == "rollback":
 				work = ""
 			}
-			if f := w.proxy.armed.Load(); f != nil && f.is(&m) && f.claimed.CompareAndSwap(false, true) {
+			if f := w.proxy.meets(&m); f != nil {
 				switch {
 				case !f.after:
 					return errors.Join(out.Flush(), f.strike(w))
@@ -130,6 +131,16 @@ func (w *wire) carryMessages(to io.Writer, from disturbed) error {
 			return err
 		}
 	}
+}
+
+// meets returns the failpoint at which a message is the first.
+func (p *proxy) meets(m *message) *failpoint {
+	for i := range p.armed {
+		if f := p.armed[i].Load(); f != nil && f.is(m) && f.claimed.CompareAndSwap(false, true) {
+			return f
+		}
+	}
+	return nil
 }
 
 // read finds the statement of a message, whose body may be cut short.
@@ -155,13 +166,18 @@ func (m *message) read(body []byte, statements map[string]string) {
 // killed has to run out first.
 const reachPatience = 3 * time.Minute
 
-// atStep cuts the connection at a step, or kills who has come there.
+// atStep waits for somebody to come to a step. It cuts the connection then, or
+// kills who has come.
 func (r *run) atStep(ctx context.Context, random *rand.Rand, s step, after bool) error {
 	f := &failpoint{step: s, after: after, reached: make(chan *wire, 1), over: make(chan struct{})}
 	defer close(f.over)
+	slot := 0
+	if s.refresh {
+		slot = 1
+	}
 	for _, p := range r.programs() {
-		p.ways().armed.Store(f)
-		defer p.ways().armed.Store(nil)
+		p.ways().armed[slot].Store(f)
+		defer p.ways().armed[slot].Store(nil)
 	}
 	kill := random.IntN(4) == 0
 	ctx, cancel := context.WithTimeout(ctx, reachPatience)

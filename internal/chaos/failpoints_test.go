@@ -61,13 +61,13 @@ func TestSteps(t *testing.T) {
 		_, err := store.Writer.Ingest(t.Context(), b, ingest.Options{Source: "test"})
 		return err
 	}
-	committing := slices.IndexFunc(steps, func(s step) bool { return s.name == "commit of the batch" })
+	committing := slices.IndexFunc(steps, func(s step) bool { return s.refresh }) - 1
 	for i, s := range steps {
 		for _, after := range []bool{false, true} {
 			session := fmt.Sprint(s.name, after)
 			work, all := func() error { return send(session) }, 0
 			switch {
-			case i > committing:
+			case s.refresh:
 				if err := send(session); err != nil {
 					t.Fatal(err)
 				}
@@ -80,7 +80,7 @@ func TestSteps(t *testing.T) {
 				all = 3
 			}
 			f := &failpoint{step: s, after: after, reached: make(chan *wire, 1), over: make(chan struct{})}
-			p.armed.Store(f)
+			p.armed[0].Store(f)
 			done := make(chan error, 1)
 			go func() { done <- work() }()
 			select {
@@ -91,7 +91,7 @@ func TestSteps(t *testing.T) {
 				t.Errorf("%s was not reached: %v", s.name, err)
 				continue
 			}
-			p.armed.Store(nil)
+			p.armed[0].Store(nil)
 			if err := <-done; err == nil {
 				t.Errorf("%s, after %t: no error", s.name, after)
 			}
@@ -100,7 +100,7 @@ func TestSteps(t *testing.T) {
 			if err := send(session); err != nil || stored(session) != 3 {
 				t.Errorf("%s, after %t, sent again: %d records, %v", s.name, after, stored(session), err)
 			}
-			if i <= committing {
+			if !s.refresh {
 				continue
 			}
 			r := &run{url: dbtest.URL(t)}

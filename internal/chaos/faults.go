@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ecovolt/telemetryd/internal/retry"
 )
@@ -21,6 +22,8 @@ type fault struct {
 	name   string
 	weight int
 	strike func(ctx context.Context, r *run, random *rand.Rand) error
+	// It may be long in coming: others strike meanwhile.
+	late bool
 }
 
 // faults: about 85 of 100 are of the network, 13 of a daemon or an import, and the
@@ -29,43 +32,43 @@ var faults = append(atSteps(), []fault{
 	{"network cut", 12, func(ctx context.Context, r *run, random *rand.Rand) error {
 		r.link(random).cut()
 		return nil
-	}},
+	}, false},
 	{"network slow", 12, func(ctx context.Context, r *run, random *rand.Rand) error {
 		p := r.link(random)
 		p.there.Store(int64(time.Millisecond) * (1 + random.Int64N(40)))
 		p.back.Store(int64(time.Millisecond) * (1 + random.Int64N(40)))
 		defer p.clear()
 		return pause(ctx, random, 300)
-	}},
+	}, false},
 	// Requests are lost on their way: nothing is committed.
 	{"half-open before commit", 12, func(ctx context.Context, r *run, random *rand.Rand) error {
 		p := r.link(random)
 		p.there.Store(held)
 		return p.cutAfter(ctx, random)
-	}},
+	}, false},
 	// Answers are lost: what was asked for is done.
 	{"half-open after commit", 17, func(ctx context.Context, r *run, random *rand.Rand) error {
 		p := r.link(random)
 		p.back.Store(held)
 		return p.cutAfter(ctx, random)
-	}},
+	}, false},
 	{"half-open, then goes on", 8, func(ctx context.Context, r *run, random *rand.Rand) error {
 		p := r.link(random)
 		p.there.Store(held)
 		p.back.Store(held)
 		defer p.clear()
 		return pause(ctx, random, 500)
-	}},
+	}, false},
 	{"car's clock set", 4, func(ctx context.Context, r *run, random *rand.Rand) error {
 		r.clocks[steppingClock].Store(int64(time.Minute) * (random.Int64N(60) - 30))
 		return nil
-	}},
+	}, false},
 	{"import killed", 3, func(ctx context.Context, r *run, random *rand.Rand) error {
 		return r.files.interrupt(ctx, random)
-	}},
+	}, false},
 	{"daemon killed", 5, func(ctx context.Context, r *run, random *rand.Rand) error {
 		return r.daemons[random.IntN(len(r.daemons))].restart(ctx, random)
-	}},
+	}, false},
 	{"daemon stopped", 5, func(ctx context.Context, r *run, random *rand.Rand) error {
 		d := r.daemons[random.IntN(len(r.daemons))]
 		d.mu.Lock()
@@ -75,7 +78,7 @@ var faults = append(atSteps(), []fault{
 		}
 		err := pause(ctx, random, 1500)
 		return errors.Join(err, d.process.Signal(syscall.SIGCONT))
-	}},
+	}, false},
 	{"database killed", 1, func(ctx context.Context, r *run, random *rand.Rand) error {
 		text, err := os.ReadFile(filepath.Join(r.opt.Dir, "cluster", "postmaster.pid"))
 		if err != nil {
@@ -89,7 +92,7 @@ var faults = append(atSteps(), []fault{
 			return err
 		}
 		return r.reachable(ctx)
-	}},
+	}, false},
 	{"connections used up", 1, func(ctx context.Context, r *run, random *rand.Rand) error {
 		var conns []*pgx.Conn
 		defer func() {
@@ -108,14 +111,14 @@ var faults = append(atSteps(), []fault{
 			d.database.cut() // they need new ones
 		}
 		return pause(ctx, random, 800)
-	}},
+	}, false},
 	{diskFull, 1, func(ctx context.Context, r *run, random *rand.Rand) error {
 		if err := r.opt.Disk.fill(); err != nil {
 			return err
 		}
 		err := pause(ctx, random, 3000)
 		return errors.Join(err, r.opt.Disk.empty(), r.reachable(ctx))
-	}},
+	}, false},
 }...)
 
 // diskFull is the one that needs a file system of its own.
@@ -131,7 +134,7 @@ func atSteps() (all []fault) {
 			}
 			all = append(all, fault{name, 1, func(ctx context.Context, r *run, random *rand.Rand) error {
 				return r.atStep(ctx, random, s, after)
-			}})
+			}, s.refresh})
 		}
 	}
 	return all
@@ -167,21 +170,35 @@ func (r *run) link(random *rand.Rand) *proxy {
 // strike makes one fault after the other, each chosen by the seed.
 func (r *run) strike(ctx context.Context) error {
 	random := rand.New(rand.NewPCG(r.opt.Seed, 12))
-	total := 0
 	faults := slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.name == diskFull && r.opt.Disk == nil })
+	total := 0
 	for _, f := range faults {
 		total += f.weight
 	}
+	var late errgroup.Group
+	late.SetLimit(1)
 	for n := range r.opt.Faults {
 		pick := random.IntN(total)
 		for _, f := range faults {
 			if pick -= f.weight; pick >= 0 {
 				continue
 			}
-			if err := f.strike(ctx, r, random); err != nil {
-				return fmt.Errorf("fault %d, %s: %w", n+1, f.name, err)
+			// Whatever one draws, the next ones stay what they are.
+			its := rand.New(rand.NewPCG(random.Uint64(), 12))
+			strike := func() error {
+				if err := f.strike(ctx, r, its); err != nil {
+					return fmt.Errorf("fault %d, %s: %w", n+1, f.name, err)
+				}
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.report.Faults[f.name]++
+				return nil
 			}
-			r.report.Faults[f.name]++
+			if f.late {
+				late.Go(strike)
+			} else if err := strike(); err != nil {
+				return errors.Join(err, late.Wait())
+			}
 			break
 		}
 		if err := pause(ctx, random, 100); err != nil {
@@ -191,7 +208,7 @@ func (r *run) strike(ctx context.Context) error {
 			fmt.Fprintf(r.opt.Out, "%d faults, %d batches acknowledged\n", n+1, r.acknowledged.Load())
 		}
 	}
-	return nil
+	return late.Wait()
 }
 
 // reachable waits until the database takes connections again.

@@ -85,6 +85,7 @@ func (r *run) importFiles(ctx, working context.Context) {
 		if !b.acknowledged {
 			r.refuse(file, fmt.Errorf("not stored after %d tries without a fault", quietTries))
 		}
+		_ = os.Remove(file)
 		r.mu.Lock()
 		r.batches = append(r.batches, b)
 		r.mu.Unlock()

@@ -15,8 +15,9 @@ type proxy struct {
 	// Bytes to and from the target are held while these are set, in nanoseconds:
 	// a time that each read waits, or held.
 	there, back atomic.Int64
-	// The target is PostgreSQL, whose messages are told apart while this is set.
-	armed atomic.Pointer[failpoint]
+	// Where the target is PostgreSQL: a step of ingest and one of a refresh, at
+	// which something is to happen.
+	armed [2]atomic.Pointer[failpoint]
 
 	mu    sync.Mutex
 	wires map[*wire]struct{}
