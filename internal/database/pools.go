@@ -36,6 +36,8 @@ type kind struct {
 	patience time.Duration
 	// settings bound the statements of a connection. What takes as long as it
 	// takes (rollups, columnstore, purges) lifts them for itself: schema.Unbounded.
+	// Reads are planned with their times known: a plan for all times looks cheap
+	// under a LIMIT, and locks every chunk.
 	settings map[string]string
 }
 
@@ -44,10 +46,10 @@ var (
 		"statement_timeout": "5min", "lock_timeout": "4min", "idle_in_transaction_session_timeout": "5min",
 	}}
 	readsPool = kind{"reads", 10 * time.Second, map[string]string{
-		"statement_timeout": "30s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s",
+		"statement_timeout": "30s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s", "plan_cache_mode": "force_custom_plan",
 	}}
 	exportsPool = kind{"exports", 20 * time.Second, map[string]string{
-		"statement_timeout": "60s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "60s",
+		"statement_timeout": "60s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "60s", "plan_cache_mode": "force_custom_plan",
 	}}
 )
 

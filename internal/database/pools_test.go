@@ -24,14 +24,15 @@ func TestPoolsAreApart(t *testing.T) {
 	}
 	defer pools.Close()
 	sizes := map[string]int32{"ingest": 8, "reads": 5, "exports": 3}
-	bounds := map[string]string{"ingest": "5min 7s 5min", "reads": "30s 7s 30s", "exports": "1min 7s 1min"}
+	bounds := map[string]string{"ingest": "5min 7s 5min auto", "reads": "30s 7s 30s force_custom_plan", "exports": "1min 7s 1min force_custom_plan"}
 	for name, pool := range pools.Names() {
 		if got := pool.Config().MaxConns; got != sizes[name] {
 			t.Errorf("%s has %d connections, want %d", name, got, sizes[name])
 		}
 		var got string
 		err := pool.QueryRow(t.Context(), `
-			SELECT concat_ws(' ', current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'))`).Scan(&got)
+			SELECT concat_ws(' ', current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'),
+				current_setting('plan_cache_mode'))`).Scan(&got)
 		if err != nil || got != bounds[name] {
 			t.Errorf("%s is bounded by %s, want %s: %v", name, got, bounds[name], err)
 		}
