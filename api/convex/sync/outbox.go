@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"iter"
 	"strconv"
 	"strings"
 	"sync"
@@ -118,32 +119,49 @@ func understandsChunks(version string) bool {
 	return true
 }
 
-// chunk cuts a transition into messages of at most size bytes of its text,
-// between characters.
-func chunk(m outgoing, id string, size int) []outgoing {
-	whole := make([]byte, 0, m.size)
-	for _, piece := range m.pieces {
-		whole = append(whole, piece...)
-	}
-	var parts [][]byte
-	for len(whole) > 0 {
-		n := min(size, len(whole))
-		for n < len(whole) && n > 1 && !utf8.RuneStart(whole[n]) {
-			n--
+// chunks cuts a transition into messages of at most size bytes of its text, between
+// characters. Each is made when it is its turn: what many queries share counts once
+// in memory, however often the text has it.
+func chunks(m outgoing, id string, size int) iter.Seq[outgoing] {
+	var ends []int
+	for from := 0; from < m.size; {
+		to := min(from+size, m.size)
+		for to < m.size && to > from+1 && !utf8.RuneStart(m.text(to, to+1)[0]) {
+			to--
 		}
-		parts = append(parts, whole[:n])
-		whole = whole[n:]
+		ends = append(ends, to)
+		from = to
 	}
-	messages := make([]outgoing, len(parts))
-	for i, part := range parts {
-		b := make([]byte, 0, len(part)+len(part)/8+128)
-		b = value.AppendString(append(b, `{"type":"TransitionChunk","chunk":`...), string(part))
-		b = strconv.AppendInt(append(b, `,"partNumber":`...), int64(i), 10)
-		b = strconv.AppendInt(append(b, `,"totalParts":`...), int64(len(parts)), 10)
-		b = append(value.AppendString(append(b, `,"transitionId":`...), id), '}')
-		messages[i].add(b)
+	return func(yield func(outgoing) bool) {
+		from := 0
+		for i, to := range ends {
+			text := m.text(from, to)
+			from = to
+			b := make([]byte, 0, len(text)+len(text)/8+128)
+			b = value.AppendString(append(b, `{"type":"TransitionChunk","chunk":`...), string(text))
+			b = strconv.AppendInt(append(b, `,"partNumber":`...), int64(i), 10)
+			b = strconv.AppendInt(append(b, `,"totalParts":`...), int64(len(ends)), 10)
+			b = append(value.AppendString(append(b, `,"transitionId":`...), id), '}')
+			var part outgoing
+			part.add(b)
+			if !yield(part) {
+				return
+			}
+		}
 	}
-	return messages
+}
+
+// text copies a part of a message.
+func (o *outgoing) text(from, to int) []byte {
+	text := make([]byte, 0, to-from)
+	at := 0
+	for _, piece := range o.pieces {
+		if first, last := max(from-at, 0), min(to-at, len(piece)); first < last {
+			text = append(text, piece[first:last]...)
+		}
+		at += len(piece)
+	}
+	return text
 }
 
 // Close codes of the websocket, as clients read them: all of these make them

@@ -420,7 +420,7 @@ func (k *socket) send(m outgoing) error {
 	if !m.transition || !k.session.chunks || m.size <= chunkSize {
 		return k.sendOne(m)
 	}
-	for _, part := range chunk(m, rand.Text(), chunkSize) {
+	for part := range chunks(m, rand.Text(), chunkSize) {
 		if err := k.sendOne(part); err != nil {
 			return err
 		}

@@ -618,6 +618,32 @@ func TestSyncLargeTransitionsComeInChunks(t *testing.T) {
 	old.want("Transition", `"querySet":1`)
 }
 
+// What many queries of a socket share is in memory once, however large the
+// transition is that has it for each: this one has 4 GB.
+func TestChunksAreMadeOneByOne(t *testing.T) {
+	t.Parallel()
+	shared := []byte(strings.Repeat("é", 1<<20))
+	var m outgoing
+	for range 2048 {
+		m.add([]byte("<"))
+		m.add(shared)
+	}
+	text, parts := "", 0
+	for part := range chunks(m, "id", 1_000_001) {
+		var got message
+		if err := json.Unmarshal(part.pieces[0], &got); err != nil || got.TotalParts <= m.size/1_000_001 || got.PartNumber != parts {
+			t.Fatalf("part %d of %d, %v", got.PartNumber, got.TotalParts, err)
+		}
+		text += got.Chunk
+		if parts++; parts == 5 {
+			break
+		}
+	}
+	if want := "<" + string(shared) + "<" + string(shared) + "<"; len(text) < len(want) || !strings.HasPrefix(text, want) {
+		t.Errorf("%d bytes of the first parts are not those of the transition", len(text))
+	}
+}
+
 func TestUnderstandsChunks(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]bool{
