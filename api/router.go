@@ -19,6 +19,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
+	"github.com/ecovolt/telemetryd/internal/httpx/problem"
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries"
 )
@@ -165,7 +166,7 @@ func (s *server) engine() *gin.Engine {
 	}
 	s.publicRoutes(engine)
 	engine.NoMethod(func(c *gin.Context) {
-		httpx.WriteProblem(c.Writer, httpx.Problem{Status: http.StatusMethodNotAllowed})
+		problem.Write(c.Writer, problem.Problem{Status: http.StatusMethodNotAllowed})
 	})
 	engine.NoRoute(func(c *gin.Context) {
 		if s.Page != nil && !strings.HasPrefix(c.Request.URL.Path, "/api/") {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/internal/httpx"
+	"github.com/ecovolt/telemetryd/internal/httpx/problem"
 )
 
 // pathParameter matches gin's form of a parameter in a path.
@@ -25,7 +25,7 @@ func (o *Operation) openPath() string { return pathParameter.ReplaceAllString(o.
 // that those which describe themselves refer to as components.
 func Describe(operations []Operation, base string, named ...reflect.Type) Object {
 	kinds := &schemas{components: Object{}, types: map[string]reflect.Type{}}
-	for _, t := range append(named, reflect.TypeFor[httpx.Problem]()) {
+	for _, t := range append(named, reflect.TypeFor[problem.Problem]()) {
 		kinds.of(t)
 	}
 	paths, failures := Object{}, Object{}
@@ -132,7 +132,7 @@ func failure(failures Object, kind fault.Kind) Object {
 		"description": failureMeanings[kind],
 		"content": Object{"application/problem+json": Object{
 			"schema":  Object{"$ref": "#/components/schemas/Problem"},
-			"example": httpx.Problem{Type: "about:blank", Title: http.StatusText(kind.Status()), Status: kind.Status(), Detail: failureMeanings[kind]},
+			"example": problem.Problem{Type: "about:blank", Title: http.StatusText(kind.Status()), Status: kind.Status(), Detail: failureMeanings[kind]},
 		}},
 	}
 	if (&fault.Error{Kind: kind}).Wait() > 0 {

@@ -3,7 +3,6 @@ package httpx
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -18,6 +17,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx/problem"
 )
 
 // Method is a request's method as a label: whatever a client makes up is "other".
@@ -130,33 +130,6 @@ func Send(w http.ResponseWriter, r *http.Request, status int, parts ...[]byte) {
 	}
 }
 
-// Problem is a failure as RFC 9457 writes it (application/problem+json).
-type Problem struct {
-	Type     string          `json:"type"`
-	Title    string          `json:"title"`
-	Status   int             `json:"status"`
-	Detail   string          `json:"detail,omitempty"`
-	Code     string          `json:"code,omitempty"`
-	Problems []fault.Problem `json:"problems,omitempty"`
-	Request  string          `json:"request_id,omitempty"`
-}
-
-// WriteProblem answers with a problem. Type, title and the request's id, which
-// the answer's X-Request-Id has, are filled in.
-func WriteProblem(w http.ResponseWriter, p Problem) {
-	p.Type, p.Title, p.Request = "about:blank", http.StatusText(p.Status), w.Header().Get("X-Request-Id")
-	body, err := json.Marshal(p)
-	if err != nil {
-		body = []byte("{}") // no type in a Problem can fail
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(p.Status)
-	_, _ = w.Write(body) // a client that is gone cannot be told
-}
-
 // SetRetryAfter tells the client to wait, in whole seconds; 0 says nothing.
 func SetRetryAfter(h http.Header, wait time.Duration) {
 	if wait > 0 {
@@ -197,5 +170,5 @@ func Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, route string
 	if f.Kind == fault.Unauthenticated {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="telemetryd"`)
 	}
-	WriteProblem(w, Problem{Status: f.Kind.Status(), Detail: f.Message, Code: f.Code, Problems: f.Problems})
+	problem.Write(w, problem.Problem{Status: f.Kind.Status(), Detail: f.Message, Code: f.Code, Problems: f.Problems})
 }

@@ -6,7 +6,7 @@
 //	                               │                             │
 //	                               │                          handler
 //	                               │                             │
-//	answer  <──────────────────────┴── Send (gzip, in pieces) or WriteProblem
+//	answer  <──────────────────────┴── Send (gzip, in pieces) or package problem
 //
 // A client that moves its body or its answer slower than 1 kB/s for 20 s ends its
 // request, and so does one whose request takes 5 min in all, but for uploads,

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/httpx/problem"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 )
@@ -25,13 +26,13 @@ func (st *Stream) serveEvents(w http.ResponseWriter, r *http.Request) {
 	requests, err := protocol.ParseQuery(values)
 	switch {
 	case err != nil:
-		problem(w, http.StatusBadRequest, protocol.CodeInvalid, err.Error())
+		problem.Write(w, problem.Problem{Status: http.StatusBadRequest, Code: protocol.CodeInvalid, Detail: err.Error()})
 		return
 	case len(requests) == 0:
-		problem(w, http.StatusBadRequest, protocol.CodeInvalid, "session: missing")
+		problem.Write(w, problem.Problem{Status: http.StatusBadRequest, Code: protocol.CodeInvalid, Detail: "session: missing"})
 		return
 	case len(requests) > maxEventSessions:
-		problem(w, http.StatusBadRequest, protocol.CodeLimit, "an event stream carries at most 16 sessions; use a websocket")
+		problem.Write(w, problem.Problem{Status: http.StatusBadRequest, Code: protocol.CodeLimit, Detail: "an event stream carries at most 16 sessions; use a websocket"})
 		return
 	}
 	c := st.open(w, r)

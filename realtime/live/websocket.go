@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/httpx/problem"
 	"github.com/ecovolt/telemetryd/internal/httpx/ws"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 )
@@ -19,7 +20,7 @@ const compressFrom = 512
 func (st *Stream) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	requests, err := protocol.ParseQuery(r.URL.Query())
 	if err != nil {
-		problem(w, http.StatusBadRequest, protocol.CodeInvalid, err.Error())
+		problem.Write(w, problem.Problem{Status: http.StatusBadRequest, Code: protocol.CodeInvalid, Detail: err.Error()})
 		return
 	}
 	c := st.open(w, r)
