@@ -9,14 +9,18 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/ecovolt/telemetryd/internal/chaos"
+	"github.com/ecovolt/telemetryd/internal/chaos/hostile"
 )
 
 type cli struct {
 	Faults   int    `default:"1000" help:"How many faults."`
+	Hostile  bool   `help:"Attack one instance beside a bridge instead, in one way after the other, and measure."`
+	Attack   string `placeholder:"NAME" help:"The only attack to make."`
 	Seed     uint64 `default:"1" help:"The same seed makes the same faults in the same order."`
 	Program  string `type:"path" placeholder:"FILE" help:"The telemetryd to try. Default: the one beside this program."`
 	PGBindir string `name:"pg-bindir" env:"TELEMETRYD_PG_BINDIR" type:"path" placeholder:"DIR" help:"Folder of PostgreSQL's server programs. Default: looked for."`
@@ -35,6 +39,9 @@ func (c cli) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Hostile {
+		return c.attack(ctx, dir)
+	}
 	disk, err := chaos.Mount(dir)
 	if err != nil {
 		fmt.Println("no disk gets full, since none can be mounted:", err)
@@ -51,6 +58,28 @@ func (c cli) Run(ctx context.Context) error {
 		if err := disk.Remove(); err != nil {
 			return err
 		}
+	}
+	return os.RemoveAll(dir)
+}
+
+func (c cli) attack(ctx context.Context, dir string) error {
+	log, err := os.Create(filepath.Join(dir, "daemon.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	ok := true
+	err = hostile.Run(ctx, hostile.Options{
+		Program: c.Program, PGBinDir: c.PGBindir, Dir: dir, Only: c.Attack, During: 30 * time.Second, Alone: 10 * time.Second, Recovery: 10 * time.Second, Log: log,
+	}, func(r *hostile.Report) {
+		r.Write(os.Stdout)
+		ok = ok && r.OK()
+	})
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("the bridge did not get through, or the daemon grew; its log is in %s", dir)
 	}
 	return os.RemoveAll(dir)
 }

@@ -81,6 +81,11 @@ func (p *Process) Stop() {
 // PeakMemory is the most memory that the daemon has held so far, in bytes.
 func (p *Process) PeakMemory() int64 { return p.status("VmHWM:") }
 
+// ForgetPeakMemory lets PeakMemory begin anew, with what the daemon holds now.
+func (p *Process) ForgetPeakMemory() error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.pid), []byte("5"), 0)
+}
+
 // Memory is what the daemon holds now, in bytes.
 func (p *Process) Memory() int64 { return p.status("VmRSS:") }
 

@@ -1,25 +1,22 @@
 package e2e
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ecovolt/telemetryd/internal/chaos"
+	"github.com/ecovolt/telemetryd/internal/chaos/hostile"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 )
 
 // Whatever breaks, nothing acknowledged is lost and nothing is there twice.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	bin := os.Getenv(pgserver.BinDirVariable)
-	if bin == "" {
-		bin, _ = filepath.Abs("../../.cache/pg/bin")
-	}
-	if _, err := pgserver.Find(t.Context(), bin, 0); err != nil {
-		t.Skipf("no server programs of the checkout's own (make db): %v", err)
-	}
+	bin := serverPrograms(t)
 	var said strings.Builder
 	report, err := chaos.Run(t.Context(), chaos.Options{Program: program(t), PGBinDir: bin, Dir: filepath.Join(t.TempDir(), "data"), Faults: 40, Seed: 18, Out: &said})
 	if err != nil {
@@ -30,4 +27,36 @@ func TestChaos(t *testing.T) {
 	if !report.OK() || report.Acknowledged == 0 {
 		t.Error("not everything is as it should be")
 	}
+}
+
+// Whatever anybody does, the bridge gets through, and the daemon stays small.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	bin := serverPrograms(t)
+	made := 0
+	err := hostile.Run(t.Context(), hostile.Options{Program: program(t), PGBinDir: bin, Dir: filepath.Join(t.TempDir(), "data"), During: time.Second, Log: io.Discard}, func(r *hostile.Report) {
+		var said strings.Builder
+		r.Write(&said)
+		t.Log("\n" + said.String())
+		if made++; !r.OK() {
+			t.Errorf("%s: the bridge did not get through, or the daemon grew", r.Name)
+		}
+	})
+	if err != nil || made != 10 {
+		t.Errorf("%d attacks, %v", made, err)
+	}
+}
+
+// serverPrograms is the folder of those of the checkout's own, since runs like these
+// start and kill a server.
+func serverPrograms(t *testing.T) string {
+	t.Helper()
+	bin := os.Getenv(pgserver.BinDirVariable)
+	if bin == "" {
+		bin, _ = filepath.Abs("../../.cache/pg/bin")
+	}
+	if _, err := pgserver.Find(t.Context(), bin, 0); err != nil {
+		t.Skipf("no server programs of the checkout's own (make db): %v", err)
+	}
+	return bin
 }
