@@ -15,6 +15,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/api"
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/auth/secret"
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -34,7 +35,7 @@ func open(t *testing.T, config api.Config) site {
 	t.Helper()
 	s := site{pool: dbtest.New(t), log: new(await.Log)}
 	s.auth = auth.New(s.pool, auth.Options{
-		Hash:         auth.HashParams{MemoryKiB: 64, Iterations: 1},
+		Hash:         secret.Params{MemoryKiB: 64, Iterations: 1},
 		AddressBurst: 1000,
 		StaticKeys:   []auth.StaticKey{{Secret: "admin|key:1"}, {Name: "bridge", Secret: "ingest|key:1", Scope: auth.ScopeIngest}},
 	})

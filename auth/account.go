@@ -158,7 +158,7 @@ func (s *Service) hashNew(ctx context.Context, password, email string) (string, 
 		return "", err
 	}
 	defer leave()
-	return s.hasher.hash(password)
+	return s.secrets.Hash(password)
 }
 
 func noteCreated(ctx context.Context, tx pgx.Tx, by Principal, id string, a account) error {

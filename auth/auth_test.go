@@ -9,13 +9,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/auth/secret"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 )
 
 const password = "correct horse battery"
 
 // cheap keeps tests quick; what is tested does not depend on the cost.
-var cheap = auth.HashParams{MemoryKiB: 64, Iterations: 1, Threads: 1}
+var cheap = secret.Params{MemoryKiB: 64, Iterations: 1, Threads: 1}
 
 // bundle is a service under test and its database.
 type bundle struct {

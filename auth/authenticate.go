@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/auth/secret"
 )
 
 // Authenticate finds the account behind a bearer token. An absent, malformed,
@@ -19,7 +21,7 @@ func (s *Service) Authenticate(ctx context.Context, token string) (Principal, er
 		return Principal{Role: Guest}, nil
 	}
 	var p Principal
-	sum := digest(token)
+	sum := secret.Digest(token)
 	err := s.pool.QueryRow(s.proven.as(ctx, sum), `
 		SELECT u.role, u.id, s.id, s.expires_at
 		FROM auth_sessions s JOIN users u ON u.id = s.user_id

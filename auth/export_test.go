@@ -1,11 +1,5 @@
 package auth
 
-// MatchesForTest checks a password against a stored hash.
-func MatchesForTest(stored, password string) bool {
-	match, _ := newHasher(HashParams{MemoryKiB: 64, Iterations: 1}, "grains", nil, "").verify(stored, password)
-	return match
-}
-
 // What tests expect in the audit log.
 const (
 	RoleChanged     = roleChanged
@@ -18,8 +12,6 @@ const (
 	UserDeleted     = userDeleted
 	UserRejected    = userRejected
 )
-
-var ValidHash = validHash
 
 // Actions lists every action.
 func Actions() []Action {

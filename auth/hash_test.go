@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/scrypt"
 
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/auth/secret"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 )
 
@@ -62,7 +63,7 @@ func TestHashKinds(t *testing.T) {
 	peppered := auth.Options{Hash: cheap, Pepper: "grains"}
 	rotated := auth.Options{Hash: cheap, Pepper: "new grains", FormerPeppers: []string{"grains"}}
 	lost := auth.Options{Hash: cheap, Pepper: "new grains"}
-	costlier := auth.Options{Hash: auth.HashParams{MemoryKiB: 128, Iterations: 1, Threads: 1}}
+	costlier := auth.Options{Hash: secret.Params{MemoryKiB: 128, Iterations: 1, Threads: 1}}
 	first := setup(t)
 	made := func(options auth.Options) (hash string) { // what the service itself stores
 		got, err := auth.New(first.pool, options).SignUp(t.Context(), auth.SignUp{Email: options.Pepper + "x@b.example", Password: password})
@@ -136,7 +137,7 @@ func TestValidHash(t *testing.T) {
 	t.Parallel()
 	scrypt, argon := scryptText(t, password, ""), argonText(t, "p0", password)
 	for _, text := range []string{scrypt, argon, argonText(t, "pdeadbeef", password), legacyText(password)} {
-		if !auth.ValidHash(text) {
+		if !secret.Valid(text) {
 			t.Errorf("refused %s", text)
 		}
 	}
@@ -155,7 +156,7 @@ func TestValidHash(t *testing.T) {
 		"p0$argon2id$v=19$m=64,t=4294967295,p=1$" + b64(make([]byte, 16)) + "$" + b64(make([]byte, 32)),
 		"p0$argon2i$v=19$m=64,t=1,p=1$" + b64(make([]byte, 16)) + "$" + b64(make([]byte, 32)),
 	} {
-		if auth.ValidHash(text) {
+		if secret.Valid(text) {
 			t.Errorf("took %s", text)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/auth/check"
+	"github.com/ecovolt/telemetryd/auth/secret"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -21,7 +22,7 @@ type ImportedAccount struct {
 	Role          Role
 	RequestedRole Role // "" when none
 	Approval      Approval
-	PasswordHash  string    // see validHash; renewed at the next sign-in
+	PasswordHash  string    // see secret.Valid; renewed at the next sign-in
 	CreatedAt     time.Time // zero: now
 }
 
@@ -135,7 +136,7 @@ func (in ImportedAccount) check() (account, error) {
 	if !in.Approval.valid() {
 		return a, fault.Field("approval", "must be pending, approved or rejected")
 	}
-	if !validHash(in.PasswordHash) {
+	if !secret.Valid(in.PasswordHash) {
 		return a, fault.Field("passwordHash", "is of no known kind")
 	}
 	if !in.CreatedAt.IsZero() {

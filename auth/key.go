@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/auth/secret"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -47,7 +48,7 @@ func newStaticKey(key StaticKey) staticKey {
 	}
 	out := staticKey{identity: KeyIdentity{ID: key.Name, Name: key.Name, Scope: key.Scope}}
 	if key.Secret != "" {
-		out.digest = digest(key.Secret)
+		out.digest = secret.Digest(key.Secret)
 	}
 	return out
 }
@@ -81,7 +82,7 @@ func (s *Service) AuthenticateKey(ctx context.Context, key string) (Principal, e
 	if key == "" || len(key) > maxKeyLength {
 		return Principal{}, errBadKey
 	}
-	sum := digest(key)
+	sum := secret.Digest(key)
 	for _, static := range s.static {
 		if static.digest != nil && subtle.ConstantTimeCompare(static.digest, sum) == 1 {
 			identity := static.identity
@@ -123,7 +124,7 @@ func (s *Service) AuthenticateKey(ctx context.Context, key string) (Principal, e
 
 // CreateKey makes a deploy key and returns its secret, which is shown this once:
 // only its digest is stored.
-func (s *Service) CreateKey(ctx context.Context, by Principal, spec NewKey) (secret string, key Key, err error) {
+func (s *Service) CreateKey(ctx context.Context, by Principal, spec NewKey) (made string, key Key, err error) {
 	if d := Allow(by, ManageKeys, SessionAge{}); !d.Allowed {
 		return "", Key{}, d.Err
 	}
@@ -131,16 +132,16 @@ func (s *Service) CreateKey(ctx context.Context, by Principal, spec NewKey) (sec
 		return "", Key{}, err
 	}
 	err = s.tx(ctx, "create deploy key", func(ctx context.Context, tx pgx.Tx) error {
-		secret, key, err = insertKey(ctx, tx, by, spec)
+		made, key, err = insertKey(ctx, tx, by, spec)
 		return err
 	})
-	return secret, key, err
+	return made, key, err
 }
 
 // RotateKey makes a successor of the same name and scope. The old key stays
 // valid for the overlap, so that its holders can be given the new one without
 // an interruption; a zero overlap revokes it at once.
-func (s *Service) RotateKey(ctx context.Context, by Principal, id string, overlap time.Duration) (secret string, key Key, err error) {
+func (s *Service) RotateKey(ctx context.Context, by Principal, id string, overlap time.Duration) (made string, key Key, err error) {
 	if d := Allow(by, ManageKeys, SessionAge{}); !d.Allowed {
 		return "", Key{}, d.Err
 	}
@@ -160,12 +161,12 @@ func (s *Service) RotateKey(ctx context.Context, by Principal, id string, overla
 		if err != nil {
 			return err
 		}
-		if secret, key, err = insertKey(ctx, tx, by, spec); err != nil {
+		if made, key, err = insertKey(ctx, tx, by, spec); err != nil {
 			return err
 		}
 		return schema.Touch(ctx, tx, schema.TopicKey(storable(id)))
 	})
-	return secret, key, err
+	return made, key, err
 }
 
 // RevokeKey ends a key now, on every instance. Revoking one again is no error.
@@ -213,7 +214,7 @@ func insertKey(ctx context.Context, tx pgx.Tx, by Principal, spec NewKey) (strin
 	if key.CreatedBy == "" {
 		key.CreatedBy = by.actor()
 	}
-	secret := key.Prefix + "_" + newToken()
+	made := key.Prefix + "_" + secret.Token()
 	var valid *time.Duration
 	if spec.Valid > 0 {
 		valid = &spec.Valid
@@ -222,13 +223,13 @@ func insertKey(ctx context.Context, tx pgx.Tx, by Principal, spec NewKey) (strin
 		INSERT INTO deploy_keys (id, name, scope, prefix, secret_hash, created_by, expires_at)
 		VALUES ($1, $2, $3, $4, $5, nullif($6, ''), clock_timestamp() + $7::interval)
 		RETURNING created_at, expires_at`,
-		key.ID, key.Name, key.Scope, key.Prefix, digest(secret), key.CreatedBy, valid).
+		key.ID, key.Name, key.Scope, key.Prefix, secret.Digest(made), key.CreatedBy, valid).
 		Scan(&key.CreatedAt, &key.ExpiresAt)
 	if err != nil {
 		return "", Key{}, err
 	}
 	err = record(ctx, tx, Event{Name: keyCreated, Detail: map[string]any{"key": key.ID, "name": key.Name, "scope": key.Scope}}.by(by))
-	return secret, key, err
+	return made, key, err
 }
 
 func (k NewKey) check() (NewKey, error) {

@@ -42,7 +42,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, in PasswordCh
 	if check.Guessable(in.New, email) {
 		return mistake(fault.Invalid, textGuessable), nil
 	}
-	hash, err := s.hasher.hash(in.New)
+	hash, err := s.secrets.Hash(in.New)
 	if err != nil {
 		return Result{}, err
 	}
@@ -89,7 +89,7 @@ func (s *Service) confirm(ctx context.Context, p Principal, password, address st
 	if refused, err = s.limit(ctx, attemptKey("signin", email), event, signInBlocked); err != nil || refused != nil {
 		return "", "", event, refused, err
 	}
-	if match, _ := s.hasher.verify(hash, password); !match {
+	if match, _ := s.secrets.Verify(hash, password); !match {
 		result, err := s.failSignIn(ctx, event)
 		return "", "", event, &result, err
 	}

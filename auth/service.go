@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/auth/secret"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
@@ -21,7 +23,7 @@ type Options struct {
 
 	// Hash are the costs of new password hashes; hashes of other costs are
 	// renewed at the next sign-in.
-	Hash HashParams
+	Hash secret.Params
 	// Pepper is a secret that every new password hash depends on besides the
 	// password, kept out of the database. Empty is none. Losing it locks
 	// every account out.
@@ -63,7 +65,7 @@ type Service struct {
 	options Options
 	log     *slog.Logger
 	static  []staticKey
-	hasher  *hasher
+	secrets *secret.Keeper
 	gate    *gate
 	proven  proven
 }
@@ -73,12 +75,12 @@ func New(pool *pgxpool.Pool, options Options) *Service {
 	if options.Keys == nil {
 		options.Keys = pool
 	}
-	options.AddressBurst = orDefault(options.AddressBurst, defaultAddressBurst)
-	options.AddressEvery = orDefault(options.AddressEvery, defaultAddressEvery)
+	options.AddressBurst = cmp.Or(options.AddressBurst, defaultAddressBurst)
+	options.AddressEvery = cmp.Or(options.AddressEvery, defaultAddressEvery)
 	s := &Service{
 		pool: pool, options: options, log: options.Log,
-		hasher: newHasher(options.Hash, options.Pepper, options.FormerPeppers, options.ImportedPepper),
-		gate:   newGate(options.HashSlots, options.HashQueue),
+		secrets: secret.New(options.Hash, options.Pepper, options.FormerPeppers, options.ImportedPepper),
+		gate:    newGate(options.HashSlots, options.HashQueue),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/auth/secret"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
@@ -36,7 +37,7 @@ func (s *Service) VerifySession(ctx context.Context, token string) (*Session, er
 	session, err := schema.Find[Session](ctx, s.pool, `
 		SELECT id, user_id, created_at, last_seen_at, expires_at, persistent
 		FROM auth_sessions
-		WHERE token_hash = $1 AND expires_at > clock_timestamp()`, digest(token))
+		WHERE token_hash = $1 AND expires_at > clock_timestamp()`, secret.Digest(token))
 	if err != nil {
 		return nil, fmt.Errorf("verify session: %w", err)
 	}
@@ -51,7 +52,7 @@ func (s *Service) SignOut(ctx context.Context, token, address string) error {
 	}
 	return s.tx(ctx, "sign out", func(ctx context.Context, tx pgx.Tx) error {
 		var user string
-		err := tx.QueryRow(ctx, `DELETE FROM auth_sessions WHERE token_hash = $1 RETURNING user_id`, digest(token)).Scan(&user)
+		err := tx.QueryRow(ctx, `DELETE FROM auth_sessions WHERE token_hash = $1 RETURNING user_id`, secret.Digest(token)).Scan(&user)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -68,7 +69,7 @@ func (s *Service) SignOut(ctx context.Context, token, address string) error {
 // openSession makes a session for a user whose row the transaction holds
 // locked, and closes the oldest beyond maxSessions.
 func openSession(ctx context.Context, tx pgx.Tx, user string, persistent bool) (token string, expires time.Time, err error) {
-	token = newToken()
+	token = secret.Token()
 	life := SessionLife
 	if persistent {
 		life = PersistentLife
@@ -77,7 +78,7 @@ func openSession(ctx context.Context, tx pgx.Tx, user string, persistent bool) (
 	err = tx.QueryRow(ctx, `
 		INSERT INTO auth_sessions (id, user_id, token_hash, expires_at, persistent)
 		VALUES ($1, $2, $3, clock_timestamp() + $4::interval, $5)
-		RETURNING expires_at`, id, user, digest(token), life, persistent).Scan(&expires)
+		RETURNING expires_at`, id, user, secret.Digest(token), life, persistent).Scan(&expires)
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("open session: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/auth/check"
+	"github.com/ecovolt/telemetryd/auth/secret"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -116,16 +117,16 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 	event.UserID = found.id
 	match, stale := false, false
 	if found.id == "" {
-		s.hasher.pretend(found.decoy, in.Password)
+		s.secrets.Pretend(found.decoy, in.Password)
 	} else {
-		match, stale = s.hasher.verify(found.hash, in.Password)
+		match, stale = s.secrets.Verify(found.hash, in.Password)
 	}
 	if !match {
 		return s.failSignIn(ctx, event)
 	}
 	renewed := found.hash
 	if stale {
-		if renewed, err = s.hasher.hash(in.Password); err != nil {
+		if renewed, err = s.secrets.Hash(in.Password); err != nil {
 			return Result{}, err
 		}
 	}
@@ -196,7 +197,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 	if err != nil || refused != nil {
 		return deref(refused), err
 	}
-	hash, err := s.hasher.hash(in.Password)
+	hash, err := s.secrets.Hash(in.Password)
 	if err != nil {
 		return Result{}, err
 	}
@@ -283,8 +284,8 @@ func (s *Service) note(ctx context.Context, event Event) error {
 }
 
 type signInRow struct {
-	id, hash string // empty when there is no such account
-	decoy    work   // what to do then
+	id, hash string      // empty when there is no such account
+	decoy    secret.Work // what to do then
 }
 
 // findForSignIn looks an account up in one statement, the same whether it
@@ -295,21 +296,21 @@ func (s *Service) findForSignIn(ctx context.Context, email string) (signInRow, e
 	var (
 		row             signInRow
 		imported, total float64
-		secret          []byte
+		decoys          []byte
 	)
 	err := s.pool.QueryRow(ctx, `
 		SELECT coalesce(u.id, ''), coalesce(u.password_hash, ''), c.imported, c.total, d.secret
 		FROM (SELECT count(*) FILTER (WHERE password_hash LIKE 'scrypt-%') AS imported, count(*) AS total FROM users) c
 		CROSS JOIN (SELECT secret FROM auth_secrets WHERE name = 'decoy') d
-		LEFT JOIN users u ON u.email = $1`, email).Scan(&row.id, &row.hash, &imported, &total, &secret)
+		LEFT JOIN users u ON u.email = $1`, email).Scan(&row.id, &row.hash, &imported, &total, &decoys)
 	if err != nil {
 		return signInRow{}, fmt.Errorf("look up account: %w", err)
 	}
-	mac := hmac.New(sha256.New, secret)
+	mac := hmac.New(sha256.New, decoys)
 	mac.Write([]byte(email))
 	place := float64(binary.BigEndian.Uint64(mac.Sum(nil))) / math.MaxUint64
 	if total > 0 && place < imported/total {
-		row.decoy = workScrypt
+		row.decoy = secret.Scrypt
 	}
 	return row, nil
 }

@@ -2,20 +2,11 @@ package auth
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"strings"
 )
 
 // tokenLength is what 32 bytes take in base64url without padding.
 const tokenLength = 43
-
-// newToken makes a bearer token: 256 random bits that clients can put anywhere.
-func newToken() string {
-	var b [32]byte
-	rand.Read(b[:]) // crypto/rand never fails: it aborts the program instead
-	return base64.RawURLEncoding.EncodeToString(b[:])
-}
 
 // newID makes an opaque row id: at least 128 random bits as lower-case letters
 // and digits, so that it can stand in a command line, behind a word for its kind.
@@ -36,10 +27,4 @@ func WellFormedToken(text string) bool {
 		}
 	}
 	return true
-}
-
-// digest is what the database keeps instead of a token or key.
-func digest(secret string) []byte {
-	sum := sha256.Sum256([]byte(secret))
-	return sum[:]
 }

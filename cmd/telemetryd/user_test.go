@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/auth/secret"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
 func accounts(t *testing.T) *auth.Service {
 	t.Helper()
-	return auth.New(dbtest.New(t), auth.Options{Hash: auth.HashParams{MemoryKiB: 64, Iterations: 1}})
+	return auth.New(dbtest.New(t), auth.Options{Hash: secret.Params{MemoryKiB: 64, Iterations: 1}})
 }
 
 // typed is a terminal whose standard input is the text.

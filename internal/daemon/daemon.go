@@ -24,6 +24,7 @@ import (
 	convexsync "github.com/ecovolt/telemetryd/api/convex/sync"
 	"github.com/ecovolt/telemetryd/api/functions"
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/auth/secret"
 	"github.com/ecovolt/telemetryd/dashboard"
 	"github.com/ecovolt/telemetryd/internal/analyst"
 	"github.com/ecovolt/telemetryd/internal/database"
@@ -249,7 +250,7 @@ func (d *Daemon) authOptions() auth.Options {
 	return auth.Options{
 		StaticKeys: d.staticKeys(), Keys: d.pools.Ingest, Log: d.log,
 		Pepper: c.Pepper, FormerPeppers: c.FormerPeppers, ImportedPepper: c.ImportedPepper,
-		Hash:      auth.HashParams{MemoryKiB: c.HashMemory, Iterations: c.HashIterations, Threads: c.HashThreads},
+		Hash:      secret.Params{MemoryKiB: c.HashMemory, Iterations: c.HashIterations, Threads: c.HashThreads},
 		HashSlots: c.HashSlots, KeepAudit: c.KeepAudit, OnSignIn: d.metrics.observeSignIn,
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/api/convex/value"
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/auth/secret"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -184,7 +185,7 @@ func New(t testing.TB) *Notebook {
 		Pool: pool, Waiting: make(chan struct{}, 100), Resume: make(chan struct{}, 100),
 		Auth: auth.New(pool, auth.Options{
 			StaticKeys: []auth.StaticKey{{Name: "bridge", Secret: Key}},
-			Hash:       auth.HashParams{MemoryKiB: 64, Iterations: 1}, // no test is about its cost
+			Hash:       secret.Params{MemoryKiB: 64, Iterations: 1}, // no test is about its cost
 		}),
 	}
 	n.Registry = registry.New(n.Auth)

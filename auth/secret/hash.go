@@ -1,6 +1,7 @@
-package auth
+package secret
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -15,15 +16,15 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// HashParams are argon2id's costs.
-type HashParams struct {
+// Params are argon2id's costs.
+type Params struct {
 	MemoryKiB  uint32 // zero means 19456 (19 MiB)
 	Iterations uint32 // zero means 2
 	Threads    uint8  // zero means 1
 }
 
 // The password hashing advice of OWASP for argon2id.
-var defaultHashParams = HashParams{MemoryKiB: 19 * 1024, Iterations: 2, Threads: 1}
+var defaultParams = Params{MemoryKiB: 19 * 1024, Iterations: 2, Threads: 1}
 
 // Bounds on what a stored argon2id text may ask for: an imported text must not
 // be able to exhaust the machine.
@@ -51,58 +52,53 @@ const legacySalt = "ecovolt-salt-v1"
 // noPepper marks a hash that was made without a pepper.
 const noPepper = "p0"
 
-// work is how much a check costs, which must not tell accounts apart.
-type work int
+// Work is how much a check costs, which must not tell accounts apart.
+type Work int
 
+// The kinds of work.
 const (
-	workArgon work = iota
-	workScrypt
+	Argon Work = iota
+	Scrypt
 )
 
-// hasher makes and checks password hashes. New ones are argon2id over the
-// password or, with a pepper, over HMAC-SHA256(pepper, password):
+// Keeper makes and checks what is stored of secrets. New hashes of passwords are
+// argon2id over the password or, with a pepper, over HMAC-SHA256(pepper, password):
 //
 //	<pepper marker>$argon2id$v=19$m=19456,t=2,p=1$<salt>$<key>
 //
 // The marker names the pepper without giving it away, so that a pepper can be
 // replaced while the hashes made with the former one still verify.
-type hasher struct {
+type Keeper struct {
 	params   argon2id.Params
 	marker   string            // of new hashes
 	peppers  map[string][]byte // by marker
 	imported string            // pepper of scrypt p1 hashes; empty when there is none
 }
 
-func newHasher(params HashParams, pepper string, former []string, imported string) *hasher {
-	h := &hasher{
+// New makes a keeper. imported is the pepper of imported scrypt hashes; empty means
+// pepper. Former peppers still verify and open.
+func New(params Params, pepper string, former []string, imported string) *Keeper {
+	k := &Keeper{
 		params: argon2id.Params{
-			Memory:      orDefault(params.MemoryKiB, defaultHashParams.MemoryKiB),
-			Iterations:  orDefault(params.Iterations, defaultHashParams.Iterations),
-			Parallelism: orDefault(params.Threads, defaultHashParams.Threads),
+			Memory:      cmp.Or(params.MemoryKiB, defaultParams.MemoryKiB),
+			Iterations:  cmp.Or(params.Iterations, defaultParams.Iterations),
+			Parallelism: cmp.Or(params.Threads, defaultParams.Threads),
 			SaltLength:  16,
 			KeyLength:   32,
 		},
 		marker:   noPepper,
 		peppers:  map[string][]byte{},
-		imported: orDefault(imported, pepper),
+		imported: cmp.Or(imported, pepper),
 	}
 	for _, p := range append([]string{pepper}, former...) {
 		if p != "" {
-			h.peppers[pepperMarker(p)] = []byte(p)
+			k.peppers[pepperMarker(p)] = []byte(p)
 		}
 	}
 	if pepper != "" {
-		h.marker = pepperMarker(pepper)
+		k.marker = pepperMarker(pepper)
 	}
-	return h
-}
-
-func orDefault[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
+	return k
 }
 
 func pepperMarker(pepper string) string {
@@ -112,11 +108,11 @@ func pepperMarker(pepper string) string {
 }
 
 // seasoned is what argon2id hashes; false when the pepper is not known.
-func (h *hasher) seasoned(password, marker string) (string, bool) {
+func (k *Keeper) seasoned(password, marker string) (string, bool) {
 	if marker == noPepper {
 		return password, true
 	}
-	pepper, ok := h.peppers[marker]
+	pepper, ok := k.peppers[marker]
 	if !ok {
 		return "", false
 	}
@@ -125,50 +121,51 @@ func (h *hasher) seasoned(password, marker string) (string, bool) {
 	return base64.RawStdEncoding.EncodeToString(mac.Sum(nil)), true
 }
 
-func (h *hasher) hash(password string) (string, error) {
-	input, _ := h.seasoned(password, h.marker)
-	text, err := argon2id.CreateHash(input, &h.params)
+// Hash returns what is stored of a password.
+func (k *Keeper) Hash(password string) (string, error) {
+	input, _ := k.seasoned(password, k.marker)
+	text, err := argon2id.CreateHash(input, &k.params)
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
 	}
-	return h.marker + text, nil
+	return k.marker + text, nil
 }
 
-// verify checks the password. Whatever the outcome, it does the work of one
+// Verify checks the password. Whatever the outcome, it does the work of one
 // check of the hash's kind. stale asks for a new hash of the password: the
 // stored one is of a former kind, pepper or cost.
-func (h *hasher) verify(stored, password string) (match, stale bool) {
+func (k *Keeper) Verify(stored, password string) (match, stale bool) {
 	switch parsed := parseHash(stored).(type) {
 	case argonHash:
-		input, known := h.seasoned(password, parsed.marker)
+		input, known := k.seasoned(password, parsed.marker)
 		match, params, err := argon2id.CheckHash(input, parsed.text)
 		if err != nil {
 			return false, false
 		}
-		stale := parsed.marker != h.marker || params.Memory != h.params.Memory ||
-			params.Iterations != h.params.Iterations || params.Parallelism != h.params.Parallelism ||
-			params.KeyLength != h.params.KeyLength
+		stale := parsed.marker != k.marker || params.Memory != k.params.Memory ||
+			params.Iterations != k.params.Iterations || params.Parallelism != k.params.Parallelism ||
+			params.KeyLength != k.params.KeyLength
 		return match && known, stale
 	case scryptHash:
 		input := password
 		if parsed.peppered {
-			input += h.imported
+			input += k.imported
 		}
 		match := subtle.ConstantTimeCompare(scryptSum(input, parsed.salt), parsed.key) == 1
-		return match && (!parsed.peppered || h.imported != ""), true
+		return match && (!parsed.peppered || k.imported != ""), true
 	case legacyHash:
 		sum := sha256.Sum256([]byte(password + legacySalt))
 		if subtle.ConstantTimeCompare(sum[:], parsed) == 1 {
 			return true, true // the new hash that follows is the work
 		}
 	}
-	h.pretend(workArgon, password)
+	k.Pretend(Argon, password)
 	return false, false
 }
 
-// pretend does the work of a check that there is nothing to check against.
-func (h *hasher) pretend(kind work, password string) {
-	if kind == workScrypt {
+// Pretend does the work of a check that there is nothing to check against.
+func (k *Keeper) Pretend(kind Work, password string) {
+	if kind == Scrypt {
 		var salt [scryptSalt]byte
 		rand.Read(salt[:])
 		scryptSum(password, salt[:])
@@ -176,8 +173,8 @@ func (h *hasher) pretend(kind work, password string) {
 	}
 	var salt [16]byte
 	rand.Read(salt[:])
-	input, _ := h.seasoned(password, h.marker)
-	argon2.IDKey([]byte(input), salt[:], h.params.Iterations, h.params.Memory, h.params.Parallelism, h.params.KeyLength)
+	input, _ := k.seasoned(password, k.marker)
+	argon2.IDKey([]byte(input), salt[:], k.params.Iterations, k.params.Memory, k.params.Parallelism, k.params.KeyLength)
 }
 
 func scryptSum(input string, salt []byte) []byte {
@@ -255,6 +252,6 @@ func validMarker(marker string) bool {
 	return err == nil
 }
 
-// validHash reports whether the text is a password hash that sign-in can
+// Valid reports whether the text is a password hash that sign-in can
 // check: this package's own, scrypt-v1, or the legacy SHA-256.
-func validHash(text string) bool { return parseHash(text) != nil }
+func Valid(text string) bool { return parseHash(text) != nil }
