@@ -31,14 +31,18 @@ type site struct {
 	log  *await.Log
 }
 
-func open(t *testing.T, config api.Config) site {
+func open(t *testing.T, config api.Config, set ...func(*auth.Options)) site {
 	t.Helper()
 	s := site{pool: dbtest.New(t), log: new(await.Log)}
-	s.auth = auth.New(s.pool, auth.Options{
+	options := auth.Options{
 		Hash:         secret.Params{MemoryKiB: 64, Iterations: 1},
 		AddressBurst: 1000,
 		StaticKeys:   []auth.StaticKey{{Secret: "admin|key:1"}, {Name: "bridge", Secret: "ingest|key:1", Scope: auth.ScopeIngest}},
-	})
+	}
+	for _, change := range set {
+		change(&options)
+	}
+	s.auth = auth.New(s.pool, options)
 	handler, err := api.New(api.Deps{
 		Store: timeseries.New(s.pool, timeseries.Options{}), Auth: s.auth, Config: config,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

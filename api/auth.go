@@ -11,7 +11,7 @@ func (s *server) authRoutes() []route {
 	return []route{
 		jsonRoute("POST", "/api/v1/auth/signup", auth.UseAccount, "Make an account and sign in. Who asks to be internal is external until an administrator decides.", s.signUp,
 			created("A token"), failsWith(fault.RateLimited)),
-		jsonRoute("POST", "/api/v1/auth/signin", auth.UseAccount, "Sign in. The token lasts 12 hours, or 30 days with remember.", s.signIn,
+		jsonRoute("POST", "/api/v1/auth/signin", auth.UseAccount, "Sign in. The token lasts 12 hours, or 30 days with remember. Where the account has a second factor and no code came: 401, SECOND_FACTOR_REQUIRED.", s.signIn,
 			failsWith(fault.Forbidden, fault.RateLimited)),
 		jsonRoute("POST", "/api/v1/auth/signout", auth.UseAccount, "End the session of the token.", s.signOut),
 		jsonRoute("GET", "/api/v1/auth/session", auth.UseAccount, "Tell who the token belongs to.", s.currentSession),
@@ -69,13 +69,14 @@ type signInParams struct {
 		Email    string `json:"email"`
 		Password string `json:"password"`
 		Remember bool   `json:"remember,omitempty"`
+		Code     string `json:"code,omitempty"`
 	}
 }
 
 func (s *server) signIn(r *request, p *signInParams) (tokenView, error) {
 	ctx := r.Request.Context()
 	return viewToken(s.Auth.SignIn(ctx, auth.SignIn{
-		Email: p.Body.Email, Password: p.Body.Password, Remember: p.Body.Remember, Address: auth.ClientAddress(ctx),
+		Email: p.Body.Email, Password: p.Body.Password, Remember: p.Body.Remember, Code: p.Body.Code, Address: auth.ClientAddress(ctx),
 	}))
 }
 
@@ -90,6 +91,8 @@ type accountAnswer struct {
 	ExpiresAt  time.Time `json:"expires_at"`
 	Persistent bool      `json:"persistent"`
 	User       userView  `json:"user"`
+	NeedFactor bool      `json:"second_factor_required" doc:"The account has no rights of an administrator until it has a second factor"`
+	Notices    int       `json:"notices" doc:"Changes of one's credentials that were not dismissed"`
 }
 
 func (s *server) currentSession(r *request, _ *none) (accountAnswer, error) {
@@ -105,7 +108,13 @@ func (s *server) currentSession(r *request, _ *none) (accountAnswer, error) {
 	if session == nil || profile == nil {
 		return accountAnswer{}, fault.Coded(fault.Unauthenticated, "UNAUTHENTICATED", "Sign in to continue.")
 	}
-	return accountAnswer{session.CreatedAt.UTC(), session.ExpiresAt.UTC(), session.Persistent, viewUser(*profile)}, nil
+	notices, err := s.Auth.Notices(ctx, r.Principal)
+	if err != nil {
+		return accountAnswer{}, err
+	}
+	return accountAnswer{
+		session.CreatedAt.UTC(), session.ExpiresAt.UTC(), session.Persistent, viewUser(*profile), r.Principal.NoFactor, len(notices),
+	}, nil
 }
 
 type changePasswordParams struct {

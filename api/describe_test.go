@@ -10,7 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/pquerna/otp/totp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
@@ -171,6 +173,19 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST", "/api/v1/auth/sessions/end", "", "Bearer {token}", `{"current_password":"correct horse battery"}`, 204, ""},
 		{"POST", "/api/v1/auth/sessions/end", "", "Bearer {token}", `{"current_password":"correct horse battery","session_id":"none"}`, 404, ""},
 		{"POST", "/api/v1/auth/password", "", "Bearer {token}", `{"current_password":"correct horse battery","new_password":"correct horse staple"}`, 204, ""},
+		{"POST", "/api/v1/auth/second-factor/confirm", "", "Bearer {token}", `{"code":"000000"}`, 409, ""},
+		{"POST", "/api/v1/auth/second-factor", "", "Bearer {token}", `{"current_password":"correct horse staple"}`, 201, "secret=secret"},
+		{"POST", "/api/v1/auth/second-factor/confirm", "", "Bearer {token}", `{"code":"{code}"}`, 200, ""},
+		{"GET", "/api/v1/auth/second-factor", "", "Bearer {token}", "", 200, ""},
+		{"POST", "/api/v1/auth/signin", "", "", `{"email":"new@team.example","password":"correct horse staple"}`, 401, ""},
+		{"POST", "/api/v1/auth/app-passwords", "", "Bearer {token}", `{"name":"wall","current_password":"correct horse staple","code":"{later}"}`, 201, "app=id"},
+		{"GET", "/api/v1/auth/app-passwords", "", "Bearer {token}", "", 200, ""},
+		{"DELETE", "/api/v1/auth/app-passwords/{app}", "", "Bearer {token}", "", 204, ""},
+		{"POST", "/api/v1/auth/second-factor/recovery-codes", "", "Bearer {token}", `{"current_password":"correct horse staple","code":"{code}"}`, 401, ""},
+		{"POST", "/api/v1/auth/second-factor/off", "", "Bearer {token}", `{"current_password":"correct horse staple","code":"none"}`, 401, ""},
+		{"GET", "/api/v1/auth/notices", "", "Bearer {token}", "", 200, ""},
+		{"POST", "/api/v1/auth/notices/dismiss", "", "Bearer {token}", `{"through":1}`, 204, ""},
+		{"DELETE", "/api/v1/users/{new}/second-factor", "", admin, "", 204, ""},
 		{"GET", "/api/v1/users", "?status=pending", admin, "", 200, ""},
 		{"POST", "/api/v1/users/{new}/reject", "", admin, "", 200, ""},
 		{"POST", "/api/v1/users", "", admin, `{"email":"made@team.example","password":"correct horse battery","role":"external"}`, 201, "made=user_id"},
@@ -182,12 +197,13 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"DELETE", "/api/v1/users/{made}/sessions", "", admin, "", 204, ""},
 		{"POST", "/api/v1/users/{made}/password", "", admin, `{"new_password":"correct horse staple"}`, 204, ""},
 		{"POST", "/api/v1/users/{made}/ban", "", admin, "", 200, ""},
+		{"POST", "/api/v1/users/{made}/unban", "", admin, "", 200, ""},
 		{"DELETE", "/api/v1/users/{made}", "", admin, "", 204, ""},
 		{"POST", "/api/v1/keys", "", admin, `{"name":"wall","scope":"ingest","valid_s":60}`, 201, "key=id"},
 		{"POST", "/api/v1/keys/{key}/rotate", "", admin, `{"overlap_s":5}`, 201, "next=id"},
 		{"GET", "/api/v1/keys", "", admin, "", 200, ""},
 		{"DELETE", "/api/v1/keys/{next}", "", admin, "", 204, ""},
-		{"GET", "/api/v1/audit", "?limit=2&event=sign_in_succeeded", admin, "", 200, ""},
+		{"GET", "/api/v1/audit", "?limit=2&event=sign_in_succeeded&from=2026-01-01T00:00:00Z&actor=none", admin, "", 200, ""},
 		{"POST", "/api/v1/auth/upgrade", "", "Bearer " + h.token["external"], "", 204, ""},
 		{"POST", "/api/v1/auth/signout", "", "Bearer " + h.token["external"], "", 204, ""},
 	} {
@@ -197,7 +213,15 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			}
 			return strings.NewReplacer("{", "", "}", "").Replace(text)
 		}
-		r, err := http.NewRequestWithContext(t.Context(), step.method, h.url+fill(step.path)+step.query, strings.NewReader(step.body))
+		codes := strings.NewReplacer()
+		if secret := id["secret"]; secret != "" { // an authenticator's clock may be half a minute ahead
+			later, err := totp.GenerateCode(secret, time.Now().Add(30*time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			codes = strings.NewReplacer("{code}", now(t, secret), "{later}", later)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), step.method, h.url+fill(step.path)+step.query, strings.NewReader(codes.Replace(step.body)))
 		if err != nil {
 			t.Fatal(err)
 		}

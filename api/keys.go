@@ -132,10 +132,13 @@ type eventView struct {
 }
 
 type auditParams struct {
-	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Most entries to return"`
-	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
-	User   string `query:"user" doc:"Only events of this account"`
-	Event  string `query:"event" doc:"Only events of this kind" example:"sign_in_failed"`
+	Limit  int       `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Most entries to return"`
+	Cursor string    `query:"cursor" doc:"next_cursor of the page before"`
+	User   string    `query:"user" doc:"Only what happened to this account"`
+	Actor  string    `query:"actor" doc:"Only what this account, deploy key or command did"`
+	Event  string    `query:"event" doc:"Only events of this kind" example:"sign_in_failed"`
+	From   time.Time `query:"from" doc:"Only from then on"`
+	To     time.Time `query:"to" doc:"Only before then"`
 }
 
 type auditAnswer struct {
@@ -152,7 +155,7 @@ func (s *server) readAudit(r *request, p *auditParams) (auditAnswer, error) {
 		}
 	}
 	events, err := s.Auth.Audit(r.Request.Context(), r.Principal, auth.AuditQuery{
-		Before: before, UserID: p.User, Name: p.Event, Limit: p.Limit,
+		Before: before, UserID: p.User, ActorID: p.Actor, Name: p.Event, From: p.From, To: p.To, Limit: p.Limit,
 	})
 	if err != nil {
 		return auditAnswer{}, err

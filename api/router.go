@@ -186,7 +186,7 @@ func (s *server) routes() []route {
 		s.mergeRoutes(),
 		s.archiveRoutes(),
 		s.seriesRoutes(),
-		s.authRoutes(),
+		s.authRoutes(), s.credentialRoutes(),
 		s.userRoutes(),
 		s.keyRoutes(),
 		s.liveRoutes(),

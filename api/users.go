@@ -20,6 +20,8 @@ func (s *server) userRoutes() []route {
 		jsonRoute("DELETE", "/api/v1/users/:id/sessions", auth.ManageUsers, "End all sessions of an account.", s.endUserSessions),
 		jsonRoute("POST", "/api/v1/users/:id/reject", auth.ManageUsers, "Decline an account's request.", s.changeUser((*auth.Service).Reject), failsWith(fault.Conflict)),
 		jsonRoute("POST", "/api/v1/users/:id/ban", auth.ManageUsers, "Lock an account out and end its sessions.", s.changeUser((*auth.Service).Ban), failsWith(fault.Conflict)),
+		jsonRoute("POST", "/api/v1/users/:id/unban", auth.ManageUsers, "Let a banned account in again, as external.", s.changeUser((*auth.Service).Unban), failsWith(fault.Conflict)),
+		jsonRoute("DELETE", "/api/v1/users/:id/second-factor", auth.ManageUsers, "Remove an account's second factor, and end its sessions.", s.resetFactor),
 		jsonRoute("POST", "/api/v1/users/:id/password", auth.ManageUsers, "Set an account's password and end its sessions.", s.resetPassword),
 	}
 }
@@ -33,11 +35,12 @@ type userView struct {
 	RequestedRole *auth.Role    `json:"requested_role"`
 	Approval      auth.Approval `json:"approval_status"`
 	CreatedAt     time.Time     `json:"created_at"`
+	SecondFactor  bool          `json:"second_factor" doc:"One is in force"`
 }
 
 func viewUser(p auth.Profile) userView {
 	return userView{
-		p.UserID, p.Email, nullIfZero(p.Name), p.Role, nullIfZero(p.RequestedRole), p.Approval, p.CreatedAt.UTC(),
+		p.UserID, p.Email, nullIfZero(p.Name), p.Role, nullIfZero(p.RequestedRole), p.Approval, p.CreatedAt.UTC(), p.SecondFactor,
 	}
 }
 
@@ -139,4 +142,8 @@ func (s *server) userSessions(r *request, _ *none) (bearersAnswer, error) {
 
 func (s *server) endUserSessions(r *request, _ *none) (none, error) {
 	return none{}, s.Auth.EndSessionsOf(r.Request.Context(), r.Principal, r.Param("id"))
+}
+
+func (s *server) resetFactor(r *request, _ *none) (none, error) {
+	return none{}, s.Auth.ResetFactor(r.Request.Context(), r.Principal, r.Param("id"))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/auth/check"
+	"github.com/ecovolt/telemetryd/auth/factor"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -76,8 +77,8 @@ func (s *Service) CreateAccount(ctx context.Context, by Principal, in NewAccount
 // Bootstrap makes the first administrator from the settings. It does nothing
 // when there is an administrator already, so the settings may stay. An account
 // that has the address already is made administrator with this password, and
-// its sessions end: nobody can have signed up under it beforehand to profit. It
-// reports whether it changed anything.
+// its sessions and second factor end: nobody can have signed up under it beforehand
+// to profit. It reports whether it changed anything.
 func (s *Service) Bootstrap(ctx context.Context, email, password string) (bool, error) {
 	var admins int
 	err := s.pool.QueryRow(ctx, `SELECT count(*) FROM users WHERE role = 'admin'`).Scan(&admins)
@@ -121,6 +122,9 @@ func (s *Service) Bootstrap(ctx context.Context, email, password string) (bool, 
 		if err := closeSessions(ctx, tx, id, ""); err != nil {
 			return err
 		}
+		if _, err := factor.Remove(ctx, tx, id); err != nil {
+			return err
+		}
 		if err := record(ctx, tx, Event{Name: roleChanged, UserID: id, Detail: map[string]any{"to": Admin}}.by(by)); err != nil {
 			return err
 		}
@@ -153,7 +157,7 @@ func (s *Service) hashNew(ctx context.Context, password, email string) (string, 
 	if text := checkNewPassword(password, email); text != "" {
 		return "", fault.Field("password", "%s", text)
 	}
-	leave, err := s.gate.enter(ctx, "")
+	leave, err := s.gate.Enter(ctx, "")
 	if err != nil {
 		return "", err
 	}

@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/auth/gate"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -33,6 +35,15 @@ const (
 	userCreated     = "user_created" // at the command line or by an import
 	upgradeAsked    = "upgrade_requested"
 	passwordChanged = "password_changed"
+	emailChanged    = "email_changed" // by an import
+	userUnbanned    = "user_unbanned"
+	codeAsked       = "second_factor_asked" // the password was right, and no code came with it
+	factorOn        = "second_factor_on"
+	factorOff       = "second_factor_off"
+	codesRenewed    = "recovery_codes_renewed"
+	codeUsed        = "recovery_code_used"
+	appCreated      = "app_password_created"
+	appRevoked      = "app_password_revoked"
 	keyCreated      = "key_created"
 	keyRevoked      = "key_revoked"
 	SessionMerged   = "session_merged" // a logger's file was merged into a run
@@ -65,8 +76,12 @@ func (e Event) by(p Principal) Event {
 	return e
 }
 
-// record appends to the audit log inside the transaction of what it tells of.
+// record appends to the audit log inside the transaction of what it tells of. Where
+// the event names no address it is the one that the request came from.
 func record(ctx context.Context, tx pgx.Tx, e Event) error {
+	if e.Address == "" {
+		e.Address = gate.Address(ClientAddress(ctx))
+	}
 	var detail []byte
 	if len(e.Detail) > 0 {
 		var err error
@@ -92,10 +107,12 @@ func Audited(ctx context.Context, by Principal, e Event) context.Context {
 
 // AuditQuery selects entries of the audit log. The zero value is the newest 100.
 type AuditQuery struct {
-	Before int64  // only entries with a lower id, for the next page; zero: from the newest
-	UserID string // only entries about the account; "" is all
-	Name   string // only this event; "" is all
-	Limit  int    // 1 to 1000; zero means 100
+	Before   int64     // only entries with a lower id, for the next page; zero: from the newest
+	UserID   string    // only entries about the account; "" is all
+	ActorID  string    // only what this account, key or command did to others; "" is all
+	Name     string    // only this event; "" is all
+	From, To time.Time // only entries from then on, and before then; zero is no bound
+	Limit    int       // 1 to 1000; zero means 100
 }
 
 // Audit returns entries of the audit log, newest first. Admins only.
@@ -109,15 +126,38 @@ func (s *Service) Audit(ctx context.Context, by Principal, q AuditQuery) ([]Even
 	if q.Limit < 1 || q.Limit > 1000 {
 		return nil, fault.Field("limit", "must be 1 to 1000")
 	}
-	if storable(q.UserID) != q.UserID || storable(q.Name) != q.Name {
-		return []Event{}, nil // nothing is stored under such a text
+	// What is asked for is all that the statement has, so that each is planned for itself.
+	var (
+		where = []string{"true"}
+		args  = pgx.NamedArgs{"limit": q.Limit}
+	)
+	for _, filter := range []struct {
+		name, condition string
+		value           any
+		given           bool
+	}{
+		{"before", `id < @before`, q.Before, q.Before != 0},
+		{"user", `user_id = @user`, q.UserID, q.UserID != ""},
+		{"actor", `(actor_user_id = @actor OR actor_user_id IS NULL AND detail->>'actor' = @actor)`, q.ActorID, q.ActorID != ""},
+		{"event", `event = @event`, q.Name, q.Name != ""},
+		{"from", `at >= @from`, q.From, !q.From.IsZero()},
+		{"to", `at < @to`, q.To, !q.To.IsZero()},
+	} {
+		if !filter.given {
+			continue
+		}
+		if text, ok := filter.value.(string); ok && storable(text) != text {
+			return []Event{}, nil // nothing is stored under such a text
+		}
+		where = append(where, filter.condition)
+		args[filter.name] = filter.value
 	}
 	events, err := schema.List(ctx, s.pool, pgx.RowToStructByPos[Event], `
 		SELECT id, at, event, coalesce(user_id, ''), coalesce(actor_user_id, ''), coalesce(email_hash, ''),
 		       coalesce(client_address, ''), detail
 		FROM auth_audit
-		WHERE ($1 = 0 OR id < $1) AND ($2 = '' OR user_id = $2) AND ($3 = '' OR event = $3)
-		ORDER BY id DESC LIMIT $4`, q.Before, q.UserID, q.Name, q.Limit)
+		WHERE `+strings.Join(where, " AND ")+`
+		ORDER BY id DESC LIMIT @limit`, args)
 	if err != nil {
 		return nil, fmt.Errorf("read audit log: %w", err)
 	}

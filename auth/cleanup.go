@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/auth/factor"
 )
 
 const (
@@ -53,13 +55,13 @@ func (s *Service) Cleanup(ctx context.Context) error {
 			break
 		}
 	}
-	for _, statement := range []string{
-		`DELETE FROM auth_attempts WHERE last_used_at < clock_timestamp() - $1::interval`,
-		`DELETE FROM auth_addresses WHERE last_used_at < clock_timestamp() - $1::interval`,
-	} {
-		if _, err := s.pool.Exec(ctx, statement, attemptMemory); err != nil {
-			return fmt.Errorf("remove old limits: %w", err)
-		}
+	if _, err := s.pool.Exec(ctx, `
+		DELETE FROM auth_factors
+		WHERE confirmed_at IS NULL AND created_at < clock_timestamp() - $1::interval`, factor.Patience); err != nil {
+		return fmt.Errorf("remove second factors that were not confirmed: %w", err)
+	}
+	if err := s.limits.Cleanup(ctx); err != nil {
+		return err
 	}
 	if s.options.KeepAudit > 0 {
 		if _, err := s.pool.Exec(ctx, `DELETE FROM auth_audit WHERE at < clock_timestamp() - $1::interval`, s.options.KeepAudit); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/ecovolt/telemetryd/auth/gate"
 	"github.com/ecovolt/telemetryd/internal/load"
 )
 
@@ -13,7 +14,7 @@ type clientKey struct{}
 // outermost layer found it out. It is what SignIn.Address and the like want, and
 // the caller as whom the request waits until it is known who sent it.
 func WithClientAddress(ctx context.Context, address string) context.Context {
-	return load.WithCaller(context.WithValue(ctx, clientKey{}, address), load.Stranger(limitedAddress(address)))
+	return load.WithCaller(context.WithValue(ctx, clientKey{}, address), load.Stranger(gate.Address(address)))
 }
 
 // As lets what follows wait its turn as the principal, whatever network it came

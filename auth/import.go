@@ -97,6 +97,11 @@ func (s *Service) ImportAccount(ctx context.Context, by Principal, in ImportedAc
 		if err != nil {
 			return err
 		}
+		if a.email != u.email {
+			if err := record(ctx, tx, Event{Name: emailChanged, UserID: a.id, EmailHash: emailHash(a.email)}.by(by)); err != nil {
+				return err
+			}
+		}
 		e := Event{Name: roleChanged, UserID: a.id, Detail: map[string]any{"from": u.role, "to": a.role, "import": true}}
 		if err := record(ctx, tx, e.by(by)); err != nil {
 			return err

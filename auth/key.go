@@ -5,13 +5,11 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/auth/check"
 	"github.com/ecovolt/telemetryd/auth/secret"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -22,8 +20,7 @@ const keyMark = "tdk_"
 
 // Limits of what is taken for a key and its name.
 const (
-	maxKeyLength  = 1024 // characters; keys of the former backend are about 150
-	maxKeyName    = 80
+	maxKeyLength  = 1024        // characters; keys of the former backend are about 150
 	lastUsedGrain = time.Minute // last_used_at is not written more often
 )
 
@@ -233,9 +230,9 @@ func insertKey(ctx context.Context, tx pgx.Tx, by Principal, spec NewKey) (strin
 }
 
 func (k NewKey) check() (NewKey, error) {
-	k.Name = strings.TrimSpace(k.Name)
-	if k.Name == "" || utf8.RuneCountInString(k.Name) > maxKeyName || strings.ContainsFunc(k.Name, notPrintable) {
-		return k, fault.Field("name", "must be 1 to %d printable characters", maxKeyName)
+	var ok bool
+	if k.Name, ok = check.Label(k.Name); !ok {
+		return k, fault.Field("name", "must be 1 to %d printable characters", check.MaxLabel)
 	}
 	if k.Scope == "" {
 		k.Scope = ScopeIngest
@@ -248,5 +245,3 @@ func (k NewKey) check() (NewKey, error) {
 	}
 	return k, nil
 }
-
-func notPrintable(r rune) bool { return !unicode.IsPrint(r) }

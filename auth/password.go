@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/auth/check"
+	"github.com/ecovolt/telemetryd/auth/factor"
+	"github.com/ecovolt/telemetryd/auth/gate"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -29,8 +31,8 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, in PasswordCh
 	if text := checkNewPassword(in.New, ""); text != "" {
 		return mistake(fault.Invalid, text), nil
 	}
-	address := limitedAddress(in.Address)
-	leave, err := s.gate.enter(ctx, address)
+	address := gate.Address(in.Address)
+	leave, err := s.gate.Enter(ctx, address)
 	if err != nil {
 		return Result{}, err
 	}
@@ -59,7 +61,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, in PasswordCh
 		if err := closeSessions(ctx, tx, p.UserID, p.SessionID); err != nil {
 			return err
 		}
-		if err := forgetAttempts(ctx, tx, attemptKey("signin", email)); err != nil {
+		if err := gate.Forget(ctx, tx, attemptKey("signin", email)); err != nil {
 			return err
 		}
 		event.Name = passwordChanged
@@ -97,7 +99,8 @@ func (s *Service) confirm(ctx context.Context, p Principal, password, address st
 }
 
 // ResetPassword sets an account's password without knowing the current one
-// and ends all its sessions. Admins only, and not for oneself.
+// and ends all its sessions and app passwords; its second factor stays. Admins
+// only, and not for oneself.
 func (s *Service) ResetPassword(ctx context.Context, by Principal, target, password string) error {
 	if d := Allow(by, ManageUsers, SessionAge{}); !d.Allowed {
 		return d.Err
@@ -119,7 +122,10 @@ func (s *Service) ResetPassword(ctx context.Context, by Principal, target, passw
 		if err := closeSessions(ctx, tx, u.id, ""); err != nil {
 			return err
 		}
-		if err := forgetAttempts(ctx, tx, attemptKey("signin", u.email)); err != nil {
+		if err := factor.RevokeApps(ctx, tx, u.id); err != nil {
+			return err
+		}
+		if err := gate.Forget(ctx, tx, attemptKey("signin", u.email)); err != nil {
 			return err
 		}
 		return record(ctx, tx, Event{Name: passwordChanged, UserID: u.id}.by(by))

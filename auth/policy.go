@@ -52,6 +52,9 @@ const (
 	ChangePassword Action = "account.password"
 	// OwnSessions is listing and ending one's own sessions.
 	OwnSessions Action = "account.sessions"
+	// OwnCredentials is one's own second factor, app passwords, and notices about
+	// changed credentials.
+	OwnCredentials Action = "account.credentials"
 	// ManageUsers is listing and changing other accounts.
 	ManageUsers Action = "users.manage"
 	// ManageKeys is listing, making and revoking deploy keys.
@@ -146,6 +149,7 @@ var policy = map[Action]grant{
 	RequestUpgrade:     {signed: true},
 	ChangePassword:     {signed: true},
 	OwnSessions:        {signed: true},
+	OwnCredentials:     {signed: true},
 	ManageUsers:        {roles: admins},
 	ManageKeys:         {roles: admins},
 	ReadAudit:          {roles: admins},
@@ -173,6 +177,9 @@ func Allow(p Principal, action Action, session SessionAge) Decision {
 		return Decision{Allowed: true, Until: session.Start.Add(HistoryWindow)}
 	case g.live && session.live():
 		return Decision{Allowed: true, Until: session.liveUntil()}
+	}
+	if p.NoFactor && slices.Contains(g.roles, p.Role) {
+		return Decision{Err: fault.Coded(fault.Forbidden, "SECOND_FACTOR_MISSING", "Administrators need a second factor here. Set it up on your account's page first.")}
 	}
 	return Decision{Err: g.refusal(p)}
 }

@@ -77,6 +77,7 @@ func TestAllow(t *testing.T) {
 		auth.RequestUpgrade:     cells(accounts, all...),
 		auth.ChangePassword:     cells(accounts, all...),
 		auth.OwnSessions:        cells(accounts, all...),
+		auth.OwnCredentials:     cells(accounts, all...),
 		auth.ManageUsers:        cells(admins, all...),
 		auth.ManageKeys:         cells(admins, all...),
 		auth.ReadAudit:          cells(admins, all...),

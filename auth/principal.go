@@ -16,16 +16,22 @@ type Principal struct {
 	SessionID string       // id of the bearer session (not the token); empty without one
 	Key       *KeyIdentity // the deploy key, or nil
 	ExpiresAt time.Time    // when the bearer session or key ends; zero: it does not
+	// NoFactor is set for an administrator without the second factor that the
+	// settings demand, who may no more than internal accounts until it is set up.
+	NoFactor bool
 }
 
-// EffectiveRole is the role, with the zero value read as guest and an
-// admin-scoped key read as admin.
+// EffectiveRole is the role, with the zero value read as guest, an admin-scoped
+// key read as admin, and NoFactor heeded.
 func (p Principal) EffectiveRole() Role {
 	if p.Key != nil && p.Key.Scope == ScopeAdmin {
 		return Admin
 	}
-	if !p.Role.valid() {
+	switch {
+	case !p.Role.valid():
 		return Guest
+	case p.NoFactor:
+		return Internal
 	}
 	return p.Role
 }

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -11,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/auth/factor"
+	"github.com/ecovolt/telemetryd/auth/gate"
 	"github.com/ecovolt/telemetryd/auth/secret"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -47,12 +48,15 @@ type Options struct {
 	// two seconds.
 	AddressBurst int
 	AddressEvery time.Duration
+	// AdminsNeedFactor demands a second factor of administrators: without one they
+	// may what internal accounts may.
+	AdminsNeedFactor bool
 	// KeepAudit is how long audit entries are kept; zero is for ever.
 	KeepAudit time.Duration
 
-	// OnSignIn is told how each sign-in ended: "succeeded", "refused" for a wrong
-	// password or a rejected account, "blocked" after too many attempts, or
-	// "failed" when it could not be looked at. Nil tells nobody.
+	// OnSignIn is told how each sign-in ended: "succeeded", "asked" for the code of a
+	// second factor, "refused" for a wrong password or code or a rejected account,
+	// "blocked" after too many attempts, or "failed" when it could not be looked at. Nil tells nobody.
 	OnSignIn func(outcome string)
 
 	// Log receives operational messages; never secrets or e-mails. Nil discards.
@@ -66,7 +70,9 @@ type Service struct {
 	log     *slog.Logger
 	static  []staticKey
 	secrets *secret.Keeper
-	gate    *gate
+	factors factor.Factors
+	gate    *gate.Gate
+	limits  gate.Limits
 	proven  proven
 }
 
@@ -75,13 +81,13 @@ func New(pool *pgxpool.Pool, options Options) *Service {
 	if options.Keys == nil {
 		options.Keys = pool
 	}
-	options.AddressBurst = cmp.Or(options.AddressBurst, defaultAddressBurst)
-	options.AddressEvery = cmp.Or(options.AddressEvery, defaultAddressEvery)
 	s := &Service{
 		pool: pool, options: options, log: options.Log,
 		secrets: secret.New(options.Hash, options.Pepper, options.FormerPeppers, options.ImportedPepper),
-		gate:    newGate(options.HashSlots, options.HashQueue),
+		gate:    gate.New(options.HashSlots, options.HashQueue),
+		limits:  gate.NewLimits(pool, options.AddressBurst, options.AddressEvery),
 	}
+	s.factors = factor.Factors{Secrets: s.secrets}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/auth/gate"
 	"github.com/ecovolt/telemetryd/auth/secret"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -59,7 +60,7 @@ func (s *Service) SignOut(ctx context.Context, token, address string) error {
 		if err != nil {
 			return err
 		}
-		if err := record(ctx, tx, Event{Name: signedOut, UserID: user, Address: limitedAddress(address)}); err != nil {
+		if err := record(ctx, tx, Event{Name: signedOut, UserID: user, Address: gate.Address(address)}); err != nil {
 			return err
 		}
 		return schema.Touch(ctx, tx, schema.TopicUser(user))
@@ -67,8 +68,9 @@ func (s *Service) SignOut(ctx context.Context, token, address string) error {
 }
 
 // openSession makes a session for a user whose row the transaction holds
-// locked, and closes the oldest beyond maxSessions.
-func openSession(ctx context.Context, tx pgx.Tx, user string, persistent bool) (token string, expires time.Time, err error) {
+// locked, and closes the oldest beyond maxSessions. app is the id of the app
+// password that it is opened with, or "".
+func openSession(ctx context.Context, tx pgx.Tx, user, app string, persistent bool) (token string, expires time.Time, err error) {
 	token = secret.Token()
 	life := SessionLife
 	if persistent {
@@ -76,9 +78,9 @@ func openSession(ctx context.Context, tx pgx.Tx, user string, persistent bool) (
 	}
 	id := newID("as")
 	err = tx.QueryRow(ctx, `
-		INSERT INTO auth_sessions (id, user_id, token_hash, expires_at, persistent)
-		VALUES ($1, $2, $3, clock_timestamp() + $4::interval, $5)
-		RETURNING expires_at`, id, user, secret.Digest(token), life, persistent).Scan(&expires)
+		INSERT INTO auth_sessions (id, user_id, token_hash, expires_at, persistent, app_password)
+		VALUES ($1, $2, $3, clock_timestamp() + $4::interval, $5, nullif($6, ''))
+		RETURNING expires_at`, id, user, secret.Digest(token), life, persistent, app).Scan(&expires)
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("open session: %w", err)
 	}

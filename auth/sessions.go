@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/auth/gate"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -48,8 +49,8 @@ func (s *Service) EndSessions(ctx context.Context, p Principal, in SessionEnd) (
 	if in.Session != "" && storable(in.Session) == "" {
 		return Result{}, errNoSession()
 	}
-	address := limitedAddress(in.Address)
-	leave, err := s.gate.enter(ctx, address)
+	address := gate.Address(in.Address)
+	leave, err := s.gate.Enter(ctx, address)
 	if err != nil {
 		return Result{}, err
 	}
@@ -68,7 +69,7 @@ func (s *Service) EndSessions(ctx context.Context, p Principal, in SessionEnd) (
 		if tag.RowsAffected() == 0 && in.Session != "" {
 			return errNoSession()
 		}
-		if err := forgetAttempts(ctx, tx, attemptKey("signin", email)); err != nil {
+		if err := gate.Forget(ctx, tx, attemptKey("signin", email)); err != nil {
 			return err
 		}
 		event.Name, event.Detail = sessionsEnded, map[string]any{"sessions": tag.RowsAffected()}

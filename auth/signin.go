@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/auth/check"
+	"github.com/ecovolt/telemetryd/auth/gate"
 	"github.com/ecovolt/telemetryd/auth/secret"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -30,6 +31,10 @@ const (
 	textShort       = "Password must be at least 12 characters"
 	textLong        = "Password must be at most 128 characters"
 	textGuessable   = "Password is too easy to guess"
+	textCodeNeeded  = "Enter the code of your authenticator"
+	textCodeWrong   = "Invalid code"
+	textCodeUsed    = "This code was used already. Please wait for the next one."
+	textAppNeeded   = "This account has a second factor. Sign in here with an app password, which you make on its page."
 )
 
 // Limits of a new password, in UTF-16 units.
@@ -45,6 +50,7 @@ type Result struct {
 	UserID     string
 	ExpiresAt  time.Time
 	Err        string        // what to tell the user
+	Code       string        // with Err: CodeNeeded or ""
 	Kind       fault.Kind    // with Err: what sort of mistake it is
 	RetryAfter time.Duration // with Err: how long to wait; zero where waiting does not help
 }
@@ -54,8 +60,12 @@ func (r Result) Fault() *fault.Error {
 	if r.Err == "" {
 		return nil
 	}
-	return &fault.Error{Kind: r.Kind, Message: r.Err, RetryAfter: r.RetryAfter}
+	return &fault.Error{Kind: r.Kind, Code: r.Code, Message: r.Err, RetryAfter: r.RetryAfter}
 }
+
+// CodeNeeded is the code of the answer to a right password that lacks the code of
+// the account's second factor.
+const CodeNeeded = "SECOND_FACTOR_REQUIRED"
 
 func mistake(kind fault.Kind, text string) Result { return Result{Err: text, Kind: kind} }
 
@@ -65,6 +75,11 @@ type SignIn struct {
 	Password string
 	Remember bool   // 30 days instead of 12 hours
 	Address  string // client IP address, for its limit and the audit log; "" when not known
+	// Code is of the authenticator, or a recovery code; "" when none was asked for.
+	Code string
+	// App takes an app password in the place of the account's where that has a
+	// second factor, for clients that have no way to ask for a code.
+	App bool
 }
 
 // SignUp is a request for an account.
@@ -90,6 +105,8 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Result, error) {
 			outcome = "succeeded"
 		case result.Kind == fault.RateLimited:
 			outcome = "blocked"
+		case result.Code == CodeNeeded:
+			outcome = "asked"
 		}
 		s.options.OnSignIn(outcome)
 	}
@@ -104,7 +121,7 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 	if !ok || check.UTF16Length(in.Password) > maxPassword {
 		return mistake(fault.Unauthenticated, textBadSignIn), nil
 	}
-	event := Event{EmailHash: emailHash(email), Address: limitedAddress(in.Address)}
+	event := Event{EmailHash: emailHash(email), Address: gate.Address(in.Address)}
 	leave, refused, err := s.enter(ctx, "signin", event, signInBlocked)
 	defer leave()
 	if err != nil || refused != nil {
@@ -121,9 +138,10 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 	} else {
 		match, stale = s.secrets.Verify(found.hash, in.Password)
 	}
-	if !match {
+	if !match && (!in.App || found.id == "") { // an app password is looked at below
 		return s.failSignIn(ctx, event)
 	}
+	stale = stale && match
 	renewed := found.hash
 	if stale {
 		if renewed, err = s.secrets.Hash(in.Password); err != nil {
@@ -149,6 +167,11 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 		if err != nil {
 			return err
 		}
+		app, refused, err := s.second(ctx, tx, in, match, event)
+		if err != nil || refused != nil {
+			result = deref(refused)
+			return err
+		}
 		if role == Guest && status == Rejected {
 			result = mistake(fault.Forbidden, textUnavailable)
 			event.Name = signInFailed
@@ -161,11 +184,16 @@ func (s *Service) signIn(ctx context.Context, in SignIn) (Result, error) {
 			}
 		}
 		result.UserID = found.id
-		result.Token, result.ExpiresAt, err = openSession(ctx, tx, found.id, in.Remember)
+		result.Token, result.ExpiresAt, err = openSession(ctx, tx, found.id, app, in.Remember)
 		if err != nil {
 			return err
 		}
-		if err := forgetAttempts(ctx, tx, attemptKey("signin", email)); err != nil {
+		settle := gate.Forget
+		if app != "" { // which must not give more attempts at the codes
+			settle = gate.TakeBack
+			event.Detail = map[string]any{"app_password": app}
+		}
+		if err := settle(ctx, tx, attemptKey("signin", email)); err != nil {
 			return err
 		}
 		event.Name = signInSucceeded
@@ -191,7 +219,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 	if text := checkNewPassword(in.Password, email); text != "" {
 		return mistake(fault.Invalid, text), nil
 	}
-	event := Event{EmailHash: emailHash(email), Address: limitedAddress(in.Address)}
+	event := Event{EmailHash: emailHash(email), Address: gate.Address(in.Address)}
 	leave, refused, err := s.enter(ctx, "signup", event, signUpBlocked)
 	defer leave()
 	if err != nil || refused != nil {
@@ -219,11 +247,11 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 			return record(ctx, tx, event)
 		}
 		result.UserID = id
-		result.Token, result.ExpiresAt, err = openSession(ctx, tx, id, true)
+		result.Token, result.ExpiresAt, err = openSession(ctx, tx, id, "", true)
 		if err != nil {
 			return err
 		}
-		if err := forgetAttempts(ctx, tx, attemptKey("signup", email)); err != nil {
+		if err := gate.Forget(ctx, tx, attemptKey("signup", email)); err != nil {
 			return err
 		}
 		event.Name, event.UserID = signUpSucceeded, id
@@ -241,31 +269,30 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Result, error) {
 // enter waits for a place to work on a password in, and counts the attempt. It
 // returns the refusal, or nil to go on, and what leaves the place again.
 func (s *Service) enter(ctx context.Context, kind string, event Event, blocked string) (leave func(), refused *Result, err error) {
-	if leave, err = s.gate.enter(ctx, event.Address); err != nil {
+	if leave, err = s.gate.Enter(ctx, event.Address); err != nil {
 		return func() {}, nil, err
 	}
 	refused, err = s.limit(ctx, kind+":"+event.EmailHash, event, blocked)
 	return leave, refused, err
 }
 
+func attemptKey(kind, email string) string { return kind + ":" + emailHash(email) }
+
 // limit counts the attempt and returns the refusal, or nil to go on.
 func (s *Service) limit(ctx context.Context, key string, event Event, name string) (*Result, error) {
-	v, err := s.countAddress(ctx, event.Address)
-	if err == nil && !v.blocked {
-		v, err = s.countAttempt(ctx, key)
-	}
-	if err != nil || !v.blocked {
+	v, err := s.limits.Count(ctx, event.Address, key)
+	if err != nil || !v.Blocked {
 		return nil, err
 	}
 	// Only the attempt that brought the block about is recorded: a flood must
 	// not be able to fill the log.
-	if v.first {
+	if v.First {
 		event.Name = name
 		if err := s.note(ctx, event); err != nil {
 			return nil, err
 		}
 	}
-	return &Result{Err: textBlocked, Kind: fault.RateLimited, RetryAfter: v.retryAfter}, nil
+	return &Result{Err: textBlocked, Kind: fault.RateLimited, RetryAfter: v.RetryAfter}, nil
 }
 
 func (s *Service) failSignIn(ctx context.Context, event Event) (Result, error) {

@@ -35,9 +35,11 @@ type Profile struct {
 	RequestedRole Role // "" when none is asked for
 	Approval      Approval
 	CreatedAt     time.Time
+	SecondFactor  bool // one is in force
 }
 
-const profileColumns = `id, email, coalesce(name, ''), role, coalesce(requested_role, ''), approval_status, created_at`
+const profileColumns = `id, email, coalesce(name, ''), role, coalesce(requested_role, ''), approval_status, created_at,
+	EXISTS (SELECT FROM auth_factors f WHERE f.user_id = users.id AND f.confirmed_at IS NOT NULL)`
 
 // CurrentProfile returns the principal's own profile, or nil for nobody.
 func (s *Service) CurrentProfile(ctx context.Context, p Principal) (*Profile, error) {
@@ -160,6 +162,26 @@ func (s *Service) Ban(ctx context.Context, by Principal, target string) error {
 			return err
 		}
 		return record(ctx, tx, Event{Name: userBanned, UserID: u.id}.by(by))
+	})
+}
+
+// Unban makes a banned account what a new one is, external; it signs in again with
+// the password that it had. An account that is not banned is left as it is.
+func (s *Service) Unban(ctx context.Context, by Principal, target string) error {
+	return s.manage(ctx, by, target, "unban user", func(ctx context.Context, tx pgx.Tx, u *managed) error {
+		if !u.exists {
+			return errNoUser()
+		}
+		if u.role != Guest || u.status != Rejected {
+			return nil
+		}
+		_, err := tx.Exec(ctx, `
+			UPDATE users SET role = 'external', approval_status = 'approved', updated_at = clock_timestamp()
+			WHERE id = $1`, u.id)
+		if err != nil {
+			return err
+		}
+		return record(ctx, tx, Event{Name: userUnbanned, UserID: u.id}.by(by))
 	})
 }
 

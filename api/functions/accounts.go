@@ -60,7 +60,7 @@ func (d Deps) signIn(ctx context.Context, c *registry.Call) (any, error) {
 	}
 	result, err := d.Auth.SignIn(ctx, auth.SignIn{
 		Email: args.String("email"), Password: args.String("password"), Remember: args.Bool("rememberMe"),
-		Address: auth.ClientAddress(ctx),
+		Address: auth.ClientAddress(ctx), App: true,
 	})
 	return authResult(result), err
 }

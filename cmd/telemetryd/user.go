@@ -24,7 +24,9 @@ type userCmd struct {
 	List          userListCmd          `cmd:"" help:"List all accounts."`
 	SetRole       userSetRoleCmd       `cmd:"" help:"Give an account a role and approve it."`
 	ResetPassword userResetPasswordCmd `cmd:"" help:"Set a new password and end the account's sessions. Asks for it, or reads it from standard input."`
+	ResetFactor   userResetFactorCmd   `cmd:"" name:"reset-second-factor" help:"Remove an account's second factor and end its sessions, for who has lost it."`
 	Ban           userBanCmd           `cmd:"" help:"Lock an account out and end its sessions."`
+	Unban         userUnbanCmd         `cmd:"" help:"Let a banned account in again, as external."`
 	Delete        userDeleteCmd        `cmd:"" help:"Remove an account with everything that is its own."`
 }
 
@@ -203,6 +205,32 @@ func (c userBanCmd) Run(ctx context.Context, log *slog.Logger) error {
 
 func (c userBanCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
 	return c.change(ctx, s, t, "is locked out", func(id string) error { return s.Ban(ctx, operator, id) })
+}
+
+type userUnbanCmd struct {
+	accountFlags
+	userArg
+}
+
+func (c userUnbanCmd) Run(ctx context.Context, log *slog.Logger) error {
+	return c.with(ctx, log, c.run)
+}
+
+func (c userUnbanCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
+	return c.change(ctx, s, t, "may sign in", func(id string) error { return s.Unban(ctx, operator, id) })
+}
+
+type userResetFactorCmd struct {
+	accountFlags
+	userArg
+}
+
+func (c userResetFactorCmd) Run(ctx context.Context, log *slog.Logger) error {
+	return c.with(ctx, log, c.run)
+}
+
+func (c userResetFactorCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
+	return c.change(ctx, s, t, "has no second factor now and must sign in again", func(id string) error { return s.ResetFactor(ctx, operator, id) })
 }
 
 type userDeleteCmd struct {

@@ -35,6 +35,8 @@ type Config struct {
 	AdminPassword string `placeholder:"PASSWORD" help:"Password of the first administrator. Use the variable, not the flag."`
 	Pepper        string `placeholder:"SECRET" env:"TELEMETRYD_PEPPER,AUTH_PASSWORD_PEPPER" help:"Secret that password hashes depend on. Losing it locks all accounts out."`
 
+	AdminsNeedSecondFactor bool `help:"Demand a second factor of administrators: without one they have the rights of internal accounts."`
+
 	FormerPeppers  []string      `placeholder:"SECRET" help:"Peppers before this one, until everybody has signed in again."`
 	ImportedPepper string        `placeholder:"SECRET" help:"Pepper of imported scrypt hashes. Default: the pepper."`
 	HashMemory     uint32        `default:"19456" placeholder:"KIB" help:"Memory of a password hash, KiB."`

@@ -251,7 +251,7 @@ func (d *Daemon) authOptions() auth.Options {
 		StaticKeys: d.staticKeys(), Keys: d.pools.Ingest, Log: d.log,
 		Pepper: c.Pepper, FormerPeppers: c.FormerPeppers, ImportedPepper: c.ImportedPepper,
 		Hash:      secret.Params{MemoryKiB: c.HashMemory, Iterations: c.HashIterations, Threads: c.HashThreads},
-		HashSlots: c.HashSlots, KeepAudit: c.KeepAudit, OnSignIn: d.metrics.observeSignIn,
+		HashSlots: c.HashSlots, AdminsNeedFactor: c.AdminsNeedSecondFactor, KeepAudit: c.KeepAudit, OnSignIn: d.metrics.observeSignIn,
 	}
 }
 

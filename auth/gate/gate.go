@@ -1,4 +1,4 @@
-package auth
+package gate
 
 import (
 	"context"
@@ -10,13 +10,13 @@ import (
 	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
-// gate bounds the work of checking passwords, so that a flood of sign-ins can
+// Gate bounds the work of checking passwords, so that a flood of sign-ins can
 // exhaust neither memory nor processors nor database connections: at most
 // slots callers are inside, at most queue wait, and of those at most a quarter
 // from one client address. The rest is turned away, most of it after a pause:
 // a flood from many connections is then slowed down by its own answers, instead
 // of asking again at the full speed of the network.
-type gate struct {
+type Gate struct {
 	slots chan struct{}
 	queue int
 
@@ -37,7 +37,9 @@ const (
 	defaultQueue    = 64
 )
 
-func newGate(slots, queue int) *gate {
+// New makes a gate for that many at once, and that many that wait. Zero means half of
+// the processors, at most 4, and 64.
+func New(slots, queue int) *Gate {
 	if slots <= 0 {
 		// Half of the processors stay free for ingest.
 		slots = min(maxDefaultSlots, max(1, runtime.GOMAXPROCS(0)/2))
@@ -45,11 +47,11 @@ func newGate(slots, queue int) *gate {
 	if queue <= 0 {
 		queue = defaultQueue
 	}
-	return &gate{slots: make(chan struct{}, slots), queue: queue, from: map[string]int{}}
+	return &Gate{slots: make(chan struct{}, slots), queue: queue, from: map[string]int{}}
 }
 
-// enter waits for a slot. The caller must call leave when err is nil.
-func (g *gate) enter(ctx context.Context, address string) (leave func(), err error) {
+// Enter waits for a slot, or fails with fault.Unavailable. The caller must call leave when err is nil.
+func (g *Gate) Enter(ctx context.Context, address string) (leave func(), err error) {
 	leave = func() { <-g.slots }
 	select {
 	case g.slots <- struct{}{}:
@@ -72,7 +74,7 @@ func (g *gate) enter(ctx context.Context, address string) (leave func(), err err
 	}
 }
 
-func (g *gate) refuse(ctx context.Context) error {
+func (g *Gate) refuse(ctx context.Context) error {
 	if g.hold(1) <= maxHeld {
 		_ = retry.Pause(ctx, turnAway)
 	}
@@ -80,14 +82,14 @@ func (g *gate) refuse(ctx context.Context) error {
 	return errBusy()
 }
 
-func (g *gate) hold(n int) int {
+func (g *Gate) hold(n int) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.held += n
 	return g.held
 }
 
-func (g *gate) line(address string) bool {
+func (g *Gate) line(address string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.waiting >= g.queue || g.from[address] >= max(1, g.queue/4) {
@@ -98,7 +100,7 @@ func (g *gate) line(address string) bool {
 	return true
 }
 
-func (g *gate) unline(address string) {
+func (g *Gate) unline(address string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting--
