@@ -3,6 +3,7 @@
 // page has to show.
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { createReadStream, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -55,6 +56,15 @@ async function signIn(page, email, password) {
   await page.getByLabel("E-mail").fill(email);
   await page.getByLabel("Password").fill(password);
   await page.locator("form").getByRole("button", { name: "Sign in" }).click();
+}
+
+// totp is what an authenticator shows.
+function totp(secret) {
+  const bits = [...secret].map((c) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(c).toString(2).padStart(5, "0")).join("");
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const mac = createHmac("sha1", Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)))).update(step).digest();
+  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1e6).padStart(6, "0");
 }
 
 const chart = (page, metric) => page.locator(`[data-metric="${metric}"]`);
@@ -477,6 +487,84 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.goto(`${base}/admin/audit`);
     await page.getByText("role changed").first().waitFor();
     await accessible(page, "audit log");
+  });
+
+  test("takes a second factor, tells of it, and shows administrators who waits", async () => {
+    const { context: office, page: boss } = await visit();
+    await boss.goto(`${base}/signin`);
+    await signIn(boss, env("ADMIN_EMAIL"), env("ADMIN_PASSWORD"));
+    await boss.getByRole("heading", { name: "All runs" }).waitFor();
+    const badge = boss.locator("#waiting .badge");
+    assert.equal(await badge.count(), 0);
+
+    const { context, page: mia } = await visit({ expect: /status of 401/ });
+    const password = "a long enough password";
+    await mia.goto(`${base}/signup`);
+    await mia.getByLabel("E-mail").fill("mia@team.example");
+    await mia.getByLabel("Password").fill(password);
+    await mia.getByLabel("Access").selectOption("internal");
+    await mia.getByRole("button", { name: "Create account" }).click();
+    await mia.getByRole("heading", { name: "Runs", level: 1 }).waitFor();
+    await badge.waitFor(); // without a reload
+    assert.match(await badge.textContent(), /^1 waiting/);
+
+    await mia.goto(`${base}/account`);
+    const factor = mia.getByRole("form", { name: "Second factor" });
+    await factor.getByLabel("Password, once more").fill(password);
+    await factor.getByRole("button", { name: "Set it up" }).click();
+    await factor.getByRole("img", { name: "QR code of the secret" }).waitFor();
+    await accessible(mia, "a second factor to confirm");
+    const secret = await factor.locator(".secret").textContent();
+    await factor.getByLabel("Code").fill(totp(secret));
+    await factor.getByRole("button", { name: "Confirm" }).click();
+    const dialog = mia.getByRole("dialog");
+    await dialog.getByText("Recovery codes").waitFor();
+    const codes = await dialog.locator(".secret").allTextContents();
+    assert.equal(codes.length, 10);
+    await dialog.getByRole("button", { name: "Done" }).click();
+    await mia.getByText("The second factor was set up").waitFor();
+    await accessible(mia, "account with a second factor");
+
+    const apps = mia.getByRole("form", { name: "App passwords" });
+    await apps.getByLabel("Name").fill("wall");
+    await apps.getByLabel("Password, once more").fill(password);
+    await apps.getByLabel("Code").fill(codes[0]);
+    await apps.getByRole("button", { name: "Make an app password" }).click();
+    assert.match(await dialog.locator(".secret").textContent(), /^tda_/);
+    await dialog.getByRole("button", { name: "Done" }).click();
+    await mia.getByText("never used").waitFor();
+
+    await mia.getByRole("button", { name: "Sign out" }).first().click();
+    await mia.getByRole("link", { name: "Sign in" }).first().waitFor();
+    await mia.goto(`${base}/signin`);
+    await signIn(mia, "mia@team.example", password);
+    await mia.getByLabel("Code of your authenticator").fill("000 000");
+    await mia.locator("form").getByRole("button", { name: "Sign in" }).click();
+    await mia.getByText("Invalid code").waitFor();
+    await mia.getByLabel("Code of your authenticator").fill(codes[1]);
+    await mia.locator("form").getByRole("button", { name: "Sign in" }).click();
+    await mia.getByRole("heading", { name: "Runs", level: 1 }).waitFor();
+    await mia.goto(`${base}/account`);
+    await mia.getByText("A recovery code was used").first().waitFor();
+    await mia.getByRole("button", { name: "It was me" }).click();
+    await mia.getByText("A recovery code was used").first().waitFor({ state: "detached" });
+
+    await boss.goto(`${base}/admin/users`);
+    const row = boss.getByRole("row", { name: /mia@team.example/ });
+    boss.on("dialog", (d) => d.accept());
+    await row.getByRole("button", { name: "Reset 2nd factor" }).click();
+    await boss.getByText("has no second factor now").waitFor();
+    await row.getByRole("button", { name: "Ban", exact: true }).click();
+    await badge.waitFor({ state: "detached" });
+    await row.getByRole("button", { name: "Unban" }).click();
+    await row.getByRole("button", { name: "Ban", exact: true }).waitFor();
+    await boss.goto(`${base}/admin/audit`);
+    await boss.getByLabel("Account").selectOption({ label: "mia@team.example" });
+    await boss.getByLabel("Event").fill("second factor on");
+    await boss.getByRole("button", { name: "Show" }).click();
+    await boss.getByText("1 entries").waitFor();
+    await context.close();
+    await office.close();
   });
 
   test("takes a logger's file, and asks for what it does not say", async () => {

@@ -7,7 +7,8 @@ let user = null;
 
 export const token = () => sessionStorage.getItem(KEY) || localStorage.getItem(KEY) || "";
 export const currentUser = () => user;
-export const isAdmin = () => user?.role === "admin";
+// An administrator without the second factor that the server demands is none yet.
+export const isAdmin = () => user?.role === "admin" && !user.factorRequired;
 
 // onAccount calls back whenever somebody signs in or out.
 export function onAccount(listener) {
@@ -33,18 +34,20 @@ export function dropToken(used) {
 
 // loadUser asks the server who the token belongs to.
 export async function loadUser() {
-  const before = user?.user_id;
+  const who = () => user && [user.user_id, user.factorRequired, user.notices].join();
+  const before = who();
   if (token()) {
     const { api } = await import("./api.js");
     try {
-      user = (await api("/api/v1/auth/session")).user;
+      const answer = await api("/api/v1/auth/session");
+      user = { ...answer.user, factorRequired: answer.second_factor_required, notices: answer.notices };
     } catch (err) {
       if (err.status === 401) user = null;
     }
   } else {
     user = null;
   }
-  if (before !== user?.user_id) tell();
+  if (before !== who()) tell();
   return user;
 }
 

@@ -66,7 +66,9 @@ async function users(body) {
             h("td", null, u.user_id === me ? h("span", { class: "muted" }, "you") : h("div", { class: "row-actions" },
               small("Password", "secondary", () => setPassword(u)),
               small("End sessions", "secondary", async () => { if (confirm(`Sign ${u.email} out on all devices?`)) await act(() => api(userPath(u, "/sessions"), { method: "DELETE" }), `${u.email} is signed out everywhere.`); }),
-              small("Ban", "danger", async () => { if (confirm(`Ban ${u.email}? All their devices are signed out.`)) { await act(() => api(userPath(u, "/ban"), { method: "POST" }), `${u.email} is banned.`); again(); } }),
+              u.second_factor && small("Reset 2nd factor", "secondary", async () => { if (confirm(`Remove the second factor of ${u.email}? Do so only if you know who asks. All their devices are signed out.`)) { await act(() => api(userPath(u, "/second-factor"), { method: "DELETE" }), `${u.email} has no second factor now.`); again(); } }),
+              u.role === "guest" && u.approval_status === "rejected" ? small("Unban", "secondary", async () => { await act(() => api(userPath(u, "/unban"), { method: "POST" }), `${u.email} may sign in again.`); again(); })
+              : small("Ban", "danger", async () => { if (confirm(`Ban ${u.email}? All their devices are signed out.`)) { await act(() => api(userPath(u, "/ban"), { method: "POST" }), `${u.email} is banned.`); again(); } }),
               small("Delete", "danger", async () => { if (confirm(`Delete the account ${u.email}? This cannot be undone.`)) { await act(() => api(userPath(u), { method: "DELETE" }), `${u.email} is deleted.`); again(); } }))));
         }))))));
 }
@@ -148,25 +150,40 @@ function showKey(key) {
 }
 
 async function audit(body) {
-  const events = [];
-  let cursor = null;
+  const people = new Map((await api("/api/v1/users")).users.map((u) => [u.user_id, u.email]));
+  const who = (id) => (id ? people.get(id) || h("code", null, id.slice(0, 12)) : "");
+  const accounts = [["", "anybody"], ...people];
+  const filter = h("form", { class: "inline-form" }, choice("Account", "user", accounts), choice("By", "actor", accounts),
+    input("Event", { name: "event", type: "text", placeholder: "sign_in_failed", spellcheck: "false" }),
+    input("From", { name: "from", type: "datetime-local" }), input("To", { name: "to", type: "datetime-local" }),
+    h("button", { class: "button", type: "submit" }, "Show"));
   const rows = h("tbody");
   const more = h("button", { type: "button", class: "button secondary", hidden: true, on: { click: () => next().catch((err) => toast(err.message, "error")) } }, "Older entries");
   const total = h("p", { class: "muted small", role: "status" });
-  const people = new Map((await api("/api/v1/users")).users.map((u) => [u.user_id, u.email]));
-  const who = (id) => (id ? people.get(id) || h("code", null, id.slice(0, 12)) : "");
+  const instant = (text) => (text ? new Date(text).toISOString() : "");
+  let asked = {}, cursor = null, turn = 0;
   async function next() {
-    const answer = await api(query("/api/v1/audit", { limit: 100, cursor }));
-    events.push(...answer.events);
+    const mine = turn;
+    const answer = await api(query("/api/v1/audit", { ...asked, limit: 100, cursor }));
+    if (mine !== turn) return; // asked for something else since
     cursor = answer.next_cursor;
     more.hidden = !cursor;
-    total.textContent = `${count(events.length)} entries`;
     rows.append(...answer.events.map((e) => h("tr", null,
       h("td", { class: "nowrap" }, h("time", { datetime: e.at }, `${date(new Date(e.at))}, ${clock(Date.parse(e.at), 60)}`)),
       h("th", { scope: "row" }, e.event.replaceAll("_", " ")), h("td", null, who(e.user_id)), h("td", null, who(e.actor_user_id)), h("td", null, e.client_address || ""),
       h("td", { class: "small" }, Object.entries(e.detail || {}).map(([k, v]) => `${k.replaceAll("_", " ")}: ${typeof v === "object" ? JSON.stringify(v) : v}`).join(", ")))));
+    total.textContent = `${count(rows.children.length)} entries`;
   }
-  replace(body, h("section", { "aria-label": "Audit log" }, h("div", { class: "card scroll", tabindex: "0", role: "region", "aria-label": "Entries" }, h("table", null,
+  filter.addEventListener("submit", (e) => {
+    e.preventDefault();
+    const v = Object.fromEntries(new FormData(filter));
+    asked = { user: v.user, actor: v.actor, event: v.event.trim().replaceAll(" ", "_"), from: instant(v.from), to: instant(v.to) };
+    cursor = null;
+    turn++;
+    replace(rows);
+    next().catch((err) => toast(err.message, "error"));
+  });
+  replace(body, h("section", { "aria-label": "Audit log" }, h("div", { class: "card" }, filter), h("div", { class: "card scroll", tabindex: "0", role: "region", "aria-label": "Entries" }, h("table", null,
     h("caption", { class: "sr" }, "Audit log, newest first"),
     h("thead", null, h("tr", null, ["When", "Event", "Account", "By", "From", "Detail"].map((t) => h("th", { scope: "col" }, t)))), rows)), total, more));
   await next();

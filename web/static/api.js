@@ -31,7 +31,8 @@ export async function send(path, { method = "GET", body, file, signal, headers =
   if (response.ok) return response;
   let problem = {};
   try { problem = await response.json(); } catch { /* not ours: a proxy's page */ }
-  if (response.status === 401 && used && !path.startsWith("/api/v1/auth/signin")) dropToken(used);
+  // A token that is good no more; a wrong password or code has no such code.
+  if (response.status === 401 && used && problem.code === "UNAUTHENTICATED") dropToken(used);
   throw new ApiError(response.status, problem, Number(response.headers.get("Retry-After")) || 0);
 }
 

@@ -10,6 +10,21 @@ const theme = themeButton();
 const here = (path) => (path === "/" ? location.pathname === "/" || location.pathname.startsWith("/runs/") : location.pathname.startsWith(path));
 const link = (path, text) => h("a", { href: path, "aria-current": here(path) && "page" }, text);
 
+// waiting is how many wait for access, which administrators see.
+let waiting = 0;
+let watched = "";
+function watch() {
+  const who = isAdmin() ? currentUser().user_id : "";
+  if (who === watched) return;
+  watched = who;
+  waiting = 0;
+  import("./waiting.js").then((m) => m.watchWaiting((n) => { waiting = n; badge(); }));
+}
+function badge() {
+  const node = document.getElementById("waiting");
+  if (node) replace(node, waiting > 0 && h("span", { class: "badge live" }, waiting, h("span", { class: "sr" }, " waiting for access")));
+}
+
 function header() {
   const user = currentUser();
   replace(document.getElementById("header"),
@@ -18,17 +33,21 @@ function header() {
       h("span", null, "telemetryd")),
     h("nav", { "aria-label": "Pages" },
       link("/", "Runs"), link("/compare", "Compare"),
-      isAdmin() && h("a", { href: "/admin/users", "aria-current": location.pathname.startsWith("/admin/") && "page" }, "Admin")),
+      isAdmin() && h("a", { href: "/admin/users", "aria-current": location.pathname.startsWith("/admin/") && "page" }, "Admin ", h("span", { id: "waiting" })),
+      user?.factorRequired && h("a", { href: "/account" }, "Set up your second factor")),
     h("div", { class: "tools" },
       theme,
       user
-        ? [h("a", { class: "who", href: "/account", title: `${user.email} (${user.role})` }, icon("user"), h("span", null, user.name || user.email)),
+        ? [h("a", { class: "who", href: "/account", title: `${user.email} (${user.role})` }, icon("user"), h("span", null, user.name || user.email),
+          user.notices > 0 && h("b", { class: "badge live", title: "Changes of your account" }, user.notices)),
           h("button", { class: "quiet sign-out", type: "button", on: { click: signOut } }, "Sign out")]
         : h("a", { class: "button small", href: "/signin" }, "Sign in")));
+  badge();
 }
 
 document.addEventListener("navigate", header);
 header();
 await loadUser();
-onAccount(() => { header(); show({ focus: false }); });
+watch();
+onAccount(() => { header(); watch(); show({ focus: false }); });
 start();

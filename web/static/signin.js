@@ -3,6 +3,8 @@
 import { h, replace, toast } from "./dom.js";
 import { api } from "./api.js";
 import { currentUser, keepToken, loadUser, signOut } from "./account.js";
+import { field, form, section } from "./form.js";
+import { notices, secondFactor } from "./credentials.js";
 import { go, setTitle } from "./router.js";
 import { ago, date } from "./format.js";
 
@@ -22,53 +24,33 @@ function destination(params) {
   return next.startsWith("/") && !next.startsWith("//") && !next.includes("\\") ? next : "/";
 }
 
-const field = (label, props, hint) => {
-  const id = `f-${props.name}`;
-  return h("div", { class: "field" }, h("label", { for: id }, label),
-    h("input", { id, required: true, "aria-describedby": hint && `${id}-hint`, ...props }),
-    hint && h("p", { class: "hint", id: `${id}-hint` }, hint));
-};
-
-// form sends its values with work, shows what went wrong, and keeps the focus
-// where it helps.
-function form(title, submit, work, ...content) {
-  const problem = h("p", { class: "problem", role: "alert" });
-  const button = h("button", { class: "button wide", type: "submit" }, submit);
-  const node = h("form", { class: "card form", novalidate: true, "aria-labelledby": "form-title" }, h("h1", { id: "form-title" }, title), ...content, problem, button);
-  node.addEventListener("submit", async (e) => {
-    e.preventDefault();
-    const missing = [...node.elements].find((el) => !el.checkValidity());
-    if (missing) {
-      problem.textContent = `${missing.labels[0].textContent}: ${missing.validationMessage}`;
-      missing.setAttribute("aria-invalid", "true");
-      missing.focus();
-      return;
-    }
-    problem.textContent = "";
-    button.disabled = true;
-    try {
-      await work(Object.fromEntries(new FormData(node)), node);
-    } catch (err) {
-      problem.textContent = err.message;
-      node.querySelector("[type=password]")?.focus();
-    }
-    button.disabled = false;
-  });
-  return node;
-}
-
 const email = () => field("E-mail", { name: "email", type: "email", autocomplete: "username", autocapitalize: "none", spellcheck: "false" });
 
 function signIn(main, params) {
   setTitle("Sign in");
+  const code = field("Code of your authenticator", { name: "code", type: "text", autocomplete: "one-time-code", autocapitalize: "none", spellcheck: "false", required: false, maxlength: 40 }, "Or one of your recovery codes.");
+  code.hidden = true;
   const node = form("Sign in", "Sign in", async (values) => {
-    const answer = await api("/api/v1/auth/signin", { method: "POST", body: { email: values.email, password: values.password, remember: values.remember === "on" } });
+    const body = { email: values.email, password: values.password, remember: values.remember === "on" };
+    if (values.code) body.code = values.code;
+    let answer;
+    try {
+      answer = await api("/api/v1/auth/signin", { method: "POST", body });
+    } catch (err) {
+      if (err.code !== "SECOND_FACTOR_REQUIRED") throw err;
+      code.hidden = false;
+      const input = code.querySelector("input");
+      input.required = true;
+      input.focus();
+      return;
+    }
     keepToken(answer.token, values.remember === "on");
     history.replaceState(null, "", destination(params));
     await loadUser(); // tells the frame, which shows that page
   },
   email(),
   field("Password", { name: "password", type: "password", autocomplete: "current-password" }),
+  code,
   h("label", { class: "check" }, h("input", { type: "checkbox", name: "remember" }), "Keep me signed in on this device"));
   main.append(h("div", { class: "narrow" }, node, h("p", { class: "muted center" }, "New on the crew? ", h("a", { href: "/signup" }, "Ask for an account"))));
   node.querySelector("input").focus();
@@ -111,7 +93,7 @@ function account(main, user) {
   };
   if (user.approval_status === "pending") upgrade.append("Full access was asked for. An administrator will decide.");
   else if (user.role === "external" || user.role === "guest") upgrade.append(h("button", { class: "button secondary", type: "button", on: { click: ask } }, "Ask for full access"));
-  const change = form("Change password", "Change password", async (values, node) => {
+  const change = section("change-title", "Change password", "Change password", async (values, node) => {
     await api("/api/v1/auth/password", { method: "POST", body: { current_password: values.current, new_password: values.new } });
     node.reset();
     toast("The password is changed. Other devices were signed out.");
@@ -119,15 +101,14 @@ function account(main, user) {
   h("input", { type: "text", name: "username", value: user.email, autocomplete: "username", hidden: true, "aria-hidden": "true", tabindex: "-1" }),
   field("Current password", { name: "current", type: "password", autocomplete: "current-password" }),
   field("New password", { name: "new", type: "password", autocomplete: "new-password", minlength: 12 }, "At least 12 characters."));
-  change.querySelector("h1").replaceWith(h("h2", { id: "form-title" }, "Change password"));
-  const devices = h("div");
-  main.append(h("div", { class: "narrow" },
+  const devices = h("div"), news = h("div"), factor = h("div", { class: "stacked" });
+  main.append(h("div", { class: "narrow" }, news,
     h("div", { class: "card form" }, h("h1", null, user.name || "Account"),
       h("dl", { class: "facts" },
         h("dt", null, "E-mail"), h("dd", null, user.email), h("dt", null, "Access"), access,
         h("dt", null, "Since"), h("dd", null, date(new Date(user.created_at)))), upgrade,
-      h("button", { class: "button secondary", type: "button", on: { click: signOut } }, "Sign out")), devices, change));
-  others(devices).catch((err) => toast(err.message, "error"));
+      h("button", { class: "button secondary", type: "button", on: { click: signOut } }, "Sign out")), devices, change, factor));
+  for (const part of [others(devices), notices(news), secondFactor(factor)]) part.catch((err) => toast(err.message, "error"));
 }
 
 // others shows where else one is signed in, and ends that.
@@ -136,7 +117,7 @@ async function others(into) {
   const list = sessions.filter((s) => !s.current);
   const since = (s) => `signed in ${ago(Date.parse(s.created_at))}, until ${date(new Date(s.expires_at))}`;
   if (!list.length) return void replace(into, h("p", { class: "muted small" }, "You are signed in on this device only."));
-  const node = form("Other devices", "Sign out there", async (values) => {
+  const node = section("devices-title", "Other devices", "Sign out there", async (values) => {
     const body = { current_password: values.confirm };
     if (values.session_id) body.session_id = values.session_id;
     await api("/api/v1/auth/sessions/end", { method: "POST", body });
@@ -146,7 +127,5 @@ async function others(into) {
   h("div", { class: "field" }, h("label", { for: "f-session" }, "Where"), h("select", { id: "f-session", name: "session_id" },
     h("option", { value: "" }, `all ${list.length} other devices`), list.map((s) => h("option", { value: s.session_id }, since(s))))),
   field("Your password", { name: "confirm", type: "password", autocomplete: "current-password" }));
-  node.setAttribute("aria-labelledby", "devices-title");
-  node.querySelector("h1").replaceWith(h("h2", { id: "devices-title" }, "Other devices"));
   replace(into, node);
 }
