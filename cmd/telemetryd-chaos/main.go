@@ -48,7 +48,7 @@ func (c cli) Run(ctx context.Context) error {
 	}
 	report, err := chaos.Run(ctx, chaos.Options{Program: c.Program, PGBinDir: c.PGBindir, Dir: dir, Faults: c.Faults, Seed: c.Seed, Disk: disk, Out: os.Stdout})
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; the database is in %s", err, dir)
 	}
 	report.Write(os.Stdout)
 	if !report.OK() {

@@ -144,7 +144,10 @@ func (d *daemon) restart(ctx context.Context, random *rand.Rand) error {
 // Run makes the faults while everybody is at work, and counts. The report is
 // worth reading where the error is nil only.
 func Run(ctx context.Context, opt Options) (*Report, error) {
-	server, err := pgserver.Start(ctx, pgserver.Options{DataDir: opt.Dir, BinDir: opt.PGBinDir, Settings: map[string]string{"max_connections": fmt.Sprint(maxConnections)}})
+	server, err := pgserver.Start(ctx, pgserver.Options{DataDir: opt.Dir, BinDir: opt.PGBinDir, Settings: map[string]string{
+		"max_connections": fmt.Sprint(maxConnections),
+		"max_wal_size":    "256MB", // or a killed server would have to read a GB of it again
+	}})
 	if err != nil {
 		return nil, err
 	}

@@ -26,8 +26,8 @@ type files struct {
 }
 
 const (
-	fileSize  = 10_000
-	filePause = 2 * time.Second
+	fileSize  = 5_000
+	filePause = 3 * time.Second
 	// quietTries is how often the last file is tried once there are no more faults.
 	quietTries = 20
 )

@@ -26,7 +26,7 @@ const (
 	batchSize   = 5
 	importSize  = 2_000
 	largeSize   = 40_000 // of each eighth import, which daemons put into a temporary file
-	importPause = 500 * time.Millisecond
+	importPause = 2 * time.Second
 )
 
 // records are a car's.

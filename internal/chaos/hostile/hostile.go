@@ -22,8 +22,8 @@ import (
 	"github.com/ecovolt/telemetryd/internal/retry"
 )
 
-// MostMemory is what the daemon may hold whatever is done to it, in bytes.
-const MostMemory = 400 << 20
+// mostMemory is what the daemon may hold whatever is done to it, in bytes.
+const mostMemory = 400 << 20
 
 // Options say what to try.
 type Options struct {
@@ -48,7 +48,7 @@ type Report struct {
 }
 
 // OK reports whether the bridge got through and the daemon stayed small.
-func (r *Report) OK() bool { return len(r.Failed) == 0 && r.Inserts > 0 && r.PeakMemory < MostMemory }
+func (r *Report) OK() bool { return len(r.Failed) == 0 && r.Inserts > 0 && r.PeakMemory < mostMemory }
 
 // Write prints the report in two lines.
 func (r *Report) Write(w io.Writer) {
