@@ -7,6 +7,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/httpx"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/realtime/live"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/series"
@@ -53,7 +54,7 @@ func (l Live) Viewer(ctx context.Context, credential string) (live.Viewer, error
 	if err != nil {
 		return live.Viewer{}, err
 	}
-	return live.Viewer{Principal: principal, Until: principal.ExpiresAt, Topics: principal.Topics()}, nil
+	return live.Viewer{Principal: principal, Caller: load.Caller(auth.As(ctx, principal)), Until: principal.ExpiresAt, Topics: principal.Topics()}, nil
 }
 
 // MayWatch applies the rule for reading a session's records. The time is when

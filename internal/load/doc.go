@@ -5,7 +5,7 @@
 // Queue shares places, one for each caller in turn: an account, a key, or the
 // network of whoever has neither (WithCaller). The connections to the database
 // are such places, see package database. A Budget does the same for bytes that are
-// held for long. A Gate bounds how many uploads are stored at once, and how much
+// held for long, Seats for connections that stay open. A Gate bounds how many uploads are stored at once, and how much
 // memory they take. InFlight counts those that are being stored; whatever runs
 // beside them asks it before it takes the machine:
 //

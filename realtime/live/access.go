@@ -34,6 +34,9 @@ func (st *Stream) setViewer(c *conn, credential string, viewer Viewer) {
 	}
 	c.viewer, c.token = viewer, credential
 	c.mu.Unlock()
+	if viewer.Caller != "" {
+		c.seat.As(viewer.Caller)
+	}
 	st.dropTopics(c, old)
 	if _, open := st.conns[c]; !open {
 		return

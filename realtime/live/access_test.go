@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/realtime/live"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -33,6 +35,7 @@ func (d *doors) Viewer(_ context.Context, credential string) (live.Viewer, error
 	v := live.Viewer{Principal: credential}
 	if credential != "" {
 		v.Topics = []string{schema.TopicUser(credential)}
+		v.Caller = "account " + credential
 	}
 	return v, nil
 }
@@ -130,6 +133,30 @@ func TestAccessRunsOut(t *testing.T) {
 	policy.set("", "other")
 	if m := c.expect("revoked"); m.Session != "a" {
 		t.Errorf("revoked: %+v", m)
+	}
+}
+
+// Sockets of one network that nobody signed in to drive out one another, and no
+// others.
+func TestFloodOfSockets(t *testing.T) {
+	t.Parallel()
+	in := one(t, setup{stream: live.Options{Policy: &doors{may: map[string][]string{"": {"a"}, "ann": {"a"}}}, Connections: 8}})
+	in.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		in.stream.ServeHTTP(w, r.WithContext(load.WithCaller(r.Context(), load.Stranger("the pit"))))
+	})
+	ann, _ := in.follow(t, "session=a", "Origin", in.server.URL, "Authorization", "Bearer ann")
+	first := in.dial(t, "")
+	first.expect("hello")
+	for range 20 {
+		in.dial(t, "").expect("hello")
+	}
+	if m, err := first.tryNext(); !websocket.IsCloseError(err, 4430) {
+		t.Errorf("the first of many: %+v, %v", m, err)
+	}
+	ann.send(protocol.ClientMessage{Type: protocol.TypePing})
+	ann.expect("pong")
+	if n := in.stream.Stats().Connections; n > 8+1 { // the last one that is told to go may not have gone
+		t.Errorf("%d connections", n)
 	}
 }
 

@@ -25,6 +25,7 @@ var (
 	closeTimeout  = closing{ws.Close{Code: 4408, Reason: "no sign of life"}, false}
 	closeSlow     = closing{ws.Close{Code: 4409, Reason: "reading too slowly"}, true}
 	closeFlood    = closing{ws.Close{Code: 4429, Reason: "too many messages"}, true}
+	closeOusted   = closing{ws.Close{Code: 4430, Reason: "too many connections"}, false}
 )
 
 // lingerFor is how long a client that was told to go is still read.

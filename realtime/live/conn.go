@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/httpx/ws"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 )
@@ -32,6 +33,7 @@ type transport interface {
 // goroutine that reads from it and nothing else.
 type conn struct {
 	stream *Stream
+	seat   *load.Seat
 	out    transport
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc

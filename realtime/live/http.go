@@ -33,7 +33,7 @@ func (st *Stream) open(w http.ResponseWriter, r *http.Request) *conn {
 		return nil
 	}
 	c := newConn(st)
-	if err := st.admit(c); err != nil {
+	if err := st.admit(r.Context(), c); err != nil {
 		w.Header().Set("Retry-After", "5")
 		problem.Write(w, problem.Problem{Status: http.StatusServiceUnavailable, Code: protocol.CodeLimit, Detail: err.Error()})
 		c.cancel()

@@ -11,6 +11,9 @@ type Viewer struct {
 	Principal any
 	// Topics are asked about again when they change: a role, a revoked session.
 	Topics []string
+	// Caller is as whom the connection is counted; see load.WithCaller. Empty leaves
+	// it with the network that it comes from.
+	Caller string
 	// Until is when to ask again although nothing changed; zero is never.
 	Until time.Time
 }

@@ -90,6 +90,7 @@ type Stream struct {
 	feeds  map[string]*sessionFeed
 	dirty  map[*sessionFeed]struct{} // to be read
 	conns  map[*conn]struct{}
+	seats  *load.Seats                   // of conns
 	topics map[string]map[*conn]struct{} // of viewers, by topic
 	closed bool
 }
@@ -137,6 +138,7 @@ func New(h *hub.Hub, records Records, opt Options) *Stream {
 		feeds:   map[string]*sessionFeed{},
 		dirty:   map[*sessionFeed]struct{}{},
 		conns:   map[*conn]struct{}{},
+		seats:   load.NewSeats(opt.Connections),
 		topics:  map[string]map[*conn]struct{}{},
 		writers: newWriterPool(),
 	}
@@ -439,12 +441,18 @@ func (st *Stream) watch(ctx context.Context, f *sessionFeed) error {
 var errFull = errors.New("too many connections")
 
 // admit registers a connection. What it does is counted as work until ended.
-func (st *Stream) admit(c *conn) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.closed || len(st.conns) >= st.opt.Connections {
+func (st *Stream) admit(ctx context.Context, c *conn) error {
+	seat := st.seats.Take(load.Caller(ctx), func() { c.close(closeOusted) })
+	if seat == nil {
 		return errFull
 	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.closed {
+		seat.Leave()
+		return errFull
+	}
+	c.seat = seat
 	st.conns[c] = struct{}{}
 	st.work.Add(1)
 	return nil
@@ -454,6 +462,7 @@ func (st *Stream) admit(c *conn) error {
 func (st *Stream) forget(c *conn) {
 	st.mu.Lock()
 	delete(st.conns, c)
+	c.seat.Leave()
 	c.mu.Lock()
 	topics := c.viewer.Topics
 	c.viewer.Topics = nil

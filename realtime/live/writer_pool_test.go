@@ -33,7 +33,7 @@ func TestStuckWritersAreReplaced(t *testing.T) {
 		var stuck []*link
 		join := func(l *link) {
 			c := newConn(st)
-			if err := st.admit(c); err != nil {
+			if err := st.admit(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
 			c.attach(l)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 )
 
 // CheckKey finds the deploy key in what a client sends as one. The client's
@@ -37,9 +38,9 @@ func isIdentity(text string) bool {
 	return err == nil && len(decoded) > 0 && decoded[0] == '{' && json.Valid(decoded)
 }
 
-// Knows reports whether a token is an account's. While that cannot be found out
-// it may be one.
-func (r *Registry) Knows(ctx context.Context, token string) bool {
+// Knows reports whether a token is an account's, and as whom its holder is counted
+// (see load.WithCaller). While that cannot be found out it may be one.
+func (r *Registry) Knows(ctx context.Context, token string) (caller string, known bool) {
 	p, err := r.resolver.Resolve(ctx, auth.Credentials{Token: token})
-	return err != nil || p.SignedIn()
+	return load.Caller(auth.As(ctx, p)), err != nil || p.SignedIn()
 }

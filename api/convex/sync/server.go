@@ -115,8 +115,8 @@ type Server struct {
 	requestsMu sync.Mutex
 	underWay   map[requestKey]chan struct{}
 
+	seats     *load.Seats // from enter to exit
 	socketsMu sync.Mutex
-	admitted  int // sockets from enter to exit
 	open      map[*socket]struct{}
 	stopped   bool
 	sockets   sync.WaitGroup
@@ -132,7 +132,7 @@ func New(options Options) (*Server, error) {
 		options: options, registry: options.Registry, log: options.Log,
 		clock: newClock(), requests: requests{options.Pool},
 		lifetime: lifetime, cancel: cancel, stopping: make(chan struct{}),
-		live: make(map[liveKey]*live), places: load.NewBudget(int64(options.MaxQueries)), queryRuns: make(chan struct{}, options.QueryRuns),
+		live: make(map[liveKey]*live), places: load.NewBudget(int64(options.MaxQueries)), seats: load.NewSeats(options.MaxSockets), queryRuns: make(chan struct{}, options.QueryRuns),
 		zipping:  make(chan struct{}, 4*runtime.GOMAXPROCS(0)),
 		underWay: make(map[requestKey]chan struct{}), open: make(map[*socket]struct{}),
 	}, nil
@@ -174,7 +174,7 @@ const startPatience = 2 * time.Second
 
 // enter admits a websocket: there is room for it, the clock is known, and the
 // server does not stop. Call exit at its end.
-func (s *Server) enter() bool {
+func (s *Server) enter(k *socket) bool {
 	select {
 	case <-s.clock.ready:
 	case <-s.stopping:
@@ -182,20 +182,22 @@ func (s *Server) enter() bool {
 	case <-time.After(startPatience):
 		return false
 	}
-	s.socketsMu.Lock()
-	defer s.socketsMu.Unlock()
-	if s.stopped || s.admitted >= s.options.MaxSockets {
+	k.seat = s.seats.Take(k.session.caller, func() { k.session.end(closeTryLater, reasonTooMany) })
+	if k.seat == nil {
 		return false
 	}
-	s.admitted++
+	s.socketsMu.Lock()
+	defer s.socketsMu.Unlock()
+	if s.stopped {
+		k.seat.Leave()
+		return false
+	}
 	s.sockets.Add(1)
 	return true
 }
 
-func (s *Server) exit() {
-	s.socketsMu.Lock()
-	defer s.socketsMu.Unlock()
-	s.admitted--
+func (s *Server) exit(k *socket) {
+	k.seat.Leave()
 	s.sockets.Done()
 }
 
@@ -234,7 +236,7 @@ func (s *Server) Stats() Stats {
 	defer s.socketsMu.Unlock()
 	s.liveMu.Lock()
 	defer s.liveMu.Unlock()
-	return Stats{Sockets: s.admitted, Queries: s.liveCount}
+	return Stats{Sockets: s.seats.Taken(), Queries: s.liveCount}
 }
 
 // Shutdown closes the websockets with "going away", after the mutations and

@@ -45,6 +45,7 @@ type socket struct {
 	server  *Server
 	conn    *ws.Conn
 	session *session
+	seat    *load.Seat
 	address string // the client's IP address
 
 	actions   chan struct{}
@@ -69,23 +70,23 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, version, baseURL 
 	if !ws.IsUpgrade(r) {
 		return fault.New(fault.Invalid, "use a websocket")
 	}
-	if !s.enter() {
+	k := &socket{
+		server: s, session: newSession(s, version, baseURL, load.Caller(r.Context())), address: auth.ClientAddress(r.Context()),
+		abandoned: make(chan struct{}),
+	}
+	if !s.enter(k) {
 		return fault.Busy("no room for a connection just now")
 	}
-	conn, err := ws.Upgrade(w, r, ws.Options{ // the handler has checked the origin
+	var err error
+	if k.conn, err = ws.Upgrade(w, r, ws.Options{ // the handler has checked the origin
 		ReadBuffer: 1024, Limit: s.options.MaxBody, Compression: true, WriteWait: writePatience, Patience: deadAfter,
-	})
-	if err != nil {
-		s.exit()
+	}); err != nil {
+		s.exit(k)
 		return nil // it was answered
-	}
-	k := &socket{
-		server: s, conn: conn, session: newSession(s, version, baseURL, load.Caller(r.Context())), address: auth.ClientAddress(r.Context()),
-		abandoned: make(chan struct{}),
 	}
 	// The request and its buffers are let go: an idle socket holds little.
 	go func() {
-		defer s.exit()
+		defer s.exit(k)
 		k.serve()
 	}()
 	return nil
@@ -196,7 +197,7 @@ func (k *socket) prepare(modifications []modification) {
 		}
 		token := m.in.Args.String("token")
 		if _, asked := known[token]; !asked {
-			known[token] = token == "" || r.Knows(ctx, token)
+			known[token] = token == "" || k.knows(ctx, token)
 		}
 		if !known[token] {
 			delete(m.in.Args, "token")
@@ -233,6 +234,15 @@ func (k *socket) connect(m *clientMessage) bool {
 	return true
 }
 
+// knows reports whether a token is an account's, whose connection this is then.
+func (k *socket) knows(ctx context.Context, token string) bool {
+	caller, known := k.server.registry.Knows(load.WithCaller(ctx, k.session.caller), token)
+	if known {
+		k.seat.As(caller)
+	}
+	return known
+}
+
 func (k *socket) authenticate(m *clientMessage) bool {
 	s, c := k.server, k.session
 	if m.BaseVersion != c.received.identity {
@@ -255,12 +265,13 @@ func (k *socket) authenticate(m *clientMessage) bool {
 			return false
 		}
 		id = newIdentity(from.Credentials)
+		k.seat.As(load.Caller(auth.As(ctx, *from.KeyHolder)))
 	case "User":
 		// As over HTTP: a JWT is nobody in particular, but it is accepted, or
 		// apps that hold one would wait for ever. So is a token that is nobody's.
 		ctx, cancel := context.WithTimeout(s.lifetime, s.options.QueryTimeout)
 		defer cancel()
-		if auth.WellFormedToken(m.Value) && s.registry.Knows(ctx, m.Value) {
+		if auth.WellFormedToken(m.Value) && k.knows(ctx, m.Value) {
 			id = newIdentity(auth.Credentials{Token: m.Value})
 		}
 	}

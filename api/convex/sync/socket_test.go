@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 // client speaks the protocol by hand, and checks what holds for every message:
@@ -830,6 +832,39 @@ func TestSyncSocketsAreBounded(t *testing.T) {
 	first.conn.Close()
 	await.Until(t, "there is room for another", func() bool { return b.server.Stats().Sockets == 0 })
 	b.connect(t, "s2").send(`{"type":"Event","eventType":"x","event":null}`)
+}
+
+// Sockets of one network that nobody signed in to drive out one another, and no
+// others.
+func TestSyncFloodOfSockets(t *testing.T) {
+	t.Parallel()
+	b := newServer(t, func(o *Options) { o.MaxSockets = 8 })
+	web := httptest.NewServer(httpx.Proxies(nil).NoteClient(handlerOf(t, b.server)))
+	t.Cleanup(web.Close)
+	b.url = web.URL
+	_, token := b.SignUp(t, "crew@example.com")
+	crew, dashboard, key, first := b.connect(t, "crew"), b.connect(t, "dashboard"), b.connect(t, "key"), b.connect(t, "first")
+	crew.send(`{"type":"Authenticate","baseVersion":0,"tokenType":"User","value":%q}`, token)
+	key.send(`{"type":"Authenticate","baseVersion":0,"tokenType":"Admin","value":%q}`, convextest.Key)
+	dashboard.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[{"type":"Add","queryId":0,"udfPath":"test:who","args":[{"token":%q}]}]}`, token)
+	for _, c := range []*client{crew, key, dashboard} {
+		c.want("Transition", "")
+	}
+	for i := range 20 {
+		b.connect(t, fmt.Sprint("flood ", i))
+	}
+	if closed := first.closed(); closed.Code != websocket.CloseTryAgainLater {
+		t.Errorf("the first of many was closed with %v", closed)
+	}
+	for _, c := range []*client{crew, key} {
+		c.send(`{"type":"ModifyQuerySet","baseVersion":0,"newVersion":1,"modifications":[]}`)
+		c.want("Transition", "")
+	}
+	dashboard.send(`{"type":"ModifyQuerySet","baseVersion":1,"newVersion":2,"modifications":[]}`)
+	dashboard.want("Transition", "")
+	if n := b.server.Stats().Sockets; n != 8 {
+		t.Errorf("%d sockets", n)
+	}
 }
 
 func TestSyncMessagesAreBoundedOnceUnpacked(t *testing.T) {
