@@ -101,7 +101,11 @@ func (s *server) create(ctx context.Context, k kind) (string, error) {
 	}
 	s.serial++
 	name := fmt.Sprintf("%s%d_%d", clonePrefix, s.process, s.serial)
-	if _, err := s.admin.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+source); err != nil {
+	statement := "CREATE DATABASE " + name + " TEMPLATE " + source
+	if !s.singleBackend {
+		statement += " STRATEGY file_copy" // half the processor time of a copy by way of the log
+	}
+	if _, err := s.admin.Exec(ctx, statement); err != nil {
 		return "", fmt.Errorf("clone %s: %w", source, err)
 	}
 	return name, nil
