@@ -46,7 +46,7 @@ browser() {
 # tool runs one of the tools that tools/go.mod lists, in its version.
 tool() { go tool -modfile=tools/go.mod "$@"; }
 
-lint() {
+vet() {
 	step "format"
 	local files
 	files=$(gofmt -l $(git ls-files '*.go'))
@@ -56,6 +56,9 @@ lint() {
 	fi
 	step "vet" # of the tests too, which therefore do without their own
 	go vet ./...
+}
+
+analyse() {
 	step "staticcheck"
 	tool staticcheck ./...
 	step "imports, by the rules of .depguard.yml"
@@ -133,7 +136,7 @@ pglite_tests() {
 }
 
 case ${1:-all} in
-lint) lint ;;
+lint) vet; analyse ;;
 unused) unused ;;
 go) plain_tests; race_tests ;;
 pglite) pglite_tests ;;
@@ -142,14 +145,19 @@ all)
 	# servers, clients and what happens later. All come to their end; what ran in
 	# the background is printed then.
 	set -m # each has a process group of its own, to be stopped as a whole
-	(lint; pglite_tests) >"$cache/lint-pglite.log" 2>&1 &
-	jobs=($!)
-	plain_tests >"$cache/plain.log" 2>&1 &
-	jobs+=($!)
 	race_tests &
+	jobs=($!)
+	vet &
 	jobs+=($!)
 	trap 'kill -- "${jobs[@]/#/-}" 2>/dev/null || true' EXIT
 	status=0
+	# Commands that begin at once would each compile all packages for themselves:
+	# when vet is through, those without the detector are there.
+	wait "${jobs[1]}" || status=$?
+	(analyse; pglite_tests) >"$cache/lint-pglite.log" 2>&1 &
+	jobs[1]=$!
+	plain_tests >"$cache/plain.log" 2>&1 &
+	jobs+=($!)
 	for job in "${jobs[@]}"; do
 		wait "$job" || status=$?
 	done
