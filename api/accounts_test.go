@@ -25,15 +25,17 @@ const password = "correct horse battery"
 
 // site is the whole REST API on a database of its own.
 type site struct {
-	url  string
-	pool *pgxpool.Pool
-	auth *auth.Service
-	log  *await.Log
+	url   string
+	pool  *pgxpool.Pool
+	store *timeseries.Store
+	auth  *auth.Service
+	log   *await.Log
 }
 
 func open(t *testing.T, config api.Config, set ...func(*auth.Options)) site {
 	t.Helper()
 	s := site{pool: dbtest.New(t), log: new(await.Log)}
+	s.store = timeseries.New(s.pool, timeseries.Options{})
 	options := auth.Options{
 		Hash:         secret.Params{MemoryKiB: 64, Iterations: 1},
 		AddressBurst: 1000,
@@ -44,7 +46,7 @@ func open(t *testing.T, config api.Config, set ...func(*auth.Options)) site {
 	}
 	s.auth = auth.New(s.pool, options)
 	handler, err := api.New(api.Deps{
-		Store: timeseries.New(s.pool, timeseries.Options{}), Auth: s.auth, Config: config,
+		Store: s.store, Auth: s.auth, Config: config,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

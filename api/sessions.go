@@ -265,7 +265,7 @@ func (s *server) getRecords(r *request, p *recordsParams) error {
 	if err != nil {
 		return err
 	}
-	return writeRecords(r, stream, format, page, p.Download != "")
+	return s.writeRecords(r, stream, format, page, p.Download != "")
 }
 
 var recordFormats = map[string]string{
@@ -285,7 +285,7 @@ func acceptedFormat(accept string) string {
 // flushAt is how much of an answer is collected before it is sent.
 const flushAt = 64 << 10
 
-func writeRecords(r *request, stream *timeseries.RecordStream, format string, page int, download bool) error {
+func (s *server) writeRecords(r *request, stream *timeseries.RecordStream, format string, page int, download bool) error {
 	if download {
 		r.Header("Content-Disposition", fmt.Sprintf(`attachment; filename="%s.%s"`, safeName(r.Session.ID), format))
 	}
@@ -305,7 +305,7 @@ func writeRecords(r *request, stream *timeseries.RecordStream, format string, pa
 	var last record.Cursor
 	more := false
 	for stream.Next() {
-		if more = page > 0 && n == page || hold && len(out) >= timeseries.PageBytes; more {
+		if more = page > 0 && n == page || hold && len(out) >= s.Store.PageBytes; more {
 			break
 		}
 		record := stream.Record()

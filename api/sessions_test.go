@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/api"
-	"github.com/ecovolt/telemetryd/timeseries"
 )
 
 // A page of records that are large ends at a bound of bytes, and its cursor leads
@@ -18,7 +17,8 @@ import (
 func TestPagesOfRecordsEndByBytes(t *testing.T) {
 	t.Parallel()
 	s := open(t, api.Config{})
-	const n, size = 40, 1<<20 - 200
+	s.store.PageBytes = 1 << 20
+	const n, size = 14, 100_000
 	records := make([]object, n)
 	for i := range records {
 		records[i] = object{"session_id": "large", "timestamp": "2026-03-21T12:00:00Z", "message_id": i, "note": []string{strings.Repeat("x", size)}}
@@ -47,7 +47,7 @@ func TestPagesOfRecordsEndByBytes(t *testing.T) {
 		}
 		cursor = next
 	}
-	if len(pages) != 2 || pages[0] > timeseries.PageBytes/size+1 || len(ids) != n || !slices.IsSorted(ids) {
+	if len(pages) != 2 || pages[0] > s.store.PageBytes/size+1 || len(ids) != n || !slices.IsSorted(ids) {
 		t.Errorf("pages of %d records, ids %v", pages, ids)
 	}
 	// The connections that were given up are replaced.

@@ -25,11 +25,6 @@ type OddRecord struct {
 	Record     json.RawMessage // the other members
 }
 
-// PageBytes is how much a page of records holds at least when it ends before it
-// has as many as were asked for: a record may have 1 MiB. Twenty thousand usual
-// ones have less.
-const PageBytes = 32 << 20
-
 // SetAsideQuery says which records to list.
 type SetAsideQuery struct {
 	SessionID string
@@ -44,7 +39,7 @@ var setAsideSQL = "WITH RECURSIVE " + aside.Page("true") + `
 	ORDER BY id`
 
 // SetAside lists records that were set aside, in order of arrival: at most the
-// query's limit, and none beyond PageBytes. more says that others follow. An
+// query's limit, and none beyond PageBytes of the Store. more says that others follow. An
 // unknown session has none.
 func (s *Store) SetAside(ctx context.Context, q SetAsideQuery) (list []OddRecord, more bool, err error) {
 	var session int32
@@ -55,7 +50,7 @@ func (s *Store) SetAside(ctx context.Context, q SetAsideQuery) (list []OddRecord
 	if err != nil {
 		return nil, false, fmt.Errorf("list records set aside: %w", err)
 	}
-	if list, err = schema.List(ctx, s.reads, pgx.RowToStructByPos[OddRecord], setAsideSQL, session, q.After, q.Limit, PageBytes); err != nil {
+	if list, err = schema.List(ctx, s.reads, pgx.RowToStructByPos[OddRecord], setAsideSQL, session, q.After, q.Limit, s.PageBytes); err != nil {
 		return nil, false, fmt.Errorf("list records set aside: %w", err)
 	}
 	if len(list) > 0 {

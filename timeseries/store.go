@@ -48,6 +48,10 @@ type Store struct {
 	Archives *archive.Archives
 	// Deltas are the records that came after a position.
 	Deltas *delta.Reader
+	// PageBytes is how much a page of records holds at least when it ends before it
+	// has as many as were asked for: a record may have 1 MiB. Twenty thousand usual
+	// ones have less than what New sets. It is to be set before the Store is used.
+	PageBytes int
 
 	pool           *pgxpool.Pool // for what is written, and for the daemon's own work
 	reads, exports *pgxpool.Pool
@@ -77,7 +81,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 		opt.InFlight = new(load.InFlight)
 	}
 	s := &Store{
-		Analysis: analysis.New(pool, opt.Reads, opt.InFlight), Deltas: delta.New(pool), pool: pool, reads: opt.Reads, exports: opt.Exports, log: opt.Logger, onCommit: opt.OnCommit, inFlight: opt.InFlight,
+		Analysis: analysis.New(pool, opt.Reads, opt.InFlight), Deltas: delta.New(pool), pool: pool, reads: opt.Reads, exports: opt.Exports, log: opt.Logger, onCommit: opt.OnCommit, inFlight: opt.InFlight, PageBytes: 32 << 20,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

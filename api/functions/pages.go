@@ -112,7 +112,7 @@ func (d Deps) getSessionRecordsPage(ctx context.Context, c *registry.Call) (any,
 	}
 	p := page{array: []byte{'['}}
 	q := timeseries.RecordQuery{SessionID: id, ID: recordID, Created: recordCreated, After: start}
-	if err := p.read(ctx, d.Store, q, most, timeseries.PageBytes, end); err != nil {
+	if err := p.read(ctx, d.Store, q, most, d.Store.PageBytes, end); err != nil {
 		return nil, err
 	}
 	answer := map[string]any{}

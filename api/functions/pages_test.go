@@ -142,7 +142,8 @@ func TestPagesHoldEachRecordOnce(t *testing.T) {
 // to the rest: also where one ends between records of one time.
 func TestPagesEndByBytes(t *testing.T) {
 	h := newServer(t)
-	const n, size = 44, 1<<20 - 300
+	h.daemon.Store.PageBytes = 1 << 20
+	const n, size = 16, 100_000
 	start := time.Now().UTC().Truncate(time.Second).Add(-time.Minute)
 	for i := range 2 {
 		var records []any

@@ -191,7 +191,7 @@ func (d Deps) getSessionRecordsBatch(ctx context.Context, c *registry.Call) (any
 	}
 	page := page{array: []byte{'['}}
 	if ok {
-		if err := page.read(ctx, d.Store, q, batchPage, timeseries.PageBytes, nil); err != nil {
+		if err := page.read(ctx, d.Store, q, batchPage, d.Store.PageBytes, nil); err != nil {
 			return nil, err
 		}
 	}
