@@ -65,9 +65,9 @@ func TestStraysModel(t *testing.T) {
 	h := newServer(t)
 	random := rand.New(rand.NewPCG(14, 11))
 	now := time.Now().UTC().Truncate(time.Second)
-	runs := 12
+	runs := 6
 	if dbtest.SingleBackend(t) { // one thread takes 5 s for each
-		runs = 3
+		runs = 2
 	}
 	for run := range runs {
 		session := fmt.Sprint("run ", run)
@@ -184,10 +184,12 @@ func TestStraysOfManyChunks(t *testing.T) {
 			all = append(all, sent{at: t, record: at("", t, len(all))})
 		}
 	}
-	add(chunkRecords+300, raceStart.AddDate(-2, 0, 0)) // kept for the first 9 chunks
-	add(chunkRecords, raceStart)
-	add(7, raceStart.AddDate(0, 0, 30))
-	add(11*chunkRecords, raceStart.Add(time.Hour))
+	const early = 2500 // records, in two chunks, and kept for the first five
+	add(early-1000, raceStart.AddDate(-2, 0, 0))
+	add(chunkRecords-(early-1000)-3, raceStart)
+	add(7, raceStart.AddDate(0, 0, 30)) // in two chunks as well
+	add(1000, raceStart.AddDate(-2, 0, 0).Add(time.Minute))
+	add(4*chunkRecords+(early-1000)+3, raceStart.Add(time.Hour))
 	add(90, raceStart.AddDate(0, -1, 0))
 	for _, way := range []string{"stream", "import"} {
 		for i := range all {
@@ -205,14 +207,14 @@ func TestStraysOfManyChunks(t *testing.T) {
 			} else {
 				result, err = h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(records)))
 			}
-			odd := chunkRecords + 300 + 7 + 90
+			const odd = early + 7 + 90
 			if err != nil || result.Inserted != len(all)*(1-again) || result.SetAside != odd*(1-again) || result.AlreadyStored != len(all)*again ||
 				again == 0 && (len(result.Odd) == 0 || result.Sessions[0].SetAside != odd) {
 				t.Errorf("%s %d: %d inserted, %d set aside, %d before, %v, %v", way, again, result.Inserted, result.SetAside, result.AlreadyStored, result.Odd, err)
 			}
 		}
 		s, err := h.store.Session(t.Context(), way)
-		if err != nil || !s.Start.Equal(raceStart) || s.Records != int64(12*chunkRecords) || s.SetAside != chunkRecords+397 {
+		if err != nil || !s.Start.Equal(raceStart) || s.Records != 5*chunkRecords || s.SetAside != early+97 {
 			t.Errorf("%s: %+v, %v", way, s, err)
 		}
 	}
@@ -605,6 +607,7 @@ func TestLongStrays(t *testing.T) {
 		}
 		return records
 	}
+	const n = 8 // a page holds six of them
 	send := func(records []rec) {
 		t.Helper()
 		for batch := range slices.Chunk(records, 5) {
@@ -613,9 +616,9 @@ func TestLongStrays(t *testing.T) {
 			}
 		}
 	}
-	h.insert(numberedRun("s", 200, 0)...)
-	send(long(raceStart.AddDate(0, -2, 0), 14, 1000))
-	h.wantAside(14)
+	h.insert(numberedRun("s", 150, 0)...)
+	send(long(raceStart.AddDate(0, -2, 0), n, 1000))
+	h.wantAside(n)
 	var few []rec
 	for i := range 10 { // with which they are a tenth
 		few = append(few, at("s", raceStart.AddDate(0, -2, 0).Add(time.Minute+time.Duration(i)*time.Second), 2000+i))
@@ -623,12 +626,12 @@ func TestLongStrays(t *testing.T) {
 	if result := h.insert(few...); result.SetAside != 0 || len(h.aside("s")) != 0 {
 		t.Errorf("%+v, %d set aside", result, len(h.aside("s")))
 	}
-	send(long(time.Date(1980, 1, 6, 0, 0, 0, 0, time.UTC), 14, 3000))
-	if done := h.repair(ingest.Repair{Session: "s", At: raceStart.Add(time.Hour)}); done.PutBack != 14 || done.Left != 0 {
+	send(long(time.Date(1980, 1, 6, 0, 0, 0, 0, time.UTC), n, 3000))
+	if done := h.repair(ingest.Repair{Session: "s", At: raceStart.Add(time.Hour)}); done.PutBack != n || done.Left != 0 {
 		t.Errorf("%+v", done)
 	}
-	if n := len(h.read(timeseries.RecordQuery{SessionID: "s"})); n != 238 {
-		t.Errorf("%d records", n)
+	if stored := len(h.read(timeseries.RecordQuery{SessionID: "s"})); stored != 160+2*n {
+		t.Errorf("%d records", stored)
 	}
 	h.consistent()
 }
