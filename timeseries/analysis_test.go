@@ -99,6 +99,7 @@ func TestAnalysisOfLateRecords(t *testing.T) {
 // step. The cookbook's sums are the same.
 func TestFiguresOfSparseChannels(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is worked out of what was read")
 	h := newServer(t)
 	start := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
 	run := func(session string, speedEvery, powerEvery int) (list []rec) {
@@ -224,6 +225,7 @@ func TestFiguresOfSparseChannels(t *testing.T) {
 // A counter beside a rate that adds up to nothing is told without dividing by it.
 func TestCounterBesideNothing(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is worked out of what was read")
 	h := newServer(t)
 	h.insert(rec{"session_id": "s", "timestamp": "2026-03-21T12:00:00Z", "power_w": 0, "energy_j": 0},
 		rec{"session_id": "s", "timestamp": "2026-03-21T12:00:01Z", "power_w": 0, "energy_j": 500})
@@ -243,6 +245,7 @@ func TestCounterBesideNothing(t *testing.T) {
 // laps follow. The counters count 0.2 s a record, which are 0.214 s apart.
 func TestLapsOfARealRun(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is worked out of what was read")
 	file, err := os.Open("../test/e2e/testdata/session.csv")
 	if err != nil {
 		t.Fatal(err)
@@ -303,6 +306,7 @@ func TestLapsOfARealRun(t *testing.T) {
 // on over the end of an upload, and of a minute, is spread over both.
 func TestStepsOfSparseChannelsInParts(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is worked out of what was read")
 	h := newServer(t)
 	start := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
 	run := func(session string) (list []rec) {

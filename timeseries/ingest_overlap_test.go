@@ -17,6 +17,7 @@ import (
 // and such as turn out, in the middle, not to fit that way.
 func TestIngestStreamLarge(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: how it comes into the hypertable, other uploads show")
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
 	start := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)

@@ -169,6 +169,7 @@ func TestImportIsLikeAStream(t *testing.T) {
 // A pool of one connection has none to spare: the import makes do with it.
 func TestImportOverOneConnection(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: how it comes into the hypertable, other uploads show")
 	config, err := pgxpool.ParseConfig(dbtest.URL(t))
 	if err != nil {
 		t.Fatal(err)

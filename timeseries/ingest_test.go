@@ -203,6 +203,7 @@ func TestBatchesAreAtomic(t *testing.T) {
 
 func TestBatchesAreStoredOnce(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: records are known by their digests")
 	h := newServer(t)
 	batch := func(session string) (records []rec) {
 		for i := range 20 {
@@ -254,6 +255,7 @@ func TestBatchesAreStoredOnce(t *testing.T) {
 
 func TestIdempotencyKeys(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	h := newServer(t)
 	key := ingest.Options{IdempotencyKey: "upload 1"}
 	var records []rec
@@ -315,6 +317,7 @@ func TestIdempotencyKeys(t *testing.T) {
 // deleted: they stay so, and another one under the key is refused all the same.
 func TestIdempotencyKeyOfDeletedRuns(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	h := newServer(t)
 	key := ingest.Options{IdempotencyKey: "nightly"}
 	var records []rec
@@ -538,6 +541,7 @@ func TestEqualTimesKeepTheirOrder(t *testing.T) {
 
 func TestSessionNames(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: how it comes into the hypertable, other uploads show")
 	h := newServer(t)
 	named := func(i int, name any) rec {
 		r := recordAt("s", time.Duration(i)*time.Second, i)
@@ -566,6 +570,7 @@ func TestSessionNames(t *testing.T) {
 // An empty session id is stored, as the contract has it, but is no session in the list.
 func TestEmptySessionID(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: how it comes into the hypertable, other uploads show")
 	h := newServer(t)
 	if result := h.insert(recordAt("", 0, 1), recordAt("s", 0, 1)); result.Inserted != 2 {
 		t.Errorf("%+v", result)

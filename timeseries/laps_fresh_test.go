@@ -17,6 +17,7 @@ import (
 // before the database has looked at what it got.
 func TestLapsAtOnce(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is worked out of what was read")
 	store := timeseries.New(dbtest.New(t), timeseries.Options{})
 	decoder := decode.New(bytes.NewReader(lapsOfACar("a", 60)), decode.Options{})
 	if _, err := store.Writer.IngestStream(t.Context(), decoder, ingest.Options{Source: "test"}); err != nil {

@@ -41,6 +41,7 @@ func endedRun(id string) timeseries.LiveReport {
 
 func TestLiveStateRules(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
 	ctx := t.Context()
@@ -93,6 +94,7 @@ func TestLiveStateRules(t *testing.T) {
 
 func TestEndBeforeAnyStateIsStored(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	store := timeseries.New(dbtest.New(t), timeseries.Options{})
 	got, err := store.ReportLive(t.Context(), endedRun("a"))
 	if err != nil || got.Status != "ended" || got.SessionID != "a" {
@@ -102,6 +104,7 @@ func TestEndBeforeAnyStateIsStored(t *testing.T) {
 
 func TestEndMarksTheSessionOnce(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	pool := dbtest.New(t)
 	var told []string
 	store := timeseries.New(pool, timeseries.Options{OnCommit: func(ids ...string) { told = append(told, ids...) }})
@@ -129,6 +132,7 @@ func TestEndMarksTheSessionOnce(t *testing.T) {
 
 func TestAnEndWithoutATimeTakesTheServers(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
 	if _, err := pool.Exec(t.Context(), "INSERT INTO sessions (id) VALUES ('a')"); err != nil {
@@ -147,6 +151,7 @@ func TestAnEndWithoutATimeTakesTheServers(t *testing.T) {
 
 func TestReportsAtOnceKeepOneState(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
 	var wg sync.WaitGroup
@@ -169,6 +174,7 @@ func TestReportsAtOnceKeepOneState(t *testing.T) {
 
 func TestInvalidReports(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
 	for _, test := range []struct {

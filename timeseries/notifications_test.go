@@ -30,6 +30,7 @@ func titles(list []timeseries.Notification) string {
 
 func TestNotificationOrder(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
 	ctx := t.Context()
@@ -82,6 +83,7 @@ func TestNotificationOrder(t *testing.T) {
 
 func TestNotificationIsGivenBackWhole(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	store := timeseries.New(dbtest.New(t), timeseries.Options{})
 	full := timeseries.NewNotification{SessionID: "run", Severity: "critical", Title: "Überhitzt 🔥", Message: "Motor\n90 °C",
 		Category: ptr("system"), TTL: ptr(8000.5), CreatedAt: "2026-03-21T10:00:01.25+00:00"}
@@ -106,6 +108,7 @@ func TestNotificationIsGivenBackWhole(t *testing.T) {
 
 func TestInvalidNotificationRejectsItsBatch(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	store := timeseries.New(dbtest.New(t), timeseries.Options{})
 	for _, test := range []struct {
 		field string
@@ -147,6 +150,7 @@ func TestInvalidNotificationRejectsItsBatch(t *testing.T) {
 // got lost, even while the first is still being stored.
 func TestNotificationsSentAgain(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
 	hot := notification("run", "hot", "2026-03-21T10:00:01+00:00")
@@ -184,6 +188,7 @@ func TestNotificationsSentAgain(t *testing.T) {
 
 func TestPruneKeepsTheNewest(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
 	var list []timeseries.NewNotification
@@ -212,6 +217,7 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 
 func TestImportedNotificationsAreStoredOnce(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	pool := dbtest.New(t)
 	store := timeseries.New(pool, timeseries.Options{})
 	at := time.Date(2025, 5, 1, 12, 0, 0, 0, time.UTC)

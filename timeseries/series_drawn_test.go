@@ -205,6 +205,7 @@ func checkTogether(t *testing.T, s *timeseries.Store, channels map[string][]poin
 // A lap of a run that is too long to be read whole is drawn from its records.
 func TestDistanceAtLapZoom(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is worked out of what was read")
 	s := timeseries.New(dbtest.New(t), timeseries.Options{})
 	records := steady("race", time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 24_000, nil) // 48 km
 	storeRecords(t, s, records)

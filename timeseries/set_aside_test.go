@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
@@ -121,6 +122,7 @@ func TestClockReset(t *testing.T) {
 // every record is stored or set aside, once.
 func TestNoRecordIsLost(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: records are judged before they are stored")
 	h := newServer(t)
 	random := rand.New(rand.NewPCG(11, 7))
 	odd := []string{"", "soon", "1970-01-01T00:00:00Z", "1980-01-06T00:00:00+00:00", "2000-01-01T12:00:00Z", "9999-12-31T23:59:59Z", "2026-13-01T00:00:00Z", "0"}
@@ -168,6 +170,7 @@ func TestNoRecordIsLost(t *testing.T) {
 // all chunks of a file.
 func TestBatchesOfFormOne(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: records are known by their digests")
 	h := newServer(t)
 	records := numberedRun("old", 2*chunkRecords+10, 0)
 	text := ndjson(records)
@@ -218,6 +221,7 @@ func TestBatchesOfFormOne(t *testing.T) {
 // channels, and stored again elsewhere.
 func TestExportSetAside(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	h := newServer(t)
 	odd := []rec{
 		{"session_id": "a", "timestamp": "soon", "message_id": 4.0, "session_name": "N", "time": "noon"},
@@ -255,6 +259,7 @@ func TestExportSetAside(t *testing.T) {
 // next one goes on behind it.
 func TestPagesOfSetAsideEndByBytes(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
 	h := newServer(t)
 	h.store.PageBytes = 1 << 20
 	const n, size = 14, 100_000

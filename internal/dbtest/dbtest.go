@@ -80,7 +80,7 @@ func SingleBackend(t testing.TB) bool {
 }
 
 // NeedsBackends skips a test where all connections have one backend, and says why
-// it needs more.
+// it needs more, or why that slow server would show nothing that others do not.
 func NeedsBackends(t testing.TB, why string) {
 	t.Helper()
 	if SingleBackend(t) {
