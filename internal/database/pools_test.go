@@ -101,7 +101,7 @@ func TestPoolsWaitByCaller(t *testing.T) {
 		_ = conn.Conn().Close(t.Context())
 		conn.Release()
 	}
-	ctx, cancel := context.WithTimeout(crew, 20*time.Second)
+	ctx, cancel := context.WithTimeout(crew, 3*time.Minute)
 	defer cancel()
 	if err := pools.Reads.Ping(ctx); err != nil {
 		t.Error(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
@@ -60,9 +61,9 @@ func database(t testing.TB, name string, k kind) string {
 	s := connect(t)
 	select {
 	case s.live <- struct{}{}:
-	case <-time.After(time.Minute):
-		t.Fatalf("dbtest: %d databases are in use by this process and none was given back within a minute; "+
-			"call t.Parallel() before dbtest, so that waiting tests hold none", cap(s.live))
+	case <-time.After(await.Patience):
+		t.Fatalf("dbtest: %d databases are in use by this process and none was given back within %v; "+
+			"call t.Parallel() before dbtest, so that waiting tests hold none", cap(s.live), await.Patience)
 	}
 	ctx, cancel := short(t.Context())
 	defer cancel()

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/await"
 )
 
 // New returns a pool on the test's own migrated database. Calls with the same t
@@ -101,7 +103,7 @@ func open(t testing.TB, url string) *pgxpool.Pool {
 		go func() { pool.Close(); close(closed) }()
 		select {
 		case <-closed:
-		case <-time.After(20 * time.Second):
+		case <-time.After(await.Patience):
 			t.Errorf("dbtest: %d connections were never released to the pool", pool.Stat().AcquiredConns())
 		}
 	})
@@ -128,5 +130,5 @@ func withDatabase(base, name string) string {
 }
 
 func short(parent context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(parent), 3*time.Minute)
+	return context.WithTimeout(context.WithoutCancel(parent), await.Patience)
 }

@@ -7,10 +7,10 @@ import (
 	"os"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
 
@@ -50,7 +50,7 @@ var (
 func connect(t testing.TB) *server {
 	t.Helper()
 	sharedOnce.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), await.Patience)
 		defer cancel()
 		shared, sharedErr = newServer(ctx)
 	})

@@ -134,7 +134,7 @@ func TestQueueKeepsItsPlaces(t *testing.T) {
 	for range 40 {
 		<-done
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for range places {
 		if err := q.Enter(ctx); err != nil {

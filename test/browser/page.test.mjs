@@ -36,7 +36,7 @@ after(() => browser?.close());
 // but for the refusals that a test expects.
 async function visit({ expect = /^$/, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, timezoneId: "UTC", locale: "en-GB", ...options });
-  context.setDefaultTimeout(60_000);
+  context.setDefaultTimeout(120_000); // a machine may be busy
   const page = await context.newPage();
   page.on("console", (m) => { if (["error", "warning"].includes(m.type()) && !expect.test(m.text())) complaints.push(`${m.type()}: ${m.text()} at ${m.location().url}`); });
   page.on("pageerror", (e) => complaints.push(`exception: ${e.stack}`));
@@ -107,7 +107,7 @@ const undrawn = (page, metric, times, seconds) => chart(page, metric).evaluate((
 
 // until waits for what the page's own code cannot be asked for at once.
 async function until(what, check) {
-  for (const end = Date.now() + 20_000; !(await check());) {
+  for (const end = Date.now() + 120_000; !(await check());) {
     if (Date.now() > end) assert.fail(`timed out waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

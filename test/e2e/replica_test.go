@@ -182,7 +182,7 @@ func privateServer(t *testing.T) *pgserver.Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), await.Patience)
 		defer cancel()
 		_ = server.Stop(ctx)
 	})

@@ -33,7 +33,7 @@ export async function addNote(text) {
 }
 
 /** Waits until check() is true, for at most a while. */
-export async function eventually(what, check, limit = 60_000) {
+export async function eventually(what, check, limit = 180_000) {
   for (const end = Date.now() + limit; !(await check()); ) {
     if (Date.now() > end) throw new Error(`timed out waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -16,7 +16,7 @@ function bridge(name = "A run") {
       method: "POST",
       headers: { "Content-Type": "application/json", Authorization: `Convex ${key}` },
       body: JSON.stringify({ path, args, format: "json" }),
-      signal: AbortSignal.timeout(5000),
+      signal: AbortSignal.timeout(30_000),
     });
     if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
     return (await response.json()).value;
@@ -142,7 +142,7 @@ test("the profile: role change and revocation are pushed", async (t) => {
 
 test("the profile: expiry is pushed", async (t) => {
   const { token } = await signUp("visitor");
-  await control("expire", { token, milliseconds: 6000 });
+  await control("expire", { token, milliseconds: 10_000 });
   const client = open(t);
   const profile = follow(client, api.users.getCurrentProfile, { token });
   await eventually("the profile", () => profile.latest() !== undefined);

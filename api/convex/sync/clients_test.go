@@ -35,7 +35,7 @@ func TestClients(t *testing.T) {
 				// One after the other: they are heavy enough by themselves.
 				b := newServer(t, func(o *Options) { o.PingEvery = time.Second })
 				url := b.controlled(t)
-				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 				defer cancel()
 				node := exec.CommandContext(ctx, "node", "--test-reporter=spec", file)
 				node.Dir = nodeFolder
@@ -103,7 +103,7 @@ func (b *server) controlled(t *testing.T) string {
 		ctx, cancel := context.WithCancel(context.Background())
 		go next.Run(ctx)
 		t.Cleanup(func() {
-			limit, stop := context.WithTimeout(context.Background(), 20*time.Second)
+			limit, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 			defer stop()
 			if err := next.Shutdown(limit); err != nil {
 				t.Errorf("shutdown: %v", err)

@@ -36,7 +36,7 @@ func runClient(t *testing.T, file, version string) {
 	d := startDaemon(t)
 	control := httptest.NewServer(d)
 	defer control.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	node := exec.CommandContext(ctx, "node", "--test-reporter=spec", file)
 	node.Dir = "../../../test/node"
@@ -88,7 +88,7 @@ func startDaemon(t *testing.T) *restartable {
 }
 
 func (r *restartable) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	return r.daemon.Stop(ctx)
 }

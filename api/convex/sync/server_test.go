@@ -48,7 +48,7 @@ func newServer(t testing.TB, change ...func(*Options)) *server {
 	web := httptest.NewServer(handlerOf(t, b.server))
 	b.url = web.URL
 	t.Cleanup(func() {
-		limit, stop := context.WithTimeout(context.Background(), 20*time.Second)
+		limit, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 		defer stop()
 		if err := b.server.Shutdown(limit); err != nil {
 			t.Errorf("shutdown: %v", err)
