@@ -1,7 +1,7 @@
 // The modules auth and users, by what the published clients send and see: the
 // shapes, texts and limits of the function contract.
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { createHmac, randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { api, ConvexError, ConvexHttpClient, eventually, follow, open, url } from "./harness.mjs";
 
@@ -189,4 +189,42 @@ test("lists and profiles are pushed over the socket", async (t) => {
   await eventually("the new user", () => pending.latest().some((p) => p.userId === up.userId));
   await client.mutation(api.users.banUser, { token, targetUserId: up.userId });
   await eventually("the ban", () => mine.latest() === null && !pending.latest().some((p) => p.userId === up.userId));
+});
+
+// totp is what an authenticator shows.
+function totp(secret) {
+  const bits = [...secret].map((c) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(c).toString(2).padStart(5, "0")).join("");
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const mac = createHmac("sha1", Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)))).update(step).digest();
+  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1e6).padStart(6, "0");
+}
+
+// The client knows e-mail and password alone, and stays as it is: where the account
+// has a second factor an app password stands in for its own.
+test("an account with a second factor, over HTTP and the socket", async (t) => {
+  const email = fresh();
+  const { token, userId } = await signUp({ email });
+  const rest = async (path, body) => {
+    const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+    const response = await fetch(`${url}/api/v1/auth/${path}`, { method: "POST", headers, body: JSON.stringify({ current_password: password, ...body }) });
+    assert.ok(response.ok, `${path}: ${response.status}`);
+    return response.json();
+  };
+  const { secret } = await rest("second-factor");
+  const { recovery_codes: codes } = await rest("second-factor/confirm", { code: totp(secret), current_password: undefined });
+  const { app_password: app } = await rest("app-passwords", { name: "dashboard", code: codes[0] });
+  const client = open(t);
+  for (const by of [signIn, (args) => client.action(api.auth.signIn, args)]) {
+    for (const args of [{ email, password }, { params: { flow: "signIn", email, password } }]) {
+      const answer = await by(args);
+      assert.deepEqual(Object.keys(answer), ["error"]);
+      assert.match(answer.error, /app password/);
+    }
+    assert.deepEqual(await by({ email, password: `${app}x` }), { error: "Invalid email or password" });
+    const session = await by({ params: { email, password: app } });
+    assert.equal(session.userId, userId);
+    assert.equal((await profileOf(session.token)).role, "external");
+  }
+  assert.deepEqual(await signUp({ email }), { error: "Unable to create an account with those details" });
 });
