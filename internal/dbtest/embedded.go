@@ -51,6 +51,7 @@ func embedded(ctx context.Context) (string, error) {
 			"fsync":                              "off", // nothing in it is worth keeping
 			"synchronous_commit":                 "off",
 			"full_page_writes":                   "off",
+			"autovacuum":                         "off", // databases live for seconds
 			"shared_buffers":                     "256MB",
 			"max_connections":                    "400",
 			"max_worker_processes":               "64",
