@@ -138,6 +138,7 @@ var pathMeanings = map[string]string{
 	"sessions.batch":       "Number of the merge's batch",
 	"sessions.id":          "Id of the run",
 	"users.id":             "Id of the account",
+	"auth.id":              "Id of the app password",
 	"keys.id":              "Id of the key",
 	"import-profiles.name": "Name of the mapping",
 	"archives.name":        "Signed name, as an archives function returned it",
