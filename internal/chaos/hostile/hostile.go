@@ -128,7 +128,7 @@ func (s *siege) suffer(ctx context.Context, a attack, opt Options) (*Report, err
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		b.drive(driving, s)
+		b.drive(ctx, driving, s)
 	}()
 	if err := retry.Pause(ctx, opt.Alone); err != nil {
 		return nil, err
@@ -234,11 +234,12 @@ const (
 	patience = 30 * time.Second
 )
 
-func (b *bridge) drive(ctx context.Context, s *siege) {
+// drive sends until driving ends, and what is on its way then to its end.
+func (b *bridge) drive(ctx, driving context.Context, s *siege) {
 	client := &http.Client{Transport: &http.Transport{}, Timeout: patience}
 	for begun, sent := time.Now(), 0; ; {
 		due := begun.Add(time.Duration(sent) * tick)
-		if retry.Pause(ctx, time.Until(due)) != nil {
+		if retry.Pause(driving, time.Until(due)) != nil {
 			return
 		}
 		n := int(time.Since(begun)/tick) + 1 - sent // all that are due by now
@@ -249,16 +250,15 @@ func (b *bridge) drive(ctx context.Context, s *siege) {
 			})
 		}
 		body, _ := json.Marshal(map[string]any{"path": "telemetry:insertTelemetryBatch", "format": "json", "args": map[string]any{"records": records}})
-		for ctx.Err() == nil {
+		for {
 			err := post(ctx, client, s.url, body)
-			if ctx.Err() != nil {
-				return
-			}
 			b.inserts++
 			if err == nil {
 				break
 			}
-			b.failed = append(b.failed, err.Error())
+			if b.failed = append(b.failed, err.Error()); driving.Err() != nil {
+				return
+			}
 		}
 		for i := range n {
 			due := begun.Add(time.Duration(sent+i) * tick)
