@@ -99,9 +99,8 @@ func (r *run) charts(ctx context.Context, pool *pgxpool.Pool) error {
 			return err
 		}
 	}
-	// On the Apache edition the views read the records, and charts the tables.
-	relation := "telemetry_1m"
-	if err := pool.QueryRow(ctx, "SELECT coalesce(to_regclass('telemetry_1m_stored')::text, $1)", relation).Scan(&relation); err != nil {
+	catalog, err := rollups.Catalog(ctx, pool)
+	if err != nil {
 		return err
 	}
 	return pool.QueryRow(ctx, `
@@ -110,6 +109,6 @@ func (r *run) charts(ctx context.Context, pool *pgxpool.Pool) error {
 			SELECT session, time_bucket('1 minute', time) AS bucket, count(*) AS records, min(speed_ms) AS low, max(speed_ms) AS high
 			FROM telemetry
 			GROUP BY 1, 2) r
-		FULL JOIN `+relation+` l USING (session, bucket)
+		FULL JOIN `+catalog.Tables["telemetry_1m"]+` l USING (session, bucket)
 		WHERE (r.records, r.low, r.high) IS DISTINCT FROM (l.records, l.speed_ms_min, l.speed_ms_max)`).Scan(&r.report.Charts)
 }

@@ -42,7 +42,7 @@ func TestCount(t *testing.T) {
 	// Nor is what comes into a bucket that is drawn already.
 	batch := decode.NewBatch()
 	defer batch.Release()
-	if err := decode.Records([]byte(`[{"session_id":"drawn","timestamp":"2026-06-03T10:00:00Z","speed_ms":3}]`), batch, time.Now()); err != nil {
+	if err := decode.Records([]byte(`[{"session_id":"drawn","timestamp":"2026-06-05T10:00:00Z","speed_ms":3}]`), batch, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	pool := dbtest.New(t)
@@ -63,7 +63,7 @@ func TestCount(t *testing.T) {
 		}
 		if _, err := pool.Exec(t.Context(), `
 			INSERT INTO telemetry (time, session, batch, ord)
-			SELECT '2026-06-03T10:00:30Z', session, 100, 1
+			SELECT '2026-06-05T10:00:30Z', session, 100, 1
 			FROM sessions
 			WHERE id = 'drawn'`); err != nil {
 			t.Fatal(err)
