@@ -75,15 +75,13 @@ func NewReader(src io.Reader, opt Options) (*Reader, error) {
 		return nil, err
 	}
 	r := &Reader{lines: lines{src: decoded}, encoding: encoding}
-	for !r.atEOF && len(r.buf) < headBytes && bytes.Count(r.buf, []byte("\n")) < headRecords {
+	head := 0
+	for head == len(r.buf) && !r.atEOF && head < headBytes && bytes.Count(r.buf, []byte("\n")) < headRecords {
 		if err := r.fill(); err != nil {
 			return nil, err
 		}
-		if ownHead(r.buf) < len(r.buf) {
-			break
-		}
+		head = ownHead(r.buf)
 	}
-	head := ownHead(r.buf)
 	if r.ascii = text.IsASCII(r.buf[:head]); !r.ascii && encoding == text.UTF8 && !text.IsUTF8(r.buf) && text.IsLatin1(r.buf) {
 		r.encoding = text.Latin1
 		r.buf = text.FromLatin1(r.buf)
