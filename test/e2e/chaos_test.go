@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/chaos"
 	"github.com/ecovolt/telemetryd/internal/chaos/hostile"
-	"github.com/ecovolt/telemetryd/internal/pgserver"
 )
 
 // Whatever breaks, nothing acknowledged is lost and nothing is there twice.
@@ -45,18 +43,4 @@ func TestHostile(t *testing.T) {
 	if err != nil || made != 10 {
 		t.Errorf("%d attacks, %v", made, err)
 	}
-}
-
-// serverPrograms is the folder of those of the checkout's own, since runs like these
-// start and kill a server.
-func serverPrograms(t *testing.T) string {
-	t.Helper()
-	bin := os.Getenv(pgserver.BinDirVariable)
-	if bin == "" {
-		bin, _ = filepath.Abs("../../.cache/pg/bin")
-	}
-	if _, err := pgserver.Find(t.Context(), bin, 0); err != nil {
-		t.Skipf("no server programs of the checkout's own (make db): %v", err)
-	}
-	return bin
 }

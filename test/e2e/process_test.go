@@ -78,6 +78,14 @@ type process struct {
 // programs for that, and returns what names it in other commands.
 func serveOwn(t *testing.T, dir string) (p *process, flags []string) {
 	t.Helper()
+	flags = []string{"--data-dir", dir, "--pg-bindir", serverPrograms(t)}
+	return serve(t, flags...), flags
+}
+
+// serverPrograms is the folder of PostgreSQL's programs that the checkout has. A test
+// that starts a server of its own is skipped without them.
+func serverPrograms(t *testing.T) string {
+	t.Helper()
 	bin := os.Getenv(pgserver.BinDirVariable)
 	if bin == "" {
 		bin, _ = filepath.Abs("../../.cache/pg/bin")
@@ -85,8 +93,7 @@ func serveOwn(t *testing.T, dir string) (p *process, flags []string) {
 	if _, err := pgserver.Find(t.Context(), bin, 0); err != nil {
 		t.Skipf("no server programs of the checkout's own (make db): %v", err)
 	}
-	flags = []string{"--data-dir", dir, "--pg-bindir", bin}
-	return serve(t, flags...), flags
+	return bin
 }
 
 // poolOf connects to the database that a daemon runs itself.
