@@ -3,12 +3,12 @@
 // page has to show.
 
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
 import { createReadStream, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { chromium } from "playwright-core";
+import { totp } from "../node/totp.mjs";
 
 const env = (name) => process.env[name] ?? assert.fail(`${name} is not set`);
 const base = env("BASE_URL");
@@ -56,15 +56,6 @@ async function signIn(page, email, password) {
   await page.getByLabel("E-mail").fill(email);
   await page.getByLabel("Password").fill(password);
   await page.locator("form").getByRole("button", { name: "Sign in" }).click();
-}
-
-// totp is what an authenticator shows.
-function totp(secret) {
-  const bits = [...secret].map((c) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(c).toString(2).padStart(5, "0")).join("");
-  const step = Buffer.alloc(8);
-  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
-  const mac = createHmac("sha1", Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)))).update(step).digest();
-  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1e6).padStart(6, "0");
 }
 
 const chart = (page, metric) => page.locator(`[data-metric="${metric}"]`);

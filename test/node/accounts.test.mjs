@@ -1,9 +1,10 @@
 // The modules auth and users, by what the published clients send and see: the
 // shapes, texts and limits of the function contract.
 import assert from "node:assert/strict";
-import { createHmac, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { api, ConvexError, ConvexHttpClient, eventually, follow, open, url } from "./harness.mjs";
+import { totp } from "./totp.mjs";
 
 const http = new ConvexHttpClient(url);
 const password = "a long enough password";
@@ -190,15 +191,6 @@ test("lists and profiles are pushed over the socket", async (t) => {
   await client.mutation(api.users.banUser, { token, targetUserId: up.userId });
   await eventually("the ban", () => mine.latest() === null && !pending.latest().some((p) => p.userId === up.userId));
 });
-
-// totp is what an authenticator shows.
-function totp(secret) {
-  const bits = [...secret].map((c) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(c).toString(2).padStart(5, "0")).join("");
-  const step = Buffer.alloc(8);
-  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
-  const mac = createHmac("sha1", Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)))).update(step).digest();
-  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1e6).padStart(6, "0");
-}
 
 // The client knows e-mail and password alone, and stays as it is: where the account
 // has a second factor an app password stands in for its own.
