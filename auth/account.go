@@ -10,6 +10,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/auth/check"
 	"github.com/ecovolt/telemetryd/auth/factor"
+	"github.com/ecovolt/telemetryd/auth/secret"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 )
@@ -27,7 +28,7 @@ type account struct {
 // insertAccount returns the new account's id, or "" when the address is taken.
 func insertAccount(ctx context.Context, tx pgx.Tx, a account) (string, error) {
 	if a.id == "" {
-		a.id = newID("us")
+		a.id = secret.ID("us")
 	}
 	err := tx.QueryRow(ctx, `
 		INSERT INTO users (id, email, name, role, requested_role, approval_status, password_hash, created_at)

@@ -206,7 +206,7 @@ func (s *Service) ListKeys(ctx context.Context, by Principal) ([]Key, error) {
 }
 
 func insertKey(ctx context.Context, tx pgx.Tx, by Principal, spec NewKey) (string, Key, error) {
-	id := newID("")[:10]
+	id := secret.ID("")[:10]
 	key := Key{ID: id, Name: spec.Name, Scope: spec.Scope, Prefix: keyMark + id, CreatedBy: by.UserID}
 	if key.CreatedBy == "" {
 		key.CreatedBy = by.actor()

@@ -76,7 +76,7 @@ func openSession(ctx context.Context, tx pgx.Tx, user, app string, persistent bo
 	if persistent {
 		life = PersistentLife
 	}
-	id := newID("as")
+	id := secret.ID("as")
 	err = tx.QueryRow(ctx, `
 		INSERT INTO auth_sessions (id, user_id, token_hash, expires_at, persistent, app_password)
 		VALUES ($1, $2, $3, clock_timestamp() + $4::interval, $5, nullif($6, ''))

@@ -1,16 +1,7 @@
 package auth
 
-import (
-	"crypto/rand"
-	"strings"
-)
-
 // tokenLength is what 32 bytes take in base64url without padding.
 const tokenLength = 43
-
-// newID makes an opaque row id: at least 128 random bits as lower-case letters
-// and digits, so that it can stand in a command line, behind a word for its kind.
-func newID(kind string) string { return kind + strings.ToLower(rand.Text()) }
 
 // WellFormedToken reports whether the text can be a bearer token at all:
 // exactly 43 characters of base64url.

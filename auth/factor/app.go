@@ -2,10 +2,8 @@ package factor
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,7 +44,7 @@ func MakeApp(ctx context.Context, tx pgx.Tx, user, name string) (string, AppPass
 		return "", AppPassword{}, fault.New(fault.Conflict, "This account has %d app passwords. Revoke one first.", count)
 	}
 	made := appMark + secret.Token()
-	app := AppPassword{ID: "ap" + strings.ToLower(rand.Text()), Name: name}
+	app := AppPassword{ID: secret.ID("ap"), Name: name}
 	err := tx.QueryRow(ctx, `
 		INSERT INTO auth_app_passwords (id, user_id, name, secret_hash) VALUES ($1, $2, $3, $4)
 		RETURNING created_at`, app.ID, user, app.Name, secret.Digest(made)).Scan(&app.CreatedAt)
