@@ -60,15 +60,11 @@ type enrolmentView struct {
 }
 
 func (s *server) beginFactor(r *request, p *passwordParams) (enrolmentView, error) {
-	made, err := s.Auth.BeginFactor(r.Request.Context(), r.Principal, proof(r, p.Body.Password, ""))
+	made, err := s.Auth.BeginFactor(r.Request.Context(), r.Principal, auth.Proof{Password: p.Body.Password})
 	if err != nil {
 		return enrolmentView{}, err
 	}
 	return enrolmentView{made.Secret, made.URL, "data:image/png;base64," + base64.StdEncoding.EncodeToString(made.QR)}, nil
-}
-
-func proof(r *request, password, code string) auth.Proof {
-	return auth.Proof{Password: password, Code: code, Address: auth.ClientAddress(r.Request.Context())}
 }
 
 type confirmFactorParams struct {
@@ -82,8 +78,7 @@ type recoveryAnswer struct {
 }
 
 func (s *server) confirmFactor(r *request, p *confirmFactorParams) (recoveryAnswer, error) {
-	ctx := r.Request.Context()
-	codes, err := s.Auth.ConfirmFactor(ctx, r.Principal, p.Body.Code, auth.ClientAddress(ctx))
+	codes, err := s.Auth.ConfirmFactor(r.Request.Context(), r.Principal, p.Body.Code)
 	return recoveryAnswer{codes}, err
 }
 
@@ -95,12 +90,12 @@ type proofParams struct {
 }
 
 func (s *server) renewRecoveryCodes(r *request, p *proofParams) (recoveryAnswer, error) {
-	codes, err := s.Auth.RenewRecoveryCodes(r.Request.Context(), r.Principal, proof(r, p.Body.Password, p.Body.Code))
+	codes, err := s.Auth.RenewRecoveryCodes(r.Request.Context(), r.Principal, auth.Proof{Password: p.Body.Password, Code: p.Body.Code})
 	return recoveryAnswer{codes}, err
 }
 
 func (s *server) turnOffFactor(r *request, p *proofParams) (none, error) {
-	return none{}, s.Auth.TurnOffFactor(r.Request.Context(), r.Principal, proof(r, p.Body.Password, p.Body.Code))
+	return none{}, s.Auth.TurnOffFactor(r.Request.Context(), r.Principal, auth.Proof{Password: p.Body.Password, Code: p.Body.Code})
 }
 
 // appPasswordView is an app password as REST shows it. Secret is there once, when it
@@ -139,13 +134,12 @@ type makeAppPasswordParams struct {
 }
 
 func (s *server) makeAppPassword(r *request, p *makeAppPasswordParams) (appPasswordView, error) {
-	made, app, err := s.Auth.MakeAppPassword(r.Request.Context(), r.Principal, p.Body.Name, proof(r, p.Body.Password, p.Body.Code))
+	made, app, err := s.Auth.MakeAppPassword(r.Request.Context(), r.Principal, p.Body.Name, auth.Proof{Password: p.Body.Password, Code: p.Body.Code})
 	return viewAppPassword(app, made), err
 }
 
 func (s *server) revokeAppPassword(r *request, _ *none) (none, error) {
-	ctx := r.Request.Context()
-	return none{}, s.Auth.RevokeAppPassword(ctx, r.Principal, r.Param("id"), auth.ClientAddress(ctx))
+	return none{}, s.Auth.RevokeAppPassword(r.Request.Context(), r.Principal, r.Param("id"))
 }
 
 // noticeView is a change of one's credentials.

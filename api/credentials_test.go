@@ -165,8 +165,7 @@ func TestSecondFactorOverREST(t *testing.T) {
 func TestCodesAreThrottled(t *testing.T) {
 	t.Parallel()
 	s := open(t, api.Config{})
-	s.call(t, "POST", "/api/v1/auth/signup", "", object{"email": "ana@team.example", "password": password})
-	me := "Bearer " + s.signInAs(t, "ana@team.example", "").body["token"].(string)
+	me := "Bearer " + s.call(t, "POST", "/api/v1/auth/signup", "", object{"email": "ana@team.example", "password": password}).body["token"].(string)
 	secret, codes := s.enrol(t, me)
 	app := s.call(t, "POST", "/api/v1/auth/app-passwords", me, object{"name": "wall", "current_password": password, "code": codes[0]}).body["app_password"].(string)
 	bad := wrong(t, secret)
@@ -299,8 +298,7 @@ func TestAppPasswords(t *testing.T) {
 func TestAppPasswordsAreBounded(t *testing.T) {
 	t.Parallel()
 	s := open(t, api.Config{})
-	s.call(t, "POST", "/api/v1/auth/signup", "", object{"email": "ana@team.example", "password": password})
-	me := "Bearer " + s.signInAs(t, "ana@team.example", "").body["token"].(string)
+	me := "Bearer " + s.call(t, "POST", "/api/v1/auth/signup", "", object{"email": "ana@team.example", "password": password}).body["token"].(string)
 	secret, _ := s.enrol(t, me)
 	for i := range 21 {
 		want := 201

@@ -81,7 +81,6 @@ func (s *Service) checkCode(ctx context.Context, tx pgx.Tx, event Event, code st
 type Proof struct {
 	Password string // of the account
 	Code     string // of its second factor, or a recovery code, where it has one
-	Address  string // client IP address; "" when not known
 }
 
 // withProof runs work for a signed-in account that has shown the proof, in a
@@ -94,7 +93,7 @@ func (s *Service) withProof(ctx context.Context, p Principal, in Proof, doing st
 	if in.Password == "" {
 		return fault.New(fault.Invalid, "The account's password is missing.")
 	}
-	address := gate.Address(in.Address)
+	address := gate.Address(ClientAddress(ctx))
 	leave, err := s.gate.Enter(ctx, address)
 	if err != nil {
 		return err
@@ -176,7 +175,7 @@ func (s *Service) BeginFactor(ctx context.Context, p Principal, in Proof) (made 
 // ConfirmFactor puts the second factor that was begun into force, which ends the
 // account's other sessions, and returns its recovery codes. The code counts as a
 // sign-in attempt.
-func (s *Service) ConfirmFactor(ctx context.Context, p Principal, code, address string) (codes []string, err error) {
+func (s *Service) ConfirmFactor(ctx context.Context, p Principal, code string) (codes []string, err error) {
 	if d := Allow(p, OwnCredentials, SessionAge{}); !d.Allowed {
 		return nil, d.Err
 	}
@@ -187,7 +186,7 @@ func (s *Service) ConfirmFactor(ctx context.Context, p Principal, code, address 
 	if profile == nil {
 		return nil, errNoUser()
 	}
-	shown := Event{UserID: p.UserID, EmailHash: emailHash(profile.Email), Address: gate.Address(address)}
+	shown := Event{UserID: p.UserID, EmailHash: emailHash(profile.Email), Address: gate.Address(ClientAddress(ctx))}
 	key := attemptKey("signin", profile.Email)
 	refused, err := s.limit(ctx, key, shown, signInBlocked)
 	if err != nil {
@@ -294,7 +293,7 @@ func (s *Service) MakeAppPassword(ctx context.Context, p Principal, name string,
 
 // RevokeAppPassword ends one of one's own app passwords, and the sessions that were
 // opened with it.
-func (s *Service) RevokeAppPassword(ctx context.Context, p Principal, id, address string) error {
+func (s *Service) RevokeAppPassword(ctx context.Context, p Principal, id string) error {
 	if d := Allow(p, OwnCredentials, SessionAge{}); !d.Allowed {
 		return d.Err
 	}
@@ -307,8 +306,7 @@ func (s *Service) RevokeAppPassword(ctx context.Context, p Principal, id, addres
 			return fault.Coded(fault.NotFound, "NOT_FOUND", "No app password of yours has this id.")
 		}
 		return recordOwn(ctx, tx, Event{
-			Name: appRevoked, UserID: p.UserID, Address: gate.Address(address),
-			Detail: map[string]any{"app_password": id, "name": name},
+			Name: appRevoked, UserID: p.UserID, Detail: map[string]any{"app_password": id, "name": name},
 		})
 	})
 }
