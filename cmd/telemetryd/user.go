@@ -194,54 +194,41 @@ func (c userResetPasswordCmd) run(ctx context.Context, s *auth.Service, t termin
 	})
 }
 
-type userBanCmd struct {
+// userDo is a command that does one thing to an account, which T says.
+type userDo[T interface {
+	to(*auth.Service) (do userChange, done string)
+}] struct {
 	accountFlags
 	userArg
 }
 
-func (c userBanCmd) Run(ctx context.Context, log *slog.Logger) error {
+func (c userDo[T]) Run(ctx context.Context, log *slog.Logger) error {
 	return c.with(ctx, log, c.run)
 }
 
-func (c userBanCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
-	return c.change(ctx, s, t, "is locked out", func(id string) error { return s.Ban(ctx, operator, id) })
+func (c userDo[T]) run(ctx context.Context, s *auth.Service, t terminal) error {
+	var thing T
+	do, done := thing.to(s)
+	return c.change(ctx, s, t, done, func(id string) error { return do(ctx, operator, id) })
 }
 
-type userUnbanCmd struct {
-	accountFlags
-	userArg
-}
+type (
+	ban         struct{}
+	unban       struct{}
+	resetFactor struct{}
+	deletion    struct{}
 
-func (c userUnbanCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.with(ctx, log, c.run)
-}
+	userBanCmd         = userDo[ban]
+	userUnbanCmd       = userDo[unban]
+	userResetFactorCmd = userDo[resetFactor]
+	userDeleteCmd      = userDo[deletion]
 
-func (c userUnbanCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
-	return c.change(ctx, s, t, "may sign in", func(id string) error { return s.Unban(ctx, operator, id) })
-}
+	userChange = func(ctx context.Context, by auth.Principal, id string) error
+)
 
-type userResetFactorCmd struct {
-	accountFlags
-	userArg
-}
-
-func (c userResetFactorCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.with(ctx, log, c.run)
-}
-
-func (c userResetFactorCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
-	return c.change(ctx, s, t, "has no second factor now and must sign in again", func(id string) error { return s.ResetFactor(ctx, operator, id) })
-}
-
-type userDeleteCmd struct {
-	accountFlags
-	userArg
-}
-
-func (c userDeleteCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.with(ctx, log, c.run)
-}
-
-func (c userDeleteCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
-	return c.change(ctx, s, t, "is removed", func(id string) error { return s.Delete(ctx, operator, id) })
+func (ban) to(s *auth.Service) (userChange, string)      { return s.Ban, "is locked out" }
+func (unban) to(s *auth.Service) (userChange, string)    { return s.Unban, "may sign in" }
+func (deletion) to(s *auth.Service) (userChange, string) { return s.Delete, "is removed" }
+func (resetFactor) to(s *auth.Service) (userChange, string) {
+	return s.ResetFactor, "has no second factor now and must sign in again"
 }
