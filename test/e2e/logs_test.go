@@ -69,7 +69,11 @@ func TestProfiles(t *testing.T) {
 	}{{"127.0.0.1:0", false}, {"[::]:0", true}} {
 		daemon := serve(t, "--database-url", url, "--debug-listen", c.address)
 		at := daemon.beside("/debug/pprof/")
-		if got := strings.Contains(daemon.log.String(), "open to the network"); got != c.warns {
+		warned := func() bool { return strings.Contains(daemon.log.String(), "open to the network") }
+		if c.warns { // in the line behind the address
+			await.Until(t, "the warning", warned)
+		}
+		if got := warned(); got != c.warns {
 			t.Errorf("%s: it warns: %v, want %v", c.address, got, c.warns)
 		}
 		if a := ask(at + "/debug/pprof/heap"); a.status != http.StatusOK || !strings.HasPrefix(string(a.body), "\x1f\x8b") {
