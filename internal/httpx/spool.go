@@ -186,6 +186,7 @@ func (s *spool) room() ([]byte, error) {
 			s.space.turns.Leave(load.Caller(s.ctx))
 			s.direct = true
 			s.changed.Broadcast()
+			continue // the reader may have read all of it meanwhile
 		}
 		s.changed.Wait() // until something was read
 	}

@@ -144,6 +144,31 @@ func TestSpoolIsGivenUpAtAnyTime(t *testing.T) {
 	}
 }
 
+// Who waits for a file, reads all that came meanwhile and then learns that there is
+// none receives the rest all the same.
+func TestSpoolThatWasReadBeforeItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		space := spaceIn(filepath.Join(t.TempDir(), "none"), semaphore.NewWeighted(0))
+		space.turns = load.NewQueue(1, 1, spoolPatience)
+		if err := space.turns.Enter(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		body := randomBytes(3*slabBytes + 1)
+		s := newSpool(t.Context(), bytes.NewReader(body), 1<<30, space, func() {})
+		head := make([]byte, slabBytes)
+		if _, err := io.ReadFull(s, head); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		space.turns.Leave(load.Caller(t.Context()))
+		rest, err := io.ReadAll(s) // or the test hangs
+		if err != nil || !bytes.Equal(append(head, rest...), body) {
+			t.Errorf("another body came out: %d bytes, %v", len(head)+len(rest), err)
+		}
+		s.Close()
+	})
+}
+
 // However many bodies one caller sends, it has few files at once, and half of
 // their bytes at most: another's upload is received meanwhile. All of it is given
 // back.
