@@ -125,6 +125,9 @@ func (r *reader) next(ctx context.Context) (*block, error) {
 	return b, nil
 }
 
+// unread has next return the last block once more.
+func (r *reader) unread() { r.again-- }
+
 // rewind has next begin anew. It reports false when the upload's beginning is
 // not at hand any more.
 func (r *reader) rewind() bool {

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
@@ -204,57 +204,36 @@ func (s *share) checkDays(ctx context.Context, tx pgx.Tx) error {
 
 // copyTo stores the rows as records of that batch.
 func (r *copyRows) copyTo(ctx context.Context, tx pgx.Tx, session, batch int32) error {
-	for _, at := range r.offsets {
-		record.Stamp(r.data[at:], session, batch)
-	}
+	r.stamp(session, batch)
 	if r.records == 0 {
 		return nil
 	}
-	stored, err := Copy(ctx, tx, "telemetry", &r.layout, r.data)
+	stored, err := Copy(ctx, tx, "telemetry", &r.layout, bytes.NewReader(r.data))
 	if err != nil {
 		return err
 	}
-	if stored != int64(r.records) {
-		return fmt.Errorf("copy: stored %d of %d records", stored, r.records)
+	return allStored(stored, r.records)
+}
+
+// stamp makes the rows those of that batch.
+func (r *copyRows) stamp(session, batch int32) {
+	for _, at := range r.offsets {
+		record.Stamp(r.data[at:], session, batch)
+	}
+}
+
+func allStored(stored int64, sent int) error {
+	if stored != int64(sent) {
+		return fmt.Errorf("copy: stored %d of %d records", stored, sent)
 	}
 	return nil
 }
 
 // Copy stores rows that the layout has encoded in a table with the columns of
 // telemetry, and returns how many. The caller may use their memory again.
-func Copy(ctx context.Context, tx pgx.Tx, table string, layout *record.Layout, rows []byte) (int64, error) {
-	// When CopyFrom returns, the rows must not be read any more: pgx leaves a
-	// goroutine behind that reads on when the connection breaks.
-	in := &guardedReader{r: io.MultiReader(strings.NewReader(record.CopyHeader), bytes.NewReader(rows), strings.NewReader(record.CopyTrailer))}
-	defer in.end()
-	tag, err := tx.Conn().PgConn().CopyFrom(ctx, in, "COPY "+table+" ("+layout.Columns()+") FROM STDIN (FORMAT binary)")
-	if err != nil {
-		return 0, fmt.Errorf("copy: %w", err)
-	}
-	return tag.RowsAffected(), nil
-}
-
-// guardedReader can be ended from another goroutine.
-type guardedReader struct {
-	mu    sync.Mutex
-	r     io.Reader
-	ended bool
-}
-
-func (g *guardedReader) Read(p []byte) (int, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.ended {
-		return 0, io.ErrClosedPipe
-	}
-	return g.r.Read(p)
-}
-
-// end waits for the read that is going on; later ones fail.
-func (g *guardedReader) end() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.ended = true
+func Copy(ctx context.Context, tx pgx.Tx, table string, layout *record.Layout, rows io.Reader) (int64, error) {
+	in := io.MultiReader(strings.NewReader(record.CopyHeader), rows, strings.NewReader(record.CopyTrailer))
+	return schema.Copy(ctx, tx, "COPY "+table+" ("+layout.Columns()+") FROM STDIN (FORMAT binary)", in)
 }
 
 // optional is nil, SQL's NULL, for an empty text.

@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/aside"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/sparse"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -35,6 +36,9 @@ func (e *extent) apart(first, last *time.Time) bool {
 func (s *share) unusual() bool {
 	return s.records > 0 && (s.before.clustered || s.apart(s.before.first, s.before.last))
 }
+
+// toSettle reports whether the share has to be seen whole before it is stored.
+func (s *share) toSettle() bool { return s.unusual() || sparse.Wide(s.minMicros, s.maxMicros) }
 
 // settleShare decides which records of a share, and of its session, are strays:
 // those of the share are set aside, those that were stored are taken out, and

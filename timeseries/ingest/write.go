@@ -13,10 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	schema "github.com/ecovolt/telemetryd/sql"
-	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
-	"github.com/ecovolt/telemetryd/timeseries/ingest/sparse"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -102,19 +100,6 @@ func (u *upload) run(ctx context.Context, tx pgx.Tx) (err error) {
 	}
 }
 
-// next is the reader's next block, with its bad records accounted for.
-func (u *upload) next(ctx context.Context) (*block, error) {
-	b, err := u.reader.next(ctx)
-	if err != nil {
-		return nil, err
-	}
-	u.result.Rejected += b.decoded.Rejected()
-	room := max(0, decode.MaxProblems-len(u.result.Problems))
-	problems := b.decoded.Problems()
-	u.result.Problems = append(u.result.Problems, problems[:min(room, len(problems))]...)
-	return b, nil
-}
-
 func (u *upload) storeChunk(ctx context.Context, tx pgx.Tx) error {
 	b, err := u.next(ctx)
 	if err != nil {
@@ -130,68 +115,6 @@ func (u *upload) storeChunk(ctx context.Context, tx pgx.Tx) error {
 		shares = append(shares, s)
 	}
 	return u.storeShares(ctx, tx, shares)
-}
-
-// storeBlocks stores a chunk block by block, while the next one is decoded. Its
-// batches are looked up when the last block has told their digests. Where one is
-// known the chunk is stored once more, in the usual order.
-func (u *upload) storeBlocks(ctx context.Context, tx pgx.Tx, b *block) (err error) {
-	if _, err := tx.Exec(ctx, "SAVEPOINT chunk"); err != nil {
-		return err
-	}
-	var shares []*share
-	unusual := false
-	for ; ; b, err = u.next(ctx) {
-		if err != nil {
-			return err
-		}
-		for _, r := range b.rows {
-			i := slices.IndexFunc(shares, func(s *share) bool { return s.id == r.id() })
-			if i < 0 {
-				i = len(shares)
-				shares = append(shares, &share{id: r.id()})
-				if err := shares[i].lock(ctx, tx, func(*pgx.Batch) {}); err != nil {
-					return err
-				}
-			}
-			s := shares[i]
-			s.take(append(s.rows, r))
-			if unusual = unusual || s.unusual() || sparse.Wide(s.minMicros, s.maxMicros); unusual {
-				continue // what is to be copied is known at the end
-			}
-			if err := u.copy(ctx, tx, s, r); err != nil {
-				return fmt.Errorf("store records of session %q: %w", s.id, err)
-			}
-		}
-		if b.digests != nil {
-			break
-		}
-	}
-	var finds pgx.Batch
-	for _, s := range shares {
-		s.digest = b.digests[s.id]
-		s.find(&finds, s.digest)
-	}
-	if err := tx.SendBatch(ctx, &finds).Close(); err != nil {
-		return fmt.Errorf("find batch: %w", err)
-	}
-	for _, s := range shares {
-		if err := u.findFormOne(ctx, tx, s); err != nil {
-			return err
-		}
-	}
-	if unusual || slices.ContainsFunc(shares, func(s *share) bool { return s.known != nil }) {
-		if _, err := tx.Exec(ctx, "ROLLBACK TO SAVEPOINT chunk"); err != nil {
-			return err
-		}
-		return u.storeShares(ctx, tx, shares)
-	}
-	for _, s := range shares {
-		if err := u.log(ctx, tx, s); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // storeShares stores a chunk whose digests are known.

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -289,7 +290,7 @@ func (w *work) stageBatch(ctx context.Context, b *decode.Batch, digest *record.D
 		copied = layout.AppendCopy(copied, &v, uint32(w.file.places[len(w.file.places)-len(rows)+i]))
 	}
 	all[0], all[1] = all[0]|layout.Channels[0], all[1]|layout.Channels[1]
-	_, err := ingest.Copy(ctx, w.tx, "merge_file", &layout, copied)
+	_, err := ingest.Copy(ctx, w.tx, "merge_file", &layout, bytes.NewReader(copied))
 	if err == nil && len(timeless) > 0 {
 		_, err = w.tx.CopyFrom(ctx, pgx.Identifier{"merge_timeless"}, []string{"place", "timestamp", "record"}, pgx.CopyFromRows(timeless))
 	}
