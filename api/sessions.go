@@ -174,7 +174,14 @@ func nullIfZero[T comparable](v T) *T {
 }
 
 func (s *server) getSession(r *request, _ *none) (sessionView, error) {
-	return viewSession(r.Session), nil
+	session, err := s.Store.SessionWithFigures(r.Request.Context(), r.Session.ID)
+	if err != nil {
+		return sessionView{}, err
+	}
+	if session == nil { // deleted a moment ago
+		return sessionView{}, fault.NoSession(r.Session.ID)
+	}
+	return viewSession(session), nil
 }
 
 type renameParams struct {

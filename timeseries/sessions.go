@@ -65,11 +65,17 @@ func (s *Session) Listed() time.Time {
 // Version changes whenever the session's records or metadata do.
 func (s *Session) Version() string { return fmt.Sprintf("%d.%d", s.Batch, s.Revision) }
 
-const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, set_aside, batch, ended_at, created_at, updated_at, revision, clock_timestamp(),
+const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, set_aside, batch, ended_at, created_at, updated_at, revision, clock_timestamp()`
+
+// sessionFigures follow sessionColumns. Planning them takes several times as long as
+// finding a session by its id, which nearly every request does: it does without.
+const sessionFigures = `
 	(SELECT ARRAY[m.distance_km, m.energy_wh, nullif(m.efficiency_km_kwh, 0), m.avg_speed_kmh, m.quality_score]
 	 FROM session_summaries m WHERE m.session = sessions.session),
 	(SELECT ARRAY[r.distance_m / 1000, r.energy_j / 3600, analytics.efficiency(r.distance_m, r.energy_j)]
 	 FROM analysis_runs r WHERE r.session = sessions.session)`
+
+const noFigures = `NULL::float8[], NULL::float8[]`
 
 func scanSession(row pgx.CollectableRow) (Session, error) {
 	var s Session
@@ -135,7 +141,7 @@ func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error
 		within = &f.Within
 	}
 	sessions, err := schema.List(ctx, s.reads, scanSession, `
-		SELECT `+sessionColumns+`
+		SELECT `+sessionColumns+`, `+sessionFigures+`
 		FROM sessions
 		WHERE deleted_at IS NULL
 		  AND id <> ''
@@ -151,13 +157,24 @@ func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error
 	return sessions, nil
 }
 
-// Session returns one run; nil when there is none of that id.
+// Session returns one run without its Figures and Totals; nil when there is none of
+// that id.
 func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
+	return s.session(ctx, id, noFigures)
+}
+
+// SessionWithFigures returns one run with all that lists show of it; nil when there
+// is none of that id.
+func (s *Store) SessionWithFigures(ctx context.Context, id string) (*Session, error) {
+	return s.session(ctx, id, sessionFigures)
+}
+
+func (s *Store) session(ctx context.Context, id, figures string) (*Session, error) {
 	if record.TextProblem([]byte(id)) != "" {
 		return nil, nil // the database would not even compare it
 	}
 	session, err := schema.One(ctx, s.reads, scanSession, `
-		SELECT `+sessionColumns+`
+		SELECT `+sessionColumns+`, `+figures+`
 		FROM sessions
 		WHERE id = $1 AND deleted_at IS NULL`, id)
 	if err == pgx.ErrNoRows {
@@ -197,7 +214,7 @@ func (s *Store) RenameSession(ctx context.Context, id, name string) (*Session, e
 		return nil, fmt.Errorf("rename session: %w", err)
 	}
 	s.onCommit(id)
-	session, err := s.Session(ctx, id)
+	session, err := s.SessionWithFigures(ctx, id)
 	if err == nil && session == nil {
 		err = fault.NoSession(id)
 	}
