@@ -2,20 +2,16 @@ package api
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+
+	"github.com/ecovolt/telemetryd/realtime/ably"
 )
 
 // publicRoutes are the endpoints that need no account: health and settings for
@@ -124,51 +120,11 @@ func (s *server) writeAblyToken(c *gin.Context, r ablyRequest) {
 	if id := c.Query("clientId"); ablyClientID.MatchString(id) {
 		r.clientID = id
 	}
-	token, err := signAblyToken(key, r.channel, r.operations, r.clientID, time.Now(), uuid.NewString())
+	token, err := ably.NewTokenRequest(key, r.channel, r.operations, r.clientID, time.Now(), uuid.NewString())
 	if err != nil {
 		s.Log.Error("sign Ably token request", "error", err)
 		c.JSON(http.StatusInternalServerError, r.failed)
 		return
 	}
 	c.JSON(http.StatusOK, token)
-}
-
-// ablyTokenRequest is a signed request that an Ably client exchanges for a
-// token with Ably. Its members are those of Ably's own specification.
-type ablyTokenRequest struct {
-	KeyName    string `json:"keyName"`
-	Timestamp  int64  `json:"timestamp"` // ms since the Unix epoch
-	TTL        int64  `json:"ttl"`       // ms
-	Capability string `json:"capability"`
-	ClientID   string `json:"clientId"`
-	Nonce      string `json:"nonce"`
-	MAC        string `json:"mac"`
-}
-
-// ablyTTL is how long a token is good for.
-const ablyTTL = time.Hour
-
-// signAblyToken makes a token request for one channel. key is "name:secret";
-// the secret never leaves the server: it keys the HMAC-SHA256 over the members,
-// each followed by a newline.
-func signAblyToken(key, channel string, operations []string, clientID string, now time.Time, nonce string) (ablyTokenRequest, error) {
-	name, secret, ok := strings.Cut(key, ":")
-	if !ok || name == "" || secret == "" || strings.ContainsAny(key, " \t\r\n") || strings.Contains(secret, ":") {
-		return ablyTokenRequest{}, errors.New("the key is not of the form name:secret")
-	}
-	capability, err := json.Marshal(map[string][]string{channel: operations})
-	if err != nil {
-		return ablyTokenRequest{}, err
-	}
-	t := ablyTokenRequest{
-		KeyName: name, Timestamp: now.UnixMilli(), TTL: ablyTTL.Milliseconds(),
-		Capability: string(capability), ClientID: clientID, Nonce: nonce,
-	}
-	mac := hmac.New(sha256.New, []byte(secret))
-	for _, part := range []string{t.KeyName, strconv.FormatInt(t.TTL, 10), t.Capability, t.ClientID, strconv.FormatInt(t.Timestamp, 10), t.Nonce} {
-		mac.Write([]byte(part))
-		mac.Write([]byte{'\n'})
-	}
-	t.MAC = base64.StdEncoding.EncodeToString(mac.Sum(nil))
-	return t, nil
 }
