@@ -54,7 +54,7 @@ type moment struct{ time.Time }
 func (m *moment) UnmarshalJSON(text []byte) (err error) {
 	var said string
 	if json.Unmarshal(text, &said) == nil {
-		if m.Time, err = parseMoment(said); err == nil {
+		if m.Time, err = openapi.ParseMoment(said); err == nil {
 			return nil
 		}
 	}
