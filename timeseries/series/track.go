@@ -2,7 +2,6 @@ package series
 
 import (
 	"context"
-	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,14 +10,8 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/series/line"
 )
-
-// TrackPoint is a place on the way of a session.
-type TrackPoint struct {
-	Time      time.Time
-	Latitude  float64 // deg, WGS84
-	Longitude float64
-}
 
 // Track is the way of a session on the map, parted where its fixes have a
 // gap (channel.GapAfter).
@@ -27,7 +20,7 @@ type Track struct {
 	Version   string
 	Tolerance float64 // m; how far the way may lie from what was measured
 	Measured  int     // positions that it was drawn from
-	Parts     [][]TrackPoint
+	Parts     [][]line.Point
 }
 
 // trackRecords is up to how many records a track is drawn from each; of longer
@@ -41,7 +34,7 @@ func (r *Reader) Track(ctx context.Context, id string, tolerance float64) (*Trac
 		return nil, fault.Field("tolerance", "0 to 10000 m")
 	}
 	track := &Track{Session: id, Tolerance: tolerance}
-	var points []TrackPoint
+	var points []line.Point
 	err := r.snapshot(ctx, []string{id}, nil, func(views []*view) (err error) {
 		track.Version = views[0].version
 		points, err = views[0].readPositions(ctx)
@@ -59,7 +52,7 @@ func (r *Reader) Track(ctx context.Context, id string, tolerance float64) (*Trac
 	start := 0
 	for i := range points {
 		if i+1 == len(points) || points[i+1].Time.Sub(points[i].Time) > gap {
-			track.Parts = append(track.Parts, simplify(points[start:i+1], tolerance))
+			track.Parts = append(track.Parts, line.Simplify(points[start:i+1], tolerance))
 			start = i + 1
 		}
 	}
@@ -69,8 +62,8 @@ func (r *Reader) Track(ctx context.Context, id string, tolerance float64) (*Trac
 // readPositions returns the fixes of a session in order; see analysis.Fixes.
 // Of a long session it takes the mean of each half second that is stored, and
 // reads the records of what came since.
-func (v *view) readPositions(ctx context.Context) ([]TrackPoint, error) {
-	var points []TrackPoint
+func (v *view) readPositions(ctx context.Context) ([]line.Point, error) {
+	var points []line.Point
 	var fixes analysis.Fixes
 	from := v.span.From
 	if v.records > trackRecords {
@@ -84,7 +77,7 @@ func (v *view) readPositions(ctx context.Context) ([]TrackPoint, error) {
 		}
 		var part time.Time
 		var at float64
-		var p TrackPoint
+		var p line.Point
 		_, err = pgx.ForEachRow(rows, []any{&part, &at, &p.Latitude, &p.Longitude}, func() error {
 			p.Time = time.UnixMicro(int64(at)).UTC()
 			points = append(points, p)
@@ -110,7 +103,7 @@ func (v *view) readPositions(ctx context.Context) ([]TrackPoint, error) {
 	var known []analysis.Fix
 	add := func() {
 		for _, f := range known {
-			points = append(points, TrackPoint{time.UnixMicro(f.At).UTC(), f.Lat, f.Lon})
+			points = append(points, line.Point{Time: time.UnixMicro(f.At).UTC(), Latitude: f.Lat, Longitude: f.Lon})
 		}
 	}
 	err = record.ReadColumns(rows, func(r *record.Columns) {
@@ -125,69 +118,7 @@ func (v *view) readPositions(ctx context.Context) ([]TrackPoint, error) {
 // Coarsen simplifies the track further until it has at most that many
 // positions, besides the ends of its parts. A receiver's noise is the reason:
 // it leaves a short run with as many corners as it has records.
-func (t *Track) Coarsen(points int) {
-	for count := t.positions(); count > points+2*len(t.Parts); count = t.positions() {
-		t.Tolerance = max(1, 1.5*t.Tolerance)
-		for i, part := range t.Parts {
-			t.Parts[i] = simplify(part, t.Tolerance)
-		}
-	}
-}
-
-func (t *Track) positions() int {
-	n := 0
-	for _, part := range t.Parts {
-		n += len(part)
-	}
-	return n
-}
-
-// simplify is Douglas and Peucker's: it keeps the ends, and of the points in
-// between those without which one would lie further than the tolerance from
-// the line. It works through a list instead of calling itself, since a lap
-// driven a thousand times nests deeply.
-func simplify(points []TrackPoint, tolerance float64) []TrackPoint {
-	if len(points) < 3 || tolerance == 0 {
-		return points
-	}
-	keep := make([]bool, len(points))
-	keep[0], keep[len(points)-1] = true, true
-	todo := [][2]int{{0, len(points) - 1}}
-	for len(todo) > 0 {
-		a, b := todo[len(todo)-1][0], todo[len(todo)-1][1]
-		todo = todo[:len(todo)-1]
-		farthest, at := tolerance, -1
-		// The earth is flat for the length of a track.
-		scale := math.Cos(points[a].Latitude * math.Pi / 180)
-		for i := a + 1; i < b; i++ {
-			if d := distanceToLine(points[i], points[a], points[b], scale); d > farthest {
-				farthest, at = d, i
-			}
-		}
-		if at >= 0 {
-			keep[at] = true
-			todo = append(todo, [2]int{a, at}, [2]int{at, b})
-		}
-	}
-	var kept []TrackPoint
-	for i, k := range keep {
-		if k {
-			kept = append(kept, points[i])
-		}
-	}
-	return kept
-}
-
-// distanceToLine returns how many metres p lies from the way between a and b.
-func distanceToLine(p, a, b TrackPoint, scale float64) float64 {
-	px, py := (p.Longitude-a.Longitude)*scale, p.Latitude-a.Latitude
-	bx, by := (b.Longitude-a.Longitude)*scale, b.Latitude-a.Latitude
-	if length := bx*bx + by*by; length > 0 {
-		along := min(1, max(0, (px*bx+py*by)/length))
-		px, py = px-along*bx, py-along*by
-	}
-	return math.Hypot(px, py) * analysis.MetresPerDegree
-}
+func (t *Track) Coarsen(points int) { t.Tolerance = line.Coarsen(t.Parts, t.Tolerance, points) }
 
 // AppendGeoJSON appends the track as a GeoJSON feature (RFC 7946), with the
 // time of each position in milliseconds since 1970.
@@ -203,7 +134,7 @@ func (t *Track) AppendGeoJSON(dst []byte) []byte {
 			}
 			dst = append(dst, '[')
 			if len(part) == 1 { // a line needs two positions
-				part = []TrackPoint{part[0], part[0]}
+				part = []line.Point{part[0], part[0]}
 			}
 			for k, p := range part {
 				if k > 0 {
@@ -232,7 +163,7 @@ func (t *Track) AppendGeoJSON(dst []byte) []byte {
 		}
 		dst = append(dst, '[')
 		if len(part) == 1 {
-			part = []TrackPoint{part[0], part[0]}
+			part = []line.Point{part[0], part[0]}
 		}
 		for k, p := range part {
 			if k > 0 {
