@@ -1,5 +1,7 @@
 package channel
 
+import "strings"
+
 // Type is how a channel's values are stored and sent.
 type Type int
 
@@ -16,21 +18,56 @@ func (t Type) String() string {
 	return [...]string{"number", "integer", "text", "JSON value"}[t]
 }
 
-// Channel is one known member of a telemetry record. Its JSON name is also its
-// column's name in the telemetry hypertable.
+// Channel is one thing that a car measures.
 type Channel struct {
 	Name    string
 	Type    Type
 	Unit    string // "" where there is none
 	Meaning string
-	Charted bool // has minimum, maximum, sum and count in the rollups
+	Charted bool // can be asked of series, as lowest, highest, mean and count
+	// Member is the member of records that holds its values where it has no column
+	// of the telemetry hypertable, nor of the rollups. The column of one that has is
+	// called by the channel's name, as is the member.
+	Member string
 }
 
-// All lists every known member of a record but session_id and timestamp, in
-// the order of export columns. Names, units and meanings follow the function
+// HasColumn reports whether its values are a column, of the rollups as well.
+func (c *Channel) HasColumn() bool { return c.Member == "" }
+
+// SQL is its value, as an expression over a row of telemetry.
+func (c *Channel) SQL() string {
+	switch {
+	case c.HasColumn():
+		return c.Name
+	case c.Type == Text:
+		return "channel_text(extra, " + literal(c.Member) + ")"
+	}
+	return "channel_number(extra, " + literal(c.Member) + ")"
+}
+
+// literal writes a text as SQL has it, whatever standard_conforming_strings says.
+func literal(text string) string {
+	text = strings.ReplaceAll(text, "'", "''")
+	if strings.Contains(text, `\`) {
+		return ` E'` + strings.ReplaceAll(text, `\`, `\\`) + `'`
+	}
+	return "'" + text + "'"
+}
+
+// contract is a field of the function contract.
+type contract struct {
+	name    string
+	kind    Type
+	unit    string
+	meaning string
+	charted bool
+}
+
+// All lists every member of the function contract's record but session_id and
+// timestamp, in the order of export columns. Each has a column. Names, units and meanings follow the function
 // contract's record; COPY, validation, rollups, OpenAPI and column comments all
 // derive from this list.
-var All = []Channel{
+var All = channels([]contract{
 	{"session_name", Text, "", "Name the operator gave the run", false},
 	{"speed_ms", Float, "m/s", "Ground speed", true},
 	{"voltage_v", Float, "V", "Pack voltage", true},
@@ -105,6 +142,14 @@ var All = []Channel{
 	{"avg_acceleration", Float, "m/s2", "Rolling mean of horizontal acceleration", true},
 	{"elevation_gain_m", Float, "m", "Climb since the start; steps of 50 m or more ignored", true},
 	{"quality_score", Float, "score", "Data quality", true},
+})
+
+func channels(list []contract) []Channel {
+	all := make([]Channel, len(list))
+	for i, f := range list {
+		all[i] = Channel{Name: f.name, Type: f.kind, Unit: f.unit, Meaning: f.meaning, Charted: f.charted}
+	}
+	return all
 }
 
 var index = func() map[string]int {
