@@ -21,6 +21,7 @@ const (
 	TopicSessions = "sessions" // any session appeared, grew, changed or went
 	TopicUsers    = "users"    // any account or profile changed
 	TopicLive     = "live"     // the live session state changed
+	TopicChannels = "channels" // a channel appeared or changed
 )
 
 // TopicSession is the records and metadata of one session, by its text id.

@@ -42,7 +42,7 @@ const (
 // Records opens a stream of records, oldest first. An unknown session is an
 // empty stream. The context is the whole stream's.
 func (s *Store) Records(ctx context.Context, q RecordQuery) (*RecordStream, error) {
-	fields, err := selectFields(q.Fields)
+	fields, err := s.selectFields(ctx, q.Fields)
 	if err != nil {
 		return nil, err
 	}

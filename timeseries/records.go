@@ -30,7 +30,7 @@ type RecordQuery struct {
 	// are still given oldest first.
 	Newest bool
 	// Fields are the names of the channels to read; none means all, and then
-	// also members that have no channel.
+	// also members that are no channel.
 	Fields []string
 	// SetAside reads what was set aside instead of what is stored: with the
 	// timestamps received, by the times that they claim, those without one first.
@@ -41,14 +41,22 @@ type RecordQuery struct {
 }
 
 // selectFields selects channels by name. JSON and CSV have the session's id and
-// the timestamp whatever is selected.
-func selectFields(names []string) (*record.Selection, error) {
+// the timestamp whatever is selected, and members as they came.
+func (s *Store) selectFields(ctx context.Context, names []string) (*record.Selection, error) {
+	found, err := s.Channels.Find(ctx, names)
+	if err != nil {
+		return nil, err
+	}
 	names = slices.Clone(names)
 	for i, name := range names {
-		if name == "session_id" {
+		c, ok := found[name]
+		switch {
+		case name == "session_id":
 			names[i] = "timestamp"
-		} else if _, ok := channel.Index(name); !ok && name != "timestamp" {
-			return nil, fault.Field("fields", "there is no field %q", fault.Clip(name))
+		case ok && c.Member != "":
+			names[i] = c.Member
+		case !ok && name != "timestamp":
+			return nil, fault.Field("fields", "there is no channel %q", fault.Clip(name))
 		}
 	}
 	return record.Select(names...), nil

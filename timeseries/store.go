@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/merge"
+	"github.com/ecovolt/telemetryd/timeseries/registry"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
@@ -46,6 +47,8 @@ type Store struct {
 	Analysis *analysis.Analysis
 	// Archives are the files that a browser opens a whole session from.
 	Archives *archive.Archives
+	// Channels are what there is to ask for.
+	Channels *registry.Registry
 	// Deltas are the records that came after a position.
 	Deltas *delta.Reader
 	// PageBytes is how much a page of records holds at least when it ends before it
@@ -102,8 +105,9 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 		Forget: forgetRange,
 	}
 	s.Merges = &merge.Merger{Writer: s.Writer, MaxRecords: 2_000_000}
-	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, InFlight: s.inFlight, Also: summaries{s}, OnPass: opt.OnRefresh})
-	s.Series = series.New(opt.Reads, s.Rollups)
+	s.Channels = registry.New(pool, opt.Reads)
+	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, InFlight: s.inFlight, Also: []rollup.Work{s.Channels, rollup.MemberColumns{}, summaries{s}}, OnPass: opt.OnRefresh})
+	s.Series = series.New(opt.Reads, s.Rollups, s.Channels)
 	s.Archives = archive.New(opt.Exports, s.archiveStats)
 	return s
 }

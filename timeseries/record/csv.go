@@ -1,6 +1,7 @@
 package record
 
 import (
+	"encoding/json"
 	"math"
 	"strconv"
 
@@ -12,7 +13,8 @@ var nameChannel, _ = channel.Index("session_name")
 // CSVHeader lists the columns that Row.AppendCSV writes: session_id, the
 // timestamp and the selection's channels. A selection of everything has the
 // session's name in second place, where people look for it, and the members
-// without a channel as an object in the column extra.
+// without a channel as an object in the column extra; one of some of these has a
+// column for each.
 func (s *Selection) CSVHeader() []byte {
 	header := []byte("session_id")
 	if s.all {
@@ -28,6 +30,10 @@ func (s *Selection) CSVHeader() []byte {
 	}
 	if s.all {
 		header = append(header, ",extra"...)
+	}
+	for _, name := range s.extra {
+		header = append(header, ',')
+		header = appendCSVCell(header, []byte(name))
 	}
 	return append(header, '\n')
 }
@@ -68,7 +74,31 @@ func (r *Row) AppendCSV(dst []byte) []byte {
 			dst = appendCSVCell(dst, extra[1:])
 		}
 	}
+	if len(s.extra) > 0 {
+		dst = s.appendExtraCSV(dst, r.extra())
+	}
 	return append(dst, '\n')
+}
+
+// appendExtraCSV writes a cell for each selected member without a channel of its
+// own column: texts as they are, everything else as JSON has it.
+func (s *Selection) appendExtraCSV(dst, object []byte) []byte {
+	members := map[string]json.RawMessage{}
+	if len(object) > 1 {
+		_ = json.Unmarshal(object[1:], &members) // jsonb holds nothing else than objects here
+	}
+	for _, name := range s.extra {
+		dst = append(dst, ',')
+		value := members[name]
+		var text string
+		if len(value) > 0 && value[0] == '"' && json.Unmarshal(value, &text) == nil {
+			value = []byte(text)
+		}
+		if string(value) != "null" {
+			dst = appendCSVCell(dst, value)
+		}
+	}
+	return dst
 }
 
 // appendPythonFloat writes v as Python does, which is what stands in the team's

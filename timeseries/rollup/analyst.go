@@ -15,7 +15,7 @@ import (
 // of fields: the records themselves, and a series for each level with means in
 // place of sums. The other views are in sql/repeatable.
 func analystViews() schema.Repeatable {
-	statements := []string{recordsView(), gapFunction()}
+	statements := []string{"DROP VIEW IF EXISTS analytics.records CASCADE", recordsView(nil), gapFunction()}
 	statements = append(statements, recordsComments()...)
 	for _, level := range Levels {
 		statements = append(statements, seriesView(level)...)
@@ -59,10 +59,11 @@ COMMENT ON FUNCTION analytics.gap_after(double precision) IS
 'How long a channel, or a run, with that usual step (s) may be silent before that is a gap'`, channel.GapLeast.Seconds(), channel.GapSteps)
 }
 
-func recordsView() string {
+// recordsView makes the view of the records, with channels that are members of them
+// behind everything else.
+func recordsView(members []channel.Channel) string {
 	var view strings.Builder
-	view.WriteString(`DROP VIEW IF EXISTS analytics.records CASCADE;
-CREATE VIEW analytics.records AS
+	view.WriteString(`CREATE OR REPLACE VIEW analytics.records AS
 SELECT s.id AS session_id,
        t.time`)
 	for _, c := range channel.All {
@@ -71,7 +72,11 @@ SELECT s.id AS session_id,
 	view.WriteString(`,
        t.extra,
        t.batch,
-       t.ord
+       t.ord`)
+	for _, c := range members {
+		fmt.Fprintf(&view, ",\n       %s AS %s", c.SQL(), c.Name)
+	}
+	view.WriteString(`
 FROM telemetry t
 JOIN sessions s ON s.session = t.session
 WHERE s.deleted_at IS NULL`)
@@ -83,7 +88,7 @@ func recordsComments() []string {
 		comment("VIEW analytics.records", "Every record as it was stored, one row each, with the session's text id", ""),
 		comment("COLUMN analytics.records.session_id", "Id of the run, as in analytics.sessions", ""),
 		comment("COLUMN analytics.records.time", "When the vehicle measured, UTC, microseconds", ""),
-		comment("COLUMN analytics.records.extra", "Members of the record that have no column of their own", ""),
+		comment("COLUMN analytics.records.extra", "Members of the record that have no column of the table", ""),
 		comment("COLUMN analytics.records.batch", "Which upload of the run brought the record; (batch, ord) is the order of insertion", ""),
 		comment("COLUMN analytics.records.ord", "Place in the upload, from 0", ""),
 	}

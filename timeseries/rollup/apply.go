@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/registry"
 )
 
 // Migrate brings a database to the newest schema: the numbered migrations,
@@ -82,7 +83,7 @@ func Objects(continuous bool, policies *Policies) ([]schema.Repeatable, error) {
 			},
 		})
 	}
-	return groups, nil
+	return append(groups, registry.Objects()), nil
 }
 
 func editionOf(ctx context.Context, databaseURL string) (continuous bool, err error) {

@@ -21,8 +21,8 @@ type Options struct {
 	Logger *slog.Logger
 	// InFlight are the uploads that Run yields to. Nil: there are none.
 	InFlight *load.InFlight
-	// Also is further work of whoever refreshes, at the end of each pass. Nil is none.
-	Also Work
+	// Also is further work of whoever refreshes, at the end of each pass.
+	Also []Work
 	// OnPass is told how each pass of Run ended. Nil is no call.
 	OnPass func(Result, error)
 }
@@ -137,10 +137,13 @@ func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
 						r.catalog.Store(nil)
 						return fmt.Errorf("refresh rollups: %w", err)
 					}
-					if more || r.opt.Also == nil {
-						return nil
+					for _, w := range r.opt.Also {
+						if more || err != nil {
+							break
+						}
+						err = w.Do(ctx, conn.Conn())
 					}
-					return r.opt.Also.Do(ctx, conn.Conn())
+					return err
 				})
 			})
 		}
@@ -160,10 +163,13 @@ func (r *Rollups) due(ctx context.Context, conn *pgx.Conn) (due bool, err error)
 	if err != nil {
 		return false, fmt.Errorf("look for what the rollups lack: %w", err)
 	}
-	if !due && r.opt.Also != nil {
-		return r.opt.Also.Due(ctx, conn)
+	for _, w := range r.opt.Also {
+		if due || err != nil {
+			break
+		}
+		due, err = w.Due(ctx, conn)
 	}
-	return due, nil
+	return due, err
 }
 
 // turn goes on with a pass on a connection, while no other instance refreshes,

@@ -117,7 +117,7 @@ func (v *view) settle(ctx context.Context, sums *bucketSums, times func(int) (in
 				SELECT time FROM telemetry
 				WHERE session = $1 AND time >= d.first_low AND time <= d.first_high AND time >= $8 AND time <= $9 AND %[1]s IS NOT NULL
 				ORDER BY time LIMIT 1
-			) f`, c.Name), v.session, before, after, bounds[0], bounds[1], bounds[2], bounds[3], bounds[0][0], bounds[3][len(before)-1])
+			) f`, c.SQL()), v.session, before, after, bounds[0], bounds[1], bounds[2], bounds[3], bounds[0][0], bounds[3][len(before)-1])
 	}
 	if batch.Len() == 0 {
 		return nil
@@ -140,7 +140,7 @@ func aggregates(level int, metrics []channel.Channel) string {
 	if level == raw {
 		b.WriteString("count(*)")
 		for _, f := range metrics {
-			fmt.Fprintf(&b, ", min(%[1]s), max(%[1]s), sum(%[1]s), count(%[1]s)", f.Name)
+			fmt.Fprintf(&b, ", min(%[1]s), max(%[1]s), sum(%[1]s), count(%[1]s)", f.SQL())
 		}
 		return b.String()
 	}
@@ -170,13 +170,17 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 	sums := newBucketSums(n, len(want.metrics))
 	place := func(micro int64) int { return int((micro - origin) / width.Microseconds()) }
 	var batch pgx.Batch
-	v.queueSegments(&batch, v.cover(window, level), width, want.metrics, sums, place)
+	for _, p := range parts(want.metrics, level) {
+		v.queueSegments(&batch, v.cover(window, p.level), width, p.metrics, sums.of(p), place)
+	}
 	if len(want.states) > 0 {
 		sums.states = make([][]string, len(want.states))
 		for k := range sums.states {
 			sums.states[k] = make([]string, n)
 		}
-		v.queueStates(&batch, v.cover(window, v.stateLevel(width)), width, want.states, sums, place)
+		for _, p := range parts(want.states, v.stateLevel(width)) {
+			v.queueStates(&batch, v.cover(window, p.level), width, p, sums, place)
+		}
 	}
 	if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return err
@@ -232,19 +236,19 @@ func (v *view) queueSegments(batch *pgx.Batch, segments []segment, width time.Du
 
 // queueStates adds one query for each segment, from the oldest to the newest, so
 // that each overrules those before.
-func (v *view) queueStates(batch *pgx.Batch, segments []segment, width time.Duration, states []channel.Channel, sums *bucketSums, place func(int64) int) {
+func (v *view) queueStates(batch *pgx.Batch, segments []segment, width time.Duration, states part, sums *bucketSums, place func(int64) int) {
 	for _, p := range segments {
 		table, timeColumn := "telemetry", "time"
 		if p.level != raw {
 			table, timeColumn = v.catalog.Tables[rollup.Levels[p.level].States], "bucket"
 		}
 		var columns strings.Builder
-		for _, f := range states {
-			fmt.Fprintf(&columns, ", last(%[1]s, %[2]s) FILTER (WHERE %[1]s IS NOT NULL)", f.Name, timeColumn)
+		for _, f := range states.metrics {
+			fmt.Fprintf(&columns, ", last(%[1]s, %[2]s) FILTER (WHERE %[1]s IS NOT NULL)", f.SQL(), timeColumn)
 		}
 		queue(batch, func(r *record.Columns) {
 			i := place(r.Micros())
-			for k := range states {
+			for _, k := range states.places {
 				if state := r.Text(); state != "" {
 					sums.states[k][i] = state
 				}

@@ -24,6 +24,8 @@ const (
 const (
 	// rowCells is a level's row, which has four values for each metric.
 	rowCells = 4
+	// memberCells is a member of a record that has no column.
+	memberCells = 4
 	// lookUpCells is the search for one end of the line in a pixel column.
 	lookUpCells = 100
 	// heavyCells is what a read costs that takes turns with others of its kind.
@@ -38,8 +40,7 @@ var bounds = [...]struct{ cells, values int }{Member: {50_000_000, maxValues}, G
 type cost struct{ scan, lookUps int }
 
 // add counts what a window of a session costs.
-func (c *cost) add(v *view, window rollup.Span, req *Request) {
-	metrics := len(req.Metrics)
+func (c *cost) add(v *view, window rollup.Span, req *Request, want wanted) {
 	if window.Empty() {
 		return
 	}
@@ -49,13 +50,20 @@ func (c *cost) add(v *view, window rollup.Span, req *Request) {
 		level = v.level(gridWidth(window, req.Points))
 	case !v.fewRecords(window, m4Scan):
 		level = v.levelWithin(window.Length() / time.Duration(req.Points))
-		c.lookUps += 2 * lookUpCells * metrics * min(req.Points, v.recordsIn(window))
+		c.lookUps += 2 * lookUpCells * len(req.Metrics) * min(req.Points, v.recordsIn(window))
 	}
-	for _, s := range v.cover(window, level) {
-		if s.level == raw {
-			c.scan += metrics * v.recordsIn(s.span)
-		} else {
-			c.scan += metrics * rowCells * int(s.span.Length()/rollup.Levels[s.level].Width)
+	for _, p := range parts(want.all(), level) {
+		for _, s := range v.cover(window, p.level) {
+			for _, m := range p.metrics {
+				switch {
+				case s.level != raw:
+					c.scan += rowCells * int(s.span.Length()/rollup.Levels[s.level].Width)
+				case m.HasColumn():
+					c.scan += v.recordsIn(s.span)
+				default:
+					c.scan += memberCells * v.recordsIn(s.span)
+				}
+			}
 		}
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -62,6 +64,12 @@ func (v *view) readDistance(ctx context.Context, out *Session, start, end float6
 		return err
 	}
 	level := v.distanceLevel(window)
+	if slices.ContainsFunc(want.metrics, func(c channel.Channel) bool { return !c.HasColumn() }) {
+		// No level has it.
+		if level = raw; !v.fewRecords(window, m4Scan) {
+			return fault.Field("metrics", "one of them has no levels: by distance, ask for at most about %d records of the run, or by time", m4Scan)
+		}
+	}
 	width := gridStep(start, end, req.Points)
 	first := math.Floor(start / width)
 	n := max(int(math.Ceil(end/width)-first), 1)
@@ -181,7 +189,7 @@ func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, 
 		columns.WriteString(", " + distanceOf(p.level))
 		for _, c := range metrics {
 			if p.level == raw {
-				fmt.Fprintf(&columns, ", %[1]s, %[1]s, %[1]s, ((%[1]s IS NOT NULL)::int)::bigint", c.Name)
+				fmt.Fprintf(&columns, ", %[1]s, %[1]s, %[1]s, ((%[1]s IS NOT NULL)::int)::bigint", c.SQL())
 			} else {
 				fmt.Fprintf(&columns, ", %[1]s_min, %[1]s_max, %[1]s_sum, %[1]s_count", c.Name)
 			}

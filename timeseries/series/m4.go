@@ -89,7 +89,11 @@ func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req
 		err = v.scanM4(ctx, window, columns, sums, metrics)
 	default:
 		level = v.levelWithin(width)
-		err = v.aggregateM4(ctx, window, level, columns, sums, metrics)
+		for _, p := range parts(metrics, level) {
+			if err = v.aggregateM4(ctx, window, p.level, columns.of(p), sums.of(p), p.metrics); err != nil {
+				break
+			}
+		}
 	}
 	if err != nil {
 		return err
@@ -160,7 +164,7 @@ func (v *view) scanM4(ctx context.Context, window rollup.Span, columns *m4Column
 	var ends strings.Builder
 	for _, f := range metrics {
 		fmt.Fprintf(&ends, ", min(time) FILTER (WHERE %[1]s IS NOT NULL), max(time) FILTER (WHERE %[1]s IS NOT NULL)"+
-			", first(%[1]s, time) FILTER (WHERE %[1]s IS NOT NULL), last(%[1]s, time) FILTER (WHERE %[1]s IS NOT NULL)", f.Name)
+			", first(%[1]s, time) FILTER (WHERE %[1]s IS NOT NULL), last(%[1]s, time) FILTER (WHERE %[1]s IS NOT NULL)", f.SQL())
 	}
 	rows, err := v.tx.Query(ctx, "SELECT width_bucket(time, $4::timestamptz[])::bigint - 1, "+aggregates(raw, metrics)+ends.String()+
 		" FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3 GROUP BY 1", v.session, window.From, window.To, columns.starts())
@@ -180,7 +184,7 @@ func (v *view) scanM4(ctx context.Context, window rollup.Span, columns *m4Column
 func fieldList(metrics []channel.Channel) string {
 	var names strings.Builder
 	for _, f := range metrics {
-		names.WriteString(", " + f.Name)
+		names.WriteString(", " + f.SQL())
 	}
 	return names.String()
 }
@@ -242,7 +246,7 @@ func aggregatesWithEnds(level int, metrics []channel.Channel) string {
 	b.WriteString(aggregates(level, metrics))
 	for _, f := range metrics {
 		if level == raw {
-			fmt.Fprintf(&b, ", min(time) FILTER (WHERE %[1]s IS NOT NULL), max(time) FILTER (WHERE %[1]s IS NOT NULL)", f.Name)
+			fmt.Fprintf(&b, ", min(time) FILTER (WHERE %[1]s IS NOT NULL), max(time) FILTER (WHERE %[1]s IS NOT NULL)", f.SQL())
 		} else {
 			fmt.Fprintf(&b, ", min(first_time) FILTER (WHERE %[1]s_count > 0), max(last_time) FILTER (WHERE %[1]s_count > 0)", f.Name)
 		}
@@ -294,18 +298,18 @@ func (v *view) lookUpEnds(ctx context.Context, reach time.Duration, columns *m4C
 			ends.firstTime[i], ends.first[i] = r.Micros(), r.Float()
 			ends.lastTime[i], ends.last[i] = r.Micros(), r.Float()
 		}, fmt.Sprintf(`
-			SELECT c.i::bigint, f.time, f.%[1]s, l.time, l.%[1]s
+			SELECT c.i::bigint, f.time, f.value, l.time, l.value
 			FROM unnest($2::int[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[]) c (i, first_low, first_high, last_low, last_high)
 			CROSS JOIN LATERAL (
-				SELECT time, %[1]s FROM telemetry
+				SELECT time, %[1]s AS value FROM telemetry
 				WHERE session = $1 AND time >= c.first_low AND time < c.first_high AND %[1]s IS NOT NULL
 				ORDER BY time, batch, ord LIMIT 1
 			) f
 			CROSS JOIN LATERAL (
-				SELECT time, %[1]s FROM telemetry
+				SELECT time, %[1]s AS value FROM telemetry
 				WHERE session = $1 AND time >= c.last_low AND time < c.last_high AND %[1]s IS NOT NULL
 				ORDER BY time DESC, batch DESC, ord DESC LIMIT 1
-			) l`, f.Name), v.session, column, firstLow, firstHigh, lastLow, lastHigh)
+			) l`, f.SQL()), v.session, column, firstLow, firstHigh, lastLow, lastHigh)
 	}
 	return v.tx.SendBatch(ctx, &batch).Close()
 }

@@ -11,19 +11,27 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/load"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // Reader reads series and tracks of one database. It is safe for concurrent use.
 type Reader struct {
-	pool    *pgxpool.Pool
-	rollups *rollup.Rollups
-	turns   turns
+	pool     *pgxpool.Pool
+	rollups  *rollup.Rollups
+	channels Channels
+	turns    turns
+}
+
+// Channels tells which channels there are. Package registry implements it.
+type Channels interface {
+	// Find returns the channels of these names, those that there are.
+	Find(ctx context.Context, names []string) (map[string]channel.Channel, error)
 }
 
 // New returns a Reader of the records behind the rollups.
-func New(pool *pgxpool.Pool, rollups *rollup.Rollups) *Reader {
-	return &Reader{pool, rollups, newTurns(int(pool.Config().MaxConns))}
+func New(pool *pgxpool.Pool, rollups *rollup.Rollups, channels Channels) *Reader {
+	return &Reader{pool, rollups, channels, newTurns(int(pool.Config().MaxConns))}
 }
 
 // Read reads metrics at a resolution: at most as many points as asked for,
@@ -36,7 +44,11 @@ func New(pool *pgxpool.Pool, rollups *rollup.Rollups) *Reader {
 // read that costs more than its class may, with what would fit, and with
 // fault.Unavailable where too many such wait or one takes too long all the same.
 func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
-	want, err := req.check()
+	known, err := r.channels.Find(ctx, req.Metrics)
+	if err != nil {
+		return nil, wrap("read series", err)
+	}
+	want, err := req.check(func(name string) (channel.Channel, bool) { c, ok := known[name]; return c, ok })
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func (m Mode) String() string { return [...]string{"minmax", "m4"}[m] }
 // Request asks for metrics of one or more sessions at a resolution.
 type Request struct {
 	Sessions []string
-	// Metrics names charted fields, and text states such as driver_mode.
+	// Metrics names charted channels, and text states such as driver_mode.
 	Metrics []string
 	// From and To bound the window by time, half-open, with AlignTime. Zero is
 	// where the sessions begin or end.
@@ -83,8 +83,8 @@ type Request struct {
 	Class  Class
 }
 
-// check returns the fields of the metrics, or what is wrong with the request.
-func (r *Request) check() (want wanted, err error) {
+// check returns the channels of the metrics, or what is wrong with the request.
+func (r *Request) check(find func(name string) (channel.Channel, bool)) (want wanted, err error) {
 	var problems []fault.Problem
 	wrong := func(field, format string, args ...any) {
 		problems = append(problems, fault.Problem{Field: field, Reason: fmt.Sprintf(format, args...)})
@@ -96,15 +96,15 @@ func (r *Request) check() (want wanted, err error) {
 		wrong("metrics", "1 to %d metrics, not %d", maxMetrics, len(r.Metrics))
 	}
 	for i, name := range r.Metrics {
-		f, ok := channel.ByName(name)
+		f, ok := find(name)
 		switch {
 		case !ok:
-			wrong("metrics", "%q is not a field of a record", fault.Clip(name))
+			wrong("metrics", "%q is not a channel", fault.Clip(name))
 		case slices.Contains(r.Metrics[:i], name):
 			wrong("metrics", "%q is named twice", name)
 		case f.Charted:
 			want.metrics = append(want.metrics, f)
-		case !slices.Contains(rollup.States, name):
+		case f.Type != channel.Text || f.HasColumn() && !slices.Contains(rollup.States, name):
 			wrong("metrics", "%q has no series: it is neither a measurement nor a state", name)
 		case r.Mode == ModeM4 || r.Align == AlignDistance:
 			wrong("metrics", "%q is a state: ask for it with mode=minmax on an axis of time", name)

@@ -36,7 +36,7 @@ func (v *view) sample(ctx context.Context, channels []channel.Channel, stretches
 	s := sampled{steps: map[string]time.Duration{}, counts: map[string]int64{}}
 	var flags strings.Builder
 	for _, c := range channels {
-		fmt.Fprintf(&flags, ", (%s IS NOT NULL)::int::bigint", c.Name)
+		fmt.Fprintf(&flags, ", (%s IS NOT NULL)::int::bigint", c.SQL())
 	}
 	sql := "SELECT time" + flags.String() + " FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3 ORDER BY time LIMIT $4"
 	// The last one stands for every record.
@@ -105,19 +105,24 @@ func (v *view) stretches() []rollup.Span {
 // usualSteps returns the usual step of each channel: by what the run's summary
 // knows of it, or by a sample where the run has more than doubled since.
 func (v *view) usualSteps(ctx context.Context, want wanted) ([]time.Duration, error) {
-	channels := want.all()
-	steps := make([]time.Duration, len(channels))
-	if v.steps != nil {
-		for k, c := range channels {
+	all := want.all()
+	steps := make([]time.Duration, len(all))
+	look := slices.DeleteFunc(slices.Clone(all), func(c channel.Channel) bool { return v.steps != nil && c.HasColumn() })
+	s := sampled{}
+	if len(look) > 0 {
+		var err error
+		if s, err = v.sample(ctx, look, v.stretches()); err != nil {
+			return nil, err
+		}
+	}
+	for k, c := range all {
+		if step, ok := s.steps[c.Name]; ok {
+			steps[k] = step
+		} else {
 			steps[k] = seconds(v.steps[c.Name])
 		}
-		return steps, nil
 	}
-	s, err := v.sample(ctx, channels, v.stretches())
-	for k, c := range channels {
-		steps[k] = s.steps[c.Name]
-	}
-	return steps, err
+	return steps, nil
 }
 
 // Channel is a channel that a run has.
@@ -247,7 +252,7 @@ func (v *view) count(ctx context.Context, metrics []channel.Channel) (map[string
 		var columns []string
 		for _, c := range metrics {
 			if p.level == raw {
-				columns = append(columns, "count("+c.Name+")")
+				columns = append(columns, "count("+c.SQL()+")")
 			} else {
 				columns = append(columns, "sum("+c.Name+"_count::int)")
 			}

@@ -61,7 +61,7 @@ func byTime(ctx context.Context, answer *Answer, views []*view, want wanted, adm
 	}
 	price := func(window rollup.Span) (c cost) {
 		for _, v := range views {
-			c.add(v, shifted(window, shift(v)), req)
+			c.add(v, shifted(window, shift(v)), req, want)
 		}
 		return c
 	}

@@ -1,0 +1,57 @@
+package timeseries
+
+import (
+	"context"
+	"time"
+
+	"github.com/ecovolt/telemetryd/timeseries/registry"
+)
+
+// HeldChannel is what a run has of a channel. Values are in the channel's unit.
+type HeldChannel struct {
+	registry.Channel
+	Records     *int64     // that carry it; nil where they are not counted
+	First, Last *time.Time // the oldest and the newest of them
+	Min, Max    *float64   // nil of a text
+}
+
+// SessionChannels lists the channels that a run has, and the members of its records
+// that became none. It returns a NotFound fault for a run that does not exist.
+func (s *Store) SessionChannels(ctx context.Context, id string) (held []HeldChannel, others []registry.Held, err error) {
+	sum, err := s.Summary(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	extents, err := s.Series.Extents(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := s.Channels.Current(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range sum.Channels {
+		known, _ := set.Find(c.Name)
+		one := HeldChannel{Channel: known}
+		if e, ok := extents[c.Name]; ok {
+			first, last := e.First.UTC(), e.Last.UTC()
+			one.Records, one.First, one.Last, one.Min, one.Max = &e.Records, &first, &last, &e.Min, &e.Max
+		} else if c.Records > 0 {
+			one.Records = &c.Records
+		}
+		held = append(held, one)
+	}
+	members, err := s.Channels.Held(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, m := range members {
+		if m.Channel == nil {
+			others = append(others, m)
+			continue
+		}
+		first, last := m.FirstTime.UTC(), m.LastTime.UTC()
+		held = append(held, HeldChannel{*m.Channel, &m.Records, &first, &last, m.Low, m.High})
+	}
+	return held, others, nil
+}

@@ -1,0 +1,245 @@
+package timeseries_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/registry"
+	"github.com/ecovolt/telemetryd/timeseries/series"
+)
+
+// What never was a channel can be charted, and is listed, once it came: by any
+// spelling, beside channels with columns, with and without levels.
+func TestChannelsThatCame(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	rng := rand.New(rand.NewPCG(13, 1))
+	start := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	type sum struct {
+		n         int64
+		low, high float64
+	}
+	want := map[string]*sum{"battery_temp_c": {0, math.Inf(1), math.Inf(-1)}, "tyre_fl": {0, math.Inf(1), math.Inf(-1)}, "pump_on": {0, math.Inf(1), math.Inf(-1)}}
+	note := func(name string, v float64) {
+		s := want[name]
+		s.n, s.low, s.high = s.n+1, min(s.low, v), max(s.high, v)
+	}
+	const n = 6000
+	var records []rec
+	for i := range n {
+		r := rec{"session_id": "race", "timestamp": record.FormatTime(start.Add(time.Duration(i) * 200 * time.Millisecond)), "speed_ms": 5.0}
+		if i > n/3 { // it is fitted while the car drives
+			v := math.Round(rng.NormFloat64()*1000) / 100
+			r["battery_temp_c"] = v
+			note("battery_temp_c", v)
+		}
+		if i%10 == 0 {
+			v := rng.Float64() * 3
+			r[`Tyre "FL"`], r["tyre_fl"] = v, 99
+			note("tyre_fl", v)
+		}
+		if i%2 == 0 {
+			r["pump_on"] = i%4 == 0
+			note("pump_on", map[bool]float64{true: 1, false: 0}[i%4 == 0])
+		}
+		r["Gear (1/2)"] = []string{"low", "high"}[i/1000%2]
+		r["cells"] = []float64{1, 2}
+		r["session"] = 7
+		records = append(records, r)
+	}
+	for i := 0; i < n; i += 1000 {
+		h.insert(records[i : i+1000]...)
+		if i%2000 == 0 {
+			h.refresh()
+		}
+	}
+	h.refresh()
+	h.refresh()
+	held, others, err := h.store.SessionChannels(t.Context(), "race")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, c := range held {
+		got[c.Name] = c.Kind + " " + c.Unit
+		if s, ok := want[c.Name]; ok && (*c.Records != s.n || *c.Min != s.low || *c.Max != s.high) {
+			t.Errorf("%s: %d records from %v to %v, want %+v", c.Name, *c.Records, *c.Min, *c.Max, *s)
+		}
+		if c.Name == "battery_temp_c" && !c.First.Equal(start.Add((n/3+1)*200*time.Millisecond)) {
+			t.Errorf("battery_temp_c begins at %v", c.First)
+		}
+		if c.Name == "speed_ms" && (*c.Records != n || !c.First.Equal(start) || !c.Last.Equal(start.Add((n-1)*200*time.Millisecond)) || *c.Min != 5) {
+			t.Errorf("speed_ms: %+v", c)
+		}
+	}
+	if diff := cmp.Diff(map[string]string{
+		"speed_ms": "contract m/s", "battery_temp_c": "seen degC", "tyre_fl": "seen ", "pump_on": "seen ", "gear_1_2": "seen ",
+	}, got); diff != "" {
+		t.Errorf("channels (-want +got)\n%s", diff)
+	}
+	reasons := map[string]string{}
+	for _, o := range others {
+		reasons[o.Member.Member] = o.Why
+	}
+	if diff := cmp.Diff(map[string]string{
+		"cells": "it is neither a number, nor a boolean or a text", "session": `"session" is the name of something else in a record`,
+		"tyre_fl": `its name would be "tyre_fl", which "Tyre \"FL\"" has`,
+	}, reasons); diff != "" {
+		t.Errorf("others (-want +got)\n%s", diff)
+	}
+
+	for _, mode := range []series.Mode{series.ModeMinMax, series.ModeM4} {
+		for _, points := range []int{20, 300, 10_000} {
+			req := series.Request{Sessions: []string{"race"}, Metrics: []string{"speed_ms", "battery_temp_c", "tyre_fl", "pump_on"}, Points: points, Mode: mode}
+			if mode == series.ModeMinMax {
+				req.Metrics = append(req.Metrics, "gear_1_2")
+			}
+			answer, err := h.store.Series.Read(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range answer.Sessions[0].Metrics {
+				s, ok := want[m.Name]
+				if !ok {
+					continue
+				}
+				found := sum{0, math.Inf(1), math.Inf(-1)}
+				for i, count := range m.Count {
+					if count > 0 {
+						found = sum{found.n + count, min(found.low, m.Min[i]), max(found.high, m.Max[i])}
+					}
+				}
+				if found != *s {
+					t.Errorf("%v of %d points: %s has %+v, want %+v", mode, points, m.Name, found, *s)
+				}
+			}
+		}
+	}
+}
+
+// Counting batch by batch gives what counting all of it does, whatever becomes of
+// the records.
+func TestMembersAreCounted(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	rng := rand.New(rand.NewPCG(13, 2))
+	start := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	values := []any{1, 2.5, true, false, "text", nil, []int{1}, map[string]int{"a": 1}, 1e-310, "1"}
+	for range 12 {
+		var records []rec
+		for range 1 + rng.IntN(50) {
+			r := rec{"session_id": fmt.Sprint("run ", rng.IntN(3)), "timestamp": record.FormatTime(start.Add(time.Duration(rng.IntN(1e9)) * time.Microsecond))}
+			for k := range rng.IntN(4) {
+				r[fmt.Sprint("member ", k)] = values[rng.IntN(len(values))]
+			}
+			records = append(records, r)
+		}
+		h.insert(records...)
+		if rng.IntN(2) == 0 {
+			h.refresh()
+		}
+	}
+	h.refresh()
+	check := func(when string) {
+		t.Helper()
+		const all = `
+			SELECT count(*) FROM (
+				(SELECT session, member, records, numbers, texts, first_time, last_time, low, high FROM session_members
+				 EXCEPT SELECT * FROM counted)
+				UNION ALL
+				(SELECT * FROM counted EXCEPT
+				 SELECT session, member, records, numbers, texts, first_time, last_time, low, high FROM session_members)) d`
+		counted := `WITH counted AS (
+			SELECT t.session, m.key, count(*), count(n), count(*) FILTER (WHERE jsonb_typeof(m.value) = 'string'), min(t.time), max(t.time), min(n), max(n)
+			FROM telemetry t CROSS JOIN LATERAL jsonb_each(t.extra) m CROSS JOIN LATERAL (
+				SELECT CASE WHEN m.value::text IN ('true', 'false') THEN (m.value::text = 'true')::int::float8
+				            WHEN jsonb_typeof(m.value) = 'number' AND m.value::text::numeric > 1e-300 THEN m.value::text::float8
+				            WHEN jsonb_typeof(m.value) = 'number' THEN 0 END AS n) v
+			WHERE jsonb_typeof(m.value) <> 'null' GROUP BY 1, 2)`
+		if n := h.count(counted + all); n != 0 {
+			t.Errorf("%s: %d rows differ from what the records have", when, n)
+		}
+	}
+	check("as it came")
+	if n := h.count("SELECT count(*) FROM session_members"); n == 0 {
+		t.Fatal("nothing was counted")
+	}
+	if _, err := h.store.DeleteSession(t.Context(), "run 1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.store.PurgeDeleted(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.refresh()
+	check("after one run went")
+}
+
+// What people say of channels is kept, and what makes no sense is refused by name.
+func TestEditingChannels(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	limit := func(v float64) *float64 { return &v }
+	put := func(name string, d registry.Definition) error {
+		_, err := h.store.Channels.Put(t.Context(), "", name, d)
+		return err
+	}
+	for name, c := range map[string]struct {
+		d    registry.Definition
+		fail string
+	}{
+		"battery_temp_c": {registry.Definition{Unit: "degC", Meaning: "Hottest cell", About: registry.About{Display: "Battery", Aliases: []string{"batt"}, WarnHigh: limit(45), AlarmHigh: limit(55), Colour: "#ff0000"}}, ""},
+		"Battery":        {registry.Definition{}, `"battery" would do`},
+		"a__b":           {registry.Definition{}, `"a_b" would do`},
+		"session_id":     {registry.Definition{}, "something else"},
+		"bucket":         {registry.Definition{}, "something else"},
+		"x1":             {registry.Definition{About: registry.About{WarnHigh: limit(5), AlarmHigh: limit(4)}}, "alarm_high"},
+		"x2":             {registry.Definition{Type: "json"}, "type"},
+		"x3":             {registry.Definition{About: registry.About{Colour: "red"}}, "colour"},
+		"x4":             {registry.Definition{About: registry.About{Aliases: []string{"speed_ms"}}}, "speed_ms already"},
+		"speed_ms":       {registry.Definition{About: registry.About{Display: "Speed"}}, ""},
+		"voltage_v":      {registry.Definition{Unit: "mV"}, "function contract"},
+	} {
+		if err := put(name, c.d); (err == nil) != (c.fail == "") || err != nil && !strings.Contains(err.Error(), c.fail) {
+			t.Errorf("%s: %v, want %q", name, err, c.fail)
+		}
+	}
+	set, err := h.store.Channels.Current(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"battery_temp_c", "batt"} {
+		c, ok := set.Find(name)
+		want := registry.About{Display: "Battery", Aliases: []string{"batt"}, WarnHigh: limit(45), AlarmHigh: limit(55), Colour: "#ff0000"}
+		if diff := cmp.Diff(want, c.About, cmpopts.EquateEmpty()); !ok || diff != "" || c.Kind != "declared" {
+			t.Errorf("%s: %v %s\n%s", name, ok, c.Kind, diff)
+		}
+	}
+	if c, _ := set.Find("speed_ms"); c.Unit != "m/s" || c.Display != "Speed" || c.Kind != "contract" {
+		t.Errorf("speed_ms is %+v", c)
+	}
+	// A declared one is what comes under its name, however that is spelt.
+	h.insert(rec{"session_id": "s", "timestamp": "2026-05-01T10:00:00Z", "Battery Temp C": 20.5})
+	h.refresh()
+	held, _, err := h.store.SessionChannels(t.Context(), "s")
+	if err != nil || len(held) != 1 || held[0].Name != "battery_temp_c" || held[0].Meaning != "Hottest cell" || *held[0].Max != 20.5 {
+		t.Errorf("the run has %+v, %v", held, err)
+	}
+	if err := h.store.Channels.Hide(t.Context(), "battery_temp_c"); err != nil {
+		t.Error(err)
+	}
+	if err := h.store.Channels.Hide(t.Context(), "nothing"); err == nil {
+		t.Error("a channel that is none is hidden")
+	}
+	set, _ = h.store.Channels.Current(t.Context())
+	if c, ok := set.Find("battery_temp_c"); !ok || !c.Hidden {
+		t.Errorf("it is not hidden: %+v", c)
+	}
+}

@@ -1,0 +1,262 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"regexp"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+)
+
+// Definition is what somebody says of a channel. What it leaves out is unknown
+// afterwards, but the unit and the meaning of the contract's channels, which stay.
+type Definition struct {
+	Type    string // number or text; "" is number, or what a seen channel is
+	Unit    string
+	Meaning string
+	About
+	Hidden bool
+}
+
+// Bounds on what people say.
+const (
+	maxDeclared = 1_000
+	maxText     = 500 // bytes of a unit, a meaning, a display name, an alias
+	maxAliases  = 20
+)
+
+var colour = regexp.MustCompile("^#[0-9a-f]{6}$")
+
+// check says what is wrong with a definition, by the names that clients use.
+func (d *Definition) check() error {
+	var problems []fault.Problem
+	wrong := func(field, format string, args ...any) {
+		problems = append(problems, fault.Problem{Field: field, Reason: fmt.Sprintf(format, args...)})
+	}
+	if d.Type != "" && d.Type != "number" && d.Type != "text" {
+		wrong("type", "number or text, not %q", fault.Clip(d.Type))
+	}
+	for field, text := range map[string]string{"unit": d.Unit, "meaning": d.Meaning, "display": d.Display, "section": d.Section} {
+		if len(text) > maxText {
+			wrong(field, "%d bytes; at most %d are kept", len(text), maxText)
+		}
+	}
+	if len(d.Aliases) > maxAliases {
+		wrong("aliases", "%d of them; at most %d are kept", len(d.Aliases), maxAliases)
+	}
+	for _, alias := range d.Aliases {
+		if alias == "" || len(alias) > maxText {
+			wrong("aliases", "each must have 1 to %d bytes", maxText)
+		}
+	}
+	if d.Decimals != nil && (*d.Decimals < 0 || *d.Decimals > 15) {
+		wrong("decimals", "0 to 15, not %d", *d.Decimals)
+	}
+	if d.Colour != "" && !colour.MatchString(d.Colour) {
+		wrong("colour", "must be such as #1f77b4")
+	}
+	type limit struct {
+		field string
+		value *float64
+	}
+	for _, rising := range [][]limit{
+		{{"alarm_low", d.AlarmLow}, {"warn_low", d.WarnLow}, {"warn_high", d.WarnHigh}, {"alarm_high", d.AlarmHigh}}, {{"low", d.Low}, {"high", d.High}},
+	} {
+		for i, l := range rising {
+			if l.value != nil && (math.IsNaN(*l.value) || math.IsInf(*l.value, 0)) {
+				wrong(l.field, "is not a finite number")
+			}
+			for _, lower := range rising[:i] {
+				if l.value != nil && lower.value != nil && *lower.value > *l.value {
+					wrong(l.field, "is below %s", lower.field)
+				}
+			}
+		}
+	}
+	if len(problems) > 0 {
+		return &fault.Error{Kind: fault.Invalid, Message: "invalid input", Problems: problems}
+	}
+	return nil
+}
+
+// Definition is what is said of the channel now.
+func (c *Channel) Definition() Definition {
+	return Definition{typeName(c.Type), c.Unit, c.Meaning, c.About, c.Hidden}
+}
+
+// Put declares a channel, or says something else of one that there is. It fails
+// with fault.Invalid where the definition makes no sense and with fault.Conflict
+// where the name is not free, or the contract says something else of the channel.
+func (r *Registry) Put(ctx context.Context, by, name string, d Definition) (saved Channel, err error) {
+	err = r.edit(ctx, func(tx pgx.Tx) error {
+		saved, err = put(ctx, tx, by, name, d)
+		return err
+	})
+	return saved, wrap("save channel", err)
+}
+
+// Named is a definition and the name of its channel.
+type Named struct {
+	Name string
+	Definition
+}
+
+// PutAll puts several, all or none: where is what to call one in an error.
+func (r *Registry) PutAll(ctx context.Context, by string, list []Named, where func(int) string) error {
+	err := r.edit(ctx, func(tx pgx.Tx) error {
+		for i, n := range list {
+			if _, err := put(ctx, tx, by, n.Name, n.Definition); err != nil {
+				return fmt.Errorf("%s: %w", where(i), err)
+			}
+		}
+		return nil
+	})
+	return wrap("save channels", err)
+}
+
+func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved Channel, err error) {
+	if channel.Name(name) != name || name == "" {
+		return saved, fault.Field("name", "must be 1 to 56 of a-z, 0-9 and _, a letter first and no _ at either end or twice in a row; %q would do", channel.Name(name))
+	}
+	if err := d.check(); err != nil {
+		return saved, err
+	}
+	set, err := readSet(ctx, tx)
+	if err != nil {
+		return saved, err
+	}
+	c, known := set.Find(name)
+	switch {
+	case !channel.Valid(name) && !known:
+		return saved, fault.New(fault.Conflict, "%q is the name of something else in a record", name)
+	case known && c.Name != name:
+		return saved, fault.New(fault.Conflict, "%q is another name of %s already", name, c.Name)
+	}
+	for _, alias := range d.Aliases {
+		if other, taken := set.Find(alias); taken && other.Name != name {
+			return saved, fault.New(fault.Conflict, "the alias %q is a name of %s already", fault.Clip(alias), other.Name)
+		}
+	}
+	kind := declared
+	switch {
+	case known && c.Kind == contract:
+		if d.Unit != "" && d.Unit != c.Unit || d.Meaning != "" && d.Meaning != c.Meaning || d.Type != "" && d.Type != typeName(c.Type) {
+			return saved, fault.New(fault.Conflict, "%s is a field of the function contract: its type, unit (%q) and meaning stay", name, c.Unit)
+		}
+		kind, d.Type, d.Unit, d.Meaning = contract, typeName(c.Type), c.Unit, c.Meaning
+	case known:
+		if d.Type == "" {
+			d.Type = typeName(c.Type)
+		}
+		if d.Type != typeName(c.Type) && c.Came {
+			return saved, fault.New(fault.Conflict, "%s came as a %s", name, c.Type)
+		}
+		kind = c.Kind
+	default:
+		if d.Type == "" {
+			d.Type = "number"
+		}
+		if n := set.count(declared); n >= maxDeclared {
+			return saved, fault.New(fault.Conflict, "there are %d declared channels already", n)
+		}
+	}
+	// What nobody says is NULL, so that analysts need no second rule.
+	_, err = tx.Exec(ctx, `
+		INSERT INTO channels AS c (name, kind, type, unit, meaning, display, aliases, section, decimals, low, high,
+		                           warn_low, warn_high, alarm_low, alarm_high, colour, hidden, created_by)
+		VALUES ($1, $2, $3, nullif($4, ''), nullif($5, ''), nullif($6, ''), $7, nullif($8, ''), $9, $10, $11,
+		        $12, $13, $14, $15, nullif($16, ''), $17, nullif($18, ''))
+		ON CONFLICT (name) DO UPDATE SET
+			type = excluded.type, unit = excluded.unit, meaning = excluded.meaning, display = excluded.display, aliases = excluded.aliases,
+			section = excluded.section, decimals = excluded.decimals, low = excluded.low, high = excluded.high,
+			warn_low = excluded.warn_low, warn_high = excluded.warn_high, alarm_low = excluded.alarm_low, alarm_high = excluded.alarm_high,
+			colour = excluded.colour, hidden = excluded.hidden`,
+		name, kind, d.Type, d.Unit, d.Meaning, d.Display, append([]string{}, d.Aliases...), d.Section, d.Decimals, d.Low, d.High,
+		d.WarnLow, d.WarnHigh, d.AlarmLow, d.AlarmHigh, d.Colour, d.Hidden, by)
+	if err != nil {
+		return saved, err
+	}
+	if set, err = readSet(ctx, tx); err != nil {
+		return saved, err
+	}
+	saved, _ = set.Find(name)
+	return saved, nil
+}
+
+// Hide takes a channel out of lists and pickers. What it measured stays, and can be
+// asked for. It fails with fault.NotFound where there is none of that name.
+func (r *Registry) Hide(ctx context.Context, name string) error {
+	err := r.edit(ctx, func(tx pgx.Tx) error {
+		set, err := readSet(ctx, tx)
+		if err != nil {
+			return err
+		}
+		c, ok := set.Find(name)
+		if !ok {
+			return fault.New(fault.NotFound, "there is no channel %q", fault.Clip(name))
+		}
+		_, err = tx.Exec(ctx, `
+			INSERT INTO channels (name, kind, type, unit, meaning, hidden)
+			VALUES ($1, $2, $3, nullif($4, ''), nullif($5, ''), true)
+			ON CONFLICT (name) DO UPDATE SET hidden = true`, c.Name, c.Kind, typeName(c.Type), c.Unit, c.Meaning)
+		return err
+	})
+	return wrap("hide channel", err)
+}
+
+// edit changes channels under their lock, and tells everybody.
+func (r *Registry) edit(ctx context.Context, change func(pgx.Tx) error) error {
+	defer r.current.Store(nil) // whoever asks next sees it
+	return schema.Tx(ctx, r.pool, func(ctx context.Context, tx pgx.Tx) error {
+		if err := schema.Lock(ctx, tx, "channels"); err != nil {
+			return err
+		}
+		if err := change(tx); err != nil {
+			return err
+		}
+		return schema.Touch(ctx, tx, schema.TopicChannels)
+	})
+}
+
+// wrap says what failed, unless the error says it itself.
+func wrap(what string, err error) error {
+	if err == nil || fault.As(err) != nil {
+		return err
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// objects fills the contract's channels in, for whoever reads the table.
+func objects() (definition string) {
+	for _, f := range channel.All {
+		definition += fmt.Sprintf("%q %s %q %q\n", f.Name, typeName(f.Type), f.Unit, f.Meaning)
+	}
+	return definition
+}
+
+// Objects has the table list the contract's channels.
+func Objects() schema.Repeatable {
+	return schema.Repeatable{
+		Name:       "channels",
+		Definition: objects(),
+		Make: func(ctx context.Context, tx pgx.Tx) error {
+			var batch pgx.Batch
+			for _, f := range channel.All {
+				batch.Queue(`
+					INSERT INTO channels (name, kind, type, unit, meaning)
+					VALUES ($1, $2, $3, nullif($4, ''), $5)
+					ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, type = excluded.type, unit = excluded.unit, meaning = excluded.meaning, member = NULL`,
+					f.Name, contract, typeName(f.Type), f.Unit, f.Meaning)
+			}
+			if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+				return fmt.Errorf("list the contract's channels: %w", err)
+			}
+			return schema.Touch(ctx, tx, schema.TopicChannels)
+		},
+	}
+}

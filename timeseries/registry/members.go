@@ -1,0 +1,281 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
+)
+
+// Bounds on what records make us keep.
+const (
+	// maxMembers is how many members of one run are counted.
+	maxMembers = 2_000
+	// maxSeen is how many channels records make. A team has a few hundred.
+	maxSeen = 5_000
+	// longestMember is how long the spelling of one may be, in bytes.
+	longestMember = 1_024
+)
+
+// dueSessions are those with batches whose members are not counted yet.
+const dueSessions = `
+	SELECT s.session, s.batch, s.rewritten
+	FROM sessions s LEFT JOIN member_progress p USING (session)
+	WHERE s.deleted_at IS NULL AND (s.batch > coalesce(p.batch, 0) OR s.rewritten > coalesce(p.rewritten, 0))`
+
+// Due implements rollup.Work.
+func (r *Registry) Due(ctx context.Context, conn *pgx.Conn) (due bool, err error) {
+	if err = conn.QueryRow(ctx, "SELECT EXISTS ("+dueSessions+")").Scan(&due); err != nil {
+		return false, fmt.Errorf("look for members of records: %w", err)
+	}
+	return due, nil
+}
+
+// Do counts what came since the last time, and makes channels of members that are
+// new.
+func (r *Registry) Do(ctx context.Context, conn *pgx.Conn) error {
+	type due struct{ Session, Batch, Rewritten int32 }
+	sessions, err := schema.List(ctx, conn, pgx.RowToStructByPos[due], dueSessions)
+	if err != nil {
+		return fmt.Errorf("find runs whose members are not counted: %w", err)
+	}
+	for _, s := range sessions {
+		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			fresh, err := count(ctx, tx, s.Session, s.Batch, s.Rewritten)
+			if err != nil || len(fresh) == 0 {
+				return err
+			}
+			return see(ctx, tx, fresh)
+		})
+		if err != nil {
+			return fmt.Errorf("count the members of run %d: %w", s.Session, err)
+		}
+	}
+	return nil
+}
+
+// Forget removes what is known of a run, in the transaction that deletes it.
+func Forget(ctx context.Context, tx pgx.Tx, session int32) error {
+	return schema.DeleteOf(ctx, tx, session, "session_members", "member_progress")
+}
+
+// Member is a member of a run's records that has no column.
+type Member struct {
+	Member    string
+	Records   int64 // that have it
+	Numbers   int64 // thereof with a number or a boolean
+	Texts     int64
+	FirstTime time.Time
+	LastTime  time.Time
+	Low, High *float64
+}
+
+// count adds the batches of a run up to that one to what is known of its members,
+// and returns the members that it had not before.
+func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fresh []Member, err error) {
+	var done int32
+	err = tx.QueryRow(ctx, `
+		INSERT INTO member_progress AS p (session, batch, rewritten)
+		VALUES ($1, 0, $2)
+		ON CONFLICT (session) DO UPDATE SET rewritten = excluded.rewritten, batch = CASE WHEN p.rewritten = excluded.rewritten THEN p.batch ELSE 0 END
+		RETURNING batch`, session, rewritten).Scan(&done)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.Exec(ctx, "UPDATE member_progress SET batch = $2 WHERE session = $1", session, batch); err != nil {
+		return nil, err
+	}
+	// A batch that changed records of others, as a merge does, has all counted anew.
+	var changed bool
+	err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM ingest_batches WHERE session = $1 AND batch > $2 AND batch <= $3 AND changed > 0)", session, done, batch).Scan(&changed)
+	if err != nil {
+		return nil, err
+	}
+	if changed {
+		done = 0
+	}
+	if done == 0 { // never counted, or records of it were taken away since
+		if err := schema.DeleteOf(ctx, tx, session, "session_members"); err != nil {
+			return nil, err
+		}
+	}
+	var from, to *time.Time
+	err = tx.QueryRow(ctx, `
+		SELECT min(min_time), max(max_time)
+		FROM ingest_batches
+		WHERE session = $1 AND batch > $2 AND batch <= $3 AND members IS DISTINCT FROM false`, session, done, batch).Scan(&from, &to)
+	if err != nil || from == nil {
+		return nil, err
+	}
+	return schema.List(ctx, tx, pgx.RowToStructByPos[Member], `
+		WITH found AS (
+			SELECT m.key AS member, count(*) AS records, count(n) AS numbers, count(*) FILTER (WHERE jsonb_typeof(m.value) = 'string') AS texts,
+			       min(t.time) AS first_time, max(t.time) AS last_time, min(n) AS low, max(n) AS high
+			FROM telemetry t
+			CROSS JOIN LATERAL jsonb_each(t.extra) m
+			CROSS JOIN LATERAL channel_number(t.extra, m.key) n
+			WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.batch > $4 AND t.batch <= $5
+			  AND t.extra IS NOT NULL AND jsonb_typeof(m.value) <> 'null'
+			GROUP BY 1
+		), known AS (
+			SELECT member FROM session_members WHERE session = $1
+		), kept AS (
+			SELECT f.*, k.member IS NULL AS fresh,
+			       count(*) FILTER (WHERE k.member IS NULL) OVER (ORDER BY f.first_time, f.member) AS place
+			FROM found f LEFT JOIN known k USING (member)
+		), counted AS (
+			INSERT INTO session_members AS c (session, member, records, numbers, texts, first_time, last_time, low, high)
+			SELECT $1, member, records, numbers, texts, first_time, last_time, low, high
+			FROM kept
+			WHERE NOT fresh OR place + (SELECT count(*) FROM known) <= $6
+			ON CONFLICT (session, member) DO UPDATE SET
+				records = c.records + excluded.records, numbers = c.numbers + excluded.numbers, texts = c.texts + excluded.texts,
+				first_time = least(c.first_time, excluded.first_time), last_time = greatest(c.last_time, excluded.last_time),
+				low = least(c.low, excluded.low), high = greatest(c.high, excluded.high)
+		)
+		SELECT member, records, numbers, texts, first_time, last_time, low, high
+		FROM kept
+		WHERE fresh
+		ORDER BY place
+		LIMIT $6`, session, from, to, done, batch, maxMembers)
+}
+
+// see makes channels of members that have no column, where they can be charted and
+// nothing else has their name.
+func see(ctx context.Context, tx pgx.Tx, members []Member) error {
+	// One at a time: what two of them are called must not depend on who comes last.
+	if err := schema.Lock(ctx, tx, "channels"); err != nil {
+		return err
+	}
+	set, err := readSet(ctx, tx)
+	if err != nil {
+		return err
+	}
+	var made int64
+	before := set.count(seen)
+	for _, m := range members {
+		name, kind, why := set.becomes(m)
+		if why != "" || name == "" || before+int(made) >= maxSeen {
+			continue
+		}
+		// One that was declared before it came keeps what was said of it.
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO channels AS c (name, kind, type, member, unit)
+			VALUES ($1, $2, $3, $4, nullif($5, ''))
+			ON CONFLICT (name) DO UPDATE SET member = excluded.member, type = excluded.type
+			WHERE c.kind = $6 AND c.member IS NULL`, name, seen, kind, m.Member, unitOf(name), declared)
+		if err != nil {
+			return fmt.Errorf("make a channel of %q: %w", m.Member, err)
+		}
+		set.names[name], set.members[m.Member] = len(set.list), len(set.list)
+		set.list = append(set.list, Channel{Channel: channel.Channel{Name: name, Member: m.Member}, Kind: seen, Came: true})
+		made += tag.RowsAffected()
+	}
+	if made == 0 {
+		return nil
+	}
+	return schema.Touch(ctx, tx, schema.TopicChannels)
+}
+
+// becomes tells which channel a member becomes, or why it becomes none; "" and
+// nothing where it is one already.
+func (s *Set) becomes(m Member) (name, kind, why string) {
+	if _, ok := s.members[m.Member]; ok {
+		return "", "", ""
+	}
+	kind = "number"
+	if m.Numbers < m.Texts {
+		kind = "text"
+	}
+	name = channel.Name(m.Member)
+	switch {
+	case len(m.Member) > longestMember:
+		return "", "", "its name is longer than 1,024 bytes"
+	case m.Numbers+m.Texts == 0:
+		return "", "", "it is neither a number, nor a boolean or a text"
+	case name == "":
+		return "", "", "its name has no letters or digits of English, or more than 56"
+	case !channel.Valid(name):
+		return "", "", fmt.Sprintf("%q is the name of something else in a record", name)
+	}
+	if i, taken := s.names[name]; taken {
+		c := s.list[i]
+		if c.Kind != declared || c.Came {
+			return "", "", fmt.Sprintf("its name would be %q, which %s has", name, spelling(c))
+		}
+	}
+	return name, kind, ""
+}
+
+// spelling says what has a name.
+func spelling(c Channel) string {
+	if c.Member != "" {
+		return fmt.Sprintf("%q", c.Member)
+	}
+	return "another channel"
+}
+
+// unitOf is the unit that a name ends in, as in battery_temp_c; "" without.
+func unitOf(name string) string {
+	for i := len(name) - 1; i > 0; i-- {
+		if name[i] == '_' {
+			return unit.Suffixes[name[i+1:]]
+		}
+	}
+	return ""
+}
+
+// Held is what a run's records have beside the columns of telemetry.
+type Held struct {
+	Member
+	Channel *Channel // nil where it became none
+	Why     string   // it became none
+}
+
+// Held lists what a run's records have beside the columns of telemetry, channels
+// first, by name.
+func (r *Registry) Held(ctx context.Context, session string) ([]Held, error) {
+	set, err := r.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	members, err := schema.List(ctx, r.reads, pgx.RowToStructByPos[Member], `
+		SELECT member, records, numbers, texts, first_time, last_time, low, high
+		FROM session_members
+		WHERE session = (SELECT session FROM sessions WHERE id = $1 AND deleted_at IS NULL)
+		ORDER BY member`, schema.Storable(session))
+	if err != nil {
+		return nil, fmt.Errorf("read the members of a run: %w", err)
+	}
+	held := make([]Held, len(members))
+	for i, m := range members {
+		held[i].Member = m
+		if at, ok := set.members[m.Member]; ok {
+			held[i].Channel = &set.list[at]
+			continue
+		}
+		var name string
+		if name, _, held[i].Why = set.becomes(m); held[i].Why == "" && name != "" {
+			held[i].Why = fmt.Sprintf("there are %d channels already that came in records", maxSeen)
+		}
+	}
+	slices.SortStableFunc(held, func(a, b Held) int {
+		switch {
+		case a.Channel == nil && b.Channel == nil:
+			return 0
+		case a.Channel == nil:
+			return 1
+		case b.Channel == nil:
+			return -1
+		}
+		return strings.Compare(a.Channel.Name, b.Channel.Name)
+	})
+	return held, nil
+}

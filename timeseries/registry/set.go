@@ -1,0 +1,224 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+)
+
+// The kinds of channels.
+const (
+	contract = "contract" // a field of the function contract
+	seen     = "seen"     // came in a record
+	declared = "declared" // by a person
+)
+
+// Channel is a channel and what is known of it.
+type Channel struct {
+	channel.Channel
+	Kind string
+	// Came is false of a declared one that no record has brought yet.
+	Came bool
+	About
+	Hidden    bool
+	CreatedAt time.Time
+	CreatedBy string // "" when it came by itself
+}
+
+// About is what people say of a channel. Numbers are in its unit; what is absent is
+// unknown.
+type About struct {
+	Display   string   `json:"display,omitempty" doc:"Name on the page"`
+	Aliases   []string `json:"aliases,omitempty" doc:"Further names by which it is found"`
+	Section   string   `json:"section,omitempty" doc:"Which channels it stands with in lists"`
+	Decimals  *int16   `json:"decimals,omitempty" doc:"Digits behind the point on the page"`
+	Low       *float64 `json:"low,omitempty" doc:"Lowest value to be expected, in its unit"`
+	High      *float64 `json:"high,omitempty" doc:"Highest value to be expected, in its unit"`
+	WarnLow   *float64 `json:"warn_low,omitempty" doc:"Below it the page warns, in its unit"`
+	WarnHigh  *float64 `json:"warn_high,omitempty" doc:"Above it the page warns, in its unit"`
+	AlarmLow  *float64 `json:"alarm_low,omitempty" doc:"Below it the page alarms, in its unit"`
+	AlarmHigh *float64 `json:"alarm_high,omitempty" doc:"Above it the page alarms, in its unit"`
+	Colour    string   `json:"colour,omitempty" doc:"Colour of its line" example:"#1f77b4"`
+}
+
+// Set is the channels of one moment. It does not change.
+type Set struct {
+	list    []Channel
+	names   map[string]int
+	members map[string]int
+}
+
+// All lists the channels: the contract's in the order of its fields, then the
+// others by name.
+func (s *Set) All() []Channel { return s.list }
+
+// Find returns a channel by its name, by an alias, or as a member of records is
+// spelt.
+func (s *Set) Find(name string) (Channel, bool) {
+	i, ok := s.names[name]
+	if !ok {
+		if i, ok = s.members[name]; !ok {
+			return Channel{}, false
+		}
+	}
+	return s.list[i], true
+}
+
+// count is how many there are of a kind.
+func (s *Set) count(kind string) (n int) {
+	for _, c := range s.list {
+		if c.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// Registry is the channels of one database.
+type Registry struct {
+	pool, reads *pgxpool.Pool
+
+	current atomic.Pointer[snapshot]
+	reading sync.Mutex
+}
+
+// snapshot is a Set and the version of the topic that it was read at.
+type snapshot struct {
+	set     *Set
+	version int64
+	checked time.Time
+}
+
+// New makes a Registry on a migrated database. What somebody waits for is read on
+// the connections of reads.
+func New(pool, reads *pgxpool.Pool) *Registry { return &Registry{pool: pool, reads: reads} }
+
+// tick is how old what is known of the channels may be.
+const tick = 100 * time.Millisecond
+
+// Current returns the channels that there are, or were a tenth of a second ago.
+func (r *Registry) Current(ctx context.Context) (*Set, error) {
+	if now := r.current.Load(); now != nil && time.Since(now.checked) < tick {
+		return now.set, nil
+	}
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	now := r.current.Load()
+	if now != nil && time.Since(now.checked) < tick {
+		return now.set, nil
+	}
+	checked := time.Now()
+	var version int64
+	if err := r.reads.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM changes WHERE topic = $1", schema.TopicChannels).Scan(&version); err != nil {
+		return nil, fmt.Errorf("look for changes of channels: %w", err)
+	}
+	if now == nil || now.version != version {
+		set, err := readSet(ctx, r.reads)
+		if err != nil {
+			return nil, err
+		}
+		now = &snapshot{set: set, version: version}
+	}
+	r.current.Store(&snapshot{now.set, version, checked})
+	return now.set, nil
+}
+
+// Find returns the channels of these names, those that there are.
+func (r *Registry) Find(ctx context.Context, names []string) (map[string]channel.Channel, error) {
+	found := make(map[string]channel.Channel, len(names))
+	var set *Set
+	for _, name := range names {
+		if c, ok := channel.ByName(name); ok { // those are known without asking
+			found[name] = c
+			continue
+		}
+		if set == nil {
+			var err error
+			if set, err = r.Current(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if c, ok := set.Find(name); ok {
+			found[name] = c.Channel
+		}
+	}
+	return found, nil
+}
+
+func readSet(ctx context.Context, q schema.Querier) (*Set, error) {
+	s := &Set{names: map[string]int{}, members: map[string]int{}}
+	rows, err := q.Query(ctx, `
+		SELECT name, kind, type, coalesce(member, ''), coalesce(unit, ''), coalesce(meaning, ''), coalesce(display, ''), aliases,
+		       coalesce(section, ''), decimals, low, high, warn_low, warn_high, alarm_low, alarm_high, coalesce(colour, ''),
+		       hidden, created_at, coalesce(created_by, '')
+		FROM channels
+		ORDER BY name`)
+	if err != nil {
+		return nil, fmt.Errorf("read channels: %w", err)
+	}
+	others := []Channel{}
+	edited := map[string]Channel{}
+	var c Channel
+	var kind string
+	_, err = pgx.ForEachRow(rows, []any{&c.Name, &c.Kind, &kind, &c.Member, &c.Unit, &c.Meaning, &c.Display, &c.Aliases,
+		&c.Section, &c.Decimals, &c.Low, &c.High, &c.WarnLow, &c.WarnHigh, &c.AlarmLow, &c.AlarmHigh, &c.Colour,
+		&c.Hidden, &c.CreatedAt, &c.CreatedBy}, func() error {
+		one := c
+		one.Type = types[kind]
+		if one.Came = one.Kind == contract || one.Member != ""; !one.Came {
+			one.Member = one.Name // as it may come
+		}
+		one.Charted = one.Type == channel.Float || one.Type == channel.Int
+		if one.Kind == contract {
+			edited[one.Name] = one
+		} else {
+			others = append(others, one)
+		}
+		c = Channel{}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read channels: %w", err)
+	}
+	for _, f := range channel.All {
+		known := edited[f.Name]
+		known.Channel, known.Kind, known.Came = f, contract, true
+		s.list = append(s.list, known)
+	}
+	s.list = append(s.list, others...)
+	for i, c := range s.list {
+		if c.Member != "" && c.Came {
+			s.members[c.Member] = i
+		}
+		s.names[c.Name] = i
+	}
+	for i, c := range s.list { // an alias never hides a name
+		for _, alias := range c.Aliases {
+			if _, taken := s.names[alias]; !taken {
+				s.names[alias] = i
+			}
+		}
+	}
+	return s, nil
+}
+
+// types are those of channels by their names in the table; names the other way.
+var types = map[string]channel.Type{"number": channel.Float, "integer": channel.Int, "text": channel.Text, "json": channel.JSON}
+
+func typeName(t channel.Type) string {
+	for name, of := range types {
+		if of == t {
+			return name
+		}
+	}
+	return strings.ToLower(t.String())
+}
