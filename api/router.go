@@ -190,7 +190,7 @@ func (s *server) routes() []route {
 		s.userRoutes(),
 		s.keyRoutes(),
 		s.liveRoutes(),
-		s.fieldRoutes(),
+		s.fieldRoutes(), s.channelRoutes(),
 		s.descriptionRoutes(),
 	)
 }

@@ -48,6 +48,8 @@ const (
 	keyRevoked      = "key_revoked"
 	SessionMerged   = "session_merged" // a logger's file was merged into a run
 	MergeUndone     = "merge_undone"
+	ChannelChanged  = "channel_changed" // declared or described
+	ChannelHidden   = "channel_hidden"
 	SessionRepaired = "session_repaired" // a run's records were put back, dropped or shifted
 )
 

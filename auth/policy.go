@@ -44,6 +44,8 @@ const (
 	// RepairSession is putting back, or dropping, records that were set aside, and
 	// shifting a run.
 	RepairSession Action = "sessions.repair"
+	// EditChannels is declaring, describing and hiding channels.
+	EditChannels Action = "channels.edit"
 	// OwnDashboard is reading and writing one's own dashboard rows.
 	OwnDashboard Action = "dashboard.own"
 	// RequestUpgrade is asking to become internal.
@@ -145,6 +147,7 @@ var policy = map[Action]grant{
 	EditSession:        {roles: team},
 	DeleteSession:      {roles: admins, code: "FORBIDDEN", message: "Only administrators can delete a run."},
 	RepairSession:      {roles: admins, code: "FORBIDDEN", message: "Only administrators can repair a run."},
+	EditChannels:       {roles: admins, code: "FORBIDDEN", message: "Only administrators can edit channels."},
 	OwnDashboard:       {signed: true},
 	RequestUpgrade:     {signed: true},
 	ChangePassword:     {signed: true},

@@ -140,6 +140,7 @@ var pathMeanings = map[string]string{
 	"users.id":             "Id of the account",
 	"auth.id":              "Id of the app password",
 	"keys.id":              "Id of the key",
+	"channels.name":        "Name of the channel: a letter, then letters, digits and single underscores, at most 56",
 	"import-profiles.name": "Name of the mapping",
 	"archives.name":        "Signed name, as an archives function returned it",
 }
@@ -147,7 +148,7 @@ var pathMeanings = map[string]string{
 var tagMeanings = map[string]string{
 	"telemetry": "Storing records", "sessions": "Runs: their records, charts and figures", "live": "Runs as they are driven",
 	"archives": "Files of whole runs", "auth": "One's own account", "users": "Accounts", "keys": "Deploy keys", "audit": "What happened to accounts and keys",
-	"fields": "What is measured", "import-profiles": "Saved mappings of loggers' files", "openapi": "This description", "docs": "This description",
+	"fields": "The function contract's fields", "channels": "What is measured", "import-profiles": "Saved mappings of loggers' files", "openapi": "This description", "docs": "This description",
 }
 
 var failureMeanings = map[fault.Kind]string{

@@ -46,6 +46,7 @@ type cli struct {
 	Restore  restoreCmd  `cmd:"" help:"Fill an empty database from a file of backup."`
 	User     userCmd     `cmd:"" help:"Manage accounts."`
 	Key      keyCmd      `cmd:"" help:"Manage deploy keys."`
+	Channel  channelCmd  `cmd:"" help:"Say what cars measure: names, units, limits."`
 	Psql     psqlCmd     `cmd:"" help:"Open psql on the database, to read and analyse."`
 	Simulate simulateCmd `cmd:"" help:"Send the telemetry of believable cars to a server."`
 	Doctor   doctorCmd   `cmd:"" help:"Look at the database and the machine, and say what to do."`

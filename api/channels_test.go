@@ -1,0 +1,101 @@
+package api_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/api"
+	"github.com/ecovolt/telemetryd/auth"
+)
+
+// A sensor that was never seen can be picked, drawn and exported once its first
+// record came, by whatever it is called, and administrators say what it is.
+func TestNewSensorOverREST(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	admin, bridge := s.as(t, auth.Admin), "Convex ingest|key:1"
+	start := time.Now().UTC().Add(-time.Minute).Truncate(time.Second)
+	var lines strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&lines, `{"session_id":"run","timestamp":%q,"speed_ms":5,"battery_temp_c":%d.5,"Tyre FL":%d,"pump":"on"}`+"\n", start.Add(time.Duration(i)*time.Second).Format(time.RFC3339), 20+i, i)
+	}
+	if got := s.call(t, "POST", "/api/v1/telemetry", bridge, lines.String(), "Content-Type", "application/x-ndjson"); got.status != 200 {
+		t.Fatalf("upload = %+v", got)
+	}
+	if got := s.call(t, "GET", "/api/v1/sessions/run/series?metrics=battery_temp_c", admin, nil); got.status != 400 {
+		t.Errorf("before anybody looked: %+v", got)
+	}
+	if _, err := s.store.Rollups.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := s.call(t, "GET", "/api/v1/sessions/run/channels", admin, nil)
+	found := map[string]object{}
+	for _, c := range got.body["channels"].([]any) {
+		found[c.(object)["name"].(string)] = c.(object)
+	}
+	if c := found["battery_temp_c"]; c["kind"] != "seen" || c["unit"] != "degC" || c["records"] != 60.0 || c["min"] != 20.5 || c["max"] != 79.5 || c["first"] != start.Format(time.RFC3339) {
+		t.Errorf("battery_temp_c is %v", c)
+	}
+	if c := found["tyre_fl"]; c["member"] != "Tyre FL" || c["unit"] != nil || c["charted"] != true {
+		t.Errorf("tyre_fl is %v", c)
+	}
+	series := s.call(t, "GET", "/api/v1/sessions/run/series?metrics=battery_temp_c,tyre_fl,speed_ms,pump&points=10", admin, nil)
+	if series.status != 200 || !strings.Contains(fmt.Sprint(series.body), "79.5") {
+		t.Errorf("series = %+v", series)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/api/v1/sessions/run/records?format=csv&limit=2&fields=tyre_fl,battery_temp_c,speed_ms,pump", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", admin)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	want := "session_id,timestamp,speed_ms,Tyre FL,battery_temp_c,pump\nrun," + start.Format(time.RFC3339) + ",5.0,0,20.5,on\n"
+	if err != nil || !strings.HasPrefix(string(text), want) {
+		t.Errorf("records as CSV: %q, %v; want %q", text, err, want)
+	}
+
+	for path, c := range map[string]struct {
+		body   string
+		status int
+	}{
+		"battery_temp_c": {`{"unit":"degC","meaning":"Hottest cell","aliases":["batt"],"warn_high":45,"alarm_high":55}`, 200},
+		"cells_v":        {`{"type":"number","unit":"V"}`, 200},
+		"session_id":     {`{}`, 409},
+		"tyre_fl":        {`{"type":"text"}`, 409},
+		"voltage_v":      {`{"unit":"mV"}`, 409},
+		"Bad Name":       {`{}`, 400},
+		"x":              {`{"colour":"red"}`, 400},
+		"y":              {`{"colours":"red"}`, 400},
+	} {
+		if got := s.call(t, "PUT", "/api/v1/channels/"+strings.ReplaceAll(path, " ", "%20"), admin, c.body); got.status != c.status {
+			t.Errorf("PUT %s %s = %+v, want %d", path, c.body, got, c.status)
+		}
+	}
+	if got := s.call(t, "GET", "/api/v1/sessions/run/series?metrics=batt,cells_v", admin, nil); got.status != 200 {
+		t.Errorf("by an alias, and what has not come: %+v", got)
+	}
+	if got := s.call(t, "DELETE", "/api/v1/channels/tyre_fl", admin, nil); got.status != 204 {
+		t.Errorf("hiding = %+v", got)
+	}
+	list := s.call(t, "GET", "/api/v1/channels", "", nil)
+	hidden := false
+	for _, c := range list.body["channels"].([]any) {
+		hidden = hidden || c.(object)["name"] == "tyre_fl" && c.(object)["hidden"] == true
+	}
+	if !hidden {
+		t.Error("the hidden channel is not listed as hidden")
+	}
+	audit := s.call(t, "GET", "/api/v1/audit?event=channel_changed", admin, nil)
+	if !strings.Contains(fmt.Sprint(audit.body), "battery_temp_c") {
+		t.Errorf("audit = %+v", audit)
+	}
+}
