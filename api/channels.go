@@ -6,7 +6,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
-	"github.com/ecovolt/telemetryd/timeseries/series"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 func (s *server) channelRoutes() []route {
@@ -38,7 +38,7 @@ func viewChannel(c registry.Channel) knownChannelView {
 	}
 	return knownChannelView{
 		c.Name, c.Kind, c.Type.String(), nullIfZero(c.Unit), nullIfZero(c.Meaning), nullIfZero(member),
-		c.Charted || series.IsState(c.Channel), c.Hidden, c.About,
+		c.Charted || rollup.IsState(c.Channel), c.Hidden, c.About,
 	}
 }
 

@@ -2,6 +2,7 @@ package rollup
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
@@ -38,6 +39,11 @@ var Levels = []Level{
 
 // States are the text channels whose newest value the rollups keep.
 var States = []string{"motion_state", "driver_mode", "throttle_intensity", "brake_intensity"}
+
+// IsState reports whether series show the channel as a state.
+func IsState(c channel.Channel) bool {
+	return c.Type == channel.Text && (!c.HasColumn() || slices.Contains(States, c.Name))
+}
 
 // relation is one relation that is made from the records.
 type relation struct {

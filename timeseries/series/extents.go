@@ -15,11 +15,6 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
-// IsState reports whether series show the channel as a state: a text.
-func IsState(c channel.Channel) bool {
-	return c.Type == channel.Text && (!c.HasColumn() || slices.Contains(rollup.States, c.Name))
-}
-
 // Extent is what a run has of a channel with a column.
 type Extent struct {
 	Records     int64

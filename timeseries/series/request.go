@@ -104,7 +104,7 @@ func (r *Request) check(find func(name string) (channel.Channel, bool)) (want wa
 			wrong("metrics", "%q is named twice", name)
 		case f.Charted:
 			want.metrics = append(want.metrics, f)
-		case f.Type != channel.Text || f.HasColumn() && !slices.Contains(rollup.States, name):
+		case !rollup.IsState(f):
 			wrong("metrics", "%q has no series: it is neither a measurement nor a state", name)
 		case r.Mode == ModeM4 || r.Align == AlignDistance:
 			wrong("metrics", "%q is a state: ask for it with mode=minmax on an axis of time", name)
