@@ -83,7 +83,7 @@ func (s *server) getSeries(r *request, p *seriesParams) error {
 	// A caller that names the version it knows of the session may keep the
 	// answer for ever, if that is the version it got.
 	pinned := len(answer.Sessions) == 1 && p.Version == answer.Sessions[0].Version
-	return writeCacheable(r, "application/json", answer.AppendJSON(nil), pinned, answer.Settled)
+	return writeCacheable(r, "application/json", answer.JSON(), pinned, answer.Settled)
 }
 
 // read reads from the path's session, and maybe others: from the replica, if
@@ -276,7 +276,7 @@ func (columnsAnswer) Schema() openapi.Object {
 	return openapi.Object{"anyOf": []openapi.Object{{"$ref": "#/components/schemas/Metric"}, {"$ref": "#/components/schemas/State"}}}
 }
 
-// seriesAnswer describes what series.Answer.AppendJSON writes.
+// seriesAnswer describes what series.Answer.JSON writes.
 type seriesAnswer struct {
 	Align    string                `json:"align" enum:"time,elapsed,distance" doc:"What the axis t is"`
 	Mode     string                `json:"mode" enum:"minmax,m4"`

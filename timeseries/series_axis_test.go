@@ -158,8 +158,8 @@ func TestSeriesJSON(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal(got.AppendJSON(nil), &back); err != nil {
-		t.Fatalf("%v in %s", err, got.AppendJSON(nil))
+	if err := json.Unmarshal(got.JSON(), &back); err != nil {
+		t.Fatalf("%v in %s", err, got.JSON())
 	}
 	one := back.Sessions[0]
 	power := one.Metrics["power_w"]

@@ -73,3 +73,45 @@ func TestSeriesCostIsKnownBefore(t *testing.T) {
 		}
 	}
 }
+
+// A window that is asked for again is the same answer while its run stays the same,
+// and another one when that changes.
+func TestSeriesAskedForAgain(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	h.insert(numberedRun("run", 500, 0)...)
+	read := func(change func(*series.Request)) *series.Answer {
+		t.Helper()
+		req := series.Request{Sessions: []string{"run"}, Metrics: []string{"speed_ms"}, Points: 50}
+		if change != nil {
+			change(&req)
+		}
+		answer, err := h.store.Series.Read(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	first := read(nil)
+	if again := read(nil); again != first {
+		t.Error("it was worked out again")
+	}
+	start := 3.0
+	for what, change := range map[string]func(*series.Request){
+		"points":  func(r *series.Request) { r.Points = 51 },
+		"mode":    func(r *series.Request) { r.Mode = series.ModeM4 },
+		"fill":    func(r *series.Request) { r.Fill = series.FillNull },
+		"window":  func(r *series.Request) { r.To = first.Request.To.Add(-time.Second) },
+		"start":   func(r *series.Request) { r.Align, r.Start = series.AlignElapsed, &start },
+		"metrics": func(r *series.Request) { r.Metrics = []string{"speed_ms", "voltage_v"} },
+		"class":   func(r *series.Request) { r.Class = series.Guest },
+	} {
+		if read(change) == first {
+			t.Errorf("another %s is the same answer", what)
+		}
+	}
+	h.insert(numberedRun("run", 1, 500)...)
+	if after := read(nil); after == first || after.Sessions[0].Version == first.Sessions[0].Version {
+		t.Error("a record came, and the answer is the old one")
+	}
+}

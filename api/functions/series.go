@@ -61,5 +61,5 @@ func (d Deps) getSeries(ctx context.Context, c *registry.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.RawMessage(answer.AppendJSON(nil)), nil
+	return json.RawMessage(answer.JSON()), nil
 }

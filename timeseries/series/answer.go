@@ -2,6 +2,7 @@ package series
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
@@ -13,6 +14,9 @@ type Answer struct {
 	// Settled tells that the sessions got no records for a while: an answer that
 	// can be kept.
 	Settled bool
+
+	encode sync.Once
+	text   []byte
 }
 
 // Session is the part of an Answer that belongs to one session. All

@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/series/round"
 )
 
 // bucketSums accumulates what the segments of a window add to each bucket. A bucket
@@ -160,12 +161,12 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 	if err != nil {
 		return err
 	}
-	width := gridWidth(window, req.Points)
+	width := round.Width(window, req.Points)
 	if done, err := v.readPoints(ctx, v.fewRecords(window, req.Points), out, window, req, want, steps); done || err != nil {
 		return err
 	}
 	level := v.level(width)
-	n := int(buckets(window, width))
+	n := int(round.Buckets(window, width))
 	origin := rollup.FloorMicro(window.From.UnixMicro(), width.Microseconds())
 	sums := newBucketSums(n, len(want.metrics))
 	place := func(micro int64) int { return int((micro - origin) / width.Microseconds()) }

@@ -7,6 +7,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/series/round"
 )
 
 // Class says whose read it is, and so what it may cost.
@@ -47,7 +48,7 @@ func (c *cost) add(v *view, window rollup.Span, req *Request, want wanted) {
 	level := raw
 	switch {
 	case req.Mode != ModeM4:
-		level = v.level(gridWidth(window, req.Points))
+		level = v.level(round.Width(window, req.Points))
 	case !v.fewRecords(window, m4Scan):
 		level = v.levelWithin(window.Length() / time.Duration(req.Points))
 		c.lookUps += 2 * lookUpCells * len(req.Metrics) * min(req.Points, v.recordsIn(window))

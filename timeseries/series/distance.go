@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/series/round"
 )
 
 // distanceRows is how many rows of a level a series by distance may read, and
@@ -70,7 +71,7 @@ func (v *view) readDistance(ctx context.Context, out *Session, start, end float6
 			return fault.Field("metrics", "one of them has no levels: by distance, ask for at most about %d records of the run, or by time", m4Scan)
 		}
 	}
-	width := gridStep(start, end, req.Points)
+	width := round.Step(start, end, req.Points)
 	first := math.Floor(start / width)
 	n := max(int(math.Ceil(end/width)-first), 1)
 	sums := newBucketSums(n, len(want.metrics))
@@ -291,17 +292,4 @@ func (v *view) farthest(ctx context.Context) (float64, error) {
 		}
 	}
 	return far, nil
-}
-
-// gridStep returns the shortest round step by which the range has at most that
-// many buckets.
-func gridStep(start, end float64, points int) float64 {
-	for exponent := -3; ; exponent++ {
-		for _, digit := range []float64{1, 2, 2.5, 5} {
-			step := digit * math.Pow(10, float64(exponent))
-			if math.Ceil(end/step)-math.Floor(start/step) <= float64(points) {
-				return step
-			}
-		}
-	}
 }

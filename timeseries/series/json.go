@@ -8,20 +8,29 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
-// AppendJSON appends the answer as JSON. Columns lie side by side: t, and of
+// JSON is the answer as JSON, which is made once. Columns lie side by side: t, and of
 // each metric min, max, avg and count, or of a text state last. null stands for
 // no value, which is a gap where gaps says so, or where one metric was asked for
 // alone.
-func (s *Answer) AppendJSON(dst []byte) []byte {
-	size := 512
+func (s *Answer) JSON() []byte {
+	s.encode.Do(func() { s.text = slices.Clip(s.appendJSON(make([]byte, 0, s.size()/2))) })
+	return s.text
+}
+
+// size is about how many bytes the answer takes, half of them as JSON.
+func (s *Answer) size() int {
+	size := 1024
 	for i := range s.Sessions {
 		one := &s.Sessions[i]
-		size += 512 + 16*len(one.X)
+		size += 1024 + 32*len(one.X)*(1+len(one.States))
 		for m := range one.Metrics {
-			size += 128 + 40*len(one.X) + 40*len(one.Metrics[m].First)
+			size += 256 + 80*len(one.X) + 80*len(one.Metrics[m].First)
 		}
 	}
-	dst = slices.Grow(dst, size)
+	return size
+}
+
+func (s *Answer) appendJSON(dst []byte) []byte {
 	dst = append(dst, `{"align":"`...)
 	dst = append(dst, s.Request.Align.String()...)
 	dst = append(dst, `","mode":"`...)

@@ -13,6 +13,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/series/kept"
 )
 
 // Reader reads series and tracks of one database. It is safe for concurrent use.
@@ -21,7 +22,11 @@ type Reader struct {
 	rollups  *rollup.Rollups
 	channels Channels
 	turns    turns
+	answers  *kept.Values[*Answer]
 }
+
+// keptBytes is how much of the answers of late is kept: those of some hundred charts.
+const keptBytes = 32 << 20
 
 // Channels tells which channels there are. Package registry implements it.
 type Channels interface {
@@ -31,13 +36,15 @@ type Channels interface {
 
 // New returns a Reader of the records behind the rollups.
 func New(pool *pgxpool.Pool, rollups *rollup.Rollups, channels Channels) *Reader {
-	return &Reader{pool, rollups, channels, newTurns(int(pool.Config().MaxConns))}
+	return &Reader{pool, rollups, channels, newTurns(int(pool.Config().MaxConns)), kept.New[*Answer](keptBytes)}
 }
 
 // Read reads metrics at a resolution: at most as many points as asked for,
 // from the coarsest rollup that is fine enough. Minimum, maximum and count are
 // those of the records in each bucket, whatever is not yet in the rollups
-// included; so is the mean, up to rounding.
+// included; so is the mean, up to rounding. A window that is asked for again while
+// nothing of its sessions has changed is answered from memory: the Answer is not to
+// be changed.
 //
 // It fails with fault.Invalid for a request that makes no sense, with
 // fault.NotFound for a session that does not exist, with fault.Invalid for a
@@ -54,16 +61,26 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 	}
 	var answer *Answer
 	admitted := false
-	read := func(views []*view) error {
+	read := func(views []*view) (err error) {
+		key := req.key(want, views)
+		if known, ok := r.answers.Get(key); ok {
+			answer = known
+			return nil
+		}
 		answer = &Answer{Request: req, Settled: true, Sessions: make([]Session, len(views))}
 		for i, v := range views {
 			answer.Settled = answer.Settled && v.settled
 			answer.Sessions[i] = Session{ID: v.id, Version: v.version}
 		}
 		if req.Align == AlignDistance {
-			return byDistance(ctx, answer, views, want.metrics)
+			err = byDistance(ctx, answer, views, want.metrics)
+		} else {
+			err = byTime(ctx, answer, views, want, admitted)
 		}
-		return byTime(ctx, answer, views, want, admitted)
+		if err == nil {
+			r.answers.Put(key, answer, answer.size())
+		}
+		return err
 	}
 	if err = r.snapshot(ctx, req.Sessions, req.Metrics, read); err == errHeavy {
 		queue := r.turns[req.Class]

@@ -2,7 +2,9 @@ package series
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -151,6 +153,25 @@ func (r *Request) check(find func(name string) (channel.Channel, bool)) (want wa
 		return wanted{}, &fault.Error{Kind: fault.Invalid, Message: "invalid input", Problems: problems}
 	}
 	return want, nil
+}
+
+// key tells the answer that these views give from all others.
+func (r *Request) key(want wanted, views []*view) string {
+	edge := func(v *float64) float64 {
+		if v == nil {
+			return math.NaN()
+		}
+		return *v
+	}
+	var b strings.Builder
+	fmt.Fprint(&b, r.From.UnixMicro(), r.To.UnixMicro(), edge(r.Start), edge(r.End), r.Points, r.Fill, r.Align, r.Mode, r.Class)
+	for _, c := range want.all() {
+		fmt.Fprintf(&b, " %q %q %d %q", c.Name, c.Unit, c.Type, c.Member)
+	}
+	for _, v := range views { // what the levels lack shows in how an answer is made, not in its figures
+		fmt.Fprintf(&b, " %d %s %v %v %p", v.session, v.version, v.settled, v.dirty, v.catalog)
+	}
+	return b.String()
 }
 
 // ParseAlign reads the name of an Align; "" is AlignTime.

@@ -1,6 +1,9 @@
-package series
+// Package round cuts windows of time, and stretches of distance, into round buckets.
+// It holds no state and is safe for concurrent use.
+package round
 
 import (
+	"math"
 	"time"
 
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -25,24 +28,37 @@ var widths = func() []time.Duration {
 	return list
 }()
 
-// gridWidth returns the narrowest round width by which the window has at most
+// Width returns the narrowest round width by which the window has at most
 // that many buckets, the partial ones at its edges counted.
-func gridWidth(window rollup.Span, points int) time.Duration {
+func Width(window rollup.Span, points int) time.Duration {
 	for _, width := range widths {
-		if buckets(window, width) <= int64(points) {
+		if Buckets(window, width) <= int64(points) {
 			return width
 		}
 	}
 	// Beyond a day: whole days, doubling.
 	width := 48 * time.Hour
-	for buckets(window, width) > int64(points) && width < 1<<61 {
+	for Buckets(window, width) > int64(points) && width < 1<<61 {
 		width *= 2
 	}
 	return width
 }
 
-// buckets counts the buckets that a window touches.
-func buckets(window rollup.Span, width time.Duration) int64 {
+// Buckets counts the buckets that a window touches.
+func Buckets(window rollup.Span, width time.Duration) int64 {
 	w := width.Microseconds()
 	return (rollup.FloorMicro(window.To.UnixMicro()-1, w)-rollup.FloorMicro(window.From.UnixMicro(), w))/w + 1
+}
+
+// Step returns the shortest round step by which the range has at most that
+// many buckets.
+func Step(start, end float64, points int) float64 {
+	for exponent := -3; ; exponent++ {
+		for _, digit := range []float64{1, 2, 2.5, 5} {
+			step := digit * math.Pow(10, float64(exponent))
+			if math.Ceil(end/step)-math.Floor(start/step) <= float64(points) {
+				return step
+			}
+		}
+	}
 }
