@@ -5,13 +5,14 @@ import { api, fields as loadFields, query, sessionPath } from "./api.js";
 import { currentUser, isAdmin } from "./account.js";
 import { go, setParams, setTitle, show } from "./router.js";
 import { ChartStack, hue } from "./charts.js";
+import { listLaps } from "./laps.js";
 import { Track } from "./track.js";
 import { pick } from "./picker.js";
 import { Live } from "./window.js";
 import { forget, runSeries } from "./series.js";
 import { badge, onTrack, runName } from "./runs.js";
 import { download } from "./download.js";
-import { clock, clockSpan, count, date, duration, hourMinute, num, NONE } from "./format.js";
+import { count, date, duration, hourMinute, num, NONE } from "./format.js";
 import { onTheme } from "./theme.js";
 
 const CHOICE = "telemetryd.metrics";
@@ -349,7 +350,7 @@ class RunView {
     // Each as it comes: laps of a long race take their time.
     const load = (rest, fill) => api(sessionPath(this.id, rest), { signal: this.signal }).then(fill).catch(this.failed);
     load("/summary", (answer) => this.fillTiles(answer));
-    load("/laps", (answer) => this.fillLaps(answer));
+    load("/laps", (answer) => listLaps(this.laps, answer, (part) => this.goTo(part)));
   }
 
   fillTiles(s) {
@@ -376,31 +377,6 @@ class RunView {
     if (this.live) this.stopLive();
     const a = (Date.parse(part.from) - this.start) / 1000;
     this.stack.show(a, a + part.seconds, { wait: 0 });
-  }
-
-  fillLaps({ laps = [], stints = [], stops = [], driver_modes: modes = [] }) {
-    this.laps.hidden = !laps.length && !stints.length;
-    if (this.laps.hidden || this.laps.contains(document.activeElement)) return;
-    const th = (text, n) => h("th", { scope: "col", class: n && "n" }, text);
-    const show = (part, name, text, extra) => h("th", { scope: "row" }, h("button", { type: "button", "aria-label": `Show ${name} in the charts`, on: { click: () => this.goTo(part) } }, text), extra);
-    const mark = (text, sign) => h("abbr", { class: "mark-best", title: text, "aria-label": text }, sign);
-    const figures = (p) => [h("td", { class: "n" }, clockSpan(p.seconds, 1)), h("td", { class: "n" }, num(p.avg_speed_kmh, 1)), h("td", { class: "n" }, num(p.energy_wh, 1)), h("td", { class: "n" }, num(p.efficiency_km_kwh))];
-    const table = (caption, first, rows) => h("div", { class: "laps", tabindex: "0", role: "region", "aria-label": caption }, h("table", null, h("caption", { class: "sr" }, `${caption}; choose one to see it in the charts`),
-      h("thead", null, h("tr", null, th(first), th("Time", 1), th("km/h", 1), th("Wh", 1), th("km/kWh", 1))), h("tbody", null, rows)));
-    const open = new Set([...this.laps.querySelectorAll("details[open]")].map((d) => d.className));
-    const more = (name, title, ...content) => h("details", { class: name, open: open.has(name) }, h("summary", null, title), ...content);
-    replace(this.laps, h("h2", { id: "laps-title" }, laps.length ? `Laps (${laps.length})` : "Stints"),
-      laps.length > 0 && table("Laps", "Lap", laps.map((lap) => h("tr", { class: lap.time_rank === 1 && "best" },
-        show(lap, `lap ${lap.lap}`, String(lap.lap), [lap.time_rank === 1 && mark("quickest lap", "▲"), lap.efficiency_rank === 1 && mark("most efficient lap", "●"), lap.paused_s > 0 && mark(`with a pause of ${duration(lap.paused_s)}, not ranked`, "Ⅱ")]), figures(lap)))),
-      stints.length > 0 && more("stints", `${stints.length} ${stints.length === 1 ? "stint" : "stints"}, ${stops.length} ${stops.length === 1 ? "stop" : "stops"}`,
-        table("Stints", "Stint", stints.map((stint) => h("tr", null, show(stint, `stint ${stint.stint}`, String(stint.stint)), figures(stint)))),
-        stops.length > 0 && h("p", { class: "pad muted small" }, "Stops: ", stops.slice(0, 12).map((stop, i) => [i ? ", " : "", h("button", { type: "button", class: "link", on: { click: () => this.goTo(stop) } }, `${clock(Date.parse(stop.from), 60)} for ${duration(stop.seconds)}`)]))),
-      modes.length > 0 && more("modes", "Driver modes", h("ul", { class: "shares" }, modes.filter((m) => m.share > 0).map((m, i) => {
-        const bar = h("span", { class: "share-bar", "aria-hidden": "true" });
-        bar.style.width = `${Math.max(1, m.share * 100)}%`;
-        bar.style.background = hue(i);
-        return h("li", null, h("span", null, m.driver_mode), h("span", { class: "n muted" }, `${num(m.share * 100)} %, ${duration(m.seconds)}`), bar);
-      }))));
   }
 
   // The overview: the whole run in little, with the window, its gaps and the
