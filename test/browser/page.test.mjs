@@ -403,6 +403,76 @@ describe("the built-in page", { concurrency: false }, () => {
     complaints.splice(0, Infinity, ...complaints.filter((c) => !c.includes("willReadFrequently"))); // of the look at the pixels
   });
 
+  test("draws a sensor that comes while one watches, with its limits and states", async () => {
+    const id = "sensors", start = Date.now() - 10_000;
+    const send = async (more) => {
+      const now = (Date.now() - start) / 1000;
+      const body = Array.from({ length: 20 }, (_, i) => ({ session_id: id, session_name: "Sensors", timestamp: new Date(start + (now - 2 + i / 10) * 1000).toISOString(), speed_ms: 9, ...more?.(i) }));
+      const response = await fetch(`${base}/api/v1/telemetry`, { method: "POST", headers: { Authorization: `Bearer ${env("DEPLOY_KEY")}`, "Content-Type": "application/json" }, body: JSON.stringify(body) });
+      assert.equal(response.status, 200, await response.text());
+    };
+    const declare = (name, body) => page.evaluate(async ([name, body]) => {
+      const headers = { "Content-Type": "application/json", Authorization: `Bearer ${sessionStorage.getItem("telemetryd.token") || localStorage.getItem("telemetryd.token")}` };
+      return (await fetch(`/api/v1/channels/${name}`, { method: "PUT", headers, body: JSON.stringify(body) })).status;
+    }, [name, body]);
+    assert.equal(await declare("battery_temp_c", { unit: "degC", meaning: "Hottest cell of the pack", display: "Pack", aliases: ["accumulator"], section: "Battery", decimals: 1, warn_high: 26, alarm_high: 500, colour: "#1762bd" }), 200);
+    await send();
+    await page.goto(`${base}/runs/${id}?metrics=speed_ms`);
+    await page.locator(".run-head .badge", { hasText: /Live|Silent/ }).waitFor();
+    await page.getByRole("button", { name: "Metrics" }).click();
+    const find = page.getByLabel("Find a metric"), box = (name) => page.locator(`.option input[value="${name}"]`);
+    await find.fill("accumulator cell");
+    await page.getByText("No metric matches").waitFor();
+
+    const first = Date.now();
+    await send((i) => ({ battery_temp_c: 20 + i / 2, "Tyre FL": 2.5, pump: i < 10 ? "on" : "off", cells: [i] }));
+    await page.locator("fieldset", { hasText: "Battery" }).locator('input[value="battery_temp_c"]').check();
+    await find.fill("pump");
+    await box("pump").check();
+    await find.fill("tyre");
+    await box("tyre_fl").check();
+    await page.getByRole("button", { name: "Done" }).click();
+    await chart(page, "battery_temp_c").locator(".range", { hasText: "max 29.5" }).waitFor();
+    console.log(`# from the first record of a sensor to its chart, with three picked: ${Date.now() - first} ms`);
+    assert.match(await chart(page, "battery_temp_c").locator("h3").textContent(), /^Pack.*°C/);
+    assert.match(await chart(page, "battery_temp_c").getByText("Limits:").textContent(), /warning above 26\.0 °C, alarm above 500\.0 °C/);
+    assert.match(await chart(page, "tyre_fl").locator("h3").textContent(), /^Tyre FL/);
+    await chart(page, "tyre_fl").locator(".range", { hasText: "avg 2.5" }).waitFor();
+    for (const state of ["on", "off"]) await chart(page, "pump").locator(".state", { hasText: state }).waitFor();
+    // The line of its limit goes all the way across.
+    const share = await chart(page, "battery_temp_c").evaluate((node) => {
+      const probe = document.createElement("i");
+      probe.style.color = "var(--c3)";
+      node.append(probe);
+      const colour = getComputedStyle(probe).color.match(/\d+/g).map(Number), canvas = node.querySelector("canvas");
+      probe.remove();
+      const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      let most = 0;
+      for (let y = 0; y < height; y++) {
+        let n = 0;
+        for (let x = 0; x < width; x++) n += colour.every((v, k) => Math.abs(data[4 * (y * width + x) + k] - v) < 60);
+        most = Math.max(most, n);
+      }
+      return most / width;
+    });
+    assert.ok(share > 0.7, `the warning's line covers ${share}`);
+    await page.getByText("1 member of the records has no channel").click();
+    await page.getByRole("row", { name: /cells/ }).getByText("neither a number").waitFor();
+    await accessible(page, "a live run with states");
+
+    // The same from what is stored.
+    await page.getByRole("button", { name: "Whole run" }).click();
+    await settled(page);
+    await chart(page, "battery_temp_c").locator(".range", { hasText: "max 29.5" }).waitFor();
+    for (const state of ["on", "off"]) await chart(page, "pump").locator(".state", { hasText: state }).waitFor();
+    await page.goto(`${base}/compare?runs=${id},${second}&metrics=battery_temp_c,pump`);
+    await chart(page, "pump").locator(".state", { hasText: "off" }).waitFor();
+    await page.getByRole("button", { name: "By distance" }).click();
+    await settled(page);
+    assert.equal(await chart(page, "pump").count(), 0, "states have no place along the way");
+    complaints.splice(0, Infinity, ...complaints.filter((c) => !c.includes("willReadFrequently"))); // of the look at the pixels
+  });
+
   test("compares two runs by time and by distance", async () => {
     await page.goto(base);
     await page.getByLabel(`Compare ${run.name}`).check();

@@ -5,12 +5,14 @@
 
 import { h, icon, replace, announce, css, toast } from "./dom.js";
 import { onTheme } from "./theme.js";
-import { clock, clockSpan, duration, label, num, unit, val, zone, NONE } from "./format.js";
+import { AXIS, PAD, Band } from "./bands.js";
+import { isState } from "./channels.js";
+import { drawLimits, limitsText, withLimits } from "./limits.js";
+import { valuesTable } from "./table.js";
+import { clock, clockSpan, duration, measure, num, title, unit, zone, NONE } from "./format.js";
 import uPlot from "./vendor/uplot.js";
 
 const MIN_SPAN = 0.05; // of a window, in seconds (or metres)
-const AXIS = 58; // width of the y axis, px
-const PAD = 26; // right of the plot, where half of the last time stands
 const HUES = 8;
 
 export const hue = (i) => css(`--c${(i % HUES) + 1}`);
@@ -40,9 +42,11 @@ export class ChartStack {
   // onCursor(x or null).
   constructor(root, options) {
     Object.assign(this, { kind: "time", clockTime: true, lines: [{}], metrics: [], failed: "", told: "" }, options);
+    this.stateHues = {};
     this.win = [...this.extent];
     this.past = [];
     this.charts = [];
+    this.bands = []; // of states, below the charts
     this.touches = new Map(); // where each finger is, by pointer
     this.status = h("p", { class: "stack-status", id: "stack-status" });
     this.body = h("div", {
@@ -72,7 +76,10 @@ export class ChartStack {
   get points() { return Math.max(50, Math.min(4000, Math.round(this.width - AXIS - PAD))); }
   get whole() { return this.win[0] <= this.extent[0] && this.win[1] >= this.extent[1]; }
 
-  // setMetrics chooses the charts: a list of fields ({name, unit, meaning}).
+  // drawable are those that the axis allows: states have no place along the way.
+  get drawable() { return this.kind === "distance" ? this.metrics.filter((m) => !isState(m)) : this.metrics; }
+
+  // setMetrics chooses the charts: a list of channels, as the server lists them.
   setMetrics(metrics) {
     this.metrics = metrics;
     this.data = null;
@@ -137,7 +144,7 @@ export class ChartStack {
 
   reload(wait) {
     clearTimeout(this.waiting);
-    if (this.following || !this.metrics.length) return;
+    if (this.following || !this.drawable.length) return;
     this.waiting = setTimeout(() => this.load1(), wait);
   }
 
@@ -148,7 +155,7 @@ export class ChartStack {
     this.body.setAttribute("aria-busy", "true");
     this.body.classList.add("loading");
     try {
-      const data = await this.load(a, b, this.points, this.metrics.map((m) => m.name), abort.signal);
+      const data = await this.load(a, b, this.points, this.drawable, abort.signal);
       if (abort.signal.aborted || this.following) return;
       this.data = data;
       this.failed = "";
@@ -192,14 +199,16 @@ export class ChartStack {
 
   rebuild() {
     for (const c of this.charts) c.plot?.destroy();
-    this.charts = this.metrics.map((metric, i) => this.chart(metric, i));
-    replace(this.body, this.charts.length ? this.charts.map((c) => c.node) : h("p", { class: "empty" }, "Choose a metric to draw."));
+    this.charts = this.metrics.filter((m) => !isState(m)).map((metric, i) => this.chart(metric, i));
+    this.bands = this.drawable.filter(isState).map((metric) => new Band(this, metric));
+    const all = [...this.charts, ...this.bands];
+    replace(this.body, all.length ? all.map((c) => c.node) : h("p", { class: "empty" }, this.metrics.length ? "States are drawn by time." : "Choose a metric to draw."));
     this.built = this.width;
     if (this.data) this.draw();
   }
 
   chart(metric, i) {
-    const colors = this.lines.map((line, k) => line.color || hue(this.lines.length > 1 ? k : i));
+    const colors = this.lines.map((line, k) => line.color || (this.lines.length > 1 ? hue(k) : metric.colour || hue(i)));
     const id = `chart-${metric.name}`;
     const values = this.lines.map((line, k) => {
       const swatch = h("span", { class: "swatch", "aria-hidden": "true" });
@@ -210,13 +219,15 @@ export class ChartStack {
     const level = h("span", { class: "level muted" });
     const swatch = h("span", { class: "swatch", "aria-hidden": "true" });
     swatch.style.background = colors[0];
-    const holder = h("div", { class: "plot", role: "img", "aria-labelledby": `${id}-title ${id}-range` });
+    const bounds = limitsText(metric);
+    const holder = h("div", { class: "plot", role: "img", "aria-labelledby": `${id}-title ${id}-range${bounds && ` ${id}-limits`}` });
     range.id = `${id}-range`;
     const node = h("section", { class: "chart", "aria-labelledby": `${id}-title`, "data-metric": metric.name },
       h("header", null,
-        h("h3", { id: `${id}-title`, title: metric.meaning }, this.lines.length === 1 && swatch, label(metric.name), metric.unit && h("span", { class: "unit" }, unit(metric.unit))),
+        h("h3", { id: `${id}-title`, title: metric.meaning }, this.lines.length === 1 && swatch, title(metric), metric.unit && h("span", { class: "unit" }, unit(metric.unit))),
+        bounds && h("span", { class: "sr", id: `${id}-limits` }, `Limits: ${bounds}`),
         h("span", { class: "readouts" }, values.map((v) => v.node)), range, level,
-        this.onRemove && h("button", { class: "plain tiny", type: "button", "aria-label": `Remove ${label(metric.name)}`, on: { click: () => this.onRemove(metric.name) } }, icon("close"))),
+        this.onRemove && h("button", { class: "plain tiny", type: "button", "aria-label": `Remove ${title(metric)}`, on: { click: () => this.onRemove(metric.name) } }, icon("close"))),
       holder);
     return { metric, node, holder, range, level, outputs: values.map((v) => v.node.querySelector("output")), colors };
   }
@@ -251,6 +262,7 @@ export class ChartStack {
         x: { time: false, range: () => this.win },
         y: { range: (_, lo, hi) => {
           if (lo == null) return [0, 1];
+          [lo, hi] = withLimits(chart.metric, lo, hi);
           const pad = (hi - lo) * 0.09 || Math.abs(hi) * 0.1 || 1;
           return [lo >= 0 && lo - pad < 0 ? 0 : lo - pad, hi + pad];
         } },
@@ -282,7 +294,7 @@ export class ChartStack {
         } },
       },
       select: { show: true, left: 0, top: 0, width: 0, height: 0 },
-      hooks: { setCursor: [(plot) => this.moved(chart, plot)] },
+      hooks: { drawAxes: [(plot) => drawLimits(plot, chart.metric)], setCursor: [(plot) => this.moved(chart, plot)] },
     }, this.arrays(chart), chart.holder);
     this.gestures(chart, u);
     return u;
@@ -301,10 +313,11 @@ export class ChartStack {
       }
       this.figures(chart);
     }
+    for (const band of this.bands) band.show(this.data);
     if (this.cursorAt != null) this.values(this.cursorAt);
     this.report();
     this.onDraw?.(this.data);
-    if (!this.table.hidden && !this.following) this.fillTable();
+    if (!this.table.hidden && !this.following) replace(this.table, valuesTable(this));
   }
 
   scale() {
@@ -312,6 +325,7 @@ export class ChartStack {
       plot?.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
       plot?.setScale("x", { min: this.win[0], max: this.win[1] });
     }
+    for (const band of this.bands) band.draw();
     this.report();
   }
 
@@ -319,13 +333,14 @@ export class ChartStack {
     if (Math.abs(this.width - (this.built || 0)) < 2) return;
     this.built = this.width;
     for (const { plot } of this.charts) plot?.setSize({ width: this.width, height: this.height });
+    for (const band of this.bands) band.draw();
     this.quiet = true;
     this.reload(250);
   }
 
   // figures writes what the window holds: lowest, mean and highest.
   figures(chart) {
-    const lines = this.data.columns[chart.metric.name] || [];
+    const lines = this.data.columns[chart.metric.name] || [], write = (v) => measure(v, chart.metric);
     const text = lines.map((line) => {
       let lo = Infinity, hi = -Infinity, sum = 0, n = 0;
       for (let i = 0; i < this.data.x.length; i++) {
@@ -337,10 +352,10 @@ export class ChartStack {
         n += weight;
       }
       line.stats = n ? { lo, hi, mean: sum / n } : null;
-      return line.stats && `min ${val(lo)} · avg ${val(sum / n)} · max ${val(hi)}`;
+      return line.stats && `min ${write(lo)} · avg ${write(sum / n)} · max ${write(hi)}`;
     });
     chart.range.textContent = lines.length > 1 ? "" : text[0] || "no data here";
-    chart.summary = text[0] && `${label(chart.metric.name)} ${text[0].replaceAll(" · ", ", ")} ${unit(chart.metric.unit)}`;
+    chart.summary = text[0] && `${title(chart.metric)} ${text[0].replaceAll(" · ", ", ")} ${unit(chart.metric.unit)}`;
     chart.level.textContent = this.data.info?.short || "";
     if (this.cursorAt == null) this.rest(chart);
   }
@@ -351,7 +366,7 @@ export class ChartStack {
     chart.outputs.forEach((out, k) => {
       let v = null;
       if (this.following && lines[k]) for (let i = lines[k].avg.length - 1; i >= 0 && v == null; i--) v = lines[k].avg[i];
-      out.textContent = v == null ? (this.lines.length > 1 && lines[k]?.stats ? `avg ${val(lines[k].stats.mean)}` : "") : val(v);
+      out.textContent = v == null ? (this.lines.length > 1 && lines[k]?.stats ? `avg ${measure(lines[k].stats.mean, chart.metric)}` : "") : measure(v, chart.metric);
     });
   }
 
@@ -374,6 +389,7 @@ export class ChartStack {
     this.syncing = false;
     if (x == null) for (const chart of this.charts) this.rest(chart);
     else this.values(x);
+    for (const band of this.bands) band.read(x);
     this.onCursor?.(x);
   }
 
@@ -400,10 +416,10 @@ export class ChartStack {
     if (!this.data?.x.length) return;
     const i = this.index(x);
     for (const chart of this.charts) {
-      const lines = this.data.columns[chart.metric.name] || [];
+      const lines = this.data.columns[chart.metric.name] || [], write = (v) => measure(v, chart.metric);
       chart.outputs.forEach((out, k) => {
         const line = lines[k], at = line ? this.nearest(line, i) : i, v = line?.avg[at];
-        out.textContent = v == null ? NONE : line.max[at] - line.min[at] > Math.abs(v) * 1e-9 ? `${val(v)} (${val(line.min[at])} to ${val(line.max[at])})` : val(v);
+        out.textContent = v == null ? NONE : line.max[at] - line.min[at] > Math.abs(v) * 1e-9 ? `${write(v)} (${write(line.min[at])} to ${write(line.max[at])})` : write(v);
       });
     }
     this.status.dataset.at = this.x(this.data.x[i], 1);
@@ -430,7 +446,7 @@ export class ChartStack {
     const i = this.cursorAt == null ? this.index((this.win[0] + this.win[1]) / 2) : this.index(this.cursorAt) + by;
     const x = this.data.x[Math.max(0, Math.min(this.data.x.length - 1, i))];
     this.setCursor(x);
-    announce(`${this.x(x, 1)}: ${this.charts.map((c) => `${label(c.metric.name)} ${c.outputs[0].textContent} ${unit(c.metric.unit)}`).join(", ")}`);
+    announce(`${this.x(x, 1)}: ${[...this.charts, ...this.bands].map((c) => `${title(c.metric)} ${c.outputs[0].textContent} ${unit(c.metric.unit)}`).join(", ")}`);
   }
 
   // gestures: drag zooms, shift or the middle button pans, the wheel zooms and
@@ -529,39 +545,7 @@ export class ChartStack {
   // toggleTable shows what is drawn as a table of at most 60 rows.
   toggleTable() {
     this.table.hidden = !this.table.hidden;
-    if (!this.table.hidden) this.fillTable();
+    if (!this.table.hidden) replace(this.table, valuesTable(this));
     return !this.table.hidden;
-  }
-
-  fillTable() {
-    if (!this.data) return;
-    const rows = [], n = this.data.x.length, group = Math.max(1, Math.ceil(n / 60));
-    const step = ((this.win[1] - this.win[0]) / n) * group * 15; // rows are to differ
-    for (let i = 0; i < n; i += group) {
-      const cells = [h("th", { scope: "row" }, this.x(this.data.x[i], step))];
-      let any = false;
-      for (const { metric } of this.charts) {
-        for (const line of this.data.columns[metric.name] || []) {
-          let lo = Infinity, hi = -Infinity, sum = 0, w = 0;
-          for (let j = i; j < Math.min(n, i + group); j++) {
-            if (line.avg[j] == null) continue;
-            const c = line.count?.[j] ?? 1;
-            lo = Math.min(lo, line.min[j]); hi = Math.max(hi, line.max[j]); sum += line.avg[j] * c; w += c;
-          }
-          any ||= w > 0;
-          cells.push(h("td", { class: "n" }, w ? val(lo) : NONE), h("td", { class: "n" }, w ? val(sum / w) : NONE), h("td", { class: "n" }, w ? val(hi) : NONE));
-        }
-      }
-      if (any) rows.push(h("tr", null, cells));
-    }
-    const heads = [], subs = [];
-    for (const { metric } of this.charts) for (const line of this.lines) {
-      heads.push(h("th", { scope: "colgroup", colspan: 3 }, [line.label, `${label(metric.name)}${metric.unit ? `, ${unit(metric.unit)}` : ""}`].filter(Boolean).join(": ")));
-      for (const s of ["min", "avg", "max"]) subs.push(h("th", { scope: "col", class: "n" }, s));
-    }
-    replace(this.table, h("table", { class: "values" },
-      h("caption", null, `Values from ${this.describe()}`),
-      h("thead", null, h("tr", null, h("th", { scope: "col", rowspan: 2 }, this.kind === "distance" ? "Distance" : "Time"), heads), h("tr", null, subs)),
-      h("tbody", null, rows)));
   }
 }

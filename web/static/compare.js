@@ -1,11 +1,12 @@
 // Several runs over one another, by the time since each began or by distance.
 
 import { h, icon, replace, toast } from "./dom.js";
-import { api, fields as loadFields, query, sessionPath } from "./api.js";
+import { api, query, sessionPath } from "./api.js";
 import { currentUser } from "./account.js";
 import { setParams, setTitle } from "./router.js";
 import { ChartStack, hue } from "./charts.js";
 import { Track } from "./track.js";
+import { channelsOf } from "./channels.js";
 import { pick } from "./picker.js";
 import { compareSeries } from "./series.js";
 import { trackLines } from "./run.js";
@@ -30,7 +31,7 @@ export function render(main, { params }) {
   let metrics = params.get("metrics")?.split(",") || FIRST;
   const shift = new Map();
   const summaries = new Map();
-  let all = [], fields = [];
+  let all = [], channels = null;
 
   const legend = h("ul", { class: "legend", "aria-label": "Compared runs" });
   legend.style.listStyle = "none";
@@ -51,17 +52,17 @@ export function render(main, { params }) {
     h("div", { class: "run-head" }, h("h1", null, "Compare runs"),
       h("div", { class: "actions" },
         h("div", { class: "group", role: "group", "aria-label": "Align by" }, by("elapsed", "By time"), by("distance", "By distance")),
-        h("button", { type: "button", class: "button secondary", on: { click: () => pick(fields, metrics, new Set(), (m) => { metrics = m; setParams({ metrics: m.join(",") }); stack?.setMetrics(chosen()); }) } }, icon("sliders"), "Metrics"))),
+        h("button", { type: "button", class: "button secondary", on: { click: () => pick(() => channels?.list || [], metrics, new Set(), (m) => { metrics = m; setParams({ metrics: m.join(",") }); stack?.setMetrics(chosen()); }) } }, icon("sliders"), "Metrics"))),
     legend, body);
 
   add.addEventListener("change", () => { if (add.value) { ids.push(add.value); changed(); } });
-  const chosen = () => metrics.map((name) => fields.find((f) => f.name === name)).filter(Boolean);
+  const chosen = () => metrics.map((name) => channels?.get(name)).filter((c) => c?.charted);
   const runOf = (id) => all.find((run) => run.session_id === id);
   const changed = () => { setParams({ runs: ids.join(",") }); draw(); };
   const destroy = () => { stack?.destroy(); track?.destroy(); stack = track = null; };
 
   async function load() {
-    [fields, all] = await Promise.all([loadFields(), api(query("/api/v1/sessions", { limit: 500 }), { signal: abort.signal }).then((a) => a.sessions)]);
+    all = (await api(query("/api/v1/sessions", { limit: 500 }), { signal: abort.signal })).sessions;
     for (const id of ids) if (!runOf(id)) all.push(await api(sessionPath(id), { signal: abort.signal }));
     draw();
   }
@@ -85,10 +86,12 @@ export function render(main, { params }) {
     destroy();
     drawLegend();
     if (!ids.length) return void replace(body, h("div", { class: "card empty" }, h("p", null, "Choose two or more runs to lay them over one another.")));
+    const known = channelsOf(ids, abort.signal).then((c) => { channels = c; }, (err) => { if (!stopped) toast(err.message, "error"); });
     const parts = await Promise.all(ids.map(async (id) => {
       if (!summaries.has(id)) summaries.set(id, await api(sessionPath(id, "/summary"), { signal: abort.signal }).then((a) => a.summary || a).catch(() => ({})));
       return summaries.get(id);
     }));
+    await known;
     if (stopped) return;
     const far = align === "distance"
       ? Math.max(1, ...parts.map((s) => (s.distance_km || 0) * 1000))

@@ -5,7 +5,7 @@ import { dialog, h, toast } from "./dom.js";
 import { query, send, sessionPath } from "./api.js";
 import { duration, num } from "./format.js";
 
-export function download(run, fields, present, { metrics, window: win }) {
+export function download(run, { metrics, window: win }) {
   const radio = (name, value, text, checked) => h("label", { class: "check" }, h("input", { type: "radio", name, value, checked }), text);
   const progress = h("p", { class: "muted", role: "status" });
   const start = h("button", { class: "button", type: "submit" }, "Download");

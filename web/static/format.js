@@ -19,6 +19,9 @@ export function val(v) {
   return num(v, size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3);
 }
 
+// measure writes a value of a channel, with as many digits as the team wants.
+export const measure = (v, channel) => (channel.decimals == null ? val(v) : num(v, channel.decimals));
+
 const units = { "m/s2": "m/s²", degC: "°C", deg: "°", "deg/s": "°/s" };
 export const unit = (u) => (u ? units[u] || u : "");
 
@@ -30,6 +33,10 @@ export function label(name) {
   const words = name.replace(suffix, "").split("_").map((w) => acronyms[w] || (w.length === 1 ? w.toUpperCase() : w)).join(" ");
   return words[0].toUpperCase() + words.slice(1);
 }
+
+// title is what a channel is called on the page: as the team says, or as its
+// records spell it.
+export const title = (channel) => channel.display || channel.member || label(channel.name);
 
 const two = (n) => String(n).padStart(2, "0");
 

@@ -13,13 +13,15 @@ export function usualStep(times) {
 // gapAfter is from how long on a silence between times (ascending, s) is a gap.
 export const gapAfter = (times) => Math.max(2, 5 * usualStep(times));
 
+const number = (v) => (typeof v === "boolean" ? Number(v) : v);
+
 // lines lays the values that records carry over one axis: undefined, which is
 // drawn across, where a record lacks the channel, and null where it has a gap.
 export function lines(x, records, names) {
   const axis = x.map((at, i) => ({ at, i }));
   const carried = names.map((name) => {
     const at = [], of = new Map();
-    records.forEach((r, i) => { if (typeof r[name] === "number") { at.push(x[i]); of.set(i, r[name]); } });
+    records.forEach((r, i) => { const v = number(r[name]); if (typeof v === "number") { at.push(x[i]); of.set(i, v); } });
     const limit = gapAfter(at), gaps = [];
     for (let k = 1; k < at.length; k++) if (at[k] - at[k - 1] > limit) { gaps.push((at[k] + at[k - 1]) / 2); axis.push({ at: gaps[gaps.length - 1], i: -1 }); }
     return { of, gaps: new Set(gaps) };

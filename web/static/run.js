@@ -1,12 +1,13 @@
 // One run: its figures, charts at any zoom, track and laps; live while it runs.
 
 import { announce, css, h, icon, replace, toast } from "./dom.js";
-import { api, fields as loadFields, query, sessionPath } from "./api.js";
+import { api, query, sessionPath } from "./api.js";
 import { currentUser, isAdmin } from "./account.js";
 import { go, setParams, setTitle, show } from "./router.js";
 import { ChartStack, hue } from "./charts.js";
 import { listLaps } from "./laps.js";
 import { Track } from "./track.js";
+import { channelsOf, isState } from "./channels.js";
 import { pick } from "./picker.js";
 import { Live } from "./window.js";
 import { forget, runSeries } from "./series.js";
@@ -25,10 +26,10 @@ export function render(main, { args: [id], params }) {
   const page = h("div", { class: "run" }, h("p", { class: "muted", role: "status" }, "Loading the run…"));
   main.append(page);
   let view = null;
-  Promise.all([api(sessionPath(id), { signal: abort.signal }), loadFields(), api(sessionPath(id, "/summary"), { signal: abort.signal }).catch(() => ({}))])
-    .then(([run, fields, summary]) => {
+  Promise.all([api(sessionPath(id), { signal: abort.signal }), channelsOf([id], abort.signal)])
+    .then(([run, channels]) => {
       if (abort.signal.aborted) return;
-      view = new RunView(page, run, fields, summary, params, abort.signal);
+      view = new RunView(page, run, channels, params, abort.signal);
     })
     .catch((err) => {
       if (err.name === "AbortError") return;
@@ -45,10 +46,9 @@ export function render(main, { args: [id], params }) {
 const again = () => { forget(); show(); };
 
 class RunView {
-  constructor(page, run, fields, { channels = [] }, params, signal) {
-    Object.assign(this, { run, fields, signal, id: run.session_id });
+  constructor(page, run, channels, params, signal) {
+    Object.assign(this, { run, channels, signal, id: run.session_id });
     this.start = Date.parse(run.start_time ?? run.updated_at); // null: all records are set aside
-    this.present = new Set(channels.map((c) => c.name)); // counted over the run: its newest record may lack some
     this.live = null; // what the charts follow
     this.watched = null; // a run on track is listened to all the same
     this.silent = false;
@@ -66,12 +66,13 @@ class RunView {
     this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"));
     this.laps = h("section", { class: "card panel", "aria-labelledby": "laps-title", hidden: true });
     this.merges = h("section", { class: "card panel", "aria-labelledby": "merges-title", hidden: true });
+    this.others = h("section", { class: "card panel", hidden: true, "aria-label": "Members without a channel" });
     this.aside = h("section", { class: "card panel", "aria-labelledby": "aside-title", hidden: true });
     replace(page,
       h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
       this.tiles, this.why,
       h("div", { class: "run-body" }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track and laps" }, this.map, this.laps)),
-      this.merges, this.aside, this.age);
+      this.merges, this.aside, this.others, this.age);
 
     this.stack = new ChartStack(charts, {
       extent: [0, this.length()], start: this.start, clockTime: params.get("axis") !== "elapsed",
@@ -89,15 +90,17 @@ class RunView {
 
     const asked = params.get("metrics")?.split(",");
     const stored = JSON.parse(localStorage.getItem(CHOICE) || "null");
-    const has = (name) => this.fields.some((f) => f.name === name && f.charted) && (!this.present.size || this.present.has(name));
+    const { present, list } = channels;
+    const has = (name) => channels.get(name)?.charted && (!present.size || present.has(name));
     this.metrics = (asked || stored || FIRST).filter(has);
     if (!this.metrics.length) this.metrics = FIRST.filter(has);
-    if (!this.metrics.length) this.metrics = this.fields.filter((f) => f.charted && this.present.has(f.name)).slice(0, 4).map((f) => f.name);
+    if (!this.metrics.length) this.metrics = list.filter((c) => present.has(c.name) && !c.hidden && !isState(c)).slice(0, 4).map((f) => f.name);
 
     const from = Number(params.get("from")), to = Number(params.get("to"));
     const zoomed = params.has("from") && to > from;
     if (zoomed) this.stack.win = [Math.max(0, from), Math.min(this.length(), to)];
-    this.stack.setMetrics(this.chosenFields());
+    this.stack.setMetrics(this.chosen());
+    this.listOthers();
     this.loadTrack();
     this.loadFigures();
     this.drawOverview();
@@ -126,19 +129,19 @@ class RunView {
   }
 
   length() { return Math.max(0.1, this.run.duration_s + 0.001, this.liveEnd || 0); }
-  chosenFields() { return this.metrics.map((name) => this.fields.find((f) => f.name === name)); }
+  chosen() { return this.metrics.map((name) => this.channels.get(name)); }
 
   choose(metrics) {
     this.metrics = metrics;
     localStorage.setItem(CHOICE, JSON.stringify(metrics));
     setParams({ metrics: metrics.join(",") });
     if (this.live) {
-      this.stack.metrics = this.chosenFields();
+      this.stack.metrics = this.chosen();
       this.stack.data = null;
       this.stack.rebuild();
-      this.live.metrics = metrics;
+      this.live.metrics = this.chosen();
       this.live.draw();
-    } else this.stack.setMetrics(this.chosenFields());
+    } else this.stack.setMetrics(this.chosen());
     this.drawOverview();
   }
 
@@ -156,7 +159,7 @@ class RunView {
   actions() {
     const buttons = [
       h("a", { class: "button secondary", href: `/compare?runs=${encodeURIComponent(this.id)}` }, icon("compare"), "Compare"),
-      h("button", { class: "button secondary", type: "button", on: { click: () => download(this.run, this.fields, this.present, { metrics: this.metrics, window: this.stack.whole ? null : this.stack.win.map((v) => this.start + v * 1000) }) } }, icon("down"), "CSV"),
+      h("button", { class: "button secondary", type: "button", on: { click: () => download(this.run, { metrics: this.metrics, window: this.stack.whole ? null : this.stack.win.map((v) => this.start + v * 1000) }) } }, icon("down"), "CSV"),
     ];
     const mayEdit = ["internal", "admin"].includes(currentUser()?.role);
     if (currentUser() && currentUser().role !== "guest") import("./merge.js").then(({ listMerges }) => listMerges(this.merges, this.run, mayEdit, again)).catch(this.failed);
@@ -195,7 +198,7 @@ class RunView {
     const table = h("button", { type: "button", class: "button secondary", "aria-pressed": "false", title: "Show the values as a table" }, icon("table"), h("span", { class: "wide-only" }, "Table"));
     table.setAttribute("aria-label", "Table of values");
     table.addEventListener("click", () => table.setAttribute("aria-pressed", String(this.stack.toggleTable())));
-    const metrics = h("button", { type: "button", class: "button secondary", on: { click: () => pick(this.fields, this.metrics, this.present, (m) => this.choose(m)) } }, icon("sliders"), "Metrics");
+    const metrics = h("button", { type: "button", class: "button secondary", on: { click: () => { this.picker = pick(() => this.channels.list, this.metrics, this.channels.present, (m) => this.choose(m)); } } }, icon("sliders"), "Metrics");
     replace(this.tools, this.liveButton, this.liveWindow,
       h("div", { class: "group", role: "group", "aria-label": "Window" },
         button("Earlier", "left", leave(() => this.stack.pan(-0.5))), button("Zoom in", "plus", leave(() => this.stack.zoom(0.5))),
@@ -244,16 +247,17 @@ class RunView {
   listen(span) {
     this.watched?.stop();
     this.watched = new Live(this.run, span, {
-      start: this.start, metrics: this.metrics,
+      start: this.start, metrics: this.chosen(),
       draw: (data, a, b, newest) => {
         this.liveEnd = newest + 0.001;
         this.stack.extent[1] = this.length();
         this.stack.follow(data, a, b);
         this.track.setWindow(a, b);
       },
-      seen: (points, present) => {
-        for (const name of present) this.present.add(name);
-        if (!this.metrics.length) this.choose(FIRST.filter((name) => this.present.has(name)));
+      seen: (points, members) => {
+        this.channels.heard(members);
+        if (members.length) this.channels.follow(this.id, this.signal, () => { this.picker?.refresh(); this.listOthers(); });
+        if (!this.metrics.length) this.choose(FIRST.filter((name) => this.channels.present.has(name)));
         this.recent = [...this.recent, ...points].slice(-400);
         if (points.length) { this.map.hidden = false; this.track.add(points, this.recent); if (this.live) this.track.setMarks([{ at: points[points.length - 1], color: css("--live") }]); }
       },
@@ -372,6 +376,13 @@ class RunView {
     this.paintOverview();
   }
 
+  // listOthers says what the records have that became no channel.
+  listOthers() {
+    const { others } = this.channels;
+    this.others.hidden = !others.length;
+    if (others.length) import("./others.js").then(({ listOthers }) => listOthers(this.others, others));
+  }
+
   // goTo shows a part of the run, such as a lap, in the charts.
   goTo(part) {
     if (this.live) this.stopLive();
@@ -409,10 +420,10 @@ class RunView {
   }
 
   async drawOverview() {
-    const metric = this.metrics?.[0];
+    const metric = this.chosen().find((c) => !isState(c));
     if (!metric) return;
     try {
-      this.little = { metric, ...(await runSeries(this.run, 0, this.length(), 400, [metric], this.signal, !onTrack(this.run))) };
+      this.little = { metric: metric.name, ...(await runSeries(this.run, 0, this.length(), 400, [metric], this.signal, !onTrack(this.run))) };
       this.paintOverview();
     } catch { /* the charts tell what is wrong */ }
   }

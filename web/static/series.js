@@ -1,6 +1,7 @@
 // Reads the series endpoint into what the charts draw.
 
 import { api, query, sessionPath } from "./api.js";
+import { isState } from "./channels.js";
 import { duration, num } from "./format.js";
 
 const KEPT = 48; // answers kept, so that going back is instant
@@ -36,13 +37,17 @@ function about(lines, align) {
   return { short: `${width} buckets · ${one.level}`, text: `min–max and mean of ${width}, ${source}`, width: one.width / UNIT[align], level: one.level };
 }
 
+const names = (metrics) => metrics.map((m) => m.name).join(",");
+
 // columns gives each metric's values: null, which breaks the line, in its gaps,
-// and undefined, which is drawn across, where a column has no sample of it.
-function columns(session, metrics) {
+// and undefined, which is drawn across, where a column has no sample of it. Those
+// of a state have an axis of their own.
+function columns(session, x, metrics) {
   const out = {};
-  for (const name of metrics) {
-    const found = session.metrics[name];
+  for (const metric of metrics) {
+    const { name } = metric, found = session.metrics[name];
     if (!found) { out[name] = null; continue; }
+    if (isState(metric)) { out[name] = { x, states: found.last }; continue; }
     const gaps = found.gaps || [], width = session.bucket || 0; // their ends are known to a column's width
     let k = 0;
     const drawn = session.t.map((t, i) => {
@@ -62,14 +67,14 @@ function columns(session, metrics) {
 export async function runSeries(run, a, b, points, metrics, signal, keep) {
   const start = Date.parse(run.start_time);
   const url = query(sessionPath(run.session_id, "/series"), {
-    version: keep ? run.version : null, metrics: metrics.join(","), from: new Date(start + a * 1000).toISOString(), to: new Date(Math.ceil(start + b * 1000) + 1).toISOString(), points,
+    version: keep ? run.version : null, metrics: names(metrics), from: new Date(start + a * 1000).toISOString(), to: new Date(Math.ceil(start + b * 1000) + 1).toISOString(), points,
   });
   const answer = await ask(url, signal, keep);
   const session = answer.sessions[0];
   const x = session.t.map((t) => (t - start) / 1000);
-  const found = columns(session, metrics);
+  const found = columns(session, x, metrics);
   const out = {};
-  for (const name of metrics) out[name] = found[name] ? [found[name]] : [];
+  for (const { name } of metrics) out[name] = found[name] ? [found[name]] : [];
   return { x, columns: out, info: about([{ x, width: session.bucket, level: session.level }], "time") };
 }
 
@@ -78,7 +83,7 @@ export async function runSeries(run, a, b, points, metrics, signal, keep) {
 export async function compareSeries(ids, align, a, b, points, metrics, signal, shift = []) {
   const parts = await Promise.all(groups(ids, shift).map(async ({ members, by }) => {
     const url = query(sessionPath(members[0], "/series"), {
-      compare: members.slice(1).join(","), metrics: metrics.join(","), align, start: Math.max(0, a - by), end: Math.max(0, b - by) || 1, points,
+      compare: members.slice(1).join(","), metrics: names(metrics), align, start: Math.max(0, a - by), end: Math.max(0, b - by) || 1, points,
     });
     const answer = await ask(url, signal, true);
     return answer.sessions.map((session) => ({ id: session.session_id, session, by }));
@@ -111,9 +116,10 @@ function merge(lines, metrics) {
   const x = [...all].sort((p, q) => p - q);
   const place = new Map(x.map((v, i) => [v, i]));
   const out = {};
-  for (const name of metrics) {
-    out[name] = lines.map((line) => {
-      const from = columns(line.session, [name])[name];
+  for (const metric of metrics) {
+    out[metric.name] = lines.map((line) => {
+      const from = columns(line.session, line.x, [metric])[metric.name];
+      if (isState(metric)) return from ?? {};
       const to = { min: new Array(x.length), max: new Array(x.length), avg: new Array(x.length), count: new Array(x.length) };
       // A hole reaches up to the line's next value, whatever other lines have there.
       if (from) line.x.forEach((v, i) => {

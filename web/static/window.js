@@ -1,13 +1,14 @@
 // The moving window over the live stream: every record of the last seconds,
 // drawn as fast as the screen shows it.
 
+import { isState } from "./channels.js";
 import { onState, subscribe } from "./live.js";
 import { Fixes } from "./fixes.js";
 import { lines } from "./gaps.js";
 import { Heard } from "./heard.js";
 
 export class Live {
-  // to: start (ms), metrics, draw(data, a, b, newest), seen(points, present),
+  // to: start (ms), metrics (channels), draw(data, a, b, newest), seen(points, members) with those of records that are new,
   // late() when records came that belong before others, state(text),
   // silent(seconds, too long) twice a second, refused(message).
   constructor(run, span, to) {
@@ -45,7 +46,7 @@ export class Live {
       this.x.push(x);
       this.records.push(record);
       if (x >= newest) for (const fix of this.fixes.add({ x, lat: record.latitude, lon: record.longitude })) this.place(points, fix);
-      for (const name in record) if (typeof record[name] === "number" && !this.present.has(name)) { this.present.add(name); fresh.push(name); }
+      for (const name in record) if (record[name] !== null && !this.present.has(name)) { this.present.add(name); fresh.push(name); }
     }
     if (late) { // out of order: sort once, it is rare
       const order = this.x.map((_, i) => i).sort((i, j) => this.x[i] - this.x[j]);
@@ -88,9 +89,11 @@ export class Live {
     this.due = 0;
     if (this.stopped || this.idle || !this.x.length) return;
     const newest = this.x[this.x.length - 1];
-    const data = lines(this.x, this.records, this.metrics);
+    const member = (channel) => channel.member || channel.name, numbers = this.metrics.filter((m) => !isState(m));
+    const data = lines(this.x, this.records, numbers.map(member));
     const out = {};
-    this.metrics.forEach((name, i) => { out[name] = [{ min: data.columns[i], max: data.columns[i], avg: data.columns[i] }]; });
+    for (const m of this.metrics) if (isState(m)) out[m.name] = [{ x: this.x, states: this.records.map((r) => { const v = r[member(m)]; return typeof v === "string" ? v : null; }) }];
+    numbers.forEach(({ name }, i) => { out[name] = [{ min: data.columns[i], max: data.columns[i], avg: data.columns[i] }]; });
     this.to.draw({ x: data.x, columns: out, info: { short: "every record", text: "every record, live", width: 0, level: "raw" } }, Math.max(0, newest - this.span), Math.max(this.span, newest), newest);
   }
 }

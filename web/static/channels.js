@@ -1,0 +1,62 @@
+// The channels that can be drawn: the contract's fields, and what the runs on
+// the page have beside them.
+
+import { api, sessionPath } from "./api.js";
+
+const EVERY = 2000; // ms between two looks at what a run has
+const LONG = 60; // looks for a member that nobody knows: two minutes
+
+export const isState = (channel) => channel.type === "text";
+
+// channelsOf reads which channels these runs have.
+export async function channelsOf(ids, signal) {
+  const [known, ...runs] = await Promise.all([api("/api/v1/channels", { signal }), ...ids.map((id) => api(sessionPath(id, "/channels"), { signal }))]);
+  return new Channels(known.channels.filter((c) => c.kind === "contract"), runs);
+}
+
+class Channels {
+  constructor(contract, runs) {
+    this.byName = new Map(contract.map((c) => [c.name, c]));
+    this.present = new Set(); // counted over the run: its newest record may lack some
+    this.others = []; // members that became no channel
+    this.waiting = new Set(); // members of live records that nobody has told of yet
+    for (const run of runs) this.take(run);
+  }
+
+  get list() { return [...this.byName.values()].filter((c) => c.charted); }
+  get(name) { return this.byName.get(name); }
+
+  take({ channels, others }) {
+    this.others = others;
+    for (const c of channels) { this.byName.set(c.name, c); this.present.add(c.name); }
+    this.members = new Map([...this.byName.values()].map((c) => [c.member || c.name, c.name]));
+    for (const { member } of others) this.members.set(member, null);
+    for (const member of ["session_id", "timestamp"]) this.members.set(member, null);
+    this.heard([...this.waiting]);
+  }
+
+  // heard is told of members that live records carry.
+  heard(members) {
+    for (const member of members) {
+      if (!this.members.has(member)) this.waiting.add(member);
+      else if (this.members.get(member)) this.present.add(this.members.get(member));
+      if (this.members.has(member)) this.waiting.delete(member);
+    }
+  }
+
+  // follow asks what the run has, for as long as its records have members that
+  // nobody told of, and calls changed with each answer.
+  follow(id, signal, changed) {
+    this.left = LONG;
+    if (this.asking || !this.waiting.size) return;
+    const ask = async () => {
+      this.asked = Date.now();
+      try {
+        this.take(await api(sessionPath(id, "/channels"), { signal }));
+        changed();
+      } catch { /* the next turn tries again */ }
+      this.asking = this.waiting.size && this.left-- > 0 && !signal.aborted && setTimeout(ask, EVERY);
+    };
+    this.asking = setTimeout(ask, Math.max(0, (this.asked || 0) + EVERY - Date.now()));
+  }
+}
