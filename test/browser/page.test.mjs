@@ -550,6 +550,43 @@ describe("the built-in page", { concurrency: false }, () => {
     await accessible(page, "audit log");
   });
 
+  test("lets an administrator say what channels are", async () => {
+    await page.goto(`${base}/admin/channels`);
+    await page.getByRole("heading", { name: /^Channels/ }).waitFor();
+    await accessible(page, "channels");
+    const row = page.locator('tr[data-channel="coolant_c"]');
+    await page.getByRole("button", { name: "Declare a channel" }).click();
+    const name = page.getByLabel("Name", { exact: true });
+    await name.fill("Coolant C");
+    await page.getByLabel("Unit").fill("degC");
+    await page.getByLabel("Warning above").fill("90");
+    await page.getByLabel("Alarm above").fill("80");
+    await accessible(page, "a new channel");
+    await page.getByRole("button", { name: "Declare", exact: true }).click();
+    await page.locator(".field", { has: name }).getByText('"coolant_c" would do').waitFor();
+    assert.equal(await name.getAttribute("aria-invalid"), "true");
+    await name.fill("coolant_c");
+    await page.getByRole("button", { name: "Declare", exact: true }).click();
+    await page.locator(".field", { has: page.getByLabel("Alarm above") }).getByText("is below warn_high").waitFor();
+    await page.getByLabel("Alarm above").fill("100");
+    await page.getByRole("button", { name: "Declare", exact: true }).click();
+    await row.getByText("warning above 90 °C, alarm above 100 °C").waitFor();
+
+    // What is not changed stays.
+    await page.getByLabel("Search channels").fill("coolant");
+    await row.getByRole("button", { name: "Edit" }).click();
+    await page.getByLabel("Name on the page").fill("Coolant");
+    await page.getByLabel("Decimals").fill("0");
+    await page.getByRole("button", { name: "Save" }).click();
+    await row.getByText("warning above 90 °C, alarm above 100 °C").waitFor();
+    await row.getByRole("button", { name: "Hide" }).click();
+    await row.getByText("hidden").waitFor();
+    await row.getByRole("button", { name: "Show" }).click();
+    await row.getByText("hidden").waitFor({ state: "detached" });
+    await row.getByText("warning above 90 °C").waitFor();
+    complaints.splice(0, Infinity, ...complaints.filter((c) => !c.includes("400"))); // the browser notes the refusals
+  });
+
   test("takes a second factor, tells of it, and shows administrators who waits", async () => {
     const { context: office, page: boss } = await visit();
     await boss.goto(`${base}/signin`);
@@ -704,7 +741,7 @@ describe("the built-in page", { concurrency: false }, () => {
     const { context, page: phone } = await visit({ viewport: { width: 390, height: 844 }, colorScheme: "dark", isMobile: true, hasTouch: true, deviceScaleFactor: 2 });
     await phone.addInitScript((s) => { for (const [k, v] of Object.entries(s)) sessionStorage.setItem(k, v); }, state);
     for (const [path, where] of [["/", "all runs, on a phone"], [`/runs/${run.id}`, "a run, on a phone"], ["/admin/users", "users, on a phone"],
-      [`/compare?runs=${run.id},${second}`, "comparison, on a phone"], ["/admin/audit", "audit log, on a phone"]]) {
+      [`/compare?runs=${run.id},${second}`, "comparison, on a phone"], ["/admin/audit", "audit log, on a phone"], ["/admin/channels", "channels, on a phone"]]) {
       await phone.goto(base + path);
       await phone.getByRole("heading", { level: 1 }).waitFor();
       if (path.startsWith("/runs/")) await settled(phone);

@@ -1,4 +1,4 @@
-// What administrators do: accounts and requests, deploy keys, the audit log.
+// What administrators do: accounts and requests, channels, deploy keys, the audit log.
 
 import { dialog, h, icon, replace, toast } from "./dom.js";
 import { api, query } from "./api.js";
@@ -9,7 +9,7 @@ import { ago, clock, count, date } from "./format.js";
 const roles = ["guest", "external", "internal", "admin"];
 
 export function render(main, { args: [tab] }) {
-  setTitle({ users: "Users", keys: "Deploy keys", audit: "Audit log" }[tab]);
+  setTitle({ users: "Users", channels: "Channels", keys: "Deploy keys", audit: "Audit log" }[tab]);
   if (!isAdmin()) {
     main.append(h("div", { class: "empty" }, h("h1", null, "For administrators"), h("a", { class: "button", href: `/signin?next=/admin/${tab}` }, "Sign in")));
     return;
@@ -18,12 +18,14 @@ export function render(main, { args: [tab] }) {
   body.style.display = "contents";
   const link = (name, text) => h("a", { href: `/admin/${name}`, "aria-current": name === tab && "page" }, text);
   main.append(h("div", { class: "wrap" }, h("h1", null, "Administration"),
-    h("nav", { class: "tabs", "aria-label": "Administration" }, link("users", "Users"), link("keys", "Deploy keys"), link("audit", "Audit log")), body));
-  ({ users, keys, audit })[tab](body).catch((err) => replace(body, h("p", { class: "problem", role: "alert" }, err.message)));
+    h("nav", { class: "tabs", "aria-label": "Administration" }, link("users", "Users"), link("channels", "Channels"), link("keys", "Deploy keys"), link("audit", "Audit log")), body));
+  ({ users, channels, keys, audit })[tab](body).catch((err) => replace(body, h("p", { class: "problem", role: "alert" }, err.message)));
 }
 
+const channels = (body) => import("./admin-channels.js").then((m) => m.channels(body));
+
 // act does something and says so; it gives true when it went well.
-async function act(work, done) {
+export async function act(work, done) {
   try {
     await work();
     toast(done);
@@ -35,7 +37,7 @@ async function act(work, done) {
 }
 
 const when = (text) => (text ? h("time", { datetime: text, title: new Date(text).toLocaleString() }, ago(Date.parse(text))) : "never");
-const small = (text, kind, click) => h("button", { type: "button", class: `button small ${kind}`, on: { click } }, text);
+export const small = (text, kind, click) => h("button", { type: "button", class: `button small ${kind}`, on: { click } }, text);
 const userPath = (user, rest = "") => `/api/v1/users/${encodeURIComponent(user.user_id)}${rest}`;
 
 async function users(body) {

@@ -7,7 +7,7 @@ const routes = [
   [/^\/runs\/([^/]+)$/, () => import("./run.js")],
   [/^\/compare$/, () => import("./compare.js")],
   [/^\/(signin|signup|account)$/, () => import("./signin.js")],
-  [/^\/admin\/(users|keys|audit)$/, () => import("./admin.js")],
+  [/^\/admin\/(users|channels|keys|audit)$/, () => import("./admin.js")],
 ];
 
 let leave = null; // ends the page that is shown
