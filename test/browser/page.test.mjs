@@ -465,8 +465,11 @@ describe("the built-in page", { concurrency: false }, () => {
     await settled(page);
     await chart(page, "battery_temp_c").locator(".range", { hasText: "max 29.5" }).waitFor();
     for (const state of ["on", "off"]) await chart(page, "pump").locator(".state", { hasText: state }).waitFor();
-    await page.goto(`${base}/compare?runs=${id},${second}&metrics=battery_temp_c,pump`);
+    await page.goto(`${base}/compare?runs=${id},${second}&metrics=battery_temp_c,pump,driver_mode`);
     await chart(page, "pump").locator(".state", { hasText: "off" }).waitFor();
+    await chart(page, "driver_mode").locator(".state").first().waitFor();
+    await page.getByRole("button", { name: "Table of values" }).click();
+    await page.getByRole("cell", { name: "off", exact: true }).first().waitFor();
     await page.getByRole("button", { name: "By distance" }).click();
     await settled(page);
     assert.equal(await chart(page, "pump").count(), 0, "states have no place along the way");
