@@ -388,10 +388,10 @@ SELECT $1, minute, count(*), min(time), max(time),
        count(step), coalesce(sum(step), 0), coalesce(max(step), 0), count(*) FILTER (WHERE step = 0)
 FROM (
 	SELECT time, time_bucket(INTERVAL '1 minute', time) AS minute,
-	       coalesce(speed_ms, avg_speed_kmh / 3.6) AS speed,
-	       coalesce(power_w, voltage_v * current_a) AS power,
+	       coalesce(measured(speed_ms), measured(avg_speed_kmh) / 3.6) AS speed,
+	       coalesce(measured(power_w), measured(voltage_v) * measured(current_a)) AS power,
 	       coalesce(current_g_force, CASE WHEN num_nonnulls(accel_x, accel_y, accel_z) > 0
-	           THEN sqrt(coalesce(accel_x, 0)^2 + coalesce(accel_y, 0)^2 + coalesce(accel_z, 0)^2) / 9.81 END) AS g,
+	           THEN sqrt(coalesce(measured(accel_x), 0)^2 + coalesce(measured(accel_y), 0)^2 + coalesce(measured(accel_z), 0)^2) / 9.81 END) AS g,
 	       coalesce(outlier_severity, CASE WHEN jsonb_typeof(outliers) = 'object' THEN outliers ->> 'severity' END) AS severity,
 	       coalesce(acc_eff_km_kwh, inst_eff_km_kwh, current_efficiency_km_kwh) AS efficiency,
 	       voltage_v, quality_score, elevation_gain_m, optimal_speed_kmh, route_distance_km, cumulative_energy_kwh,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -258,5 +259,35 @@ func asNumbers(s timeseries.Summary) map[string]float64 {
 		"efficiency": s.Efficiency, "duration": s.Duration, "avg power": known(s.AvgPower), "max power": known(s.MaxPower), "avg voltage": known(s.AvgVoltage),
 		"max g": known(s.MaxG), "optimal": known(s.OptSpeed), "quality": *s.Quality, "elevation": known(s.Elevation), "anomalies": float64(s.Anomalies),
 		"cadence": s.Cadence, "longest gap": s.LongestGap, "duplicates": float64(s.Duplicates),
+	}
+}
+
+// Values that are nearer to 0 than their product can be written stop nothing.
+func TestTinyValues(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	start := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	var records []rec
+	for i, tiny := range []float64{1e-200, -1e-310, 5e-324, 0, 3} {
+		for _, left := range []string{"", "speed_ms", "power_w", "current_g_force", "distance_m", "energy_j"} { // what is then taken from elsewhere
+			r := rec{"session_id": "race", "timestamp": record.FormatTime(start.Add(time.Duration(i*10+len(left)) * time.Second))}
+			for _, c := range channel.All {
+				if c.Charted && c.Name != left && (left == "" || c.Name != "latitude") {
+					r[c.Name] = tiny
+				}
+			}
+			records = append(records, r)
+		}
+	}
+	h.insert(records...)
+	h.refresh()
+	if sum, err := h.store.Summary(t.Context(), "race"); err != nil || sum.Records != int64(len(records)) || *sum.MaxSpeed != 3*3.6 {
+		t.Errorf("the summary is %+v, %v", sum, err)
+	}
+	if _, err := h.store.Analysis.Figures(t.Context(), "race"); err != nil {
+		t.Error(err)
+	}
+	if _, err := h.store.Analysis.Refresh(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

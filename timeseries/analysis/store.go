@@ -244,7 +244,7 @@ const usualOf = 500
 var carriers = [...]string{
 	"true",
 	"coalesce(speed_ms, avg_speed_kmh) IS NOT NULL",
-	"coalesce(power_w, voltage_v * current_a) IS NOT NULL",
+	"coalesce(power_w, measured(voltage_v) * measured(current_a)) IS NOT NULL",
 	"coalesce(distance_m, route_distance_km) IS NOT NULL",
 	"coalesce(energy_j, cumulative_energy_kwh) IS NOT NULL",
 }
@@ -318,7 +318,7 @@ func (u *update) reduce(ctx context.Context, from time.Time, state runState) (st
 
 func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error) {
 	rows, err := u.tx.Query(ctx, `
-		SELECT time, latitude, longitude, coalesce(speed_ms, avg_speed_kmh / 3.6), coalesce(power_w, voltage_v * current_a),
+		SELECT time, latitude, longitude, coalesce(measured(speed_ms), measured(avg_speed_kmh) / 3.6), coalesce(measured(power_w), measured(voltage_v) * measured(current_a)),
 		       coalesce(distance_m, route_distance_km * 1000), coalesce(energy_j, cumulative_energy_kwh * 3.6e6)
 		FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time < $3 AND time <= $4 AND batch <= $5
