@@ -12,7 +12,7 @@ import (
 func (s *server) channelRoutes() []route {
 	return []route{
 		jsonRoute("GET", "/api/v1/channels", auth.ReadPublic, "List what can be asked for: the function contract's fields, what records brought beside them, and what administrators declared.", s.listChannels),
-		jsonRoute("PUT", "/api/v1/channels/:name", auth.EditChannels, "Declare a channel, or say what one is: what the body leaves out is unknown afterwards. The unit and the meaning of the function contract's fields stay.", s.putChannel, failsWith(fault.Conflict)),
+		jsonRoute("PUT", "/api/v1/channels/:name", auth.ComputeChannels, "Declare a channel, or say what one is: what the body leaves out is unknown afterwards. Internal accounts may do so for channels that are made of others (expression). The unit and the meaning of the function contract's fields stay.", s.putChannel, failsWith(fault.Conflict)),
 		jsonRoute("DELETE", "/api/v1/channels/:name", auth.EditChannels, "Hide a channel from lists and pickers. Its values stay, and can be asked for by name.", s.hideChannel, failsWith(fault.NotFound)),
 		jsonRoute("GET", "/api/v1/sessions/:id/channels", auth.ReadSeries, "List the channels that a run has, with how many records carry each, when, and between which values; and what became no channel.", s.sessionChannels),
 	}
@@ -28,6 +28,8 @@ type knownChannelView struct {
 	Member  *string `json:"member,omitempty" doc:"What records call it, where that is not its name"`
 	Charted bool    `json:"charted" doc:"It can be asked of the series routes"`
 	Hidden  bool    `json:"hidden" doc:"Left out of pickers"`
+	// Expression is of math channels alone.
+	Expression string `json:"expression,omitempty" doc:"What it is made of"`
 	registry.About
 }
 
@@ -38,7 +40,7 @@ func viewChannel(c registry.Channel) knownChannelView {
 	}
 	return knownChannelView{
 		c.Name, c.Kind, c.Type.String(), nullIfZero(c.Unit), nullIfZero(c.Meaning), nullIfZero(member),
-		c.Charted || rollup.IsState(c.Channel), c.Hidden, c.About,
+		c.Charted || rollup.IsState(c.Channel), c.Hidden, c.Expression, c.About,
 	}
 }
 
@@ -64,13 +66,20 @@ type putChannelParams struct {
 		Unit    string `json:"unit,omitempty" example:"degC" doc:"Unit of its values"`
 		Meaning string `json:"meaning,omitempty" example:"Temperature of the pack's hottest cell" doc:"What is measured"`
 		Hidden  bool   `json:"hidden,omitempty" doc:"Leave it out of pickers"`
+
+		Expression string `json:"expression,omitempty" example:"voltage_v * current_a" doc:"What a math channel is made of"`
 		registry.About
 	}
 }
 
 func (s *server) putChannel(r *request, p *putChannelParams) (knownChannelView, error) {
 	name, in := r.Param("name"), p.Body
-	d := registry.Definition{Type: in.Type, Unit: in.Unit, Meaning: in.Meaning, Hidden: in.Hidden, About: in.About}
+	d := registry.Definition{Type: in.Type, Unit: in.Unit, Meaning: in.Meaning, Hidden: in.Hidden, About: in.About, Expression: in.Expression}
+	if d.Expression == "" {
+		if allowed := auth.Allow(r.Principal, auth.EditChannels, auth.SessionAge{}); !allowed.Allowed {
+			return knownChannelView{}, allowed.Err
+		}
+	}
 	ctx := s.audited(r, auth.ChannelChanged, map[string]any{"channel": fault.Clip(name)})
 	c, err := s.Store.Channels.Put(ctx, r.Principal.UserID, name, d)
 	if err != nil {

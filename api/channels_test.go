@@ -75,10 +75,23 @@ func TestNewSensorOverREST(t *testing.T) {
 		"Bad Name":       {`{}`, 400},
 		"x":              {`{"colour":"red"}`, 400},
 		"y":              {`{"colours":"red"}`, 400},
+		"power_w":        {`{"expression":"battery_temp_c"}`, 409},
+		"pack_w":         {`{"expression":"speed_ms * battery_temp_c","unit":"W"}`, 200},
+		"z":              {`{"expression":"speed_ms * nothing"}`, 400},
 	} {
 		if got := s.call(t, "PUT", "/api/v1/channels/"+strings.ReplaceAll(path, " ", "%20"), admin, c.body); got.status != c.status {
 			t.Errorf("PUT %s %s = %+v, want %d", path, c.body, got, c.status)
 		}
+	}
+	internal := s.as(t, auth.Internal)
+	for body, status := range map[string]int{`{"expression":"battery_temp_c / 2"}`: 200, `{"unit":"W"}`: 403} {
+		if got := s.call(t, "PUT", "/api/v1/channels/half", internal, body); got.status != status {
+			t.Errorf("an internal account: PUT %s = %+v, want %d", body, got, status)
+		}
+	}
+	half := s.call(t, "GET", "/api/v1/sessions/run/records?limit=1&fields=half,pack_w", admin, nil)
+	if first := half.body["records"].([]any)[0].(object); first["half"] != 10.25 || first["pack_w"] != 102.5 {
+		t.Errorf("records have %v", first)
 	}
 	if got := s.call(t, "GET", "/api/v1/sessions/run/series?metrics=batt,cells_v", admin, nil); got.status != 200 {
 		t.Errorf("by an alias, and what has not come: %+v", got)

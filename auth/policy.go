@@ -46,6 +46,8 @@ const (
 	RepairSession Action = "sessions.repair"
 	// EditChannels is declaring, describing and hiding channels.
 	EditChannels Action = "channels.edit"
+	// ComputeChannels is making math channels.
+	ComputeChannels Action = "channels.compute"
 	// OwnDashboard is reading and writing one's own dashboard rows.
 	OwnDashboard Action = "dashboard.own"
 	// RequestUpgrade is asking to become internal.
@@ -148,6 +150,7 @@ var policy = map[Action]grant{
 	DeleteSession:      {roles: admins, code: "FORBIDDEN", message: "Only administrators can delete a run."},
 	RepairSession:      {roles: admins, code: "FORBIDDEN", message: "Only administrators can repair a run."},
 	EditChannels:       {roles: admins, code: "FORBIDDEN", message: "Only administrators can edit channels."},
+	ComputeChannels:    {roles: team},
 	OwnDashboard:       {signed: true},
 	RequestUpgrade:     {signed: true},
 	ChangePassword:     {signed: true},

@@ -2,6 +2,7 @@ package timeseries
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ecovolt/telemetryd/timeseries/registry"
@@ -52,6 +53,15 @@ func (s *Store) SessionChannels(ctx context.Context, id string) (held []HeldChan
 		}
 		first, last := m.FirstTime.UTC(), m.LastTime.UTC()
 		held = append(held, HeldChannel{*m.Channel, &m.Records, &first, &last, m.Low, m.High})
+	}
+	have := map[string]bool{}
+	for _, c := range held {
+		have[c.Name] = true
+	}
+	for _, c := range set.All() {
+		if needs := set.Needs(c); len(needs) > 0 && !slices.ContainsFunc(needs, func(name string) bool { return !have[name] }) {
+			held = append(held, HeldChannel{Channel: c})
+		}
 	}
 	return held, others, nil
 }

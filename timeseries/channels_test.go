@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/expression"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
 	"github.com/ecovolt/telemetryd/timeseries/series"
@@ -241,5 +243,140 @@ func TestEditingChannels(t *testing.T) {
 	set, _ = h.store.Channels.Current(t.Context())
 	if c, ok := set.Find("battery_temp_c"); !ok || !c.Hidden {
 		t.Errorf("it is not hidden: %+v", c)
+	}
+}
+
+// What is made of others is at every zoom what it is of each record: lowest, highest
+// and count by series, and value by value in records and CSV.
+func TestMathChannels(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	rng := rand.New(rand.NewPCG(13, 3))
+	start := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	put := func(name, text string) error {
+		_, err := h.store.Channels.Put(t.Context(), "", name, registry.Definition{Expression: text, Unit: "W"})
+		return err
+	}
+	odd := []float64{0, -1, 1e-200, 1e90, -1e90, 3}
+	var records []rec
+	type values map[string]float64
+	var all []values
+	for i := range 3000 {
+		r, v := rec{"session_id": "run", "timestamp": record.FormatTime(start.Add(time.Duration(i) * 100 * time.Millisecond))}, values{}
+		for member, name := range map[string]string{"voltage_v": "voltage_v", "current_a": "current_a", "Cell Temp": "cell_temp"} {
+			switch rng.IntN(8) {
+			case 0:
+				continue
+			case 1:
+				v[name] = odd[rng.IntN(len(odd))]
+			default:
+				v[name] = rng.NormFloat64() * 50
+			}
+			r[member] = v[name]
+		}
+		records, all = append(records, r), append(all, v)
+	}
+	h.insert(records[:2000]...)
+	h.refresh()
+	h.refresh()
+	lookup := func(name string) (string, bool) {
+		text, ok := map[string]string{"voltage_v": "", "current_a": "", "cell_temp": "", "pack_w": "voltage_v * current_a"}[name]
+		return text, ok
+	}
+	texts := map[string]string{
+		"pack_w":    "voltage_v * current_a",
+		"per_watt":  "cell_temp / pack_w",
+		"hot":       "if(cell_temp > 40 && voltage_v > 0, 1, 0)",
+		"root_cell": "sqrt(cell_temp) + ln(current_a)",
+	}
+	for _, name := range []string{"pack_w", "per_watt", "hot", "root_cell"} {
+		if err := put(name, texts[name]); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	h.insert(records[2000:]...) // late data is in it at once
+	want := func(name string, v values) (float64, bool) {
+		e, err := expression.Parse(name, texts[name], lookup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := e.Channels()
+		return e.Eval(func(i int) (float64, bool) { x, ok := v[names[i]]; return x, ok })
+	}
+	close := func(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(math.Abs(a), math.Abs(b)) }
+	for name := range texts {
+		low, high, n := math.Inf(1), math.Inf(-1), int64(0)
+		for _, v := range all {
+			if x, ok := want(name, v); ok {
+				low, high, n = min(low, x), max(high, x), n+1
+			}
+		}
+		for _, mode := range []series.Mode{series.ModeMinMax, series.ModeM4} {
+			for _, points := range []int{7, 200, 5000} {
+				answer, err := h.store.Series.Read(t.Context(), series.Request{Sessions: []string{"run"}, Metrics: []string{"voltage_v", name}, Points: points, Mode: mode})
+				if err != nil {
+					t.Fatal(err)
+				}
+				m := answer.Sessions[0].Metrics[1]
+				gotLow, gotHigh, got := math.Inf(1), math.Inf(-1), int64(0)
+				for i, count := range m.Count {
+					if count > 0 {
+						gotLow, gotHigh, got = min(gotLow, m.Min[i]), max(gotHigh, m.Max[i]), got+count
+					}
+				}
+				if got != n || !close(gotLow, low) || !close(gotHigh, high) {
+					t.Errorf("%s, %v of %d points: %d from %v to %v, want %d from %v to %v", name, mode, points, got, gotLow, gotHigh, n, low, high)
+				}
+			}
+		}
+		for i, r := range h.read(timeseries.RecordQuery{SessionID: "run", Fields: []string{name, "voltage_v"}}) {
+			x, ok := want(name, all[i])
+			got, has := r[name].(float64)
+			if has != ok || ok && !close(got, x) {
+				t.Fatalf("%s of record %d is %v, want %v, %v", name, i, r[name], x, ok)
+			}
+		}
+	}
+	held, _, err := h.store.SessionChannels(t.Context(), "run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, c := range held {
+		if texts[c.Name] != "" && c.Kind == "math" {
+			found++
+		}
+	}
+	if found != len(texts) {
+		t.Errorf("the run has %d math channels, want %d", found, len(texts))
+	}
+	for name, c := range map[string]struct{ name, text, fail string }{
+		"a circle":          {"pack_w", "per_watt * 2", "per_watt"},
+		"no such channel":   {"x1", "nothing + 1", "nothing"},
+		"no expression":     {"x2", "1 +", "expression"},
+		"a contract's name": {"speed_ms", "voltage_v", "not made of others"},
+		"what came":         {"cell_temp", "voltage_v", "not made of others"},
+		"no text":           {"x3", "motion_state + 1", "motion_state"},
+	} {
+		if err := put(c.name, c.text); err == nil || !strings.Contains(err.Error(), c.fail) {
+			t.Errorf("%s: %v, want %q", name, err, c.fail)
+		}
+	}
+	texts["pack_w"] = "voltage_v + current_a"
+	if err := put("pack_w", texts["pack_w"]); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := h.store.Series.Read(t.Context(), series.Request{Sessions: []string{"run"}, Metrics: []string{"voltage_v", "pack_w"}, Points: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	high := math.Inf(-1)
+	for _, v := range all {
+		if x, ok := want("pack_w", v); ok {
+			high = max(high, x)
+		}
+	}
+	if got := answer.Sessions[0].Metrics[1].Max[0]; !close(got, high) {
+		t.Errorf("the new expression's highest value is %v, want %v", got, high)
 	}
 }

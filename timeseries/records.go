@@ -48,18 +48,21 @@ func (s *Store) selectFields(ctx context.Context, names []string) (*record.Selec
 		return nil, err
 	}
 	names = slices.Clone(names)
+	var computed []record.Computed
 	for i, name := range names {
 		c, ok := found[name]
 		switch {
 		case name == "session_id":
 			names[i] = "timestamp"
+		case ok && c.Computed != "":
+			names[i], computed = "timestamp", append(computed, record.Computed{Name: c.Name, SQL: c.Computed})
 		case ok && c.Member != "":
 			names[i] = c.Member
 		case !ok && name != "timestamp":
 			return nil, fault.Field("fields", "there is no channel %q", fault.Clip(name))
 		}
 	}
-	return record.Select(names...), nil
+	return record.Select(names...).WithComputed(computed), nil
 }
 
 // recordsSQL writes the query. Its time bounds let the planner leave out

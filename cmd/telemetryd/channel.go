@@ -58,22 +58,23 @@ func (c channelListCmd) Run(ctx context.Context, log *slog.Logger) error {
 
 type channelSetCmd struct {
 	database.Flags
-	Name      string    `arg:"" help:"Name of the channel."`
-	Type      *string   `enum:"number,text" placeholder:"TYPE" help:"What its values are: number or text. Default of a new one: number."`
-	Unit      *string   `placeholder:"UNIT" help:"Unit of its values, such as degC."`
-	Meaning   *string   `placeholder:"TEXT" help:"What is measured."`
-	Display   *string   `placeholder:"TEXT" help:"Name on the page."`
-	Alias     *[]string `placeholder:"NAME,…" help:"Further names by which it is found."`
-	Section   *string   `placeholder:"TEXT" help:"Which channels it stands with in lists."`
-	Decimals  *int16    `placeholder:"N" help:"Digits behind the point."`
-	Low       *float64  `placeholder:"VALUE" help:"Lowest value to be expected."`
-	High      *float64  `placeholder:"VALUE" help:"Highest value to be expected."`
-	WarnLow   *float64  `placeholder:"VALUE" help:"Warn below it."`
-	WarnHigh  *float64  `placeholder:"VALUE" help:"Warn above it."`
-	AlarmLow  *float64  `placeholder:"VALUE" help:"Alarm below it."`
-	AlarmHigh *float64  `placeholder:"VALUE" help:"Alarm above it."`
-	Colour    *string   `placeholder:"#RRGGBB" help:"Colour of its line."`
-	Show      bool      `help:"Show it again after it was hidden."`
+	Name       string    `arg:"" help:"Name of the channel."`
+	Type       *string   `enum:"number,text" placeholder:"TYPE" help:"What its values are: number or text. Default of a new one: number."`
+	Unit       *string   `placeholder:"UNIT" help:"Unit of its values, such as degC."`
+	Meaning    *string   `placeholder:"TEXT" help:"What is measured."`
+	Display    *string   `placeholder:"TEXT" help:"Name on the page."`
+	Alias      *[]string `placeholder:"NAME,…" help:"Further names by which it is found."`
+	Section    *string   `placeholder:"TEXT" help:"Which channels it stands with in lists."`
+	Decimals   *int16    `placeholder:"N" help:"Digits behind the point."`
+	Low        *float64  `placeholder:"VALUE" help:"Lowest value to be expected."`
+	High       *float64  `placeholder:"VALUE" help:"Highest value to be expected."`
+	WarnLow    *float64  `placeholder:"VALUE" help:"Warn below it."`
+	WarnHigh   *float64  `placeholder:"VALUE" help:"Warn above it."`
+	AlarmLow   *float64  `placeholder:"VALUE" help:"Alarm below it."`
+	AlarmHigh  *float64  `placeholder:"VALUE" help:"Alarm above it."`
+	Colour     *string   `placeholder:"#RRGGBB" help:"Colour of its line."`
+	Expression *string   `placeholder:"EXPR" help:"What it is made of, such as 'voltage_v * current_a'."`
+	Show       bool      `help:"Show it again after it was hidden."`
 }
 
 func (c channelSetCmd) Run(ctx context.Context, log *slog.Logger) error {
@@ -93,6 +94,7 @@ func (c channelSetCmd) Run(ctx context.Context, log *slog.Logger) error {
 		change(&d.Aliases, c.Alias)
 		change(&d.Section, c.Section)
 		change(&d.Colour, c.Colour)
+		change(&d.Expression, c.Expression)
 		for to, from := range map[**float64]*float64{
 			&d.Low: c.Low, &d.High: c.High, &d.WarnLow: c.WarnLow, &d.WarnHigh: c.WarnHigh, &d.AlarmLow: c.AlarmLow, &d.AlarmHigh: c.AlarmHigh,
 		} {
@@ -128,7 +130,7 @@ func (c channelHideCmd) Run(ctx context.Context, log *slog.Logger) error {
 
 type channelImportCmd struct {
 	database.Flags
-	File string `arg:"" help:"CSV file with a header: name, and any of type, unit, meaning, display, aliases (between semicolons), section, decimals, low, high, warn_low, warn_high, alarm_low, alarm_high, colour. - is standard input."`
+	File string `arg:"" help:"CSV file with a header: name, and any of type, unit, meaning, display, aliases (between semicolons), section, decimals, low, high, warn_low, warn_high, alarm_low, alarm_high, colour, expression. - is standard input."`
 }
 
 func (c channelImportCmd) Run(ctx context.Context, log *slog.Logger) error {
@@ -193,7 +195,7 @@ func readChannels(in io.Reader) (list []registry.Named, lines []int, err error) 
 
 func setCell(n *registry.Named, column, cell string) error {
 	texts := map[string]*string{
-		"name": &n.Name, "type": &n.Type, "unit": &n.Unit, "meaning": &n.Meaning, "display": &n.Display, "section": &n.Section, "colour": &n.Colour,
+		"name": &n.Name, "type": &n.Type, "unit": &n.Unit, "meaning": &n.Meaning, "display": &n.Display, "section": &n.Section, "colour": &n.Colour, "expression": &n.Expression,
 	}
 	numbers := map[string]**float64{
 		"low": &n.Low, "high": &n.High, "warn_low": &n.WarnLow, "warn_high": &n.WarnHigh, "alarm_low": &n.AlarmLow, "alarm_high": &n.AlarmHigh,

@@ -29,14 +29,19 @@ type Channel struct {
 	// of the telemetry hypertable, nor of the rollups. The column of one that has is
 	// called by the channel's name, as is the member.
 	Member string
+	// Computed is its value where it is made of others: an expression over a row of
+	// telemetry.
+	Computed string
 }
 
 // HasColumn reports whether its values are a column, of the rollups as well.
-func (c *Channel) HasColumn() bool { return c.Member == "" }
+func (c *Channel) HasColumn() bool { return c.Member == "" && c.Computed == "" }
 
 // SQL is its value, as an expression over a row of telemetry.
 func (c *Channel) SQL() string {
 	switch {
+	case c.Computed != "":
+		return c.Computed
 	case c.HasColumn():
 		return c.Name
 	case c.Type == Text:

@@ -35,6 +35,10 @@ func (s *Selection) CSVHeader() []byte {
 		header = append(header, ',')
 		header = appendCSVCell(header, []byte(name))
 	}
+	for _, c := range s.computed {
+		header = append(header, ',')
+		header = append(header, c.Name...)
+	}
 	return append(header, '\n')
 }
 
@@ -76,6 +80,12 @@ func (r *Row) AppendCSV(dst []byte) []byte {
 	}
 	if len(s.extra) > 0 {
 		dst = s.appendExtraCSV(dst, r.extra())
+	}
+	for _, raw := range r.computed() {
+		dst = append(dst, ',')
+		if raw != nil {
+			dst = appendPythonFloat(dst, float(raw))
+		}
 	}
 	return append(dst, '\n')
 }

@@ -18,7 +18,7 @@ type Row struct {
 	id        []byte // the session's id as text
 	created   string
 	cursor    Cursor
-	raw       [][]byte // time_text, the selection's channels, extra, and the time of storage if selected
+	raw       [][]byte // time_text, the selection's channels, extra, what is computed, and the time of storage if selected
 }
 
 // NewRow makes a row for records of one session, whose key and id those are.
@@ -49,6 +49,7 @@ func (r *Row) Read(raw [][]byte) error {
 	if r.selection.readsExtra() {
 		columns++
 	}
+	columns += len(r.selection.computed)
 	if r.created != "" {
 		columns++
 	}
@@ -73,6 +74,11 @@ func (r *Row) Read(raw [][]byte) error {
 			r.channels()[at] = compact(value)
 		}
 	}
+	for at, value := range r.computed() {
+		if value != nil && len(value) != 8 {
+			return fmt.Errorf("column %s has %d bytes, not 8", r.selection.computed[at].Name, len(value))
+		}
+	}
 	if extra := r.extra(); extra != nil && (len(extra) < 3 || extra[0] != jsonVersion) {
 		return fmt.Errorf("column extra is not a jsonb object")
 	} else if extra != nil {
@@ -90,6 +96,15 @@ func (r *Row) extra() []byte {
 		return nil
 	}
 	return r.raw[1+len(r.selection.channels)]
+}
+
+// computed is the columns of what is made of others, nil for NULL.
+func (r *Row) computed() [][]byte {
+	at := 1 + len(r.selection.channels)
+	if r.selection.readsExtra() {
+		at++
+	}
+	return r.raw[at : at+len(r.selection.computed)]
 }
 
 // channels is the columns of the selection's channels, nil for NULL.
@@ -131,6 +146,12 @@ func (r *Row) AppendJSON(dst []byte) []byte {
 	}
 	if extra := r.extra(); len(extra) > 3 {
 		dst = r.selection.appendExtra(dst, extra[2:len(extra)-1])
+	}
+	for at, raw := range r.computed() {
+		if raw != nil {
+			dst = append(AppendJSONString(append(dst, ','), []byte(r.selection.computed[at].Name)), ':')
+			dst = AppendJSONFloat(dst, float(raw))
+		}
 	}
 	if r.created != "" {
 		dst = appendID(dst, r.selection.id, r.session, r.cursor)

@@ -14,6 +14,18 @@ type Selection struct {
 	channels []int    // into channel.All, ascending
 	extra    []string // members that have no channel, sorted
 	id       string   // the member with the record's opaque id; "" without
+	computed []Computed
+}
+
+// Computed is a member that is made of others.
+type Computed struct{ Name, SQL string }
+
+// WithComputed also selects what is made of others, behind everything else: where
+// records are read by Columns, and nowhere else.
+func (s *Selection) WithComputed(computed []Computed) *Selection {
+	with := *s
+	with.computed = computed
+	return &with
 }
 
 // All selects every member.
@@ -116,6 +128,10 @@ func (s *Selection) Columns() string {
 	}
 	if s.readsExtra() {
 		list.WriteString(", t.extra")
+	}
+	for _, c := range s.computed {
+		list.WriteString(", ")
+		list.WriteString(c.SQL)
 	}
 	return list.String()
 }

@@ -21,6 +21,9 @@ type Definition struct {
 	Meaning string
 	About
 	Hidden bool
+	// Expression is what a math channel is made of, see package expression; "" of
+	// every other kind.
+	Expression string
 }
 
 // Bounds on what people say.
@@ -86,7 +89,7 @@ func (d *Definition) check() error {
 
 // Definition is what is said of the channel now.
 func (c *Channel) Definition() Definition {
-	return Definition{typeName(c.Type), c.Unit, c.Meaning, c.About, c.Hidden}
+	return Definition{typeName(c.Type), c.Unit, c.Meaning, c.About, c.Hidden, c.Expression}
 }
 
 // Put declares a channel, or says something else of one that there is. It fails
@@ -143,7 +146,18 @@ func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved C
 		}
 	}
 	kind := declared
+	if d.Expression != "" {
+		kind = computed
+		if d.Type == "text" {
+			return saved, fault.Field("type", "what is computed is a number")
+		}
+		if err := set.try(ctx, tx, name, d.Expression); err != nil {
+			return saved, err
+		}
+	}
 	switch {
+	case known && (c.Kind == computed) != (kind == computed):
+		return saved, fault.New(fault.Conflict, "%s is a channel already, and %s", name, map[bool]string{true: "made of others: give its expression", false: "not made of others"}[c.Kind == computed])
 	case known && c.Kind == contract:
 		if d.Unit != "" && d.Unit != c.Unit || d.Meaning != "" && d.Meaning != c.Meaning || d.Type != "" && d.Type != typeName(c.Type) {
 			return saved, fault.New(fault.Conflict, "%s is a field of the function contract: its type, unit (%q) and meaning stay", name, c.Unit)
@@ -161,23 +175,23 @@ func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved C
 		if d.Type == "" {
 			d.Type = "number"
 		}
-		if n := set.count(declared); n >= maxDeclared {
-			return saved, fault.New(fault.Conflict, "there are %d declared channels already", n)
+		if n := set.count(kind); n >= maxDeclared {
+			return saved, fault.New(fault.Conflict, "there are %d channels of this kind already", n)
 		}
 	}
 	// What nobody says is NULL, so that analysts need no second rule.
 	_, err = tx.Exec(ctx, `
 		INSERT INTO channels AS c (name, kind, type, unit, meaning, display, aliases, section, decimals, low, high,
-		                           warn_low, warn_high, alarm_low, alarm_high, colour, hidden, created_by)
+		                           warn_low, warn_high, alarm_low, alarm_high, colour, hidden, created_by, expression)
 		VALUES ($1, $2, $3, nullif($4, ''), nullif($5, ''), nullif($6, ''), $7, nullif($8, ''), $9, $10, $11,
-		        $12, $13, $14, $15, nullif($16, ''), $17, nullif($18, ''))
+		        $12, $13, $14, $15, nullif($16, ''), $17, nullif($18, ''), nullif($19, ''))
 		ON CONFLICT (name) DO UPDATE SET
 			type = excluded.type, unit = excluded.unit, meaning = excluded.meaning, display = excluded.display, aliases = excluded.aliases,
 			section = excluded.section, decimals = excluded.decimals, low = excluded.low, high = excluded.high,
 			warn_low = excluded.warn_low, warn_high = excluded.warn_high, alarm_low = excluded.alarm_low, alarm_high = excluded.alarm_high,
-			colour = excluded.colour, hidden = excluded.hidden`,
+			colour = excluded.colour, hidden = excluded.hidden, expression = excluded.expression`,
 		name, kind, d.Type, d.Unit, d.Meaning, d.Display, append([]string{}, d.Aliases...), d.Section, d.Decimals, d.Low, d.High,
-		d.WarnLow, d.WarnHigh, d.AlarmLow, d.AlarmHigh, d.Colour, d.Hidden, by)
+		d.WarnLow, d.WarnHigh, d.AlarmLow, d.AlarmHigh, d.Colour, d.Hidden, by, d.Expression)
 	if err != nil {
 		return saved, err
 	}
@@ -186,6 +200,29 @@ func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved C
 	}
 	saved, _ = set.Find(name)
 	return saved, nil
+}
+
+// try reads an expression, and has it computed over the newest records of the newest
+// run: what fails there must not be found out by whoever draws it.
+func (s *Set) try(ctx context.Context, tx pgx.Tx, name, text string) error {
+	e, err := s.parse(name, text)
+	if err != nil {
+		return err
+	}
+	var records, values int64
+	err = tx.QueryRow(ctx, `
+		SELECT count(*), count(value)
+		FROM (
+			SELECT `+s.sql(e)+` AS value
+			FROM telemetry, (SELECT session, last_time FROM sessions WHERE deleted_at IS NULL AND last_time IS NOT NULL ORDER BY last_time DESC LIMIT 1) newest
+			WHERE telemetry.session = newest.session AND time <= newest.last_time AND time > newest.last_time - INTERVAL '1 hour'
+			ORDER BY time DESC
+			LIMIT 1000
+		) tried`).Scan(&records, &values)
+	if err != nil {
+		return &fault.Error{Kind: fault.Invalid, Message: "invalid input", Err: err, Problems: []fault.Problem{{Field: "expression", Reason: "cannot be computed over the records of the newest run"}}}
+	}
+	return nil
 }
 
 // Hide takes a channel out of lists and pickers. What it measured stays, and can be

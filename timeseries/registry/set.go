@@ -13,6 +13,7 @@ import (
 
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/expression"
 )
 
 // The kinds of channels.
@@ -20,6 +21,7 @@ const (
 	contract = "contract" // a field of the function contract
 	seen     = "seen"     // came in a record
 	declared = "declared" // by a person
+	computed = "math"     // made of others
 )
 
 // Channel is a channel and what is known of it.
@@ -29,9 +31,11 @@ type Channel struct {
 	// Came is false of a declared one that no record has brought yet.
 	Came bool
 	About
-	Hidden    bool
-	CreatedAt time.Time
-	CreatedBy string // "" when it came by itself
+	// Expression is what a math channel is.
+	Expression string
+	Hidden     bool
+	CreatedAt  time.Time
+	CreatedBy  string // "" when it came by itself
 }
 
 // About is what people say of a channel. Numbers are in its unit; what is absent is
@@ -159,7 +163,7 @@ func readSet(ctx context.Context, q schema.Querier) (*Set, error) {
 	rows, err := q.Query(ctx, `
 		SELECT name, kind, type, coalesce(member, ''), coalesce(unit, ''), coalesce(meaning, ''), coalesce(display, ''), aliases,
 		       coalesce(section, ''), decimals, low, high, warn_low, warn_high, alarm_low, alarm_high, coalesce(colour, ''),
-		       hidden, created_at, coalesce(created_by, '')
+		       hidden, coalesce(expression, ''), created_at, coalesce(created_by, '')
 		FROM channels
 		ORDER BY name`)
 	if err != nil {
@@ -171,10 +175,10 @@ func readSet(ctx context.Context, q schema.Querier) (*Set, error) {
 	var kind string
 	_, err = pgx.ForEachRow(rows, []any{&c.Name, &c.Kind, &kind, &c.Member, &c.Unit, &c.Meaning, &c.Display, &c.Aliases,
 		&c.Section, &c.Decimals, &c.Low, &c.High, &c.WarnLow, &c.WarnHigh, &c.AlarmLow, &c.AlarmHigh, &c.Colour,
-		&c.Hidden, &c.CreatedAt, &c.CreatedBy}, func() error {
+		&c.Hidden, &c.Expression, &c.CreatedAt, &c.CreatedBy}, func() error {
 		one := c
 		one.Type = types[kind]
-		if one.Came = one.Kind == contract || one.Member != ""; !one.Came {
+		if one.Came = one.Kind != declared || one.Member != ""; !one.Came {
 			one.Member = one.Name // as it may come
 		}
 		one.Charted = one.Type == channel.Float || one.Type == channel.Int
@@ -208,7 +212,55 @@ func readSet(ctx context.Context, q schema.Querier) (*Set, error) {
 			}
 		}
 	}
+	for i := range s.list {
+		c := &s.list[i]
+		if c.Kind != computed {
+			continue
+		}
+		e, err := s.parse(c.Name, c.Expression)
+		if err != nil { // by another version, or of what is no number any more
+			c.Charted = false
+			continue
+		}
+		c.Computed = s.sql(e)
+	}
 	return s, nil
+}
+
+// Needs lists what a math channel is made of; nothing of other kinds.
+func (s *Set) Needs(c Channel) []string {
+	if c.Computed == "" {
+		return nil
+	}
+	e, err := s.parse(c.Name, c.Expression)
+	if err != nil {
+		return nil
+	}
+	names := e.Channels()
+	for i, name := range names { // by the names that they have
+		known, _ := s.Find(name)
+		names[i] = known.Name
+	}
+	return names
+}
+
+// parse reads an expression of the name's.
+func (s *Set) parse(name, text string) (*expression.Expression, error) {
+	return expression.Parse(name, text, func(of string) (text string, ok bool) {
+		c, ok := s.Find(of)
+		return c.Expression, ok && c.Charted && (c.Name == of || c.Kind != computed)
+	})
+}
+
+// sql is the expression over a row of telemetry.
+func (s *Set) sql(e *expression.Expression) string {
+	return e.SQL(func(name string) string {
+		c, _ := s.Find(name)
+		if c.Type == channel.Int {
+			return c.SQL() + "::double precision"
+		}
+		return c.SQL()
+	})
 }
 
 // types are those of channels by their names in the table; names the other way.
