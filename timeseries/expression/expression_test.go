@@ -173,6 +173,7 @@ func TestMeaning(t *testing.T) {
 		{text: "a / b", a: 1, b: math.MaxFloat64, want: 0}, // not normal
 		{text: "a + b", a: 1e308, b: 1e308, want: nil},
 		{text: "a - b", a: 3e-308, b: 2.5e-308, want: 0},
+		{text: "(a - b) ^ 8", a: 0x1.0000000000001p-99, b: 0x1p-99, want: 0}, // a difference is as small as a last place
 		{text: "1e308 * 10 + a", a: 1, want: nil},
 		{text: "a", a: inf, want: nil},
 		{text: "a > 1", a: math.NaN(), want: nil},
