@@ -12,7 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/expression"
+	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
 	"github.com/ecovolt/telemetryd/timeseries/series"
@@ -378,5 +380,46 @@ func TestMathChannels(t *testing.T) {
 	}
 	if got := answer.Sessions[0].Metrics[1].Max[0]; !close(got, high) {
 		t.Errorf("the new expression's highest value is %v, want %v", got, high)
+	}
+}
+
+// A run of many members, and one of many records, are counted in pieces; what is
+// beyond the bound keeps nothing else from being done.
+func TestMembersAreBounded(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	start := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	var lines strings.Builder
+	for i := range 12_000 {
+		fmt.Fprintf(&lines, `{"session_id":"long","timestamp":%q,"cell_%d_v":%d}`+"\n", record.FormatTime(start.Add(time.Duration(i)*time.Second)), i%3, i)
+	}
+	if _, err := h.stream(decode.FormatJSON, ingest.Options{}, lines.String()); err != nil {
+		t.Fatal(err)
+	}
+	var flood []rec
+	for i := range 10 {
+		r := rec{"session_id": "flood", "timestamp": record.FormatTime(start.Add(time.Duration(i) * time.Second)), "speed_ms": 1}
+		for k := range 250 {
+			r[fmt.Sprintf("x_%d_%d", i, k)] = k
+		}
+		flood = append(flood, r)
+	}
+	h.insert(flood...)
+	h.insert(rec{"session_id": "flood", "timestamp": record.FormatTime(start.Add(time.Minute)), "x_0_1": 99, "late": 1})
+	h.refresh()
+	if n := h.count("SELECT count(*) FROM session_members m JOIN sessions s USING (session) WHERE s.id = 'long' AND m.records = 4000 AND numbers = 4000"); n != 3 {
+		t.Errorf("%d members of the long run are counted as they should, want 3", n)
+	}
+	if n := h.count("SELECT count(*) FROM session_members m JOIN sessions s USING (session) WHERE s.id = 'flood'"); n != 2000 {
+		t.Errorf("%d members of the flood are counted, want 2000", n)
+	}
+	if n := h.count("SELECT m.records FROM session_members m JOIN sessions s USING (session) WHERE s.id = 'flood' AND member = 'x_0_1'"); n != 2 {
+		t.Errorf("a known member is counted %d times, want 2", n)
+	}
+	if n := h.count("SELECT count(*) FROM member_progress p JOIN sessions s USING (session) WHERE p.batch = s.batch"); n != 2 {
+		t.Errorf("%d runs are counted to their end, want 2", n)
+	}
+	if n := h.count("SELECT count(*) FROM session_summaries"); n != 2 {
+		t.Errorf("%d runs are summarised, want 2", n)
 	}
 }

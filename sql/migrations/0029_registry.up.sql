@@ -76,12 +76,14 @@ COMMENT ON COLUMN session_members.high IS 'Highest number';
 CREATE TABLE member_progress (
     session   integer PRIMARY KEY,
     batch     integer NOT NULL,
-    rewritten integer NOT NULL
+    rewritten integer NOT NULL,
+    changed   integer NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE member_progress IS 'Up to which batch the members of a run''s records are known';
 COMMENT ON COLUMN member_progress.session IS 'The run: sessions.session';
 COMMENT ON COLUMN member_progress.batch IS 'Batches up to this one are counted in session_members';
 COMMENT ON COLUMN member_progress.rewritten IS 'sessions.rewritten when they were; another value: count anew';
+COMMENT ON COLUMN member_progress.changed IS 'What batches up to this one changed in records of others is counted; a later one that does: count anew';
 
 ALTER TABLE ingest_batches ADD COLUMN members boolean;
 COMMENT ON COLUMN ingest_batches.members IS 'Whether records of it have members without a column; null: stored by an older version';

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,6 +23,9 @@ const (
 	maxSeen = 5_000
 	// longestMember is how long the spelling of one may be, in bytes.
 	longestMember = 1_024
+	// pieceRecords is how many records are counted at once while a run may still get
+	// new members: each of them may bring its own.
+	pieceRecords = 10_000
 )
 
 // dueSessions are those with batches whose members are not counted yet.
@@ -46,19 +50,27 @@ func (r *Registry) Do(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return fmt.Errorf("find runs whose members are not counted: %w", err)
 	}
-	for _, s := range sessions {
-		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			fresh, err := count(ctx, tx, s.Session, s.Batch, s.Rewritten)
-			if err != nil || len(fresh) == 0 {
-				return err
+	var failed error
+	for _, s := range sessions { // one that fails keeps none out
+		for done := false; !done && ctx.Err() == nil; {
+			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+				fresh, upTo, err := count(ctx, tx, s.Session, s.Batch, s.Rewritten)
+				if err != nil {
+					return err
+				}
+				done = upTo == s.Batch
+				if len(fresh) == 0 {
+					return nil
+				}
+				return see(ctx, tx, fresh)
+			})
+			if err != nil {
+				failed = errors.Join(failed, fmt.Errorf("count the members of run %d: %w", s.Session, err))
+				break
 			}
-			return see(ctx, tx, fresh)
-		})
-		if err != nil {
-			return fmt.Errorf("count the members of run %d: %w", s.Session, err)
 		}
 	}
-	return nil
+	return failed
 }
 
 // Forget removes what is known of a run, in the transaction that deletes it.
@@ -77,44 +89,50 @@ type Member struct {
 	Low, High *float64
 }
 
-// count adds the batches of a run up to that one to what is known of its members,
-// and returns the members that it had not before.
-func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fresh []Member, err error) {
+// count adds batches of a run, up to that one at most, to what is known of its
+// members. It returns the members that it had not before, and how far it came.
+func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fresh []Member, upTo int32, err error) {
 	var done int32
 	err = tx.QueryRow(ctx, `
-		INSERT INTO member_progress AS p (session, batch, rewritten)
-		VALUES ($1, 0, $2)
-		ON CONFLICT (session) DO UPDATE SET rewritten = excluded.rewritten, batch = CASE WHEN p.rewritten = excluded.rewritten THEN p.batch ELSE 0 END
-		RETURNING batch`, session, rewritten).Scan(&done)
+		INSERT INTO member_progress AS p (session, batch, rewritten, changed)
+		VALUES ($1, 0, $2, $3)
+		ON CONFLICT (session) DO UPDATE SET
+			rewritten = excluded.rewritten, changed = excluded.changed,
+			batch = CASE WHEN p.rewritten = excluded.rewritten AND NOT EXISTS (
+				SELECT FROM ingest_batches b
+				WHERE b.session = p.session AND b.batch > p.changed AND b.batch <= excluded.changed AND b.changed > 0) THEN p.batch ELSE 0 END
+		RETURNING batch`, session, rewritten, batch).Scan(&done)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	if _, err := tx.Exec(ctx, "UPDATE member_progress SET batch = $2 WHERE session = $1", session, batch); err != nil {
-		return nil, err
-	}
-	// A batch that changed records of others, as a merge does, has all counted anew.
-	var changed bool
-	err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM ingest_batches WHERE session = $1 AND batch > $2 AND batch <= $3 AND changed > 0)", session, done, batch).Scan(&changed)
-	if err != nil {
-		return nil, err
-	}
-	if changed {
-		done = 0
-	}
-	if done == 0 { // never counted, or records of it were taken away since
+	if done == 0 { // never counted, or records of it were taken away or changed since
 		if err := schema.DeleteOf(ctx, tx, session, "session_members"); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	var from, to *time.Time
+	var known bool
 	err = tx.QueryRow(ctx, `
-		SELECT min(min_time), max(max_time)
-		FROM ingest_batches
-		WHERE session = $1 AND batch > $2 AND batch <= $3 AND members IS DISTINCT FROM false`, session, done, batch).Scan(&from, &to)
-	if err != nil || from == nil {
-		return nil, err
+		WITH full_run AS (
+			SELECT count(*) >= $4 AS known FROM session_members WHERE session = $1
+		), ahead AS (
+			SELECT batch, min_time, max_time, records, sum(records) OVER (ORDER BY batch) AS total
+			FROM ingest_batches
+			WHERE session = $1 AND batch > $2 AND batch <= $3 AND members IS DISTINCT FROM false
+		), piece AS (
+			SELECT * FROM ahead, full_run WHERE known OR total <= $5 OR total = records
+		)
+		SELECT CASE WHEN (SELECT count(*) FROM piece) = (SELECT count(*) FROM ahead) THEN $3 ELSE max(batch) END,
+		       min(min_time), max(max_time), (SELECT known FROM full_run)
+		FROM piece`, session, done, batch, maxMembers, pieceRecords).Scan(&upTo, &from, &to, &known)
+	if err != nil {
+		return nil, 0, err
 	}
-	return schema.List(ctx, tx, pgx.RowToStructByPos[Member], `
+	_, err = tx.Exec(ctx, "UPDATE member_progress SET batch = $2 WHERE session = $1", session, upTo)
+	if err != nil || from == nil {
+		return nil, upTo, err
+	}
+	fresh, err = schema.List(ctx, tx, pgx.RowToStructByPos[Member], `
 		WITH found AS (
 			SELECT m.key AS member, count(*) AS records, count(n) AS numbers, count(*) FILTER (WHERE jsonb_typeof(m.value) = 'string') AS texts,
 			       min(t.time) AS first_time, max(t.time) AS last_time, min(n) AS low, max(n) AS high
@@ -123,6 +141,7 @@ func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fre
 			CROSS JOIN LATERAL channel_number(t.extra, m.key) n
 			WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.batch > $4 AND t.batch <= $5
 			  AND t.extra IS NOT NULL AND jsonb_typeof(m.value) <> 'null'
+			  AND (NOT $7 OR m.key IN (SELECT member FROM session_members WHERE session = $1))
 			GROUP BY 1
 		), known AS (
 			SELECT member FROM session_members WHERE session = $1
@@ -144,7 +163,8 @@ func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fre
 		FROM kept
 		WHERE fresh
 		ORDER BY place
-		LIMIT $6`, session, from, to, done, batch, maxMembers)
+		LIMIT $6`, session, from, to, done, upTo, maxMembers, known)
+	return fresh, upTo, err
 }
 
 // see makes channels of members that have no column, where they can be charted and

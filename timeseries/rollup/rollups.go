@@ -2,6 +2,7 @@ package rollup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -137,11 +138,11 @@ func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
 						r.catalog.Store(nil)
 						return fmt.Errorf("refresh rollups: %w", err)
 					}
-					for _, w := range r.opt.Also {
-						if more || err != nil {
-							break
-						}
-						err = w.Do(ctx, conn.Conn())
+					if more {
+						return nil
+					}
+					for _, w := range r.opt.Also { // one that fails keeps none from its work
+						err = errors.Join(err, w.Do(ctx, conn.Conn()))
 					}
 					return err
 				})
