@@ -119,7 +119,7 @@ race_tests() {
 	fi
 	step "go test${race[0]:+ with the race detector}"
 	# The longest first, so that nothing is left for one processor in the end.
-	go test -vet=off -timeout 20m "${race[@]}" ./timeseries $(go list ./... | grep -vFx "$(go list "${plain[@]}")")
+	go test -vet=off -timeout 40m "${race[@]}" ./timeseries $(go list ./... | grep -vFx "$(go list "${plain[@]}")")
 }
 
 pglite_tests() {
