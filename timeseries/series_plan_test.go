@@ -93,6 +93,7 @@ func TestSeriesReadsOnlyWhatItNeeds(t *testing.T) {
 		levels["1s"], levels["5s"] = true, true
 	}
 	for _, kind := range stores {
+		s := timeseries.New(pool, timeseries.Options{}) // which has answered nothing yet
 		if kind == "columnstore" {
 			if _, err := plain.Exec(t.Context(), "SELECT compress_chunk(c) FROM show_chunks('telemetry') c"); err != nil {
 				t.Fatal(err)

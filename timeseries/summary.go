@@ -325,7 +325,7 @@ func (s *Store) summariseTx(ctx context.Context, tx pgx.Tx, session int32) error
 		spans[i] = s.Outward(time.Minute)
 	}
 	spans = rollup.Merge(spans, 10*time.Minute)
-	if _, err := tx.Exec(ctx, "SELECT set_config('jit', 'off', true), set_config('work_mem', '32MB', true)"); err != nil {
+	if _, err := tx.Exec(ctx, "SELECT set_config('jit', 'off', true), set_config('work_mem', '32MB', true), set_config('plan_cache_mode', 'force_custom_plan', true)"); err != nil {
 		return err
 	}
 	for _, span := range spans {

@@ -293,7 +293,7 @@ func Objects() schema.Repeatable {
 			if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 				return fmt.Errorf("list the contract's channels: %w", err)
 			}
-			return schema.Touch(ctx, tx, schema.TopicChannels)
+			return nil
 		},
 	}
 }

@@ -92,6 +92,10 @@ type Member struct {
 // count adds batches of a run, up to that one at most, to what is known of its
 // members. It returns the members that it had not before, and how far it came.
 func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fresh []Member, upTo int32, err error) {
+	// A plan for all times would consider every chunk.
+	if _, err := tx.Exec(ctx, "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"); err != nil {
+		return nil, 0, err
+	}
 	var done int32
 	err = tx.QueryRow(ctx, `
 		INSERT INTO member_progress AS p (session, batch, rewritten, changed)
