@@ -100,7 +100,7 @@ plain_tests() {
 	browser
 	command -v curl >/dev/null || install_packages curl # the documents' commands use it
 	step "go test of what starts or is no daemon"
-	go test -vet=off -timeout 20m "${plain[@]}"
+	go test -vet=off -timeout 40m "${plain[@]}"
 	step "benchmarks, once, so that they keep running"
 	go test -vet=off -run '^$' -bench . -benchtime 1x $(git grep -l '^func Benchmark' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's#^#./#')
 }
