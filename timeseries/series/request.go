@@ -169,7 +169,7 @@ func (r *Request) key(want wanted, views []*view) string {
 		fmt.Fprintf(&b, " %q %q %d %q", c.Name, c.Unit, c.Type, c.SQL())
 	}
 	for _, v := range views { // what the levels lack shows in how an answer is made, not in its figures
-		fmt.Fprintf(&b, " %d %s %v %v %p", v.session, v.version, v.settled, v.dirty, v.catalog)
+		fmt.Fprintf(&b, " %d %s %v %v %v %p", v.session, v.version, v.settled, v.steps, v.dirty, v.catalog)
 	}
 	return b.String()
 }
