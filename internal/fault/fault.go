@@ -138,6 +138,14 @@ func Explain(err error) *Error {
 	return &Error{Kind: Internal, Message: "something went wrong on the server", Err: err}
 }
 
+// Wrap says what failed, unless the error says it itself; nil stays nil.
+func Wrap(what string, err error) error {
+	if err == nil || As(err) != nil {
+		return err
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
 // Refusal returns the *Error by which the caller was refused, or nil where the
 // failure is ours, so that the same call may succeed later.
 func Refusal(err error) *Error {

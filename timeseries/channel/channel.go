@@ -69,9 +69,9 @@ type contract struct {
 }
 
 // All lists every member of the function contract's record but session_id and
-// timestamp, in the order of export columns. Each has a column. Names, units and meanings follow the function
-// contract's record; COPY, validation, rollups, OpenAPI and column comments all
-// derive from this list.
+// timestamp, in the order of export columns. Each has a column. Names, units and
+// meanings follow that record; COPY, validation, rollups, OpenAPI and column comments
+// all derive from this list.
 var All = channels([]contract{
 	{"session_name", Text, "", "Name the operator gave the run", false},
 	{"speed_ms", Float, "m/s", "Ground speed", true},

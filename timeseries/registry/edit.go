@@ -89,7 +89,7 @@ func (d *Definition) check() error {
 
 // Definition is what is said of the channel now.
 func (c *Channel) Definition() Definition {
-	return Definition{typeName(c.Type), c.Unit, c.Meaning, c.About, c.Hidden, c.Expression}
+	return Definition{typeNames[c.Type], c.Unit, c.Meaning, c.About, c.Hidden, c.Expression}
 }
 
 // Put declares a channel, or says something else of one that there is. It fails
@@ -100,7 +100,7 @@ func (r *Registry) Put(ctx context.Context, by, name string, d Definition) (save
 		saved, err = put(ctx, tx, by, name, d)
 		return err
 	})
-	return saved, wrap("save channel", err)
+	return saved, fault.Wrap("save channel", err)
 }
 
 // Named is a definition and the name of its channel.
@@ -119,7 +119,7 @@ func (r *Registry) PutAll(ctx context.Context, by string, list []Named, where fu
 		}
 		return nil
 	})
-	return wrap("save channels", err)
+	return fault.Wrap("save channels", err)
 }
 
 func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved Channel, err error) {
@@ -159,15 +159,15 @@ func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved C
 	case known && (c.Kind == computed) != (kind == computed):
 		return saved, fault.New(fault.Conflict, "%s is a channel already, and %s", name, map[bool]string{true: "made of others: give its expression", false: "not made of others"}[c.Kind == computed])
 	case known && c.Kind == contract:
-		if d.Unit != "" && d.Unit != c.Unit || d.Meaning != "" && d.Meaning != c.Meaning || d.Type != "" && d.Type != typeName(c.Type) {
+		if d.Unit != "" && d.Unit != c.Unit || d.Meaning != "" && d.Meaning != c.Meaning || d.Type != "" && d.Type != typeNames[c.Type] {
 			return saved, fault.New(fault.Conflict, "%s is a field of the function contract: its type, unit (%q) and meaning stay", name, c.Unit)
 		}
-		kind, d.Type, d.Unit, d.Meaning = contract, typeName(c.Type), c.Unit, c.Meaning
+		kind, d.Type, d.Unit, d.Meaning = contract, typeNames[c.Type], c.Unit, c.Meaning
 	case known:
 		if d.Type == "" {
-			d.Type = typeName(c.Type)
+			d.Type = typeNames[c.Type]
 		}
-		if d.Type != typeName(c.Type) && c.Came {
+		if d.Type != typeNames[c.Type] && c.Came {
 			return saved, fault.New(fault.Conflict, "%s came as a %s", name, c.Type)
 		}
 		kind = c.Kind
@@ -219,6 +219,9 @@ func (s *Set) try(ctx context.Context, tx pgx.Tx, name, text string) error {
 			ORDER BY time DESC
 			LIMIT 1000
 		) tried`).Scan(&records, &values)
+	if schema.Away(err) {
+		return err
+	}
 	if err != nil {
 		return &fault.Error{Kind: fault.Invalid, Message: "invalid input", Err: err, Problems: []fault.Problem{{Field: "expression", Reason: "cannot be computed over the records of the newest run"}}}
 	}
@@ -240,10 +243,10 @@ func (r *Registry) Hide(ctx context.Context, name string) error {
 		_, err = tx.Exec(ctx, `
 			INSERT INTO channels (name, kind, type, unit, meaning, hidden)
 			VALUES ($1, $2, $3, nullif($4, ''), nullif($5, ''), true)
-			ON CONFLICT (name) DO UPDATE SET hidden = true`, c.Name, c.Kind, typeName(c.Type), c.Unit, c.Meaning)
+			ON CONFLICT (name) DO UPDATE SET hidden = true`, c.Name, c.Kind, typeNames[c.Type], c.Unit, c.Meaning)
 		return err
 	})
-	return wrap("hide channel", err)
+	return fault.Wrap("hide channel", err)
 }
 
 // edit changes channels under their lock, and tells everybody.
@@ -260,18 +263,10 @@ func (r *Registry) edit(ctx context.Context, change func(pgx.Tx) error) error {
 	})
 }
 
-// wrap says what failed, unless the error says it itself.
-func wrap(what string, err error) error {
-	if err == nil || fault.As(err) != nil {
-		return err
-	}
-	return fmt.Errorf("%s: %w", what, err)
-}
-
 // objects fills the contract's channels in, for whoever reads the table.
 func objects() (definition string) {
 	for _, f := range channel.All {
-		definition += fmt.Sprintf("%q %s %q %q\n", f.Name, typeName(f.Type), f.Unit, f.Meaning)
+		definition += fmt.Sprintf("%q %s %q %q\n", f.Name, typeNames[f.Type], f.Unit, f.Meaning)
 	}
 	return definition
 }
@@ -288,7 +283,7 @@ func Objects() schema.Repeatable {
 					INSERT INTO channels (name, kind, type, unit, meaning)
 					VALUES ($1, $2, $3, nullif($4, ''), $5)
 					ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, type = excluded.type, unit = excluded.unit, meaning = excluded.meaning, member = NULL`,
-					f.Name, contract, typeName(f.Type), f.Unit, f.Meaning)
+					f.Name, contract, typeNames[f.Type], f.Unit, f.Meaning)
 			}
 			if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 				return fmt.Errorf("list the contract's channels: %w", err)

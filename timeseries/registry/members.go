@@ -248,10 +248,8 @@ func spelling(c Channel) string {
 
 // unitOf is the unit that a name ends in, as in battery_temp_c; "" without.
 func unitOf(name string) string {
-	for i := len(name) - 1; i > 0; i-- {
-		if name[i] == '_' {
-			return unit.Suffixes[name[i+1:]]
-		}
+	if i := strings.LastIndexByte(name, '_'); i >= 0 {
+		return unit.Suffixes[name[i+1:]]
 	}
 	return ""
 }

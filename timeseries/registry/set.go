@@ -3,7 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -177,7 +177,7 @@ func readSet(ctx context.Context, q schema.Querier) (*Set, error) {
 		&c.Section, &c.Decimals, &c.Low, &c.High, &c.WarnLow, &c.WarnHigh, &c.AlarmLow, &c.AlarmHigh, &c.Colour,
 		&c.Hidden, &c.Expression, &c.CreatedAt, &c.CreatedBy}, func() error {
 		one := c
-		one.Type = types[kind]
+		one.Type = channel.Type(slices.Index(typeNames[:], kind))
 		if one.Came = one.Kind != declared || one.Member != ""; !one.Came {
 			one.Member = one.Name // as it may come
 		}
@@ -263,14 +263,5 @@ func (s *Set) sql(e *expression.Expression) string {
 	})
 }
 
-// types are those of channels by their names in the table; names the other way.
-var types = map[string]channel.Type{"number": channel.Float, "integer": channel.Int, "text": channel.Text, "json": channel.JSON}
-
-func typeName(t channel.Type) string {
-	for name, of := range types {
-		if of == t {
-			return name
-		}
-	}
-	return strings.ToLower(t.String())
-}
+// typeNames are those of the types in the table.
+var typeNames = [...]string{channel.Float: "number", channel.Int: "integer", channel.Text: "text", channel.JSON: "json"}

@@ -25,7 +25,7 @@ const missing = `
 	SELECT c.name, c.member, c.type = 'text', coalesce(c.unit, ''), coalesce(c.meaning, '')
 	FROM channels c
 	WHERE c.kind IN ('seen', 'declared') AND c.member IS NOT NULL AND c.type IN ('number', 'text')
-	  AND (SELECT count(*) FROM session_members m WHERE m.member = c.member) > 0
+	  AND EXISTS (SELECT FROM session_members m WHERE m.member = c.member)
 	  AND NOT EXISTS (
 		SELECT FROM pg_attribute a
 		WHERE a.attrelid = to_regclass('analytics.records') AND a.attname = c.name AND NOT a.attisdropped)

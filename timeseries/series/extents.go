@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -30,7 +31,7 @@ func (r *Reader) Extents(ctx context.Context, id string) (extents map[string]Ext
 		return err
 	})
 	if err != nil {
-		return nil, wrap("read what a run has", err)
+		return nil, fault.Wrap("read what a run has", err)
 	}
 	return extents, nil
 }

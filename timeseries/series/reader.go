@@ -2,7 +2,6 @@ package series
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
@@ -53,7 +52,7 @@ func New(pool *pgxpool.Pool, rollups *rollup.Rollups, channels Channels) *Reader
 func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 	known, err := r.channels.Find(ctx, req.Metrics)
 	if err != nil {
-		return nil, wrap("read series", err)
+		return nil, fault.Wrap("read series", err)
 	}
 	want, err := req.check(func(name string) (channel.Channel, bool) { c, ok := known[name]; return c, ok })
 	if err != nil {
@@ -85,7 +84,7 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 	if err = r.snapshot(ctx, req.Sessions, req.Metrics, read); err == errHeavy {
 		queue := r.turns[req.Class]
 		if err := queue.Enter(ctx); err != nil {
-			return nil, wrap("read series", err)
+			return nil, fault.Wrap("read series", err)
 		}
 		defer queue.Leave(load.Caller(ctx))
 		admitted = true
@@ -95,7 +94,7 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the window holds more than can be aggregated in time; ask for a shorter window or fewer metrics", RetryAfter: timeout, Err: err}
 	}
 	if err != nil {
-		return nil, wrap("read series", err)
+		return nil, fault.Wrap("read series", err)
 	}
 	return answer, nil
 }
@@ -126,12 +125,4 @@ func (r *Reader) snapshot(ctx context.Context, sessions, channels []string, read
 		err = try()
 	}
 	return err
-}
-
-// wrap says what failed, unless the error says it itself.
-func wrap(what string, err error) error {
-	if fault.As(err) != nil {
-		return err
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }

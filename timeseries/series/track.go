@@ -41,7 +41,7 @@ func (r *Reader) Track(ctx context.Context, id string, tolerance float64) (*Trac
 		return err
 	})
 	if err != nil {
-		return nil, wrap("read track", err)
+		return nil, fault.Wrap("read track", err)
 	}
 	track.Measured = len(points)
 	var steps []time.Duration
