@@ -332,11 +332,27 @@ func (s *Store) summariseTx(ctx context.Context, tx pgx.Tx, session int32) error
 		if _, err := tx.Exec(ctx, "DELETE FROM summary_parts WHERE session = $1 AND minute >= $2 AND minute < $3", session, span.From, span.To); err != nil {
 			return err
 		}
-		// By pieces that can be sorted in memory.
-		for at := span.From; at.Before(span.To); at = at.Add(summaryPiece) {
-			if _, err := tx.Exec(ctx, summaryPartsSQL, session, at, earlier(at.Add(summaryPiece), span.To)); err != nil {
+		// By pieces that can be sorted in memory. Where one is empty, the next record
+		// may be months away: one that was changed counts for all of its batch's time.
+		for at := span.From; at.Before(span.To); {
+			to := earlier(at.Add(summaryPiece), span.To)
+			parts, err := tx.Exec(ctx, summaryPartsSQL, session, at, to)
+			if err != nil {
 				return err
 			}
+			at = to
+			if parts.RowsAffected() > 0 {
+				continue
+			}
+			var next time.Time
+			err = tx.QueryRow(ctx, "SELECT time FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3 ORDER BY time LIMIT 1", session, at, span.To).Scan(&next)
+			if err == pgx.ErrNoRows {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			at = next.Truncate(time.Minute)
 		}
 	}
 	if _, err := tx.Exec(ctx, summaryMergeSQL, session, batch); err != nil {

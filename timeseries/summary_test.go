@@ -1,16 +1,22 @@
 package timeseries_test
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/merge"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -289,5 +295,59 @@ func TestTinyValues(t *testing.T) {
 	}
 	if _, err := h.store.Analysis.Refresh(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// statements counts what a connection is asked.
+type statements struct{ n atomic.Int64 }
+
+func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	s.n.Add(1)
+	return ctx
+}
+
+func (*statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// The time between records of a run costs nothing, also where one of them was
+// changed by a merge, which counts for half of that on both of its sides.
+func TestSummaryOfYearsApart(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	var all []rec
+	at := time.Date(2004, 3, 21, 10, 0, 30, 0, time.UTC)
+	for i, apart := range []time.Duration{0, 20 * 365 * 24 * time.Hour} {
+		at = at.Add(apart)
+		all = append(all, rec{"session_id": "s", "timestamp": record.FormatTime(at), "t": at, "speed_ms": float64(i), "quality_score": 50.0, "place": i})
+	}
+	for _, r := range all {
+		h.insert(rec{"session_id": "s", "timestamp": r["timestamp"], "speed_ms": r["speed_ms"]})
+	}
+	var logger []rec
+	for _, r := range all {
+		logger = append(logger, rec{"timestamp": r["timestamp"], "quality_score": r["quality_score"]})
+	}
+	if _, err := h.merge(logger, merge.Options{Offset: new(time.Duration)}); err != nil {
+		t.Fatal(err)
+	}
+	var asked statements
+	config := h.pool.Config()
+	config.ConnConfig.Tracer = &asked
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	got, err := timeseries.New(pool, timeseries.Options{}).Summary(t.Context(), "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := asNumbers(*got), asNumbers(figuresOf(all))
+	for name := range b {
+		if math.Abs(a[name]-b[name]) > 1e-9*(1+math.Abs(b[name])) {
+			t.Errorf("%s is %v, want %v", name, a[name], b[name])
+		}
+	}
+	if n := asked.n.Load(); n > 100 {
+		t.Errorf("%d statements for two records", n)
 	}
 }

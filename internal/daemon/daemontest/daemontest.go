@@ -4,6 +4,7 @@ package daemontest
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -12,13 +13,17 @@ import (
 )
 
 // Start starts a daemon on a port of its own and, unless the config names another
-// one, on the test's database. It stops with the test, which fails if that fails.
+// one, on the test's database. What it warns of is told with a test that fails. It
+// stops with the test, which fails if that fails.
 func Start(t testing.TB, config daemon.Config) *daemon.Daemon {
 	t.Helper()
 	config.Listen = "127.0.0.1:0"
 	config.Tick = cmp.Or(config.Tick, 50*time.Millisecond)
 	if config.DatabaseURL == "" {
 		config.DatabaseURL = dbtest.URL(t)
+	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	d, err := daemon.Start(t.Context(), config)
 	if err != nil {
