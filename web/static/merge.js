@@ -3,7 +3,6 @@
 import { css, h, replace, toast } from "./dom.js";
 import { api, query, sessionPath } from "./api.js";
 import { hue } from "./charts.js";
-import { upload } from "./upload.js";
 import { count, date, duration, hourMinute, label, num } from "./format.js";
 
 // odd names the records of a file that are not merged, since their time cannot be right.
@@ -22,10 +21,10 @@ function report({ already_merged: already, merge: m }) {
   ];
 }
 
-export const mergeFile = (file, run, changed) => upload(file, {
+export const mergeFile = (file, run, changed) => import("./upload.js").then(({ upload }) => upload(file, {
   path: sessionPath(run.session_id, "/merges"), title: "Merge a logger's file", verb: "Merge", report, done: changed,
   extra: [{ name: "offset", text: "Offset of its clock", placeholder: "found by what both measured", hint: "What to add to its times, such as -1h or 2.5s" }],
-});
+}));
 
 // origins draws which way the records came, over the run's time.
 function origins({ records }, width = 240) {

@@ -167,7 +167,7 @@ class RunView {
       const take = (file) => import("./merge.js").then(({ mergeFile }) => mergeFile(file, this.run, () => { this.changed = true; })).then((node) => node.addEventListener("close", () => this.changed && again()));
       const place = h("span", { class: "group" });
       buttons.push(place);
-      import("./upload.js").then(({ fileButton }) => place.append(...fileButton("Merge a file…", take)));
+      import("./files.js").then(({ fileButton }) => place.append(...fileButton("Merge a file…", take)));
     }
     if (isAdmin() && !onTrack(this.run)) buttons.push(h("button", { class: "button danger", type: "button", on: { click: () => this.remove() } }, "Delete"));
     return buttons;

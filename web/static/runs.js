@@ -69,7 +69,7 @@ export function render(main, { params }) {
 
   if (isAdmin()) {
     const take = async (file) => { const { upload } = await import("./upload.js"); (await upload(file)).addEventListener("close", load); };
-    import("./upload.js").then(({ dropZone, fileButton }) => { tools.append(...fileButton("Add a file…", take)); dropZone(main.firstChild, take); });
+    import("./files.js").then(({ dropZone, fileButton }) => { tools.append(...fileButton("Add a file…", take)); dropZone(main.firstChild, take); });
   }
 
   box.addEventListener("input", () => {

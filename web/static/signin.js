@@ -4,7 +4,6 @@ import { h, replace, toast } from "./dom.js";
 import { api } from "./api.js";
 import { currentUser, keepToken, loadUser, signOut } from "./account.js";
 import { field, form, section } from "./form.js";
-import { notices, secondFactor } from "./credentials.js";
 import { go, setTitle } from "./router.js";
 import { ago, date } from "./format.js";
 
@@ -108,7 +107,8 @@ function account(main, user) {
         h("dt", null, "E-mail"), h("dd", null, user.email), h("dt", null, "Access"), access,
         h("dt", null, "Since"), h("dd", null, date(new Date(user.created_at)))), upgrade,
       h("button", { class: "button secondary", type: "button", on: { click: signOut } }, "Sign out")), devices, change, factor));
-  for (const part of [others(devices), notices(news), secondFactor(factor)]) part.catch((err) => toast(err.message, "error"));
+  const credentials = import("./credentials.js").then(({ notices, secondFactor }) => Promise.all([notices(news), secondFactor(factor)]));
+  for (const part of [others(devices), credentials]) part.catch((err) => toast(err.message, "error"));
 }
 
 // others shows where else one is signed in, and ends that.

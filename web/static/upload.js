@@ -2,7 +2,7 @@
 // anything is stored, and what a file does not say of itself is asked for: both
 // are the server's words, the same as the command line's.
 
-import { dialog, h, replace, toast } from "./dom.js";
+import { dialog, h, replace } from "./dom.js";
 import { api, fields as loadFields, query, send } from "./api.js";
 import { count, num, NONE, val } from "./format.js";
 
@@ -11,31 +11,6 @@ const headers = (name) => {
   const packed = /\.(gz|zst)$/i.exec(name)?.[1].toLowerCase();
   return { "Content-Type": isJSON(name) ? "application/x-ndjson" : "text/csv", ...(packed && { "Content-Encoding": { gz: "gzip", zst: "zstd" }[packed] }) };
 };
-
-// dropZone lets files be dropped on a node.
-export function dropZone(node, take) {
-  let inside = 0;
-  const files = (e) => [...(e.dataTransfer?.types || [])].includes("Files");
-  const on = {
-    dragenter: () => node.classList.toggle("dropping", ++inside > 0),
-    dragleave: () => node.classList.toggle("dropping", --inside > 0),
-    dragover: () => {},
-    drop: (e) => {
-      inside = 0;
-      node.classList.remove("dropping");
-      if (e.dataTransfer.files.length > 1) toast("One file at a time, please.", "error");
-      else take(e.dataTransfer.files[0]);
-    },
-  };
-  for (const [type, act] of Object.entries(on)) node.addEventListener(type, (e) => { if (files(e)) { e.preventDefault(); act(e); } });
-}
-
-// fileButton is a button that asks for a file.
-export function fileButton(text, take) {
-  const input = h("input", { type: "file", hidden: true, accept: ".csv,.tsv,.txt,.vbo,.log,.json,.ndjson,.jsonl,.gz,.zst", "aria-label": text });
-  input.addEventListener("change", () => { if (input.files[0]) take(input.files[0]); input.value = ""; });
-  return [h("button", { type: "button", class: "button secondary", on: { click: () => input.click() } }, text), input];
-}
 
 // upload shows what becomes of a file, and stores it when the person says so.
 export async function upload(file, { path = "/api/v1/telemetry", title = "Add a run from a file", verb = "Store", extra = [], report, done } = {}) {
