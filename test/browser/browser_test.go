@@ -50,7 +50,7 @@ func TestPage(t *testing.T) {
 	importOdd(t, d.Store)
 	drive(t, d.URL())
 
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 35*time.Minute)
 	defer cancel()
 	node := exec.CommandContext(ctx, "node", "--test-reporter=spec", "page.test.mjs")
 	node.Env = append(os.Environ(), "BASE_URL="+d.URL(), "NO_WEBSOCKETS_URL="+withoutWebsockets(t, d.URL()), "CHROMIUM="+chromium,
