@@ -146,18 +146,18 @@ func (c *call) parseBody(b []byte) error {
 
 func (c *call) parse(b []byte) error {
 	c.format = value.Clean
-	err := value.Members(b, func(name string, member []byte) error {
+	err := value.Members(b, "args", func(m value.Member, parts []value.Member) error {
 		var err error
-		switch name {
+		switch m.Name {
 		case "path":
-			err = json.Unmarshal(member, &c.Path)
+			err = json.Unmarshal(m.Value, &c.Path)
 		case "args":
-			c.Args = member
+			c.Args, c.Parts = m.Value, parts
 		case "componentPath":
-			err = json.Unmarshal(member, &c.Component)
+			err = json.Unmarshal(m.Value, &c.Component)
 		case "format":
 			var text string
-			if err = json.Unmarshal(member, &text); err == nil {
+			if err = json.Unmarshal(m.Value, &text); err == nil {
 				c.format, err = parseFormat(text)
 			}
 		}

@@ -34,6 +34,7 @@ type Caller struct {
 type Request struct {
 	Path      string          // the function's name, in any of its forms
 	Args      json.RawMessage // an object, an array of one, or nothing
+	Parts     []value.Member  // those of Args, where it is an object that was read already
 	Component string          // of the original's components, which do not exist here
 }
 
@@ -79,7 +80,13 @@ func (r *Registry) Prepare(request Request, kind Kind, from Caller) (*Invocation
 	if err != nil {
 		return nil, argumentError("%v", err)
 	}
-	args, err := decodeArgs(object, f.Args)
+	members := request.Parts
+	if members == nil {
+		if members, err = value.Split(object); err != nil {
+			return nil, argumentError("%v", err)
+		}
+	}
+	args, err := decodeArgs(members, f.Args)
 	if err != nil {
 		return nil, err
 	}

@@ -239,38 +239,31 @@ func orRoot(path string) string {
 	return path
 }
 
-// decodeArgs decodes and checks the arguments' object. Members that the
-// validator leaves raw are slices of it.
-func decodeArgs(object []byte, validator *ObjectValidator) (Args, error) {
+// decodeArgs decodes and checks the members of the arguments' object. Those that
+// the validator leaves raw stay slices of it.
+func decodeArgs(members []value.Member, validator *ObjectValidator) (Args, error) {
 	args := make(Args, len(validator.fields))
-	err := value.Members(object, func(name string, text []byte) error {
-		i, ok := validator.index[name]
+	for _, m := range members {
+		i, ok := validator.index[m.Name]
 		if !ok {
-			return validator.extraField(name, "")
+			return nil, validator.extraField(m.Name, "")
 		}
 		if _, raw := validator.fields[i].validator.(rawValidator); raw {
-			args[name] = json.RawMessage(text)
-			return nil
+			args[m.Name] = json.RawMessage(m.Value)
+			continue
 		}
-		member, err := value.Decode(text)
+		member, err := value.Decode(m.Value)
 		if err != nil {
-			return argumentError("Path: .%s. %v", name, err)
+			return nil, argumentError("Path: .%s. %v", m.Name, err)
 		}
-		drop, err := validator.checkMember(name, member, "")
+		drop, err := validator.checkMember(m.Name, member, "")
 		if err != nil {
-			return err
+			return nil, err
 		}
-		delete(args, name) // a repeated member: the last one counts
+		delete(args, m.Name) // a repeated member: the last one counts
 		if !drop {
-			args[name] = member
+			args[m.Name] = member
 		}
-		return nil
-	})
-	if err != nil {
-		if fault.As(err) == nil {
-			err = argumentError("%v", err)
-		}
-		return nil, err
 	}
 	return args, validator.checkPresent("", func(name string) bool { _, ok := args[name]; return ok })
 }

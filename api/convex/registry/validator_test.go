@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecovolt/telemetryd/api/convex/value"
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
@@ -40,11 +41,22 @@ func TestDecodeArgs(t *testing.T) {
 		{in: `{"sessionId":"s","items":[{"x":1},{"x":"1"}]}`, fail: ".items[1].x"},
 		{in: `{"sessionId":"s","items":[{"x":1,"z":2}]}`, fail: "extra field `z`"},
 		{in: `{"sessionId":"s","items":[{}]}`, fail: "missing the required field `x`"},
-		{in: `[]`, fail: "not an object"},
+		{in: `[]`, fail: "missing the required field `sessionId`"},
+		{in: `[1]`, fail: "must be an object"},
 		{in: `{"sessionId":"s"`, fail: "ends too early"},
 		{in: `{"sessionId":nope}`, fail: ".sessionId"},
 	} {
-		got, err := decodeArgs([]byte(test.in), validator)
+		r := New(nil)
+		f := function("m:f", Query)
+		f.Args = validator
+		if err := r.Add(f); err != nil {
+			t.Fatal(err)
+		}
+		in, err := r.Prepare(Request{Path: "m:f", Args: []byte(test.in)}, Query, Caller{})
+		var got Args
+		if err == nil {
+			got = in.Args
+		}
 		if test.fail == "" {
 			if err != nil || !reflect.DeepEqual(got, test.want) {
 				t.Errorf("decodeArgs(%s) = %v, %v; want %v", test.in, got, err, test.want)
@@ -60,7 +72,11 @@ func TestDecodeArgs(t *testing.T) {
 func TestRawArgumentIsASliceOfTheRequest(t *testing.T) {
 	t.Parallel()
 	in := []byte(` { "records" : [ {"a":"}]\"" } , 1e9] ,"token":"t"} `)
-	args, err := decodeArgs(in, Object(Field("records", Raw()), Optional("token", String())))
+	members, err := value.Split(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	args, err := decodeArgs(members, Object(Field("records", Raw()), Optional("token", String())))
 	if err != nil {
 		t.Fatal(err)
 	}

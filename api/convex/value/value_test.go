@@ -184,19 +184,48 @@ func TestMembersAreSlicesOfTheObject(t *testing.T) {
 	t.Parallel()
 	in := []byte(` { "a" : [ {"b":"}]\"" } , 1e9] ,"\u0063":null} `)
 	got := map[string]string{}
-	err := Members(in, func(name string, value []byte) error {
-		got[name] = string(value)
-		if !bytes.Contains(in, value) || &in[bytes.Index(in, value)] != &value[0] {
-			t.Errorf("the value of %s was copied", name)
+	note := func(m Member) {
+		got[m.Name] = string(m.Value)
+		if !bytes.Contains(in, m.Value) || &in[bytes.Index(in, m.Value)] != &m.Value[0] {
+			t.Errorf("the value of %s was copied", m.Name)
 		}
-		return nil
-	})
+	}
+	members, err := Split(in)
+	for _, m := range members {
+		note(m)
+	}
 	if want := map[string]string{"a": `[ {"b":"}]\"" } , 1e9]`, "c": "null"}; err != nil || !maps.Equal(got, want) {
 		t.Errorf("got %v, %v; want %v", got, err, want)
 	}
 	for _, bad := range []string{``, `null`, `[]`, `{`, `{"a"}`, `{"a":1,}`, `{"a":1}x`, `{"a":1 "b":2}`, `{a:1}`} {
-		if err := Members([]byte(bad), func(string, []byte) error { return nil }); err == nil {
-			t.Errorf("%s was taken for an object", bad)
+		if members, err := Split([]byte(bad)); err == nil {
+			t.Errorf("%s was taken for an object: %v", bad, members)
 		}
+		for _, outer := range []string{bad, `{"args":` + bad + `}`} {
+			parts, err := []Member(nil), Members([]byte(outer), "args", func(Member, []Member) error { return nil })
+			if err == nil && parts != nil {
+				t.Errorf("%s was taken for an object: %v", outer, parts)
+			}
+		}
+	}
+	in = append(append([]byte(`{"path":"m:f","args" :`), in...), `,"format":"json"}`...)
+	clear(got)
+	var outer []string
+	err = Members(in, "args", func(m Member, parts []Member) error {
+		outer = append(outer, m.Name)
+		if m.Name == "args" {
+			note(m)
+			for _, part := range parts {
+				note(part)
+			}
+		}
+		return nil
+	})
+	if want := map[string]string{"args": `{ "a" : [ {"b":"}]\"" } , 1e9] ,"\u0063":null}`, "a": `[ {"b":"}]\"" } , 1e9]`, "c": "null"}; err != nil || !maps.Equal(got, want) || len(outer) != 3 {
+		t.Errorf("got %v of %v, %v; want %v", got, outer, err, want)
+	}
+	many := `{` + strings.Repeat(`"a":1,`, maxParts) + `"a":1}`
+	if _, err := Split([]byte(many)); err == nil {
+		t.Error("an object of too many members was split")
 	}
 }
