@@ -285,30 +285,30 @@ func isNumberText(cell []byte) bool {
 
 // parseCell reads a number as Python and spreadsheets write it.
 func parseCell(cell []byte) (float64, bool) {
-	var mantissa uint64
-	i, point := 0, -1
-	if cell[0] == '-' {
-		i = 1
-	}
-	for ; i < len(cell) && len(cell) <= 17; i++ {
-		if c := cell[i]; c-'0' <= 9 {
-			mantissa = mantissa*10 + uint64(c-'0')
-		} else if c == '.' && point < 0 {
-			point = i
-		} else {
-			break
-		}
-	}
-	scale := 0
-	if point >= 0 {
-		scale = i - point - 1
-	}
-	if i == len(cell) && mantissa < 1e15 && scale <= 15 && cell[len(cell)-1]-'0' <= 9 {
-		v := float64(mantissa) / powersOfTen[scale]
+	if len(cell) <= 17 {
+		digits := cell
 		if cell[0] == '-' {
-			v = -v
+			digits = cell[1:]
 		}
-		return v, true
+		var mantissa uint64
+		scale, i := 0, 0
+		for ; i < len(digits) && digits[i]-'0' <= 9; i++ {
+			mantissa = mantissa*10 + uint64(digits[i]-'0')
+		}
+		if i < len(digits) && digits[i] == '.' {
+			digits, i = digits[i+1:], 0
+			for ; i < len(digits) && digits[i]-'0' <= 9; i++ {
+				mantissa = mantissa*10 + uint64(digits[i]-'0')
+			}
+			scale = i
+		}
+		if i == len(digits) && i > 0 && mantissa < 1e15 && scale <= 15 {
+			v := float64(mantissa) / powersOfTen[scale]
+			if cell[0] == '-' {
+				v = -v
+			}
+			return v, true
+		}
 	}
 	text := strings.TrimSpace(unsafe.String(&cell[0], len(cell)))
 	v, err := strconv.ParseFloat(text, 64)

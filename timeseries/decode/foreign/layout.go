@@ -60,7 +60,8 @@ type layout struct {
 	width      int   // columns that have a name, or stand before one, but for remarks at the end
 	// trailing says that records end in separators that the header has not.
 	trailing bool
-	fits     int // records that fit it, up to manyRecords
+	fits     int // records that fit it, up to enough
+	enough   int // of those, to leave no doubt
 	score    int
 	other    int // index of an earlier row that heads records of its own; -1 if there is none
 	vbo      bool
@@ -75,7 +76,7 @@ var sepLine = regexp.MustCompile(`^"?sep=(.)"?$`)
 
 // findLayout tries the separators on the head of a file. Where somebody names the
 // columns of the times, the header is the one that has them.
-func findLayout(head []byte, whole bool, asked ...string) *layout {
+func findLayout(head []byte, whole bool, enough int, asked ...string) *layout {
 	if l := vboLayout(head, whole); l != nil {
 		return l
 	}
@@ -89,7 +90,7 @@ func findLayout(head []byte, whole bool, asked ...string) *layout {
 	var best, fallback *layout
 	for _, sep := range seps {
 		l := scan(head, whole, sep)
-		l.asked = asked
+		l.asked, l.enough = asked, enough
 		l.locate()
 		switch {
 		case l.header >= 0 && (best == nil || l.score > best.score):
@@ -98,7 +99,7 @@ func findLayout(head []byte, whole bool, asked ...string) *layout {
 			fallback = l
 		}
 		// A time known by its name, with many records below, leaves no doubt.
-		if best == l && l.score > certain && l.fits == manyRecords && l.isAsked == (len(asked) > 0) {
+		if best == l && l.score > certain && l.fits == l.enough && l.isAsked == (len(asked) > 0) {
 			return l
 		}
 	}
@@ -178,7 +179,7 @@ func (l *layout) locate() {
 	best := *l
 	var tables []layout // that have a time
 	for i := range min(len(l.rows), preambleLines) {
-		if best.fits >= manyRecords && best.score > certain && i > best.data {
+		if best.fits >= l.enough && best.score > certain && i > best.data {
 			break // the rest are records
 		}
 		if l.names = headerCells(&l.rows[i]); l.names == nil {
@@ -186,7 +187,7 @@ func (l *layout) locate() {
 		}
 		l.head(i)
 		fits := 0
-		for j := l.data; j < len(l.rows) && fits < manyRecords; j++ {
+		for j := l.data; j < len(l.rows) && fits < l.enough; j++ {
 			if r := &l.rows[j]; l.fitting(r) && r.hasValue() {
 				fits++
 			} else if !r.comment && !r.blank() && !bytes.Equal(r.raw, l.rows[i].raw) {

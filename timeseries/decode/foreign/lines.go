@@ -3,9 +3,11 @@ package foreign
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"slices"
 )
 
@@ -126,41 +128,71 @@ func (l *lines) skip() error {
 
 // split cuts the first record of text into cells and returns its length.
 func (l *lines) split(text []byte) (int, error) {
+	l.cells = l.cells[:0]
 	if len(text) == 0 {
 		return 0, errShort
 	}
-	l.cells = l.cells[:0]
-	end := bytes.IndexByte(text, '\n')
-	length := end + 1
-	if end < 0 {
-		if !l.atEOF {
-			return 0, errShort
+	// Eight bytes at a time, since cells are short: a mark for each byte that ends a
+	// cell or a line, or is a quote.
+	seps, quotes, breaks := repeated(l.sep), repeated('"'), repeated('\n')
+	sep, cells, from := l.sep, l.cells, 0
+	for at := 0; at < len(text); at += 8 {
+		var w uint64
+		if at+8 <= len(text) {
+			w = binary.LittleEndian.Uint64(text[at:])
+		} else {
+			for i, c := range text[at:] {
+				w |= uint64(c) << (8 * i)
+			}
 		}
-		end, length = len(text), len(text)
+		for marks := zeroBytes(w^seps) | zeroBytes(w^quotes) | zeroBytes(w^breaks); marks != 0; marks &= marks - 1 {
+			i := at + bits.TrailingZeros64(marks)/8
+			if i >= len(text) {
+				break // of the last word, where a separator is 0
+			}
+			switch text[i] {
+			case '\n':
+				return l.end(text[:i], cells, from, i+1)
+			case '"':
+				if !l.atEOF && bytes.IndexByte(text[i:], '\n') < 0 {
+					return 0, errShort
+				}
+				return l.splitQuoted(text)
+			case sep:
+				cells = append(cells, text[from:i])
+				from = i + 1
+			}
+		}
 	}
-	line := text[:end]
-	if bytes.IndexByte(line, '"') >= 0 {
-		return l.splitQuoted(text)
+	if !l.atEOF {
+		l.cells = cells[:0]
+		return 0, errShort
 	}
+	return l.end(text, cells, from, len(text))
+}
+
+// end takes a line without quotes, of so many bytes with its end, whose last cell
+// begins at from.
+func (l *lines) end(line []byte, cells [][]byte, from, length int) (int, error) {
 	l.line++
-	line = bytes.TrimSuffix(line, []byte{'\r'})
-	l.raw = line
-	if l.sep == ' ' {
-		l.cells = append(l.cells, bytes.Fields(line)...)
+	l.raw = bytes.TrimSuffix(line, []byte{'\r'})
+	l.cells = append(cells, l.raw[min(from, len(l.raw)):])
+	if l.sep == ' ' { // several are one
+		l.cells = append(l.cells[:0], bytes.Fields(l.raw)...)
 		if len(l.cells) == 0 {
-			l.cells = append(l.cells, line[:0])
-		}
-		return length, nil
-	}
-	from := 0
-	for i, c := range line { // faster than bytes.IndexByte: cells are short
-		if c == l.sep {
-			l.cells = append(l.cells, line[from:i])
-			from = i + 1
+			l.cells = append(l.cells, l.raw[:0])
 		}
 	}
-	l.cells = append(l.cells, line[from:])
 	return length, nil
+}
+
+// repeated is a word of eight times that byte.
+func repeated(c byte) uint64 { return uint64(c) * 0x0101010101010101 }
+
+// zeroBytes marks the bytes of a word that are 0, by their highest bit.
+func zeroBytes(w uint64) uint64 {
+	const low = 0x7f7f7f7f7f7f7f7f
+	return ^((w&low + low) | w | low)
 }
 
 // splitQuoted is split for records with quotes in them.

@@ -2,8 +2,12 @@ package foreign
 
 import "bytes"
 
+// ownRecords is how many records are looked at of a file whose header leaves little
+// to find out.
+const ownRecords = 12
+
 // ownHead returns how much of a head tells everything: all of it, as a rule. Where
-// the header has only members of records, by names without units, and manyRecords
+// the header has only members of records, by names without units, and ownRecords
 // lines follow that fit it and begin their times as RFC 3339 has them, there is
 // nothing left to find out, as in uploads of the bridge and in our own exports.
 func ownHead(head []byte) int {
@@ -21,7 +25,7 @@ func ownHead(head []byte) int {
 	if at < 0 || bytes.IndexByte(head, '"') >= 0 {
 		return len(head)
 	}
-	for range manyRecords {
+	for range ownRecords {
 		line, rest, _ = bytes.Cut(rest, []byte("\n"))
 		if len(rest) == 0 || bytes.Count(line, []byte(",")) != commas {
 			return len(head)

@@ -46,7 +46,7 @@ func TestOwnHead(t *testing.T) {
 		for i := range 60 + rng.IntN(1500) {
 			at := time.UnixMicro(1774129270272851 + int64(i)*20000).UTC().Format("2006-01-02T15:04:05.000000Z07:00")
 			cells := []string{"s-1", at, fmt.Sprint(rng.Float32() * 20), fmt.Sprint(i), "99.3"}
-			if i > manyRecords && rng.IntN(20) == 0 {
+			if i > ownRecords && rng.IntN(20) == 0 {
 				lines = append(lines, odd[rng.IntN(len(odd))](cells))
 			} else {
 				lines = append(lines, strings.Join(cells, ","))
@@ -54,7 +54,7 @@ func TestOwnHead(t *testing.T) {
 		}
 		end := []string{"\n", "\r\n"}[seed%2]
 		header, body := "session_id,timestamp,speed_ms,message_id,altitude"+end, strings.Join(lines, end)+end
-		if own := []byte(header + strings.Join(lines[:manyRecords+1], end)); ownHead(own) == len(own) {
+		if own := []byte(header + strings.Join(lines[:ownRecords+1], end)); ownHead(own) == len(own) {
 			t.Fatalf("%.300s", own)
 		}
 		got, r := read(header + body)

@@ -88,7 +88,11 @@ func NewReader(src io.Reader, opt Options) (*Reader, error) {
 		r.src = text.Latin1Reader(r.src)
 		head = len(r.buf)
 	}
-	layout := findLayout(r.buf[:head], r.atEOF && head == len(r.buf), opt.timeColumns()...)
+	enough := manyRecords
+	if head < len(r.buf) {
+		enough = ownRecords
+	}
+	layout := findLayout(r.buf[:head], r.atEOF && head == len(r.buf), enough, opt.timeColumns()...)
 	if err := r.checkHeader(layout); err != nil {
 		return nil, err
 	}
