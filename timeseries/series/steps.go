@@ -169,7 +169,11 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 		c, _ := channel.ByName(name)
 		want.states = append(want.states, c)
 	}
+	stretches := v.stretches()
 	counts, err := v.count(ctx, want.metrics)
+	if err == nil && len(stretches) == 1 {
+		err = v.countStates(ctx, want.states, stretches[0], counts)
+	}
 	if err != nil {
 		return Sample{}, err
 	}
@@ -178,7 +182,6 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 		n, counted := counts[c.Name]
 		return counted && (n == 0 || n == v.records)
 	})
-	stretches := v.stretches()
 	grown := float64(v.records-before.Records) / float64(before.Records)
 	if len(stretches) > 1 && before.Records > 0 && grown >= 0 && grown < resampleAfter {
 		newest, err := v.sample(ctx, want.states, stretches[len(stretches)-1:])
@@ -200,7 +203,7 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 		if seldom, ok := s.steps[c.Name]; ok {
 			step = seldom
 		}
-		if !counted {
+		if !counted { // a state of a long run
 			n = s.counts[c.Name]
 		}
 		if n == 0 {
@@ -210,7 +213,7 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 			step = v.span.Length() / time.Duration(n) // too seldom for the sample
 		}
 		one := Channel{Name: c.Name, Records: n, Step: step.Seconds(), Gap: channel.GapAfter(step).Seconds()}
-		if !counted && len(stretches) > 1 {
+		if !counted {
 			one.Records = 0
 		}
 		sample.Channels[c.Name] = one
@@ -269,4 +272,23 @@ func (v *view) count(ctx context.Context, metrics []channel.Channel) (map[string
 		return nil, fmt.Errorf("count what channels carry: %w", err)
 	}
 	return counts, nil
+}
+
+// countStates counts the records of a short run that carry each state, which no
+// level does.
+func (v *view) countStates(ctx context.Context, states []channel.Channel, span rollup.Span, counts map[string]int64) error {
+	columns := make([]string, len(states))
+	for i, c := range states {
+		columns[i] = "count(" + c.SQL() + ")"
+	}
+	var batch pgx.Batch
+	queue(&batch, func(r *record.Columns) {
+		for _, c := range states {
+			counts[c.Name] = r.Int()
+		}
+	}, "SELECT "+strings.Join(columns, ", ")+" FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3", v.session, span.From, span.To)
+	if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return fmt.Errorf("count what carries a state: %w", err)
+	}
+	return nil
 }
