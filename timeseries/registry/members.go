@@ -64,6 +64,7 @@ func (r *Registry) Do(ctx context.Context, conn *pgx.Conn) error {
 				}
 				return see(ctx, tx, fresh)
 			})
+			r.current.Store(nil) // whoever asks next sees what is new
 			if err != nil {
 				failed = errors.Join(failed, fmt.Errorf("count the members of run %d: %w", s.Session, err))
 				break
