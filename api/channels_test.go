@@ -67,7 +67,8 @@ func TestNewSensorOverREST(t *testing.T) {
 		body   string
 		status int
 	}{
-		"battery_temp_c": {`{"unit":"degC","meaning":"Hottest cell","aliases":["batt"],"warn_high":45,"alarm_high":55}`, 200},
+		"battery_temp_c": {`{"unit":"\"C\"","meaning":"Hottest cell","aliases":["batt"],"warn_high":45,"alarm_high":55}`, 200},
+		"speed_ms":       {`{"aliases":["tempo"]}`, 200},
 		"cells_v":        {`{"type":"number","unit":"V"}`, 200},
 		"session_id":     {`{}`, 409},
 		"tyre_fl":        {`{"type":"text"}`, 409},
@@ -93,8 +94,19 @@ func TestNewSensorOverREST(t *testing.T) {
 	if first := half.body["records"].([]any)[0].(object); first["half"] != 10.25 || first["pack_w"] != 102.5 {
 		t.Errorf("records have %v", first)
 	}
-	if got := s.call(t, "GET", "/api/v1/sessions/run/series?metrics=batt,cells_v", admin, nil); got.status != 200 {
-		t.Errorf("by an alias, and what has not come: %+v", got)
+	got = s.call(t, "GET", "/api/v1/sessions/run/series?metrics=batt,cells_v,tempo", admin, nil)
+	for name, want := range map[string]object{"battery_temp_c": {"unit": `"C"`, "step": 1.0}, "cells_v": {"unit": "V", "step": 0.0}, "speed_ms": {"unit": "m/s", "step": 1.0}} {
+		metric := got.body["sessions"].([]any)[0].(object)["metrics"].(object)[name].(object)
+		if metric["unit"] != want["unit"] || metric["step"] != want["step"] {
+			t.Errorf("by aliases, and what has not come: %s is %v, want %v", name, metric, want)
+		}
+	}
+	if got := s.call(t, "GET", "/api/v1/sessions/run/series?metrics=speed_ms,tempo", admin, nil); got.status != 400 {
+		t.Errorf("one channel by two names: %+v", got)
+	}
+	tempo := s.call(t, "GET", "/api/v1/sessions/run/records?limit=1&fields=tempo,half,half", admin, nil)
+	if first := tempo.body["records"].([]any)[0].(object); first["speed_ms"] != 5.0 {
+		t.Errorf("records by an alias have %v", first)
 	}
 	if got := s.call(t, "DELETE", "/api/v1/channels/tyre_fl", admin, nil); got.status != 204 {
 		t.Errorf("hiding = %+v", got)

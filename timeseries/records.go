@@ -55,10 +55,15 @@ func (s *Store) selectFields(ctx context.Context, names []string) (*record.Selec
 		case name == "session_id":
 			names[i] = "timestamp"
 		case ok && c.Computed != "":
-			names[i], computed = "timestamp", append(computed, record.Computed{Name: c.Name, SQL: c.Computed})
+			names[i] = "timestamp"
+			if one := (record.Computed{Name: c.Name, SQL: c.Computed}); !slices.Contains(computed, one) {
+				computed = append(computed, one)
+			}
 		case ok && c.Member != "":
 			names[i] = c.Member
-		case !ok && name != "timestamp":
+		case ok: // which may have been asked for by an alias
+			names[i] = c.Name
+		case name != "timestamp":
 			return nil, fault.Field("fields", "there is no channel %q", fault.Clip(name))
 		}
 	}

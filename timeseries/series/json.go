@@ -81,9 +81,9 @@ func (s *Session) appendJSON(dst []byte, align Align) []byte {
 		}
 		m := &s.Metrics[i]
 		dst = strconv.AppendQuote(dst, m.Name)
-		dst = append(dst, `:{"unit":"`...)
-		dst = append(dst, m.Unit...)
-		dst = append(dst, `","step":`...)
+		dst = append(dst, `:{"unit":`...)
+		dst = record.AppendJSONString(dst, []byte(m.Unit))
+		dst = append(dst, `,"step":`...)
 		dst = appendNumber(dst, m.Step)
 		dst = append(dst, `,"gap_after":`...)
 		dst = appendNumber(dst, m.GapAfter)

@@ -2,6 +2,7 @@ package series
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
@@ -53,6 +54,12 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 	known, err := r.channels.Find(ctx, req.Metrics)
 	if err != nil {
 		return nil, fault.Wrap("read series", err)
+	}
+	req.Metrics = slices.Clone(req.Metrics)
+	for i, name := range req.Metrics {
+		if c, ok := known[name]; ok { // an alias: summaries go by the channel's name
+			req.Metrics[i], known[c.Name] = c.Name, c
+		}
 	}
 	want, err := req.check(func(name string) (channel.Channel, bool) { c, ok := known[name]; return c, ok })
 	if err != nil {
