@@ -208,6 +208,8 @@ func TestEditingChannels(t *testing.T) {
 		"x2":             {registry.Definition{Type: "json"}, "type"},
 		"x3":             {registry.Definition{About: registry.About{Colour: "red"}}, "colour"},
 		"x4":             {registry.Definition{About: registry.About{Aliases: []string{"speed_ms"}}}, "speed_ms already"},
+		"x5":             {registry.Definition{Unit: "\x00"}, "unit: holds a NUL"},
+		"x6":             {registry.Definition{About: registry.About{Aliases: []string{"a\x00"}}}, "aliases: holds a NUL"},
 		"speed_ms":       {registry.Definition{About: registry.About{Display: "Speed"}}, ""},
 		"voltage_v":      {registry.Definition{Unit: "mV"}, "function contract"},
 	} {
@@ -228,6 +230,12 @@ func TestEditingChannels(t *testing.T) {
 	}
 	if c, _ := set.Find("speed_ms"); c.Unit != "m/s" || c.Display != "Speed" || c.Kind != "contract" {
 		t.Errorf("speed_ms is %+v", c)
+	}
+	for _, name := range []string{"message_id", "outliers", "battery_temp_c"} { // put again as it is
+		c, _ := set.Find(name)
+		if err := put(name, c.Definition()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	// A declared one is what comes under its name, however that is spelt.
 	h.insert(rec{"session_id": "s", "timestamp": "2026-05-01T10:00:00Z", "Battery Temp C": 20.5})

@@ -11,6 +11,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Definition is what somebody says of a channel. What it leaves out is unknown
@@ -44,17 +45,24 @@ func (d *Definition) check() error {
 	if d.Type != "" && d.Type != "number" && d.Type != "text" {
 		wrong("type", "number or text, not %q", fault.Clip(d.Type))
 	}
-	for field, text := range map[string]string{"unit": d.Unit, "meaning": d.Meaning, "display": d.Display, "section": d.Section} {
+	said := func(field, text string) {
 		if len(text) > maxText {
 			wrong(field, "%d bytes; at most %d are kept", len(text), maxText)
 		}
+		if problem := record.TextProblem([]byte(text)); problem != "" {
+			wrong(field, "%s", problem)
+		}
 	}
+	said("unit", d.Unit)
+	said("meaning", d.Meaning)
+	said("display", d.Display)
+	said("section", d.Section)
 	if len(d.Aliases) > maxAliases {
 		wrong("aliases", "%d of them; at most %d are kept", len(d.Aliases), maxAliases)
 	}
 	for _, alias := range d.Aliases {
-		if alias == "" || len(alias) > maxText {
-			wrong("aliases", "each must have 1 to %d bytes", maxText)
+		if said("aliases", alias); alias == "" {
+			wrong("aliases", "one of them is empty")
 		}
 	}
 	if d.Decimals != nil && (*d.Decimals < 0 || *d.Decimals > 15) {
@@ -89,7 +97,11 @@ func (d *Definition) check() error {
 
 // Definition is what is said of the channel now.
 func (c *Channel) Definition() Definition {
-	return Definition{typeNames[c.Type], c.Unit, c.Meaning, c.About, c.Hidden, c.Expression}
+	d := Definition{typeNames[c.Type], c.Unit, c.Meaning, c.About, c.Hidden, c.Expression}
+	if c.Kind == contract {
+		d.Type = "" // nobody's to say, and not always one of those that people name
+	}
+	return d
 }
 
 // Put declares a channel, or says something else of one that there is. It fails
