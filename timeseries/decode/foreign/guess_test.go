@@ -234,6 +234,20 @@ func TestTimesOfLoggers(t *testing.T) {
 	}
 }
 
+// A browser takes a text without a zone for one of its own; the vehicle's own
+// column is given back as it was sent.
+func TestTimesWithoutZone(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]string{
+		"Time":      "2026-06-03T10:00:00+00:00 2026-06-03T10:00:00.500000+00:00",
+		"timestamp": "2026-06-03 10:00:00 2026-06-03T10:00:00.5",
+	} {
+		if got, refused := values(t, header+",x\n2026-06-03 10:00:00,1\n2026-06-03T10:00:00.5,1\n", timeName, Options{}); got != want {
+			t.Errorf("%s: %s %s; want %s", header, got, refused, want)
+		}
+	}
+}
+
 // What loggers number is no run, and what they say is missing no text.
 func TestColumnsOfLoggers(t *testing.T) {
 	t.Parallel()

@@ -133,6 +133,20 @@ func TestLoggers(t *testing.T) {
 	}
 }
 
+// Racelogic pads all its numbers with zeros, which makes no texts of them.
+func TestPaddedNumbersOfRacelogic(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/racelogic.vbo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for column, want := range map[string]string{"sats": "12 12 12", "vert-vel": "0.01 0.01 0.01"} {
+		if got, refused := values(t, string(text), column, Options{}); got != want {
+			t.Errorf("%s: %s %s; want %s", column, got, refused, want)
+		}
+	}
+}
+
 // What is said of a column that the file does not have, or twice of one, is
 // refused by name, whether or not a profile knows the file.
 func TestMapOfColumns(t *testing.T) {

@@ -225,6 +225,7 @@ func (p *plan) findChannels() error {
 		c := &p.columns[i]
 		ch, ok := channel.ByName(c.Name)
 		if !ok {
+			c.numeric = p.layout.vbo && c.Name == "" // Racelogic pads all numbers with zeros
 			continue
 		}
 		if c.numeric = ch.Type == channel.Float || ch.Type == channel.Int; !c.numeric {

@@ -237,7 +237,10 @@ func (p *plan) findTimes() error {
 			fault.Clip(p.labels[first.column].text), fault.Clip(first.text), first.line, p.ask("time_column", ""))
 	}
 	p.times.kind, p.times.comma = first.kind, first.comma
-	p.times.asWritten = zone == time.UTC && len(chosen) == 1 && first.usual == first.filled
+	// A browser takes a text without a zone for its own. The vehicle's own column
+	// keeps such texts nevertheless: records are given back as they were sent.
+	p.times.verbatim = !first.unzoned || p.labels[first.column].text == timeName
+	p.times.asWritten = p.times.verbatim && zone == time.UTC && len(chosen) == 1 && first.usual == first.filled
 	for _, c := range chosen {
 		p.times.columns = append(p.times.columns, c.column)
 		p.columns[c.column].Name, p.columns[c.column].Known = timeName, true

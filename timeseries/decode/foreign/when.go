@@ -35,7 +35,8 @@ type times struct {
 	comma      bool
 	last       int64 // the newest clock, to notice midnight
 	days       int64 // midnights passed
-	asWritten  bool  // every text that was looked at has a form that records may have
+	verbatim   bool  // a form that records may have stays as it is
+	asWritten  bool  // so does every text that was looked at
 	buf        []byte
 	dateColumn bool // columns[0] is a date and columns[1] a time of the day
 }
@@ -50,7 +51,7 @@ func (t *times) text(cells [][]byte) []byte {
 	if t.asWritten && beginsWithDate(cell) {
 		return cell
 	}
-	if t.kind == wholeTime && (t.zone == nil || t.zone == time.UTC) {
+	if t.verbatim && t.kind == wholeTime && (t.zone == nil || t.zone == time.UTC) {
 		if _, _, err := record.ParseTimestamp(cell); err == nil {
 			return cell
 		}
