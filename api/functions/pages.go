@@ -77,13 +77,19 @@ func position(text string) (at *record.Cursor, open bool, err error) {
 	return &c, open, nil
 }
 
+// splitFrom is how many records a page has that is worth two: as many as the
+// dashboards are sent anew with each batch. Each page is a query of its own; in
+// pages of ten, ten minutes of a drive would be more than a socket may watch.
+const splitFrom = 500
+
 // getSessionRecordsPage returns one page of a session's records, from behind
 // cursor. Its first run takes numItems records. That fixes its end: from then on
 // (Call.Journal), or from the start with an endCursor, it is all the records up
 // to there, so that a record which comes late is on the page where it belongs
 // and the pages have no gap between them. The last page has no end and grows.
-// Clients cut a page that has grown in two, at splitCursor; one that has grown
-// beyond what is given at once is cut short and says that they must.
+// Clients cut a page in two that has twice the records they began with, if it has
+// a splitCursor; one that has grown beyond what is given at once is cut short and
+// says that they must.
 func (d Deps) getSessionRecordsPage(ctx context.Context, c *registry.Call) (any, error) {
 	opts, id := c.Args.Object("paginationOpts"), c.Args.String("sessionId")
 	cursor := opts.String("cursor")
@@ -130,7 +136,7 @@ func (d Deps) getSessionRecordsPage(ctx context.Context, c *registry.Call) (any,
 	default: // nothing at all yet: the first records decide
 		open = true
 	}
-	if n := len(p.cursors); n > 1 {
+	if n := len(p.cursors); n > splitFrom || n > 1 && answer["pageStatus"] != nil {
 		answer["splitCursor"] = p.cursors[n/2-1].String()
 	}
 	c.Journal = ends

@@ -58,13 +58,21 @@ func TestPagesHoldTheirEdges(t *testing.T) {
 	same(t, "the last page, grown", []float64{8, 9, 10}, open.speeds)
 	same(t, "the last page is done", true, open.done)
 
-	left := ask(args{"numItems": 4, "cursor": nil, "endCursor": grown.split})
-	right := ask(args{"numItems": 4, "cursor": grown.split, "endCursor": grown.end})
-	same(t, "the halves", grown.speeds, append(left.speeds, right.speeds...))
-	if len(left.speeds) == 0 || len(right.speeds) == 0 {
-		t.Errorf("split into %v and %v", left.speeds, right.speeds)
-	}
+	same(t, "where a small page is cut", nil, grown.split)
 	same(t, "from the end on", []float64{10}, ask(args{"numItems": 4, "cursor": last.end}).speeds)
+
+	more := make([]float64, 600)
+	for i := range more {
+		more[i] = 10 + float64(i)/100
+	}
+	insert(more...)
+	open = ask(args{"numItems": 4, "cursor": second.end, "endCursor": last.end})
+	left := ask(args{"numItems": 4, "cursor": second.end, "endCursor": open.split})
+	right := ask(args{"numItems": 4, "cursor": open.split, "endCursor": open.end})
+	same(t, "the halves", open.speeds, append(left.speeds, right.speeds...))
+	if min(len(left.speeds), len(right.speeds)) < 200 {
+		t.Errorf("%d records are split into %d and %d", len(open.speeds), len(left.speeds), len(right.speeds))
+	}
 
 	// Pages of the client's library start over when they read that word.
 	bad := h.call("query", "telemetry:getSessionRecordsPage", args{"sessionId": "s", "paginationOpts": args{"numItems": 4, "cursor": nil, "endCursor": "made up"}}, deployKey)
