@@ -587,6 +587,27 @@ describe("the built-in page", { concurrency: false }, () => {
     await row.getByRole("button", { name: "Show" }).click();
     await row.getByText("hidden").waitFor({ state: "detached" });
     await row.getByText("warning above 90 °C").waitFor();
+
+    // So does what one is made of.
+    await page.getByLabel("Search channels").fill("pack power");
+    await page.getByRole("button", { name: "Declare a channel" }).click();
+    await name.fill("pack_power_w");
+    await page.getByLabel("Made of").fill("voltage_v * nothing");
+    await page.getByLabel("Name on the page").fill("Pack power");
+    await page.getByRole("button", { name: "Declare", exact: true }).click();
+    await page.locator(".field", { has: page.getByLabel("Made of") }).getByText("there is no channel nothing").waitFor();
+    await page.getByLabel("Made of").fill("voltage_v * current_a");
+    await page.getByRole("button", { name: "Declare", exact: true }).click();
+    const pack = page.locator('tr[data-channel="pack_power_w"]');
+    await pack.getByRole("button", { name: "Hide" }).click();
+    await pack.getByText("hidden").waitFor();
+    await pack.getByRole("button", { name: "Show" }).click();
+    await pack.getByText("hidden").waitFor({ state: "detached" });
+    await pack.getByRole("button", { name: "Edit" }).click();
+    assert.equal(await page.getByLabel("Made of").inputValue(), "voltage_v * current_a");
+    await page.getByLabel("Unit").fill("W");
+    await page.getByRole("button", { name: "Save" }).click();
+    await pack.getByRole("cell", { name: "W", exact: true }).waitFor();
     complaints.splice(0, Infinity, ...complaints.filter((c) => !c.includes("400"))); // the browser notes the refusals
   });
 

@@ -9,7 +9,7 @@ import { count, title, unit } from "./format.js";
 const MOST = 300; // rows; there may be thousands
 
 // About a channel, apart from its name: a PUT replaces all of it.
-const texts = ["unit", "meaning", "display", "section", "colour"];
+const texts = ["unit", "meaning", "display", "section", "colour", "expression"];
 const numbers = ["decimals", "low", "high", "warn_low", "warn_high", "alarm_low", "alarm_high"];
 const path = (name) => `/api/v1/channels/${encodeURIComponent(name)}`;
 const about = (c) => Object.fromEntries([...texts, ...numbers, "aliases", "hidden"].map((name) => [name, c[name] ?? undefined]));
@@ -66,12 +66,15 @@ function field(label, name, value, props = {}, hint) {
 function edit(channel, list, saved) {
   const c = channel || {}, fixed = c.kind === "contract";
   const number = (label, name, props) => field(label, name, c[name], { type: "number", step: "any", ...props });
+  const madeOf = field("Made of", "expression", c.expression, { spellcheck: "false", placeholder: "voltage_v * current_a" }, "Other channels, where records do not bring it");
   const problem = h("p", { class: "problem", role: "alert" });
   const form = h("form", { class: "form channel-form" },
     !channel && h("fieldset", null, h("legend", { class: "sr" }, "New channel"),
       field("Name", "name", "", { required: true, spellcheck: "false", placeholder: "battery_temp_c" }, "As records have it: small letters, digits and _"),
+      madeOf,
       h("div", { class: "field" }, h("label", { for: "ch-type" }, "Values"), h("select", { id: "ch-type", name: "type" }, h("option", { value: "number" }, "numbers"), h("option", { value: "text" }, "texts")))),
     h("fieldset", null, h("legend", { class: "sr" }, "What it is"),
+      c.kind === "math" && madeOf,
       field("Unit", "unit", c.unit, { disabled: fixed, placeholder: "degC" }, fixed && "Of the function contract: it stays"),
       field("Meaning", "meaning", c.meaning, { disabled: fixed }),
       field("Name on the page", "display", c.display, { placeholder: channel ? title({ ...c, display: "" }) : "" }),
