@@ -3,6 +3,7 @@
 import { dialog, h, icon, replace, toast } from "./dom.js";
 import { api } from "./api.js";
 import { act, small } from "./admin.js";
+import { matching } from "./channels.js";
 import { limitsText } from "./limits.js";
 import { count, title, unit } from "./format.js";
 
@@ -13,7 +14,6 @@ const texts = ["unit", "meaning", "display", "section", "colour", "expression"];
 const numbers = ["decimals", "low", "high", "warn_low", "warn_high", "alarm_low", "alarm_high"];
 const path = (name) => `/api/v1/channels/${encodeURIComponent(name)}`;
 const about = (c) => Object.fromEntries([...texts, ...numbers, "aliases", "hidden"].map((name) => [name, c[name] ?? undefined]));
-const wordsOf = (c) => [c.name, title(c), c.member, ...(c.aliases || []), c.meaning, c.section, unit(c.unit), c.kind, c.hidden && "hidden"].filter(Boolean).join(" ").toLowerCase();
 
 export async function channels(body) {
   let list = [];
@@ -30,8 +30,7 @@ export async function channels(body) {
   }
 
   function draw() {
-    const words = box.value.trim().toLowerCase().split(/\s+/);
-    const shown = list.filter((c) => words.every((word) => wordsOf(c).includes(word)));
+    const shown = list.filter(matching(box.value, (c) => [c.section, c.kind, c.hidden && "hidden"]));
     heading.textContent = `Channels (${count(list.length)})`;
     more.textContent = shown.length > MOST ? `The first ${MOST} of ${count(shown.length)}: search for the others.` : shown.length ? "" : "No channel matches.";
     replace(rows, shown.slice(0, MOST).map((c) => h("tr", { "data-channel": c.name },

@@ -14,7 +14,7 @@ const NAMED = 6; // states that the head names
 
 // spans joins the states that a line tells (x ascending): each holds until the
 // next is told, or its gap begins.
-export function spans({ x = [], states = [] } = {}) {
+function spans({ x = [], states = [] } = {}) {
   const told = x.map((at, i) => ({ at, text: states[i] })).filter((s) => s.text != null);
   const times = told.map((s) => s.at), limit = gapAfter(times), step = usualStep(times), out = [];
   told.forEach(({ at, text }, i) => {

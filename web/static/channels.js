@@ -2,11 +2,20 @@
 // the page have beside them.
 
 import { api, sessionPath } from "./api.js";
+import { title, unit } from "./format.js";
 
 const EVERY = 2000; // ms between two looks at what a run has
 const LONG = 60; // looks for a member that nobody knows: two minutes
 
 export const isState = (channel) => channel.type === "text";
+
+// matching tells which channels have all the words that somebody searches by; more
+// lists what is found of one beside its names, meaning and unit.
+export function matching(text, more) {
+  const words = text.trim().toLowerCase().split(/\s+/);
+  const wordsOf = (c) => [title(c), c.name, c.member, ...(c.aliases || []), c.meaning, unit(c.unit), ...more(c)].filter(Boolean).join(" ").toLowerCase();
+  return (c) => words.every((word) => wordsOf(c).includes(word));
+}
 
 // channelsOf reads which channels these runs have.
 export async function channelsOf(ids, signal) {

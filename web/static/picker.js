@@ -1,7 +1,7 @@
 // The choice of metrics, with their units, in a dialog.
 
 import { dialog, h, replace } from "./dom.js";
-import { isState } from "./channels.js";
+import { isState, matching } from "./channels.js";
 import { title, unit } from "./format.js";
 
 const OTHER = "Other";
@@ -16,7 +16,6 @@ const groups = [
   [OTHER, /./],
 ];
 const groupOf = (c) => c.section || groups.find(([, pattern]) => pattern.test(c.name))[0];
-const wordsOf = (c) => [title(c), c.name, c.member, ...(c.aliases || []), c.meaning, unit(c.unit), isState(c) && "state"].filter(Boolean).join(" ").toLowerCase();
 
 // sections are the groups in their order: those that the team named stand before
 // what belongs nowhere.
@@ -35,8 +34,8 @@ export function pick(channels, chosen, present, apply) {
   const list = h("div", { class: "picker" });
 
   function draw() {
-    const words = box.value.trim().toLowerCase().split(/\s+/);
-    const shown = channels().filter((c) => !c.hidden && words.every((word) => wordsOf(c).includes(word)));
+    const matches = matching(box.value, (c) => [isState(c) && "state"]);
+    const shown = channels().filter((c) => !c.hidden && matches(c));
     const focused = list.contains(document.activeElement) && document.activeElement.value;
     replace(list, sections(shown).map((name) => {
       const members = shown.filter((c) => groupOf(c) === name).sort((a, b) => present.has(b.name) - present.has(a.name));
