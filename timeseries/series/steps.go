@@ -170,9 +170,10 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 		want.states = append(want.states, c)
 	}
 	stretches := v.stretches()
-	counts, err := v.count(ctx, want.metrics)
-	if err == nil && len(stretches) == 1 {
-		err = v.countStates(ctx, want.states, stretches[0], counts)
+	counts := map[string]int64{}
+	err = v.count(ctx, want.metrics, v.level(24*time.Hour), counts)
+	if err == nil && len(stretches) == 1 { // no level counts states
+		err = v.count(ctx, want.states, raw, counts)
 	}
 	if err != nil {
 		return Sample{}, err
@@ -246,14 +247,13 @@ func (s *Sample) take(metrics, states map[string]int64, records int64) bool {
 	return true
 }
 
-// count counts the records that carry each metric, by the levels and by the
-// records where those lack something.
-func (v *view) count(ctx context.Context, metrics []channel.Channel) (map[string]int64, error) {
-	counts := map[string]int64{}
+// count adds to counts how many records carry each channel, by the level and by the
+// records where that lacks something.
+func (v *view) count(ctx context.Context, channels []channel.Channel, level int, counts map[string]int64) error {
 	var batch pgx.Batch
-	for _, p := range v.cover(v.span, v.level(24*time.Hour)) {
+	for _, p := range v.cover(v.span, level) {
 		var columns []string
-		for _, c := range metrics {
+		for _, c := range channels {
 			if p.level == raw {
 				columns = append(columns, "count("+c.SQL()+")")
 			} else {
@@ -262,33 +262,14 @@ func (v *view) count(ctx context.Context, metrics []channel.Channel) (map[string
 		}
 		table, timeColumn := v.relation(p.level)
 		queue(&batch, func(r *record.Columns) {
-			for _, c := range metrics {
+			for _, c := range channels {
 				counts[c.Name] += r.Int()
 			}
 		}, fmt.Sprintf("SELECT %s FROM %s WHERE session = $1 AND %[3]s >= $2 AND %[3]s < $3", strings.Join(columns, ", "), table, timeColumn),
 			v.session, p.span.From, p.span.To)
 	}
 	if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
-		return nil, fmt.Errorf("count what channels carry: %w", err)
-	}
-	return counts, nil
-}
-
-// countStates counts the records of a short run that carry each state, which no
-// level does.
-func (v *view) countStates(ctx context.Context, states []channel.Channel, span rollup.Span, counts map[string]int64) error {
-	columns := make([]string, len(states))
-	for i, c := range states {
-		columns[i] = "count(" + c.SQL() + ")"
-	}
-	var batch pgx.Batch
-	queue(&batch, func(r *record.Columns) {
-		for _, c := range states {
-			counts[c.Name] = r.Int()
-		}
-	}, "SELECT "+strings.Join(columns, ", ")+" FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3", v.session, span.From, span.To)
-	if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
-		return fmt.Errorf("count what carries a state: %w", err)
+		return fmt.Errorf("count what carries a channel: %w", err)
 	}
 	return nil
 }
