@@ -2,6 +2,7 @@ package timeseries
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -241,7 +242,7 @@ func readGaps(ctx context.Context, q schema.Querier, session int32, sum *Summary
 	if err != nil {
 		return nil, 0, err
 	}
-	sortGaps(gaps)
+	slices.SortFunc(gaps, func(a, b Gap) int { return a.From.Compare(b.From) })
 	return gaps, max(0, all-len(gaps)), nil
 }
 
@@ -270,16 +271,18 @@ func (w summaries) Do(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return fmt.Errorf("find sessions to summarise: %w", err)
 	}
-	for _, session := range sessions {
+	var failed error
+	for _, session := range sessions { // one that fails keeps none out
 		if err := w.store.summarise(ctx, conn, session); err != nil {
-			return fmt.Errorf("summarise session: %w", err)
+			failed = errors.Join(failed, fmt.Errorf("summarise run %d: %w", session, err))
+			continue
 		}
 		// Lists of sessions show figures of the summary.
 		if _, err := conn.Exec(ctx, "UPDATE sessions SET revision = revision + 1 WHERE session = $1", session); err != nil {
-			return fmt.Errorf("announce a summary: %w", err)
+			return errors.Join(failed, fmt.Errorf("announce a summary: %w", err))
 		}
 	}
-	return nil
+	return failed
 }
 
 // summarise brings the summary of one session up to its newest batch. It reads
@@ -465,7 +468,3 @@ ON CONFLICT (session) DO UPDATE SET
 	max_g = excluded.max_g, optimal_speed_kmh = excluded.optimal_speed_kmh, quality_score = excluded.quality_score,
 	elevation_gain_m = excluded.elevation_gain_m, anomalies = excluded.anomalies, cadence_s = excluded.cadence_s,
 	longest_gap_s = excluded.longest_gap_s, duplicates = excluded.duplicates`
-
-func sortGaps(gaps []Gap) {
-	slices.SortFunc(gaps, func(a, b Gap) int { return a.From.Compare(b.From) })
-}

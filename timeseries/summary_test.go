@@ -3,6 +3,7 @@ package timeseries_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -265,6 +266,24 @@ func asNumbers(s timeseries.Summary) map[string]float64 {
 		"efficiency": s.Efficiency, "duration": s.Duration, "avg power": known(s.AvgPower), "max power": known(s.MaxPower), "avg voltage": known(s.AvgVoltage),
 		"max g": known(s.MaxG), "optimal": known(s.OptSpeed), "quality": *s.Quality, "elevation": known(s.Elevation), "anomalies": float64(s.Anomalies),
 		"cadence": s.Cadence, "longest gap": s.LongestGap, "duplicates": float64(s.Duplicates),
+	}
+}
+
+// A run whose summary cannot be made keeps no other from its own.
+func TestSummaryThatFails(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	for _, id := range []string{"bad", "good"} {
+		h.insert(rec{"session_id": id, "timestamp": "2026-05-01T10:00:00Z", "speed_ms": 1})
+	}
+	if _, err := h.pool.Exec(t.Context(), fmt.Sprintf("ALTER TABLE session_summaries ADD CHECK (session <> %d)", h.count("SELECT session FROM sessions WHERE id = 'bad'"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.store.Rollups.Refresh(t.Context()); err == nil {
+		t.Error("nobody is told of the summary that fails")
+	}
+	if n := h.count("SELECT count(*) FROM session_summaries m JOIN sessions s USING (session) WHERE s.id = 'good'"); n != 1 {
+		t.Error("the other run has no summary")
 	}
 }
 
