@@ -11,7 +11,7 @@ import (
 
 func (s *server) channelRoutes() []route {
 	return []route{
-		jsonRoute("GET", "/api/v1/channels", auth.ReadPublic, "List what can be asked for: the function contract's fields, what records brought beside them, and what administrators declared.", s.listChannels),
+		jsonRoute("GET", "/api/v1/channels", auth.ReadPublic, "List what can be asked for: the function contract's fields, what records brought beside them, what administrators declared, and what is made of others.", s.listChannels),
 		jsonRoute("PUT", "/api/v1/channels/:name", auth.ComputeChannels, "Declare a channel, or say what one is: what the body leaves out is unknown afterwards. Internal accounts may do so for channels that are made of others (expression). The unit and the meaning of the function contract's fields stay.", s.putChannel, failsWith(fault.Conflict)),
 		jsonRoute("DELETE", "/api/v1/channels/:name", auth.EditChannels, "Hide a channel from lists and pickers. Its values stay, and can be asked for by name.", s.hideChannel, failsWith(fault.NotFound)),
 		jsonRoute("GET", "/api/v1/sessions/:id/channels", auth.ReadSeries, "List the channels that a run has, with how many records carry each, when, and between which values; and what became no channel.", s.sessionChannels),
@@ -21,13 +21,13 @@ func (s *server) channelRoutes() []route {
 // knownChannelView is a channel as REST shows it.
 type knownChannelView struct {
 	Name    string  `json:"name" doc:"Name by which it is asked for"`
-	Kind    string  `json:"kind" enum:"contract,seen,declared,math" doc:"A field of the function contract, one that came in a record, or one that somebody declared"`
+	Kind    string  `json:"kind" enum:"contract,seen,declared,math" doc:"A field of the function contract, one that came in a record, one that somebody declared, or one that is made of others"`
 	Type    string  `json:"type" doc:"What its values are; a boolean is a number, 0 or 1"`
 	Unit    *string `json:"unit" doc:"Unit of its values; null where there is none, or it is not known"`
 	Meaning *string `json:"meaning" doc:"What is measured"`
 	Member  *string `json:"member,omitempty" doc:"What records call it, where that is not its name"`
 	Charted bool    `json:"charted" doc:"It can be asked of the series routes"`
-	Hidden  bool    `json:"hidden" doc:"Left out of pickers"`
+	Hidden  bool    `json:"hidden" doc:"Left out of lists and pickers"`
 	// Expression is of math channels alone.
 	Expression string `json:"expression,omitempty" doc:"What it is made of"`
 	registry.About
@@ -60,28 +60,17 @@ func (s *server) listChannels(r *request, _ *none) (out channelsAnswer, err erro
 	return out, nil
 }
 
-type putChannelParams struct {
-	Body struct {
-		Type    string `json:"type,omitempty" enum:"number,text" doc:"What its values are; a new channel is a number"`
-		Unit    string `json:"unit,omitempty" example:"degC" doc:"Unit of its values"`
-		Meaning string `json:"meaning,omitempty" example:"Temperature of the pack's hottest cell" doc:"What is measured"`
-		Hidden  bool   `json:"hidden,omitempty" doc:"Leave it out of pickers"`
-
-		Expression string `json:"expression,omitempty" example:"voltage_v * current_a" doc:"What a math channel is made of"`
-		registry.About
-	}
-}
+type putChannelParams struct{ Body registry.Definition }
 
 func (s *server) putChannel(r *request, p *putChannelParams) (knownChannelView, error) {
-	name, in := r.Param("name"), p.Body
-	d := registry.Definition{Type: in.Type, Unit: in.Unit, Meaning: in.Meaning, Hidden: in.Hidden, About: in.About, Expression: in.Expression}
-	if d.Expression == "" {
+	name := r.Param("name")
+	if p.Body.Expression == "" {
 		if allowed := auth.Allow(r.Principal, auth.EditChannels, auth.SessionAge{}); !allowed.Allowed {
 			return knownChannelView{}, allowed.Err
 		}
 	}
 	ctx := s.audited(r, auth.ChannelChanged, map[string]any{"channel": fault.Clip(name)})
-	c, err := s.Store.Channels.Put(ctx, r.Principal.UserID, name, d)
+	c, err := s.Store.Channels.Put(ctx, r.Principal.UserID, name, p.Body)
 	if err != nil {
 		return knownChannelView{}, err
 	}

@@ -17,14 +17,14 @@ import (
 // Definition is what somebody says of a channel. What it leaves out is unknown
 // afterwards, but the unit and the meaning of the contract's channels, which stay.
 type Definition struct {
-	Type    string // number or text; "" is number, or what a seen channel is
-	Unit    string
-	Meaning string
+	// Type is number or text; "" is number, or what a channel is that there is.
+	Type    string `json:"type,omitempty" enum:"number,text" doc:"What its values are; a new channel is a number"`
+	Unit    string `json:"unit,omitempty" example:"degC" doc:"Unit of its values"`
+	Meaning string `json:"meaning,omitempty" example:"Temperature of the pack's hottest cell" doc:"What is measured"`
+	Hidden  bool   `json:"hidden,omitempty" doc:"Leave it out of lists and pickers"`
+	// Expression is in the language of package expression; "" of all but math channels.
+	Expression string `json:"expression,omitempty" example:"voltage_v * current_a" doc:"What a math channel is made of"`
 	About
-	Hidden bool
-	// Expression is what a math channel is made of, see package expression; "" of
-	// every other kind.
-	Expression string
 }
 
 // Bounds on what people say.
@@ -97,7 +97,7 @@ func (d *Definition) check() error {
 
 // Definition is what is said of the channel now.
 func (c *Channel) Definition() Definition {
-	d := Definition{typeNames[c.Type], c.Unit, c.Meaning, c.About, c.Hidden, c.Expression}
+	d := Definition{typeNames[c.Type], c.Unit, c.Meaning, c.Hidden, c.Expression, c.About}
 	if c.Kind == contract {
 		d.Type = "" // nobody's to say, and not always one of those that people name
 	}
