@@ -266,7 +266,7 @@ type metricAnswer struct {
 
 // stateAnswer is the column of a text state, such as driver_mode.
 type stateAnswer struct {
-	Last []*string `json:"last" doc:"Newest value in the bucket; null where no record has one"`
+	Last []*string `json:"last" doc:"Newest value in the bucket, cut at 200 bytes; null where no record has one"`
 }
 
 // columnsAnswer is either.

@@ -431,3 +431,27 @@ func TestMembersAreBounded(t *testing.T) {
 		t.Errorf("%d runs are summarised, want 2", n)
 	}
 }
+
+// One long text does not stand in full for each of the points that carry it on.
+func TestLongTextsAsStates(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	for _, r := range []rec{{"timestamp": "2026-05-01T10:00:00Z", "note": strings.Repeat("é", 30_000)}, {"timestamp": "2026-05-01T11:00:00Z", "note": "short"}} {
+		r["session_id"] = "s"
+		h.insert(r)
+	}
+	h.refresh()
+	for _, points := range []int{3000, 1} {
+		answer, err := h.store.Series.Read(t.Context(), series.Request{Sessions: []string{"s"}, Metrics: []string{"note"}, Points: points, Fill: series.FillLOCF})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(answer.JSON()); n > 2_000_000 {
+			t.Errorf("%d points have %d bytes", points, n)
+		}
+		states := answer.Sessions[0].States[0].Last
+		if points > 1 && (!strings.HasPrefix(states[0], "éé") || !strings.HasSuffix(states[0], "é…")) || states[len(states)-1] != "short" {
+			t.Errorf("the states are %q ... %q", states[0], states[len(states)-1])
+		}
+	}
+}

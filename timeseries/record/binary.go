@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -67,8 +68,14 @@ func (c *Columns) Raw() []byte {
 	return c.raw[c.next-1]
 }
 
-// Text reads a text; NULL is "".
-func (c *Columns) Text() string { return string(c.Raw()) }
+// Text reads at most so many bytes of a text, with a sign where it goes on; NULL is "".
+func (c *Columns) Text(most int) string {
+	raw := c.Raw()
+	if len(raw) <= most {
+		return string(raw)
+	}
+	return strings.ToValidUTF8(string(raw[:most]), "") + "…"
+}
 
 // Float reads a double precision; NULL is NaN.
 func (c *Columns) Float() float64 {

@@ -235,6 +235,10 @@ func (v *view) queueSegments(batch *pgx.Batch, segments []segment, width time.Du
 	}
 }
 
+// stateBytes is how much of a text stands in a series: that of one record may stand
+// for every point that is asked for.
+const stateBytes = 200
+
 // queueStates adds one query for each segment, from the oldest to the newest, so
 // that each overrules those before.
 func (v *view) queueStates(batch *pgx.Batch, segments []segment, width time.Duration, states part, sums *bucketSums, place func(int64) int) {
@@ -250,7 +254,7 @@ func (v *view) queueStates(batch *pgx.Batch, segments []segment, width time.Dura
 		queue(batch, func(r *record.Columns) {
 			i := place(r.Micros())
 			for _, k := range states.places {
-				if state := r.Text(); state != "" {
+				if state := r.Text(stateBytes); state != "" {
 					sums.states[k][i] = state
 				}
 			}
@@ -312,7 +316,7 @@ func (v *view) readPoints(ctx context.Context, few bool, out *Session, window ro
 			values[i] = append(values[i], r.Float())
 		}
 		for i := range states {
-			states[i] = append(states[i], r.Text())
+			states[i] = append(states[i], r.Text(stateBytes))
 		}
 	})
 	if err != nil || len(times) > req.Points {

@@ -24,7 +24,12 @@ func (s *Answer) size() int {
 		one := &s.Sessions[i]
 		size += 1024 + 32*len(one.X)*(1+len(one.States))
 		for m := range one.Metrics {
-			size += 256 + 80*len(one.X) + 80*len(one.Metrics[m].First)
+			size += 256 + 80*len(one.X) + 80*len(one.Metrics[m].First) + 64*len(one.Metrics[m].Gaps)
+		}
+		for _, state := range one.States {
+			for _, text := range state.Last {
+				size += 2 * len(text)
+			}
 		}
 	}
 	return size
