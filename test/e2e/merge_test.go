@@ -67,7 +67,7 @@ func TestMergeRadioAndLogger(t *testing.T) {
 	says(c.must("", "merge", "--undo", "drive"), "merge 2 is undone")
 	broken := c.file("broken.csv", []byte(logger+"1980-01-06 00:00:00;1;2;3\nboot;1;2;3\n"))
 	says(c.must("", "merge", "drive", broken), "1 records without a time, 1 whose time cannot be right; 2 set aside, 0 were before", "merged as batch 4")
-	if out := c.must("", "export", "--set-aside", "drive"); !strings.Contains(out, "1980-01-06 00:00:00") || !strings.Contains(out, "boot") {
+	if out := c.must("", "export", "--set-aside", "drive"); !strings.Contains(out, "1980-01-06T00:00:00+00:00") || !strings.Contains(out, "boot") {
 		t.Errorf("set aside:\n%s", out)
 	}
 	c.must("", "merge", "--undo", "drive")
