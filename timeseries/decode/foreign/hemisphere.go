@@ -30,7 +30,7 @@ func (p *plan) findHemispheres() {
 		if at < 0 {
 			continue
 		}
-		if p.holdsOnly(at, h.letters, func(cell []byte) []byte { _, letter := splitLetter(cell); return letter }) {
+		if p.holdsOnly(at, h.letters, func(cell []byte) []byte { _, letter := number.SplitLetter(cell); return letter }) {
 			p.columns[at].hemisphere = &hemisphere{at, h.letters[1]}
 		}
 		for i := range p.columns {
@@ -65,19 +65,6 @@ func (p *plan) holdsOnly(i int, letters string, of func(cell []byte) []byte) boo
 		filled = true
 	}
 	return filled
-}
-
-// splitLetter parts a position such as N48.1173 or 48.1173 N from its letter, nil
-// where it has none.
-func splitLetter(cell []byte) (position, letter []byte) {
-	cell = number.Trim(cell)
-	for _, at := range [...]int{0, len(cell) - 1} {
-		if len(cell) > 1 && cell[at]|0x20 >= 'a' && cell[at]|0x20 <= 'z' {
-			rest := slices.Concat(cell[:at], cell[at+1:])
-			return number.Trim(rest), cell[at : at+1]
-		}
-	}
-	return cell, nil
 }
 
 // signed returns a position with the sign that the letter says. Without one that

@@ -290,7 +290,7 @@ func (r *Reader) convert() [][]byte {
 		var letter []byte
 		if h := c.hemisphere; h != nil {
 			if letter = r.out[h.column]; h.column == i && !number.IsMissing(cell) {
-				cell, letter = splitLetter(cell)
+				cell, letter = number.SplitLetter(cell)
 			}
 		}
 		switch {

@@ -2,7 +2,6 @@ package foreign
 
 import (
 	"bytes"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -157,7 +156,7 @@ func (p *plan) look(i, rank int) candidate {
 	if len(numbers)*2 > c.filled {
 		c.kind = elapsed
 		c.unit = p.timeUnit(i)
-		step := usualStep(numbers)
+		step := number.UsualStep(numbers)
 		if moment.IsExcel(named) {
 			c.kind = excelTime
 			return c
@@ -177,20 +176,6 @@ func (p *plan) look(i, rank int) candidate {
 		c.vague = c.unit == 0 && (step >= 10 || step > 0 && (step < 1e-5 || step < 1e-4 && slices.Max(numbers) < 1) || clocks > 0 && clocks == len(numbers) || header != "" && !isTimeUnit(header))
 	}
 	return c
-}
-
-// usualStep is the median of the steps between numbers that differ.
-func usualStep(numbers []float64) float64 {
-	var steps []float64
-	for i := 1; i < len(numbers); i++ {
-		if numbers[i] != numbers[i-1] {
-			steps = append(steps, math.Abs(numbers[i]-numbers[i-1]))
-		}
-	}
-	if slices.Sort(steps); len(steps) == 0 {
-		return 0
-	}
-	return steps[len(steps)/2]
 }
 
 // timeUnit returns the microseconds of the unit that a column counts in: the

@@ -5,6 +5,7 @@ package number
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -173,4 +174,31 @@ func HasComma(cell []byte) bool {
 	}
 	_, ok := Parse(cell, true, true)
 	return ok
+}
+
+// SplitLetter parts a position such as N48.1173 or 48.1173 N from its letter, nil
+// where it has none.
+func SplitLetter(cell []byte) (position, letter []byte) {
+	cell = Trim(cell)
+	for _, at := range [...]int{0, len(cell) - 1} {
+		if len(cell) > 1 && cell[at]|0x20 >= 'a' && cell[at]|0x20 <= 'z' {
+			rest := slices.Concat(cell[:at], cell[at+1:])
+			return Trim(rest), cell[at : at+1]
+		}
+	}
+	return cell, nil
+}
+
+// UsualStep is the median of the steps between numbers that differ.
+func UsualStep(numbers []float64) float64 {
+	var steps []float64
+	for i := 1; i < len(numbers); i++ {
+		if numbers[i] != numbers[i-1] {
+			steps = append(steps, math.Abs(numbers[i]-numbers[i-1]))
+		}
+	}
+	if slices.Sort(steps); len(steps) == 0 {
+		return 0
+	}
+	return steps[len(steps)/2]
 }
