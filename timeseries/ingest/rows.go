@@ -202,19 +202,6 @@ func (s *share) checkDays(ctx context.Context, tx pgx.Tx) error {
 	})
 }
 
-// copyTo stores the rows as records of that batch.
-func (r *copyRows) copyTo(ctx context.Context, tx pgx.Tx, session, batch int32) error {
-	r.stamp(session, batch)
-	if r.records == 0 {
-		return nil
-	}
-	stored, err := Copy(ctx, tx, "telemetry", &r.layout, bytes.NewReader(r.data))
-	if err != nil {
-		return err
-	}
-	return allStored(stored, r.records)
-}
-
 // stamp makes the rows those of that batch.
 func (r *copyRows) stamp(session, batch int32) {
 	for _, at := range r.offsets {

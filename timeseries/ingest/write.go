@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -208,7 +209,14 @@ func (u *upload) copy(ctx context.Context, tx pgx.Tx, s *share, rows ...*copyRow
 	begun := time.Now()
 	defer func() { u.copying.Add(int64(time.Since(begun))) }()
 	for _, r := range rows {
-		if err := r.copyTo(ctx, tx, s.session, s.batch); err != nil {
+		if r.stamp(s.session, s.batch); r.records == 0 {
+			continue
+		}
+		stored, err := Copy(ctx, tx, "telemetry", &r.layout, bytes.NewReader(r.data))
+		if err != nil {
+			return err
+		}
+		if err := allStored(stored, r.records); err != nil {
 			return err
 		}
 	}
