@@ -186,6 +186,44 @@ func TestMembersAreCounted(t *testing.T) {
 	check("after one run went")
 }
 
+// Analysts ask for what came by its name, from a view that others are built on, and
+// read what is said of it.
+func TestAnalystsSeeMembers(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	at := func(second int, more rec) rec {
+		r := rec{"session_id": "s", "timestamp": record.FormatTime(raceStart.Add(time.Duration(second) * time.Second))}
+		for name, v := range more {
+			r[name] = v
+		}
+		return r
+	}
+	h.insert(at(0, rec{"Tyre FL": 2.5, `o'il \ state`: "low"}))
+	h.refresh()
+	if _, err := h.pool.Exec(t.Context(), "CREATE VIEW analytics.tyres AS SELECT time, tyre_fl FROM analytics.records"); err != nil {
+		t.Fatal(err)
+	}
+	h.insert(at(1, rec{"Tyre FL": 3.5, "pump_v": 12}))
+	h.refresh()
+	if n := h.count("SELECT count(*) FROM analytics.records r JOIN analytics.tyres USING (time) WHERE r.tyre_fl = 2.5 AND o_il_state = 'low' OR pump_v = 12"); n != 2 {
+		t.Errorf("%d of 2 records have what came", n)
+	}
+	describe := func(want map[string]string) {
+		t.Helper()
+		for name, text := range want {
+			if h.count("SELECT count(*) FROM pg_attribute WHERE attrelid = 'analytics.records'::regclass AND attname = $1 AND col_description(attrelid, attnum) = $2", name, text) != 1 {
+				t.Errorf("the comment of %s is not %q", name, text)
+			}
+		}
+	}
+	describe(map[string]string{"tyre_fl": `"Tyre FL" of the records`, "o_il_state": `"o'il \ state" of the records`, "pump_v": `"pump_v" of the records, V`})
+	if _, err := h.store.Channels.Put(t.Context(), "", "tyre_fl", registry.Definition{Unit: "bar", Meaning: "Front left"}); err != nil {
+		t.Fatal(err)
+	}
+	h.refresh()
+	describe(map[string]string{"tyre_fl": "Front left, bar"})
+}
+
 // What people say of channels is kept, and what makes no sense is refused by name.
 func TestEditingChannels(t *testing.T) {
 	t.Parallel()

@@ -45,13 +45,13 @@ func (c *Channel) SQL() string {
 	case c.HasColumn():
 		return c.Name
 	case c.Type == Text:
-		return "channel_text(extra, " + literal(c.Member) + ")"
+		return "channel_text(extra, " + Literal(c.Member) + ")"
 	}
-	return "channel_number(extra, " + literal(c.Member) + ")"
+	return "channel_number(extra, " + Literal(c.Member) + ")"
 }
 
-// literal writes a text as SQL has it, whatever standard_conforming_strings says.
-func literal(text string) string {
+// Literal writes a text as SQL has it, whatever standard_conforming_strings says.
+func Literal(text string) string {
 	text = strings.ReplaceAll(text, "'", "''")
 	if strings.Contains(text, `\`) {
 		return ` E'` + strings.ReplaceAll(text, `\`, `\\`) + `'`

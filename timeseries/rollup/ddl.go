@@ -3,6 +3,8 @@ package rollup
 import (
 	"fmt"
 	"strings"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 // ddl returns the statements that make the rollups: continuous aggregates,
@@ -74,5 +76,5 @@ func comment(object, meaning, unit string) string {
 	if unit != "" {
 		meaning += ", " + unit
 	}
-	return fmt.Sprintf("COMMENT ON %s IS '%s'", object, strings.ReplaceAll(meaning, "'", "''"))
+	return "COMMENT ON " + object + " IS " + channel.Literal(meaning)
 }

@@ -22,7 +22,7 @@ type MemberColumns struct{}
 
 // missing finds the channels that the view has no column for, the oldest first.
 const missing = `
-	SELECT c.name, c.member, c.type = 'text', coalesce(c.unit, ''), coalesce(c.meaning, '')
+	SELECT c.name, c.member, c.type = 'text'
 	FROM channels c
 	WHERE c.kind IN ('seen', 'declared') AND c.member IS NOT NULL AND c.type IN ('number', 'text')
 	  AND EXISTS (SELECT FROM session_members m WHERE m.member = c.member)
@@ -36,9 +36,19 @@ const missing = `
 		FROM pg_attribute a JOIN channels d ON d.name = a.attname AND d.kind <> 'contract'
 		WHERE a.attrelid = to_regclass('analytics.records')))`
 
+// undescribed finds the columns whose comment is not what is said of the channel now.
+const undescribed = `
+	SELECT c.name, d.description
+	FROM pg_attribute a
+	JOIN channels c ON c.name = a.attname AND c.kind <> 'contract'
+	CROSS JOIN LATERAL (
+		SELECT coalesce(c.meaning, '"' || c.member || '" of the records') || coalesce(', ' || c.unit, '') AS description
+	) d
+	WHERE a.attrelid = to_regclass('analytics.records') AND col_description(a.attrelid, a.attnum) IS DISTINCT FROM d.description`
+
 // Due implements Work.
 func (MemberColumns) Due(ctx context.Context, conn *pgx.Conn) (due bool, err error) {
-	if err = conn.QueryRow(ctx, "SELECT EXISTS ("+missing+")", mostMembers).Scan(&due); err != nil {
+	if err = conn.QueryRow(ctx, "SELECT EXISTS ("+missing+") OR EXISTS ("+undescribed+")", mostMembers).Scan(&due); err != nil {
 		return false, fmt.Errorf("look for channels that analysts do not see: %w", err)
 	}
 	return due, nil
@@ -56,7 +66,7 @@ func (w MemberColumns) Do(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		}
 		known, err := schema.List(ctx, tx, toChannel, `
-			SELECT c.name, c.member, c.type = 'text', coalesce(c.unit, ''), coalesce(c.meaning, '')
+			SELECT c.name, c.member, c.type = 'text'
 			FROM pg_attribute a JOIN channels c ON c.name = a.attname AND c.kind <> 'contract'
 			WHERE a.attrelid = to_regclass('analytics.records')
 			ORDER BY a.attnum`)
@@ -67,11 +77,18 @@ func (w MemberColumns) Do(ctx context.Context, conn *pgx.Conn) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, recordsView(append(known, fresh...))); err != nil {
+		if len(fresh) > 0 {
+			if _, err := tx.Exec(ctx, recordsView(append(known, fresh...))); err != nil {
+				return err
+			}
+		}
+		type column struct{ Name, Description string }
+		columns, err := schema.List(ctx, tx, pgx.RowToStructByPos[column], undescribed)
+		if err != nil {
 			return err
 		}
-		for _, c := range fresh {
-			if _, err := tx.Exec(ctx, comment("COLUMN analytics.records."+c.Name, c.Meaning, c.Unit)); err != nil {
+		for _, c := range columns {
+			if _, err := tx.Exec(ctx, comment("COLUMN analytics.records."+c.Name, c.Description, "")); err != nil {
 				return err
 			}
 		}
@@ -88,12 +105,9 @@ func (w MemberColumns) Do(ctx context.Context, conn *pgx.Conn) error {
 
 func toChannel(row pgx.CollectableRow) (c channel.Channel, err error) {
 	text := false
-	err = row.Scan(&c.Name, &c.Member, &text, &c.Unit, &c.Meaning)
+	err = row.Scan(&c.Name, &c.Member, &text)
 	if text {
 		c.Type = channel.Text
-	}
-	if c.Meaning == "" {
-		c.Meaning = fmt.Sprintf("%q of the records", c.Member)
 	}
 	return c, err
 }
