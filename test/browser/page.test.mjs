@@ -303,6 +303,23 @@ describe("the built-in page", { concurrency: false }, () => {
     });
   });
 
+  test("shows a run of which all records are set aside, and no figures or charts of it", async () => {
+    const body = JSON.stringify([{ session_id: "boot", session_name: "Boot", timestamp: "1980-01-06T00:00:03Z", speed_ms: 1 }]);
+    const response = await fetch(`${base}/api/v1/telemetry`, { method: "POST", headers: { Authorization: `Bearer ${env("DEPLOY_KEY")}`, "Content-Type": "application/json" }, body });
+    assert.equal(response.status, 200, await response.text());
+    const here = page.url();
+    await page.goto(base);
+    const row = page.locator("tbody tr", { hasText: "Boot" });
+    assert.equal(await row.locator('[data-label="Duration"]').textContent(), "–");
+    await row.getByRole("link", { name: "Boot" }).click();
+    await page.getByRole("heading", { name: "1 record set aside" }).waitFor();
+    await page.waitForTimeout(500); // a chart would have said by then what it lacks
+    assert.equal(await page.locator(".stack").isVisible(), false);
+    assert.equal(await page.locator(".stack .problem").count(), 0);
+    await page.goto(here);
+    await settled(page);
+  });
+
   test("gives the values as a table, too", async () => {
     await page.getByRole("button", { name: "Table of values" }).click();
     const table = page.getByRole("region", { name: "Values of the charts as a table" });

@@ -68,7 +68,7 @@ export function render(main, { params }) {
   }
 
   function drawLegend() {
-    const others = all.filter((run) => !ids.includes(run.session_id));
+    const others = all.filter((run) => run.start_time && !ids.includes(run.session_id));
     replace(add, h("option", { value: "" }, ids.length ? "Add a run…" : "Choose a run…"), others.slice(0, 300).map((run) => h("option", { value: run.session_id }, `${runName(run)}, ${date(new Date(run.start_time))}, ${duration(run.duration_s)}`)));
     replace(legend, ids.map((id, i) => {
       const run = runOf(id), swatch = h("span", { class: "swatch", "aria-hidden": "true" }), name = runName(run);

@@ -71,7 +71,7 @@ class RunView {
     replace(page,
       h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
       this.tiles, this.why,
-      h("div", { class: "run-body" }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track and laps" }, this.map, this.laps)),
+      h("div", { class: "run-body", hidden: !run.start_time }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track and laps" }, this.map, this.laps)),
       this.merges, this.aside, this.others, this.age);
 
     this.stack = new ChartStack(charts, {

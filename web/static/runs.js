@@ -98,7 +98,7 @@ export function render(main, { params }) {
       h("td", { class: "pick" }, pick),
       h("th", { scope: "row" }, h("a", { href: runPath(run) }, name), badge(run, cards.get(run.session_id)?.silent())),
       h("td", { "data-label": "Started" }, start ? [h("span", { class: "nowrap" }, date(start)), " ", h("span", { class: "muted" }, hourMinute(start))] : NONE),
-      h("td", { class: "n", "data-label": "Duration" }, duration(run.duration_s)),
+      h("td", { class: "n", "data-label": "Duration" }, start ? duration(run.duration_s) : NONE),
       h("td", { class: "n", "data-label": "Distance" }, run.distance_km == null ? NONE : `${num(run.distance_km, 2)} km`),
       h("td", { class: "n", "data-label": "Energy" }, run.energy_wh == null ? NONE : `${num(run.energy_wh, 1)} Wh`),
       h("td", { class: "n", "data-label": "Efficiency" }, run.efficiency_km_kwh == null ? NONE : `${num(run.efficiency_km_kwh, 1)} km/kWh`),

@@ -65,7 +65,7 @@ function columns(session, x, metrics) {
 // asked for of a version that lasts, the browser keeps for good: it is not
 // asked for again, after a reload neither.
 export async function runSeries(run, a, b, points, metrics, signal, keep) {
-  const start = Date.parse(run.start_time);
+  const start = Date.parse(run.start_time ?? run.updated_at); // null: all records are set aside
   const url = query(sessionPath(run.session_id, "/series"), {
     version: keep ? run.version : null, metrics: names(metrics), from: new Date(start + a * 1000).toISOString(), to: new Date(Math.ceil(start + b * 1000) + 1).toISOString(), points,
   });
