@@ -26,6 +26,7 @@ type extent struct {
 	minMicros, maxMicros int64
 	minText, maxText     []byte // as received, where not in the usual form
 	name                 []byte // the first record's session name; nil without
+	carried              record.Mask
 }
 
 var nameChannel, _ = channel.Index("session_name")
@@ -50,6 +51,7 @@ func (e *extent) merge(later *extent) {
 		e.name = later.name
 	}
 	e.records += later.records
+	e.carried.Union(later.carried)
 }
 
 // bounds are the times of the oldest and the newest record; nil without records.
@@ -138,6 +140,7 @@ func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool, strays cl
 		r.layout.Add(&v)
 		r.extent.add(&v)
 	}
+	r.carried = r.layout.Channels
 	r.data = make([]byte, 0, r.records*(44+12*r.layout.Channels.Count())+b.TextBytes()*r.records/max(1, b.Len())+4096)
 	r.offsets = make([]int, 0, r.records)
 	for i := range r.indexes() {

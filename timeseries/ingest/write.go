@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
@@ -262,6 +263,8 @@ const (
 		    arrived_time    = coalesce($10, arrived_time),
 		    arrived_message = CASE WHEN $10 IS NULL THEN arrived_message ELSE $11 END,
 		    clock_steps     = clock_steps + $12,
+		    carried         = CASE WHEN carried_batch = batch THEN carried | $13 END,
+		    carried_batch   = CASE WHEN carried_batch = batch THEN $2 ELSE carried_batch END,
 		    updated_at = clock_timestamp()
 		WHERE session = $1`
 
@@ -402,7 +405,7 @@ func queueAdvance(b *pgx.Batch, e *extent, c *clock.Clock, aside int, session, b
 	first, last := e.bounds()
 	arrived, message, back := c.Newest()
 	b.Queue(advanceSessionSQL, session, batch, e.records, optional(e.name),
-		first, optional(e.minText), last, optional(e.maxText), aside, arrived, message, back)
+		first, optional(e.minText), last, optional(e.maxText), aside, arrived, message, back, pgtype.Bits{Bytes: e.carried.Bits(), Len: 128, Valid: true})
 }
 
 // queueLog enters a batch in the commit log, and what is set aside of it beside it.

@@ -30,6 +30,23 @@ func (m *Mask) Has(i int) bool { return m[i>>6]>>(i&63)&1 != 0 }
 // Count is the number of channels in the set.
 func (m *Mask) Count() int { return bits.OnesCount64(m[0]) + bits.OnesCount64(m[1]) }
 
+// Union adds those of another set.
+func (m *Mask) Union(other Mask) {
+	m[0] |= other[0]
+	m[1] |= other[1]
+}
+
+// Bits are the set as PostgreSQL's bit(128), channel 0 on the left, and MaskOf
+// reads them.
+func (m Mask) Bits() []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, bits.Reverse64(m[0])), bits.Reverse64(m[1]))
+}
+
+// MaskOf is the set that Bits wrote.
+func MaskOf(b []byte) Mask {
+	return Mask{bits.Reverse64(binary.BigEndian.Uint64(b)), bits.Reverse64(binary.BigEndian.Uint64(b[8:]))}
+}
+
 // Channels lists the set in the order of channel.All.
 func (m *Mask) Channels() []int {
 	list := make([]int, 0, m.Count())
@@ -117,8 +134,7 @@ type Layout struct {
 
 // Add makes the layout fit the record, too.
 func (l *Layout) Add(v *Values) {
-	l.Channels[0] |= v.Present[0]
-	l.Channels[1] |= v.Present[1]
+	l.Channels.Union(v.Present)
 	l.TimeText = l.TimeText || len(v.TimeText) > 0
 	l.Extra = l.Extra || len(v.Extra) > 0
 }

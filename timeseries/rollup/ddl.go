@@ -37,6 +37,22 @@ func ddl(continuous bool) []string {
 	return statements
 }
 
+// of is the relation with the columns of nothing but those channels. Records that
+// carry another are counted as none; the rest of it is NULL.
+func (r relation) of(channels map[string]bool) relation {
+	all := r.columns
+	r.columns = nil
+	for _, c := range all {
+		switch {
+		case c.channel == "" || channels[c.channel]:
+			r.columns = append(r.columns, c)
+		case c.name == c.channel+"_count":
+			r.columns = append(r.columns, column{name: c.name, raw: "0", coarse: "0"})
+		}
+	}
+	return r
+}
+
 // query aggregates the records, or the finer relation that is named. where may
 // bound %s, the column of time.
 func (r relation) query(finer, where string) string {

@@ -58,6 +58,7 @@ type relation struct {
 
 // column is one column of a relation, behind session and bucket.
 type column struct {
+	channel string // that it tells of; "" for all of a record
 	name    string
 	raw     string // its expression over telemetry
 	coarse  string // its expression over the next finer level
@@ -119,6 +120,7 @@ func stateColumns() []column {
 	for _, name := range States {
 		columns = append(columns, column{
 			name,
+			name,
 			fmt.Sprintf("last(%[1]s, time) FILTER (WHERE %[1]s IS NOT NULL)", name),
 			fmt.Sprintf("last(%[1]s, bucket) FILTER (WHERE %[1]s IS NOT NULL)", name),
 			"Newest value in the bucket",
@@ -129,9 +131,9 @@ func stateColumns() []column {
 
 func metricColumns() []column {
 	columns := []column{
-		{"records", "count(*)", "sum(records)::bigint", "Records in the bucket, count"},
-		{"first_time", "min(time)", "min(first_time)", "Time of the bucket's oldest record, UTC"},
-		{"last_time", "max(time)", "max(last_time)", "Time of the bucket's newest record, UTC"},
+		{"", "records", "count(*)", "sum(records)::bigint", "Records in the bucket, count"},
+		{"", "first_time", "min(time)", "min(first_time)", "Time of the bucket's oldest record, UTC"},
+		{"", "last_time", "max(time)", "max(last_time)", "Time of the bucket's newest record, UTC"},
 	}
 	for _, c := range channel.All {
 		if !c.Charted {
@@ -141,7 +143,7 @@ func metricColumns() []column {
 			if unit != "" {
 				meaning += ", " + unit
 			}
-			columns = append(columns, column{c.Name + suffix, fmt.Sprintf(raw, c.Name), fmt.Sprintf(coarse, c.Name+suffix), c.Meaning + ": " + meaning})
+			columns = append(columns, column{c.Name, c.Name + suffix, fmt.Sprintf(raw, c.Name), fmt.Sprintf(coarse, c.Name+suffix), c.Meaning + ": " + meaning})
 		}
 		add("_min", "min(%s)", "min(%s)", "lowest", c.Unit)
 		add("_max", "max(%s)", "max(%s)", "highest", c.Unit)

@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // passRecords is about how many new records one pass takes on, so that what it
@@ -253,7 +257,7 @@ func (p *pass) refreshWindow(ctx context.Context, w window) error {
 }
 
 // refreshTable aggregates a window of whole buckets anew where there are no
-// continuous aggregates.
+// continuous aggregates. Channels that no run of that time carries are left out.
 func (p *pass) refreshTable(ctx context.Context, w window) error {
 	finer := w.finer
 	if finer != "" {
@@ -266,9 +270,45 @@ func (p *pass) refreshTable(ctx context.Context, w window) error {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+plainTable(w.name)+" WHERE bucket >= $1 AND bucket < $2", w.From, w.To); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, "INSERT INTO "+plainTable(w.name)+"\n"+w.query(finer, "WHERE %s >= $1 AND %s < $2\n"), w.From, w.To)
+		// What a batch that comes now brings beyond it is told by that batch, which
+		// has its buckets made again.
+		carried, err := carriedWithin(ctx, tx, w.Span)
+		if err != nil {
+			return err
+		}
+		some := w.relation.of(carried)
+		if len(some.columns) == 0 {
+			return nil
+		}
+		columns := ""
+		for _, c := range some.columns {
+			columns += ", " + c.name
+		}
+		_, err = tx.Exec(ctx, "INSERT INTO "+plainTable(w.name)+" (session, bucket"+columns+")\n"+some.query(finer, "WHERE %s >= $1 AND %s < $2\n"), w.From, w.To)
 		return err
 	})
+}
+
+// carriedWithin returns the channels that runs of that time carry, by name: all
+// where one of them does not know.
+func carriedWithin(ctx context.Context, tx pgx.Tx, s Span) (map[string]bool, error) {
+	var carried pgtype.Bits
+	err := tx.QueryRow(ctx, `
+		SELECT CASE WHEN bool_and(carried IS NOT NULL AND carried_batch = batch) THEN bit_or(carried) END
+		FROM sessions
+		WHERE first_time < $2 AND last_time >= $1`, s.From, s.To).Scan(&carried)
+	if err != nil {
+		return nil, fmt.Errorf("find the channels of runs: %w", err)
+	}
+	names := map[string]bool{}
+	mask := record.Mask{math.MaxUint64, math.MaxUint64}
+	if carried.Valid {
+		mask = record.MaskOf(carried.Bytes)
+	}
+	for i, c := range channel.All {
+		names[c.Name] = mask.Has(i)
+	}
+	return names, nil
 }
 
 func timeLiteral(t time.Time) string {
