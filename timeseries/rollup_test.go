@@ -1,6 +1,8 @@
 package timeseries_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,9 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/merge"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
@@ -272,4 +277,51 @@ func TestPolicies(t *testing.T) {
 	if len(all) != 2+2*len(allRollups()) {
 		t.Errorf("policies: %v", all)
 	}
+}
+
+// Levels leave out what no run carries. Whatever brings a channel, and whenever, has
+// it in them: a batch, a merge, what was set aside, and a version that does not know
+// of channels that are left out.
+func TestLevelsOfWhatRunsCarry(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	rng := rand.New(rand.NewPCG(32, 0))
+	for run := range 25 { // a day each, so that none tells of another's channels
+		session, start := fmt.Sprint("run ", run), raceStart.AddDate(0, 0, run)
+		records := func(n int) (list []rec) {
+			carries := 1 << rng.IntN(4)
+			for range n {
+				r := rec{"session_id": session, "timestamp": record.FormatTime(start.Add(time.Duration(rng.IntN(120_000)) * time.Millisecond)), "voltage_v": 48}
+				if carries&1 != 0 {
+					r["speed_ms"] = rng.Float64()
+				}
+				if carries&2 != 0 {
+					r["power_w"] = rng.Float64()
+				}
+				if carries&4 != 0 {
+					r["driver_mode"] = "eco"
+				}
+				list = append(list, r)
+			}
+			return list
+		}
+		for step := range 4 {
+			kind := rng.IntN(3)
+			if kind > 0 || step == 0 {
+				h.insert(records(1 + rng.IntN(20))...)
+			} else if _, err := h.store.Merges.Merge(t.Context(), decode.New(strings.NewReader(ndjson(records(5))), decode.Options{}), merge.Options{Session: session, Offset: new(time.Duration)}); err != nil {
+				t.Fatal(err)
+			}
+			if kind == 1 { // stored by a version of before
+				if _, err := h.pool.Exec(t.Context(), "UPDATE sessions SET carried = repeat('0', 128)::bit(128), carried_batch = carried_batch - 1 WHERE id = $1", session); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if run%5 == 0 {
+			h.refresh()
+		}
+	}
+	h.refresh()
+	levelsEqualRecords(t, h.pool)
 }

@@ -196,7 +196,7 @@ func statesEqualRecords(t testing.TB, pool *pgxpool.Pool) {
 				GROUP BY 1, 2
 			), joined AS (
 				SELECT coalesce(m.session, l.session) AS session, coalesce(m.bucket, l.bucket) AS bucket,
-				       m.session IS NOT NULL AND l.session IS NOT NULL
+				       m.session IS NOT NULL -- where no run carries a state there may be no row
 				       AND coalesce(l.driver_mode = ANY(m.modes), m.modes IS NULL AND l.driver_mode IS NULL) AS equal
 				FROM modes m FULL JOIN %[1]s l USING (session, bucket)
 			)

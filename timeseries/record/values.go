@@ -42,8 +42,11 @@ func (m Mask) Bits() []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, bits.Reverse64(m[0])), bits.Reverse64(m[1]))
 }
 
-// MaskOf is the set that Bits wrote.
+// MaskOf is the set that Bits wrote, and all channels for nil.
 func MaskOf(b []byte) Mask {
+	if b == nil {
+		return Mask{math.MaxUint64, math.MaxUint64}
+	}
 	return Mask{bits.Reverse64(binary.BigEndian.Uint64(b)), bits.Reverse64(binary.BigEndian.Uint64(b[8:]))}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"time"
 
@@ -300,11 +299,7 @@ func carriedWithin(ctx context.Context, tx pgx.Tx, s Span) (map[string]bool, err
 	if err != nil {
 		return nil, fmt.Errorf("find the channels of runs: %w", err)
 	}
-	names := map[string]bool{}
-	mask := record.Mask{math.MaxUint64, math.MaxUint64}
-	if carried.Valid {
-		mask = record.MaskOf(carried.Bytes)
-	}
+	names, mask := map[string]bool{}, record.MaskOf(carried.Bytes)
 	for i, c := range channel.All {
 		names[c.Name] = mask.Has(i)
 	}

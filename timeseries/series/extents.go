@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -25,9 +24,8 @@ type Extent struct {
 
 // Extents returns what a run has of each charted channel that has a column.
 func (r *Reader) Extents(ctx context.Context, id string) (extents map[string]Extent, err error) {
-	metrics := slices.DeleteFunc(slices.Clone(channel.All), func(c channel.Channel) bool { return !c.Charted })
 	err = r.snapshot(ctx, []string{id}, nil, func(views []*view) (err error) {
-		extents, err = views[0].extents(ctx, metrics)
+		extents, err = views[0].extents(ctx, views[0].mayHave().metrics)
 		return err
 	})
 	if err != nil {

@@ -159,16 +159,7 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 		return Sample{}, err
 	}
 	v := views[0]
-	var want wanted
-	for _, c := range channel.All {
-		if c.Charted {
-			want.metrics = append(want.metrics, c)
-		}
-	}
-	for _, name := range rollup.States {
-		c, _ := channel.ByName(name)
-		want.states = append(want.states, c)
-	}
+	want := v.mayHave()
 	stretches := v.stretches()
 	counts := map[string]int64{}
 	err = v.count(ctx, want.metrics, v.level(24*time.Hour), counts)
@@ -220,6 +211,21 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 		sample.Channels[c.Name] = one
 	}
 	return sample, nil
+}
+
+// mayHave are the channels with a column that series show and that a record of the
+// run may carry.
+func (v *view) mayHave() (w wanted) {
+	for i, c := range channel.All {
+		switch {
+		case !v.carried.Has(i):
+		case c.Charted:
+			w.metrics = append(w.metrics, c)
+		case rollup.IsState(c):
+			w.states = append(w.states, c)
+		}
+	}
+	return w
 }
 
 // take notes how many of the run's records carry each metric now. It reports

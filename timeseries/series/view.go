@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
@@ -28,6 +30,9 @@ type view struct {
 	steps map[string]float64
 	// span holds all records.
 	span rollup.Span
+	// carried are the channels that a record of it may carry: all where that is
+	// not known.
+	carried record.Mask
 	// lost is where the session's records begin that are still there, if a
 	// retention policy dropped older ones; else zero.
 	lost time.Time
@@ -49,7 +54,8 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channel
 		       CASE WHEN m.channels IS NOT NULL AND s.records <= 2 * m.records THEN
 		           (SELECT coalesce(jsonb_object_agg(name, (m.channels -> name -> 'step_s')), '{}')
 		            FROM unnest($2::text[]) name WHERE m.channels ? name)
-		       END
+		       END,
+		       CASE WHEN s.carried_batch = s.batch THEN s.carried END
 		FROM sessions s LEFT JOIN session_summaries m USING (session)
 		WHERE s.id = ANY($1) AND s.deleted_at IS NULL`, ids, channels)
 	if cat.Stored() {
@@ -77,7 +83,9 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channel
 	found := map[string]*view{}
 	v := view{}
 	var first, last *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&v.session, &v.id, &v.version, &v.records, &first, &last, &v.settled, &v.steps}, func() error {
+	var carried pgtype.Bits
+	_, err = pgx.ForEachRow(rows, []any{&v.session, &v.id, &v.version, &v.records, &first, &last, &v.settled, &v.steps, &carried}, func() error {
+		v.carried = record.MaskOf(carried.Bytes)
 		one := v
 		one.tx, one.catalog = tx, cat
 		if first != nil && last != nil {
