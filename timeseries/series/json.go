@@ -1,11 +1,11 @@
 package series
 
 import (
-	"math"
 	"slices"
 	"strconv"
 
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/series/digits"
 )
 
 // JSON is the answer as JSON, which is made once. Columns lie side by side: t, and of
@@ -46,9 +46,9 @@ func (s *Answer) appendJSON(dst []byte) []byte {
 	dst = strconv.AppendInt(dst, int64(s.Request.Points), 10)
 	if s.Request.Align == AlignTime && !s.Request.From.IsZero() {
 		dst = append(dst, `,"from":`...)
-		dst = appendMillis(dst, float64(s.Request.From.UnixMicro())/1e3)
+		dst = digits.AppendMillis(dst, float64(s.Request.From.UnixMicro())/1e3)
 		dst = append(dst, `,"to":`...)
-		dst = appendMillis(dst, float64(s.Request.To.UnixMicro())/1e3)
+		dst = digits.AppendMillis(dst, float64(s.Request.To.UnixMicro())/1e3)
 	}
 	dst = append(dst, `,"settled":`...)
 	dst = strconv.AppendBool(dst, s.Settled)
@@ -72,13 +72,13 @@ func (s *Session) appendJSON(dst []byte, align Align) []byte {
 	dst = append(dst, `","records":`...)
 	dst = strconv.AppendBool(dst, s.Points)
 	dst = append(dst, `,"bucket":`...)
-	dst = appendNumber(dst, s.Width)
+	dst = digits.Append(dst, s.Width)
 	dst = append(dst, `,"t":`...)
-	axis := appendNumber
+	axis := digits.Append
 	if align == AlignTime {
-		axis = appendMillis
+		axis = digits.AppendMillis
 	}
-	dst = appendNumbers(dst, s.X, axis)
+	dst = digits.AppendList(dst, s.X, axis)
 	dst = append(dst, `,"metrics":{`...)
 	for i := range s.Metrics {
 		if i > 0 {
@@ -89,22 +89,22 @@ func (s *Session) appendJSON(dst []byte, align Align) []byte {
 		dst = append(dst, `:{"unit":`...)
 		dst = record.AppendJSONString(dst, []byte(m.Unit))
 		dst = append(dst, `,"step":`...)
-		dst = appendNumber(dst, m.Step)
+		dst = digits.Append(dst, m.Step)
 		dst = append(dst, `,"gap_after":`...)
-		dst = appendNumber(dst, m.GapAfter)
+		dst = digits.Append(dst, m.GapAfter)
 		dst = append(dst, `,"gaps":[`...)
 		for k, gap := range m.Gaps {
 			if k > 0 {
 				dst = append(dst, ',')
 			}
-			dst = appendNumbers(dst, gap[:], axis)
+			dst = digits.AppendList(dst, gap[:], axis)
 		}
 		dst = append(dst, `],"min":`...)
-		dst = appendNumbers(dst, m.Min, appendNumber)
+		dst = digits.AppendList(dst, m.Min, digits.Append)
 		dst = append(dst, `,"max":`...)
-		dst = appendNumbers(dst, m.Max, appendNumber)
+		dst = digits.AppendList(dst, m.Max, digits.Append)
 		dst = append(dst, `,"avg":`...)
-		dst = appendNumbers(dst, m.Avg, appendMean)
+		dst = digits.AppendList(dst, m.Avg, digits.AppendMean)
 		dst = append(dst, `,"count":[`...)
 		for k, n := range m.Count {
 			if k > 0 {
@@ -115,13 +115,13 @@ func (s *Session) appendJSON(dst []byte, align Align) []byte {
 		dst = append(dst, ']')
 		if m.First != nil {
 			dst = append(dst, `,"first":`...)
-			dst = appendNumbers(dst, m.First, appendNumber)
+			dst = digits.AppendList(dst, m.First, digits.Append)
 			dst = append(dst, `,"first_t":`...)
-			dst = appendNumbers(dst, m.FirstX, axis)
+			dst = digits.AppendList(dst, m.FirstX, axis)
 			dst = append(dst, `,"last":`...)
-			dst = appendNumbers(dst, m.Last, appendNumber)
+			dst = digits.AppendList(dst, m.Last, digits.Append)
 			dst = append(dst, `,"last_t":`...)
-			dst = appendNumbers(dst, m.LastX, axis)
+			dst = digits.AppendList(dst, m.LastX, axis)
 		}
 		dst = append(dst, '}')
 	}
@@ -144,89 +144,4 @@ func (s *Session) appendJSON(dst []byte, align Align) []byte {
 		dst = append(dst, "]}"...)
 	}
 	return append(dst, "}}"...)
-}
-
-func appendNumbers(dst []byte, values []float64, number func([]byte, float64) []byte) []byte {
-	dst = append(dst, '[')
-	for i, v := range values {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = number(dst, v)
-	}
-	return append(dst, ']')
-}
-
-// appendNumber writes a number as JavaScript reads it back, or null.
-func appendNumber(dst []byte, v float64) []byte {
-	if dst, ok := appendDecimal(dst, v); ok {
-		return dst
-	}
-	return strconv.AppendFloat(dst, v, 'g', -1, 64)
-}
-
-// appendMean writes a mean to twelve digits: the rest is rounding, and half of
-// the answer's length.
-func appendMean(dst []byte, v float64) []byte {
-	if dst, ok := appendDecimal(dst, v); ok {
-		return dst
-	}
-	return strconv.AppendFloat(dst, v, 'g', 12, 64)
-}
-
-// appendDecimal writes null, or a number of at most three digits behind the
-// point, as measurements mostly are: several times as fast as finding the
-// shortest text for any number. The text reads back as the very same number,
-// since dividing two whole numbers rounds as reading their decimal does.
-func appendDecimal(dst []byte, v float64) ([]byte, bool) {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return append(dst, "null"...), true
-	}
-	if math.Abs(v) >= 1e12 {
-		return dst, false
-	}
-	scaled := math.Round(v * 1000)
-	if scaled/1000 != v {
-		return dst, false
-	}
-	n := int64(scaled)
-	if n < 0 {
-		dst, n = append(dst, '-'), -n
-	}
-	dst = strconv.AppendInt(dst, n/1000, 10)
-	if rest := n % 1000; rest != 0 {
-		dst = append(dst, '.', byte('0'+rest/100))
-		if rest%100 != 0 {
-			dst = append(dst, byte('0'+rest/10%10))
-		}
-		if rest%10 != 0 {
-			dst = append(dst, byte('0'+rest%10))
-		}
-	}
-	return dst, true
-}
-
-// appendMillis writes milliseconds since 1970 with as many digits as the
-// microseconds that they stand for.
-func appendMillis(dst []byte, v float64) []byte {
-	if math.IsNaN(v) {
-		return append(dst, "null"...)
-	}
-	micro := int64(math.Round(v * 1e3))
-	if micro%1000 == 0 {
-		return strconv.AppendInt(dst, micro/1000, 10)
-	}
-	if micro < 0 {
-		return strconv.AppendFloat(dst, v, 'f', -1, 64)
-	}
-	dst = strconv.AppendInt(dst, micro/1000, 10)
-	rest := micro % 1000
-	dst = append(dst, '.', byte('0'+rest/100))
-	if rest%100 != 0 {
-		dst = append(dst, byte('0'+rest/10%10))
-	}
-	if rest%10 != 0 {
-		dst = append(dst, byte('0'+rest%10))
-	}
-	return dst
 }

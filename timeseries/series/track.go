@@ -10,6 +10,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/series/digits"
 	"github.com/ecovolt/telemetryd/timeseries/series/line"
 )
 
@@ -141,9 +142,9 @@ func (t *Track) AppendGeoJSON(dst []byte) []byte {
 					dst = append(dst, ',')
 				}
 				dst = append(dst, '[')
-				dst = appendNumber(dst, p.Longitude)
+				dst = digits.Append(dst, p.Longitude)
 				dst = append(dst, ',')
-				dst = appendNumber(dst, p.Latitude)
+				dst = digits.Append(dst, p.Latitude)
 				dst = append(dst, ']')
 			}
 			dst = append(dst, ']')
@@ -153,9 +154,9 @@ func (t *Track) AppendGeoJSON(dst []byte) []byte {
 	dst = append(dst, `,"properties":{"session_id":`...)
 	dst = record.AppendJSONString(dst, []byte(t.Session))
 	dst = append(dst, `,"tolerance_m":`...)
-	dst = appendNumber(dst, t.Tolerance)
+	dst = digits.Append(dst, t.Tolerance)
 	dst = append(dst, `,"measured":`...)
-	dst = appendNumber(dst, float64(t.Measured))
+	dst = digits.Append(dst, float64(t.Measured))
 	dst = append(dst, `,"times":[`...)
 	for i, part := range t.Parts {
 		if i > 0 {
@@ -169,7 +170,7 @@ func (t *Track) AppendGeoJSON(dst []byte) []byte {
 			if k > 0 {
 				dst = append(dst, ',')
 			}
-			dst = appendMillis(dst, float64(p.Time.UnixMicro())/1e3)
+			dst = digits.AppendMillis(dst, float64(p.Time.UnixMicro())/1e3)
 		}
 		dst = append(dst, ']')
 	}
