@@ -252,9 +252,6 @@ func (s *Service) TurnOffFactor(ctx context.Context, p Principal, in Proof) erro
 // and recovery codes, and ends all its sessions. Admins only, and not for oneself.
 func (s *Service) ResetFactor(ctx context.Context, by Principal, target string) error {
 	return s.manage(ctx, by, target, "reset second factor", func(ctx context.Context, tx pgx.Tx, u *managed) error {
-		if !u.exists {
-			return errNoUser()
-		}
 		was, err := factor.Remove(ctx, tx, u.id)
 		if err != nil || !was {
 			return err

@@ -110,9 +110,6 @@ func (s *Service) ResetPassword(ctx context.Context, by Principal, target, passw
 		return err
 	}
 	return s.manage(ctx, by, target, "reset password", func(ctx context.Context, tx pgx.Tx, u *managed) error {
-		if !u.exists {
-			return errNoUser()
-		}
 		if check.Guessable(password, u.email) {
 			return fault.Field("password", "%s", textGuessable)
 		}

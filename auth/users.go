@@ -104,9 +104,6 @@ func (s *Service) SetRole(ctx context.Context, by Principal, target string, role
 		return fault.Field("role", "must be guest, external, internal or admin")
 	}
 	return s.manage(ctx, by, target, "set role", func(ctx context.Context, tx pgx.Tx, u *managed) error {
-		if !u.exists {
-			return errNoUser()
-		}
 		if role != Admin {
 			if err := u.keepAnAdmin(ctx, tx); err != nil {
 				return err
@@ -126,9 +123,6 @@ func (s *Service) SetRole(ctx context.Context, by Principal, target string, role
 // again changes nothing.
 func (s *Service) Reject(ctx context.Context, by Principal, target string) error {
 	return s.manage(ctx, by, target, "reject user", func(ctx context.Context, tx pgx.Tx, u *managed) error {
-		if !u.exists {
-			return errNoUser()
-		}
 		if u.status == Rejected && u.requested == "" {
 			return nil
 		}
@@ -146,9 +140,6 @@ func (s *Service) Reject(ctx context.Context, by Principal, target string) error
 // its sessions.
 func (s *Service) Ban(ctx context.Context, by Principal, target string) error {
 	return s.manage(ctx, by, target, "ban user", func(ctx context.Context, tx pgx.Tx, u *managed) error {
-		if !u.exists {
-			return errNoUser()
-		}
 		if err := u.keepAnAdmin(ctx, tx); err != nil {
 			return err
 		}
@@ -169,9 +160,6 @@ func (s *Service) Ban(ctx context.Context, by Principal, target string) error {
 // the password that it had. An account that is not banned is left as it is.
 func (s *Service) Unban(ctx context.Context, by Principal, target string) error {
 	return s.manage(ctx, by, target, "unban user", func(ctx context.Context, tx pgx.Tx, u *managed) error {
-		if !u.exists {
-			return errNoUser()
-		}
 		if u.role != Guest || u.status != Rejected {
 			return nil
 		}
@@ -188,7 +176,7 @@ func (s *Service) Unban(ctx context.Context, by Principal, target string) error 
 // Delete removes an account with its profile and sessions. Deleting what is
 // not there succeeds, so that it can be repeated.
 func (s *Service) Delete(ctx context.Context, by Principal, target string) error {
-	return s.manage(ctx, by, target, "delete user", func(ctx context.Context, tx pgx.Tx, u *managed) error {
+	return s.settle(ctx, by, target, "delete user", func(ctx context.Context, tx pgx.Tx, u *managed) error {
 		if u.exists {
 			if err := u.keepAnAdmin(ctx, tx); err != nil {
 				return err
@@ -242,10 +230,21 @@ type managed struct {
 	status    Approval
 }
 
-// manage runs a change that an administrator makes to another account, one at
-// a time in the whole database: the last administrator is protected by a count
-// that nobody else can be changing.
+// manage runs a change that an administrator makes to another account. It fails with
+// NOT_FOUND for one that does not exist.
 func (s *Service) manage(ctx context.Context, by Principal, target, doing string, work func(context.Context, pgx.Tx, *managed) error) error {
+	return s.settle(ctx, by, target, doing, func(ctx context.Context, tx pgx.Tx, u *managed) error {
+		if !u.exists {
+			return errNoUser()
+		}
+		return work(ctx, tx, u)
+	})
+}
+
+// settle runs a change to another account, which may be gone, one at a time in the
+// whole database: the last administrator is protected by a count that nobody else
+// can be changing.
+func (s *Service) settle(ctx context.Context, by Principal, target, doing string, work func(context.Context, pgx.Tx, *managed) error) error {
 	if d := Allow(by, ManageUsers, SessionAge{}); !d.Allowed {
 		return d.Err
 	}
