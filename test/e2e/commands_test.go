@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
@@ -231,18 +232,12 @@ func convexSnapshot(t *testing.T) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	archive := zip.NewWriter(&b)
-	for name, content := range map[string]string{
-		"README.md":                 "#",
-		"telemetry/documents.jsonl": `{"_id":"k1","_creationTime":1774000000000.5,"session_id":"moved","timestamp":"2026-03-21T10:00:00+00:00","speed_ms":5.0,"message_id":1.0}` + "\n",
-		"sessions/documents.jsonl":  `{"_id":"s1","session_id":"moved","record_count":1.0}` + "\n",
-	} {
-		w, err := archive.Create(name)
-		if err == nil {
-			_, err = w.Write([]byte(content))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	if err := archive.AddFS(fstest.MapFS{
+		"README.md":                 {Data: []byte("#")},
+		"telemetry/documents.jsonl": {Data: []byte(`{"_id":"k1","_creationTime":1774000000000.5,"session_id":"moved","timestamp":"2026-03-21T10:00:00+00:00","speed_ms":5.0,"message_id":1.0}` + "\n")},
+		"sessions/documents.jsonl":  {Data: []byte(`{"_id":"s1","session_id":"moved","record_count":1.0}` + "\n")},
+	}); err != nil {
+		t.Fatal(err)
 	}
 	if err := archive.Close(); err != nil {
 		t.Fatal(err)

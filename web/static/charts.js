@@ -6,6 +6,7 @@
 import { h, icon, replace, announce, css, toast } from "./dom.js";
 import { onTheme } from "./theme.js";
 import { AXIS, PAD, Band } from "./bands.js";
+import { gestures } from "./gestures.js";
 import { isState } from "./channels.js";
 import { drawLimits, limitsText, withLimits } from "./limits.js";
 import { valuesTable } from "./table.js";
@@ -47,7 +48,7 @@ export class ChartStack {
     this.past = [];
     this.charts = [];
     this.bands = []; // of states, below the charts
-    this.touches = new Map(); // where each finger is, by pointer
+    this.touches = new Map(); // where each finger is, by pointer, for gestures.js
     this.status = h("p", { class: "stack-status", id: "stack-status" });
     this.body = h("div", {
       class: "stack", tabindex: "0", role: "group", id: "charts", "aria-label": "Charts", "aria-describedby": "stack-keys stack-status",
@@ -296,7 +297,7 @@ export class ChartStack {
       select: { show: true, left: 0, top: 0, width: 0, height: 0 },
       hooks: { drawAxes: [(plot) => drawLimits(plot, chart.metric)], setCursor: [(plot) => this.moved(chart, plot)] },
     }, this.arrays(chart), chart.holder);
-    this.gestures(chart, u);
+    gestures(this, u);
     return u;
   }
 
@@ -447,99 +448,6 @@ export class ChartStack {
     const x = this.data.x[Math.max(0, Math.min(this.data.x.length - 1, i))];
     this.setCursor(x);
     announce(`${this.x(x, 1)}: ${[...this.charts, ...this.bands].map((c) => `${title(c.metric)} ${c.outputs[0].textContent} ${unit(c.metric.unit)}`).join(", ")}`);
-  }
-
-  // gestures: drag zooms, shift or the middle button pans, the wheel zooms and
-  // pans sideways; on a touch screen one finger pans and two zoom.
-  gestures(chart, u) {
-    const over = u.over;
-    const at = (clientX) => u.posToVal(clientX - over.getBoundingClientRect().left, "x");
-    let from = null, mode = "", start = null;
-
-    over.addEventListener("wheel", (e) => {
-      const sideways = e.shiftKey ? e.deltaY || e.deltaX : Math.abs(e.deltaX) > Math.abs(e.deltaY) ? e.deltaX : 0;
-      const unitOf = e.deltaMode === 1 ? 18 : 1;
-      if (!sideways && e.deltaY > 0 && this.whole) return; // nothing more to show: let the page scroll
-      e.preventDefault();
-      this.onTouch?.();
-      if (sideways) return this.pan((sideways * unitOf) / over.clientWidth);
-      this.zoom(Math.exp(Math.max(-0.6, Math.min(0.6, e.deltaY * unitOf * (e.ctrlKey ? 0.01 : 0.0025)))), at(e.clientX));
-    }, { passive: false });
-
-    over.addEventListener("dblclick", () => { this.onTouch?.(); this.reset(); });
-
-    over.addEventListener("pointerdown", (e) => {
-      if (e.pointerType === "touch") {
-        this.touches.set(e.pointerId, e.clientX);
-        this.hold(this.touches.size > 1 ? "pinch" : "tap");
-        return;
-      }
-      if (e.button > 1) return;
-      e.preventDefault();
-      this.body.focus({ preventScroll: true });
-      over.setPointerCapture(e.pointerId);
-      mode = e.shiftKey || e.button === 1 ? "pan" : "select";
-      from = e.clientX;
-      start = { win: [...this.win] };
-      if (mode === "pan") this.past.push(start.win);
-    });
-
-    over.addEventListener("pointermove", (e) => {
-      if (e.pointerType === "touch") return this.slide(e, over);
-      const span = start && start.win[1] - start.win[0], width = over.clientWidth;
-      if (mode === "pan") {
-        const by = ((from - e.clientX) / width) * span;
-        if (Math.abs(from - e.clientX) > 2) this.onTouch?.();
-        this.show(start.win[0] + by, start.win[1] + by, { keep: false });
-      } else if (mode === "select") {
-        const left = over.getBoundingClientRect().left;
-        const a = Math.max(0, Math.min(from, e.clientX) - left), b = Math.min(width, Math.max(from, e.clientX) - left);
-        for (const { plot } of this.charts) plot?.setSelect({ left: a, width: b - a, top: 0, height: plot.over.clientHeight }, false);
-      }
-    });
-
-    const end = (e) => {
-      if (e.pointerType === "touch") {
-        if (!this.touches.delete(e.pointerId)) return;
-        if (this.held.mode === "tap" && e.type === "pointerup") this.setCursor(at(e.clientX));
-        this.hold("swipe"); // the finger that stays goes on from here
-        return;
-      }
-      if (mode === "select") {
-        const a = at(Math.min(from, e.clientX)), b = at(Math.max(from, e.clientX));
-        const far = Math.abs(e.clientX - from) > 5;
-        for (const { plot } of this.charts) plot?.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-        if (far && e.type === "pointerup") { this.onTouch?.(); this.show(Math.max(a, this.win[0]), Math.min(b, this.win[1]), { wait: 0 }); }
-      }
-      mode = "";
-    };
-    over.addEventListener("pointerup", end);
-    over.addEventListener("pointercancel", end);
-  }
-
-  // hold remembers window and fingers as they are, for slide to move them from.
-  // The fingers may be on different charts.
-  hold(mode) { this.held = { mode, win: [...this.win], at: new Map(this.touches) }; }
-
-  // slide moves the window with the fingers: what is under each stays there.
-  slide(e, over) {
-    if (!this.touches.has(e.pointerId)) return;
-    this.touches.set(e.pointerId, e.clientX);
-    if (this.held.mode === "tap") {
-      if (Math.abs(e.clientX - this.held.at.get(e.pointerId)) <= 6) return;
-      this.held.mode = "swipe";
-    }
-    if (this.following) { this.onTouch?.(); this.held.win = [...this.win]; }
-    const { mode, win: [a, b], at } = this.held, width = over.clientWidth, left = over.getBoundingClientRect().left;
-    const scale = (b - a) / width, [one, two] = at.keys();
-    if (mode === "swipe") {
-      const by = (at.get(one) - this.touches.get(one)) * scale;
-      return this.show(a + by, b + by, { keep: false });
-    }
-    const p = at.get(one), q = at.get(two), p1 = this.touches.get(one), q1 = this.touches.get(two);
-    const factor = Math.max(8, Math.abs(p - q)) / Math.max(24, Math.abs(p1 - q1));
-    const from = a + ((p + q) / 2 - left) * scale - ((p1 + q1) / 2 - left) * scale * factor;
-    this.show(from, from + (b - a) * factor, { keep: false });
   }
 
   // toggleTable shows what is drawn as a table of at most 60 rows.
