@@ -370,3 +370,35 @@ func TestSummaryOfYearsApart(t *testing.T) {
 		t.Errorf("%d statements for two records", n)
 	}
 }
+
+// What lies between the records of a sparse file stays in the summary when the file
+// is merged, whether it fills any record or only brings some, and when that is undone.
+func TestSummaryOfSparseMerge(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	for hour := range 6 {
+		h.insert(recordAt("s", time.Duration(hour)*time.Hour, 1+2*hour), recordAt("s", time.Duration(hour)*time.Hour+time.Second, 2+2*hour))
+	}
+	records := func(want int64) {
+		t.Helper()
+		if got, err := h.store.Summary(t.Context(), "s"); err != nil || got.Records != want {
+			t.Errorf("the summary has %+v, %v; want %d records", got, err, want)
+		}
+	}
+	records(12)
+	stamp := func(after time.Duration) string { return record.FormatTime(raceStart.Add(after)) }
+	for _, file := range [][]rec{
+		{{"timestamp": stamp(30 * time.Second), "speed_ms": 1}, {"timestamp": stamp(5*time.Hour + 30*time.Second), "speed_ms": 1}},
+		{{"timestamp": "1999-01-01T00:00:00Z", "speed_ms": 1}, {"timestamp": stamp(0), "speed_ms": 1}, {"timestamp": stamp(5 * time.Hour), "speed_ms": 1}},
+	} {
+		report, err := h.merge(file, merge.Options{Offset: new(time.Duration)})
+		if err != nil || report.Filled != 0 || report.Added+report.SetAside == 0 {
+			t.Fatalf("%+v, %v", report, err)
+		}
+		records(12 + int64(report.Added))
+		if _, err := h.store.Merges.Undo(t.Context(), "s"); err != nil {
+			t.Fatal(err)
+		}
+		records(12)
+	}
+}

@@ -15,14 +15,15 @@ type Change struct{ Session, After, UpTo int32 }
 
 // Changed returns the ranges of time in which the batches have records, in no
 // order, and how many records those are. Of a batch that spans much more time
-// than it fills, only buckets of that width count that hold some of it.
+// than it fills, only buckets of that width count that hold some of it; not so of a
+// merge, after which everything that was known of its time is forgotten.
 func Changed(ctx context.Context, q schema.Querier, changes []Change, width time.Duration) (spans []Span, records int64, err error) {
 	var sessions, after, upTo []int32
 	for _, c := range changes {
 		sessions, after, upTo = append(sessions, c.Session), append(after, c.After), append(upTo, c.UpTo)
 	}
 	rows, err := q.Query(ctx, `
-		SELECT b.session, b.batch, b.min_time, b.max_time, b.records, b.changed
+		SELECT b.session, b.batch, b.min_time, b.max_time, b.records, b.changed, b.source = 'merge'
 		FROM unnest($1::int[], $2::int[], $3::int[]) p (session, after, up_to)
 		JOIN ingest_batches b ON b.session = p.session AND b.batch > p.after AND b.batch <= p.up_to
 		WHERE b.min_time IS NOT NULL`, sessions, after, upTo)
@@ -37,10 +38,11 @@ func Changed(ctx context.Context, q schema.Querier, changes []Change, width time
 	var b batch
 	var first, last time.Time
 	var stored, altered int64
-	_, err = pgx.ForEachRow(rows, []any{&b.session, &b.number, &first, &last, &stored, &altered}, func() error {
+	var merged bool
+	_, err = pgx.ForEachRow(rows, []any{&b.session, &b.number, &first, &last, &stored, &altered, &merged}, func() error {
 		records += stored + altered
 		b.span = Span{first, last.Add(time.Microsecond)}
-		if altered == 0 && isSparse(b.span, stored) {
+		if !merged && isSparse(b.span, stored) {
 			sparse = append(sparse, b)
 			return nil
 		}
