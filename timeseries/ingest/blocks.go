@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 )
 
@@ -32,7 +33,9 @@ func (u *upload) account(b *block) {
 // batches are looked up when the last block has told their digests. Where one is
 // known the chunk is stored once more, in the usual order.
 func (u *upload) storeBlocks(ctx context.Context, tx pgx.Tx, b *block) (err error) {
-	if _, err := tx.Exec(ctx, "SAVEPOINT chunk"); err != nil {
+	var point pgx.Batch
+	point.Queue("SAVEPOINT chunk")
+	if err := schema.Later(ctx, tx, &point); err != nil {
 		return err
 	}
 	var shares []*share
