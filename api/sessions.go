@@ -397,7 +397,7 @@ func (recordAnswer) Schema() openapi.Object {
 		members[c.Name] = member
 	}
 	return openapi.Object{
-		"type": "object", "description": "One record; a channel that has no value is absent or null. Members that are no channel are kept as they are.",
+		"type": "object", "description": "One record; a field that has no value is absent or null. Members beside the fields of the contract stand as they came.",
 		"properties": members, "required": []string{"timestamp"}, "additionalProperties": true,
 	}
 }

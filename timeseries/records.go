@@ -29,8 +29,8 @@ type RecordQuery struct {
 	// Newest takes the newest Limit records, which are then held in memory. They
 	// are still given oldest first.
 	Newest bool
-	// Fields are the names of the channels to read; none means all, and then
-	// also members that are no channel.
+	// Fields are the names of the channels to read; none means all members,
+	// those that are no channel, too.
 	Fields []string
 	// SetAside reads what was set aside instead of what is stored: with the
 	// timestamps received, by the times that they claim, those without one first.

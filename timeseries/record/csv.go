@@ -13,7 +13,7 @@ var nameChannel, _ = channel.Index("session_name")
 // CSVHeader lists the columns that Row.AppendCSV writes: session_id, the
 // timestamp and the selection's channels. A selection of everything has the
 // session's name in second place, where people look for it, and the members
-// without a channel as an object in the column extra; one of some of these has a
+// without a column as an object in the cell extra; one of some of these has a
 // column for each.
 func (s *Selection) CSVHeader() []byte {
 	header := []byte("session_id")
@@ -90,8 +90,8 @@ func (r *Row) AppendCSV(dst []byte) []byte {
 	return append(dst, '\n')
 }
 
-// appendExtraCSV writes a cell for each selected member without a channel of its
-// own column: texts as they are, everything else as JSON has it.
+// appendExtraCSV writes a cell for each selected member without a column of its
+// own: texts as they are, everything else as JSON has it.
 func (s *Selection) appendExtraCSV(dst, object []byte) []byte {
 	members := map[string]json.RawMessage{}
 	if len(object) > 1 {

@@ -220,7 +220,7 @@ func appendID(dst []byte, member string, session int32, at Cursor) []byte {
 type Encoded struct {
 	Cursor
 	start  uint32   // of the timestamp member
-	extra  uint32   // of the members without a channel; may be empty
+	extra  uint32   // of the members without a column; may be empty
 	end    uint32   // of the record
 	member []uint32 // ends of the timestamp and of each channel that was read; absent ones are empty
 }

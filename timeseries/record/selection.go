@@ -12,7 +12,7 @@ import (
 type Selection struct {
 	all      bool
 	channels []int    // into channel.All, ascending
-	extra    []string // members that have no channel, sorted
+	extra    []string // members without a column of their own, sorted
 	id       string   // the member with the record's opaque id; "" without
 	computed []Computed
 }
@@ -38,7 +38,7 @@ var All = func() *Selection {
 }()
 
 // Select makes the selection of the named members; none at all means every
-// one. Names that are not in channel.All mean members that have no channel.
+// one. Names that are not in channel.All mean members without a column.
 func Select(names ...string) *Selection {
 	if len(names) == 0 {
 		return All
@@ -110,7 +110,7 @@ func (s *Selection) Names() []string {
 	return append(names, s.extra...)
 }
 
-// Unknown lists the selected members that have no channel.
+// Unknown lists the selected members without a column.
 func (s *Selection) Unknown() []string { return s.extra }
 
 // Channels lists the selected channels as places in channel.All.

@@ -81,7 +81,7 @@ type Values struct {
 	Values   []uint64 // for each of channel.All, if present: the bits of a float, an integer, or a packed Substring of Text
 	Text     []byte
 	TimeText []byte // the timestamp as received; empty when AppendTimestamp would write it
-	Extra    []byte // the members that have no channel, as a JSON object; or empty
+	Extra    []byte // the members without a column, as a JSON object; or empty
 	Odd      Oddity // why the record is to be set aside; empty as a rule
 }
 

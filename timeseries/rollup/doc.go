@@ -1,7 +1,7 @@
 // Package rollup owns the levels that charts are drawn from: one row per
 // session and bucket of 1 s, 5 s, 10 s, 1 min and 10 min, with the lowest, the
-// highest, the sum and the count of every charted channel, and the newest of
-// the text states.
+// highest, the sum and the count of every charted field of the function contract,
+// and the newest of the text states.
 //
 //	records (telemetry)        ingest_batches, rollup_dirty:
 //	        │                  which ranges changed
@@ -19,8 +19,9 @@
 //
 // The relations have the same names and columns on both editions of
 // TimescaleDB. They, the analysts' views over them and the background policies
-// are repeatable objects: made anew when the edition, the list of channels or
-// the policies change, and never altered.
+// are repeatable objects: made anew when the edition, the list of fields or the
+// policies change, and never altered. Only the view of the records grows meanwhile,
+// by a column for each channel that came in them.
 //
 // A reader asks the Catalog for the tables and rollup_progress for how far they
 // follow a session's batches; what they lack it reads from the records. So the

@@ -2,7 +2,7 @@
 // by elapsed time or by distance, and the track on the map.
 //
 //	Request: sessions, metrics, window, points
-//	   │  grid: the narrowest round width by which the window has so few buckets
+//	   │  round: the narrowest round width by which the window has so few buckets
 //	   ▼
 //	view: a session in one snapshot ──── rollup_progress, rollup_dirty: what the
 //	   │                                 levels do not show yet
@@ -18,8 +18,12 @@
 // up, so that a line through it covers the same pixels as one through all
 // records.
 //
-// Concurrency: a Reader is safe for concurrent use; an Answer belongs to its
-// reader. Each read is one read-only transaction on one connection.
+// A channel that no level has, since it came in records or is made of others, is
+// read from the records at any zoom.
+//
+// Concurrency: a Reader is safe for concurrent use; an Answer is kept for whoever
+// asks the same, and does not change. Each read is one read-only transaction on one
+// connection.
 //
 // Units: the x axis is in milliseconds since 1970 by time, in seconds by elapsed
 // time and in metres by distance; values are in the channels' own units.
