@@ -35,8 +35,7 @@ func (s *Store) SessionChannels(ctx context.Context, id string) (held []HeldChan
 		known, _ := set.Find(c.Name)
 		one := HeldChannel{Channel: known}
 		if e, ok := extents[c.Name]; ok {
-			first, last := e.First.UTC(), e.Last.UTC()
-			one.Records, one.First, one.Last, one.Min, one.Max = &e.Records, &first, &last, &e.Min, &e.Max
+			one.Records, one.First, one.Last, one.Min, one.Max = &e.Records, &e.First, &e.Last, &e.Min, &e.Max
 		} else if c.Records > 0 {
 			one.Records = &c.Records
 		}

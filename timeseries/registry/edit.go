@@ -168,8 +168,10 @@ func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved C
 		}
 	}
 	switch {
-	case known && (c.Kind == computed) != (kind == computed):
-		return saved, fault.New(fault.Conflict, "%s is a channel already, and %s", name, map[bool]string{true: "made of others: give its expression", false: "not made of others"}[c.Kind == computed])
+	case known && c.Kind == computed && kind != computed:
+		return saved, fault.New(fault.Conflict, "%s is a channel already, and made of others: give its expression", name)
+	case known && c.Kind != computed && kind == computed:
+		return saved, fault.New(fault.Conflict, "%s is a channel already, and not made of others", name)
 	case known && c.Kind == contract:
 		if d.Unit != "" && d.Unit != c.Unit || d.Meaning != "" && d.Meaning != c.Meaning || d.Type != "" && d.Type != typeNames[c.Type] {
 			return saved, fault.New(fault.Conflict, "%s is a field of the function contract: its type, unit (%q) and meaning stay", name, c.Unit)

@@ -81,18 +81,8 @@ func (v *view) extents(ctx context.Context, metrics []channel.Channel) (map[stri
 		if found[m].Records == 0 {
 			continue
 		}
-		for at, span := range map[*time.Time]rollup.Span{&found[m].First: first[m], &found[m].Last: last[m]} {
-			if span.To.Sub(span.From) <= time.Microsecond || span.From.Before(v.lost) {
-				*at = span.From // of records that are gone, up to the bucket
-				continue
-			}
-			order := ""
-			if at == &found[m].Last {
-				order = " DESC"
-			}
-			queue(&batch, func(r *record.Columns) { *at = time.UnixMicro(r.Micros()).UTC() },
-				"SELECT time FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3 AND "+c.Name+" IS NOT NULL ORDER BY time"+order+" LIMIT 1", v.session, span.From, span.To)
-		}
+		v.queueEnd(&batch, c, first[m], "ASC", &found[m].First)
+		v.queueEnd(&batch, c, last[m], "DESC", &found[m].Last)
 	}
 	if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, err
@@ -103,4 +93,14 @@ func (v *view) extents(ctx context.Context, metrics []channel.Channel) (map[stri
 		}
 	}
 	return extents, nil
+}
+
+// queueEnd finds the first record of the span that has the channel, in that order.
+func (v *view) queueEnd(batch *pgx.Batch, c channel.Channel, span rollup.Span, order string, at *time.Time) {
+	if span.To.Sub(span.From) <= time.Microsecond || span.From.Before(v.lost) {
+		*at = span.From // of records that are gone, up to the bucket
+		return
+	}
+	queue(batch, func(r *record.Columns) { *at = time.UnixMicro(r.Micros()).UTC() },
+		"SELECT time FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3 AND "+c.Name+" IS NOT NULL ORDER BY time "+order+" LIMIT 1", v.session, span.From, span.To)
 }
