@@ -14,6 +14,8 @@ import (
 
 	"github.com/pquerna/otp/totp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/ecovolt/telemetryd/internal/request"
 )
 
 // described is the daemon's own description, with a compiler of its schemas.
@@ -302,6 +304,20 @@ func TestUnknownParameters(t *testing.T) {
 	for path, want := range map[string]int{"/api/v1/archives/none?x=1": 404, "/ably/token?x=1": 200, "/health?x=1": 200, "/api/config?x=1": 200} {
 		if status, text := h.send(t, "GET", path, "", ""); status != want {
 			t.Errorf("%s: %d %s, want %d", path, status, text, want)
+		}
+	}
+}
+
+// The examples of uploads in the description are uploads.
+func TestExamplesGoIn(t *testing.T) {
+	t.Parallel()
+	h := openServer(t)
+	upload := h.describe(t).paths["/api/v1/telemetry"]["post"]["requestBody"].(map[string]any)["content"].(map[string]any)
+	for _, media := range []string{"application/x-ndjson", "text/csv"} {
+		example, _ := upload[media].(map[string]any)["example"].(string)
+		status, _, answer := request.Send(t, "POST", h.url+"/api/v1/telemetry", example, "Authorization", "Bearer "+h.token["admin"], "Content-Type", media)
+		if status != http.StatusOK || !strings.Contains(answer, `"inserted":1`) {
+			t.Errorf("%s %q: %d %s", media, example, status, answer)
 		}
 	}
 }

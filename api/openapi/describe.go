@@ -142,10 +142,20 @@ func failure(failures Object, kind fault.Kind) Object {
 	return Object{"$ref": "#/components/responses/" + name}
 }
 
+// examples are of records in the forms that no schema tells.
+var examples = map[string]string{
+	"application/x-ndjson": `{"session_id":"practice","timestamp":"2026-03-21T21:41:10.272851+00:00","speed_ms":14.43}` + "\n",
+	"text/csv":             "session_id,timestamp,speed_ms,voltage_v\npractice,2026-03-21T21:41:10.272851+00:00,14.43,46.04\n",
+}
+
 func describeContent(kinds *schemas, of []Content) Object {
 	out := Object{}
 	for _, c := range of {
-		out[c.Media] = Object{"schema": kinds.of(c.Of)}
+		described := Object{"schema": kinds.of(c.Of)}
+		if example := examples[c.Media]; example != "" {
+			described["example"] = example
+		}
+		out[c.Media] = described
 	}
 	return out
 }
