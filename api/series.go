@@ -45,7 +45,7 @@ type seriesParams struct {
 	Mode    string    `query:"mode" enum:"minmax,m4" doc:"minmax, or m4: also the first and last value of each pixel column"`
 	Fill    string    `query:"fill" enum:"gap,null,locf" doc:"What stands for buckets without records"`
 	Compare []string  `query:"compare" doc:"Further runs"`
-	Align   string    `query:"align" enum:"time,elapsed,distance" doc:"What runs have in common"`
+	Align   string    `query:"align" enum:"time,elapsed,distance" doc:"What runs have in common; distance is what the car counted (distance_m)"`
 	Version string    `query:"version" doc:"The run's version that you know: the answer may then be kept for ever"`
 }
 

@@ -506,6 +506,8 @@ describe("the built-in page", { concurrency: false }, () => {
     assert.match((await asked).url(), /compare=/);
     await settled(page);
     await page.waitForFunction(() => /km|m,/.test(document.querySelector(".stack-status").textContent));
+    await page.goto(`${base}/compare?runs=odd,${second}&by=distance`);
+    await page.getByText(/nothing to draw of [^,]+: no distance counter/).waitFor();
     await accessible(page, "comparison");
   });
 

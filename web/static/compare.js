@@ -96,7 +96,9 @@ export function render(main, { params }) {
     const far = align === "distance"
       ? Math.max(1, ...parts.map((s) => (s.distance_km || 0) * 1000))
       : Math.max(1, ...ids.map((id) => runOf(id).duration_s));
-    const charts = h("div", { class: "card" });
+    const uncounted = ids.filter((_, i) => align === "distance" && !parts[i].channels?.some((c) => ["distance_m", "route_distance_km"].includes(c.name)));
+    const charts = h("div", { class: "card" }, uncounted.length > 0 && h("p", { class: "pad muted small" },
+      `By distance there is nothing to draw of ${uncounted.map((id) => runName(runOf(id))).join(", ")}: no distance counter.`));
     const tools = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Charts", "aria-controls": "charts" });
     const map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"));
     charts.append(tools);
