@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -240,6 +241,7 @@ func TestEditingChannels(t *testing.T) {
 		"battery_temp_c": {registry.Definition{Unit: "degC", Meaning: "Hottest cell", About: registry.About{Display: "Battery", Aliases: []string{"batt"}, WarnHigh: limit(45), AlarmHigh: limit(55), Colour: "#ff0000"}}, ""},
 		"Battery":        {registry.Definition{}, `"battery" would do`},
 		"a__b":           {registry.Definition{}, `"a_b" would do`},
+		"":               {registry.Definition{}, "twice in a row$"},
 		"session_id":     {registry.Definition{}, "something else"},
 		"bucket":         {registry.Definition{}, "something else"},
 		"x1":             {registry.Definition{About: registry.About{WarnHigh: limit(5), AlarmHigh: limit(4)}}, "alarm_high"},
@@ -251,7 +253,7 @@ func TestEditingChannels(t *testing.T) {
 		"speed_ms":       {registry.Definition{About: registry.About{Display: "Speed"}}, ""},
 		"voltage_v":      {registry.Definition{Unit: "mV"}, "function contract"},
 	} {
-		if err := put(name, c.d); (err == nil) != (c.fail == "") || err != nil && !strings.Contains(err.Error(), c.fail) {
+		if err := put(name, c.d); (err == nil) != (c.fail == "") || err != nil && !regexp.MustCompile(c.fail).MatchString(err.Error()) {
 			t.Errorf("%s: %v, want %q", name, err, c.fail)
 		}
 	}

@@ -135,8 +135,12 @@ func (r *Registry) PutAll(ctx context.Context, by string, list []Named, where fu
 }
 
 func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved Channel, err error) {
-	if channel.Name(name) != name || name == "" {
-		return saved, fault.Field("name", "must be 1 to 56 of a-z, 0-9 and _, a letter first and no _ at either end or twice in a row; %q would do", channel.Name(name))
+	if could := channel.Name(name); could != name || name == "" {
+		hint := ""
+		if could != "" {
+			hint = fmt.Sprintf("; %q would do", could)
+		}
+		return saved, fault.Field("name", "must be 1 to 56 of a-z, 0-9 and _, a letter first and no _ at either end or twice in a row%s", hint)
 	}
 	if err := d.check(); err != nil {
 		return saved, err
