@@ -84,6 +84,9 @@ func TestNewSensorOverREST(t *testing.T) {
 			t.Errorf("PUT %s %s = %+v, want %d", path, c.body, got, c.status)
 		}
 	}
+	if got := s.call(t, "PUT", "/api/v1/channels/x", admin, `{"decimals":1.5}`); got.status != 400 || got.body["problems"].([]any)[0].(object)["field"] != "decimals" {
+		t.Errorf("decimals that are none: %+v", got)
+	}
 	internal := s.as(t, auth.Internal)
 	for body, status := range map[string]int{`{"expression":"battery_temp_c / 2"}`: 200, `{"unit":"W"}`: 403} {
 		if got := s.call(t, "PUT", "/api/v1/channels/half", internal, body); got.status != status {

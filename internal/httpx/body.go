@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -114,7 +115,9 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	case errors.As(err, &big):
 		return err
 	case errors.As(err, &kind) && kind.Field != "":
-		return fault.Field(kind.Field, "must not be a %s", kind.Value)
+		// encoding/json names the embedded structs on the way as well.
+		path := slices.DeleteFunc(strings.Split(kind.Field, "."), func(name string) bool { return name != "" && name[0] <= 'Z' })
+		return fault.Field(strings.Join(path, "."), "must not be a %s", kind.Value)
 	case errors.Is(err, io.EOF):
 		return fault.New(fault.Invalid, "the body is empty; send a JSON object")
 	}
