@@ -281,19 +281,15 @@ func (r *Registry) edit(ctx context.Context, change func(pgx.Tx) error) error {
 	})
 }
 
-// objects fills the contract's channels in, for whoever reads the table.
-func objects() (definition string) {
+// Objects has the table list the contract's channels, for whoever asks it in SQL.
+func Objects() schema.Repeatable {
+	definition := ""
 	for _, f := range channel.All {
 		definition += fmt.Sprintf("%q %s %q %q\n", f.Name, typeNames[f.Type], f.Unit, f.Meaning)
 	}
-	return definition
-}
-
-// Objects has the table list the contract's channels.
-func Objects() schema.Repeatable {
 	return schema.Repeatable{
 		Name:       "channels",
-		Definition: objects(),
+		Definition: definition,
 		Make: func(ctx context.Context, tx pgx.Tx) error {
 			var batch pgx.Batch
 			for _, f := range channel.All {
