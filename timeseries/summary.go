@@ -275,6 +275,9 @@ func (w summaries) Do(ctx context.Context, conn *pgx.Conn) error {
 	for _, session := range sessions { // one that fails keeps none out
 		if err := w.store.summarise(ctx, conn, session); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("summarise run %d: %w", session, err))
+			if conn.IsClosed() {
+				break // all others would fail alike
+			}
 			continue
 		}
 		// Lists of sessions show figures of the summary.

@@ -51,7 +51,10 @@ func (r *Registry) Do(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("find runs whose members are not counted: %w", err)
 	}
 	var failed error
-	for _, s := range sessions { // one that fails keeps none out
+	for _, s := range sessions { // one that fails keeps none out, unless all would
+		if conn.IsClosed() {
+			break
+		}
 		for done := false; !done && ctx.Err() == nil; {
 			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 				fresh, upTo, err := count(ctx, tx, s.Session, s.Batch, s.Rewritten)
