@@ -43,7 +43,7 @@ export class ChartStack {
   // onCursor(x or null).
   constructor(root, options) {
     Object.assign(this, { kind: "time", clockTime: true, lines: [{}], metrics: [], failed: "", told: "" }, options);
-    this.stateHues = {};
+    this.stateHues = Object.create(null); // channels may be called constructor
     this.win = [...this.extent];
     this.past = [];
     this.charts = [];
