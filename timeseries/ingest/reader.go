@@ -83,6 +83,7 @@ func single(b *decode.Batch, opt Options) *reader {
 	} else {
 		sums := sums{}
 		blk := newBlock(b, sums)
+		sums.add(blk)
 		blk.digests, blk.end = r.link(sums), true
 		r.out <- blk
 	}
@@ -177,7 +178,9 @@ func (r *reader) decodeChunk(ctx context.Context, first bool) error {
 		blk := newBlock(b, sums)
 		blk.end = err == io.EOF
 		records, bytes = records+b.Len()+b.Rejected(), bytes+b.Memory()
-		if blk.end || records >= ChunkRecords || bytes >= decode.MaxChunkBytes {
+		last := blk.end || records >= ChunkRecords || bytes >= decode.MaxChunkBytes
+		if last {
+			sums.add(blk)
 			blk.digests = r.link(sums)
 		}
 		before = append(before, b)
@@ -186,6 +189,9 @@ func (r *reader) decodeChunk(ctx context.Context, first bool) error {
 		case <-ctx.Done():
 			b.Release()
 			return ctx.Err()
+		}
+		if !last { // the server copies it meanwhile
+			sums.add(blk)
 		}
 		select {
 		case <-r.admitted:
@@ -214,7 +220,7 @@ func (r *reader) refusal(before []*decode.Batch, last *decode.Batch, err error) 
 	return err
 }
 
-// newBlock encodes what was decoded, and adds it to the chunk's sums.
+// newBlock encodes what was decoded, and counts it in the chunk's sums.
 func newBlock(b *decode.Batch, sums sums) *block {
 	blk := &block{decoded: b}
 	for session, id := range b.Sessions() {
@@ -227,7 +233,7 @@ func newBlock(b *decode.Batch, sums sums) *block {
 			continue
 		}
 		sums[id] = sum
-		sum.add(rows)
+		sum.records += rows.records
 		blk.rows = append(blk.rows, rows)
 	}
 	slices.SortFunc(blk.rows, func(x, y *copyRows) int { return strings.Compare(x.id(), y.id()) })
@@ -243,13 +249,15 @@ type sessionSum struct {
 	records int
 }
 
-// add adds all records, those set aside too: neither what the database makes of
-// them, nor how the chunk was cut into blocks matters.
-func (s *sessionSum) add(r *copyRows) {
-	s.records += r.records
-	for i := range r.indexes() {
-		v := r.batch.Record(i)
-		s.digest.Add(&v)
+// add adds all records of a block, those set aside too: neither what the database
+// makes of them, nor how the chunk was cut into blocks matters.
+func (s sums) add(b *block) {
+	for _, r := range b.rows {
+		sum := s[r.id()]
+		for i := range r.indexes() {
+			v := r.batch.Record(i)
+			sum.digest.Add(&v)
+		}
 	}
 }
 
