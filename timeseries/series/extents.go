@@ -35,6 +35,9 @@ func (r *Reader) Extents(ctx context.Context, id string) (extents map[string]Ext
 }
 
 func (v *view) extents(ctx context.Context, metrics []channel.Channel) (map[string]Extent, error) {
+	if len(metrics) == 0 {
+		return nil, nil
+	}
 	found := make([]Extent, len(metrics))
 	// Between these a level knows the first and the last record of each channel.
 	first, last := make([]rollup.Span, len(metrics)), make([]rollup.Span, len(metrics))

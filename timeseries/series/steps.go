@@ -176,9 +176,11 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 	})
 	grown := float64(v.records-before.Records) / float64(before.Records)
 	if len(stretches) > 1 && before.Records > 0 && grown >= 0 && grown < resampleAfter {
-		newest, err := v.sample(ctx, want.states, stretches[len(stretches)-1:])
-		if err != nil {
-			return Sample{}, err
+		newest := sampled{}
+		if len(want.states) > 0 {
+			if newest, err = v.sample(ctx, want.states, stretches[len(stretches)-1:]); err != nil {
+				return Sample{}, err
+			}
 		}
 		if before.take(counts, newest.counts, v.records) {
 			return before, nil
@@ -256,6 +258,9 @@ func (s *Sample) take(metrics, states map[string]int64, records int64) bool {
 // count adds to counts how many records carry each channel, by the level and by the
 // records where that lacks something.
 func (v *view) count(ctx context.Context, channels []channel.Channel, level int, counts map[string]int64) error {
+	if len(channels) == 0 {
+		return nil // a query of no column has a row for each record
+	}
 	var batch pgx.Batch
 	for _, p := range v.cover(v.span, level) {
 		var columns []string
