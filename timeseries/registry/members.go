@@ -56,9 +56,10 @@ func (r *Registry) Do(ctx context.Context, conn *pgx.Conn) error {
 			break
 		}
 		for done := false; !done && ctx.Err() == nil; {
-			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-				fresh, upTo, err := count(ctx, tx, s.Session, s.Batch, s.Rewritten)
-				if err != nil {
+			var fresh []Member
+			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
+				var upTo int32
+				if fresh, upTo, err = count(ctx, tx, s.Session, s.Batch, s.Rewritten); err != nil {
 					return err
 				}
 				done = upTo == s.Batch
@@ -67,7 +68,9 @@ func (r *Registry) Do(ctx context.Context, conn *pgx.Conn) error {
 				}
 				return see(ctx, tx, fresh)
 			})
-			r.current.Store(nil) // whoever asks next sees what is new
+			if len(fresh) > 0 {
+				r.current.Store(nil) // whoever asks next sees what is new
+			}
 			if err != nil {
 				failed = errors.Join(failed, fmt.Errorf("count the members of run %d: %w", s.Session, err))
 				break
