@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // ddl returns the statements that make the rollups: continuous aggregates,
@@ -39,12 +40,13 @@ func ddl(continuous bool) []string {
 
 // of is the relation with the columns of nothing but those channels. Records that
 // carry another are counted as none; the rest of it is NULL.
-func (r relation) of(channels map[string]bool) relation {
+func (r relation) of(channels record.Mask) relation {
 	all := r.columns
 	r.columns = nil
 	for _, c := range all {
+		i, ok := channel.Index(c.channel)
 		switch {
-		case c.channel == "" || channels[c.channel]:
+		case !ok || channels.Has(i):
 			r.columns = append(r.columns, c)
 		case c.name == c.channel+"_count":
 			r.columns = append(r.columns, column{name: c.name, raw: "0", coarse: "0"})

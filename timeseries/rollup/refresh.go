@@ -13,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	schema "github.com/ecovolt/telemetryd/sql"
-	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -288,22 +287,18 @@ func (p *pass) refreshTable(ctx context.Context, w window) error {
 	})
 }
 
-// carriedWithin returns the channels that runs of that time carry, by name: all
-// where one of them does not know.
-func carriedWithin(ctx context.Context, tx pgx.Tx, s Span) (map[string]bool, error) {
+// carriedWithin returns the channels that runs of that time carry: all where one of
+// them does not know.
+func carriedWithin(ctx context.Context, tx pgx.Tx, s Span) (record.Mask, error) {
 	var carried pgtype.Bits
 	err := tx.QueryRow(ctx, `
 		SELECT CASE WHEN bool_and(carried IS NOT NULL AND carried_batch = batch) THEN bit_or(carried) END
 		FROM sessions
 		WHERE first_time < $2 AND last_time >= $1`, s.From, s.To).Scan(&carried)
 	if err != nil {
-		return nil, fmt.Errorf("find the channels of runs: %w", err)
+		return record.Mask{}, fmt.Errorf("find the channels of runs: %w", err)
 	}
-	names, mask := map[string]bool{}, record.MaskOf(carried.Bytes)
-	for i, c := range channel.All {
-		names[c.Name] = mask.Has(i)
-	}
-	return names, nil
+	return record.MaskOf(carried.Bytes), nil
 }
 
 func timeLiteral(t time.Time) string {
