@@ -179,7 +179,7 @@ func (p *page) follow(ctx context.Context, address, session string, connection i
 			switch {
 			case !m.Value.IsDone && len(ids) > 0:
 				p.settled, p.cursor = p.settled+len(ids), &m.Value.ContinueCursor
-			case len(ids) >= pageCut:
+			case len(ids) >= pageCut && m.Value.SplitCursor != "": // as the client asks, too
 				p.settled, p.cursor = p.settled+len(ids)/2, &m.Value.SplitCursor
 			default:
 				continue
