@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
 
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/label"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -178,7 +179,7 @@ func dialectOf(seed uint64) (d *dialect, text []byte, truth []map[string]string)
 	n := 1 + d.IntN(40)
 	for i := range n {
 		at := start.Add(time.Duration(1+i*200) * time.Millisecond)
-		want := map[string]string{timeName: record.FormatTime(at)}
+		want := map[string]string{label.Time: record.FormatTime(at)}
 		cells := when.write(at)
 		for _, q := range known {
 			if i > 0 && d.IntN(5) == 0 {
@@ -240,7 +241,7 @@ func TestDialects(t *testing.T) {
 		}
 		for i, want := range truth {
 			for name, value := range want {
-				if name == timeName {
+				if name == label.Time {
 					a, err := record.ParseTime(got.records[i][name])
 					b, _ := record.ParseTime(value)
 					if err != nil || !a.Equal(b) {

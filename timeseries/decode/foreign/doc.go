@@ -2,9 +2,9 @@
 // write them, and says what each of their columns becomes here.
 //
 // It owns three things: how a table is cut into cells (dialect), what a column
-// means (names, units, times), and the table that a person is shown before
-// anything is stored; packages text, number, unit and moment below it know
-// encodings, and the spellings of numbers, units and times. It knows neither
+// means, and the table that a person is shown before anything is stored; packages
+// text, label, number, unit and moment below it know encodings, the names of
+// channels, and the spellings of numbers, units and times. It knows neither
 // database nor HTTP, and it does not validate: what a record may hold is for
 // package decode to say.
 //

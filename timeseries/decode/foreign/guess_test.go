@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/label"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -153,7 +154,7 @@ func TestTimeUnits(t *testing.T) {
 		if test.mapped != "" {
 			opt.Map = map[string]string{test.header: test.mapped}
 		}
-		got, refused := values(t, test.header+",speed_ms\n"+test.cell+",1\n", timeName, opt)
+		got, refused := values(t, test.header+",speed_ms\n"+test.cell+",1\n", label.Time, opt)
 		if got != "2026-06-03T"+test.want+"+00:00" {
 			t.Errorf("%s as %q: %s, %s; want %s", test.header, test.mapped, got, refused, test.want)
 		}
@@ -225,7 +226,7 @@ func TestTimesOfLoggers(t *testing.T) {
 		{name: "a form that nobody knows", header: "timestamp", cells: []string{"2026/154 10h00", "2026/154 10h01"}, refused: `such as "2026/154 10h00" in line 2`},
 		{name: "several", header: "begin,end,speed_kmh", cells: []string{"2026-06-03T10:00:00Z,2026-06-03T10:00:01Z,36"}, refused: "--time-column end"},
 	} {
-		got, refused := values(t, test.header+",x\n"+strings.Join(test.cells, ",1\n")+",1\n", timeName, test.opt)
+		got, refused := values(t, test.header+",x\n"+strings.Join(test.cells, ",1\n")+",1\n", label.Time, test.opt)
 		at, err := time.Parse("2006-01-02T15:04:05.999999", test.want)
 		last, err2 := record.ParseTime(got[strings.LastIndexByte(got, ' ')+1:])
 		if test.refused == "" && (err != nil || err2 != nil || !last.Equal(at)) || (refused == "") != (test.refused == "") || !strings.Contains(refused, test.refused) {
@@ -242,7 +243,7 @@ func TestTimesWithoutZone(t *testing.T) {
 		"Time":      "2026-06-03T10:00:00+00:00 2026-06-03T10:00:00.500000+00:00",
 		"timestamp": "2026-06-03 10:00:00 2026-06-03T10:00:00.5",
 	} {
-		if got, refused := values(t, header+",x\n2026-06-03 10:00:00,1\n2026-06-03T10:00:00.5,1\n", timeName, Options{}); got != want {
+		if got, refused := values(t, header+",x\n2026-06-03 10:00:00,1\n2026-06-03T10:00:00.5,1\n", label.Time, Options{}); got != want {
 			t.Errorf("%s: %s %s; want %s", header, got, refused, want)
 		}
 	}

@@ -37,7 +37,7 @@ func (p *plan) findHemispheres() {
 			if p.columns[i].Known || p.columns[i].Name == "" || !p.holdsOnly(i, h.letters, number.Trim) {
 				continue
 			}
-			name := p.labels[i].name
+			name := p.labels[i].Name
 			named := slices.ContainsFunc(h.names, func(n string) bool {
 				return name == n || strings.HasPrefix(name, n+"_") || strings.HasSuffix(name, "_"+n)
 			})

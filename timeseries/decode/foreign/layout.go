@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/label"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/moment"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
@@ -407,7 +408,7 @@ func isTimeUnit(text string) bool {
 	case "unix time", "unix", "epoch", "utc", "gmt", "time", "date", "datetime", "iso8601", "iso 8601", "timestamp", "hh:mm:ss", "local":
 		return true
 	}
-	return isSource(text)
+	return label.IsSource(text)
 }
 
 // heading is what the names of columns stand for.
@@ -422,15 +423,15 @@ func readHeading(names [][]byte) (h heading) {
 		if len(cell) == 0 {
 			continue
 		}
-		name := readLabel(string(cell)).name
+		name := label.Read(string(cell)).Name
 		if timeRank(name) > 0 {
 			h.times = append(h.times, i)
 		}
-		to, _, ok := target(name)
+		to, _, ok := label.Target(name)
 		if ok {
 			h.known++
 		}
-		if to == sessionName {
+		if to == label.Session {
 			h.sessions = append(h.sessions, i)
 		}
 	}

@@ -1,6 +1,10 @@
 package foreign
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/label"
+)
 
 // ownRecords is how many records are looked at of a file whose header leaves little
 // to find out.
@@ -15,10 +19,10 @@ func ownHead(head []byte) int {
 	commas, at := bytes.Count(line, []byte(",")), -1
 	for i, cell := range bytes.Split(bytes.TrimSuffix(line, []byte("\r")), []byte(",")) {
 		name := string(cell)
-		switch to, in, ok := target(name); {
-		case name == timeName:
+		switch to, in, ok := label.Target(name); {
+		case name == label.Time:
 			at = i
-		case !ok || in != "" || to == timeName || to == extraName || to == sessionName && name != sessionName:
+		case !ok || in != "" || to == label.Time || to == label.Extra || to == label.Session && name != label.Session:
 			return len(head)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/label"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
 )
@@ -43,7 +44,7 @@ type plan struct {
 	opt      Options
 	layout   *layout
 	records  []*row // the head's
-	labels   []label
+	labels   []label.Label
 	columns  []Column
 	times    times
 	zoned    bool // a header says in which zone
@@ -55,11 +56,11 @@ type plan struct {
 func newPlan(l *layout, opt Options) (*plan, error) {
 	p := &plan{opt: opt, layout: l}
 	for _, cell := range l.names {
-		p.labels = append(p.labels, readLabel(string(cell)))
+		p.labels = append(p.labels, label.Read(string(cell)))
 	}
 	p.columns = make([]Column, len(p.labels))
 	for i, l := range p.labels {
-		p.columns[i] = Column{Label: l.text, unit: l.unit}
+		p.columns[i] = Column{Label: l.Text, unit: l.Unit}
 	}
 	p.asides()
 	if err := p.checkMap(); err != nil {
@@ -92,7 +93,7 @@ func (p *plan) asides() {
 		cells := p.layout.rows[at].cells
 		units, others := unitCells(cells), 0
 		for _, c := range cells {
-			if isSource(string(number.Trim(c))) {
+			if label.IsSource(string(number.Trim(c))) {
 				others++
 			}
 		}
@@ -107,7 +108,7 @@ func (p *plan) asides() {
 			case text == "":
 			case isUnits:
 				p.columns[i].unit = text
-			case isSource(text):
+			case label.IsSource(text):
 				p.columns[i].source = strings.TrimSpace(text[strings.IndexByte(text, ':')+1:])
 			}
 		}
@@ -119,12 +120,12 @@ func (p *plan) asides() {
 func (p *plan) column(name string) int {
 	name = strings.TrimSpace(name)
 	for i, l := range p.labels {
-		if l.text == name {
+		if l.Text == name {
 			return i
 		}
 	}
 	for i, l := range p.labels {
-		if l.name == normal(name) || strings.EqualFold(l.text, name) {
+		if l.Name == label.Normal(name) || strings.EqualFold(l.Text, name) {
 			return i
 		}
 	}
@@ -134,8 +135,8 @@ func (p *plan) column(name string) int {
 // mapped returns what the options say of a column: the channel, and the unit
 // that follows it in brackets.
 func (p *plan) mapped(i int) (to, unit string, ok bool) {
-	what, ok := p.opt.Map[p.labels[i].text]
-	if !ok || p.column(p.labels[i].text) != i {
+	what, ok := p.opt.Map[p.labels[i].Text]
+	if !ok || p.column(p.labels[i].Text) != i {
 		return "", "", false
 	}
 	to, unit, _ = strings.Cut(what, "[")
@@ -155,9 +156,9 @@ func (p *plan) checkMap() error {
 			return fault.Field("map", "%q is mapped to nothing: write %s", fault.Clip(from), p.ask("map", fault.Clip(from)+"=voltage_v"))
 		}
 		if other, ok := said[i]; ok {
-			return fault.Field("map", "%q and %q are one column, %q: map it once", fault.Clip(other), fault.Clip(from), fault.Clip(p.labels[i].text))
+			return fault.Field("map", "%q and %q are one column, %q: map it once", fault.Clip(other), fault.Clip(from), fault.Clip(p.labels[i].Text))
 		}
-		said[i], byHeader[p.labels[i].text] = from, to
+		said[i], byHeader[p.labels[i].Text] = from, to
 	}
 	p.opt.Map = byHeader
 	return nil
@@ -166,8 +167,8 @@ func (p *plan) checkMap() error {
 func (p *plan) headerList() string {
 	var names []string
 	for _, l := range p.labels {
-		if l.text != "" {
-			names = append(names, fmt.Sprintf("%q", fault.Clip(l.text)))
+		if l.Text != "" {
+			names = append(names, fmt.Sprintf("%q", fault.Clip(l.Text)))
 		}
 	}
 	if len(names) > 12 {
@@ -185,7 +186,7 @@ func (p *plan) findChannels() error {
 	taken, sure := map[string]int{}, map[string]bool{}
 	for i := range p.columns {
 		c := &p.columns[i]
-		if c.Name == timeName {
+		if c.Name == label.Time {
 			continue
 		}
 		to, in, ok := p.mapped(i)
@@ -200,15 +201,15 @@ func (p *plan) findChannels() error {
 				c.unit = in
 			}
 		} else {
-			if to, in, ok = target(p.labels[i].name); !ok && (c.unit == "" || isSource(c.unit)) {
-				to, in, ok = worded(p.labels[i].text)
+			if to, in, ok = label.Target(p.labels[i].Name); !ok && (c.unit == "" || label.IsSource(c.unit)) {
+				to, in, ok = label.Worded(p.labels[i].Text)
 			}
 			// What loggers number is no run.
-			if !ok || to == timeName || to == sessionName && p.labels[i].name != sessionName && p.numbered(i) {
+			if !ok || to == label.Time || to == label.Session && p.labels[i].Name != label.Session && p.numbered(i) {
 				continue
 			}
-			exact = to == p.labels[i].name
-			if c.unit == "" || isSource(c.unit) {
+			exact = to == p.labels[i].Name
+			if c.unit == "" || label.IsSource(c.unit) {
 				c.unit = in
 			}
 		}
@@ -219,7 +220,7 @@ func (p *plan) findChannels() error {
 			p.columns[before].Name, p.columns[before].Known = "", false
 		}
 		taken[to], sure[to] = i, exact
-		c.Name, c.Known = to, isMember(to)
+		c.Name, c.Known = to, label.IsMember(to)
 	}
 	for i := range p.columns {
 		c := &p.columns[i]
@@ -271,7 +272,7 @@ func unitName(unit string) string {
 // minutes, west is positive, and speed is in km/h.
 func (p *plan) vboUnit(i int) {
 	c := &p.columns[i]
-	switch p.labels[i].name {
+	switch p.labels[i].Name {
 	case "lat":
 		c.unit = "arcmin"
 	case "long":
@@ -287,7 +288,7 @@ func (p *plan) nameOwn() {
 	for _, c := range p.columns {
 		count[c.Label]++
 	}
-	used := map[string]bool{extraName: true}
+	used := map[string]bool{label.Extra: true}
 	for _, c := range p.columns {
 		used[c.Name] = c.Name != ""
 	}
@@ -305,7 +306,7 @@ func (p *plan) nameOwn() {
 		if count[name] > 1 && c.source != "" {
 			name = fmt.Sprintf("%s (%s)", c.Label, c.source)
 		}
-		for n := max(2, tried[c.Label]); used[name] || isMember(name); n++ {
+		for n := max(2, tried[c.Label]); used[name] || label.IsMember(name); n++ {
 			name = fmt.Sprintf("%s (%d)", c.Label, n)
 			tried[c.Label] = n
 		}
@@ -332,7 +333,7 @@ func (p *plan) samples(i int) iter.Seq2[[]byte, int] {
 // column of its own, whether they are numbers or texts.
 func (p *plan) judge(i int) {
 	c := &p.columns[i]
-	if c.Known && !c.numeric || c.Name == "" || c.Name == timeName {
+	if c.Known && !c.numeric || c.Name == "" || c.Name == label.Time {
 		return
 	}
 	if c.numeric && p.layout.sep == ',' && !p.layout.quoted && c.convert == nil && c.Name == c.Label && c.group == 0 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/label"
 )
 
 // Profile is what was said of one kind of file, to be found again by its header.
@@ -101,7 +102,7 @@ func (p *plan) merge(found *Profile) error {
 		if i < 0 {
 			continue
 		}
-		header, to := p.labels[i].text, found.Map[from]
+		header, to := p.labels[i].Text, found.Map[from]
 		_, exact := found.Map[header]
 		switch other, twice := by[header]; {
 		case exact && from != header, p.opt.Map[header] != "":
@@ -135,7 +136,7 @@ func (p *plan) suits(k *Profile) bool {
 		return slices.Equal(headerNames(k.Header), p.header())
 	}
 	for _, name := range k.names {
-		if !slices.ContainsFunc(p.labels, func(l label) bool { return l.name == name }) {
+		if !slices.ContainsFunc(p.labels, func(l label.Label) bool { return l.Name == name }) {
 			return false
 		}
 	}
@@ -156,7 +157,7 @@ func (p *plan) suits(k *Profile) bool {
 func (p *plan) header() []string {
 	var names []string
 	for _, l := range p.labels {
-		names = append(names, l.text)
+		names = append(names, l.Text)
 	}
 	return headerNames(names)
 }
@@ -164,7 +165,7 @@ func (p *plan) header() []string {
 func headerNames(names []string) []string {
 	var out []string
 	for _, name := range names {
-		if name = readLabel(name).name; name != "" {
+		if name = label.Read(name).Name; name != "" {
 			out = append(out, name)
 		}
 	}

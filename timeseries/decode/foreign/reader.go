@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/label"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/text"
 )
@@ -40,7 +41,7 @@ type Options struct {
 // timeColumns are the columns that the caller says are the times.
 func (o *Options) timeColumns() []string {
 	for from, to := range o.Map {
-		if to, _, _ = strings.Cut(to, "["); strings.TrimSpace(to) == timeName {
+		if to, _, _ = strings.Cut(to, "["); strings.TrimSpace(to) == label.Time {
 			return []string{from}
 		}
 	}
@@ -110,7 +111,7 @@ func NewReader(src io.Reader, opt Options) (*Reader, error) {
 // vehicle's own.
 func (p *plan) renames() bool {
 	for i, c := range p.columns {
-		if c.numeric && c.Name != p.labels[i].text && p.labels[i].text != "altitude" {
+		if c.numeric && c.Name != p.labels[i].Text && p.labels[i].Text != "altitude" {
 			return true
 		}
 	}
@@ -172,7 +173,7 @@ func (r *Reader) start(l *layout) {
 	for i := range r.plan.columns {
 		c := &r.plan.columns[i]
 		switch {
-		case c.convert != nil || c.comma || c.group != 0 || c.hemisphere != nil || !c.Known && !c.Text && c.Name != "" && c.Name != timeName:
+		case c.convert != nil || c.comma || c.group != 0 || c.hemisphere != nil || !c.Known && !c.Text && c.Name != "" && c.Name != label.Time:
 			r.tasks = append(r.tasks, i)
 		}
 	}
@@ -223,7 +224,7 @@ func (r *Reader) Read() ([][]byte, error) {
 			}
 			return nil, &WidthError{Line: r.line, Cells: len(r.cells), Header: len(l.names)}
 		}
-		if isComment(r.raw) && !r.plan.columns[0].Text && r.plan.columns[0].Name != sessionName {
+		if isComment(r.raw) && !r.plan.columns[0].Text && r.plan.columns[0].Name != label.Session {
 			continue
 		}
 		if err := r.otherHeader(); err != nil {
@@ -251,7 +252,7 @@ func (r *Reader) otherHeader() error {
 		return nil
 	}
 	cell := r.cells[r.plan.times.columns[0]]
-	if len(cell) == 0 || cell[0]-'0' <= 9 || timeRank(normal(string(cell))) == 0 {
+	if len(cell) == 0 || cell[0]-'0' <= 9 || timeRank(label.Normal(string(cell))) == 0 {
 		return nil
 	}
 	return anotherTable(r.line)

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/label"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 )
 
@@ -60,7 +61,7 @@ func (t *tally) add(columns []Column, cells [][]byte) {
 			t.first[i] = bytes.Clone(cell[:min(len(cell), 4*shown)])
 		}
 		t.last[i] = append(t.last[i][:0], cell[:min(len(cell), 4*shown)]...)
-		if c.Text || c.Name == timeName || c.Known && !c.numeric {
+		if c.Text || c.Name == label.Time || c.Known && !c.numeric {
 			continue
 		}
 		if v, err := strconv.ParseFloat(string(number.Trim(cell)), 64); err == nil {
@@ -93,7 +94,7 @@ func (r *Reader) Table() Table {
 		row := TableColumn{Column: c.Label, Becomes: c.Name, Channel: c.Known}
 		row.Conversion = p.conversionOf(i)
 		at := i
-		if c.Name == timeName { // a date and a time of the day are one value
+		if c.Name == label.Time { // a date and a time of the day are one value
 			at = p.times.columns[0]
 		}
 		if r.tally != nil && r.records > 0 {
@@ -126,7 +127,7 @@ func (r *Reader) format() string {
 // conversionOf says in words what is done to a column's cells.
 func (p *plan) conversionOf(i int) string {
 	c := &p.columns[i]
-	if c.Name == timeName {
+	if c.Name == label.Time {
 		t := &p.times
 		switch {
 		case t.dateColumn:
@@ -158,13 +159,23 @@ func (p *plan) conversionOf(i int) string {
 	return strings.Join(said, ", ")
 }
 
+// expected is the range in which values of a channel are believed without a
+// word, in its own unit, for a small electric car. It only warns: whoever
+// exports km/h under a bare "Speed" is told before anything is stored.
+var expected = map[string][2]float64{
+	"speed_ms": {-1, 20}, "voltage_v": {0, 120}, "current_a": {-300, 300}, "power_w": {-2e4, 2e4},
+	"latitude": {-90, 90}, "longitude": {-180, 180}, "altitude_m": {-500, 9000}, "vehicle_heading": {-180, 360},
+	"accel_x": {-60, 60}, "accel_y": {-60, 60}, "accel_z": {-60, 60}, "motor_temp_c": {-40, 200}, "motor_rpm": {-2e4, 2e4},
+	"throttle_pct": {0, 100}, "brake_pct": {0, 100}, "brake2_pct": {0, 100}, "throttle": {0, 1}, "brake": {0, 1}, "brake2": {0, 1},
+}
+
 // warn says what a person should know of a column.
 func (p *plan) warn(i int, lowest, highest *float64) (out []string) {
 	c := &p.columns[i]
 	switch {
 	case c.Name == "" && c.Label != "":
 		return []string{"left out"}
-	case c.Name == timeName || c.Name == sessionName:
+	case c.Name == label.Time || c.Name == label.Session:
 		return nil
 	case !c.Known:
 		if strings.HasPrefix(c.Name, "_") {
@@ -176,7 +187,7 @@ func (p *plan) warn(i int, lowest, highest *float64) (out []string) {
 	if !ok || !c.numeric {
 		return nil
 	}
-	if c.unit == "" && c.Name != p.labels[i].name {
+	if c.unit == "" && c.Name != p.labels[i].Name {
 		out = append(out, "names no unit; taken as "+unitName(ch.Unit))
 	}
 	if limits, ok := expected[c.Name]; ok && lowest != nil && (*lowest < limits[0] || *highest > limits[1]) {
@@ -196,7 +207,7 @@ func (t Table) Notes() (notes []string) {
 		if c.Conversion != "" && c.Channel {
 			parts = slices.Insert(parts, 0, c.Conversion)
 		}
-		if c.Channel && c.Becomes != normal(c.Column) {
+		if c.Channel && c.Becomes != label.Normal(c.Column) {
 			parts = slices.Insert(parts, 0, "becomes "+c.Becomes)
 		}
 		if len(parts) > 0 {

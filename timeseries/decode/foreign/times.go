@@ -9,6 +9,7 @@ import (
 	_ "time/tzdata" // small images have no zones of their own
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/label"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/moment"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
@@ -71,10 +72,10 @@ func (c *candidate) order(m moment.Moment) {
 // look judges a column by the head's records.
 func (p *plan) look(i, rank int) candidate {
 	c := candidate{column: i, rank: rank}
-	name := p.labels[i].name
+	name := p.labels[i].Name
 	isDate := strings.Contains(name, "date") || strings.Contains(name, "datum")
 	// Beside a date, 100000.2 is ten o'clock.
-	beside := rank > 0 && slices.ContainsFunc(p.labels, func(l label) bool { return timeRank(l.name) == dateRank })
+	beside := rank > 0 && slices.ContainsFunc(p.labels, func(l label.Label) bool { return timeRank(l.Name) == dateRank })
 	_, named, _ := p.mapped(i)
 	var counts [5]int
 	var numbers []float64
@@ -185,7 +186,7 @@ func (p *plan) timeUnit(i int) float64 {
 	if named == "" {
 		named = p.columns[i].unit
 	}
-	if name := p.labels[i].name; named == "" {
+	if name := p.labels[i].Name; named == "" {
 		if at := strings.LastIndexByte(name, '_'); at >= 0 || strings.HasPrefix(name, "milli") {
 			named = name[at+1:]
 		}
@@ -219,16 +220,16 @@ func (p *plan) findTimes() error {
 	}
 	if first.alien > 0 && first.alien == first.filled {
 		return fault.Field("time_column", "the column %q holds no times in a form that is known, such as %q in line %d: write them as 2026-06-03T10:00:00Z, or name another column with %s",
-			fault.Clip(p.labels[first.column].text), fault.Clip(first.text), first.line, p.ask("time_column", ""))
+			fault.Clip(p.labels[first.column].Text), fault.Clip(first.text), first.line, p.ask("time_column", ""))
 	}
 	p.times.kind, p.times.comma = first.kind, first.comma
 	// A browser takes a text without a zone for its own. The vehicle's own column
 	// keeps such texts nevertheless: records are given back as they were sent.
-	p.times.verbatim = !first.unzoned || p.labels[first.column].text == timeName
+	p.times.verbatim = !first.unzoned || p.labels[first.column].Text == label.Time
 	p.times.asWritten = p.times.verbatim && zone == time.UTC && len(chosen) == 1 && first.usual == first.filled
 	for _, c := range chosen {
 		p.times.columns = append(p.times.columns, c.column)
-		p.columns[c.column].Name, p.columns[c.column].Known = timeName, true
+		p.columns[c.column].Name, p.columns[c.column].Known = label.Time, true
 	}
 	p.times.dateColumn = len(chosen) == 2
 	switch first.kind {
@@ -239,13 +240,13 @@ func (p *plan) findTimes() error {
 		return nil
 	case elapsed:
 		if first.excel != 0 {
-			label := fault.Clip(p.labels[first.column].text)
+			label := fault.Clip(p.labels[first.column].Text)
 			day := time.UnixMicro(moment.ExcelMicros(first.excel, nil)).UTC()
 			return fault.Field("map", "the column %q looks like the days that Excel counts, of which %v in line %d is %s: write it as date and time into the file, or say so with %s",
 				label, first.excel, first.line, day.Format(time.DateTime), p.ask("map", label+"=timestamp [Excel]"))
 		}
 		if first.vague {
-			label := fault.Clip(p.labels[first.column].text)
+			label := fault.Clip(p.labels[first.column].Text)
 			return fault.Field("map", "nothing tells what the numbers of the column %q count: say so with %s, or with s, us, ns, min, h, day, or hhmmss for times of the day, in the place of ms",
 				label, p.ask("map", label+"=timestamp [ms]"))
 		}
@@ -266,18 +267,18 @@ func (p *plan) chooseTime() ([]candidate, error) {
 	}
 	var all []candidate
 	for i, l := range p.labels {
-		if to, _, ok := p.mapped(i); ok && to != timeName {
+		if to, _, ok := p.mapped(i); ok && to != label.Time {
 			continue
 		} else if ok {
 			if _, named, _ := p.mapped(i); named != "" {
 				if u, ok := unit.Lookup(named); (!ok || u.Dimension != "time") && !moment.IsExcel(named) && !moment.IsClock(named) {
-					return nil, fault.Field("map", "%q is no unit of the times of the column %q: write s, ms, us, ns, min, h, day, hhmmss or Excel", fault.Clip(named), fault.Clip(l.text))
+					return nil, fault.Field("map", "%q is no unit of the times of the column %q: write s, ms, us, ns, min, h, day, hhmmss or Excel", fault.Clip(named), fault.Clip(l.Text))
 				}
 			}
-			return p.namedTime(l.text)
+			return p.namedTime(l.Text)
 		}
-		rank := timeRank(l.name)
-		if to, _, ok := target(l.name); rank == 0 && ok && to != timeName || l.text == "" {
+		rank := timeRank(l.Name)
+		if to, _, ok := label.Target(l.Name); rank == 0 && ok && to != label.Time || l.Text == "" {
 			continue
 		}
 		if c := p.look(i, rank); rank > 0 || c.kind == wholeTime {
@@ -302,7 +303,7 @@ func (p *plan) chooseTime() ([]candidate, error) {
 		for _, c := range all {
 			if c.column > whole.column && c.kind == wholeTime && c.filled*2 >= p.mostFilled(all) && (date == nil || clock == nil) {
 				return nil, fault.Field("time_column", "the columns %q and %q hold times: say which is the records' with %s",
-					fault.Clip(p.labels[whole.column].text), fault.Clip(p.labels[c.column].text), p.ask("time_column", p.labels[c.column].text))
+					fault.Clip(p.labels[whole.column].Text), fault.Clip(p.labels[c.column].Text), p.ask("time_column", p.labels[c.column].Text))
 			}
 		}
 	}
@@ -314,7 +315,7 @@ func (p *plan) chooseTime() ([]candidate, error) {
 	}
 	// A column named timestamp is the time, whatever its records say.
 	for _, c := range all {
-		if name := p.labels[c.column].name; c.kind == notTime && (c.rank == 1 || name == "time" || name == "datetime") {
+		if name := p.labels[c.column].Name; c.kind == notTime && (c.rank == 1 || name == "time" || name == "datetime") {
 			return []candidate{c}, nil
 		}
 	}
@@ -327,10 +328,10 @@ func (p *plan) chooseTime() ([]candidate, error) {
 	if date != nil {
 		return []candidate{*date}, nil
 	}
-	if len(p.labels) == 1 && strings.ContainsRune(p.labels[0].text, ' ') {
-		return nil, fault.Field(timeName, "the header %s is one column: columns are parted by commas, semicolons, tabs or bars", p.headerList())
+	if len(p.labels) == 1 && strings.ContainsRune(p.labels[0].Text, ' ') {
+		return nil, fault.Field(label.Time, "the header %s is one column: columns are parted by commas, semicolons, tabs or bars", p.headerList())
 	}
-	return nil, fault.Field(timeName, "the header has no column of that name, nor another one of times; name it with %s; the columns are %s", p.ask("time_column", ""), p.headerList())
+	return nil, fault.Field(label.Time, "the header has no column of that name, nor another one of times; name it with %s; the columns are %s", p.ask("time_column", ""), p.headerList())
 }
 
 func (p *plan) mostFilled(all []candidate) int {
@@ -365,7 +366,7 @@ func (p *plan) startAt(c candidate, zone *time.Location, ask string) error {
 		text, from = p.vboDay(), "the file's first line"
 	}
 	if text == "" {
-		return fault.Field("start", "the column %q %s", fault.Clip(p.labels[c.column].text), ask+p.hint())
+		return fault.Field("start", "the column %q %s", fault.Clip(p.labels[c.column].Text), ask+p.hint())
 	}
 	m, ok := moment.Parse(text)
 	if !ok || !m.HasDate() || m.First != 0 {
@@ -429,7 +430,7 @@ func (p *plan) orderDays(chosen []candidate) error {
 	if len(chosen) == 2 {
 		unzoned = !chosen[1].zoned
 		if first.kind != dateOnly || chosen[1].kind != clockOnly {
-			return fault.Field("time_column", "%q and %q are not a date and a time of the day", fault.Clip(p.labels[first.column].text), fault.Clip(p.labels[chosen[1].column].text))
+			return fault.Field("time_column", "%q and %q are not a date and a time of the day", fault.Clip(p.labels[first.column].Text), fault.Clip(p.labels[chosen[1].column].Text))
 		}
 	}
 	if unzoned && first.kind != notTime {
@@ -439,7 +440,7 @@ func (p *plan) orderDays(chosen []candidate) error {
 	if first.digits || first.yearFirst && !first.notYear {
 		if said == nil && !first.notYear {
 			return fault.Field("day_first", "the dates of the column %q may begin with the day or with the year: say %s for the day, or %s",
-				fault.Clip(p.labels[first.column].text), p.ask("day_first", "true"), p.ask("day_first", "false"))
+				fault.Clip(p.labels[first.column].Text), p.ask("day_first", "true"), p.ask("day_first", "false"))
 		}
 		if said != nil && !*said {
 			p.times.order, p.warnings = moment.YearFirst, append(p.warnings, "dates are taken as year, month and day")
@@ -452,12 +453,12 @@ func (p *plan) orderDays(chosen []candidate) error {
 	}
 	switch {
 	case first.dayFirst && first.monthFirst:
-		return fault.Field("day_first", "the dates of the column %q begin with the day here and with the month there", fault.Clip(p.labels[first.column].text))
+		return fault.Field("day_first", "the dates of the column %q begin with the day here and with the month there", fault.Clip(p.labels[first.column].Text))
 	case said == nil && !first.dayFirst && !first.monthFirst:
 		return fault.Field("day_first", "day and month of the column %q cannot be told apart: say which comes first with %s or %s",
-			fault.Clip(p.labels[first.column].text), p.ask("day_first", "true"), p.ask("day_first", "false"))
+			fault.Clip(p.labels[first.column].Text), p.ask("day_first", "true"), p.ask("day_first", "false"))
 	case said != nil && (*said && first.monthFirst || !*said && first.dayFirst):
-		return fault.Field("day_first", "the dates of the column %q are the other way round", fault.Clip(p.labels[first.column].text))
+		return fault.Field("day_first", "the dates of the column %q are the other way round", fault.Clip(p.labels[first.column].Text))
 	case said != nil && *said, said == nil && first.dayFirst:
 		p.times.order = moment.DayFirst
 	}

@@ -1,4 +1,7 @@
-package foreign
+// Package label says what the header of a column means: the name and the unit in it,
+// and which member of a record that is, whatever a logger calls it. It holds no state
+// and is safe for concurrent use.
+package label
 
 import (
 	"strings"
@@ -10,9 +13,9 @@ import (
 
 // Names of columns that are no channels.
 const (
-	sessionName = "session_id"
-	timeName    = "timestamp"
-	extraName   = "extra" // the object that our own exports have in their last column
+	Session = "session_id"
+	Time    = "timestamp"
+	Extra   = "extra" // the object that our own exports have in their last column
 )
 
 // aliases are other names of channels: what the team's importer and the live
@@ -20,7 +23,7 @@ const (
 // here only where it can mean nothing else: "Battery Voltage" of a combustion
 // car is its 12 V battery's.
 var aliases = map[string]string{
-	"session": sessionName, "time": timeName, "datetime": timeName,
+	"session": Session, "time": Time, "datetime": Time,
 
 	"speed": "speed_ms", "gps_speed": "speed_ms", "speed_gps": "speed_ms", "velocity": "speed_ms", "vehicle_speed": "speed_ms",
 	"ground_speed": "speed_ms", "groundspeed": "speed_ms", "corr_speed": "speed_ms", "sog": "speed_ms", "geschwindigkeit": "speed_ms",
@@ -44,18 +47,8 @@ var aliases = map[string]string{
 	"throttle_position": "throttle_pct", "throttle_pos": "throttle_pct", "tps": "throttle_pct", "brake_position": "brake_pct", "brake_pos": "brake_pct",
 }
 
-// expected is the range in which values of a channel are believed without a
-// word, in its own unit, for a small electric car. It only warns: whoever
-// exports km/h under a bare "Speed" is told before anything is stored.
-var expected = map[string][2]float64{
-	"speed_ms": {-1, 20}, "voltage_v": {0, 120}, "current_a": {-300, 300}, "power_w": {-2e4, 2e4},
-	"latitude": {-90, 90}, "longitude": {-180, 180}, "altitude_m": {-500, 9000}, "vehicle_heading": {-180, 360},
-	"accel_x": {-60, 60}, "accel_y": {-60, 60}, "accel_z": {-60, 60}, "motor_temp_c": {-40, 200}, "motor_rpm": {-2e4, 2e4},
-	"throttle_pct": {0, 100}, "brake_pct": {0, 100}, "brake2_pct": {0, 100}, "throttle": {0, 1}, "brake": {0, 1}, "brake2": {0, 1},
-}
-
-// normal turns a name such as "Gyro X" into gyro_x.
-func normal(name string) string {
+// Normal turns a name such as "Gyro X" into gyro_x.
+func Normal(name string) string {
 	if isNormal(name) {
 		return name
 	}
@@ -90,22 +83,22 @@ func isNormal(name string) bool {
 	return last != '_'
 }
 
-// label is a column's header, taken apart.
-type label struct {
-	text string // as written, without blanks around it
-	name string // normal, without the unit
-	unit string // "" where the header names none
+// Label is a column's header, taken apart.
+type Label struct {
+	Text string // as written, without blanks around it
+	Name string // normal, without the unit
+	Unit string // "" where the header names none
 }
 
-// readLabel takes a header such as "Speed (OBD)(km/h)", "Engine Speed (RPM) *OBD"
+// Read takes a header such as "Speed (OBD)(km/h)", "Engine Speed (RPM) *OBD"
 // or RaceCapture's "Speed"|"mph"|0|150|10 apart.
-func readLabel(cell string) label {
+func Read(cell string) Label {
 	text := strings.TrimSpace(cell)
-	l := label{text: text}
+	l := Label{Text: text}
 	if strings.Count(text, "|") == 4 {
 		parts := strings.Split(text, "|")
-		l.text = strings.Trim(parts[0], `" `)
-		l.name, l.unit = normal(l.text), strings.Trim(parts[1], `" `)
+		l.Text = strings.Trim(parts[0], `" `)
+		l.Name, l.Unit = Normal(l.Text), strings.Trim(parts[1], `" `)
 		return l
 	}
 	base := text
@@ -116,8 +109,8 @@ func readLabel(cell string) label {
 		open := map[byte]string{')': "(", ']': "["}[base[n-1]]
 		if i := strings.LastIndex(base, open); i > 0 {
 			inner := strings.TrimSpace(base[i+1 : n-1])
-			if !isSource(inner) && !isAxis(inner) {
-				base, l.unit = base[:i], inner
+			if !IsSource(inner) && !isAxis(inner) {
+				base, l.Unit = base[:i], inner
 			}
 		}
 	}
@@ -129,7 +122,7 @@ func readLabel(cell string) label {
 			}
 		}
 	}
-	l.name = normal(base)
+	l.Name = Normal(base)
 	return l
 }
 
@@ -144,8 +137,8 @@ var sources = map[string]bool{
 	"internal": true, "external": true, "analog": true, "digital": true, "phone": true, "logger": true, "math": true, "raw": true, "baro": true, "adc": true,
 }
 
-// isSource reports whether text is such as "gps", "100: gps" or "CAN 1".
-func isSource(text string) bool {
+// IsSource reports whether text is such as "gps", "100: gps" or "CAN 1".
+func IsSource(text string) bool {
 	text = strings.ToLower(text)
 	if i := strings.IndexByte(text, ':'); i > 0 && strings.Trim(text[:i], "0123456789") == "" {
 		text = text[i+1:]
@@ -158,13 +151,13 @@ func isSource(text string) bool {
 	}, text), "0123456789")] || sources[strings.TrimSpace(text)]
 }
 
-// target finds the channel that a normal name stands for, and the unit that the
+// Target finds the channel that a normal name stands for, and the unit that the
 // name itself tells, or "".
-func target(name string) (to, in string, ok bool) {
+func Target(name string) (to, in string, ok bool) {
 	if base, found := strings.CutSuffix(name, "e7"); found && aliases[base] != "" { // latE7
 		name = base + "_e7"
 	}
-	if isMember(name) {
+	if IsMember(name) {
 		return name, "", true
 	}
 	if to, ok := aliases[name]; ok {
@@ -180,7 +173,7 @@ func target(name string) (to, in string, ok bool) {
 		}
 		base := name[:i]
 		if to, ok = aliases[base]; !ok {
-			to, ok = base, isMember(base)
+			to, ok = base, IsMember(base)
 		}
 		if c, isChannel := channel.ByName(to); ok && isChannel {
 			if _, _, fits := unit.Convert(tail, c.Unit); fits {
@@ -191,19 +184,19 @@ func target(name string) (to, in string, ok bool) {
 	return "", "", false
 }
 
-// isMember reports whether records have a member of that name.
-func isMember(name string) bool {
+// IsMember reports whether records have a member of that name.
+func IsMember(name string) bool {
 	_, ok := channel.Index(name)
-	return ok || name == sessionName || name == timeName || name == extraName
+	return ok || name == Session || name == Time || name == Extra
 }
 
 // alone are the channels that a header means which is nothing but a unit.
 var alone = map[string]string{"speed": "speed_ms", "voltage": "voltage_v", "current": "current_a", "power": "power_w"}
 
-// worded finds the channel and the unit of a header that ends in a unit without
+// Worded finds the channel and the unit of a header that ends in a unit without
 // brackets, as in "Speed km/h", or is nothing but one, as "Volt". Letters that may
 // mean anything, such as a lone "A", are no unit.
-func worded(text string) (to, in string, ok bool) {
+func Worded(text string) (to, in string, ok bool) {
 	at := strings.LastIndexAny(text, " _,")
 	in = text[at+1:]
 	u, ok := unit.Lookup(in)
@@ -214,7 +207,7 @@ func worded(text string) (to, in string, ok bool) {
 		to = alone[u.Dimension]
 		return to, in, to != "" && len(in) > 2
 	}
-	to, other, ok := target(normal(strings.TrimSuffix(text[:at], " in")))
+	to, other, ok := Target(Normal(strings.TrimSuffix(text[:at], " in")))
 	c, isChannel := channel.ByName(to)
 	_, _, fits := unit.Convert(in, c.Unit)
 	return to, in, ok && other == "" && isChannel && fits
