@@ -81,6 +81,12 @@ func NewReader(src io.Reader, opt Options) (*Reader, error) {
 		if err := r.fill(); err != nil {
 			return nil, err
 		}
+		if plan, header := kept(r.buf, &opt); plan != nil {
+			r.plan, r.ascii = plan, true
+			r.pos, r.line, r.again = header, 1, [][]byte{bytes.Clone(bytes.TrimRight(r.buf[:header], "\r\n"))}
+			r.begin(opt.Tally)
+			return r, nil
+		}
 		head = ownHead(r.buf)
 	}
 	if r.ascii = text.IsASCII(r.buf[:head]); !r.ascii && encoding == text.UTF8 && !text.IsUTF8(r.buf) && text.IsLatin1(r.buf) {
@@ -100,10 +106,11 @@ func NewReader(src io.Reader, opt Options) (*Reader, error) {
 	if r.plan, err = newPlan(layout, opt); err != nil {
 		return nil, err
 	}
-	if opt.Tally || r.plan.renames() {
-		r.tally = newTally(len(r.plan.columns))
-	}
 	r.start(layout)
+	if head < len(r.buf) && r.ascii {
+		r.plan.keep(r.buf[:head], &opt)
+	}
+	r.begin(opt.Tally)
 	return r, nil
 }
 
@@ -149,7 +156,7 @@ func (r *Reader) checkHeader(l *layout) error {
 
 // start goes to the first record.
 func (r *Reader) start(l *layout) {
-	r.sep, r.pos, r.line = l.sep, 0, 0
+	r.pos, r.line = 0, 0
 	if l.header >= 0 {
 		last := &l.rows[l.data-1]
 		r.pos, r.line = last.end, last.line
@@ -169,6 +176,14 @@ func (r *Reader) start(l *layout) {
 			r.ahead = l.rows[l.data:]
 		}
 		l.rows, r.plan.records = nil, nil // they lie in the buffer that is read on
+	}
+}
+
+// begin says what there is to do with each record's cells.
+func (r *Reader) begin(tally bool) {
+	r.sep = r.plan.layout.sep
+	if tally || r.plan.renames() {
+		r.tally = newTally(len(r.plan.columns))
 	}
 	for i := range r.plan.columns {
 		c := &r.plan.columns[i]

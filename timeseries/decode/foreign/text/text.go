@@ -65,8 +65,8 @@ func peek(src io.Reader) (head []byte, rest io.Reader, err error) {
 
 // zeroBytes counts the zero bytes at even and at odd places.
 func zeroBytes(text []byte) (n [2]int) {
-	for i, c := range text {
-		if c == 0 {
+	for i := bytes.IndexByte(text, 0); i >= 0 && i < len(text); i++ {
+		if text[i] == 0 {
 			n[i&1]++
 		}
 	}
