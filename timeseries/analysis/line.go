@@ -32,22 +32,28 @@ type line struct {
 // nearest finds the place on the line between two others that is nearest to a
 // point, and how far away that is. Places are unwrapped.
 func (l *line) nearest(x, y, from, to float64) (at, away float64) {
-	away = math.Inf(1)
+	square := math.Inf(1) // of away: roots take longer than all the rest
 	m := len(l.x)
-	for i := int(math.Floor(from / l.step)); i <= int(math.Floor(to/l.step)); i++ {
-		a := ((i % m) + m) % m
-		b := (a + 1) % m
+	i := int(math.Floor(from / l.step))
+	a := ((i % m) + m) % m
+	for last := int(math.Floor(to / l.step)); i <= last; i++ {
+		b := a + 1
+		if b == m {
+			b = 0
+		}
 		ex, ey := l.x[b]-l.x[a], l.y[b]-l.y[a]
 		px, py := x-l.x[a], y-l.y[a]
 		f := 0.0
-		if square := ex*ex + ey*ey; square > 0 {
-			f = min(1, max(0, (px*ex+py*ey)/square))
+		if edge := ex*ex + ey*ey; edge > 0 {
+			f = min(1, max(0, (px*ex+py*ey)/edge))
 		}
-		if e := math.Hypot(px-f*ex, py-f*ey); e < away {
-			at, away = (float64(i)+f)*l.step, e
+		px, py = px-f*ex, py-f*ey
+		if e := px*px + py*py; e < square {
+			at, square = (float64(i)+f)*l.step, e
 		}
+		a = b
 	}
-	return at, away
+	return at, math.Sqrt(square)
 }
 
 const (
