@@ -69,14 +69,18 @@ func (u *InFlight) Rest(took time.Duration) time.Duration {
 	return min(time.Duration(float64(took)*restShare*busy*busy), longestRest)
 }
 
-// Yield waits until uploads are not Busy, but no longer than patience, or until
-// ctx ends. It looks ten times a second.
+// quiet is how many uploads at once work that can wait lets pass: a bridge or two,
+// which take a few milliseconds of a second each.
+const quiet = 0.25
+
+// Yield waits until hardly an upload is stored, but no longer than patience, or
+// until ctx ends. It looks ten times a second.
 func (u *InFlight) Yield(ctx context.Context, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	for ctx.Err() == nil && u.Busy() {
+	for ctx.Err() == nil && u.atOnce() > quiet {
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:

@@ -68,7 +68,7 @@ func TestYield(t *testing.T) {
 			t.Errorf("without patience it waited %v", d)
 		}
 		time.AfterFunc(time.Second, end)
-		if d := took(t.Context(), time.Minute); d < time.Second || d > 1400*time.Millisecond {
+		if d := took(t.Context(), time.Minute); d < time.Second || d > 1600*time.Millisecond {
 			t.Errorf("for an upload of 1 s more it waited %v", d)
 		}
 		defer u.Begin()()
