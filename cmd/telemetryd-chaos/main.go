@@ -19,6 +19,7 @@ import (
 
 type cli struct {
 	Faults   int    `default:"1000" help:"How many faults."`
+	AtOnce   int    `default:"1" help:"How many faults at once."`
 	Hostile  bool   `help:"Attack one instance beside a bridge instead, in one way after the other, and measure."`
 	Attack   string `placeholder:"NAME" help:"The only attack to make."`
 	Seed     uint64 `default:"1" help:"The same seed makes the same faults in the same order."`
@@ -46,7 +47,7 @@ func (c cli) Run(ctx context.Context) error {
 	if err != nil {
 		fmt.Println("no disk gets full, since none can be mounted:", err)
 	}
-	report, err := chaos.Run(ctx, chaos.Options{Program: c.Program, PGBinDir: c.PGBindir, Dir: dir, Faults: c.Faults, Seed: c.Seed, Disk: disk, Out: os.Stdout})
+	report, err := chaos.Run(ctx, chaos.Options{Program: c.Program, PGBinDir: c.PGBindir, Dir: dir, Faults: c.Faults, AtOnce: c.AtOnce, Seed: c.Seed, Disk: disk, Out: os.Stdout})
 	if err != nil {
 		return fmt.Errorf("%w; the database is in %s", err, dir)
 	}

@@ -28,6 +28,7 @@ type Options struct {
 	Dir      string // an empty folder for the database, which is left behind
 	PGBinDir string // of the server programs; found if empty
 	Faults   int
+	AtOnce   int    // how many of them; one after the other if it is not set
 	Seed     uint64 // the same seed makes the same faults, in the same order
 	Disk     *Disk  // that holds Dir, to be filled up now and then; nil: it is not
 	Out      io.Writer
@@ -69,6 +70,7 @@ const (
 	instances      = 3
 	bridges        = 3
 	importers      = 1
+	syncingBridge  = 1 // sends over the sync protocol
 	steppingClock  = 2 // the car whose clock is set now and then
 	maxConnections = 100
 	// settling is how long everything may take to arrive once nothing is wrong
@@ -86,6 +88,9 @@ type run struct {
 	report  Report
 
 	acknowledged atomic.Int64 // batches
+	// Of these faults there is one at a time: of the whole database, and by step.
+	alone sync.Mutex
+	slots [2]sync.Mutex
 
 	mu      sync.Mutex // guards what follows and the report
 	batches []batch

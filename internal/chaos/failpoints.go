@@ -175,6 +175,8 @@ func (r *run) atStep(ctx context.Context, random *rand.Rand, s step, after bool)
 	if s.refresh {
 		slot = 1
 	}
+	r.slots[slot].Lock()
+	defer r.slots[slot].Unlock()
 	for _, p := range r.programs() {
 		p.ways().armed[slot].Store(f)
 		defer p.ways().armed[slot].Store(nil)

@@ -80,6 +80,8 @@ var faults = append(atSteps(), []fault{
 		return errors.Join(err, d.process.Signal(syscall.SIGCONT))
 	}, false},
 	{"database killed", 1, func(ctx context.Context, r *run, random *rand.Rand) error {
+		r.alone.Lock()
+		defer r.alone.Unlock()
 		text, err := os.ReadFile(filepath.Join(r.opt.Dir, "cluster", "postmaster.pid"))
 		if err != nil {
 			return nil // it is down already
@@ -94,6 +96,8 @@ var faults = append(atSteps(), []fault{
 		return r.reachable(ctx)
 	}, false},
 	{"connections used up", 1, func(ctx context.Context, r *run, random *rand.Rand) error {
+		r.alone.Lock()
+		defer r.alone.Unlock()
 		var conns []*pgx.Conn
 		defer func() {
 			for _, conn := range conns {
@@ -113,6 +117,8 @@ var faults = append(atSteps(), []fault{
 		return pause(ctx, random, 800)
 	}, false},
 	{diskFull, 1, func(ctx context.Context, r *run, random *rand.Rand) error {
+		r.alone.Lock()
+		defer r.alone.Unlock()
 		if err := r.opt.Disk.fill(); err != nil {
 			return err
 		}
@@ -167,16 +173,16 @@ func (r *run) link(random *rand.Rand) *proxy {
 	return d.database
 }
 
-// strike makes one fault after the other, each chosen by the seed.
-func (r *run) strike(ctx context.Context) error {
+// strike makes the faults, each chosen by the seed, as many at once as is asked for.
+func (r *run) strike(all context.Context) error {
 	random := rand.New(rand.NewPCG(r.opt.Seed, 12))
 	faults := slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.name == diskFull && r.opt.Disk == nil })
 	total := 0
 	for _, f := range faults {
 		total += f.weight
 	}
-	var late errgroup.Group
-	late.SetLimit(1)
+	group, ctx := errgroup.WithContext(all)
+	late, others := make(chan struct{}, 1), make(chan struct{}, max(1, r.opt.AtOnce))
 	for n := range r.opt.Faults {
 		pick := random.IntN(total)
 		for _, f := range faults {
@@ -185,7 +191,17 @@ func (r *run) strike(ctx context.Context) error {
 			}
 			// Whatever one draws, the next ones stay what they are.
 			its := rand.New(rand.NewPCG(random.Uint64(), 12))
-			strike := func() error {
+			place := others
+			if f.late {
+				place = late
+			}
+			select {
+			case place <- struct{}{}:
+			case <-ctx.Done():
+				return errors.Join(group.Wait(), all.Err())
+			}
+			group.Go(func() error {
+				defer func() { <-place }()
 				if err := f.strike(ctx, r, its); err != nil {
 					return fmt.Errorf("fault %d, %s: %w", n+1, f.name, err)
 				}
@@ -193,22 +209,17 @@ func (r *run) strike(ctx context.Context) error {
 				defer r.mu.Unlock()
 				r.report.Faults[f.name]++
 				return nil
-			}
-			if f.late {
-				late.Go(strike)
-			} else if err := strike(); err != nil {
-				return errors.Join(err, late.Wait())
-			}
+			})
 			break
 		}
 		if err := pause(ctx, random, 100); err != nil {
-			return err
+			break // the group tells why
 		}
 		if (n+1)%100 == 0 {
 			fmt.Fprintf(r.opt.Out, "%d faults, %d batches acknowledged\n", n+1, r.acknowledged.Load())
 		}
 	}
-	return late.Wait()
+	return errors.Join(group.Wait(), all.Err())
 }
 
 // reachable waits until the database takes connections again.

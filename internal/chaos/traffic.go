@@ -29,6 +29,8 @@ const (
 	importPause = 2 * time.Second
 )
 
+const insertBatch = "telemetry:insertTelemetryBatch"
+
 // records are a car's.
 func records(session string, start time.Time, from, to int) []map[string]any {
 	rows := make([]map[string]any, 0, to-from)
@@ -42,15 +44,23 @@ func records(session string, start time.Time, from, to int) []map[string]any {
 }
 
 // bridge sends a car's records as the team's does: a batch at a time, again until
-// it is acknowledged, by another instance if one does not answer.
+// it is acknowledged, by another instance if one does not answer. One of them does
+// so over the sync protocol.
 func (r *run) bridge(ctx, working context.Context, n int, session string) {
+	socket := syncClient{session: session}
+	defer socket.close()
 	start := time.Now().Add(-time.Hour)
 	for from := 0; working.Err() == nil; from += batchSize {
 		clock := start.Add(time.Duration(r.clocks[n].Load()))
-		body, _ := json.Marshal(map[string]any{
-			"path": "telemetry:insertTelemetryBatch", "format": "json", "args": map[string]any{"records": records(session, clock, from, from+batchSize)},
-		})
-		r.deliver(ctx, working, n, batch{session: session, from: from, to: from + batchSize}, "/api/mutation", body)
+		args := map[string]any{"records": records(session, clock, from, from+batchSize)}
+		body, _ := json.Marshal(map[string]any{"path": insertBatch, "format": "json", "args": args})
+		send := r.post("/api/mutation", body)
+		if n == syncingBridge {
+			send = func(ctx context.Context, d *daemon) (int, string, error) {
+				return socket.mutate(ctx, d, insertBatch, args)
+			}
+		}
+		r.deliver(ctx, working, n, batch{session: session, from: from, to: from + batchSize}, send)
 		if retry.Pause(working, batchSize*tick) != nil {
 			return
 		}
@@ -71,13 +81,13 @@ func (r *run) importer(ctx, working context.Context, n int) {
 		for _, row := range records(session, start, 0, size) {
 			_ = encoder.Encode(row)
 		}
-		r.deliver(ctx, working, n, batch{session: session, to: size}, "/api/v1/telemetry", body.Bytes())
+		r.deliver(ctx, working, n, batch{session: session, to: size}, r.post("/api/v1/telemetry", body.Bytes()))
 	}
 }
 
 // deliver sends a batch until it is acknowledged, or until there is no more work:
 // what was under way then may have been stored or not.
-func (r *run) deliver(ctx, working context.Context, n int, b batch, path string, body []byte) {
+func (r *run) deliver(ctx, working context.Context, n int, b batch, send func(context.Context, *daemon) (int, string, error)) {
 	begun := time.Now()
 	defer func() {
 		r.mu.Lock()
@@ -88,7 +98,7 @@ func (r *run) deliver(ctx, working context.Context, n int, b batch, path string,
 		}
 	}()
 	for attempt := 0; working.Err() == nil; attempt++ {
-		status, answer, err := r.send(ctx, r.daemons[(n+attempt)%len(r.daemons)], "POST", path, body)
+		status, answer, err := send(ctx, r.daemons[(n+attempt)%len(r.daemons)])
 		switch {
 		case err != nil || status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests || status >= 500 && strings.Contains(answer, "database"):
 		case status == http.StatusOK && !strings.Contains(answer, `"status":"error"`):
@@ -96,7 +106,7 @@ func (r *run) deliver(ctx, working context.Context, n int, b batch, path string,
 			r.acknowledged.Add(1)
 			return
 		default:
-			r.refuse(fmt.Sprintf("%s of records %d to %d of %q", path, b.from, b.to, b.session), fmt.Errorf("%d %.300s", status, answer))
+			r.refuse(fmt.Sprintf("records %d to %d of %q", b.from, b.to, b.session), fmt.Errorf("%d %.300s", status, answer))
 			return
 		}
 		if retry.Pause(working, 100*time.Millisecond) != nil {
@@ -111,6 +121,11 @@ const (
 	patience      = 5 * time.Second
 	largePatience = time.Minute
 )
+
+// post sends a body to an instance.
+func (r *run) post(path string, body []byte) func(context.Context, *daemon) (int, string, error) {
+	return func(ctx context.Context, d *daemon) (int, string, error) { return r.send(ctx, d, "POST", path, body) }
+}
 
 func (r *run) send(ctx context.Context, d *daemon, method, path string, body []byte) (int, string, error) {
 	wait := patience
