@@ -3,6 +3,7 @@ package hostile
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ecovolt/telemetryd/internal/retry"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
@@ -24,8 +27,8 @@ type attack struct {
 	act     func(ctx context.Context, s *siege, client, n int)
 }
 
-// attacks are what once stopped ingest, without a credential but for those "with a
-// key".
+// attacks are what once stopped ingest, without a credential but for an analyst's and
+// those "with a key".
 var attacks = []attack{
 	{"bodies a byte every 5 s", 100, slowBody},
 	{"records that nobody reads", 32, func(ctx context.Context, s *siege, _, _ int) {
@@ -64,12 +67,52 @@ var attacks = []attack{
 			return fmt.Sprintf(`{"session_id":"days %d %d","timestamp":%q,"speed_ms":1}`+"\n", client, n, from.AddDate(0, 0, i).Format(time.RFC3339))
 		}})
 	}},
+	{"an analyst's statements", 20, func(ctx context.Context, s *siege, client, n int) {
+		s.analyse(ctx, held[(client+n)%len(held)]...)
+	}},
 	{"large uploads, with a key", 40, func(ctx context.Context, s *siege, client, n int) {
 		begun := time.Now().Add(-30 * 24 * time.Hour).Truncate(time.Second)
 		s.upload(ctx, &lines{size: 1 << 30, line: func(i int) string {
 			return fmt.Sprintf(`{"session_id":"large %d %d","timestamp":%q,"speed_ms":1,"note":"`, client, n, begun.Add(time.Duration(i)*tick).Format(time.RFC3339Nano)) + strings.Repeat("x", 1000) + "\"}\n"
 		}})
 	}},
+}
+
+// held are statements by which an analyst holds what others need, or takes all that
+// the server has.
+var held = [][]string{
+	{"SET statement_timeout = 0", "SELECT count(*) FROM telemetry a, telemetry b WHERE a.speed_ms < b.speed_ms"},
+	{"SET work_mem = '64MB'", "SELECT a.speed_ms + b.speed_ms FROM telemetry a, telemetry b ORDER BY 1 OFFSET 1000000000"},
+	{"SELECT pg_advisory_lock(1)"},
+	{"SET idle_in_transaction_session_timeout = 0", "BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM telemetry", "SELECT pg_sleep(20)"},
+	{"SET default_transaction_read_only = off", "CREATE TEMP TABLE mine AS SELECT * FROM telemetry"},
+	{"SELECT lo_create(0)"},
+	{"BEGIN", "LOCK TABLE telemetry IN ACCESS SHARE MODE", "SELECT pg_sleep(20)"},
+	{"SELECT * FROM analytics.records"},
+}
+
+// analyse runs statements in a session of an analyst's.
+func (s *siege) analyse(ctx context.Context, statements ...string) {
+	conn, err := pgx.Connect(ctx, s.analyst)
+	if err != nil {
+		s.note("no connection")
+		_ = retry.Pause(ctx, 100*time.Millisecond)
+		return
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for _, statement := range statements {
+		_, err := conn.Exec(ctx, statement)
+		var refused *pgconn.PgError
+		switch {
+		case err == nil:
+			s.note("done")
+		case errors.As(err, &refused):
+			s.note(refused.Message)
+		default:
+			s.note("ended")
+			return
+		}
+	}
 }
 
 // charted are the channels that charts have.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/internal/analyst"
 	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 	"github.com/ecovolt/telemetryd/internal/process"
@@ -75,9 +77,10 @@ func at(all []time.Duration, percent int) time.Duration {
 
 // siege is a daemon under attack.
 type siege struct {
-	daemon *process.Process
-	url    string // of the daemon
-	key    string // of an attacker who may store
+	daemon  *process.Process
+	url     string // of the daemon
+	key     string // of an attacker who may store
+	analyst string // an analyst's URL of the database
 
 	mu      sync.Mutex
 	answers map[string]int
@@ -102,7 +105,12 @@ func Run(ctx context.Context, opt Options, tell func(*Report)) error {
 	if err != nil {
 		return fmt.Errorf("make the attackers' key: %w", err)
 	}
-	s := &siege{daemon: daemon, url: daemon.URL, key: "Convex " + strings.TrimSpace(string(key))}
+	asAnalyst, err := url.Parse(server.URL())
+	if err != nil {
+		return err
+	}
+	asAnalyst.User = url.User(analyst.Role) // its socket asks for no password
+	s := &siege{daemon: daemon, url: daemon.URL, key: "Convex " + strings.TrimSpace(string(key)), analyst: asAnalyst.String()}
 	if err := drive(ctx, server.URL()); err != nil {
 		return fmt.Errorf("make the run: %w", err)
 	}
