@@ -28,7 +28,7 @@ type transport interface {
 
 // conn is one connection: its outbound queue and its subscriptions.
 //
-// Nobody but a worker of the writerPool, one at a time, writes to the client,
+// Nobody but a worker of the writers.Pool, one at a time, writes to the client,
 // and only while there is something to write: an idle connection costs the
 // goroutine that reads from it and nothing else.
 type conn struct {
@@ -115,7 +115,7 @@ func (c *conn) startFlush() {
 	}
 	c.flushing = true
 	c.stream.work.Add(1) // cannot be at zero: the connection itself is counted
-	c.stream.writers.add(c)
+	c.stream.writers.Add(c)
 }
 
 // push queues frames for a live subscription and reports whether it still is
@@ -174,8 +174,8 @@ func (c *conn) restart(s *subscription, reason string) {
 	c.startCatchUps()
 }
 
-// flush writes the queue until it is empty.
-func (c *conn) flush() {
+// Flush writes the queue until it is empty.
+func (c *conn) Flush() {
 	defer c.stream.work.Done()
 	for {
 		c.mu.Lock()

@@ -11,7 +11,7 @@
 //	      beside uploads                   sessionFeed.apply: encodes once for each group (fields, rate)
 //	                                               │
 //	                                               ▼
-//	client ◀── writerPool ◀── conn: queue, bounded in bytes
+//	client ◀── writers.Pool ◀── conn: queue, bounded in bytes
 //	   │                       ▲
 //	   └─ fell behind, or      └── subscription.run: reads from the database until
 //	      was away ───────────────▶ it has caught up with its sessionFeed
@@ -25,10 +25,10 @@
 // may be called from any goroutine. Nobody waits for a client: a connection's
 // queue takes a message, or drops the subscription to catching up. A
 // connection has one goroutine that reads from it. Those that write belong to
-// the writerPool: as many as there are processors, each writing to one
+// writers.Pool: as many as there are processors, each writing to one
 // connection after the other; one that is stuck with a client is replaced.
 //
 // Locks are taken in this order, each of them optional: sessionFeed.opening,
-// Stream.mu, sessionFeed.mu, conn.mu, writerPool.mu. The hub's lock may be
+// Stream.mu, sessionFeed.mu, conn.mu, writers.Pool.mu. The hub's lock may be
 // taken under any of them.
 package live

@@ -17,6 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/retry"
 	"github.com/ecovolt/telemetryd/realtime/hub"
 	"github.com/ecovolt/telemetryd/realtime/live/protocol"
+	"github.com/ecovolt/telemetryd/realtime/live/writers"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -83,7 +84,7 @@ type Stream struct {
 	reading chan struct{} // a slot for each reader of the database
 	work    sync.WaitGroup
 
-	writers                                                         *writerPool
+	writers                                                         *writers.Pool
 	framesOut, recordsOut, overflows, slow, replayReads, deltaReads atomic.Int64
 
 	mu     sync.Mutex
@@ -140,7 +141,7 @@ func New(h *hub.Hub, records Records, opt Options) *Stream {
 		conns:   map[*conn]struct{}{},
 		seats:   load.NewSeats(opt.Connections),
 		topics:  map[string]map[*conn]struct{}{},
-		writers: newWriterPool(),
+		writers: writers.New(),
 	}
 }
 
@@ -148,14 +149,14 @@ func New(h *hub.Hub, records Records, opt Options) *Stream {
 // and waits for them. Call it once, beside Hub.Run.
 func (st *Stream) Run(ctx context.Context) {
 	written := make(chan struct{})
-	go func() { st.writers.run(); close(written) }()
+	go func() { st.writers.Run(); close(written) }()
 	var both sync.WaitGroup
 	both.Go(func() { st.deliver(ctx) })
 	both.Go(func() { st.tend(ctx) })
 	both.Wait()
 	st.Drain()
 	st.work.Wait()
-	st.writers.stop()
+	st.writers.Stop()
 	<-written
 	st.sub.Close()
 }

@@ -29,12 +29,12 @@ func (st *Stream) throttle(ctx context.Context, begun time.Time) {
 	st.mu.Lock()
 	enough := max(crowd, len(st.conns)/10)
 	st.mu.Unlock()
-	for st.writers.waiting() > enough && time.Since(begun) < longestRound {
+	for st.writers.Waiting() > enough && time.Since(begun) < longestRound {
 		if retry.Pause(ctx, glance) != nil {
 			return
 		}
 	}
-	st.writers.share(st.opt.InFlight.Busy())
+	st.writers.Share(st.opt.InFlight.Busy())
 	rest := st.opt.InFlight.Rest(time.Since(begun))
 	if rest < glance {
 		return

@@ -27,8 +27,8 @@ func (l *link) close(closing)      {}
 func TestStuckWritersAreReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := New(hub.New(nil, hub.Options{}), nil, Options{})
-		go st.writers.run()
-		defer st.writers.stop()
+		go st.writers.Run()
+		defer st.writers.Stop()
 		closed := make(chan struct{})
 		var stuck []*link
 		join := func(l *link) {
@@ -53,12 +53,12 @@ func TestStuckWritersAreReplaced(t *testing.T) {
 		if quick.got.Load() != 0 {
 			t.Fatal("there was a worker left; the test tests nothing")
 		}
-		time.Sleep(10 * stuckAfter)
+		time.Sleep(20 * time.Millisecond)
 		synctest.Wait()
 		if quick.got.Load() != 1 {
 			t.Errorf("the client that reads got %d messages", quick.got.Load())
 		}
-		if n := st.writers.waiting(); n != 0 {
+		if n := st.writers.Waiting(); n != 0 {
 			t.Errorf("%d connections count as waiting", n)
 		}
 		close(closed)

@@ -1,4 +1,6 @@
-package live
+// Package writers decides when connections are written to, so that a message for
+// thousands does not take the machine. A Pool is safe for concurrent use.
+package writers
 
 import (
 	"runtime"
@@ -6,7 +8,13 @@ import (
 	"time"
 )
 
-// writerPool writes to connections, as many at a time as there are processors.
+// Conn is a connection that can be written to.
+type Conn interface {
+	// Flush writes what waits for the client, which may block.
+	Flush()
+}
+
+// Pool writes to connections, as many at a time as there are processors.
 // While uploads are at work it is half of them, so that a message for a
 // thousand connections does not stand between an upload and the answers it
 // waits for. (While all of the scheduler's processors have something to run, it
@@ -14,21 +22,21 @@ import (
 //
 // A write that blocks, because a client does not read, must not hold up the
 // others: a worker that makes no progress for a moment is replaced.
-type writerPool struct {
+type Pool struct {
 	wake chan struct{} // there is a worker to watch
 	quit chan struct{}
 
 	mu      sync.Mutex
 	limit   int
-	ready   []*conn // to be written to, from head on
+	ready   []Conn // to be written to, from head on
 	head    int
-	workers map[*poolWorker]struct{} // those that are not stuck
-	writing int                      // connections that workers have taken
-	stuck   int                      // of those, the ones whose clients do not read
+	workers map[*worker]struct{} // those that are not stuck
+	writing int                  // connections that workers have taken
+	stuck   int                  // of those, the ones whose clients do not read
 }
 
-// poolWorker writes to one connection after the other.
-type poolWorker struct {
+// worker writes to one connection after the other.
+type worker struct {
 	taken int // connections so far
 	seen  int // taken, when it was last looked at
 	stuck bool
@@ -37,16 +45,17 @@ type poolWorker struct {
 // stuckAfter is how long the pool waits for a write to end.
 const stuckAfter = 2 * time.Millisecond
 
-func newWriterPool() *writerPool {
-	return &writerPool{
+// New makes a pool that has nothing to do.
+func New() *Pool {
+	return &Pool{
 		limit: runtime.GOMAXPROCS(0),
 		wake:  make(chan struct{}, 1), quit: make(chan struct{}),
-		workers: map[*poolWorker]struct{}{},
+		workers: map[*worker]struct{}{},
 	}
 }
 
-// add lets a connection be written to when its turn comes.
-func (pool *writerPool) add(c *conn) {
+// Add lets a connection be written to when its turn comes.
+func (pool *Pool) Add(c Conn) {
 	pool.mu.Lock()
 	defer pool.mu.Unlock()
 	pool.ready = append(pool.ready, c)
@@ -54,31 +63,31 @@ func (pool *writerPool) add(c *conn) {
 }
 
 // hire sees to it that there is a worker; pool.mu is held.
-func (pool *writerPool) hire() {
+func (pool *Pool) hire() {
 	if len(pool.workers) >= pool.limit || pool.head == len(pool.ready) {
 		return
 	}
-	w := &poolWorker{}
+	w := &worker{}
 	pool.workers[w] = struct{}{}
 	go pool.work(w)
 	notify(pool.wake)
 }
 
-// waiting is the number of connections that are, or are to be, written to, but
+// Waiting is the number of connections that are, or are to be, written to, but
 // for those whose clients do not read.
-func (pool *writerPool) waiting() int {
+func (pool *Pool) Waiting() int {
 	pool.mu.Lock()
 	defer pool.mu.Unlock()
 	return len(pool.ready) - pool.head + pool.writing - pool.stuck
 }
 
-func (pool *writerPool) work(w *poolWorker) {
+func (pool *Pool) work(w *worker) {
 	for {
 		c := pool.next(w)
 		if c == nil {
 			return
 		}
-		c.flush()
+		c.Flush()
 		pool.mu.Lock()
 		pool.writing--
 		if w.stuck {
@@ -89,7 +98,7 @@ func (pool *writerPool) work(w *poolWorker) {
 }
 
 // next returns a connection for the worker, or nil when it is not needed any more.
-func (pool *writerPool) next(w *poolWorker) *conn {
+func (pool *Pool) next(w *worker) Conn {
 	pool.mu.Lock()
 	defer pool.mu.Unlock()
 	if w.stuck { // it goes on unless its place was taken
@@ -113,8 +122,8 @@ func (pool *writerPool) next(w *poolWorker) *conn {
 	return c
 }
 
-// run replaces workers that are stuck, until stop.
-func (pool *writerPool) run() {
+// Run replaces workers that are stuck, until Stop.
+func (pool *Pool) Run() {
 	ticker := time.NewTicker(stuckAfter)
 	defer ticker.Stop()
 	for {
@@ -138,7 +147,7 @@ func (pool *writerPool) run() {
 
 // look replaces workers that made no progress since the last time, and reports
 // whether there are others.
-func (pool *writerPool) look() (more bool) {
+func (pool *Pool) look() (more bool) {
 	pool.mu.Lock()
 	defer pool.mu.Unlock()
 	for w := range pool.workers {
@@ -154,8 +163,8 @@ func (pool *writerPool) look() (more bool) {
 	return len(pool.workers) > 0
 }
 
-// share says whether others need half of the processors.
-func (pool *writerPool) share(half bool) {
+// Share says whether others need half of the processors.
+func (pool *Pool) Share(half bool) {
 	pool.mu.Lock()
 	defer pool.mu.Unlock()
 	pool.limit = runtime.GOMAXPROCS(0)
@@ -164,7 +173,8 @@ func (pool *writerPool) share(half bool) {
 	}
 }
 
-func (pool *writerPool) stop() { close(pool.quit) }
+// Stop ends Run.
+func (pool *Pool) Stop() { close(pool.quit) }
 
 // notify sets a flag that is a channel.
 func notify(c chan struct{}) {
