@@ -42,9 +42,13 @@ const (
 // Records opens a stream of records, oldest first. An unknown session is an
 // empty stream. The context is the whole stream's.
 func (s *Store) Records(ctx context.Context, q RecordQuery) (*RecordStream, error) {
-	fields, err := s.selectFields(ctx, q.Fields)
+	set, err := s.Channels.With(ctx, q.Fields)
 	if err != nil {
 		return nil, err
+	}
+	fields, unknown := set.Select(q.Fields)
+	if len(unknown) > 0 {
+		return nil, fault.Field("fields", "there is no channel %q", fault.Clip(unknown[0]))
 	}
 	if q.ID != "" {
 		fields = fields.WithID(q.ID)

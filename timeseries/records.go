@@ -3,7 +3,6 @@ package timeseries
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -38,36 +37,6 @@ type RecordQuery struct {
 	// ID and Created, when not empty, name two more members of each record as
 	// JSON: its opaque id, and when it was stored (ms since the Unix epoch).
 	ID, Created string
-}
-
-// selectFields selects channels by name. JSON and CSV have the session's id and
-// the timestamp whatever is selected, and members as they came.
-func (s *Store) selectFields(ctx context.Context, names []string) (*record.Selection, error) {
-	found, err := s.Channels.Find(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	names = slices.Clone(names)
-	var computed []record.Computed
-	for i, name := range names {
-		c, ok := found[name]
-		switch {
-		case name == "session_id":
-			names[i] = "timestamp"
-		case ok && c.Computed != "":
-			names[i] = "timestamp"
-			if one := (record.Computed{Name: c.Name, SQL: c.Computed}); !slices.Contains(computed, one) {
-				computed = append(computed, one)
-			}
-		case ok && c.Member != "":
-			names[i] = c.Member
-		case ok: // which may have been asked for by an alias
-			names[i] = c.Name
-		case name != "timestamp":
-			return nil, fault.Field("fields", "there is no channel %q", fault.Clip(name))
-		}
-	}
-	return record.Select(names...).WithComputed(computed), nil
 }
 
 // recordsSQL writes the query. Its time bounds let the planner leave out

@@ -164,6 +164,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	}
 	origins := httpx.NewOrigins(d.config.AllowOrigins)
 	d.Live = live.New(d.Hub, d.Store.Deltas, live.Options{
+		Channels:    d.Store.Channels,
 		Policy:      access.Live{Store: d.Store, Auth: d.Auth},
 		Credential:  func(r *http.Request) string { return r.Header.Get("Authorization") },
 		CheckOrigin: func(r *http.Request) bool { return ws.SameOrigin(r) || origins.Allows(r.Header.Get("Origin")) },

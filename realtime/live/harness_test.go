@@ -101,6 +101,7 @@ func start(t testing.TB, url string, s setup) *instance {
 		wake = nil
 	}
 	in.store = timeseries.New(pool, timeseries.Options{OnCommit: wake})
+	s.stream.Channels = in.store.Channels
 	in.stream = live.New(in.hub, deltas, s.stream)
 	in.server = httptest.NewUnstartedServer(in.stream)
 	in.server.Listener = &cutter{Listener: in.server.Listener, in: in}

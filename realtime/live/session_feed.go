@@ -177,7 +177,7 @@ func (f *sessionFeed) join(s *subscription) (joined bool, first []*frame) {
 			return false, frames
 		}
 	}
-	key := groupKey{s.fieldKey, s.rate}
+	key := s.group()
 	g := f.groups[key]
 	if g == nil {
 		g = &group{set: s.set, rate: s.rate, members: map[*subscription]struct{}{}}
@@ -276,7 +276,7 @@ func (f *sessionFeed) saveSnapshot(key snapshotKey, s *savedSnapshot) {
 func (f *sessionFeed) leave(s *subscription) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	key := groupKey{s.fieldKey, s.rate}
+	key := s.group()
 	if g := f.groups[key]; g != nil {
 		delete(g.members, s)
 		if len(g.members) == 0 {

@@ -21,6 +21,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/registry"
 )
 
 // Records is what a Stream reads from the store. delta.Reader is one.
@@ -30,10 +31,17 @@ type Records interface {
 	CountBetween(ctx context.Context, from, to delta.Position) (int64, error)
 }
 
+// Channels tells which channels there are. Package registry implements it.
+type Channels interface {
+	Current(ctx context.Context) (*registry.Set, error)
+}
+
 // Options tune a Stream. The zero value is right for production but for
-// Policy, without which everybody may watch everything.
+// Policy, without which everybody may watch everything, and Channels, which
+// must be there.
 type Options struct {
-	Policy Policy
+	Policy   Policy
+	Channels Channels
 	// Credential finds what a request brings to sign in with; it is handed to
 	// Policy.Viewer. Default: the Authorization header's value after its scheme.
 	Credential func(*http.Request) string
@@ -233,6 +241,12 @@ func (st *Stream) note(ctx context.Context, topics []string) {
 				st.dirty[f] = struct{}{}
 			}
 		}
+		if topic == schema.TopicChannels {
+			st.work.Go(func() {
+				_ = retry.Pause(ctx, 2*registry.Tick) // what is known of them may be as old as one
+				st.followChannels(ctx, st.allConns()...)
+			})
+		}
 		for c := range st.topics[topic] {
 			again = append(again, c)
 		}
@@ -425,18 +439,27 @@ func (st *Stream) release(s *subscription) {
 		delete(st.feeds, s.feed.id)
 		delete(st.dirty, s.feed)
 		st.sub.Unwatch(s.feed.topic)
+		st.unwatchChannels()
 	}
 }
 
 // watch makes the hub watch a feed's session.
 func (st *Stream) watch(ctx context.Context, f *sessionFeed) error {
-	err := st.sub.Watch(ctx, f.topic)
+	err := st.sub.Watch(ctx, f.topic, schema.TopicChannels)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.feeds[f.id] == nil {
 		st.sub.Unwatch(f.topic) // it was closed meanwhile
+		st.unwatchChannels()
 	}
 	return err
+}
+
+// unwatchChannels lets the hub rest when nobody watches a session; st.mu is held.
+func (st *Stream) unwatchChannels() {
+	if len(st.feeds) == 0 {
+		st.sub.Unwatch(schema.TopicChannels)
+	}
 }
 
 var errFull = errors.New("too many connections")

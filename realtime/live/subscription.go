@@ -3,7 +3,6 @@ package live
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -26,19 +25,21 @@ const (
 // database until it has caught up with the feed, or it waits for a slow client
 // to take data again.
 type subscription struct {
-	conn     *conn
-	feed     *sessionFeed
-	session  string
-	id       string // the client's name for the request, until it was answered
-	set      *record.Selection
-	fieldKey string
-	rate     float64
-	mode     string
-	since    *delta.Position
-	resume   []delta.Position // one of them may be this session's
-	recent   delta.Recent
+	conn    *conn
+	feed    *sessionFeed
+	session string
+	id      string   // the client's name for the request, until it was answered
+	fields  []string // as the client names them
+	set     *record.Selection
+	unknown []string // of the fields
+	rate    float64
+	mode    string
+	since   *delta.Position
+	resume  []delta.Position // one of them may be this session's
+	recent  delta.Recent
 
 	// Guarded by conn.mu.
+	key    string         // of set
 	pos    delta.Position // after all that is queued
 	sent   delta.Position // after all that was written
 	placed bool           // pos and sent mean something
@@ -65,11 +66,7 @@ type unsent struct {
 
 func newSubscription(p *conn, r protocol.Request) *subscription {
 	s := &subscription{
-		conn: p, session: r.Session, id: r.ID, set: r.Set, fieldKey: strings.Join(r.Set.Names(), ","),
-		rate: r.MaxRate, mode: r.Mode, since: r.After, recent: r.Recent,
-	}
-	if r.Set == record.All {
-		s.fieldKey = "*"
+		conn: p, session: r.Session, id: r.ID, fields: r.Fields, rate: r.MaxRate, mode: r.Mode, since: r.After, recent: r.Recent,
 	}
 	if r.Snapshot == nil {
 		s.recent = delta.Recent{Records: 1} // no screen starts blank
@@ -97,7 +94,11 @@ func (s *subscription) run(ctx context.Context) {
 	backoff := retry.Backoff(100*time.Millisecond, 2*time.Second)
 	for {
 		err := s.attempt(ctx)
-		if err == nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			s.conn.stream.followChannels(ctx, s.conn) // they may have changed on the way
 			return
 		}
 		if refused := fault.Refusal(err); refused != nil {
@@ -143,6 +144,9 @@ func (s *subscription) attempt(ctx context.Context) error {
 	s.conn.mu.Unlock()
 	if err := s.feed.open(ctx); err != nil {
 		return fmt.Errorf("follow a session: %w", err)
+	}
+	if err := s.choose(ctx); err != nil {
+		return err
 	}
 	s.feed.want(s.set)
 	if !placed {
@@ -201,7 +205,7 @@ func (s *subscription) place(ctx context.Context) error {
 	s.moveTo(start)
 	answer := messageFrame(protocol.ServerMessage{
 		Type: "subscribed", ID: s.id, Session: s.session, Name: name, Cursor: protocol.FormatCursor(start), Exists: &exists, Resumed: &resumed,
-		Fields: s.set.Names(), UnknownFields: s.set.Unknown(), MaxRate: s.rate, Mode: s.mode,
+		Fields: s.set.Names(), UnknownFields: s.unknown, MaxRate: s.rate, Mode: s.mode,
 	})
 	answer.marks, answer.to = resumed, start
 	if err := s.conn.offer(ctx, s, []*frame{answer}); err != nil {
@@ -258,7 +262,7 @@ func (s *subscription) snapshot(ctx context.Context) error {
 	if u == nil {
 		return nil
 	}
-	key := snapshotKey{groupKey{s.fieldKey, s.rate}, s.recent}
+	key := snapshotKey{s.group(), s.recent}
 	var sent []*frame // all of it, to be kept
 	if !u.located {
 		if done, err := s.locate(ctx, u, key); done || err != nil {

@@ -29,25 +29,44 @@ type Channel struct {
 	// of the telemetry hypertable, nor of the rollups. The column of one that has is
 	// called by the channel's name, as is the member.
 	Member string
-	// Computed is its value where it is made of others: an expression over a row of
-	// telemetry.
-	Computed string
+	// Formula is what it is where it is made of others.
+	Formula *Formula
+}
+
+// Formula is how a channel is made of others. It does not change.
+type Formula struct {
+	// Inputs are the others, as Number of them.
+	Inputs []string
+	// Text tells it from other formulas: two of one text have the same values.
+	Text string
+	// Eval is its value in a record, whose inputs those are; false stands for NULL.
+	Eval func(input func(i int) (float64, bool)) (float64, bool)
+	// SQL is its value as SQL of a channel is.
+	SQL func() string
 }
 
 // HasColumn reports whether its values are a column, of the rollups as well.
-func (c *Channel) HasColumn() bool { return c.Member == "" && c.Computed == "" }
+func (c *Channel) HasColumn() bool { return c.Member == "" && c.Formula == nil }
 
 // SQL is its value, as an expression over a row of telemetry.
 func (c *Channel) SQL() string {
 	switch {
-	case c.Computed != "":
-		return c.Computed
+	case c.Formula != nil:
+		return c.Formula.SQL()
 	case c.HasColumn():
 		return c.Name
 	case c.Type == Text:
 		return "channel_text(extra, " + Literal(c.Member) + ")"
 	}
 	return "channel_number(extra, " + Literal(c.Member) + ")"
+}
+
+// Number is SQL of one that is a number, as double precision.
+func (c *Channel) Number() string {
+	if c.Type == Int {
+		return c.SQL() + "::double precision"
+	}
+	return c.SQL()
 }
 
 // Literal writes a text as SQL has it, whatever standard_conforming_strings says.

@@ -81,10 +81,10 @@ func (r *Row) AppendCSV(dst []byte) []byte {
 	if len(s.extra) > 0 {
 		dst = s.appendExtraCSV(dst, r.extra())
 	}
-	for _, raw := range r.computed() {
+	for at := range s.computed {
 		dst = append(dst, ',')
-		if raw != nil {
-			dst = appendPythonFloat(dst, float(raw))
+		if v, ok := r.compute(at); ok {
+			dst = appendPythonFloat(dst, v)
 		}
 	}
 	return append(dst, '\n')

@@ -18,7 +18,7 @@ type Row struct {
 	id        []byte // the session's id as text
 	created   string
 	cursor    Cursor
-	raw       [][]byte // time_text, the selection's channels, extra, what is computed, and the time of storage if selected
+	raw       [][]byte // time_text, the selection's channels, extra, inputs of what is computed, and the time of storage if selected
 }
 
 // NewRow makes a row for records of one session, whose key and id those are.
@@ -49,7 +49,7 @@ func (r *Row) Read(raw [][]byte) error {
 	if r.selection.readsExtra() {
 		columns++
 	}
-	columns += len(r.selection.computed)
+	columns += len(r.selection.inputs)
 	if r.created != "" {
 		columns++
 	}
@@ -74,9 +74,9 @@ func (r *Row) Read(raw [][]byte) error {
 			r.channels()[at] = compact(value)
 		}
 	}
-	for at, value := range r.computed() {
+	for at, value := range r.inputs() {
 		if value != nil && len(value) != 8 {
-			return fmt.Errorf("column %s has %d bytes, not 8", r.selection.computed[at].Name, len(value))
+			return fmt.Errorf("column %s has %d bytes, not 8", r.selection.inputs[at], len(value))
 		}
 	}
 	if extra := r.extra(); extra != nil && (len(extra) < 3 || extra[0] != jsonVersion) {
@@ -98,13 +98,36 @@ func (r *Row) extra() []byte {
 	return r.raw[1+len(r.selection.channels)]
 }
 
-// computed is the columns of what is made of others, nil for NULL.
-func (r *Row) computed() [][]byte {
+// inputs is the columns that what is computed is made of, nil for NULL.
+func (r *Row) inputs() [][]byte {
 	at := 1 + len(r.selection.channels)
 	if r.selection.readsExtra() {
 		at++
 	}
-	return r.raw[at : at+len(r.selection.computed)]
+	return r.raw[at : at+len(r.selection.inputs)]
+}
+
+// compute returns the value of what is computed at that place; false for NULL.
+func (r *Row) compute(at int) (float64, bool) {
+	inputs, places := r.inputs(), r.selection.places[at]
+	return r.selection.computed[at].Eval(func(i int) (float64, bool) {
+		raw := inputs[places[i]]
+		if raw == nil {
+			return 0, false
+		}
+		return float(raw), true
+	})
+}
+
+// appendComputed writes what is computed at that place as a member, a comma
+// before it, unless it is NULL.
+func (r *Row) appendComputed(dst []byte, at int) []byte {
+	v, ok := r.compute(at)
+	if !ok {
+		return dst
+	}
+	dst = append(AppendJSONString(append(dst, ','), []byte(r.selection.computed[at].Name)), ':')
+	return AppendJSONFloat(dst, v)
 }
 
 // channels is the columns of the selection's channels, nil for NULL.
@@ -147,11 +170,8 @@ func (r *Row) AppendJSON(dst []byte) []byte {
 	if extra := r.extra(); len(extra) > 3 {
 		dst = r.selection.appendExtra(dst, extra[2:len(extra)-1])
 	}
-	for at, raw := range r.computed() {
-		if raw != nil {
-			dst = append(AppendJSONString(append(dst, ','), []byte(r.selection.computed[at].Name)), ':')
-			dst = AppendJSONFloat(dst, float(raw))
-		}
+	for at := range r.selection.computed {
+		dst = r.appendComputed(dst, at)
 	}
 	if r.created != "" {
 		dst = appendID(dst, r.selection.id, r.session, r.cursor)
@@ -219,10 +239,11 @@ func appendID(dst []byte, member string, session int32, at Cursor) []byte {
 // selection of what was read is put together by copying.
 type Encoded struct {
 	Cursor
-	start  uint32   // of the timestamp member
-	extra  uint32   // of the members without a column; may be empty
-	end    uint32   // of the record
-	member []uint32 // ends of the timestamp and of each channel that was read; absent ones are empty
+	start    uint32   // of the timestamp member
+	extra    uint32   // of the members without a column; may be empty
+	end      uint32   // of those
+	member   []uint32 // ends of the timestamp and of each channel that was read; absent ones are empty
+	computed []uint32 // ends of what is computed, which follows
 }
 
 // Encode appends the record to a buffer that it may share with others.
@@ -243,6 +264,10 @@ func (r *Row) Encode(buf []byte) ([]byte, Encoded) {
 		buf = append(buf, extra[2:len(extra)-1]...)
 	}
 	e.end = uint32(len(buf))
+	for at := range r.selection.computed {
+		buf = r.appendComputed(buf, at)
+		e.computed = append(e.computed, uint32(len(buf)))
+	}
 	return buf, e
 }
 
@@ -256,7 +281,7 @@ func (e *Encoded) AppendJSON(dst, buf []byte, read, want *Selection, session int
 		if e.end > e.extra {
 			dst = want.appendExtra(dst, buf[e.extra:e.end])
 		}
-		return append(dst, '}')
+		return append(e.appendComputed(dst, buf, read, want), '}')
 	}
 	dst = append(dst, buf[e.start:e.member[0]]...)
 	if want.id != "" {
@@ -272,5 +297,16 @@ func (e *Encoded) AppendJSON(dst, buf []byte, read, want *Selection, session int
 	if len(want.extra) > 0 && e.end > e.extra {
 		dst = want.appendExtra(dst, buf[e.extra:e.end])
 	}
-	return append(dst, '}')
+	return append(e.appendComputed(dst, buf, read, want), '}')
+}
+
+func (e *Encoded) appendComputed(dst, buf []byte, read, want *Selection) []byte {
+	for _, c := range want.computed {
+		at, from := read.computes(c), e.end
+		if at > 0 {
+			from = e.computed[at-1]
+		}
+		dst = append(dst, buf[from:e.computed[at]]...)
+	}
+	return dst
 }

@@ -1,6 +1,8 @@
 package record
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -15,18 +17,42 @@ type Selection struct {
 	extra    []string // members without a column of their own, sorted
 	id       string   // the member with the record's opaque id; "" without
 	computed []Computed
+	inputs   []string // of what is computed, each once
+	places   [][]int  // among them, of the inputs of each
 }
 
 // Computed is a member that is made of others.
-type Computed struct{ Name, SQL string }
+type Computed struct {
+	Name string
+	*channel.Formula
+}
 
-// WithComputed also selects what is made of others, behind everything else: where
-// records are read by Columns, and nowhere else.
+func (c Computed) same(o Computed) bool { return c.Name == o.Name && c.Text == o.Text }
+
+// WithComputed also selects what is made of others, behind everything else, each
+// once.
 func (s *Selection) WithComputed(computed []Computed) *Selection {
 	with := *s
-	with.computed = computed
+	with.computed, with.inputs, with.places = nil, nil, nil
+	for _, c := range computed {
+		if with.computes(c) >= 0 {
+			continue
+		}
+		places := make([]int, len(c.Inputs))
+		for k, input := range c.Inputs {
+			at := slices.Index(with.inputs, input)
+			if at < 0 {
+				at, with.inputs = len(with.inputs), append(with.inputs, input)
+			}
+			places[k] = at
+		}
+		with.computed, with.places = append(with.computed, c), append(with.places, places)
+	}
 	return &with
 }
+
+// computes returns which of what is computed that is; -1 for none.
+func (s *Selection) computes(c Computed) int { return slices.IndexFunc(s.computed, c.same) }
 
 // All selects every member.
 var All = func() *Selection {
@@ -71,18 +97,24 @@ func (s *Selection) sorted() *Selection {
 
 // Union is the selection that covers both; nil covers all.
 func (s *Selection) Union(o *Selection) *Selection {
-	if s == nil || s.all || o == nil || o.all {
+	if s == nil || o == nil {
 		return All
 	}
-	u := &Selection{channels: slices.Concat(s.channels, o.channels), extra: slices.Concat(s.extra, o.extra), id: s.id}
-	if u.id == "" {
-		u.id = o.id
+	u := All
+	if !s.all && !o.all {
+		u = (&Selection{channels: slices.Concat(s.channels, o.channels), extra: slices.Concat(s.extra, o.extra), id: cmp.Or(s.id, o.id)}).sorted()
 	}
-	return u.sorted()
+	if len(s.computed)+len(o.computed) == 0 {
+		return u
+	}
+	return u.WithComputed(slices.Concat(s.computed, o.computed))
 }
 
 // Covers reports whether what was read for s has all that o selects.
 func (s *Selection) Covers(o *Selection) bool {
+	if slices.ContainsFunc(o.computed, func(c Computed) bool { return s.computes(c) < 0 }) {
+		return false
+	}
 	if s.all || o.all {
 		return s.all
 	}
@@ -100,18 +132,31 @@ func (s *Selection) Names() []string {
 	if s.all {
 		return nil
 	}
-	names := make([]string, 0, 1+len(s.channels)+len(s.extra))
+	names := make([]string, 0, 1+len(s.channels)+len(s.extra)+len(s.computed))
 	if s.id != "" {
 		names = append(names, s.id)
 	}
 	for _, i := range s.channels {
 		names = append(names, channel.All[i].Name)
 	}
-	return append(names, s.extra...)
+	names = append(names, s.extra...)
+	for _, c := range s.computed {
+		names = append(names, c.Name)
+	}
+	return names
 }
 
-// Unknown lists the selected members without a column.
-func (s *Selection) Unknown() []string { return s.extra }
+// Key tells the selection from others: two of one key select the same.
+func (s *Selection) Key() string {
+	if s.all {
+		return "*"
+	}
+	key := fmt.Sprintf("%q", s.Names())
+	for _, c := range s.computed {
+		key += " " + c.Text
+	}
+	return key
+}
 
 // Channels lists the selected channels as places in channel.All.
 func (s *Selection) Channels() []int { return s.channels }
@@ -129,9 +174,9 @@ func (s *Selection) Columns() string {
 	if s.readsExtra() {
 		list.WriteString(", t.extra")
 	}
-	for _, c := range s.computed {
+	for _, input := range s.inputs {
 		list.WriteString(", ")
-		list.WriteString(c.SQL)
+		list.WriteString(input)
 	}
 	return list.String()
 }

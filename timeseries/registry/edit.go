@@ -231,7 +231,7 @@ func (s *Set) try(ctx context.Context, tx pgx.Tx, name, text string) error {
 	err = tx.QueryRow(ctx, `
 		SELECT count(*), count(value)
 		FROM (
-			SELECT `+s.sql(e)+` AS value
+			SELECT `+s.formula(e).SQL()+` AS value
 			FROM telemetry, (SELECT session, last_time FROM sessions WHERE deleted_at IS NULL AND last_time IS NOT NULL ORDER BY last_time DESC LIMIT 1) newest
 			WHERE telemetry.session = newest.session AND time <= newest.last_time AND time > newest.last_time - INTERVAL '1 hour'
 			ORDER BY time DESC

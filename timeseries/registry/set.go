@@ -14,6 +14,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/expression"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // The kinds of channels.
@@ -106,18 +107,18 @@ type snapshot struct {
 // the connections of reads.
 func New(pool, reads *pgxpool.Pool) *Registry { return &Registry{pool: pool, reads: reads} }
 
-// tick is how old what is known of the channels may be.
-const tick = 100 * time.Millisecond
+// Tick is how old what is known of the channels may be.
+const Tick = 100 * time.Millisecond
 
 // Current returns the channels that there are, or were a tenth of a second ago.
 func (r *Registry) Current(ctx context.Context) (*Set, error) {
-	if now := r.current.Load(); now != nil && time.Since(now.checked) < tick {
+	if now := r.current.Load(); now != nil && time.Since(now.checked) < Tick {
 		return now.set, nil
 	}
 	r.reading.Lock()
 	defer r.reading.Unlock()
 	now := r.current.Load()
-	if now != nil && time.Since(now.checked) < tick {
+	if now != nil && time.Since(now.checked) < Tick {
 		return now.set, nil
 	}
 	checked := time.Now()
@@ -136,26 +137,65 @@ func (r *Registry) Current(ctx context.Context) (*Set, error) {
 	return now.set, nil
 }
 
+// With returns channels among which these names are looked up as they are among
+// Current's: those of the contract are known without asking.
+func (r *Registry) With(ctx context.Context, names []string) (*Set, error) {
+	for _, name := range names {
+		if _, ok := channel.Index(name); !ok {
+			return r.Current(ctx)
+		}
+	}
+	return ofContract, nil
+}
+
+// ofContract is what With returns where that will do.
+var ofContract = func() *Set {
+	s := &Set{names: map[string]int{}}
+	for i, c := range channel.All {
+		s.list, s.names[c.Name] = append(s.list, Channel{Channel: c, Kind: contract, Came: true}), i
+	}
+	return s
+}()
+
 // Find returns the channels of these names, those that there are.
 func (r *Registry) Find(ctx context.Context, names []string) (map[string]channel.Channel, error) {
+	set, err := r.With(ctx, names)
+	if err != nil {
+		return nil, err
+	}
 	found := make(map[string]channel.Channel, len(names))
-	var set *Set
 	for _, name := range names {
-		if c, ok := channel.ByName(name); ok { // those are known without asking
-			found[name] = c
-			continue
-		}
-		if set == nil {
-			var err error
-			if set, err = r.Current(ctx); err != nil {
-				return nil, err
-			}
-		}
 		if c, ok := set.Find(name); ok {
 			found[name] = c.Channel
 		}
 	}
 	return found, nil
+}
+
+// Select returns what these names of channels are in records: none means all members.
+// JSON and CSV have the session's id and the timestamp whatever is selected, and
+// members as they came. unknown are names that no channel has, which are selected as
+// members of that spelling.
+func (s *Set) Select(names []string) (selected *record.Selection, unknown []string) {
+	members := make([]string, 0, len(names))
+	var computed []record.Computed
+	for _, name := range names {
+		c, ok := s.Find(name)
+		switch {
+		case name == "session_id" || name == "timestamp":
+			name = "timestamp"
+		case !ok:
+			unknown = append(unknown, name)
+		case c.Formula != nil:
+			name, computed = "timestamp", append(computed, record.Computed{Name: c.Name, Formula: c.Formula})
+		case c.Member != "":
+			name = c.Member
+		default: // it may have been asked for by an alias
+			name = c.Name
+		}
+		members = append(members, name)
+	}
+	return record.Select(members...).WithComputed(computed), unknown
 }
 
 func readSet(ctx context.Context, q schema.Querier) (*Set, error) {
@@ -222,14 +262,14 @@ func readSet(ctx context.Context, q schema.Querier) (*Set, error) {
 			c.Charted = false
 			continue
 		}
-		c.Computed = s.sql(e)
+		c.Formula = s.formula(e)
 	}
 	return s, nil
 }
 
 // Needs lists what a math channel is made of; nothing of other kinds.
 func (s *Set) Needs(c Channel) []string {
-	if c.Computed == "" {
+	if c.Formula == nil {
 		return nil
 	}
 	e, err := s.parse(c.Name, c.Expression)
@@ -252,15 +292,18 @@ func (s *Set) parse(name, text string) (*expression.Expression, error) {
 	})
 }
 
-// sql is the expression over a row of telemetry.
-func (s *Set) sql(e *expression.Expression) string {
-	return e.SQL(func(name string) string {
+// formula is what an expression comes to over a row of telemetry.
+func (s *Set) formula(e *expression.Expression) *channel.Formula {
+	inputs := map[string]string{}
+	f := &channel.Formula{Text: e.String(), Eval: e.Eval}
+	for _, name := range e.Channels() {
 		c, _ := s.Find(name)
-		if c.Type == channel.Int {
-			return c.SQL() + "::double precision"
-		}
-		return c.SQL()
-	})
+		inputs[name] = c.Number()
+		f.Inputs = append(f.Inputs, inputs[name])
+		f.Text += "; " + name + " is " + inputs[name]
+	}
+	f.SQL = sync.OnceValue(func() string { return e.SQL(func(name string) string { return inputs[name] }) })
+	return f
 }
 
 // typeNames are those of the types in the table.

@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/ecovolt/telemetryd/timeseries/delta"
-	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Version is the version of the live protocol, and Subprotocol its name for
@@ -128,9 +126,8 @@ const (
 // Request is a client message that was checked.
 type Request struct {
 	ClientMessage
-	Set    *record.Selection // of Fields
-	After  *delta.Position   // the place that Since names
-	Recent delta.Recent      // what Snapshot asks for
+	After  *delta.Position // the place that Since names
+	Recent delta.Recent    // what Snapshot asks for
 }
 
 // Parse reads and checks one client message. The id is returned even with an
@@ -191,22 +188,6 @@ func (r Request) checkSession() error {
 	return nil
 }
 
-// recordID is the member with a record's opaque id, as the function contract has it.
-const recordID = "_id"
-
-func selection(fields []string) *record.Selection {
-	names := slices.Clone(fields)
-	for i, name := range names {
-		if name == recordID {
-			names[i] = "timestamp"
-		}
-	}
-	if slices.Contains(fields, recordID) {
-		return record.Select(names...).WithID(recordID)
-	}
-	return record.Select(names...)
-}
-
 func (r Request) checkSubscribe() (Request, error) {
 	if err := r.checkSession(); err != nil {
 		return r, err
@@ -219,7 +200,6 @@ func (r Request) checkSubscribe() (Request, error) {
 			return r, fmt.Errorf("fields: a name must have 1 to %d bytes", maxFieldNameBytes)
 		}
 	}
-	r.Set = selection(r.Fields)
 	if r.Since != "" {
 		p, err := parseCursor(r.Since)
 		if err != nil {
