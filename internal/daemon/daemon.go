@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/api"
 	"github.com/ecovolt/telemetryd/api/access"
@@ -214,8 +213,10 @@ func (d *Daemon) openFunctions(results *load.Budget) error {
 	if err != nil {
 		return err
 	}
-	bodies := semaphore.NewWeighted(128 << 20) // for both at once
-	d.sync, err = convexsync.New(convexsync.Options{Registry: all, Pool: d.pools.Reads, Hub: d.Hub, Bodies: bodies, Results: results, Log: d.log})
+	bodies, keyBodies := load.NewBudget(64<<20), load.NewBudget(128<<20) // for both
+	d.sync, err = convexsync.New(convexsync.Options{
+		Registry: all, Pool: d.pools.Reads, Hub: d.Hub, Bodies: bodies, KeyBodies: keyBodies, Results: results, Log: d.log,
+	})
 	if err != nil {
 		return err
 	}
@@ -225,7 +226,7 @@ func (d *Daemon) openFunctions(results *load.Budget) error {
 	}
 	d.functions, err = convexhttp.New(convexhttp.Options{
 		Site:     httpx.NewSite(d.config.PublicURL, d.config.AllowHosts, proxies, d.log),
-		Registry: all, Sync: d.sync, Bodies: bodies, Results: results,
+		Registry: all, Sync: d.sync, Bodies: bodies, KeyBodies: keyBodies, Results: results,
 		Origins: httpx.NewOrigins(d.config.AllowOrigins), Version: d.config.Version, Log: d.log,
 	})
 	return err

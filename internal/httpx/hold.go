@@ -7,26 +7,27 @@ import (
 	"os"
 	"sync"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 )
 
 // Held is a whole body or message in memory. Its room is charged to a budget
 // that many share.
 type Held struct {
 	Bytes   []byte
-	budget  *semaphore.Weighted
+	budget  *load.Budget
+	caller  string
 	charged int64
 }
 
-// Hold reads src to its end, at most limit bytes. The budget is charged for what
-// has arrived, not for what was announced: whoever announces much and sends
-// little holds little. It fails with TooLarge beyond the limit, with Unavailable
-// when the budget is spent, and with Invalid when src fails. Release what it
-// returns.
-func Hold(src io.Reader, limit int64, budget *semaphore.Weighted) (*Held, error) {
-	h := &Held{budget: budget}
+// Hold reads src to its end, at most limit bytes. The caller's share of the budget
+// is charged for what has arrived, not for what was announced: whoever announces
+// much and sends little holds little. The first 4 KiB are free, so that a sign-in
+// or a small question gets through whatever others hold who share its network. It
+// fails with TooLarge beyond the limit, with Unavailable when the share is spent,
+// and with Invalid when src fails. Release what it returns.
+func Hold(src io.Reader, limit int64, budget *load.Budget, caller string) (*Held, error) {
+	h := &Held{budget: budget, caller: caller}
 	if err := h.fill(src, limit); err != nil {
 		h.Release()
 		return nil, err
@@ -57,7 +58,7 @@ func (h *Held) fill(src io.Reader, limit int64) error {
 }
 
 const (
-	// minHeld is the room that a body begins with.
+	// minHeld is the room that a body begins with, for which nothing is charged.
 	minHeld = 4 << 10
 	// maxKept is the largest room that is kept for the next body.
 	maxKept = 1 << 20
@@ -67,10 +68,12 @@ var rooms = sync.Pool{New: func() any { b := make([]byte, 0, minHeld); return &b
 
 // grow makes room for size bytes in all.
 func (h *Held) grow(size int64) error {
-	if !h.budget.TryAcquire(size - h.charged) {
-		return fault.Busy("too many requests are being read; try again shortly")
+	if charge := size - minHeld - h.charged; charge > 0 {
+		if !h.budget.Take(h.caller, charge) {
+			return fault.Busy("too many requests are being read; try again shortly")
+		}
+		h.charged += charge
 	}
-	h.charged = size
 	if h.Bytes == nil {
 		// A room that is larger than what is charged would be had for nothing.
 		if room := rooms.Get().(*[]byte); int64(cap(*room)) >= size {
@@ -84,10 +87,10 @@ func (h *Held) grow(size int64) error {
 
 // Release returns the room. The bytes must not be used after it.
 func (h *Held) Release() {
-	h.budget.Release(h.charged)
+	h.budget.Give(h.caller, h.charged)
 	if cap(h.Bytes) >= minHeld && cap(h.Bytes) <= maxKept {
 		room := h.Bytes[:0]
 		rooms.Put(&room)
 	}
-	*h = Held{budget: h.budget}
+	*h = Held{budget: h.budget, caller: h.caller}
 }

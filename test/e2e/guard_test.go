@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/daemon"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
@@ -188,6 +190,53 @@ func TestStrangersNames(t *testing.T) {
 		if links := ask(host, overview.path, overview.body); !strings.Contains(links, `"`+base+`/api/v1/archives/`) || strings.Contains(links, "evil") {
 			t.Errorf("as %q: %s", host, links)
 		}
+	}
+}
+
+// Bodies of a few kilobytes that unfold to 16 MB, and whose last bytes do not come,
+// keep neither the bridge waiting nor whoever signs in or asks from the same address:
+// those of guests, nor those of somebody else's key.
+func TestBodiesThatUnfold(t *testing.T) {
+	t.Parallel()
+	h := newServer(t, nil)
+	admin := auth.Principal{UserID: "1", Role: auth.Admin}
+	secret, _, err := h.daemon.Auth.CreateKey(t.Context(), admin, auth.NewKey{Name: "another"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body bytes.Buffer
+	w := gzip.NewWriter(&body)
+	fmt.Fprintf(w, `{"path":"sessions:listSessions","args":{"a":"%s`, strings.Repeat("0", 16<<20-1000))
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for _, authorization := range []string{"", "Authorization: Convex " + secret + "\r\n"} {
+		for range 12 {
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(h.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { conn.Close() })
+			fmt.Fprintf(conn, "POST /api/mutation HTTP/1.1\r\nHost: telemetryd\r\n%sContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", authorization, body.Len()+8, body.Bytes())
+		}
+	}
+	guest := map[string]string{"Authorization": ""}
+	for i := range 20 {
+		time.Sleep(50 * time.Millisecond) // they arrive meanwhile
+		h.live(i)
+		if a := h.call("query", "sessions:getLiveSessionState", []byte("{}"), guest); a.status != http.StatusOK {
+			t.Errorf("a guest's question: %v", a)
+		}
+	}
+	if a := h.call("mutation", "auth:signIn", marshal(rec{"email": "nobody@example.org", "password": "correct horse battery"}), guest); a.status == http.StatusServiceUnavailable {
+		t.Errorf("a sign-in: %v", a)
+	}
+	large := make([]rec, 200) // as after an outage
+	for i := range large {
+		large[i] = recordAt("bridge", 100+i)
+	}
+	if a := h.send(insertion(large)); a.status != http.StatusOK {
+		t.Errorf("200 records: %v", a)
 	}
 }
 

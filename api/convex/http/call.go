@@ -8,12 +8,12 @@ import (
 	"net/http"
 	"strings"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/api/convex/value"
+	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
+	"github.com/ecovolt/telemetryd/internal/load"
 )
 
 // call is what a request asks for, as slices of its body.
@@ -43,11 +43,11 @@ func (h *Handler) serveFunction(w http.ResponseWriter, r *http.Request, kind reg
 		err = c.parseURL(r)
 	} else {
 		var body *httpx.Held
-		budget := h.Bodies
+		budget, caller := h.Bodies, load.Caller(r.Context())
 		if from.KeyHolder != nil {
-			budget = h.KeyBodies
+			budget, caller = h.KeyBodies, load.Caller(auth.As(r.Context(), *from.KeyHolder))
 		}
-		body, err = h.readBody(w, r, limit, budget)
+		body, err = h.readBody(w, r, limit, budget, caller)
 		if err == nil {
 			defer body.Release()
 			err = c.parseBody(body.Bytes)
@@ -170,9 +170,9 @@ func (c *call) parse(b []byte) error {
 	return err
 }
 
-// readBody reads and decompresses a request's body of at most limit bytes, on the
-// budget of those who have a deploy key or on that of all others. Release it.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, limit int64, budget *semaphore.Weighted) (*httpx.Held, error) {
+// readBody reads and decompresses a request's body of at most limit bytes, at the
+// cost of the caller's share of the budget. Release it.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, limit int64, budget *load.Budget, caller string) (*httpx.Held, error) {
 	if r.ContentLength > limit {
 		return nil, fault.New(fault.TooLarge, "body is larger than %d bytes", limit)
 	}
@@ -184,7 +184,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, limit int64, 
 		return nil, err
 	}
 	defer source.Close()
-	return httpx.Hold(source, limit, budget)
+	return httpx.Hold(source, limit, budget, caller)
 }
 
 // credentials reads the Authorization header and checks a deploy key, so that

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/internal/load"
@@ -46,8 +44,9 @@ type Options struct {
 	// MaxKeyBody is MaxBody for the holders of a deploy key. Default 64 MiB.
 	MaxKeyBody int64
 	// Bodies bounds the bytes of all bodies held at once, and KeyBodies those of
-	// the holders of deploy keys, whom nobody else keeps out. Default 128 MiB each.
-	Bodies, KeyBodies *semaphore.Weighted
+	// the holders of deploy keys, whom nobody else keeps out; of each a caller has
+	// half at most. Default 64 and 128 MiB.
+	Bodies, KeyBodies *load.Budget
 	// Results bounds the bytes of all results of queries until their clients have
 	// taken them. Default 128 MiB.
 	Results *load.Budget
@@ -67,10 +66,10 @@ func (o *Options) setDefaults() error {
 		o.Site = httpx.NewSite("", nil, nil, o.Log)
 	}
 	if o.Bodies == nil {
-		o.Bodies = semaphore.NewWeighted(128 << 20)
+		o.Bodies = load.NewBudget(64 << 20)
 	}
 	if o.KeyBodies == nil {
-		o.KeyBodies = semaphore.NewWeighted(128 << 20)
+		o.KeyBodies = load.NewBudget(128 << 20)
 	}
 	if o.Results == nil {
 		o.Results = load.NewBudget(128 << 20)

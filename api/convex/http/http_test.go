@@ -15,12 +15,12 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/ecovolt/telemetryd/api/convex/convextest"
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/internal/request"
 )
 
@@ -219,7 +219,7 @@ func TestHTTPTokens(t *testing.T) {
 
 func TestHTTPBodies(t *testing.T) {
 	t.Parallel()
-	b := newServer(t, func(o *Options) { o.MaxBody, o.MaxKeyBody, o.Bodies = 10_000, 50_000, semaphore.NewWeighted(60_000) })
+	b := newServer(t, func(o *Options) { o.MaxBody, o.MaxKeyBody, o.Bodies = 10_000, 50_000, load.NewBudget(60_000) })
 	const key = "Convex " + convextest.Key
 	bulk := func(size int) string {
 		return `{"path":"test:bulk","args":{"records":"` + strings.Repeat("x", size) + `"}}`
@@ -260,15 +260,15 @@ func TestHTTPBodies(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", test.name, status, body, test.status)
 		}
 	}
-	if !b.handler.Bodies.TryAcquire(60_000) {
+	if !b.handler.Bodies.Take("", 60_000) {
 		t.Error("bytes of the budget were not given back")
 	}
 }
 
 func TestHTTPBodiesOverBudgetAreAskedToWait(t *testing.T) {
 	t.Parallel()
-	b := newServer(t, func(o *Options) { o.Bodies = semaphore.NewWeighted(100_000) })
-	if !b.handler.Bodies.TryAcquire(90_000) {
+	b := newServer(t, func(o *Options) { o.Bodies = load.NewBudget(100_000) })
+	if !b.handler.Bodies.Take("another", 90_000) {
 		t.Fatal("the budget is not free")
 	}
 	body := `{"path":"test:bulk","args":{"records":"` + strings.Repeat("x", 20_000) + `"}}`
@@ -276,7 +276,11 @@ func TestHTTPBodiesOverBudgetAreAskedToWait(t *testing.T) {
 	if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
 		t.Errorf("%d %v %s", status, header, text)
 	}
-	b.handler.Bodies.Release(90_000)
+	small := `{"path":"test:bulk","args":{"records":"x"}}`
+	if status, _, text := request.Send(t, "POST", b.url+"/api/mutation", small); status != 200 {
+		t.Errorf("a small body: %d %s", status, text)
+	}
+	b.handler.Bodies.Give("another", 90_000)
 	if status, _, text := request.Send(t, "POST", b.url+"/api/mutation", body); status != 200 {
 		t.Errorf("with room: %d %s", status, text)
 	}

@@ -9,13 +9,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-	"golang.org/x/sync/semaphore"
-
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/internal/retry"
 	"github.com/ecovolt/telemetryd/realtime/hub"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Options configure a Server. Registry, Pool and Hub are needed; the zero value
@@ -29,8 +27,10 @@ type Options struct {
 	// MaxBody bounds a message, decompressed, in bytes. Default 16 MiB and 2,000
 	// bytes, which is what Convex itself takes.
 	MaxBody int64
-	// Bodies bounds the bytes of all messages held at once. Default 256 MiB.
-	Bodies *semaphore.Weighted
+	// Bodies bounds the bytes of all messages held at once, and KeyBodies those of
+	// connections that showed a deploy key; of each a caller has half at most.
+	// Default 64 and 128 MiB.
+	Bodies, KeyBodies *load.Budget
 	// Results bounds the bytes of all results that are watched. One that finds no
 	// room is shown later. Default 128 MiB.
 	Results *load.Budget
@@ -60,7 +60,10 @@ func (o *Options) setDefaults() error {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Bodies == nil {
-		o.Bodies = semaphore.NewWeighted(256 << 20)
+		o.Bodies = load.NewBudget(64 << 20)
+	}
+	if o.KeyBodies == nil {
+		o.KeyBodies = load.NewBudget(128 << 20)
 	}
 	if o.Results == nil {
 		o.Results = load.NewBudget(128 << 20)

@@ -46,7 +46,9 @@ type socket struct {
 	conn    *ws.Conn
 	session *session
 	seat    *load.Seat
-	address string // the client's IP address
+	caller  string       // whose the connection is, as far as that is known
+	bodies  *load.Budget // of what it sends
+	address string       // the client's IP address
 
 	actions   chan struct{}
 	mutations chan mutation // made when the first one comes
@@ -59,6 +61,7 @@ type mutation struct {
 	request  int64
 	call     functionCall
 	identity identity
+	done     func() // gives back what its arguments hold
 }
 
 // Serve takes over the connection of a request for the websocket. version is
@@ -70,9 +73,10 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, version, baseURL 
 	if !ws.IsUpgrade(r) {
 		return fault.New(fault.Invalid, "use a websocket")
 	}
+	caller := load.Caller(r.Context())
 	k := &socket{
-		server: s, session: newSession(s, version, baseURL, load.Caller(r.Context())), address: auth.ClientAddress(r.Context()),
-		abandoned: make(chan struct{}),
+		server: s, session: newSession(s, version, baseURL, caller), caller: caller, bodies: s.options.Bodies,
+		address: auth.ClientAddress(r.Context()), abandoned: make(chan struct{}),
 	}
 	if !s.enter(k) {
 		return fault.Busy("no room for a connection just now")
@@ -134,7 +138,7 @@ func (k *socket) read() {
 // has come to its end.
 func (k *socket) take(r io.Reader) bool {
 	// The connection's own limit counts bytes before decompression.
-	m, err := httpx.Hold(r, k.server.options.MaxBody, k.server.options.Bodies)
+	m, err := httpx.Hold(r, k.server.options.MaxBody, k.bodies, k.caller)
 	switch {
 	case err == nil:
 		defer m.Release()
@@ -172,7 +176,7 @@ func (k *socket) handle(b []byte) bool {
 		}
 		c.flush()
 	case "Mutation":
-		return k.queue(mutation{m.RequestID, m.functionCall, c.identity})
+		return k.queue(mutation{request: m.RequestID, call: m.functionCall, identity: c.identity})
 	case "Action":
 		return k.startAction(m)
 	}
@@ -238,9 +242,15 @@ func (k *socket) connect(m *clientMessage) bool {
 func (k *socket) knows(ctx context.Context, token string) bool {
 	caller, known := k.server.registry.Knows(load.WithCaller(ctx, k.session.caller), token)
 	if known {
-		k.seat.As(caller)
+		k.as(caller)
 	}
 	return known
+}
+
+// as notes whose the connection is.
+func (k *socket) as(caller string) {
+	k.caller = caller
+	k.seat.As(caller)
 }
 
 func (k *socket) authenticate(m *clientMessage) bool {
@@ -265,7 +275,8 @@ func (k *socket) authenticate(m *clientMessage) bool {
 			return false
 		}
 		id = newIdentity(from.Credentials)
-		k.seat.As(load.Caller(auth.As(ctx, *from.KeyHolder)))
+		k.as(load.Caller(auth.As(ctx, *from.KeyHolder)))
+		k.bodies = s.options.KeyBodies
 	case "User":
 		// As over HTTP: a JWT is nobody in particular, but it is accepted, or
 		// apps that hold one would wait for ever. So is a token that is nobody's.
@@ -289,14 +300,16 @@ func (k *socket) queue(m mutation) bool {
 		k.mutations = make(chan mutation, maxMutations)
 		go k.runMutations()
 	}
-	if !k.server.options.Bodies.TryAcquire(int64(len(m.call.Args))) {
+	bodies, caller, held := k.bodies, k.caller, int64(len(m.call.Args))
+	if !bodies.Take(caller, held) {
 		k.session.end(closeTryLater, reasonTooMany)
 		return false
 	}
+	m.done = func() { bodies.Give(caller, held) }
 	select {
 	case k.mutations <- m:
 	case <-k.server.stopping:
-		k.server.options.Bodies.Release(int64(len(m.call.Args)))
+		m.done()
 	}
 	return true
 }
@@ -342,13 +355,13 @@ func (k *socket) runMutations() {
 			if !gone() { // of several ready channels select takes any
 				k.server.runMutation(k, m)
 			}
-			k.server.options.Bodies.Release(int64(len(m.call.Args)))
+			m.done()
 			continue
 		}
 		for {
 			select {
 			case m := <-k.mutations:
-				k.server.options.Bodies.Release(int64(len(m.call.Args)))
+				m.done()
 			default:
 				return
 			}
