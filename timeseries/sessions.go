@@ -15,6 +15,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
 )
 
 // Session is what the sessions table knows of one run.
@@ -417,6 +418,9 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 		return err
 	}
 	if err := registry.Forget(ctx, tx, session); err != nil {
+		return err
+	}
+	if err := tall.Forget(ctx, tx, session); err != nil {
 		return err
 	}
 	err := schema.DeleteOf(ctx, tx, session, "summary_parts", "session_summaries", "ingest_batches", "set_aside", "clusters", "clock_steps", "repaired", "merges", "merge_fills", "imported_files")

@@ -78,3 +78,24 @@ func Merge(spans []Span, gap time.Duration) []Span {
 	}
 	return merged
 }
+
+// Few merges spans until there are hardly more than a dozen: a few long stretches
+// cost less than many short ones.
+func Few(spans []Span) []Span {
+	gap := time.Second
+	for spans = Merge(spans, gap); len(spans) > 16; gap *= 4 {
+		spans = Merge(spans, gap)
+	}
+	return spans
+}
+
+// Since returns what spans have from then on. It uses their memory.
+func Since(begin time.Time, spans []Span) []Span {
+	kept := spans[:0]
+	for _, s := range spans {
+		if s = s.Clip(Span{begin, s.To}); !s.Empty() {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}

@@ -171,15 +171,15 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 	sums := newBucketSums(n, len(want.metrics))
 	place := func(micro int64) int { return int((micro - origin) / width.Microseconds()) }
 	var batch pgx.Batch
-	for _, p := range parts(want.metrics, level) {
-		v.queueSegments(&batch, v.cover(window, p.level), width, p.metrics, sums.of(p), place)
+	for _, p := range v.parts(want.metrics, level) {
+		p.queueSegments(&batch, p.cover(window, p.level), width, p.metrics, sums.of(p), place)
 	}
 	if len(want.states) > 0 {
 		sums.states = make([][]string, len(want.states))
 		for k := range sums.states {
 			sums.states[k] = make([]string, n)
 		}
-		for _, p := range parts(want.states, v.stateLevel(width)) {
+		for _, p := range v.parts(want.states, v.stateLevel(width)) {
 			v.queueStates(&batch, v.cover(window, p.level), width, p, sums, place)
 		}
 	}

@@ -53,8 +53,8 @@ func (c *cost) add(v *view, window rollup.Span, req *Request, want wanted) {
 		level = v.levelWithin(window.Length() / time.Duration(req.Points))
 		c.lookUps += 2 * lookUpCells * len(req.Metrics) * min(req.Points, v.recordsIn(window))
 	}
-	for _, p := range parts(want.all(), level) {
-		for _, s := range v.cover(window, p.level) {
+	for _, p := range v.parts(want.all(), level) {
+		for _, s := range p.cover(window, p.level) {
 			for _, m := range p.metrics {
 				switch {
 				case s.level != raw:

@@ -18,8 +18,9 @@
 // up, so that a line through it covers the same pixels as one through all
 // records.
 //
-// A channel that no level has, since it came in records or is made of others, is
-// read from the records at any zoom.
+// A channel that came in records has levels of its own (package tall), which may be
+// behind where the others are not. One that no level has, since it is made of others
+// or is one of very many, is read from the records at any zoom.
 //
 // Concurrency: a Reader is safe for concurrent use; an Answer is kept for whoever
 // asks the same, and does not change. Each read is one read-only transaction on one

@@ -24,7 +24,7 @@ type Extent struct {
 
 // Extents returns what a run has of each charted channel that has a column.
 func (r *Reader) Extents(ctx context.Context, id string) (extents map[string]Extent, err error) {
-	err = r.snapshot(ctx, []string{id}, nil, func(views []*view) (err error) {
+	err = r.snapshot(ctx, []string{id}, nil, nil, func(views []*view) (err error) {
 		extents, err = views[0].extents(ctx, views[0].mayHave().metrics)
 		return err
 	})

@@ -89,8 +89,8 @@ func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req
 		err = v.scanM4(ctx, window, columns, sums, metrics)
 	default:
 		level = v.levelWithin(width)
-		for _, p := range parts(metrics, level) {
-			if err = v.aggregateM4(ctx, window, p.level, columns.of(p), sums.of(p), p.metrics); err != nil {
+		for _, p := range v.parts(metrics, level) {
+			if err = p.aggregateM4(ctx, window, p.level, columns.of(p), sums.of(p), p.metrics); err != nil {
 				break
 			}
 		}

@@ -65,6 +65,12 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	var members []string
+	for _, c := range want.metrics {
+		if c.Member != "" {
+			members = append(members, c.Member)
+		}
+	}
 	var answer *Answer
 	admitted := false
 	read := func(views []*view) (err error) {
@@ -88,14 +94,14 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 		}
 		return err
 	}
-	if err = r.snapshot(ctx, req.Sessions, req.Metrics, read); err == errHeavy {
+	if err = r.snapshot(ctx, req.Sessions, req.Metrics, members, read); err == errHeavy {
 		queue := r.turns[req.Class]
 		if err := queue.Enter(ctx); err != nil {
 			return nil, fault.Wrap("read series", err)
 		}
 		defer queue.Leave(load.Caller(ctx))
 		admitted = true
-		err = r.snapshot(ctx, req.Sessions, req.Metrics, read)
+		err = r.snapshot(ctx, req.Sessions, req.Metrics, members, read)
 	}
 	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
 		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the window holds more than can be aggregated in time; ask for a shorter window or fewer metrics", RetryAfter: timeout, Err: err}
@@ -109,7 +115,7 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 // snapshot calls read with the sessions as one moment shows them: what the
 // rollups lack and what the records have must be known of the same one. It
 // calls it again where another instance made the rollups anew meanwhile.
-func (r *Reader) snapshot(ctx context.Context, sessions, channels []string, read func([]*view) error) error {
+func (r *Reader) snapshot(ctx context.Context, sessions, channels, members []string, read func([]*view) error) error {
 	conn, err := r.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -121,7 +127,7 @@ func (r *Reader) snapshot(ctx context.Context, sessions, channels []string, read
 			return err
 		}
 		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-			views, err := openViews(ctx, tx, cat, sessions, channels)
+			views, err := openViews(ctx, tx, cat, sessions, channels, members)
 			if err != nil {
 				return err
 			}

@@ -154,7 +154,7 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 	if err != nil {
 		return Sample{}, err
 	}
-	views, err := openViews(ctx, tx, cat, []string{session}, nil)
+	views, err := openViews(ctx, tx, cat, []string{session}, nil, nil)
 	if err != nil {
 		return Sample{}, err
 	}

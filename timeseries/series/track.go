@@ -36,7 +36,7 @@ func (r *Reader) Track(ctx context.Context, id string, tolerance float64) (*Trac
 	}
 	track := &Track{Session: id, Tolerance: tolerance}
 	var points []line.Point
-	err := r.snapshot(ctx, []string{id}, nil, func(views []*view) (err error) {
+	err := r.snapshot(ctx, []string{id}, nil, nil, func(views []*view) (err error) {
 		track.Version = views[0].version
 		points, err = views[0].readPositions(ctx)
 		return err

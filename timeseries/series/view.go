@@ -11,6 +11,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
 )
 
 // raw stands for the records themselves where a level is asked for.
@@ -39,11 +40,15 @@ type view struct {
 	// dirty are the ranges that the rollups do not show yet, merged; meaningful
 	// only with rollups.
 	dirty []rollup.Span
+	// tall is what the levels have of members that were asked for; nil for nothing.
+	tall *tall.Known
+	// columns are those of a view of these levels, see ofMembers.
+	columns []tall.Column
 }
 
 // openViews prepares the transaction and finds the sessions, and what their
-// summaries know of these channels.
-func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channels []string) ([]*view, error) {
+// summaries know of these channels, and the levels of these members.
+func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channels, members []string) ([]*view, error) {
 	var batch pgx.Batch
 	// These go by keys, whatever the parameters: to plan them anew takes a tenth of
 	// what a small read does.
@@ -69,6 +74,9 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channel
 			SELECT s.id, d.from_time, d.to_time
 			FROM sessions s JOIN rollup_dirty d USING (session)
 			WHERE s.id = ANY($1) AND s.deleted_at IS NULL`, ids)
+	}
+	if len(members) > 0 {
+		tall.Queue(&batch, ids, members)
 	}
 	batch.Queue(cat.Settings, fmt.Sprint(timeout.Milliseconds()))
 	results := tx.SendBatch(ctx, &batch)
@@ -117,6 +125,15 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channel
 			return nil, err
 		}
 	}
+	if len(members) > 0 {
+		levels, err := tall.Read(results)
+		if err != nil {
+			return nil, err
+		}
+		for id, v := range found {
+			v.tall = levels[id]
+		}
+	}
 	if _, err := results.Exec(); err != nil {
 		return nil, err
 	}
@@ -132,10 +149,9 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channel
 		if err := v.findLost(ctx); err != nil {
 			return nil, err
 		}
-		// A few long stretches cost less than many short ones.
-		gap := time.Second
-		for v.dirty = rollup.Merge(v.dirty, gap); len(v.dirty) > 16; gap *= 4 {
-			v.dirty = rollup.Merge(v.dirty, gap)
+		v.dirty = rollup.Few(v.dirty)
+		if v.tall != nil {
+			v.tall.Behind = rollup.Few(v.tall.Behind)
 		}
 		views[i] = v
 	}
@@ -153,13 +169,10 @@ func (v *view) findLost(ctx context.Context) error {
 		return err
 	}
 	v.lost = oldest
-	dirty := v.dirty[:0]
-	for _, d := range v.dirty {
-		if d = d.Clip(rollup.Span{From: oldest, To: d.To}); !d.Empty() {
-			dirty = append(dirty, d)
-		}
+	v.dirty = rollup.Since(oldest, v.dirty)
+	if v.tall != nil {
+		v.tall.Behind = rollup.Since(oldest, v.tall.Behind)
 	}
-	v.dirty = dirty
 	return nil
 }
 
@@ -196,6 +209,9 @@ func levelName(level int) string {
 func (v *view) relation(level int) (table, timeColumn string) {
 	if level == raw {
 		return "telemetry", "time"
+	}
+	if v.columns != nil {
+		return tall.Relation(rollup.Levels[level].Width, v.columns), "bucket"
 	}
 	return v.catalog.Tables[rollup.Levels[level].Relation], "bucket"
 }

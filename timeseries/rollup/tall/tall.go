@@ -1,0 +1,199 @@
+package tall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
+)
+
+const (
+	// mostMembers is how many members of a run have levels, the first that came.
+	// Further ones are charted from the records.
+	mostMembers = 150
+	// pieceRecords is about how many new records are taken on in one transaction: each
+	// of them may bring hundreds of members.
+	pieceRecords = 50_000
+)
+
+// widths are those of the levels, from the finest on, which is made of the records.
+var widths = []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute}
+
+// Levels keeps the levels up to date. It is work that goes on behind the rollups'.
+type Levels struct{}
+
+// due are the runs that are ahead of their levels. One whose new batches have no
+// members that lack a column is plain.
+const due = `
+	SELECT s.session, s.batch, s.rewritten,
+	       s.rewritten = coalesce(p.rewritten, 0) AND NOT EXISTS (
+		SELECT FROM ingest_batches b
+		WHERE b.session = s.session AND b.batch > coalesce(p.batch, 0) AND b.batch <= s.batch
+		  AND (b.members IS DISTINCT FROM false OR b.changed > 0)) AS plain
+	FROM sessions s LEFT JOIN member_level_progress p USING (session)
+	WHERE s.deleted_at IS NULL AND (s.batch > coalesce(p.batch, 0) OR s.rewritten > coalesce(p.rewritten, 0))`
+
+// Due implements rollup.Work.
+func (Levels) Due(ctx context.Context, conn *pgx.Conn) (found bool, err error) {
+	if err = conn.QueryRow(ctx, "SELECT EXISTS ("+due+")").Scan(&found); err != nil {
+		return false, fmt.Errorf("look for members that the levels lack: %w", err)
+	}
+	return found, nil
+}
+
+// Do implements rollup.Work.
+func (Levels) Do(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `
+		INSERT INTO member_level_progress AS p (session, batch, rewritten, changed)
+		SELECT session, batch, rewritten, batch
+		FROM (`+due+`) d
+		WHERE plain
+		ON CONFLICT (session) DO UPDATE SET batch = excluded.batch, changed = excluded.changed`)
+	if err != nil {
+		return fmt.Errorf("note runs without members: %w", err)
+	}
+	type run struct {
+		Session, Batch, Rewritten int32
+		Plain                     bool
+	}
+	runs, err := schema.List(ctx, conn, pgx.RowToStructByPos[run], due)
+	if err != nil {
+		return fmt.Errorf("find runs that are ahead of their levels: %w", err)
+	}
+	var failed error
+	for _, r := range runs { // one that fails keeps none out
+		for done := r.Plain; !done && ctx.Err() == nil && !conn.IsClosed(); {
+			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
+				done, err = follow(ctx, tx, r.Session, r.Batch, r.Rewritten)
+				return err
+			})
+			if err != nil {
+				failed = errors.Join(failed, fmt.Errorf("levels of the members of run %d: %w", r.Session, err))
+				break
+			}
+		}
+	}
+	return failed
+}
+
+// follow brings the levels of a run up by a piece, and reports whether that reached
+// the batch.
+func follow(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (reached bool, err error) {
+	// A plan for all times would consider every chunk.
+	if _, err := tx.Exec(ctx, "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"); err != nil {
+		return false, err
+	}
+	var done int32
+	err = tx.QueryRow(ctx, `
+		INSERT INTO member_level_progress AS p (session, batch, rewritten, changed)
+		VALUES ($1, 0, $2, $3)
+		ON CONFLICT (session) DO UPDATE SET
+			rewritten = excluded.rewritten, changed = excluded.changed,
+			batch = CASE WHEN p.rewritten = excluded.rewritten AND NOT EXISTS (
+				SELECT FROM ingest_batches b
+				WHERE b.session = p.session AND b.batch > p.changed AND b.batch <= excluded.changed AND b.changed > 0) THEN p.batch ELSE 0 END
+		RETURNING batch`, session, rewritten, batch).Scan(&done)
+	if err != nil {
+		return false, err
+	}
+	if done == 0 { // new, or records of it were taken away or changed since
+		// What retention left only here stays.
+		oldest, err := rollup.OldestRecord(ctx, tx)
+		if err != nil {
+			return false, err
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM member_levels WHERE session = $1 AND bucket >= $2", session, oldest); err != nil {
+			return false, err
+		}
+	}
+	var upTo int32
+	err = tx.QueryRow(ctx, `
+		WITH ahead AS (
+			SELECT batch, sum(records) OVER (ORDER BY batch) AS total, min(batch) OVER () AS first
+			FROM ingest_batches
+			WHERE session = $1 AND batch > $2 AND batch <= $3
+		)
+		SELECT coalesce(max(batch) FILTER (WHERE total <= $4 OR batch = first), $3)
+		FROM ahead`, session, done, batch, pieceRecords).Scan(&upTo)
+	if err != nil {
+		return false, err
+	}
+	spans, _, err := rollup.Changed(ctx, tx, []rollup.Change{{Session: session, After: done, UpTo: upTo}}, widths[len(widths)-1])
+	if err != nil {
+		return false, err
+	}
+	for i, width := range widths {
+		for k, s := range spans {
+			spans[k] = s.Outward(width)
+		}
+		spans = rollup.Merge(spans, 0)
+		for _, s := range spans {
+			if i == 0 {
+				_, err = tx.Exec(ctx, finest, session, s.From, s.To, mostMembers, width.Seconds(), width)
+			} else {
+				_, err = tx.Exec(ctx, coarser, session, s.From, s.To, widths[i-1].Seconds(), width.Seconds(), width)
+			}
+			if err != nil {
+				return false, fmt.Errorf("%v from %v to %v: %w", width, s.From, s.To, err)
+			}
+		}
+	}
+	_, err = tx.Exec(ctx, "UPDATE member_level_progress SET batch = $2 WHERE session = $1", session, upTo)
+	return upTo == batch, err
+}
+
+// onto replaces buckets that were there.
+const onto = `
+	ON CONFLICT (session, width, slot, bucket) DO UPDATE SET
+		low = excluded.low, high = excluded.high, sum = excluded.sum, count = excluded.count,
+		first_time = excluded.first_time, last_time = excluded.last_time`
+
+// finest makes buckets of the records, and gives slots to members that are new while
+// there are some left.
+const finest = `
+	WITH known AS MATERIALIZED (
+		SELECT member, slot FROM level_members WHERE session = $1
+	), found AS MATERIALIZED (
+		SELECT m.key AS member, time_bucket($6::interval, t.time) AS bucket, min(n) AS low, max(n) AS high, sum(n) AS sum,
+		       count(*) AS count, min(t.time) AS first_time, max(t.time) AS last_time
+		FROM telemetry t
+		CROSS JOIN LATERAL jsonb_each(t.extra) m
+		CROSS JOIN LATERAL channel_number(t.extra, m.key) n
+		WHERE t.session = $1 AND t.time >= $2 AND t.time < $3 AND t.extra IS NOT NULL AND n IS NOT NULL
+		  AND octet_length(m.key) <= 1024
+		  AND ((SELECT count(*) FROM known) < $4 OR m.key IN (SELECT member FROM known))
+		GROUP BY 1, 2
+	), fresh AS (
+		INSERT INTO level_members (session, slot, member)
+		SELECT $1, place, member
+		FROM (
+			SELECT member, (SELECT count(*) FROM known) + row_number() OVER (ORDER BY min(first_time), member) AS place
+			FROM found
+			WHERE member NOT IN (SELECT member FROM known)
+			GROUP BY member
+		) placed
+		WHERE place <= $4
+		RETURNING member, slot
+	)
+	INSERT INTO member_levels (session, width, slot, bucket, low, high, sum, count, first_time, last_time)
+	SELECT $1, $5, slot, bucket, low, high, sum, count, first_time, last_time
+	FROM found JOIN (TABLE known UNION ALL TABLE fresh) s USING (member)` + onto
+
+// coarser makes buckets of the next finer level's.
+const coarser = `
+	INSERT INTO member_levels (session, width, slot, bucket, low, high, sum, count, first_time, last_time)
+	SELECT session, $5, slot, time_bucket($6::interval, bucket), min(low), max(high), sum(sum), sum(count), min(first_time), max(last_time)
+	FROM member_levels
+	WHERE session = $1 AND width = $4 AND bucket >= $2 AND bucket < $3
+	  AND slot IN (SELECT slot FROM level_members WHERE session = $1)
+	GROUP BY 1, 3, 4` + onto
+
+// Forget removes the levels of a run, in the transaction that deletes it.
+func Forget(ctx context.Context, tx pgx.Tx, session int32) error {
+	return schema.DeleteOf(ctx, tx, session, "level_members", "member_levels", "member_level_progress")
+}
