@@ -18,7 +18,10 @@ const (
 	mostMembers = 150
 	// pieceRecords is about how many new records are taken on in one transaction: each
 	// of them may bring hundreds of members.
-	pieceRecords = 50_000
+	pieceRecords = 20_000
+	// longestTurn is how long the rollups of others wait while a large import is
+	// followed; it goes on in the next pass.
+	longestTurn = 2 * time.Second
 )
 
 // widths are those of the levels, from the finest on, which is made of the records.
@@ -61,13 +64,16 @@ func (Levels) Do(ctx context.Context, conn *pgx.Conn) error {
 		Session, Batch, Rewritten int32
 		Plain                     bool
 	}
-	runs, err := schema.List(ctx, conn, pgx.RowToStructByPos[run], due)
+	// A race that is on must not wait for an import.
+	runs, err := schema.List(ctx, conn, pgx.RowToStructByPos[run], due+`
+		ORDER BY s.records * (s.batch - coalesce(p.batch, 0)) / greatest(s.batch, 1), s.session DESC`)
 	if err != nil {
 		return fmt.Errorf("find runs that are ahead of their levels: %w", err)
 	}
 	var failed error
+	begun := time.Now()
 	for _, r := range runs { // one that fails keeps none out
-		for done := r.Plain; !done && ctx.Err() == nil && !conn.IsClosed(); {
+		for done := r.Plain; !done && ctx.Err() == nil && !conn.IsClosed() && time.Since(begun) < longestTurn; {
 			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
 				done, err = follow(ctx, tx, r.Session, r.Batch, r.Rewritten)
 				return err
