@@ -29,11 +29,11 @@ type fault struct {
 // faults: about 85 of 100 are of the network, 13 of a daemon or an import, and the
 // rest of the database.
 var faults = append(atSteps(), []fault{
-	{"network cut", 12, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"network cut", 48, func(ctx context.Context, r *run, random *rand.Rand) error {
 		r.link(random).cut()
 		return nil
 	}, false},
-	{"network slow", 12, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"network slow", 48, func(ctx context.Context, r *run, random *rand.Rand) error {
 		p := r.link(random)
 		p.there.Store(int64(time.Millisecond) * (1 + random.Int64N(40)))
 		p.back.Store(int64(time.Millisecond) * (1 + random.Int64N(40)))
@@ -41,35 +41,35 @@ var faults = append(atSteps(), []fault{
 		return pause(ctx, random, 300)
 	}, false},
 	// Requests are lost on their way: nothing is committed.
-	{"half-open before commit", 12, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"half-open before commit", 48, func(ctx context.Context, r *run, random *rand.Rand) error {
 		p := r.link(random)
 		p.there.Store(held)
 		return p.cutAfter(ctx, random)
 	}, false},
 	// Answers are lost: what was asked for is done.
-	{"half-open after commit", 17, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"half-open after commit", 68, func(ctx context.Context, r *run, random *rand.Rand) error {
 		p := r.link(random)
 		p.back.Store(held)
 		return p.cutAfter(ctx, random)
 	}, false},
-	{"half-open, then goes on", 8, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"half-open, then goes on", 32, func(ctx context.Context, r *run, random *rand.Rand) error {
 		p := r.link(random)
 		p.there.Store(held)
 		p.back.Store(held)
 		defer p.clear()
 		return pause(ctx, random, 500)
 	}, false},
-	{"car's clock set", 4, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"car's clock set", 16, func(ctx context.Context, r *run, random *rand.Rand) error {
 		r.clocks[steppingClock].Store(int64(time.Minute) * (random.Int64N(60) - 30))
 		return nil
 	}, false},
-	{"import killed", 3, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"import killed", 12, func(ctx context.Context, r *run, random *rand.Rand) error {
 		return r.files.interrupt(ctx, random)
 	}, false},
-	{"daemon killed", 5, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"daemon killed", 20, func(ctx context.Context, r *run, random *rand.Rand) error {
 		return r.daemons[random.IntN(len(r.daemons))].restart(ctx, random)
 	}, false},
-	{"daemon stopped", 5, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"daemon stopped", 20, func(ctx context.Context, r *run, random *rand.Rand) error {
 		d := r.daemons[random.IntN(len(r.daemons))]
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -79,7 +79,7 @@ var faults = append(atSteps(), []fault{
 		err := pause(ctx, random, 1500)
 		return errors.Join(err, d.process.Signal(syscall.SIGCONT))
 	}, false},
-	{"database killed", 1, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"database killed", 4, func(ctx context.Context, r *run, random *rand.Rand) error {
 		r.alone.Lock()
 		defer r.alone.Unlock()
 		text, err := os.ReadFile(filepath.Join(r.opt.Dir, "cluster", "postmaster.pid"))
@@ -95,7 +95,7 @@ var faults = append(atSteps(), []fault{
 		}
 		return r.reachable(ctx)
 	}, false},
-	{"connections used up", 1, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{"connections used up", 4, func(ctx context.Context, r *run, random *rand.Rand) error {
 		r.alone.Lock()
 		defer r.alone.Unlock()
 		var conns []*pgx.Conn
@@ -116,7 +116,7 @@ var faults = append(atSteps(), []fault{
 		}
 		return pause(ctx, random, 800)
 	}, false},
-	{diskFull, 1, func(ctx context.Context, r *run, random *rand.Rand) error {
+	{diskFull, 4, func(ctx context.Context, r *run, random *rand.Rand) error {
 		r.alone.Lock()
 		defer r.alone.Unlock()
 		if err := r.opt.Disk.fill(); err != nil {
@@ -138,7 +138,11 @@ func atSteps() (all []fault) {
 			if after {
 				name = "after the " + s.name
 			}
-			all = append(all, fault{name, 1, func(ctx context.Context, r *run, random *rand.Rand) error {
+			weight := 4
+			if s.refresh { // until somebody refreshes again, a lease may have to run out
+				weight = 1
+			}
+			all = append(all, fault{name, weight, func(ctx context.Context, r *run, random *rand.Rand) error {
 				return r.atStep(ctx, random, s, after)
 			}, s.refresh})
 		}
