@@ -1,18 +1,22 @@
 package live_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/await"
+	"github.com/ecovolt/telemetryd/realtime/live"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/expression"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -120,6 +124,44 @@ func TestFieldsByName(t *testing.T) {
 		got := c.records()
 		return strings.HasSuffix(got[len(got)-1], `,"Tyre FL":4,"pack_w":51`)
 	})
+}
+
+// pausing is reads of which one, when pause is set, waits behind its query.
+type pausing struct {
+	live.Records
+	pause         atomic.Bool
+	reading, goOn chan struct{}
+}
+
+func (p *pausing) Read(ctx context.Context, wants []delta.Want, fields *record.Selection, limit int) ([]delta.Delta, error) {
+	deltas, err := p.Records.Read(ctx, wants, fields, limit)
+	if err == nil && len(deltas) == 1 && deltas[0].Len() > 0 && p.pause.CompareAndSwap(true, false) {
+		p.reading <- struct{}{}
+		<-p.goOn
+	}
+	return deltas, err
+}
+
+// Who joins while records are read for others gets what it asked for of them.
+func TestJoiningWhileRecordsAreRead(t *testing.T) {
+	t.Parallel()
+	p := &pausing{reading: make(chan struct{}), goOn: make(chan struct{})}
+	in := one(t, setup{reads: func(reads live.Records) live.Records { p.Records = reads; return p }})
+	in.ingest(t, "s", 0, 1)
+	first, _ := in.follow(t, "session=s&fields=message_id")
+	first.collect(0)
+	await.Until(t, "the first is live", func() bool { return in.stream.Live() == 1 })
+	p.pause.Store(true)
+	in.ingest(t, "s", 1, 1)
+	<-p.reading
+	second, _ := in.follow(t, "session=s&fields=message_id,speed_ms,tyre")
+	second.collect(0)
+	await.Until(t, "the second is live", func() bool { return in.stream.Live() == 2 })
+	close(p.goOn)
+	first.collect(1)
+	if got := second.records(); len(got) != 1 || got[0] != `"speed_ms":1.5,"message_id":1,"tyre":1` {
+		t.Errorf("the second got %v", got)
+	}
 }
 
 // expressionOf makes a random one of these channels.

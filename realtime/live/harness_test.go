@@ -74,6 +74,7 @@ type setup struct {
 	stream live.Options
 	pool   func(*pgxpool.Config)
 	deaf   bool // the hub is not told of local commits
+	reads  func(live.Records) live.Records
 }
 
 // start brings up an instance on the database.
@@ -102,7 +103,11 @@ func start(t testing.TB, url string, s setup) *instance {
 	}
 	in.store = timeseries.New(pool, timeseries.Options{OnCommit: wake})
 	s.stream.Channels = in.store.Channels
-	in.stream = live.New(in.hub, deltas, s.stream)
+	var reads live.Records = deltas
+	if s.reads != nil {
+		reads = s.reads(deltas)
+	}
+	in.stream = live.New(in.hub, reads, s.stream)
 	in.server = httptest.NewUnstartedServer(in.stream)
 	in.server.Listener = &cutter{Listener: in.server.Listener, in: in}
 	in.server.Start()

@@ -311,6 +311,11 @@ func (f *sessionFeed) apply(d *delta.Delta, now time.Time) (more bool) {
 		if d.To == d.From {
 			return d.To.Batch < d.Now.Batch
 		}
+		for _, g := range f.groups {
+			if !d.Has(g.set) {
+				return true // it joined while this was read, and wants more
+			}
+		}
 		f.pos = d.To
 		f.keep(d)
 		f.stream.recordsOut.Add(int64(d.Len()))
