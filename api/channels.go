@@ -90,6 +90,7 @@ type runChannelView struct {
 	Last    *time.Time `json:"last" doc:"Time of the newest of them"`
 	Min     *float64   `json:"min" doc:"Lowest value, in its unit"`
 	Max     *float64   `json:"max" doc:"Highest value, in its unit"`
+	Levels  bool       `json:"levels" doc:"Charts of long windows have levels to read; else they are made from the records, which takes longer"`
 }
 
 // otherMemberView is a member of a run's records that became no channel.
@@ -111,7 +112,7 @@ func (s *server) sessionChannels(r *request, _ *none) (out sessionChannelsAnswer
 	}
 	out = sessionChannelsAnswer{make([]runChannelView, len(held)), make([]otherMemberView, len(others))}
 	for i, h := range held {
-		out.Channels[i] = runChannelView{viewChannel(h.Channel), h.Records, h.First, h.Last, h.Min, h.Max}
+		out.Channels[i] = runChannelView{viewChannel(h.Channel), h.Records, h.First, h.Last, h.Min, h.Max, h.Levels}
 	}
 	for i, o := range others {
 		out.Others[i] = otherMemberView{o.Member.Member, o.Records, o.Why}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/timeseries/registry"
+	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
 )
 
 // HeldChannel is what a run has of a channel. Values are in the channel's unit.
@@ -14,6 +15,7 @@ type HeldChannel struct {
 	Records     *int64     // that carry it; nil where they are not counted
 	First, Last *time.Time // the oldest and the newest of them
 	Min, Max    *float64   // nil of a text
+	Levels      bool       // charts of long windows have levels to read, not only records
 }
 
 // SessionChannels lists the channels that a run has, and the members of its records
@@ -33,7 +35,7 @@ func (s *Store) SessionChannels(ctx context.Context, id string) (held []HeldChan
 	}
 	for _, c := range sum.Channels {
 		known, _ := set.Find(c.Name)
-		one := HeldChannel{Channel: known}
+		one := HeldChannel{Channel: known, Levels: true}
 		if e, ok := extents[c.Name]; ok {
 			one.Records, one.First, one.Last, one.Min, one.Max = &e.Records, &e.First, &e.Last, &e.Min, &e.Max
 		} else if c.Records > 0 {
@@ -45,13 +47,17 @@ func (s *Store) SessionChannels(ctx context.Context, id string) (held []HeldChan
 	if err != nil {
 		return nil, nil, err
 	}
+	levels, err := tall.Members(ctx, s.reads, id)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, m := range members {
 		if m.Channel == nil {
 			others = append(others, m)
 			continue
 		}
 		first, last := m.FirstTime.UTC(), m.LastTime.UTC()
-		held = append(held, HeldChannel{*m.Channel, &m.Records, &first, &last, m.Low, m.High})
+		held = append(held, HeldChannel{*m.Channel, &m.Records, &first, &last, m.Low, m.High, levels[m.Member.Member]})
 	}
 	have := map[string]bool{}
 	for _, c := range held {

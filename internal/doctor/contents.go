@@ -17,10 +17,10 @@ import (
 const named = 5
 
 // Contents looks at what is in a migrated database: jobs that fail, chunks that
-// hold no records, records that were set aside. It finds nothing in one that is
+// hold no records, records that were set aside, channels without levels. It finds nothing in one that is
 // not at this version's schema. The error says that it could not be asked.
 func Contents(ctx context.Context, db schema.Querier) (findings []Finding, err error) {
-	for _, look := range []func(context.Context, schema.Querier) (Finding, error){jobs, chunks, setAside} {
+	for _, look := range []func(context.Context, schema.Querier) (Finding, error){jobs, chunks, setAside, drawnSlowly} {
 		finding, err := look(ctx, db)
 		switch {
 		case schema.HasCode(err, pgerrcode.UndefinedTable, pgerrcode.InvalidSchemaName): // before the migration
@@ -112,6 +112,27 @@ func setAside(ctx context.Context, db schema.Querier) (finding Finding, err erro
 		finding = Finding{
 			Subject: "Set aside", Level: Warning, Found: fmt.Sprintf("%d records whose time cannot be right, in the runs %s", records, list(runs)),
 			Advice: "Look at them by telemetryd export --set-aside, and put them back or drop them by telemetryd repair",
+		}
+	}
+	return finding, err
+}
+
+// drawnSlowly finds runs with more channels of their own than have levels.
+func drawnSlowly(ctx context.Context, db schema.Querier) (finding Finding, err error) {
+	runs, err := schema.List(ctx, db, pgx.RowTo[string], `
+		SELECT s.id
+		FROM sessions s
+		JOIN member_level_progress p ON p.session = s.session AND p.batch = s.batch
+		JOIN session_members m ON m.session = s.session AND m.numbers > 0
+		LEFT JOIN level_members l ON l.session = m.session AND l.member = m.member
+		WHERE s.deleted_at IS NULL
+		GROUP BY s.session, s.id
+		HAVING count(*) > count(l.member)
+		ORDER BY count(*) - count(l.member) DESC, s.id`)
+	if err == nil && len(runs) > 0 {
+		finding = Finding{
+			Subject: "Channels", Level: Warning, Found: "more than have levels, in the runs " + list(runs),
+			Advice: "Nothing is lost: charts of the further ones are made from the records, which takes longer. Send fewer, or in several runs",
 		}
 	}
 	return finding, err

@@ -55,6 +55,15 @@ func TestContents(t *testing.T) {
 	if f := find("Chunks"); f.Found != "" {
 		t.Errorf("with records: %+v", f)
 	}
+	if f := find("Channels"); f.Found != "" {
+		t.Errorf("with no channels but the contract's: %+v", f)
+	}
+	execute("INSERT INTO session_members SELECT session, member, 1, 1, 0, now(), now() FROM sessions, (VALUES ('a'), ('b')) m (member)")
+	execute("INSERT INTO level_members SELECT session, 1, 'a' FROM sessions")
+	execute("INSERT INTO member_level_progress SELECT session, batch, 0, 0 FROM sessions")
+	if f := find("Channels"); f.Level != doctor.Warning || !strings.Contains(f.Found, "odd") {
+		t.Errorf("with a channel that has no levels: %+v", f)
+	}
 	execute("DELETE FROM telemetry")
 	if f := find("Chunks"); f.Level != doctor.Warning || !strings.Contains(f.Found, "1 of 1 hold no records: 2026-03-21") {
 		t.Errorf("without records: %+v", f)

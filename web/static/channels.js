@@ -5,6 +5,7 @@ import { api, sessionPath } from "./api.js";
 import { title, unit } from "./format.js";
 
 const EVERY = 2000; // ms between two looks at what a run has
+const MANY = 10000; // records of a channel: of fewer the levels may just not be made yet
 const LONG = 60; // looks for a member that nobody knows: two minutes
 
 export const isState = (channel) => channel.type === "text";
@@ -28,6 +29,7 @@ class Channels {
     this.byName = new Map(contract.map((c) => [c.name, c]));
     this.present = new Set(); // counted over the run: its newest record may lack some
     this.others = []; // members that became no channel
+    this.slow = []; // channels that are drawn from the records of a long run
     this.waiting = new Set(); // members of live records that nobody has told of yet
     for (const run of runs) this.take(run);
   }
@@ -37,6 +39,7 @@ class Channels {
 
   take({ channels, others }) {
     this.others = others;
+    this.slow = channels.filter((c) => !c.levels && c.kind !== "math" && c.type !== "text" && c.records > MANY).map((c) => c.display || c.name);
     for (const c of channels) { this.byName.set(c.name, c); this.present.add(c.name); }
     this.members = new Map([...this.byName.values()].map((c) => [c.member || c.name, c.name]));
     for (const { member } of others) this.members.set(member, null);

@@ -378,9 +378,9 @@ class RunView {
 
   // listOthers says what the records have that became no channel.
   listOthers() {
-    const { others } = this.channels;
-    this.others.hidden = !others.length;
-    if (others.length) import("./others.js").then(({ listOthers }) => listOthers(this.others, others));
+    const { others, slow } = this.channels;
+    this.others.hidden = !others.length && !slow.length;
+    if (!this.others.hidden) import("./others.js").then(({ listOthers }) => listOthers(this.others, others, slow));
   }
 
   // goTo shows a part of the run, such as a lap, in the charts.

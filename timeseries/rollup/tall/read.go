@@ -1,6 +1,7 @@
 package tall
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
@@ -71,6 +73,23 @@ func Read(results pgx.BatchResults) (map[string]*Known, error) {
 		return nil
 	})
 	return known, err
+}
+
+// Members returns the members of a run that have levels, by its id. Of one that is
+// not followed yet those are too few.
+func Members(ctx context.Context, q schema.Querier, id string) (map[string]bool, error) {
+	list, err := schema.List(ctx, q, pgx.RowTo[string], `
+		SELECT m.member
+		FROM level_members m JOIN sessions s USING (session)
+		WHERE s.id = $1 AND s.deleted_at IS NULL`, schema.Storable(id))
+	if err != nil {
+		return nil, fmt.Errorf("read which members have levels: %w", err)
+	}
+	members := make(map[string]bool, len(list))
+	for _, m := range list {
+		members[m] = true
+	}
+	return members, nil
 }
 
 // Has reports whether there is a level of that width.
