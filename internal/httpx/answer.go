@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"golang.org/x/time/rate"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx/problem"
@@ -144,6 +145,10 @@ const statusClientGone = 499
 // errClientGone says that the connection broke in the middle of a body.
 var errClientGone = errors.New("the client left")
 
+// turnedAway has the log say once a minute that requests are turned away: whoever
+// comes back a thousand times a second shall not fill the disk with it.
+var turnedAway = rate.Sometimes{First: 1, Interval: time.Minute}
+
 // Fail answers a request with what went wrong, as far as the caller may see it,
 // and logs what is our fault under the route's name. When the answer has begun
 // it panics with http.ErrAbortHandler: cutting the connection is the only way to
@@ -160,7 +165,12 @@ func Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, route string
 		return
 	}
 	f := fault.Explain(err)
-	if fault.Refusal(f) == nil {
+	switch {
+	case f.Kind == fault.Unavailable && f.Err == nil: // nothing failed, there was no room
+		level := slog.LevelDebug
+		turnedAway.Do(func() { level = slog.LevelWarn })
+		log.Log(r.Context(), level, "a request was turned away", "method", r.Method, "path", route, "request_id", id, "error", err)
+	case fault.Refusal(f) == nil:
 		log.Error("request failed", "method", r.Method, "path", route, "request_id", id, "error", err)
 	}
 	if begun {

@@ -125,7 +125,9 @@ func TestFail(t *testing.T) {
 	}{
 		{t.Context(), fmt.Errorf("find session: %w", fault.New(fault.NotFound, "no session")), 404, `"detail":"no session"`, "", ""},
 		{t.Context(), fault.Coded(fault.Unauthenticated, "UNAUTHENTICATED", "Sign in."), 401, `"code":"UNAUTHENTICATED"`, "", "Www-Authenticate"},
-		{t.Context(), fault.New(fault.Unavailable, "busy"), 503, `"detail":"busy"`, "level=ERROR", "Retry-After"},
+		{t.Context(), fault.New(fault.Unavailable, "busy"), 503, `"detail":"busy"`, "level=WARN", "Retry-After"},
+		{t.Context(), fault.New(fault.Unavailable, "busy"), 503, `"detail":"busy"`, "level=DEBUG", "Retry-After"}, // soon again
+		{t.Context(), &fault.Error{Kind: fault.Unavailable, Message: "away", Err: errors.New("reset")}, 503, `"detail":"away"`, "level=ERROR", "Retry-After"},
 		{t.Context(), errors.New("secret"), 500, `"detail":"something went wrong on the server"`, "secret", ""},
 		{gone, errors.New("query cut off"), 499, "", "level=DEBUG", ""},
 	} {
