@@ -331,11 +331,17 @@ func TestAlerts(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(readFile(t, "deploy/prometheus/alerts.yml")), &file); err != nil {
 		t.Fatal(err)
 	}
+	handbook := readFile(t, "docs/operations.md")
 	for _, group := range file.Groups {
 		for _, r := range group.Rules {
 			if r.Alert == "" || r.Expr == "" || !slices.Contains([]string{"info", "warning", "critical"}, r.Labels["severity"]) ||
 				r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
 				t.Errorf("%s is not whole: %+v", r.Alert, r)
+			}
+			for _, metric := range regexp.MustCompile(`telemetryd_[a-z_]+`).FindAllString(r.Expr, -1) {
+				if name := strings.TrimSuffix(strings.TrimSuffix(metric, "_bucket"), "_count"); !strings.Contains(handbook, "`"+name+"`") {
+					t.Errorf("%s: docs/operations.md does not say what %s is", r.Alert, name)
+				}
 			}
 		}
 	}
