@@ -10,13 +10,16 @@ import (
 // Role is who analysts sign in as, or what they are members of.
 const Role = "telemetry_analyst"
 
-// forbidden are the functions that take locks by number, and those that write
-// large objects. There are further ones, with other arguments, in later versions.
+// forbidden are the functions that take locks by number, those that write large
+// objects, and the one that writes any amount into the server's log, in transactions
+// that are for reading, too. There are further ones, with other arguments, in later
+// versions.
 const forbidden = `
 	SELECT p.oid
 	FROM pg_proc p
 	WHERE p.pronamespace = 'pg_catalog'::regnamespace
 	  AND (p.proname ~ '^pg_(try_)?advisory_(xact_)?lock'
+	       OR p.proname = 'pg_logical_emit_message'
 	       OR p.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_import', 'lo_open', 'lo_put', 'lowrite'))
 	  AND has_function_privilege('` + Role + `', p.oid, 'EXECUTE')`
 
@@ -94,8 +97,8 @@ func Lacks(ctx context.Context, db interface {
 		Lack
 	}{
 		{super, Lack{"are superusers", "ALTER ROLE " + Role + " NOSUPERUSER"}},
-		{functions, Lack{"can take the locks of uploads and migrations and write large objects",
-			"REVOKE EXECUTE on the functions pg_advisory_lock, lo_create and their like FROM PUBLIC and GRANT it to the daemon's user"}},
+		{functions, Lack{"can take the locks of uploads and migrations, and write large objects and messages into the write-ahead log",
+			"REVOKE EXECUTE on the functions pg_advisory_lock, lo_create, pg_logical_emit_message and their like FROM PUBLIC and GRANT it to the daemon's user"}},
 		{temporary, Lack{"can make temporary tables", "REVOKE TEMPORARY ON DATABASE FROM PUBLIC and GRANT it to the daemon's user"}},
 		{unlimited, Lack{"can fill the disk with temporary files", "ALTER ROLE " + Role + " SET temp_file_limit = '2GB'"}},
 		{unguarded, Lack{"can lift their own timeouts", "GRANT pg_signal_backend TO the daemon's user, which then ends what takes too long"}},

@@ -58,6 +58,7 @@ func TestRestrict(t *testing.T) {
 	defer owner.Release()
 	statements := []string{
 		"SELECT pg_advisory_lock(1)", "SELECT pg_try_advisory_xact_lock_shared(1, 2)", "SELECT lo_create(0)", "SELECT lo_from_bytea(0, 'x')",
+		"SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000))",
 		"CREATE TEMP TABLE t (i int)",
 	}
 	if _, err := conn.Exec(t.Context(), "SELECT pg_advisory_lock(1), pg_advisory_unlock(1)"); err != nil {

@@ -45,6 +45,11 @@ func defaults(bin Programs) map[string]string {
 		"idle_session_timeout":      "0",
 		"max_locks_per_transaction": "256", // a query locks every chunk that it reads
 	}
+	if bin.Major >= 17 {
+		// Nothing of ours notifies. Whoever may read can, and would fill the disk with
+		// 8 GB that no session of theirs takes.
+		settings["max_notify_queue_pages"] = "1024"
+	}
 	if bin.LZ4 {
 		settings["wal_compression"] = "lz4"
 	}
