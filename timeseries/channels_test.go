@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
@@ -18,6 +20,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
@@ -223,6 +226,60 @@ func TestAnalystsSeeMembers(t *testing.T) {
 	}
 	h.refresh()
 	describe(map[string]string{"tyre_fl": "Front left, bar"})
+}
+
+// Analysts ask for what is made of others by its name as well: views that are built on
+// theirs live on when it comes and when it changes, by itself or below.
+func TestAnalystsSeeMath(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	put := func(name string, d registry.Definition) {
+		t.Helper()
+		if _, err := h.store.Channels.Put(t.Context(), "", name, d); err != nil {
+			t.Fatal(err)
+		}
+		h.refresh()
+	}
+	h.insert(rec{"session_id": "s", "timestamp": record.FormatTime(raceStart), "Cell Temp": 20, "voltage_v": 48, "current_a": 2},
+		rec{"session_id": "s", "timestamp": record.FormatTime(raceStart.Add(time.Second)), "voltage_v": 48})
+	h.refresh()
+	if _, err := h.pool.Exec(t.Context(), "CREATE VIEW analytics.built AS SELECT time, cell_temp FROM analytics.records"); err != nil {
+		t.Fatal(err)
+	}
+	expect := func(query string, want ...any) {
+		t.Helper()
+		rows, err := h.pool.Query(t.Context(), query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := pgx.CollectRows(rows, pgx.RowTo[any])
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got)\n%s", query, err, diff)
+		}
+	}
+	put("pack_w", registry.Definition{Expression: "voltage_v * current_a", Unit: "W", Meaning: "Pack power"})
+	put("per_degree", registry.Definition{Expression: "pack_w / cell_temp"})
+	if _, err := h.pool.Exec(t.Context(), "CREATE VIEW analytics.power AS SELECT time, pack_w, per_degree FROM analytics.records"); err != nil {
+		t.Fatal(err)
+	}
+	expect("SELECT pack_w FROM analytics.power ORDER BY time", 96.0, nil)
+	expect("SELECT per_degree FROM analytics.power ORDER BY time", 4.8, nil)
+	comments := "SELECT col_description(attrelid, attnum) FROM pg_attribute WHERE attrelid = 'analytics.records'::regclass AND attname IN ('pack_w', 'per_degree') ORDER BY attnum"
+	expect(comments, "Pack power, W: voltage_v * current_a", "Made of others: pack_w / cell_temp")
+	put("pack_w", registry.Definition{Expression: "voltage_v + current_a", Unit: "W"})
+	expect("SELECT per_degree FROM analytics.power ORDER BY time", 2.5, nil)
+	expect(comments, "Made of others, W: voltage_v + current_a", "Made of others: pack_w / cell_temp")
+	h.insert(rec{"session_id": "s", "timestamp": record.FormatTime(raceStart.Add(2 * time.Second)), "Tyre FL": 3})
+	h.refresh()
+	expect("SELECT tyre_fl FROM analytics.records LEFT JOIN analytics.built USING (time) ORDER BY time", nil, nil, 3.0)
+	var due bool
+	err := h.pool.AcquireFunc(t.Context(), func(conn *pgxpool.Conn) (err error) {
+		due, err = rollup.MemberColumns{Channels: h.store.Channels}.Due(t.Context(), conn.Conn())
+		return err
+	})
+	if due || err != nil {
+		t.Errorf("there is something left to do: %v, %v", due, err)
+	}
 }
 
 // What people say of channels is kept, and what makes no sense is refused by name.
