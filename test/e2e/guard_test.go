@@ -228,7 +228,7 @@ func TestBodiesThatUnfold(t *testing.T) {
 			t.Errorf("a guest's question: %v", a)
 		}
 	}
-	if a := h.call("mutation", "auth:signIn", marshal(rec{"email": "nobody@example.org", "password": "correct horse battery"}), guest); a.status == http.StatusServiceUnavailable {
+	if a := h.call("action", "auth:signIn", marshal(rec{"email": "nobody@example.org", "password": "correct horse battery"}), guest); a.status == http.StatusServiceUnavailable {
 		t.Errorf("a sign-in: %v", a)
 	}
 	large := make([]rec, 200) // as after an outage

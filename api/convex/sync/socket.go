@@ -35,6 +35,9 @@ const (
 	// maxMutations bounds the mutations of one connection that wait for their
 	// turn; past it the connection is not read.
 	maxMutations = 256
+	// smallMutation is the size of arguments for which nothing is charged while
+	// no other mutation of the connection waits.
+	smallMutation = 4 << 10
 	// compressFrom is the size from which a message is worth compressing.
 	compressFrom = 1024
 )
@@ -301,7 +304,10 @@ func (k *socket) queue(m mutation) bool {
 		go k.runMutations()
 	}
 	bodies, caller, held := k.bodies, k.caller, int64(len(m.call.Args))
-	if !bodies.Take(caller, held) {
+	if held <= smallMutation && len(k.mutations) == 0 {
+		held = 0 // so that the first gets through whatever others hold
+	}
+	if held > 0 && !bodies.Take(caller, held) {
 		k.session.end(closeTryLater, reasonTooMany)
 		return false
 	}

@@ -885,6 +885,26 @@ func TestSyncMessagesAreBoundedOnceUnpacked(t *testing.T) {
 	}
 }
 
+// Whoever has no share of the bytes left still asks and changes what is small.
+func TestSyncSmallMessagesGetThrough(t *testing.T) {
+	t.Parallel()
+	b := newServer(t, func(o *Options) {
+		o.Bodies = load.NewBudget(1000)
+		o.Bodies.Take("another", 1000)
+	})
+	c := b.connect(t, "s1")
+	const add = `{"type":"Mutation","requestId":%d,"udfPath":"notes:add","args":[{"text":"%s"}]}`
+	for i := range 3 {
+		c.send(add, i, "a")
+		c.want("MutationResponse", `"success":true`)
+		c.want("Transition", "")
+	}
+	c.send(add, 3, strings.Repeat("x", 10_000))
+	if closed := c.closed(); closed.Code != closeTryLater {
+		t.Errorf("closed with %v", closed)
+	}
+}
+
 func TestSyncQueriesAreBounded(t *testing.T) {
 	t.Parallel()
 	b := newServer(t, func(o *Options) { o.MaxQueries = 1 })
