@@ -77,6 +77,11 @@ type trip struct {
 
 // drive makes a run and the laps that it truly had, s.
 func drive(rng *rand.Rand, c *circuit, o trip) (samples []sample, truth []float64) {
+	return driveAlong(rng, c, o, &path{})
+}
+
+// driveAlong notes in p where that truly was.
+func driveAlong(rng *rand.Rand, c *circuit, o trip, p *path) (samples []sample, truth []float64) {
 	start := time.Date(2026, 6, 3, 10, 0, 0, 0, time.UTC).UnixMicro()
 	top := 6 + rng.Float64()*10
 	phase := rng.Float64() * 2 * math.Pi
@@ -149,6 +154,7 @@ func drive(rng *rand.Rand, c *circuit, o trip) (samples []sample, truth []float6
 		v += math.Max(-2*tick, math.Min(1*tick, want-v))
 		v = math.Max(v, 0)
 		was := s
+		p.t, p.s = append(p.t, t), append(p.s, s)
 		s += v * tick
 		if math.Floor(s/c.length) > math.Floor(was/c.length) {
 			f := (float64(lap+1)*c.length - was) / (s - was)

@@ -20,6 +20,8 @@ type follower struct {
 	drift  float64 // variance that the scale gains per m of odometer
 	scale  float64 // at first, and its variance
 	scaleP float64
+	// began is about where the first node lies, m; nil where that is not known.
+	began *float64
 }
 
 // estimate is the filter's state at a node.
@@ -79,11 +81,17 @@ func (f *follower) forward(nodes []node, into []estimate) (likelihood float64) {
 		}
 		if !known || misses >= lostAfter {
 			// What went on meanwhile is not known: it is no lap that nobody saw.
-			from := last - backwards
-			if !known {
-				from = -length / 2
+			from, to := last-backwards, last-backwards+length
+			switch {
+			case known:
+			case f.began != nil:
+				came := n.d - nodes[0].d
+				off := min(length/2, backwards+0.1*(math.Abs(*f.began)+came))
+				from, to = *f.began+came-off, *f.began+came+off
+			default:
+				from, to = -length/2, length/2
 			}
-			if at, away := f.line.nearest(n.x, n.y, from, from+length); away < f.reach() {
+			if at, away := f.line.nearest(n.x, n.y, from, to); away < f.reach() {
 				e = estimate{s: at, k: f.scale, p00: noise + 25, p11: f.scaleP, step: e.step, cut: true, used: true}
 				known, misses = true, 0
 			}

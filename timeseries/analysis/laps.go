@@ -60,11 +60,7 @@ func (r *run) course() *lapCourse {
 	if !ok {
 		return nil
 	}
-	f := &follower{line: l, noise: usualNoise, scale: 1, scaleP: 0.05 * 0.05, drift: 1e-10}
-	if !r.Measured {
-		// The odometer ticks by the second, so that its scale is the speed.
-		f.scaleP = 25
-	}
+	f := r.follower(l, usualNoise)
 	var places []estimate
 	for round := range rounds {
 		f.noise = noiseOf(l, nodes)
@@ -84,6 +80,16 @@ func (r *run) course() *lapCourse {
 	}
 	course.Crossings = r.crossings(nodes, places, first, l.length)
 	return course
+}
+
+// follower makes one for the run.
+func (r *run) follower(l *line, noise float64) *follower {
+	f := &follower{line: l, noise: noise, scale: 1, scaleP: 0.05 * 0.05, drift: 1e-10}
+	if !r.Measured {
+		// The odometer ticks by the second, so that its scale is the speed.
+		f.scaleP = 25
+	}
+	return f
 }
 
 // fits reports whether a node should count for the line.
@@ -118,8 +124,13 @@ func (r *run) nodes() (nodes []node, lat0, lon0 float64) {
 		return nil, 0, 0
 	}
 	lat0, lon0 = r.Spots[0].Lat, r.Spots[0].Lon
+	return r.nodesAround(lat0, lon0), lat0, lon0
+}
+
+// nodesAround puts the spots of a run on the plane that touches the earth there.
+func (r *run) nodesAround(lat0, lon0 float64) []node {
 	scale := math.Cos(lat0 * math.Pi / 180)
-	nodes = make([]node, len(r.Spots))
+	nodes := make([]node, len(r.Spots))
 	r.odometer = odometer(r.Bins)
 	before := 0.0
 	k := 0
@@ -136,7 +147,7 @@ func (r *run) nodes() (nodes []node, lat0, lon0 float64) {
 			n.d, n.v, n.doubt = n.t, 0, 0
 		}
 	}
-	return nodes, lat0, lon0
+	return nodes
 }
 
 // island is how many nodes, each half a second, that do not fit what came before

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -445,24 +444,11 @@ func (p *part) row(session int32) []any {
 // load reads the parts before a minute and joins those behind it.
 func (u *update) load(ctx context.Context, from time.Time) (*run, error) {
 	r := &run{First: u.state.First, Moved: u.state.Moved, Measured: u.state.Speed.Known || u.state.Distance.Known}
-	rows, err := u.tx.Query(ctx, `
-		SELECT at, way_m, energy_j, silent_s, paused_s, top_ms, fix_at, fix_way_m, latitude, longitude, fixes
-		FROM analysis_parts WHERE session = $1 AND minute < $2 ORDER BY minute`, u.session, from)
+	rows, err := u.tx.Query(ctx, selectParts+"WHERE session = $1 AND minute < $2 ORDER BY minute", u.session, from)
 	if err != nil {
 		return nil, err
 	}
-	var at []int64
-	var c [10][]float64
-	_, err = pgx.ForEachRow(rows, []any{&at, &c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6], &c[7], &c[8], &c[9]}, func() error {
-		for i := range at {
-			r.Bins = append(r.Bins, bin{At: at[i], Way: c[0][i], Energy: c[1][i], Silent: c[2][i], Paused: c[3][i], Top: c[4][i]})
-		}
-		for i := range c[5] {
-			r.Spots = append(r.Spots, spot{c[5][i], c[6][i], c[7][i], c[8][i], c[9][i]})
-		}
-		return nil
-	})
-	if err != nil {
+	if err := r.scan(rows); err != nil {
 		return nil, err
 	}
 	for i := range u.parts {
@@ -472,14 +458,6 @@ func (u *update) load(ctx context.Context, from time.Time) (*run, error) {
 	end.End()
 	r.Spots = append(r.Spots, end.Spots...)
 	r.fixed = end.Fixed
-	slices.SortStableFunc(r.Spots, func(a, b spot) int {
-		switch {
-		case a.At < b.At:
-			return -1
-		case a.At > b.At:
-			return 1
-		}
-		return 0
-	})
+	r.sort()
 	return r, nil
 }
