@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 
+	"github.com/ecovolt/telemetryd/api/mirror"
 	"github.com/ecovolt/telemetryd/api/openapi"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/httpx"
@@ -21,7 +22,7 @@ func (s *server) descriptionRoutes() []route {
 
 // describe returns the description of all routes, as JSON.
 func (s *server) describe() ([]byte, error) {
-	return json.Marshal(openapi.Describe(s.operations(), s.Config.PublicURL, reflect.TypeFor[metricAnswer](), reflect.TypeFor[stateAnswer]()))
+	return json.Marshal(openapi.Describe(s.operations(), s.Config.PublicURL, reflect.TypeFor[mirror.Metric](), reflect.TypeFor[mirror.State]()))
 }
 
 func (s *server) operations() []openapi.Operation {

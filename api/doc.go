@@ -36,5 +36,5 @@
 //     TestAnswersAreAsDescribed. Both fail without.
 //
 // An answer that the handler encodes itself, for speed, is described by a type
-// that only mirrors it (seriesAnswer); the test holds one against the other.
+// that only mirrors it (package mirror); the test holds one against the other.
 package api

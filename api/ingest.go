@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"unicode/utf8"
 
+	"github.com/ecovolt/telemetryd/api/mirror"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
@@ -19,7 +20,7 @@ import (
 func (s *server) ingestRoutes() []route {
 	return []route{streamRoute("POST", "/api/v1/telemetry", auth.Ingest,
 		"Store records. An upload is stored whole or not at all, and one that comes again is recognised and answered, not stored. A table (text/csv) may come from any logger; what it cannot tell of itself is asked for by the name of the parameter.", s.ingest,
-		takes(jsonOf[[]recordAnswer](), plain("application/x-ndjson"), plain("text/csv")),
+		takes(jsonOf[[]mirror.Record](), plain("application/x-ndjson"), plain("text/csv")),
 		returns[ingestedAnswer]("How many records were stored"), failsWith(fault.Unsupported, fault.Conflict), unhurried),
 		jsonRoute("GET", "/api/v1/import-profiles", auth.Ingest, "Saved mappings of loggers' files, by name.", s.importProfiles),
 		jsonRoute("DELETE", "/api/v1/import-profiles/:name", auth.Ingest, "Forget a saved mapping.", s.deleteImportProfile, failsWith(fault.NotFound)),

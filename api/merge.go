@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ecovolt/telemetryd/api/mirror"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
@@ -18,7 +19,7 @@ func (s *server) mergeRoutes() []route {
 	return []route{
 		streamRoute("POST", "/api/v1/sessions/:id/merges", auth.EditSession,
 			"Merge the file of the car's own logger into a run: it fills what the radio lost, and adds the channels that the radio lacks. The offset of the two clocks is found by what both measured; a file that does not fit is refused.", s.merge,
-			takes(jsonOf[[]recordAnswer](), plain("application/x-ndjson"), plain("text/csv")),
+			takes(jsonOf[[]mirror.Record](), plain("application/x-ndjson"), plain("text/csv")),
 			returns[mergedAnswer]("What was merged, or with dry_run would be"), failsWith(fault.Unsupported, fault.NotFound, fault.Conflict), unhurried),
 		jsonRoute("GET", "/api/v1/sessions/:id/merges", auth.ReadHistory, "List what was merged into a run, the oldest first.", s.listMerges),
 		jsonRoute("DELETE", "/api/v1/sessions/:id/merges/:batch", auth.EditSession, "Take a merge back: the run is then what it was.", s.undoMerge,

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/api/access"
-	"github.com/ecovolt/telemetryd/api/openapi"
+	"github.com/ecovolt/telemetryd/api/mirror"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
@@ -24,14 +24,14 @@ func (s *server) seriesRoutes() []route {
 	return []route{
 		streamRoute("GET", "/api/v1/sessions/:id/series", auth.ReadSeries,
 			"Return metrics in buckets of time, for a chart. Each bucket has lowest, highest and mean value, so that no spike is lost; the answer names the level and width that served it.",
-			s.getSeries, returns[seriesAnswer]("Columns of times and values"), notModified()),
+			s.getSeries, returns[mirror.Series]("Columns of times and values"), notModified()),
 		streamRoute("GET", "/api/v1/sessions/:id/summary", auth.ReadSeries, "Return a run's figures: distance, energy, efficiency, speeds, power, gaps, data quality.",
 			s.getSummary, returns[summaryView]("The figures"), notModified()),
 		streamRoute("GET", "/api/v1/sessions/:id/laps", auth.ReadSeries,
 			"Return laps, stints, stops and driver modes. A lap is from one pass of the line to the next; without a line, from one return to where the run first moved to the next.",
 			s.getLaps, returns[analysis.Laps]("Laps and stints"), notModified()),
 		streamRoute("GET", "/api/v1/sessions/:id/track", auth.ReadSeries, "Return the GPS track as GeoJSON, simplified to a tolerance.",
-			s.getTrack, answers(http.StatusOK, "A GeoJSON feature", as[trackAnswer]("application/geo+json")), notModified()),
+			s.getTrack, answers(http.StatusOK, "A GeoJSON feature", as[mirror.Track]("application/geo+json")), notModified()),
 	}
 }
 
@@ -240,79 +240,4 @@ func (s *server) getTrack(r *request, p *trackParams) error {
 		track.Coarsen(p.Points)
 	}
 	return writeCacheable(r, "application/geo+json", track.AppendGeoJSON(nil), p.Version == track.Version, false)
-}
-
-// numbers is a column of a chart.
-type numbers []*float64
-
-// interval is a stretch of an axis.
-type interval [2]float64
-
-// metricAnswer is the columns of one metric; all are as long as t.
-type metricAnswer struct {
-	Unit   string     `json:"unit" doc:"Unit of the values"`
-	Step   float64    `json:"step" doc:"Usual time between the run's records that have the metric, s; 0 when unknown"`
-	After  float64    `json:"gap_after" doc:"A longer silence of the metric is a gap, s"`
-	Gaps   []interval `json:"gaps" doc:"Begin and end of each gap on the axis: the last sample before it and the first one after, where a rollup serves the window up to a column's width. A null elsewhere is no gap"`
-	Min    numbers    `json:"min" doc:"Lowest value of the bucket; null where no record has the metric"`
-	Max    numbers    `json:"max" doc:"Highest value"`
-	Avg    numbers    `json:"avg" doc:"Mean of the values"`
-	Count  []int      `json:"count" doc:"Records that have the metric; 0 also where a value was carried on"`
-	First  numbers    `json:"first,omitempty" doc:"mode=m4: first value of the pixel column"`
-	FirstT numbers    `json:"first_t,omitempty" doc:"Its place on the axis"`
-	Last   numbers    `json:"last,omitempty" doc:"mode=m4: last value of the pixel column"`
-	LastT  numbers    `json:"last_t,omitempty" doc:"Its place on the axis"`
-}
-
-// stateAnswer is the column of a text state, such as driver_mode.
-type stateAnswer struct {
-	Last []*string `json:"last" doc:"Newest value in the bucket, cut at 200 bytes; null where no record has one"`
-}
-
-// columnsAnswer is either.
-type columnsAnswer struct{}
-
-func (columnsAnswer) Schema() openapi.Object {
-	return openapi.Object{"anyOf": []openapi.Object{{"$ref": "#/components/schemas/Metric"}, {"$ref": "#/components/schemas/State"}}}
-}
-
-// seriesAnswer describes what series.Answer.JSON writes.
-type seriesAnswer struct {
-	Align    string                `json:"align" enum:"time,elapsed,distance" doc:"What the axis t is"`
-	Mode     string                `json:"mode" enum:"minmax,m4"`
-	Fill     string                `json:"fill" enum:"gap,null,locf"`
-	Points   int                   `json:"points" doc:"Points asked for"`
-	From     float64               `json:"from,omitempty" doc:"Begin of the window, ms since 1970; with align=time"`
-	To       float64               `json:"to,omitempty" doc:"Its end, not part of it"`
-	Settled  bool                  `json:"settled" doc:"No records came for a while, or the run has ended"`
-	Sessions []sessionSeriesAnswer `json:"sessions"`
-}
-
-type sessionSeriesAnswer struct {
-	Session string                   `json:"session_id"`
-	Version string                   `json:"version" doc:"Changes whenever the run's records do"`
-	Level   string                   `json:"level" doc:"What served the bulk: raw, or a rollup such as 10s"`
-	Records bool                     `json:"records" doc:"The points are the records themselves: there are no more than points"`
-	Bucket  float64                  `json:"bucket" doc:"Width of a bucket in the unit of t; 0 for records"`
-	T       []float64                `json:"t" doc:"Begin of each bucket: ms since 1970, s since the run's start, or m"`
-	Metrics map[string]columnsAnswer `json:"metrics" doc:"By name. Text states, such as driver_mode, have only the newest of each bucket"`
-}
-
-// trackAnswer describes what series.Track.AppendGeoJSON writes.
-type trackAnswer struct {
-	Type       string           `json:"type" enum:"Feature"`
-	Geometry   *lines           `json:"geometry" doc:"Parted where there was no fix for longer than 2 s and than five of their usual steps"`
-	Properties propertiesAnswer `json:"properties"`
-}
-
-type lines struct {
-	Type        string        `json:"type" enum:"MultiLineString"`
-	Coordinates [][][]float64 `json:"coordinates" doc:"Longitude and latitude, deg"`
-}
-
-type propertiesAnswer struct {
-	Session   string      `json:"session_id"`
-	Tolerance float64     `json:"tolerance_m" doc:"How far a measured position may lie from the line, m"`
-	Measured  int         `json:"measured" doc:"Positions it was drawn from"`
-	Times     [][]float64 `json:"times" doc:"When each position was measured, ms since 1970"`
 }

@@ -10,17 +10,17 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/ecovolt/telemetryd/api/mirror"
 	"github.com/ecovolt/telemetryd/api/openapi"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
-	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 func (s *server) sessionRoutes() []route {
-	recordBodies := []openapi.Content{jsonOf[recordsAnswer](), plain("application/x-ndjson"), plain("text/csv")}
+	recordBodies := []openapi.Content{jsonOf[mirror.Records](), plain("application/x-ndjson"), plain("text/csv")}
 	return []route{
 		jsonRoute("GET", "/api/v1/sessions", auth.ListSessions, "List runs, newest first. External accounts see those of the last 7 days.", s.listSessions),
 		jsonRoute("GET", "/api/v1/live/sessions", auth.ReadPublic, "List the runs that can be followed live now.", s.listLive),
@@ -33,7 +33,7 @@ func (s *server) sessionRoutes() []route {
 			"Read records, oldest first. With a limit it returns a page and the next one's cursor (in the body, and in the Link and X-Next-Cursor headers); without, a stream to the end.",
 			s.getRecords, answers(http.StatusOK, "Records", recordBodies...), unhurried),
 		streamRoute("GET", "/api/v1/sessions/:id/latest", auth.ReadRecords, "Return the newest record, by time of measurement.", s.getLatest,
-			returns[recordAnswer]("The record")),
+			returns[mirror.Record]("The record")),
 		jsonRoute("GET", "/api/v1/sessions/:id/set-aside", auth.ReadRecords,
 			"List records that were set aside since their time cannot be right, in order of arrival.", s.listSetAside),
 		jsonRoute("POST", "/api/v1/sessions/:id/repair", auth.RepairSession,
@@ -236,12 +236,6 @@ type recordsParams struct {
 	Download string    `query:"download" doc:"Anything: offer the answer as a file"`
 }
 
-// recordsAnswer describes what writeRecords writes as JSON.
-type recordsAnswer struct {
-	Records []recordAnswer `json:"records"`
-	Next    *string        `json:"next_cursor"`
-}
-
 // getRecords streams records. With a limit it returns a page and the cursor of
 // the next one; without, everything from the cursor to the end.
 func (s *server) getRecords(r *request, p *recordsParams) error {
@@ -367,37 +361,4 @@ func safeName(id string) string {
 		}
 		return '_'
 	}, id)
-}
-
-// recordAnswer is a record: its channels are the members.
-type recordAnswer struct{}
-
-func (recordAnswer) Schema() openapi.Object {
-	members := openapi.Object{
-		"session_id": openapi.Object{"type": "string", "description": "Id of the run, at most 256 bytes"},
-		"timestamp": openapi.Object{
-			"type": "string", "description": "When the vehicle measured, ISO 8601; returned as received",
-			"examples": []string{"2026-03-21T21:41:10.272851+00:00"},
-		},
-	}
-	for _, c := range channel.All {
-		about := c.Meaning
-		if c.Unit != "" {
-			about += ", " + c.Unit
-		}
-		member := openapi.Object{"description": about}
-		switch c.Type {
-		case channel.Float:
-			member["type"] = []string{"number", "null"}
-		case channel.Int:
-			member["type"] = []string{"integer", "null"}
-		case channel.Text:
-			member["type"] = []string{"string", "null"}
-		}
-		members[c.Name] = member
-	}
-	return openapi.Object{
-		"type": "object", "description": "One record; a field that has no value is absent or null. Members beside the fields of the contract stand as they came.",
-		"properties": members, "required": []string{"timestamp"}, "additionalProperties": true,
-	}
 }
