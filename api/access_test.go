@@ -74,6 +74,8 @@ type rule struct {
 	// shows is a pattern of what the answer holds when it is not the empty one
 	// that the contract gives to those who may not; "" means that they get an error.
 	shows string
+	// query goes behind a route's path; %s is the session.
+	query string
 	// perSession asks for each of the sessions.
 	perSession bool
 	// anonymous sends no credentials: the call would end the caller's session.
@@ -167,6 +169,7 @@ var access = map[string]rule{
 	"GET /api/v1/sessions/:id/summary":               {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/laps":                  {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/track":                 {may: records, perSession: true},
+	"GET /api/v1/compare":                            {may: records, query: "?laps=%s:1", perSession: true},
 	"GET /api/v1/live":                               {may: records, perSession: true, stream: true},
 	"GET /api/v1/live/sessions":                      {may: everybody},
 	"GET /api/v1/fields":                             {may: everybody},
@@ -386,7 +389,7 @@ func (h server) callRoute(t *testing.T, name string, r rule, caller, session str
 	if session == "" {
 		session = "none"
 	}
-	path = strings.NewReplacer(":id", session, ":name", "none").Replace(path)
+	path = strings.NewReplacer(":id", session, ":name", "none").Replace(path) + strings.ReplaceAll(r.query, "%s", session)
 	authorization := ""
 	switch {
 	case r.anonymous:

@@ -118,6 +118,11 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	h := openServer(t)
 	d := h.describe(t)
 	admin := "Bearer " + h.token["admin"]
+	list, _, _ := driven{id: "circles", quick: []float64{1, 1.1}, power: []float64{1, 1}, silent: [2]float64{100, 200}}.drive()
+	circles, err := json.Marshal(list)
+	if err != nil {
+		t.Fatal(err)
+	}
 	id := map[string]string{} // what earlier answers named, for later paths
 	called := map[string]bool{}
 	for _, step := range []struct {
@@ -153,6 +158,10 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/api/v1/sessions/{live}/series", "?metrics=speed_ms&compare=long&align=elapsed&fill=null", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{live}/summary", "", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{live}/laps", "", admin, "", 200, ""},
+		{"POST", "/api/v1/telemetry", "", admin, string(circles), 200, ""},
+		{"GET", "/api/v1/compare", "?laps=circles:1,circles:2&metrics=speed_ms,driver_mode", admin, "", 200, ""},
+		{"GET", "/api/v1/compare", "?laps=circles:1,circles:2&by=time", admin, "", 200, ""},
+		{"GET", "/api/v1/compare", "?laps=live:1", admin, "", 404, ""},
 		{"GET", "/api/v1/sessions/{live}/track", "?tolerance=5&points=100", admin, "", 200, ""},
 		{"POST", "/api/v1/telemetry", "", admin, `[{"session_id":"live","timestamp":"2026-03-21T10:00:00Z","speed_ms":3}]`, 200, ""},
 		{"POST", "/api/v1/sessions/{live}/merges", "?offset=1s", admin, `[{"timestamp":"2026-03-21T10:00:05Z","motor_temp_c":40}]`, 200, ""},

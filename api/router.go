@@ -185,7 +185,7 @@ func (s *server) routes() []route {
 		s.sessionRoutes(),
 		s.mergeRoutes(),
 		s.archiveRoutes(),
-		s.seriesRoutes(),
+		s.seriesRoutes(), s.compareRoutes(),
 		s.authRoutes(), s.credentialRoutes(),
 		s.userRoutes(),
 		s.keyRoutes(),

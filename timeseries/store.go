@@ -9,6 +9,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/archive"
+	"github.com/ecovolt/telemetryd/timeseries/compare"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/merge"
@@ -71,6 +72,8 @@ type Store struct {
 	Rollups *rollup.Rollups
 	// Series are what charts and maps show of sessions.
 	Series *series.Reader
+	// Laps lays laps over one another.
+	Laps *compare.Reader
 }
 
 // New makes a Store on a migrated database.
@@ -109,6 +112,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	s.Channels = registry.New(pool, opt.Reads)
 	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, InFlight: s.inFlight, Also: []rollup.Work{s.Channels, rollup.MemberColumns{Channels: s.Channels}, tall.Levels{}, summaries{s}}, OnPass: opt.OnRefresh})
 	s.Series = series.New(opt.Reads, s.Rollups, s.Channels)
+	s.Laps = compare.New(opt.Reads, s.Channels)
 	s.Archives = archive.New(opt.Exports, s.archiveStats)
 	return s
 }

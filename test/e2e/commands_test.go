@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
@@ -102,18 +104,20 @@ func TestDocumentedCommands(t *testing.T) {
 			env = append(env, pgserver.BinDirVariable+"="+programs)
 		}
 	}
-	// A run that the bridge has stored.
-	stored := exec.Command(program(t), "import", "--quiet", "--session-id", "radio-run", "radio.csv")
-	stored.Dir, stored.Env = home, env
-	if out, err := stored.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	// Runs that the bridge has stored.
+	for id, file := range map[string]string{"radio-run": "radio.csv", "practice": "practice.csv"} {
+		stored := exec.Command(program(t), "import", "--quiet", "--session-id", id, file)
+		stored.Dir, stored.Env = home, env
+		if out, err := stored.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
 	}
 	empty := dbtest.Empty(t)
 	real := strings.NewReplacer("http://127.0.0.1:3210", daemon.url, "http://127.0.0.1:6060", daemon.beside("/debug/pprof/"), "seconds=10", "seconds=1", "postgres://localhost/new", "'"+empty+"'")
 	used := map[string]bool{}
 	commands := 0
 	texts := documents(t)
-	for _, name := range []string{"README.md", "docs/operations.md", "docs/accounts.md", "docs/sql.md", "docs/from-convex.md", "docs/import.md", "docs/channels.md", "docs/scaling.md", "docs/reliability.md"} {
+	for _, name := range []string{"README.md", "docs/operations.md", "docs/accounts.md", "docs/sql.md", "docs/from-convex.md", "docs/import.md", "docs/channels.md", "docs/laps.md", "docs/scaling.md", "docs/reliability.md"} {
 		lines := script(name, texts[name], used)
 		delete(texts, name)
 		commands += strings.Count(lines, "==")
@@ -159,8 +163,8 @@ func TestDocumentedCommands(t *testing.T) {
 			t.Errorf("%s: not there (%v)", what, err)
 		}
 	}
-	if n := queryOne[int64](t, empty, "SELECT count(*) FROM sessions"); n != 4 {
-		t.Errorf("the restored database has %d runs, want 4", n)
+	if n := queryOne[int64](t, empty, "SELECT count(*) FROM sessions"); n != 5 {
+		t.Errorf("the restored database has %d runs, want 5", n)
 	}
 	exported, err := os.ReadFile(filepath.Join(home, "run.csv.gz"))
 	if err != nil {
@@ -215,6 +219,7 @@ func furnish(t *testing.T, home string) {
 		"second-logger.csv": []byte("timestamp,speed_ms\n2026-06-01T10:00:00Z,5\n"),
 		"log.csv":           []byte("timestamp,speed_ms\n2026-06-02T10:00:00Z,5\n2026-06-02T10:00:01Z,6\n"),
 		"radio.csv":         []byte(radio),
+		"practice.csv":      circles(4),
 		"logger.csv":        []byte(logger),
 		"lap-timer.csv":     []byte("Time;Speed [km/h]\n2026-06-03 10:00:00;30,5\n2026-06-03 10:00:01;31,0\n"),
 		"bench.csv":         []byte("Time,Volts\n0.5,48\n"),
@@ -226,6 +231,18 @@ func furnish(t *testing.T, home string) {
 	} {
 		must(os.WriteFile(filepath.Join(home, name), content, 0o600))
 	}
+}
+
+// circles is a run of some laps around a circle.
+func circles(laps int) []byte {
+	var b bytes.Buffer
+	b.WriteString("session_id,timestamp,speed_ms,power_w,latitude,longitude,driver_mode\n")
+	start := time.Date(2026, 6, 4, 10, 0, 0, 0, time.UTC)
+	for way := 0.0; way < float64(laps)*200*math.Pi+20; way += 2 {
+		fmt.Fprintf(&b, "circles,%s,10,%.1f,%.7f,%.7f,eco\n", start.Add(time.Duration(way*1e8)).Format("2006-01-02T15:04:05.000000+00:00"),
+			200+way/10, 48.1+math.Sin(way/100)/1111.95, 11.5+math.Cos(way/100)/742.6)
+	}
+	return b.Bytes()
 }
 
 func convexSnapshot(t *testing.T) []byte {

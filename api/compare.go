@@ -1,0 +1,101 @@
+package api
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/ecovolt/telemetryd/api/access"
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/compare"
+)
+
+// Anybody may ask; which laps a caller may compare is asked for each run.
+func (s *server) compareRoutes() []route {
+	return []route{streamRoute("GET", "/api/v1/compare", auth.ReadPublic,
+		"Lay laps of any runs over one another: what each lost in time and energy against the first, place by place and by sector, and channels at the same places. Whoever may read the series of a run may compare its laps.",
+		s.compareLaps, returns[compare.Comparison]("The laps"), notModified(), failsWith(fault.Unauthenticated, fault.Forbidden, fault.NotFound))}
+}
+
+type compareParams struct {
+	Laps    string   `query:"laps" required:"true" doc:"RUN:LAP,RUN:LAP, up to six, the first is what the others are measured by. A run's id ends at the last colon; a comma in one is %2C" example:"my-run:3,my-run:5"`
+	Metrics []string `query:"metrics" doc:"Channels, up to 16" example:"speed_ms,power_w"`
+	Points  int      `query:"points" default:"500" minimum:"2" maximum:"2000" doc:"Places on the axis"`
+	By      string   `query:"by" default:"position" enum:"position,distance,time" doc:"What the laps have in common: place on the line that the laps of the first one's run share, distance that each drove, scaled to the first one's, or time since each began"`
+}
+
+func (s *server) compareLaps(r *request, p *compareParams) error {
+	laps, err := parseLaps(r.Request.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	req := compare.Request{Laps: laps, Metrics: p.Metrics, Points: p.Points, By: p.By, Class: access.SeriesClass(r.Principal)}
+	var runs []*timeseries.Session
+	worked, seen := false, map[string]bool{}
+	for _, lap := range laps {
+		if seen[lap.Run] {
+			continue
+		}
+		seen[lap.Run] = true
+		run, err := s.admitSession(r, lap.Run, auth.ReadSeries)
+		if err != nil {
+			return err
+		}
+		runs = append(runs, run)
+	}
+	for id := range seen { // what was worked out this moment no replica has yet
+		one, err := s.Store.Analysis.Update(r.Request.Context(), id)
+		if err != nil {
+			return err
+		}
+		worked = worked || one
+	}
+	var answer *compare.Comparison
+	read := func(store *timeseries.Store) (err error) {
+		answer, err = store.Laps.Read(r.Request.Context(), req)
+		return err
+	}
+	if worked || s.Replica == nil {
+		err = read(s.Store)
+	} else {
+		err = s.Replica.Read(r.Request.Context(), runs, read)
+	}
+	if err != nil {
+		return err
+	}
+	return writeJSON(r, answer)
+}
+
+// parseLaps reads the parameter laps as it was sent: decoded, a comma in an id is
+// none any more. Clients that encode whole values have no bare colon in it.
+func parseLaps(query string) (laps []compare.Lap, err error) {
+	text := ""
+	for pair := range strings.SplitSeq(query, "&") {
+		if value, ok := strings.CutPrefix(pair, "laps="); ok {
+			text = value
+			break
+		}
+	}
+	unescape := url.QueryUnescape
+	if !strings.Contains(text, ":") {
+		text, _ = url.QueryUnescape(text)
+		unescape = url.PathUnescape
+	}
+	for item := range strings.SplitSeq(text, ",") {
+		if whole, err := unescape(item); err == nil {
+			item = whole
+		}
+		colon := strings.LastIndexByte(item, ':')
+		lap, err := strconv.ParseInt(item[colon+1:], 10, 32)
+		if colon <= 0 || err != nil || lap < 1 {
+			return nil, fault.Field("laps", "must be RUN:LAP,RUN:LAP, where LAP is a lap's number; %q is none", fault.Clip(item))
+		}
+		laps = append(laps, compare.Lap{Run: item[:colon], Number: lap})
+	}
+	if len(laps) > compare.MaxLaps {
+		return nil, fault.Field("laps", "1 to %d laps, not %d", compare.MaxLaps, len(laps))
+	}
+	return laps, nil
+}
