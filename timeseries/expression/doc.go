@@ -16,13 +16,14 @@
 // input that is NaN or infinite) is NULL, and what is nearer to zero than 2^-1022,
 // the least normal number, is 0. So the SQL raises no error for any input.
 //
-//	x + y  x - y  x * y  x / y  x ^ y  -x           numbers; x ^ y is also pow(x, y)
+//	x + y  x - y  x * y  x / y  x % y  x ^ y  -x    numbers; x ^ y is also pow(x, y)
 //	x < y  <=  >  >=  ==  !=  && || !                truth; 1 or 0 as a result
 //	if(c, x, y)  c ? x : y  coalesce(x, y, ...)  nil
 //	min(x, y, ...)  max(x, y, ...)  clamp(x, lo, hi)  abs  floor  ceil  round
 //	sqrt  exp  ln  log10  sin  cos  tan  asin  acos  atan  atan2(y, x)
 //
 // Angles are radians. round takes ties to the even neighbour, as PostgreSQL does.
+// x % y has the sign of x, and is NULL where y goes into x 2^53 times or more.
 // An exponent beyond ±1,000,000 is NULL: beyond it the two sides would no longer
 // agree.
 //

@@ -3,6 +3,7 @@ package expression_test
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -171,6 +172,24 @@ func TestMeaning(t *testing.T) {
 		{text: "a / b", a: 1e-200, b: 1e200, want: 0},
 		{text: "a / b", a: 1e200, b: 1e-200, want: nil},
 		{text: "a / b", a: 1, b: math.MaxFloat64, want: 0}, // not normal
+		{text: "a % 360", a: 725.5, want: 5.5},
+		{text: "a % 360", a: -90, want: -90},
+		{text: "a % b", a: -725.5, b: -360, want: -5.5},
+		{text: "a % b", a: -4, b: 2, want: 0}, // and no -0
+		{text: "a % b", a: 1, b: 0.1, want: 0.09999999999999995},
+		{text: "a % b", a: 0.3, b: 0.5, want: 0.3},
+		{text: "a % b", a: 10, b: 2.5, want: 0},
+		{text: "a % b", a: 1, b: 0, want: nil},
+		{text: "a % b", a: 0, b: 0, want: nil},
+		{text: "a % b", a: 0, b: 3, want: 0},
+		{text: "a % b", a: nil, b: 3, want: nil},
+		{text: "a % b", a: 1e16, b: 3, want: 1},
+		{text: "a % b", a: 0x1p53, b: 1, want: nil},
+		{text: "a % b", a: 0x1p53 - 1, b: 1, want: 0},
+		{text: "a % b", a: 1e300, b: 1e-300, want: nil},
+		{text: "a % b", a: math.MaxFloat64, b: 1e300, want: math.Mod(math.MaxFloat64, 1e300)},
+		{text: "a % b", a: 3e-308, b: 2.5e-308, want: 0},
+		{text: "100 - a % 7 * 2", a: 9, want: 96},
 		{text: "a + b", a: 1e308, b: 1e308, want: nil},
 		{text: "a - b", a: 3e-308, b: 2.5e-308, want: 0},
 		{text: "(a - b) ^ 8", a: 0x1.0000000000001p-99, b: 0x1p-99, want: 0}, // a difference is as small as a last place
@@ -240,7 +259,6 @@ func TestErrors(t *testing.T) {
 		"[a]":                  "character 1: only numbers, channels, operators and functions can stand here",
 		"let x = 1; x":         "character 5: only numbers, channels, operators and functions can stand here",
 		"true":                 "character 1: only numbers, channels, operators and functions can stand here",
-		"a % 2":                "character 3: the operator % is not one of this language",
 		"a in b":               "character 3: the operator in is not one of this language",
 		"a ?? b":               "character 3: the operator ?? is not one of this language",
 		"len(a)":               "character 1: there is no function len",
@@ -338,7 +356,7 @@ func (g generator) exact(depth int) string {
 	x := func() string { return g.exact(depth - 1) }
 	switch g.IntN(12) {
 	case 0, 1, 2, 3:
-		return "(" + x() + pick(g, " + ", " - ", " * ", " / ", " * ", " / ") + x() + ")"
+		return "(" + x() + pick(g, " + ", " - ", " * ", " / ", " % ", " / ", " * ") + x() + ")"
 	case 4:
 		return "(-" + x() + ")"
 	case 5, 6:
@@ -448,6 +466,68 @@ func TestAgreement(t *testing.T) {
 	if values < nulls/10 || nulls < values/10 {
 		t.Errorf("%d values and %d NULLs do not tell much", values, nulls)
 	}
+}
+
+// TestModulo compares both sides with what integers of any length come to.
+func TestModulo(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	seed := rand.Uint64()
+	g := generator{rand.New(rand.NewPCG(seed, 1))}
+	rows := make([]row, 3000)
+	for i := range rows {
+		a, b := g.value(), g.value()
+		if g.IntN(2) == 0 && b != nil { // as often as not it goes in a few times
+			a = number(*b * math.Ldexp(g.NormFloat64(), g.IntN(56)))
+		}
+		rows[i] = row{a, b}
+	}
+	store(t, pool, rows)
+	e := parse(t, "a % b")
+	got := ask(t, pool, "SELECT "+e.SQL(column)+" FROM inputs r ORDER BY id", "a % b")
+	values := 0
+	for i, r := range rows {
+		want := modulo(r[0], r[1])
+		if want != nil {
+			values++
+		}
+		if here := eval(e, r); show(here) != show(want) || show(got[i]) != show(want) {
+			t.Fatalf("seed %d: %s is %s in SQL, %s in Go, want %s", seed, r, show(got[i]), show(here), show(want))
+		}
+	}
+	if values < len(rows)/4 {
+		t.Errorf("seed %d: only %d values", seed, values)
+	}
+}
+
+// modulo is what is left of a, by integers.
+func modulo(a, b *float64) *float64 {
+	const least = 0x1p-1022
+	for _, v := range []*float64{a, b} {
+		if v == nil || math.IsNaN(*v) || math.IsInf(*v, 0) {
+			return nil
+		}
+	}
+	whole := func(v float64) *big.Int { // as so many 2^-1074
+		if math.Abs(v) < least {
+			return new(big.Int)
+		}
+		exact, _ := new(big.Float).SetMantExp(big.NewFloat(v), 1074).Int(nil)
+		return exact
+	}
+	x, y := whole(*a), whole(*b)
+	if y.Sign() == 0 {
+		return nil
+	}
+	q, r := new(big.Int).QuoRem(x, y, new(big.Int))
+	if q.Abs(q).BitLen() > 53 {
+		return nil
+	}
+	v, _ := new(big.Float).SetMantExp(new(big.Float).SetInt(r), -1074).Float64()
+	if math.Abs(v) < least {
+		v = 0
+	}
+	return &v
 }
 
 func store(t *testing.T, pool *pgxpool.Pool, rows []row) {

@@ -56,6 +56,9 @@ var (
 	divide = &operation{name: "/", infix: true, two: quotient,
 		plain: "(%[1]s / NULLIF(%[2]s, 0))", total: "math_divide(%[1]s, %[2]s)",
 		span: func(a, b span) span { return span{a.low - b.high, a.high - b.low} }}
+	// What is left is a multiple of the lesser operand's last place.
+	modulo = &operation{name: "%", infix: true, two: remainder, plain: "math_modulo(%[1]s, %[2]s)",
+		span: func(a, b span) span { return span{min(a.low, b.low) - 52, min(a.high, b.high)} }}
 	pow = &operation{name: "^", infix: true, two: power, total: "math_power(%[1]s, %[2]s)", span: unknown}
 
 	not = &operation{name: "!", infix: true, in: truth, out: truth, one: func(a float64) float64 { return 1 - a }, plain: "(NOT %[1]s)"}
@@ -67,7 +70,7 @@ var (
 var unary = map[string]*operation{"-": negate, "!": not, "not": not}
 
 var binary = map[string]*operation{
-	"+": add, "-": subtract, "*": multiply, "/": divide, "^": pow, "**": pow,
+	"+": add, "-": subtract, "*": multiply, "/": divide, "%": modulo, "^": pow, "**": pow,
 	"&&": and, "and": and, "||": or, "or": or,
 	"<":  compare("<", "<", func(a, b float64) bool { return a < b }),
 	"<=": compare("<=", "<=", func(a, b float64) bool { return a <= b }),
@@ -147,6 +150,14 @@ func quotient(a, b float64) float64 {
 		return math.NaN()
 	}
 	return a / b
+}
+
+// remainder is exact, as math.Mod is; see math_modulo.
+func remainder(a, b float64) float64 {
+	if b == 0 || math.Abs(a) >= math.Abs(b)*(1<<53) {
+		return math.NaN()
+	}
+	return math.Mod(a, b)
 }
 
 func exponential(a float64) float64 {
