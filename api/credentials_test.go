@@ -256,6 +256,9 @@ func TestAppPasswords(t *testing.T) {
 	if got := s.call(t, "GET", "/api/v1/auth/session", "Bearer "+token, nil); got.status != 200 || got.body["user"].(object)["role"] != "internal" {
 		t.Fatalf("the session of %s = %+v", answer, got)
 	}
+	if got := s.call(t, "POST", "/api/v1/auth/password", "Bearer "+token, object{"current_password": password, "new_password": password + "2"}); got.status != 403 {
+		t.Errorf("its session changes the password = %+v", got)
+	}
 	list := s.call(t, "GET", "/api/v1/auth/app-passwords", me, nil).body["app_passwords"].([]any)
 	if len(list) != 1 || list[0].(object)["last_used_at"] == nil || list[0].(object)["app_password"] != nil {
 		t.Errorf("the list = %v", list)

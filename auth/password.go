@@ -31,6 +31,11 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, in PasswordCh
 	if text := checkNewPassword(in.New, ""); text != "" {
 		return mistake(fault.Invalid, text), nil
 	}
+	var byApp bool // without a code
+	err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM auth_sessions WHERE id = $1 AND app_password IS NOT NULL)`, p.SessionID).Scan(&byApp)
+	if err != nil || byApp {
+		return mistake(fault.Forbidden, textByApp), err
+	}
 	address := gate.Address(in.Address)
 	leave, err := s.gate.Enter(ctx, address)
 	if err != nil {

@@ -33,6 +33,7 @@ const (
 	textGuessable   = "Password is too easy to guess"
 	textCodeNeeded  = "Enter the code of your authenticator"
 	textCodeWrong   = "Invalid code"
+	textByApp       = "Who signed in by an app password cannot change the password"
 	textCodeUsed    = "This code was used already. Please wait for the next one."
 	textAppNeeded   = "This account has a second factor. Sign in here with an app password, which you make on its page."
 )
