@@ -13,6 +13,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
+	"github.com/ecovolt/telemetryd/timeseries/progress"
 )
 
 // Bounds on what records make us keep.
@@ -28,15 +29,12 @@ const (
 	pieceRecords = 10_000
 )
 
-// dueSessions are those with batches whose members are not counted yet.
-const dueSessions = `
-	SELECT s.session, s.batch, s.rewritten
-	FROM sessions s LEFT JOIN member_progress p USING (session)
-	WHERE s.deleted_at IS NULL AND (s.batch > coalesce(p.batch, 0) OR s.rewritten > coalesce(p.rewritten, 0))`
+// counted is the table of how far members are counted.
+const counted = "member_progress"
 
 // Due implements rollup.Work.
 func (r *Registry) Due(ctx context.Context, conn *pgx.Conn) (due bool, err error) {
-	if err = conn.QueryRow(ctx, "SELECT EXISTS ("+dueSessions+")").Scan(&due); err != nil {
+	if err = conn.QueryRow(ctx, "SELECT EXISTS ("+progress.Due(counted)+")").Scan(&due); err != nil {
 		return false, fmt.Errorf("look for members of records: %w", err)
 	}
 	return due, nil
@@ -45,8 +43,8 @@ func (r *Registry) Due(ctx context.Context, conn *pgx.Conn) (due bool, err error
 // Do counts what came since the last time, and makes channels of members that are
 // new.
 func (r *Registry) Do(ctx context.Context, conn *pgx.Conn) error {
-	type due struct{ Session, Batch, Rewritten int32 }
-	sessions, err := schema.List(ctx, conn, pgx.RowToStructByPos[due], dueSessions)
+	type due struct{ Session, Batch, Rewritten, Done int32 }
+	sessions, err := schema.List(ctx, conn, pgx.RowToStructByPos[due], progress.Due(counted))
 	if err != nil {
 		return fmt.Errorf("find runs whose members are not counted: %w", err)
 	}
@@ -82,7 +80,7 @@ func (r *Registry) Do(ctx context.Context, conn *pgx.Conn) error {
 
 // Forget removes what is known of a run, in the transaction that deletes it.
 func Forget(ctx context.Context, tx pgx.Tx, session int32) error {
-	return schema.DeleteOf(ctx, tx, session, "session_members", "member_progress")
+	return schema.DeleteOf(ctx, tx, session, "session_members", counted)
 }
 
 // Member is a member of a run's records that has no column.
@@ -99,20 +97,7 @@ type Member struct {
 // count adds batches of a run, up to that one at most, to what is known of its
 // members. It returns the members that it had not before, and how far it came.
 func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fresh []Member, upTo int32, err error) {
-	// A plan for all times would consider every chunk.
-	if _, err := tx.Exec(ctx, "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"); err != nil {
-		return nil, 0, err
-	}
-	var done int32
-	err = tx.QueryRow(ctx, `
-		INSERT INTO member_progress AS p (session, batch, rewritten, changed)
-		VALUES ($1, 0, $2, $3)
-		ON CONFLICT (session) DO UPDATE SET
-			rewritten = excluded.rewritten, changed = excluded.changed,
-			batch = CASE WHEN p.rewritten = excluded.rewritten AND NOT EXISTS (
-				SELECT FROM ingest_batches b
-				WHERE b.session = p.session AND b.batch > p.changed AND b.batch <= excluded.changed AND b.changed > 0) THEN p.batch ELSE 0 END
-		RETURNING batch`, session, rewritten, batch).Scan(&done)
+	done, err := progress.Resume(ctx, tx, counted, session, batch, rewritten)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -139,8 +124,7 @@ func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fre
 	if err != nil {
 		return nil, 0, err
 	}
-	_, err = tx.Exec(ctx, "UPDATE member_progress SET batch = $2 WHERE session = $1", session, upTo)
-	if err != nil || from == nil {
+	if err = progress.Reached(ctx, tx, counted, session, upTo); err != nil || from == nil {
 		return nil, upTo, err
 	}
 	fresh, err = schema.List(ctx, tx, pgx.RowToStructByPos[Member], `

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/progress"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
@@ -30,16 +31,17 @@ var widths = []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute}
 // Levels keeps the levels up to date. It is work that goes on behind the rollups'.
 type Levels struct{}
 
+// table is that of how far the levels follow.
+const table = "member_level_progress"
+
 // due are the runs that are ahead of their levels. One whose new batches have no
 // members that lack a column is plain.
-const due = `
-	SELECT s.session, s.batch, s.rewritten,
-	       s.rewritten = coalesce(p.rewritten, 0) AND NOT EXISTS (
+var due = `
+	SELECT d.*, (d.done > 0 OR d.rewritten = 0) AND NOT EXISTS (
 		SELECT FROM ingest_batches b
-		WHERE b.session = s.session AND b.batch > coalesce(p.batch, 0) AND b.batch <= s.batch
+		WHERE b.session = d.session AND b.batch > d.done AND b.batch <= d.batch
 		  AND (b.members IS DISTINCT FROM false OR b.changed > 0)) AS plain
-	FROM sessions s LEFT JOIN member_level_progress p USING (session)
-	WHERE s.deleted_at IS NULL AND (s.batch > coalesce(p.batch, 0) OR s.rewritten > coalesce(p.rewritten, 0))`
+	FROM (` + progress.Due(table) + `) d`
 
 // Due implements rollup.Work.
 func (Levels) Due(ctx context.Context, conn *pgx.Conn) (found bool, err error) {
@@ -52,7 +54,7 @@ func (Levels) Due(ctx context.Context, conn *pgx.Conn) (found bool, err error) {
 // Do implements rollup.Work.
 func (Levels) Do(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, `
-		INSERT INTO member_level_progress AS p (session, batch, rewritten, changed)
+		INSERT INTO `+table+` AS p (session, batch, rewritten, changed)
 		SELECT session, batch, rewritten, batch
 		FROM (`+due+`) d
 		WHERE plain
@@ -61,12 +63,13 @@ func (Levels) Do(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("note runs without members: %w", err)
 	}
 	type run struct {
-		Session, Batch, Rewritten int32
-		Plain                     bool
+		Session, Batch, Rewritten, Done int32
+		Plain                           bool
 	}
 	// A race that is on must not wait for an import.
 	runs, err := schema.List(ctx, conn, pgx.RowToStructByPos[run], due+`
-		ORDER BY s.records * (s.batch - coalesce(p.batch, 0)) / greatest(s.batch, 1), s.session DESC`)
+		JOIN sessions s USING (session)
+		ORDER BY s.records * (d.batch - d.done) / greatest(d.batch, 1), session DESC`)
 	if err != nil {
 		return fmt.Errorf("find runs that are ahead of their levels: %w", err)
 	}
@@ -90,20 +93,7 @@ func (Levels) Do(ctx context.Context, conn *pgx.Conn) error {
 // follow brings the levels of a run up by a piece, and reports whether that reached
 // the batch.
 func follow(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (reached bool, err error) {
-	// A plan for all times would consider every chunk.
-	if _, err := tx.Exec(ctx, "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"); err != nil {
-		return false, err
-	}
-	var done int32
-	err = tx.QueryRow(ctx, `
-		INSERT INTO member_level_progress AS p (session, batch, rewritten, changed)
-		VALUES ($1, 0, $2, $3)
-		ON CONFLICT (session) DO UPDATE SET
-			rewritten = excluded.rewritten, changed = excluded.changed,
-			batch = CASE WHEN p.rewritten = excluded.rewritten AND NOT EXISTS (
-				SELECT FROM ingest_batches b
-				WHERE b.session = p.session AND b.batch > p.changed AND b.batch <= excluded.changed AND b.changed > 0) THEN p.batch ELSE 0 END
-		RETURNING batch`, session, rewritten, batch).Scan(&done)
+	done, err := progress.Resume(ctx, tx, table, session, batch, rewritten)
 	if err != nil {
 		return false, err
 	}
@@ -118,16 +108,24 @@ func follow(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (re
 		}
 	}
 	var upTo int32
+	var some bool // have members
 	err = tx.QueryRow(ctx, `
 		WITH ahead AS (
-			SELECT batch, sum(records) OVER (ORDER BY batch) AS total, min(batch) OVER () AS first
+			SELECT batch, records, members IS DISTINCT FROM false OR changed > 0 AS due
 			FROM ingest_batches
 			WHERE session = $1 AND batch > $2 AND batch <= $3
+		), counted AS (
+			SELECT batch, due, sum(records) FILTER (WHERE due) OVER (ORDER BY batch) AS total, min(batch) OVER () AS first
+			FROM ahead
 		)
-		SELECT coalesce(max(batch) FILTER (WHERE total <= $4 OR batch = first), $3)
-		FROM ahead`, session, done, batch, pieceRecords).Scan(&upTo)
+		SELECT coalesce(max(batch), $3), coalesce(bool_or(due), false)
+		FROM counted
+		WHERE coalesce(total, 0) <= $4 OR batch = first`, session, done, batch, pieceRecords).Scan(&upTo, &some)
 	if err != nil {
 		return false, err
+	}
+	if !some {
+		return upTo == batch, progress.Reached(ctx, tx, table, session, upTo)
 	}
 	spans, _, err := rollup.Changed(ctx, tx, []rollup.Change{{Session: session, After: done, UpTo: upTo}}, widths[len(widths)-1])
 	if err != nil {
@@ -149,8 +147,7 @@ func follow(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (re
 			}
 		}
 	}
-	_, err = tx.Exec(ctx, "UPDATE member_level_progress SET batch = $2 WHERE session = $1", session, upTo)
-	return upTo == batch, err
+	return upTo == batch, progress.Reached(ctx, tx, table, session, upTo)
 }
 
 // onto replaces buckets that were there.
@@ -201,5 +198,5 @@ const coarser = `
 
 // Forget removes the levels of a run, in the transaction that deletes it.
 func Forget(ctx context.Context, tx pgx.Tx, session int32) error {
-	return schema.DeleteOf(ctx, tx, session, "level_members", "member_levels", "member_level_progress")
+	return schema.DeleteOf(ctx, tx, session, "level_members", "member_levels", table)
 }
