@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/expression"
@@ -299,12 +300,13 @@ func TestEditingChannels(t *testing.T) {
 		"Battery":        {registry.Definition{}, `"battery" would do`},
 		"a__b":           {registry.Definition{}, `"a_b" would do`},
 		"":               {registry.Definition{}, "twice in a row$"},
-		"session_id":     {registry.Definition{}, "something else"},
+		"session_id":     {registry.Definition{}, `field name: "session_id" is the name of something else`},
 		"bucket":         {registry.Definition{}, "something else"},
 		"x1":             {registry.Definition{About: registry.About{WarnHigh: limit(5), AlarmHigh: limit(4)}}, "alarm_high"},
 		"x2":             {registry.Definition{Type: "json"}, "type"},
 		"x3":             {registry.Definition{About: registry.About{Colour: "red"}}, "colour"},
 		"x4":             {registry.Definition{About: registry.About{Aliases: []string{"speed_ms"}}}, "speed_ms already"},
+		"x7":             {registry.Definition{About: registry.About{Aliases: []string{"timestamp"}}}, `field aliases: "timestamp" is the name of something else`},
 		"x5":             {registry.Definition{Unit: "\x00"}, "unit: holds a NUL"},
 		"x6":             {registry.Definition{About: registry.About{Aliases: []string{"a\x00"}}}, "aliases: holds a NUL"},
 		"speed_ms":       {registry.Definition{About: registry.About{Display: "Speed"}}, ""},
@@ -486,6 +488,44 @@ func TestMathChannels(t *testing.T) {
 	if got := answer.Sessions[0].Metrics[1].Max[0]; !close(got, high) {
 		t.Errorf("the new expression's highest value is %v, want %v", got, high)
 	}
+}
+
+// What others are made of stays a number, however far below them it is.
+func TestWhatMathIsMadeOf(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	put := func(name string, d registry.Definition) error {
+		_, err := h.store.Channels.Put(t.Context(), "", name, d)
+		return err
+	}
+	for _, n := range []registry.Named{{Name: "planned"}, {Name: "twice", Definition: registry.Definition{Expression: "planned * 2"}}, {Name: "more", Definition: registry.Definition{Expression: "twice + 1"}}} {
+		if err := put(n.Name, n.Definition); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := put("planned", registry.Definition{Type: "text"})
+	if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "field type: planned is a number to what is made of it: more, twice") {
+		t.Errorf("to make a text of it: %v", err)
+	}
+	// What is compiled is kept only while it means the same.
+	check := func(want string) {
+		t.Helper()
+		set, err := h.store.Channels.Current(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, _ := set.Find("more"); c.Formula == nil || c.Formula.Text != want {
+			t.Errorf("it is %+v, want %s", c.Formula, want)
+		}
+	}
+	check("((planned * 2) + 1); planned is channel_number(extra, 'planned')")
+	if err := put("twice", registry.Definition{Expression: "planned + planned"}); err != nil {
+		t.Fatal(err)
+	}
+	check("((planned + planned) + 1); planned is channel_number(extra, 'planned')")
+	h.insert(rec{"session_id": "s", "timestamp": "2026-05-01T10:00:00Z", "Planned": 20.5})
+	h.refresh()
+	check("((planned + planned) + 1); planned is channel_number(extra, 'Planned')")
 }
 
 // A run of many members, and one of many records, are counted in pieces; what is

@@ -45,6 +45,10 @@ func Name(member string) string {
 	return out.String()
 }
 
+// Reserved reports whether that is the name of something else in the tables, or in a
+// record.
+func Reserved(name string) bool { return reserved[name] }
+
 // Valid reports whether a channel may be called so: a name as Name makes it that
 // nothing else has in the tables.
 func Valid(name string) bool { return name != "" && Name(name) == name && !reserved[name] }

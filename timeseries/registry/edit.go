@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -109,7 +110,7 @@ func (c *Channel) Definition() Definition {
 // where the name is not free, or the contract says something else of the channel.
 func (r *Registry) Put(ctx context.Context, by, name string, d Definition) (saved Channel, err error) {
 	err = r.edit(ctx, func(tx pgx.Tx) error {
-		saved, err = put(ctx, tx, by, name, d)
+		saved, err = r.put(ctx, tx, by, name, d)
 		return err
 	})
 	return saved, fault.Wrap("save channel", err)
@@ -125,7 +126,7 @@ type Named struct {
 func (r *Registry) PutAll(ctx context.Context, by string, list []Named, where func(int) string) error {
 	err := r.edit(ctx, func(tx pgx.Tx) error {
 		for i, n := range list {
-			if _, err := put(ctx, tx, by, n.Name, n.Definition); err != nil {
+			if _, err := r.put(ctx, tx, by, n.Name, n.Definition); err != nil {
 				return fmt.Errorf("%s: %w", where(i), err)
 			}
 		}
@@ -134,7 +135,12 @@ func (r *Registry) PutAll(ctx context.Context, by string, list []Named, where fu
 	return fault.Wrap("save channels", err)
 }
 
-func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved Channel, err error) {
+// conflict is that what somebody says does not go with what there is.
+func conflict(field, format string, args ...any) error {
+	return &fault.Error{Kind: fault.Conflict, Message: "the channel was not saved", Problems: []fault.Problem{{Field: field, Reason: fmt.Sprintf(format, args...)}}}
+}
+
+func (r *Registry) put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved Channel, err error) {
 	if could := channel.Name(name); could != name || name == "" {
 		hint := ""
 		if could != "" {
@@ -145,20 +151,23 @@ func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved C
 	if err := d.check(); err != nil {
 		return saved, err
 	}
-	set, err := readSet(ctx, tx)
+	set, err := r.readSet(ctx, tx)
 	if err != nil {
 		return saved, err
 	}
 	c, known := set.Find(name)
 	switch {
 	case !channel.Valid(name) && !known:
-		return saved, fault.New(fault.Conflict, "%q is the name of something else in a record", name)
+		return saved, conflict("name", "%q is the name of something else in a record", name)
 	case known && c.Name != name:
-		return saved, fault.New(fault.Conflict, "%q is another name of %s already", name, c.Name)
+		return saved, conflict("name", "%q is another name of %s already", name, c.Name)
 	}
 	for _, alias := range d.Aliases {
 		if other, taken := set.Find(alias); taken && other.Name != name {
-			return saved, fault.New(fault.Conflict, "the alias %q is a name of %s already", fault.Clip(alias), other.Name)
+			return saved, conflict("aliases", "%q is a name of %s already", fault.Clip(alias), other.Name)
+		}
+		if channel.Reserved(alias) {
+			return saved, conflict("aliases", "%q is the name of something else in a record", alias)
 		}
 	}
 	kind := declared
@@ -173,9 +182,9 @@ func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved C
 	}
 	switch {
 	case known && c.Kind == computed && kind != computed:
-		return saved, fault.New(fault.Conflict, "%s is a channel already, and made of others: give its expression", name)
+		return saved, conflict("name", "%s is a channel already, and made of others: give its expression", name)
 	case known && c.Kind != computed && kind == computed:
-		return saved, fault.New(fault.Conflict, "%s is a channel already, and not made of others", name)
+		return saved, conflict("name", "%s is a channel already, and not made of others", name)
 	case known && c.Kind == contract:
 		if d.Unit != "" && d.Unit != c.Unit || d.Meaning != "" && d.Meaning != c.Meaning || d.Type != "" && d.Type != typeNames[c.Type] {
 			return saved, fault.New(fault.Conflict, "%s is a field of the function contract: its type, unit (%q) and meaning stay", name, c.Unit)
@@ -186,7 +195,10 @@ func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved C
 			d.Type = typeNames[c.Type]
 		}
 		if d.Type != typeNames[c.Type] && c.Came {
-			return saved, fault.New(fault.Conflict, "%s came as a %s", name, c.Type)
+			return saved, conflict("type", "%s came as a %s", name, c.Type)
+		}
+		if users := set.uses(name); d.Type == "text" && len(users) > 0 {
+			return saved, conflict("type", "%s is a number to what is made of it: %s", name, strings.Join(users, ", "))
 		}
 		kind = c.Kind
 	default:
@@ -213,7 +225,7 @@ func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved C
 	if err != nil {
 		return saved, err
 	}
-	if set, err = readSet(ctx, tx); err != nil {
+	if set, err = r.readSet(ctx, tx); err != nil {
 		return saved, err
 	}
 	saved, _ = set.Find(name)
@@ -223,7 +235,7 @@ func put(ctx context.Context, tx pgx.Tx, by, name string, d Definition) (saved C
 // try reads an expression, and has it computed over the newest records of the newest
 // run: what fails there must not be found out by whoever draws it.
 func (s *Set) try(ctx context.Context, tx pgx.Tx, name, text string) error {
-	e, err := s.parse(name, text)
+	one, err := s.compile(name, text)
 	if err != nil {
 		return err
 	}
@@ -231,7 +243,7 @@ func (s *Set) try(ctx context.Context, tx pgx.Tx, name, text string) error {
 	err = tx.QueryRow(ctx, `
 		SELECT count(*), count(value)
 		FROM (
-			SELECT `+s.formula(e).SQL()+` AS value
+			SELECT `+one.formula.SQL()+` AS value
 			FROM telemetry, (SELECT session, last_time FROM sessions WHERE deleted_at IS NULL AND last_time IS NOT NULL ORDER BY last_time DESC LIMIT 1) newest
 			WHERE telemetry.session = newest.session AND time <= newest.last_time AND time > newest.last_time - INTERVAL '1 hour'
 			ORDER BY time DESC
@@ -250,7 +262,7 @@ func (s *Set) try(ctx context.Context, tx pgx.Tx, name, text string) error {
 // asked for. It fails with fault.NotFound where there is none of that name.
 func (r *Registry) Hide(ctx context.Context, name string) error {
 	err := r.edit(ctx, func(tx pgx.Tx) error {
-		set, err := readSet(ctx, tx)
+		set, err := r.readSet(ctx, tx)
 		if err != nil {
 			return err
 		}

@@ -64,7 +64,7 @@ func (r *Registry) Do(ctx context.Context, conn *pgx.Conn) error {
 				if len(fresh) == 0 {
 					return nil
 				}
-				return see(ctx, tx, fresh)
+				return r.see(ctx, tx, fresh)
 			})
 			if len(fresh) > 0 {
 				r.current.Store(nil) // whoever asks next sees what is new
@@ -164,12 +164,12 @@ func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fre
 
 // see makes channels of members that have no column, where they can be charted and
 // nothing else has their name.
-func see(ctx context.Context, tx pgx.Tx, members []Member) error {
+func (r *Registry) see(ctx context.Context, tx pgx.Tx, members []Member) error {
 	// One at a time: what two of them are called must not depend on who comes last.
 	if err := schema.Lock(ctx, tx, "channels"); err != nil {
 		return err
 	}
-	set, err := readSet(ctx, tx)
+	set, err := r.readSet(ctx, tx)
 	if err != nil {
 		return err
 	}

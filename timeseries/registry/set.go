@@ -60,6 +60,22 @@ type Set struct {
 	list    []Channel
 	names   map[string]int
 	members map[string]int
+	math    map[string]*compiled // by name, those that can be computed
+}
+
+// compiled is a math channel's expression, and what it was compiled from.
+type compiled struct {
+	text    string
+	asked   map[string]answer // what it was told of names
+	needs   []string          // names of the channels with values that it is made of
+	formula *channel.Formula
+}
+
+// answer says what a name stands for: a math channel's expression, or the SQL of a
+// channel with values.
+type answer struct {
+	text, sql string
+	ok        bool
 }
 
 // All lists the channels: the contract's in the order of its fields, then the
@@ -93,6 +109,7 @@ type Registry struct {
 	pool, reads *pgxpool.Pool
 
 	current atomic.Pointer[snapshot]
+	newest  atomic.Pointer[Set] // to take over what is compiled
 	reading sync.Mutex
 }
 
@@ -127,7 +144,7 @@ func (r *Registry) Current(ctx context.Context) (*Set, error) {
 		return nil, fmt.Errorf("look for changes of channels: %w", err)
 	}
 	if now == nil || now.version != version {
-		set, err := readSet(ctx, r.reads)
+		set, err := r.readSet(ctx, r.reads)
 		if err != nil {
 			return nil, err
 		}
@@ -198,8 +215,8 @@ func (s *Set) Select(names []string) (selected *record.Selection, unknown []stri
 	return record.Select(members...).WithComputed(computed), unknown
 }
 
-func readSet(ctx context.Context, q schema.Querier) (*Set, error) {
-	s := &Set{names: map[string]int{}, members: map[string]int{}}
+func (r *Registry) readSet(ctx context.Context, q schema.Querier) (*Set, error) {
+	s := &Set{names: map[string]int{}, members: map[string]int{}, math: map[string]*compiled{}}
 	rows, err := q.Query(ctx, `
 		SELECT name, kind, type, coalesce(member, ''), coalesce(unit, ''), coalesce(meaning, ''), coalesce(display, ''), aliases,
 		       coalesce(section, ''), decimals, low, high, warn_low, warn_high, alarm_low, alarm_high, coalesce(colour, ''),
@@ -252,58 +269,92 @@ func readSet(ctx context.Context, q schema.Querier) (*Set, error) {
 			}
 		}
 	}
+	before := r.newest.Load()
 	for i := range s.list {
 		c := &s.list[i]
 		if c.Kind != computed {
 			continue
 		}
-		e, err := s.parse(c.Name, c.Expression)
-		if err != nil { // by another version, or of what is no number any more
-			c.Charted = false
-			continue
+		one := s.takeOver(c, before)
+		if one == nil {
+			if one, err = s.compile(c.Name, c.Expression); err != nil { // by another version, or of what is no number any more
+				c.Charted = false
+				continue
+			}
 		}
-		c.Formula = s.formula(e)
+		s.math[c.Name], c.Formula = one, one.formula
 	}
+	r.newest.Store(s)
 	return s, nil
+}
+
+// takeOver returns what an earlier set has compiled, where that has not changed.
+func (s *Set) takeOver(c *Channel, before *Set) *compiled {
+	if before == nil {
+		return nil
+	}
+	one := before.math[c.Name]
+	if one == nil || one.text != c.Expression {
+		return nil
+	}
+	for name, told := range one.asked {
+		if s.answer(name) != told {
+			return nil
+		}
+	}
+	return one
 }
 
 // Needs lists what a math channel is made of; nothing of other kinds.
 func (s *Set) Needs(c Channel) []string {
-	if c.Formula == nil {
-		return nil
+	if one := s.math[c.Name]; one != nil {
+		return one.needs
 	}
-	e, err := s.parse(c.Name, c.Expression)
-	if err != nil {
-		return nil
-	}
-	names := e.Channels()
-	for i, name := range names { // by the names that they have
-		known, _ := s.Find(name)
-		names[i] = known.Name
-	}
-	return names
+	return nil
 }
 
-// parse reads an expression of the name's.
-func (s *Set) parse(name, text string) (*expression.Expression, error) {
-	return expression.Parse(name, text, func(of string) (text string, ok bool) {
-		c, ok := s.Find(of)
-		return c.Expression, ok && c.Charted && (c.Name == of || c.Kind != computed)
+// uses lists the math channels that are made of a channel, by themselves or by others.
+func (s *Set) uses(name string) (users []string) {
+	for _, c := range s.list {
+		if slices.Contains(s.Needs(c), name) {
+			users = append(users, c.Name)
+		}
+	}
+	return users
+}
+
+// answer says what a name in an expression stands for.
+func (s *Set) answer(name string) answer {
+	c, ok := s.Find(name)
+	switch {
+	case !ok || !c.Charted || c.Kind == computed && c.Name != name:
+		return answer{}
+	case c.Kind == computed:
+		return answer{text: c.Expression, ok: true}
+	}
+	return answer{sql: c.Number(), ok: true}
+}
+
+// compile makes a formula over a row of telemetry of an expression of the name's.
+func (s *Set) compile(name, text string) (*compiled, error) {
+	one := &compiled{text: text, asked: map[string]answer{}}
+	e, err := expression.Parse(name, text, func(of string) (text string, ok bool) {
+		one.asked[of] = s.answer(of)
+		return one.asked[of].text, one.asked[of].ok
 	})
-}
-
-// formula is what an expression comes to over a row of telemetry.
-func (s *Set) formula(e *expression.Expression) *channel.Formula {
-	inputs := map[string]string{}
+	if err != nil {
+		return nil, err
+	}
 	f := &channel.Formula{Text: e.String(), Eval: e.Eval}
 	for _, name := range e.Channels() {
 		c, _ := s.Find(name)
-		inputs[name] = c.Number()
-		f.Inputs = append(f.Inputs, inputs[name])
-		f.Text += "; " + name + " is " + inputs[name]
+		one.needs = append(one.needs, c.Name) // the name that it has
+		f.Inputs = append(f.Inputs, c.Number())
+		f.Text += "; " + name + " is " + c.Number()
 	}
-	f.SQL = sync.OnceValue(func() string { return e.SQL(func(name string) string { return inputs[name] }) })
-	return f
+	f.SQL = sync.OnceValue(func() string { return e.SQL(func(name string) string { return one.asked[name].sql }) })
+	one.formula = f
+	return one, nil
 }
 
 // typeNames are those of the types in the table.
