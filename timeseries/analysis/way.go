@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // Course is what is known of where a run's laps lead along.
@@ -22,6 +23,8 @@ type Course struct {
 	Last    time.Time
 	// HasDistance and HasEnergy tell that the run measures them.
 	HasDistance, HasEnergy bool
+
+	laps map[int64]*lapFigures // nil until they are read
 
 	line *line // nil where its laps have none in common
 	// start is where the run passes its start line, m along the line, by the lap
@@ -104,18 +107,16 @@ const selectParts = `
 
 // ReadWay returns how a lap of the run went. It fails with fault.NotFound.
 func (c *Course) ReadWay(ctx context.Context, tx pgx.Tx, lap int64) (*Way, error) {
-	w := &Way{Lap: lap, course: c, run: run{Measured: c.HasDistance}}
-	var wh *float64
-	err := tx.QueryRow(ctx, "SELECT from_time, to_time, seconds, distance_m, energy_wh, error_s FROM analytics.laps($1) WHERE lap = $2", c.ID, lap).Scan(
-		&w.From, &w.To, &w.Seconds, &w.Distance, &wh, &w.Error)
-	if err == pgx.ErrNoRows {
+	if err := c.readLaps(ctx, tx); err != nil {
+		return nil, err
+	}
+	l := c.laps[lap]
+	if l == nil {
 		return nil, fault.New(fault.NotFound, "run %q has no lap %d", fault.Clip(c.ID), lap)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("find a lap: %w", err)
-	}
-	if wh != nil {
-		joules := *wh * 3600
+	w := &Way{Lap: lap, From: l.From, To: l.To, Seconds: l.Seconds, Distance: l.Distance, Error: l.Error, course: c, run: run{Measured: c.HasDistance}}
+	if l.Energy != nil {
+		joules := *l.Energy * 3600
 		w.Energy = &joules
 	}
 	// A minute or two more to each side, so that its ends are known as well as its
@@ -136,6 +137,31 @@ func (c *Course) ReadWay(ctx context.Context, tx pgx.Tx, lap int64) (*Way, error
 	}
 	w.run.sort()
 	return w, nil
+}
+
+// lapFigures are what analytics.laps says of a lap.
+type lapFigures struct {
+	Lap              int64
+	From, To         time.Time
+	Seconds          float64
+	Distance, Energy *float64 // m, Wh
+	Error            *float64
+}
+
+// readLaps finds the laps of the run, once: to plan that takes longer than to do it.
+func (c *Course) readLaps(ctx context.Context, tx pgx.Tx) error {
+	if c.laps != nil {
+		return nil
+	}
+	list, err := schema.List(ctx, tx, pgx.RowToAddrOfStructByPos[lapFigures], "SELECT lap, from_time, to_time, seconds, distance_m, energy_wh, error_s FROM analytics.laps($1)", c.ID)
+	if err != nil {
+		return fmt.Errorf("find laps: %w", err)
+	}
+	c.laps = map[int64]*lapFigures{}
+	for _, l := range list {
+		c.laps[l.Lap] = l
+	}
+	return nil
 }
 
 // scan adds the rows of selectParts.
