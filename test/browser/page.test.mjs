@@ -886,6 +886,44 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.getByRole("heading", { name: "All runs" }).waitFor();
   });
 
+  test("lays laps over one another, of one run and of two", async () => {
+    const start = Date.parse("2026-06-05T10:00:00Z");
+    for (const [id, speed] of [["round", 10], ["round:slow", 8]]) {
+      const records = [];
+      for (let i = 0, way = 0; way < 4 * 200 * Math.PI + 20; i++) {
+        const quick = way < 400 * Math.PI ? 1 : 1.25; // the last two laps
+        records.push({ session_id: id, timestamp: new Date(start + i * 200).toISOString(), speed_ms: speed * quick, power_w: 200 * quick,
+          latitude: 48.1 + Math.sin(way / 100) / 1111.95, longitude: 11.5 + Math.cos(way / 100) / 742.6 });
+        way += speed * quick / 5;
+      }
+      const response = await fetch(`${base}/api/v1/telemetry`, { method: "POST", headers: { Authorization: `Bearer ${env("DEPLOY_KEY")}`, "Content-Type": "application/json" }, body: JSON.stringify(records) });
+      assert.equal(response.status, 200);
+    }
+    await page.goto(`${base}/compare?runs=round`);
+    await page.getByRole("button", { name: "By lap" }).click();
+    await settled(page);
+    // The quickest lap of the run against its slowest, which falls behind by 12.6 s.
+    await page.waitForFunction(() => document.querySelectorAll('[data-metric="dt_s"] output').length === 2);
+    assert.equal(await page.locator(".legend-item").count(), 2);
+    const times = await page.getByRole("row", { name: /^Time/ }).getByRole("cell").allTextContents();
+    const [quick, slow] = times.map((text) => text.split(":").reduce((sum, part) => sum * 60 + Number(part), 0));
+    assert.ok(Math.abs(slow - quick - 12.57) < 0.3, `laps of ${times}`);
+    await page.getByLabel("Add a lap").selectOption({ label: (await page.getByLabel("Add a lap").locator("option").nth(1).textContent()) });
+    await page.locator(".legend-item").nth(2).waitFor();
+    await settled(page);
+    assert.equal(await chart(page, "de_j").locator("output").count(), 3);
+    await accessible(page, "laps over one another");
+    await page.goto(`${base}/compare?laps=round:2,round%253Aslow:2&metrics=speed_ms`);
+    await settled(page);
+    assert.equal(await page.locator(".legend-item").count(), 2);
+    await page.getByRole("rowheader", { name: "Sector 3, s" }).waitFor();
+    await page.getByRole("link", { name: "By distance" }).click();
+    await page.getByRole("heading", { name: "Compare runs" }).waitFor();
+    await settled(page);
+    await page.goto(base);
+    await page.getByRole("heading", { name: "All runs" }).waitFor();
+  });
+
   test("signs out", async () => {
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByRole("link", { name: "Sign in" }).first().waitFor();

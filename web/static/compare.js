@@ -1,9 +1,10 @@
-// Several runs over one another, by the time since each began or by distance.
+// Several runs over one another, by the time since each began or by distance; their
+// laps, see lapped.js.
 
 import { h, icon, replace, toast } from "./dom.js";
 import { api, query, sessionPath } from "./api.js";
 import { currentUser } from "./account.js";
-import { setParams, setTitle } from "./router.js";
+import { go, setParams, setTitle } from "./router.js";
 import { ChartStack, hue } from "./charts.js";
 import { Track } from "./track.js";
 import { channelsOf } from "./channels.js";
@@ -11,6 +12,7 @@ import { pick } from "./picker.js";
 import { compareSeries } from "./series.js";
 import { trackLines } from "./run.js";
 import { runName } from "./runs.js";
+import { addressOf, render as renderLaps } from "./lapped.js";
 import { date, duration, num, NONE } from "./format.js";
 
 const FIRST = ["speed_ms", "power_w", "voltage_v"];
@@ -22,6 +24,7 @@ export function render(main, { params }) {
     main.append(h("div", { class: "empty" }, h("h1", null, "Compare runs"), h("p", { class: "muted" }, "Past runs are for the crew."), h("a", { class: "button", href: "/signin?next=/compare" }, "Sign in")));
     return;
   }
+  if (params.get("laps")) return renderLaps(main, params);
   const abort = new AbortController();
   const page = h("div", { class: "run" });
   main.append(page);
@@ -48,10 +51,16 @@ export function render(main, { params }) {
     });
     return button;
   };
+  const byLap = h("button", { type: "button", class: "button secondary", "aria-pressed": "false" }, "By lap");
+  byLap.addEventListener("click", async () => {
+    const url = ids.length ? await addressOf(ids, abort.signal).catch((err) => { if (err.name !== "AbortError") toast(err.message, "error"); }) : null;
+    if (url) go(url);
+    else if (url === null && !stopped) toast("None of these runs has a lap to compare.", "error");
+  });
   replace(page,
     h("div", { class: "run-head" }, h("h1", null, "Compare runs"),
       h("div", { class: "actions" },
-        h("div", { class: "group", role: "group", "aria-label": "Align by" }, by("elapsed", "By time"), by("distance", "By distance")),
+        h("div", { class: "group", role: "group", "aria-label": "Align by" }, by("elapsed", "By time"), by("distance", "By distance"), byLap),
         h("button", { type: "button", class: "button secondary", on: { click: () => pick(() => channels?.list || [], metrics, new Set(), (m) => { metrics = m; setParams({ metrics: m.join(",") }); stack?.setMetrics(chosen()); }) } }, icon("sliders"), "Metrics"))),
     legend, body);
 
