@@ -67,6 +67,8 @@ type Store struct {
 	onCommit func(sessionIDs ...string)
 	inFlight *load.InFlight
 
+	summarising turns
+
 	// Rollups are what charts read instead of the records. Whoever refreshes them
 	// brings the summaries of sessions up to date as well.
 	Rollups *rollup.Rollups

@@ -131,12 +131,19 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("summarise session: %w", err)
 	}
-	conn, err := s.reads.Acquire(ctx)
+	// Whoever comes while another one works it out finds it done, and holds no
+	// connection until then.
+	done, err := s.summarising.take(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("summarise session: %w", err)
 	}
-	defer conn.Release()
-	if err := s.summarise(ctx, conn.Conn(), key); err != nil {
+	conn, err := s.reads.Acquire(ctx)
+	if err == nil {
+		defer conn.Release()
+		err = s.summarise(ctx, conn.Conn(), key)
+	}
+	done()
+	if err != nil {
 		return nil, fmt.Errorf("summarise session: %w", err)
 	}
 	sum := &Summary{Session: id, Gaps: []Gap{}, Channels: []series.Channel{}}
@@ -273,7 +280,13 @@ func (w summaries) Do(ctx context.Context, conn *pgx.Conn) error {
 	}
 	var failed error
 	for _, session := range sessions { // one that fails keeps none out
-		if err := w.store.summarise(ctx, conn, session); err != nil {
+		done, err := w.store.summarising.take(ctx, session)
+		if err != nil {
+			return errors.Join(failed, err)
+		}
+		err = w.store.summarise(ctx, conn, session)
+		done()
+		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("summarise run %d: %w", session, err))
 			if conn.IsClosed() {
 				break // all others would fail alike
@@ -289,7 +302,8 @@ func (w summaries) Do(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // summarise brings the summary of one session up to its newest batch. It reads
-// only the minutes that changed. Callers may run it at the same time.
+// only the minutes that changed. Other instances may do it at the same time; within
+// this one callers take turns, since all but one would have worked for nothing.
 func (s *Store) summarise(ctx context.Context, conn *pgx.Conn, session int32) error {
 	var err error
 	for range 5 {

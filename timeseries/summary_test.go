@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
@@ -284,6 +286,44 @@ func TestSummaryThatFails(t *testing.T) {
 	}
 	if n := h.count("SELECT count(*) FROM session_summaries m JOIN sessions s USING (session) WHERE s.id = 'good'"); n != 1 {
 		t.Error("the other run has no summary")
+	}
+}
+
+// All who ask for the figures of a run that is driven get them, and none of them
+// works for nothing.
+func TestSummaryForMany(t *testing.T) {
+	t.Parallel()
+	dbtest.NeedsBackends(t, "the server has one backend, in which nobody is in another's way")
+	h := newServer(t)
+	insert := func(i int) {
+		h.insert(rec{"session_id": "road", "timestamp": record.FormatTime(time.Date(2026, 5, 1, 10, 0, i, 0, time.UTC)), "speed_ms": 1})
+	}
+	insert(0)
+	var driven atomic.Bool
+	var screens sync.WaitGroup
+	for range 30 {
+		screens.Go(func() {
+			for !driven.Load() {
+				if _, err := h.store.Summary(t.Context(), "road"); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range 100 {
+		insert(i + 1)
+	}
+	driven.Store(true)
+	screens.Wait()
+	h.pool.Reset() // a connection tells its counts when it ends
+	await.Until(t, "the connections have ended", func() bool {
+		return h.count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'") < 2
+	})
+	if n := h.count("SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"); n > 0 {
+		t.Errorf("%d transactions were in one another's way", n)
+	}
+	if sum, err := h.store.Summary(t.Context(), "road"); err != nil || sum.Records != 101 {
+		t.Errorf("%+v, %v", sum, err)
 	}
 }
 
