@@ -16,8 +16,8 @@ func TestDurationsHaveDays(t *testing.T) {
 	if m := c.Migrate; m.KeepRecords != 720*time.Hour || m.KeepRollups != 36*time.Hour || m.ColumnstoreAfter != 90*time.Minute || m.RefreshEvery != 0 {
 		t.Errorf("%+v", m)
 	}
-	for _, wrong := range []string{"30", "d", "30 days", "1h2d"} {
-		if _, err := newParser(new(cli)).Parse([]string{"migrate", "--keep-records", wrong}); err == nil {
+	for _, wrong := range []string{"30", "d", "30 days", "1h2d", "-3d"} {
+		if _, err := newParser(new(cli)).Parse([]string{"migrate", "--keep-records=" + wrong}); err == nil {
 			t.Errorf("%q is taken for a duration", wrong)
 		}
 	}
