@@ -288,4 +288,13 @@ func TestCompareLapsOfOtherRuns(t *testing.T) {
 	if got := s.call(t, "GET", "/api/v1/compare?laps=elsewhere:1", "", nil); got.status != http.StatusUnauthorized {
 		t.Errorf("a stranger gets %d", got.status)
 	}
+	// What it costs is known before: it waits its turn, or is refused.
+	for count, want := range map[int]int{4_000_000: 200, 40_000_000: 400} {
+		if _, err := s.pool.Exec(t.Context(), "UPDATE sessions SET records = $1 WHERE id = 'elsewhere'", count); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.call(t, "GET", "/api/v1/compare?laps=elsewhere:2", internal, nil); got.status != want {
+			t.Errorf("of a run of %d records: %d %v, want %d", count, got.status, got.body, want)
+		}
+	}
 }

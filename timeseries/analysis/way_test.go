@@ -108,7 +108,7 @@ func TestLapsAlongTheLine(t *testing.T) {
 func TestLapsOfAnotherRunAlongTheLine(t *testing.T) {
 	t.Parallel()
 	var worst []float64
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		circuit := newCircuit(rng)
 		var p, q path
