@@ -78,6 +78,14 @@ func (f *failpoint) strike(w *wire) error {
 	return errors.New("struck")
 }
 
+// giveBack leaves a failpoint to the next who comes there: another fault has taken
+// the connection before the answer came.
+func (w *wire) giveBack() {
+	if f := w.answer.Swap(nil); f != nil {
+		f.claimed.Store(false)
+	}
+}
+
 // carryMessages copies what a client of PostgreSQL sends, message by message.
 func (w *wire) carryMessages(to io.Writer, from disturbed) error {
 	in, out := bufio.NewReaderSize(from, 32<<10), bufio.NewWriterSize(to, 32<<10)
@@ -122,6 +130,9 @@ func (w *wire) carryMessages(to io.Writer, from disturbed) error {
 					return errors.Join(err, out.Flush(), f.strike(w))
 				}
 				w.answer.Store(f)
+				if w.down.Load() {
+					w.giveBack()
+				}
 			}
 		}
 		if _, err := out.Write(body); err != nil {

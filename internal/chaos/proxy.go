@@ -91,8 +91,10 @@ func (w *wire) carry(to io.Writer, from disturbed) error {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if f := w.answer.Load(); f != nil && from.Conn == w.server {
-			return f.strike(w)
+		if from.Conn == w.server {
+			if f := w.answer.Swap(nil); f != nil {
+				return f.strike(w)
+			}
 		}
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return err
@@ -126,6 +128,7 @@ func (w *wire) cut() {
 	if w.down.Swap(true) {
 		return
 	}
+	w.giveBack()
 	for _, conn := range []net.Conn{w.client, w.server} {
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0)
