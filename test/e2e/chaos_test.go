@@ -40,7 +40,7 @@ func TestHostile(t *testing.T) {
 			t.Errorf("%s: the bridge did not get through, or the daemon grew", r.Name)
 		}
 	})
-	if err != nil || made != 11 {
+	if err != nil || made != 12 {
 		t.Errorf("%d attacks, %v", made, err)
 	}
 }

@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -30,7 +32,16 @@ type attack struct {
 // attacks are what once stopped ingest, without a credential but for an analyst's and
 // those "with a key".
 var attacks = []attack{
-	{"bodies a byte every 5 s", 100, slowBody},
+	{"bodies a byte every 5 s", 100, func(ctx context.Context, s *siege, _, _ int) {
+		s.slowBody(ctx, "Content-Length: 16000000", "")
+	}},
+	{"bodies that unfold and stall", 24, func(ctx context.Context, s *siege, client, _ int) {
+		header := fmt.Sprintf("Content-Encoding: gzip\r\nContent-Length: %d", len(folded())+1000)
+		if client%2 > 0 {
+			header += "\r\nAuthorization: " + s.key
+		}
+		s.slowBody(ctx, header, folded())
+	}},
 	{"records that nobody reads", 32, func(ctx context.Context, s *siege, _, _ int) {
 		s.deaf(ctx, "/records")
 	}},
@@ -134,8 +145,17 @@ func (s *siege) dial(ctx context.Context) (net.Conn, error) {
 	return conn, err
 }
 
-// slowBody declares a large body and sends a byte of it now and then.
-func slowBody(ctx context.Context, s *siege, _, _ int) {
+// folded begins a body of 16 MB, in a few kilobytes.
+var folded = sync.OnceValue(func() string {
+	var b strings.Builder
+	w := gzip.NewWriter(&b)
+	fmt.Fprintf(w, `{"path":"sessions:listSessions","args":{"a":"%s`, strings.Repeat("0", 16<<20-1000))
+	_ = w.Flush() // into memory
+	return b.String()
+})
+
+// slowBody declares a body, sends its beginning, and a byte of it now and then.
+func (s *siege) slowBody(ctx context.Context, header, begin string) {
 	conn, err := s.dial(ctx)
 	if err != nil {
 		return
@@ -146,7 +166,7 @@ func slowBody(ctx context.Context, s *siege, _, _ int) {
 		defer close(answered)
 		s.status(http.ReadResponse(bufio.NewReader(conn), nil))
 	}()
-	if _, err := fmt.Fprint(conn, "POST /api/query HTTP/1.1\r\nHost: telemetryd\r\nContent-Type: application/json\r\nContent-Length: 16000000\r\n\r\n"); err != nil {
+	if _, err := fmt.Fprintf(conn, "POST /api/query HTTP/1.1\r\nHost: telemetryd\r\nContent-Type: application/json\r\n%s\r\n\r\n%s", header, begin); err != nil {
 		return
 	}
 	every := time.NewTicker(5 * time.Second)
