@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
@@ -133,16 +134,18 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 	}
 	// Whoever comes while another one works it out finds it done, and holds no
 	// connection until then.
-	done, err := s.summarising.take(ctx, key)
-	if err != nil {
-		return nil, fmt.Errorf("summarise session: %w", err)
-	}
-	conn, err := s.reads.Acquire(ctx)
-	if err == nil {
-		defer conn.Release()
-		err = s.summarise(ctx, conn.Conn(), key)
-	}
-	done()
+	var conn *pgxpool.Conn
+	defer func() {
+		if conn != nil {
+			conn.Release()
+		}
+	}()
+	err = s.summarising.do(ctx, key, func() (err error) {
+		if conn, err = s.reads.Acquire(ctx); err != nil {
+			return err
+		}
+		return s.summarise(ctx, conn.Conn(), key)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("summarise session: %w", err)
 	}
@@ -280,12 +283,10 @@ func (w summaries) Do(ctx context.Context, conn *pgx.Conn) error {
 	}
 	var failed error
 	for _, session := range sessions { // one that fails keeps none out
-		done, err := w.store.summarising.take(ctx, session)
-		if err != nil {
+		err := w.store.summarising.do(ctx, session, func() error { return w.store.summarise(ctx, conn, session) })
+		if ctx.Err() != nil {
 			return errors.Join(failed, err)
 		}
-		err = w.store.summarise(ctx, conn, session)
-		done()
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("summarise run %d: %w", session, err))
 			if conn.IsClosed() {

@@ -16,8 +16,8 @@ type turn struct {
 	asked int // who has it or waits
 }
 
-// take waits for the run's turn. Call done at its end.
-func (t *turns) take(ctx context.Context, session int32) (done func(), err error) {
+// do works when it is the caller's turn.
+func (t *turns) do(ctx context.Context, session int32, work func() error) error {
 	t.mu.Lock()
 	if t.runs == nil {
 		t.runs = map[int32]*turn{}
@@ -29,18 +29,18 @@ func (t *turns) take(ctx context.Context, session int32) (done func(), err error
 	}
 	one.asked++
 	t.mu.Unlock()
-	leave := func() {
+	defer func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if one.asked--; one.asked == 0 {
 			delete(t.runs, session)
 		}
-	}
+	}()
 	select {
 	case one.place <- struct{}{}:
-		return func() { <-one.place; leave() }, nil
+		defer func() { <-one.place }()
+		return work()
 	case <-ctx.Done():
-		leave()
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
