@@ -129,22 +129,27 @@ const Tick = 100 * time.Millisecond
 
 // Current returns the channels that there are, or were a tenth of a second ago.
 func (r *Registry) Current(ctx context.Context) (*Set, error) {
-	if now := r.current.Load(); now != nil && time.Since(now.checked) < Tick {
+	if now := r.fresh(); now != nil {
 		return now.set, nil
 	}
 	r.reading.Lock()
 	defer r.reading.Unlock()
-	now := r.current.Load()
-	if now != nil && time.Since(now.checked) < Tick {
+	return r.On(ctx, r.reads)
+}
+
+// On is Current for whoever holds a connection: it asks over that one and waits for
+// nobody, who may be waiting for the connection.
+func (r *Registry) On(ctx context.Context, q schema.Querier) (*Set, error) {
+	if now := r.fresh(); now != nil {
 		return now.set, nil
 	}
-	checked := time.Now()
+	now, checked := r.current.Load(), time.Now()
 	var version int64
-	if err := r.reads.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM changes WHERE topic = $1", schema.TopicChannels).Scan(&version); err != nil {
+	if err := q.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM changes WHERE topic = $1", schema.TopicChannels).Scan(&version); err != nil {
 		return nil, fmt.Errorf("look for changes of channels: %w", err)
 	}
 	if now == nil || now.version != version {
-		set, err := r.readSet(ctx, r.reads)
+		set, err := r.readSet(ctx, q)
 		if err != nil {
 			return nil, err
 		}
@@ -152,6 +157,14 @@ func (r *Registry) Current(ctx context.Context) (*Set, error) {
 	}
 	r.current.Store(&snapshot{now.set, version, checked})
 	return now.set, nil
+}
+
+// fresh is what is known, unless it may be too old.
+func (r *Registry) fresh() *snapshot {
+	if now := r.current.Load(); now != nil && time.Since(now.checked) < Tick {
+		return now
+	}
+	return nil
 }
 
 // With returns channels among which these names are looked up as they are among

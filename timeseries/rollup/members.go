@@ -62,7 +62,7 @@ func (w MemberColumns) Due(ctx context.Context, conn *pgx.Conn) (due bool, err e
 	if due {
 		return true, nil
 	}
-	set, err := w.Channels.Current(ctx)
+	set, err := w.Channels.On(ctx, conn)
 	if err != nil {
 		return false, err
 	}
@@ -134,7 +134,7 @@ func (w MemberColumns) Do(ctx context.Context, conn *pgx.Conn) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '200ms'"); err != nil {
 			return err
 		}
-		set, err := w.Channels.Current(ctx)
+		set, err := w.Channels.On(ctx, tx)
 		if err != nil {
 			return err
 		}
