@@ -7,11 +7,30 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gorilla/websocket"
 
 	"github.com/ecovolt/telemetryd/internal/process"
 )
+
+// dialSync opens a socket of the sync protocol with the rights of the owner: the one
+// behind so many earlier ones of a client's session.
+func dialSync(ctx context.Context, address, session string, earlier int) (*websocket.Conn, error) {
+	conn, _, err := (&websocket.Dialer{HandshakeTimeout: 10 * time.Second}).DialContext(ctx, "ws://"+address+"/api/1.48.0/sync", nil)
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(
+		conn.WriteJSON(map[string]any{"type": "Connect", "sessionId": session, "connectionCount": earlier, "lastCloseReason": nil}),
+		conn.WriteJSON(map[string]any{"type": "Authenticate", "baseVersion": 0, "tokenType": "Admin", "value": strings.TrimPrefix(process.Authorization, "Convex ")}),
+	)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
 
 // syncClient sends mutations as the client of Convex does: one after the other over
 // a socket, and those that were not answered again, under their number, over the
@@ -47,19 +66,12 @@ func (c *syncClient) try(ctx context.Context, d *daemon, path string, args any) 
 		c.close()
 	}
 	if c.conn == nil {
-		conn, _, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+d.clients.address()+"/api/1.48.0/sync", nil)
+		conn, err := dialSync(ctx, d.clients.address(), c.session, c.connections)
 		if err != nil {
 			return 0, "", err
 		}
 		c.conn, c.daemon = conn, d
 		c.connections++
-		err = errors.Join(
-			conn.WriteJSON(map[string]any{"type": "Connect", "sessionId": c.session, "connectionCount": c.connections - 1, "lastCloseReason": nil}),
-			conn.WriteJSON(map[string]any{"type": "Authenticate", "baseVersion": 0, "tokenType": "Admin", "value": strings.TrimPrefix(process.Authorization, "Convex ")}),
-		)
-		if err != nil {
-			return 0, "", err
-		}
 	}
 	deadline, _ := ctx.Deadline()
 	err := errors.Join(c.conn.SetReadDeadline(deadline), c.conn.SetWriteDeadline(deadline),

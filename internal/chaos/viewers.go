@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/gorilla/websocket"
 
 	"github.com/ecovolt/telemetryd/internal/process"
 	"github.com/ecovolt/telemetryd/internal/retry"
@@ -135,7 +132,7 @@ type version struct {
 
 // follow is one connection.
 func (p *page) follow(ctx context.Context, address, session string, connection int) error {
-	conn, _, err := (&websocket.Dialer{HandshakeTimeout: 10 * time.Second}).DialContext(ctx, "ws://"+address+"/api/1.48.0/sync", nil)
+	conn, err := dialSync(ctx, address, session, connection)
 	if err != nil {
 		return err
 	}
@@ -147,11 +144,7 @@ func (p *page) follow(ctx context.Context, address, session string, connection i
 		set++
 		return conn.WriteJSON(map[string]any{"type": "ModifyQuerySet", "baseVersion": set - 1, "newVersion": set, "modifications": modifications})
 	}
-	err = errors.Join(
-		conn.WriteJSON(map[string]any{"type": "Connect", "sessionId": session, "connectionCount": connection, "lastCloseReason": nil}),
-		conn.WriteJSON(map[string]any{"type": "Authenticate", "baseVersion": 0, "tokenType": "Admin", "value": strings.TrimPrefix(process.Authorization, "Convex ")}),
-		modify(p.add()),
-	)
+	err = modify(p.add())
 	for err == nil {
 		_ = conn.SetReadDeadline(time.Now().Add(time.Minute)) // as the client has it
 		var t transition
