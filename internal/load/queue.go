@@ -3,6 +3,7 @@ package load
 import (
 	"container/list"
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +46,23 @@ type Queue struct {
 	lines map[string]*line
 	turns list.List // of the *line that have somebody waiting, next one first
 	stats QueueStats
+}
+
+// ErrHeavy says that work must wait its turn, which it must not do on a connection.
+var ErrHeavy = errors.New("heavy work has to wait its turn")
+
+// Try does work that may turn out to be heavy: where it says so, by ErrHeavy, it is
+// done again with a place, admitted.
+func (q *Queue) Try(ctx context.Context, work func(admitted bool) error) error {
+	err := work(false)
+	if !errors.Is(err, ErrHeavy) {
+		return err
+	}
+	if err := q.Enter(ctx); err != nil {
+		return err
+	}
+	defer q.Leave(Caller(ctx))
+	return work(true)
 }
 
 // QueueStats is what became of those who had to wait.

@@ -126,23 +126,14 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Comparison, error) {
 		return nil, err
 	}
 	var answer *Comparison
-	admitted := false
-	try := func() error {
+	err = r.heavy.Try(ctx, func(admitted bool) error {
 		return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
 			if _, err = tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true)", fmt.Sprint(timeout.Milliseconds())); err == nil {
 				answer, err = read(ctx, tx, &req, want, admitted)
 			}
 			return err
 		})
-	}
-	if err = try(); err == errHeavy {
-		if err := r.heavy.Enter(ctx); err != nil {
-			return nil, fault.Wrap("compare laps", err)
-		}
-		defer r.heavy.Leave(load.Caller(ctx))
-		admitted = true
-		err = try()
-	}
+	})
 	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
 		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the laps hold more than can be read in time; ask for fewer laps or metrics", RetryAfter: timeout, Err: err}
 	}
@@ -151,10 +142,6 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Comparison, error) {
 	}
 	return answer, nil
 }
-
-// errHeavy says that a request must wait its turn, which it must not do on a
-// connection.
-var errHeavy = fmt.Errorf("a heavy comparison")
 
 // check returns the channels, or what is wrong with the request.
 func (r *Reader) check(ctx context.Context, req *Request) ([]channel.Channel, error) {
@@ -210,7 +197,7 @@ func read(ctx context.Context, tx pgx.Tx, req *Request, want []channel.Channel, 
 	case cells > most:
 		return nil, fault.Field("laps", "these laps and metrics go over about %d values, and may over %d", cells, most)
 	case cells > heavyCells && !admitted:
-		return nil, errHeavy
+		return nil, load.ErrHeavy
 	}
 	answer, axis, err := align(req, laps)
 	if err != nil {

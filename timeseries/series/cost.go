@@ -1,7 +1,6 @@
 package series
 
 import (
-	"errors"
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -88,10 +87,6 @@ func (c cost) check(req *Request, window rollup.Span, price func(rollup.Span) co
 	}
 	return fault.Field("to", tooMuch+"with these metrics and points a window of %v fits", c.cells(), most, fits.Length().Truncate(time.Second))
 }
-
-// errHeavy says that a read must wait its turn, which it must not do on a
-// connection.
-var errHeavy = errors.New("a heavy read")
 
 // turns are for heavy reads, by class.
 type turns [Guest + 1]*load.Queue

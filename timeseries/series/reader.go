@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/internal/load"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -94,15 +93,10 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 		}
 		return err
 	}
-	if err = r.snapshot(ctx, req.Sessions, req.Metrics, members, read); err == errHeavy {
-		queue := r.turns[req.Class]
-		if err := queue.Enter(ctx); err != nil {
-			return nil, fault.Wrap("read series", err)
-		}
-		defer queue.Leave(load.Caller(ctx))
-		admitted = true
-		err = r.snapshot(ctx, req.Sessions, req.Metrics, members, read)
-	}
+	err = r.turns[req.Class].Try(ctx, func(atTurn bool) error {
+		admitted = atTurn
+		return r.snapshot(ctx, req.Sessions, req.Metrics, members, read)
+	})
 	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
 		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the window holds more than can be aggregated in time; ask for a shorter window or fewer metrics", RetryAfter: timeout, Err: err}
 	}

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // byTime reads with an axis of time, absolute or since the start. A heavy read
-// that is not admitted is errHeavy.
+// that is not admitted is load.ErrHeavy.
 func byTime(ctx context.Context, answer *Answer, views []*view, want wanted, admitted bool) error {
 	req := &answer.Request
 	var window rollup.Span
@@ -70,7 +71,7 @@ func byTime(ctx context.Context, answer *Answer, views []*view, want wanted, adm
 		return err
 	}
 	if costs.cells() > heavyCells && !admitted {
-		return errHeavy
+		return load.ErrHeavy
 	}
 	for i, v := range views {
 		out, own := &answer.Sessions[i], shifted(window, shift(v))
