@@ -13,6 +13,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/archive"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -425,8 +426,8 @@ SELECT $1, minute, count(*), min(time), max(time),
        count(step), coalesce(sum(step), 0), coalesce(max(step), 0), count(*) FILTER (WHERE step = 0)
 FROM (
 	SELECT time, time_bucket(INTERVAL '1 minute', time) AS minute,
-	       coalesce(measured(speed_ms), measured(avg_speed_kmh) / 3.6) AS speed,
-	       coalesce(measured(power_w), measured(voltage_v) * measured(current_a)) AS power,
+	       ` + analysis.Speed + ` AS speed,
+	       ` + analysis.Power + ` AS power,
 	       coalesce(current_g_force, CASE WHEN num_nonnulls(accel_x, accel_y, accel_z) > 0
 	           THEN sqrt(coalesce(measured(accel_x), 0)^2 + coalesce(measured(accel_y), 0)^2 + coalesce(measured(accel_z), 0)^2) / 9.81 END) AS g,
 	       coalesce(outlier_severity, CASE WHEN jsonb_typeof(outliers) = 'object' THEN outliers ->> 'severity' END) AS severity,

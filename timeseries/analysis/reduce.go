@@ -193,9 +193,9 @@ type pause struct {
 }
 
 const (
-	// standing is below which speed the car stands, m/s, and pauseAfter from when
+	// Standing is below which speed the car stands, m/s, and pauseAfter from when
 	// on that is a pause: less is a slow corner or a start.
-	standing   = 0.5
+	Standing   = 0.5
 	pauseAfter = int64(10 * time.Second / time.Microsecond)
 	// absent is from which silence on the car is taken to have been switched off.
 	absent = int64(time.Minute / time.Microsecond)
@@ -211,7 +211,7 @@ func (p *pause) add(at int64, speed float64, gap int64) {
 	stood := p.Since != 0
 	switch {
 	case p.At == 0:
-	case step > gap && (step >= absent || step >= pauseAfter && (stood || speed < standing)):
+	case step > gap && (step >= absent || step >= pauseAfter && (stood || speed < Standing)):
 		p.Sum += float64(step) / 1e6
 		if stood && p.At-p.Since < pauseAfter {
 			p.Sum += float64(p.At-p.Since) / 1e6
@@ -227,7 +227,7 @@ func (p *pause) add(at int64, speed float64, gap int64) {
 		}
 	}
 	switch {
-	case speed >= standing:
+	case speed >= Standing:
 		p.Since = 0
 	case p.Since == 0:
 		p.Since = at

@@ -315,9 +315,16 @@ func (u *update) reduce(ctx context.Context, from time.Time, state runState) (st
 	return stale, nil
 }
 
+// Speed, in m/s, and Power, in W, are what a record says of them, as expressions over a
+// row of telemetry.
+const (
+	Speed = "coalesce(measured(speed_ms), measured(avg_speed_kmh) / 3.6)"
+	Power = "coalesce(measured(power_w), measured(voltage_v) * measured(current_a))"
+)
+
 func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error) {
 	rows, err := u.tx.Query(ctx, `
-		SELECT time, latitude, longitude, coalesce(measured(speed_ms), measured(avg_speed_kmh) / 3.6), coalesce(measured(power_w), measured(voltage_v) * measured(current_a)),
+		SELECT time, latitude, longitude, `+Speed+`, `+Power+`,
 		       coalesce(distance_m, route_distance_km * 1000), coalesce(energy_j, cumulative_energy_kwh * 3.6e6)
 		FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time < $3 AND time <= $4 AND batch <= $5

@@ -10,13 +10,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
 const (
-	// standing is below which speed a car stands, m/s, as analysis has it.
-	standing = 0.5
 	// mostBeside bounds how much before and after a lap is read, for values at its
 	// ends that lie between two records.
 	mostBeside = time.Minute
@@ -51,7 +51,7 @@ func readRecords(ctx context.Context, tx pgx.Tx, l *laid, want []channel.Channel
 	for _, step := range steps {
 		beside = max(beside, min(mostBeside, channel.GapAfter(step)))
 	}
-	columns := []string{"time", "coalesce(measured(speed_ms), measured(avg_speed_kmh) / 3.6)"}
+	columns := []string{"time", analysis.Speed}
 	r := &records{channels: make([]values, len(want))}
 	for k, c := range want {
 		kind := "float8"
@@ -113,24 +113,16 @@ func usualSteps(ctx context.Context, tx pgx.Tx, session int32, want []channel.Ch
 	for i, c := range want {
 		names[i] = c.Name
 	}
-	rows, err := tx.Query(ctx, `
-		SELECT c.name, (m.channels -> c.name ->> 'step_s')::double precision
-		FROM sessions s JOIN session_summaries m USING (session) CROSS JOIN unnest($2::text[]) c (name)
-		WHERE s.session = $1 AND s.records <= 2 * m.records AND m.channels ? c.name`, session, names)
+	var known map[string]float64
+	err := tx.QueryRow(ctx, "SELECT "+series.KnownSteps("$2")+" FROM sessions s LEFT JOIN session_summaries m USING (session) WHERE s.session = $1", session, names).Scan(&known)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read how often channels are sent: %w", err)
 	}
 	steps := map[string]time.Duration{}
-	var name string
-	var seconds float64
-	_, err = pgx.ForEachRow(rows, []any{&name, &seconds}, func() error {
+	for name, seconds := range known {
 		if seconds > 0 {
 			steps[name] = time.Duration(seconds * float64(time.Second))
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read how often channels are sent: %w", err)
 	}
 	return steps, nil
 }
@@ -174,7 +166,7 @@ func (r *records) findGaps(all values, seconds float64, before, after bool) {
 func (r *records) drive(speed values, seconds float64) {
 	for i := 1; i < len(speed.t); i++ {
 		a, b, took := speed.v[i-1], speed.v[i], speed.t[i]-speed.t[i-1]
-		if speed.t[i-1] < 0 || speed.t[i] > seconds || took > speed.gap || a < standing || b < standing {
+		if speed.t[i-1] < 0 || speed.t[i] > seconds || took > speed.gap || a < analysis.Standing || b < analysis.Standing {
 			continue
 		}
 		r.seconds += took

@@ -102,6 +102,16 @@ func (v *view) stretches() []rollup.Span {
 	return list
 }
 
+// KnownSteps is a map of usual steps by channel, in s, as the summary m of a run s has
+// them; NULL where the run has more than doubled since. It is an expression in SQL,
+// names the parameter with the channels'.
+func KnownSteps(names string) string {
+	return `CASE WHEN m.channels IS NOT NULL AND s.records <= 2 * m.records THEN
+		           (SELECT coalesce(jsonb_object_agg(name, (m.channels -> name -> 'step_s')), '{}')
+		            FROM unnest(` + names + `::text[]) name WHERE m.channels ? name)
+		       END`
+}
+
 // usualSteps returns the usual step of each channel: by what the run's summary
 // knows of it, or by a sample where the run has more than doubled since.
 func (v *view) usualSteps(ctx context.Context, want wanted) ([]time.Duration, error) {

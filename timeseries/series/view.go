@@ -56,10 +56,7 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channel
 	batch.Queue(`
 		SELECT s.session, s.id, s.batch || '.' || s.revision, s.records, s.first_time, s.last_time,
 		       s.ended_at IS NOT NULL OR s.updated_at < now() - INTERVAL '1 hour',
-		       CASE WHEN m.channels IS NOT NULL AND s.records <= 2 * m.records THEN
-		           (SELECT coalesce(jsonb_object_agg(name, (m.channels -> name -> 'step_s')), '{}')
-		            FROM unnest($2::text[]) name WHERE m.channels ? name)
-		       END,
+		       `+KnownSteps("$2")+`,
 		       CASE WHEN s.carried_batch = s.batch THEN s.carried END
 		FROM sessions s LEFT JOIN session_summaries m USING (session)
 		WHERE s.id = ANY($1) AND s.deleted_at IS NULL`, ids, channels)
