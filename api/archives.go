@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 )
@@ -12,8 +13,8 @@ import (
 // credentials to fetch it and never has to ask twice.
 func (s *server) archiveRoutes() []route {
 	return []route{
-		streamRoute("GET", "/api/v1/archives/:name", auth.ReadPublic, "Fetch an archive file by its signed name. The body is gzip that the caller inflates.", s.getArchiveFile,
-			answers(http.StatusOK, "The file", as[[]byte]("application/gzip")), notModified(), takesAnyQuery),
+		rest.Stream("GET", "/api/v1/archives/:name", auth.ReadPublic, "Fetch an archive file by its signed name. The body is gzip that the caller inflates.", s.getArchiveFile,
+			rest.Answers(http.StatusOK, "The file", rest.As[[]byte]("application/gzip")), rest.NotModified(), rest.TakesAnyQuery),
 	}
 }
 
@@ -33,7 +34,7 @@ func (s *server) getArchiveFile(r *request, _ *none) error {
 	if err != nil {
 		return err
 	}
-	release, err := r.hold(file)
+	release, err := r.Hold(file)
 	if err != nil {
 		return err
 	}

@@ -3,24 +3,25 @@ package api
 import (
 	"time"
 
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
 func (s *server) authRoutes() []route {
 	return []route{
-		jsonRoute("POST", "/api/v1/auth/signup", auth.UseAccount, "Make an account and sign in. Who asks to be internal is external until an administrator decides.", s.signUp,
-			created("A token"), failsWith(fault.RateLimited)),
-		jsonRoute("POST", "/api/v1/auth/signin", auth.UseAccount, "Sign in. The token lasts 12 hours, or 30 days with remember. Where the account has a second factor and no code came: 401, SECOND_FACTOR_REQUIRED.", s.signIn,
-			failsWith(fault.Forbidden, fault.RateLimited)),
-		jsonRoute("POST", "/api/v1/auth/signout", auth.UseAccount, "End the session of the token.", s.signOut),
-		jsonRoute("GET", "/api/v1/auth/session", auth.UseAccount, "Tell who the token belongs to.", s.currentSession),
-		jsonRoute("POST", "/api/v1/auth/password", auth.ChangePassword, "Change one's password. The account's other sessions end.", s.changePassword,
-			failsWith(fault.RateLimited)),
-		jsonRoute("GET", "/api/v1/auth/sessions", auth.OwnSessions, "List one's own sessions, the newest first.", s.ownSessions),
-		jsonRoute("POST", "/api/v1/auth/sessions/end", auth.OwnSessions, "End one of one's own sessions, or all but the one that asks.", s.endSessions,
-			failsWith(fault.RateLimited)),
-		jsonRoute("POST", "/api/v1/auth/upgrade", auth.RequestUpgrade, "Ask to become internal.", s.requestUpgrade, failsWith(fault.Conflict)),
+		rest.JSON("POST", "/api/v1/auth/signup", auth.UseAccount, "Make an account and sign in. Who asks to be internal is external until an administrator decides.", s.signUp,
+			rest.Created("A token"), rest.FailsWith(fault.RateLimited)),
+		rest.JSON("POST", "/api/v1/auth/signin", auth.UseAccount, "Sign in. The token lasts 12 hours, or 30 days with remember. Where the account has a second factor and no code came: 401, SECOND_FACTOR_REQUIRED.", s.signIn,
+			rest.FailsWith(fault.Forbidden, fault.RateLimited)),
+		rest.JSON("POST", "/api/v1/auth/signout", auth.UseAccount, "End the session of the token.", s.signOut),
+		rest.JSON("GET", "/api/v1/auth/session", auth.UseAccount, "Tell who the token belongs to.", s.currentSession),
+		rest.JSON("POST", "/api/v1/auth/password", auth.ChangePassword, "Change one's password. The account's other sessions end.", s.changePassword,
+			rest.FailsWith(fault.RateLimited)),
+		rest.JSON("GET", "/api/v1/auth/sessions", auth.OwnSessions, "List one's own sessions, the newest first.", s.ownSessions),
+		rest.JSON("POST", "/api/v1/auth/sessions/end", auth.OwnSessions, "End one of one's own sessions, or all but the one that asks.", s.endSessions,
+			rest.FailsWith(fault.RateLimited)),
+		rest.JSON("POST", "/api/v1/auth/upgrade", auth.RequestUpgrade, "Ask to become internal.", s.requestUpgrade, rest.FailsWith(fault.Conflict)),
 	}
 }
 

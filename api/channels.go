@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
@@ -11,10 +12,10 @@ import (
 
 func (s *server) channelRoutes() []route {
 	return []route{
-		jsonRoute("GET", "/api/v1/channels", auth.ReadPublic, "List what can be asked for: the function contract's fields, what records brought beside them, what administrators declared, and what is made of others.", s.listChannels),
-		jsonRoute("PUT", "/api/v1/channels/:name", auth.ComputeChannels, "Declare a channel, or say what one is: what the body leaves out is unknown afterwards. Internal accounts may do so for channels that are made of others (expression). The unit and the meaning of the function contract's fields stay.", s.putChannel, failsWith(fault.Conflict)),
-		jsonRoute("DELETE", "/api/v1/channels/:name", auth.EditChannels, "Hide a channel from lists and pickers. Its values stay, and can be asked for by name.", s.hideChannel, failsWith(fault.NotFound)),
-		jsonRoute("GET", "/api/v1/sessions/:id/channels", auth.ReadSeries, "List the channels that a run has, with how many records carry each, when, and between which values; and what became no channel.", s.sessionChannels),
+		rest.JSON("GET", "/api/v1/channels", auth.ReadPublic, "List what can be asked for: the function contract's fields, what records brought beside them, what administrators declared, and what is made of others.", s.listChannels),
+		rest.JSON("PUT", "/api/v1/channels/:name", auth.ComputeChannels, "Declare a channel, or say what one is: what the body leaves out is unknown afterwards. Internal accounts may do so for channels that are made of others (expression). The unit and the meaning of the function contract's fields stay.", s.putChannel, rest.FailsWith(fault.Conflict)),
+		rest.JSON("DELETE", "/api/v1/channels/:name", auth.EditChannels, "Hide a channel from lists and pickers. Its values stay, and can be asked for by name.", s.hideChannel, rest.FailsWith(fault.NotFound)),
+		rest.JSON("GET", "/api/v1/sessions/:id/channels", auth.ReadSeries, "List the channels that a run has, with how many records carry each, when, and between which values; and what became no channel.", s.sessionChannels),
 	}
 }
 
@@ -69,7 +70,7 @@ func (s *server) putChannel(r *request, p *putChannelParams) (knownChannelView, 
 			return knownChannelView{}, allowed.Err
 		}
 	}
-	ctx := s.audited(r, auth.ChannelChanged, map[string]any{"channel": fault.Clip(name)})
+	ctx := r.Audited(auth.ChannelChanged, map[string]any{"channel": fault.Clip(name)})
 	c, err := s.Store.Channels.Put(ctx, r.Principal.UserID, name, p.Body)
 	if err != nil {
 		return knownChannelView{}, err
@@ -79,7 +80,7 @@ func (s *server) putChannel(r *request, p *putChannelParams) (knownChannelView, 
 
 func (s *server) hideChannel(r *request, _ *none) (none, error) {
 	name := r.Param("name")
-	return none{}, s.Store.Channels.Hide(s.audited(r, auth.ChannelHidden, map[string]any{"channel": fault.Clip(name)}), name)
+	return none{}, s.Store.Channels.Hide(r.Audited(auth.ChannelHidden, map[string]any{"channel": fault.Clip(name)}), name)
 }
 
 // runChannelView is what a run has of a channel. Values are in its unit.

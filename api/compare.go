@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ecovolt/telemetryd/api/access"
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -14,9 +15,9 @@ import (
 
 // Anybody may ask; which laps a caller may compare is asked for each run.
 func (s *server) compareRoutes() []route {
-	return []route{streamRoute("GET", "/api/v1/compare", auth.ReadPublic,
+	return []route{rest.Stream("GET", "/api/v1/compare", auth.ReadPublic,
 		"Lay laps of any runs over one another: what each lost in time and energy against the first, place by place and by sector, and channels at the same places. Whoever may read the series of a run may compare its laps.",
-		s.compareLaps, returns[compare.Comparison]("The laps"), notModified(), failsWith(fault.Unauthenticated, fault.Forbidden, fault.NotFound))}
+		s.compareLaps, rest.Returns[compare.Comparison]("The laps"), rest.NotModified(), rest.FailsWith(fault.Unauthenticated, fault.Forbidden, fault.NotFound))}
 }
 
 type compareParams struct {
@@ -65,7 +66,7 @@ func (s *server) compareLaps(r *request, p *compareParams) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(r, answer)
+	return r.CacheableJSON(answer)
 }
 
 // parseLaps reads the parameter laps as it was sent: decoded, a comma in an id is

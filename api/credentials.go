@@ -4,30 +4,31 @@ import (
 	"encoding/base64"
 	"time"
 
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/auth/factor"
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
 func (s *server) credentialRoutes() []route {
-	limited := failsWith(fault.RateLimited)
+	limited := rest.FailsWith(fault.RateLimited)
 	return []route{
-		jsonRoute("GET", "/api/v1/auth/second-factor", auth.OwnCredentials, "Tell whether one has a second factor.", s.getFactor),
-		jsonRoute("POST", "/api/v1/auth/second-factor", auth.OwnCredentials,
+		rest.JSON("GET", "/api/v1/auth/second-factor", auth.OwnCredentials, "Tell whether one has a second factor.", s.getFactor),
+		rest.JSON("POST", "/api/v1/auth/second-factor", auth.OwnCredentials,
 			"Begin a second factor: a secret for an authenticator (TOTP), which must be confirmed within 15 minutes.", s.beginFactor,
-			created("What an authenticator needs, shown this once"), limited, failsWith(fault.Conflict)),
-		jsonRoute("POST", "/api/v1/auth/second-factor/confirm", auth.OwnCredentials,
-			"Put the second factor into force by a code of it. The account's other sessions end.", s.confirmFactor, limited, failsWith(fault.Conflict)),
-		jsonRoute("POST", "/api/v1/auth/second-factor/recovery-codes", auth.OwnCredentials, "Make new recovery codes. Those before are void.", s.renewRecoveryCodes,
-			limited, failsWith(fault.Conflict)),
-		jsonRoute("POST", "/api/v1/auth/second-factor/off", auth.OwnCredentials, "Remove the second factor, with the app passwords and their sessions.", s.turnOffFactor, limited),
-		jsonRoute("GET", "/api/v1/auth/app-passwords", auth.OwnCredentials, "List one's own app passwords, without the passwords themselves.", s.listAppPasswords),
-		jsonRoute("POST", "/api/v1/auth/app-passwords", auth.OwnCredentials,
+			rest.Created("What an authenticator needs, shown this once"), limited, rest.FailsWith(fault.Conflict)),
+		rest.JSON("POST", "/api/v1/auth/second-factor/confirm", auth.OwnCredentials,
+			"Put the second factor into force by a code of it. The account's other sessions end.", s.confirmFactor, limited, rest.FailsWith(fault.Conflict)),
+		rest.JSON("POST", "/api/v1/auth/second-factor/recovery-codes", auth.OwnCredentials, "Make new recovery codes. Those before are void.", s.renewRecoveryCodes,
+			limited, rest.FailsWith(fault.Conflict)),
+		rest.JSON("POST", "/api/v1/auth/second-factor/off", auth.OwnCredentials, "Remove the second factor, with the app passwords and their sessions.", s.turnOffFactor, limited),
+		rest.JSON("GET", "/api/v1/auth/app-passwords", auth.OwnCredentials, "List one's own app passwords, without the passwords themselves.", s.listAppPasswords),
+		rest.JSON("POST", "/api/v1/auth/app-passwords", auth.OwnCredentials,
 			"Make an app password, with which clients of the function contract sign in to an account that has a second factor. 20 at most.", s.makeAppPassword,
-			created("The app password, shown this once"), limited, failsWith(fault.Conflict)),
-		jsonRoute("DELETE", "/api/v1/auth/app-passwords/:id", auth.OwnCredentials, "Revoke one of one's own app passwords, and end its sessions.", s.revokeAppPassword),
-		jsonRoute("GET", "/api/v1/auth/notices", auth.OwnCredentials, "List what happened to one's credentials and was not dismissed, the newest first.", s.listNotices),
-		jsonRoute("POST", "/api/v1/auth/notices/dismiss", auth.OwnCredentials, "Dismiss notices up to one of them.", s.dismissNotices),
+			rest.Created("The app password, shown this once"), limited, rest.FailsWith(fault.Conflict)),
+		rest.JSON("DELETE", "/api/v1/auth/app-passwords/:id", auth.OwnCredentials, "Revoke one of one's own app passwords, and end its sessions.", s.revokeAppPassword),
+		rest.JSON("GET", "/api/v1/auth/notices", auth.OwnCredentials, "List what happened to one's credentials and was not dismissed, the newest first.", s.listNotices),
+		rest.JSON("POST", "/api/v1/auth/notices/dismiss", auth.OwnCredentials, "Dismiss notices up to one of them.", s.dismissNotices),
 	}
 }
 

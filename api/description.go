@@ -7,16 +7,17 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/mirror"
 	"github.com/ecovolt/telemetryd/api/openapi"
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 )
 
 func (s *server) descriptionRoutes() []route {
 	return []route{
-		streamRoute("GET", "/api/v1/openapi.json", auth.ReadPublic, "Return this description.", s.getDescription,
-			answers(http.StatusOK, "An OpenAPI 3.1 document", jsonOf[map[string]any]())),
-		streamRoute("GET", "/api/v1/docs", auth.ReadPublic, "Show this description as a page.", s.getReference,
-			answers(http.StatusOK, "A page", plain("text/html"))),
+		rest.Stream("GET", "/api/v1/openapi.json", auth.ReadPublic, "Return this description.", s.getDescription,
+			rest.Answers(http.StatusOK, "An OpenAPI 3.1 document", rest.JSONOf[map[string]any]())),
+		rest.Stream("GET", "/api/v1/docs", auth.ReadPublic, "Show this description as a page.", s.getReference,
+			rest.Answers(http.StatusOK, "A page", rest.Plain("text/html"))),
 	}
 }
 
@@ -35,17 +36,17 @@ func (s *server) operations() []openapi.Operation {
 
 func (s *server) getDescription(r *request, _ *none) error {
 	body, err := s.description()
-	return r.answerPublic("application/json", body, err)
+	return answerPublic(r, "application/json", body, err)
 }
 
 func (s *server) getReference(r *request, _ *none) error {
 	page, err := s.reference()
 	r.Header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	return r.answerPublic("text/html; charset=utf-8", page, err)
+	return answerPublic(r, "text/html; charset=utf-8", page, err)
 }
 
 // answerPublic answers with what everybody may keep for a while.
-func (r *request) answerPublic(contentType string, body []byte, err error) error {
+func answerPublic(r *request, contentType string, body []byte, err error) error {
 	if err != nil {
 		return err
 	}

@@ -28,10 +28,9 @@
 //     without omitempty is always there, a pointer may be null. What a member
 //     means is its doc tag or an entry of openapi's meanings.
 //  3. Write the handler, func(*request, *params) (answer, error), and add a
-//     jsonRoute to the list of its file; a handler that writes its answer
-//     itself is a streamRoute, which names what it writes with returns or
-//     answers. Name with failsWith the kinds of package fault that do not
-//     follow from the rest.
+//     rest.JSON to the list of its file; a handler that writes its answer itself
+//     is a rest.Stream, which names what it writes with Returns or Answers. Name
+//     with FailsWith the kinds of package fault that do not follow from the rest.
 //  4. Add the route to the access table of access_test.go, and a call of it to
 //     TestAnswersAreAsDescribed. Both fail without.
 //

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
@@ -14,8 +15,8 @@ import (
 
 func (s *server) fieldRoutes() []route {
 	return []route{
-		streamRoute("GET", "/api/v1/fields", auth.ReadPublic, "List the channels of a record with types, units and meanings.", s.listFields,
-			returns[fieldsAnswer]("The channels"), notModified()),
+		rest.Stream("GET", "/api/v1/fields", auth.ReadPublic, "List the channels of a record with types, units and meanings.", s.listFields,
+			rest.Returns[fieldsAnswer]("The channels"), rest.NotModified()),
 	}
 }
 

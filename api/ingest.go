@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ecovolt/telemetryd/api/mirror"
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
@@ -18,12 +19,12 @@ import (
 )
 
 func (s *server) ingestRoutes() []route {
-	return []route{streamRoute("POST", "/api/v1/telemetry", auth.Ingest,
+	return []route{rest.Stream("POST", "/api/v1/telemetry", auth.Ingest,
 		"Store records. An upload is stored whole or not at all, and one that comes again is recognised and answered, not stored. A table (text/csv) may come from any logger; what it cannot tell of itself is asked for by the name of the parameter.", s.ingest,
-		takes(jsonOf[[]mirror.Record](), plain("application/x-ndjson"), plain("text/csv")),
-		returns[ingestedAnswer]("How many records were stored"), failsWith(fault.Unsupported, fault.Conflict), unhurried),
-		jsonRoute("GET", "/api/v1/import-profiles", auth.Ingest, "Saved mappings of loggers' files, by name.", s.importProfiles),
-		jsonRoute("DELETE", "/api/v1/import-profiles/:name", auth.Ingest, "Forget a saved mapping.", s.deleteImportProfile, failsWith(fault.NotFound)),
+		rest.Takes(rest.JSONOf[[]mirror.Record](), rest.Plain("application/x-ndjson"), rest.Plain("text/csv")),
+		rest.Returns[ingestedAnswer]("How many records were stored"), rest.FailsWith(fault.Unsupported, fault.Conflict), rest.Unhurried),
+		rest.JSON("GET", "/api/v1/import-profiles", auth.Ingest, "Saved mappings of loggers' files, by name.", s.importProfiles),
+		rest.JSON("DELETE", "/api/v1/import-profiles/:name", auth.Ingest, "Forget a saved mapping.", s.deleteImportProfile, rest.FailsWith(fault.NotFound)),
 	}
 }
 
@@ -98,11 +99,11 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 		if err != nil {
 			return err
 		}
-		return r.answer(http.StatusOK, answer)
+		return r.Answer(http.StatusOK, answer)
 	}
 	result, err := s.Store.Writer.IngestStream(r.Request.Context(), decoder, upload)
 	if f := fault.As(err); f != nil && f.Code == "KNOWN_FILE" {
-		return r.answer(http.StatusOK, ingestedAnswer{
+		return r.Answer(http.StatusOK, ingestedAnswer{
 			Sessions: []ingest.SessionResult{{ID: f.Data["session_id"].(string)}},
 			Notes:    []string{f.Message + ". Use again=true to store it a second time, or delete the run first"},
 		})
@@ -130,7 +131,7 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 			}
 		}
 	}
-	return r.answer(http.StatusOK, answer)
+	return r.Answer(http.StatusOK, answer)
 }
 
 func ingestOptions(p *ingestParams, kind string) (decode.Options, ingest.Options, error) {

@@ -5,18 +5,19 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
 func (s *server) keyRoutes() []route {
 	return []route{
-		jsonRoute("GET", "/api/v1/keys", auth.ManageKeys, "List deploy keys, without the keys themselves.", s.listKeys),
-		jsonRoute("POST", "/api/v1/keys", auth.ManageKeys, "Make a deploy key of scope ingest or admin.", s.createKey, created("The key, shown this once")),
-		jsonRoute("POST", "/api/v1/keys/:id/rotate", auth.ManageKeys, "Make a key's successor. The old one stays valid for overlap_s seconds.", s.rotateKey,
-			created("The new key, shown this once"), failsWith(fault.Conflict)),
-		jsonRoute("DELETE", "/api/v1/keys/:id", auth.ManageKeys, "Revoke a key now.", s.revokeKey),
-		jsonRoute("GET", "/api/v1/audit", auth.ReadAudit, "Read the audit log, newest first.", s.readAudit),
+		rest.JSON("GET", "/api/v1/keys", auth.ManageKeys, "List deploy keys, without the keys themselves.", s.listKeys),
+		rest.JSON("POST", "/api/v1/keys", auth.ManageKeys, "Make a deploy key of scope ingest or admin.", s.createKey, rest.Created("The key, shown this once")),
+		rest.JSON("POST", "/api/v1/keys/:id/rotate", auth.ManageKeys, "Make a key's successor. The old one stays valid for overlap_s seconds.", s.rotateKey,
+			rest.Created("The new key, shown this once"), rest.FailsWith(fault.Conflict)),
+		rest.JSON("DELETE", "/api/v1/keys/:id", auth.ManageKeys, "Revoke a key now.", s.revokeKey),
+		rest.JSON("GET", "/api/v1/audit", auth.ReadAudit, "Read the audit log, newest first.", s.readAudit),
 	}
 }
 

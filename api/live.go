@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
@@ -10,10 +11,10 @@ import (
 // Anybody may open the stream; what a connection may watch is asked for each
 // session.
 func (s *server) liveRoutes() []route {
-	return []route{streamRoute("GET", "/api/v1/live", auth.ReadPublic,
+	return []route{rest.Stream("GET", "/api/v1/live", auth.ReadPublic,
 		"Follow runs live, by websocket or server-sent events. The protocol is in docs/live.md.", s.live,
-		answers(http.StatusSwitchingProtocols, "The websocket is open"), answers(http.StatusOK, "A stream of events", plain("text/event-stream")),
-		failsWith(fault.NotFound, fault.RateLimited), unhurried)}
+		rest.Answers(http.StatusSwitchingProtocols, "The websocket is open"), rest.Answers(http.StatusOK, "A stream of events", rest.Plain("text/event-stream")),
+		rest.FailsWith(fault.NotFound, fault.RateLimited), rest.Unhurried)}
 }
 
 // liveParams are read by the stream itself: a websocket may bring the same in

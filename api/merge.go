@@ -1,12 +1,12 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/ecovolt/telemetryd/api/mirror"
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
@@ -17,14 +17,14 @@ import (
 
 func (s *server) mergeRoutes() []route {
 	return []route{
-		streamRoute("POST", "/api/v1/sessions/:id/merges", auth.EditSession,
+		rest.Stream("POST", "/api/v1/sessions/:id/merges", auth.EditSession,
 			"Merge the file of the car's own logger into a run: it fills what the radio lost, and adds the channels that the radio lacks. The offset of the two clocks is found by what both measured; a file that does not fit is refused.", s.merge,
-			takes(jsonOf[[]mirror.Record](), plain("application/x-ndjson"), plain("text/csv")),
-			returns[mergedAnswer]("What was merged, or with dry_run would be"), failsWith(fault.Unsupported, fault.NotFound, fault.Conflict), unhurried),
-		jsonRoute("GET", "/api/v1/sessions/:id/merges", auth.ReadHistory, "List what was merged into a run, the oldest first.", s.listMerges),
-		jsonRoute("DELETE", "/api/v1/sessions/:id/merges/:batch", auth.EditSession, "Take a merge back: the run is then what it was.", s.undoMerge,
-			failsWith(fault.NotFound, fault.Conflict), unhurried),
-		jsonRoute("GET", "/api/v1/sessions/:id/origins", auth.ReadSeries, "Count a run's records by where they came from, in columns of time.", s.origins),
+			rest.Takes(rest.JSONOf[[]mirror.Record](), rest.Plain("application/x-ndjson"), rest.Plain("text/csv")),
+			rest.Returns[mergedAnswer]("What was merged, or with dry_run would be"), rest.FailsWith(fault.Unsupported, fault.NotFound, fault.Conflict), rest.Unhurried),
+		rest.JSON("GET", "/api/v1/sessions/:id/merges", auth.ReadHistory, "List what was merged into a run, the oldest first.", s.listMerges),
+		rest.JSON("DELETE", "/api/v1/sessions/:id/merges/:batch", auth.EditSession, "Take a merge back: the run is then what it was.", s.undoMerge,
+			rest.FailsWith(fault.NotFound, fault.Conflict), rest.Unhurried),
+		rest.JSON("GET", "/api/v1/sessions/:id/origins", auth.ReadSeries, "Count a run's records by where they came from, in columns of time.", s.origins),
 	}
 }
 
@@ -107,7 +107,7 @@ func (s *server) merge(r *request, p *mergeParams) error {
 	}
 	defer leave()
 	decoder := decode.New(body, reading)
-	report, err := s.Store.Merges.Merge(s.audited(r, auth.SessionMerged, map[string]any{"session": opt.Session, "file": opt.File}), decoder, opt)
+	report, err := s.Store.Merges.Merge(r.Audited(auth.SessionMerged, map[string]any{"session": opt.Session, "file": opt.File}), decoder, opt)
 	if err != nil {
 		return err
 	}
@@ -121,11 +121,7 @@ func (s *server) merge(r *request, p *mergeParams) error {
 			}
 		}
 	}
-	return r.answer(http.StatusOK, answer)
-}
-
-func (s *server) audited(r *request, event string, detail map[string]any) context.Context {
-	return auth.Audited(r.Request.Context(), r.Principal, auth.Event{Name: event, Detail: detail})
+	return r.Answer(http.StatusOK, answer)
 }
 
 type doneMergeView struct {
@@ -157,7 +153,7 @@ func (s *server) undoMerge(r *request, _ *none) (undoneAnswer, error) {
 	if err != nil {
 		return undoneAnswer{}, fault.New(fault.NotFound, "there is no merge %q", fault.Clip(r.Param("batch")))
 	}
-	ctx := s.audited(r, auth.MergeUndone, map[string]any{"session": r.Param("id"), "batches": []int64{batch}})
+	ctx := r.Audited(auth.MergeUndone, map[string]any{"session": r.Param("id"), "batches": []int64{batch}})
 	undone, err := s.Store.Merges.Undo(ctx, r.Param("id"), int32(batch))
 	return undoneAnswer{undone}, err
 }

@@ -83,15 +83,6 @@ type Config struct {
 	TrustedProxies []string
 }
 
-// request is a call of a route that the access rules let through.
-type request struct {
-	*gin.Context
-	Principal auth.Principal
-	Session   *timeseries.Session // for routes about one session; never nil there
-	Decision  auth.Decision
-	results   *load.Budget // of all requests
-}
-
 type server struct {
 	Deps
 	// pages and public are what pages of other origins may do with /api/v1 and
@@ -202,20 +193,20 @@ const workTime = time.Minute
 func (s *server) handle(route route) gin.HandlerFunc {
 	ofSession := route.Action == auth.ReadRecords || route.Action == auth.ReadSeries || route.Action == auth.ReadHistory
 	return func(c *gin.Context) {
-		r := &request{Context: c, results: s.Results}
-		if route.unhurried {
+		r := &request{Context: c, Results: s.Results}
+		if route.Unhurried {
 			httpx.Unhurried(c.Writer)
 		} else {
 			ctx, cancel := context.WithTimeout(c.Request.Context(), workTime)
 			defer cancel()
 			c.Request = c.Request.WithContext(ctx)
 		}
-		err := route.refuseUnknown(c.Request.URL.RawQuery)
+		err := route.RefuseUnknown(c.Request.URL.RawQuery)
 		if err == nil {
 			err = s.admit(r, route.Action, ofSession)
 		}
 		if err == nil {
-			err = route.handle(r)
+			err = route.Handle(r)
 		}
 		if err != nil {
 			s.fail(c, err)

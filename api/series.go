@@ -1,20 +1,14 @@
 package api
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/api/mirror"
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
-	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/internal/httpx"
-	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/series"
@@ -22,16 +16,16 @@ import (
 
 func (s *server) seriesRoutes() []route {
 	return []route{
-		streamRoute("GET", "/api/v1/sessions/:id/series", auth.ReadSeries,
+		rest.Stream("GET", "/api/v1/sessions/:id/series", auth.ReadSeries,
 			"Return metrics in buckets of time, for a chart. Each bucket has lowest, highest and mean value, so that no spike is lost; the answer names the level and width that served it.",
-			s.getSeries, returns[mirror.Series]("Columns of times and values"), notModified()),
-		streamRoute("GET", "/api/v1/sessions/:id/summary", auth.ReadSeries, "Return a run's figures: distance, energy, efficiency, speeds, power, gaps, data quality.",
-			s.getSummary, returns[summaryView]("The figures"), notModified()),
-		streamRoute("GET", "/api/v1/sessions/:id/laps", auth.ReadSeries,
+			s.getSeries, rest.Returns[mirror.Series]("Columns of times and values"), rest.NotModified()),
+		rest.Stream("GET", "/api/v1/sessions/:id/summary", auth.ReadSeries, "Return a run's figures: distance, energy, efficiency, speeds, power, gaps, data quality.",
+			s.getSummary, rest.Returns[summaryView]("The figures"), rest.NotModified()),
+		rest.Stream("GET", "/api/v1/sessions/:id/laps", auth.ReadSeries,
 			"Return laps, stints, stops and driver modes. A lap is from one pass of the line to the next; without a line, from one return to where the run first moved to the next.",
-			s.getLaps, returns[analysis.Laps]("Laps and stints"), notModified()),
-		streamRoute("GET", "/api/v1/sessions/:id/track", auth.ReadSeries, "Return the GPS track as GeoJSON, simplified to a tolerance.",
-			s.getTrack, answers(http.StatusOK, "A GeoJSON feature", as[mirror.Track]("application/geo+json")), notModified()),
+			s.getLaps, rest.Returns[analysis.Laps]("Laps and stints"), rest.NotModified()),
+		rest.Stream("GET", "/api/v1/sessions/:id/track", auth.ReadSeries, "Return the GPS track as GeoJSON, simplified to a tolerance.",
+			s.getTrack, rest.Answers(http.StatusOK, "A GeoJSON feature", rest.As[mirror.Track]("application/geo+json")), rest.NotModified()),
 	}
 }
 
@@ -83,7 +77,7 @@ func (s *server) getSeries(r *request, p *seriesParams) error {
 	// A caller that names the version it knows of the session may keep the
 	// answer for ever, if that is the version it got.
 	pinned := len(answer.Sessions) == 1 && p.Version == answer.Sessions[0].Version
-	return writeCacheable(r, "application/json", answer.JSON(), pinned, answer.Settled)
+	return r.Cacheable("application/json", answer.JSON(), pinned, answer.Settled)
 }
 
 // read reads from the path's session, and maybe others: from the replica, if
@@ -93,45 +87,6 @@ func (s *server) read(r *request, read func(*timeseries.Store) error, others ...
 		return read(s.Store)
 	}
 	return s.Replica.Read(r.Request.Context(), append(others, r.Session), read)
-}
-
-// writeCacheable answers with a body that is known by its content. What can
-// change is asked for again each time, which costs no transfer while it did not.
-func writeCacheable(r *request, contentType string, body []byte, pinned, settled bool) error {
-	sum := sha256.Sum256(body)
-	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:15]) + `"`
-	r.Header("ETag", "W/"+etag) // weak: the body may be compressed
-	switch {
-	case pinned:
-		r.Header("Cache-Control", "private, max-age=31536000, immutable")
-	case settled:
-		r.Header("Cache-Control", "private, max-age=10, stale-while-revalidate=600")
-	default:
-		r.Header("Cache-Control", "private, no-cache")
-	}
-	// Who may read a session depends on the credential.
-	r.Writer.Header().Add("Vary", "Authorization")
-	if httpx.Matches(r.Request, etag) {
-		r.Status(http.StatusNotModified)
-		return nil
-	}
-	release, err := r.hold(body)
-	if err != nil {
-		return err
-	}
-	defer release()
-	r.Header("Content-Type", contentType)
-	httpx.Send(r.Writer, r.Request, http.StatusOK, body)
-	return nil
-}
-
-// hold counts an answer among those that wait for their clients to take them.
-func (r *request) hold(body []byte) (release func(), err error) {
-	caller := load.Caller(r.Request.Context())
-	if !r.results.Take(caller, int64(len(body))) {
-		return nil, fault.Busy("too many answers wait for their clients; try again")
-	}
-	return func() { r.results.Give(caller, int64(len(body))) }, nil
 }
 
 // summaryView is a run's summary with the distance and energy that are summed up
@@ -177,16 +132,7 @@ func (s *server) getSummary(r *request, _ *none) error {
 	if figures.SentWhy != nil {
 		view.Sent = &sentView{over(figures.SentDistance, 1000), over(figures.SentEnergy, 3600), *figures.SentWhy}
 	}
-	return writeJSON(r, view)
-}
-
-// writeJSON is writeCacheable for what encoding/json writes.
-func writeJSON(r *request, of any) error {
-	body, err := json.Marshal(of)
-	if err != nil {
-		return fmt.Errorf("encode answer: %w", err)
-	}
-	return writeCacheable(r, "application/json", body, false, false)
+	return r.CacheableJSON(view)
 }
 
 type lapsParams struct {
@@ -218,7 +164,7 @@ func (s *server) getLaps(r *request, p *lapsParams) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(r, laps)
+	return r.CacheableJSON(laps)
 }
 
 type trackParams struct {
@@ -239,5 +185,5 @@ func (s *server) getTrack(r *request, p *trackParams) error {
 	if p.Points > 0 {
 		track.Coarsen(p.Points)
 	}
-	return writeCacheable(r, "application/geo+json", track.AppendGeoJSON(nil), p.Version == track.Version, false)
+	return r.Cacheable("application/geo+json", track.AppendGeoJSON(nil), p.Version == track.Version, false)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/mirror"
 	"github.com/ecovolt/telemetryd/api/openapi"
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -20,25 +21,25 @@ import (
 )
 
 func (s *server) sessionRoutes() []route {
-	recordBodies := []openapi.Content{jsonOf[mirror.Records](), plain("application/x-ndjson"), plain("text/csv")}
+	recordBodies := []openapi.Content{rest.JSONOf[mirror.Records](), rest.Plain("application/x-ndjson"), rest.Plain("text/csv")}
 	return []route{
-		jsonRoute("GET", "/api/v1/sessions", auth.ListSessions, "List runs, newest first. External accounts see those of the last 7 days.", s.listSessions),
-		jsonRoute("GET", "/api/v1/live/sessions", auth.ReadPublic, "List the runs that can be followed live now.", s.listLive),
-		jsonRoute("GET", "/api/v1/sessions/:id", auth.ReadRecords, "Describe a run.", s.getSession),
-		jsonRoute("PATCH", "/api/v1/sessions/:id", auth.EditSession, "Name a run. Uploads under another name leave the name alone from then on.", s.renameSession,
-			failsWith(fault.NotFound)),
-		jsonRoute("DELETE", "/api/v1/sessions/:id", auth.DeleteSession, "Delete a run with its records. The run on the road is refused (ACTIVE_SESSION).", s.deleteSession,
-			failsWith(fault.Conflict)),
-		streamRoute("GET", "/api/v1/sessions/:id/records", auth.ReadRecords,
+		rest.JSON("GET", "/api/v1/sessions", auth.ListSessions, "List runs, newest first. External accounts see those of the last 7 days.", s.listSessions),
+		rest.JSON("GET", "/api/v1/live/sessions", auth.ReadPublic, "List the runs that can be followed live now.", s.listLive),
+		rest.JSON("GET", "/api/v1/sessions/:id", auth.ReadRecords, "Describe a run.", s.getSession),
+		rest.JSON("PATCH", "/api/v1/sessions/:id", auth.EditSession, "Name a run. Uploads under another name leave the name alone from then on.", s.renameSession,
+			rest.FailsWith(fault.NotFound)),
+		rest.JSON("DELETE", "/api/v1/sessions/:id", auth.DeleteSession, "Delete a run with its records. The run on the road is refused (ACTIVE_SESSION).", s.deleteSession,
+			rest.FailsWith(fault.Conflict)),
+		rest.Stream("GET", "/api/v1/sessions/:id/records", auth.ReadRecords,
 			"Read records, oldest first. With a limit it returns a page and the next one's cursor (in the body, and in the Link and X-Next-Cursor headers); without, a stream to the end.",
-			s.getRecords, answers(http.StatusOK, "Records", recordBodies...), unhurried),
-		streamRoute("GET", "/api/v1/sessions/:id/latest", auth.ReadRecords, "Return the newest record, by time of measurement.", s.getLatest,
-			returns[mirror.Record]("The record")),
-		jsonRoute("GET", "/api/v1/sessions/:id/set-aside", auth.ReadRecords,
+			s.getRecords, rest.Answers(http.StatusOK, "Records", recordBodies...), rest.Unhurried),
+		rest.Stream("GET", "/api/v1/sessions/:id/latest", auth.ReadRecords, "Return the newest record, by time of measurement.", s.getLatest,
+			rest.Returns[mirror.Record]("The record")),
+		rest.JSON("GET", "/api/v1/sessions/:id/set-aside", auth.ReadRecords,
 			"List records that were set aside since their time cannot be right, in order of arrival.", s.listSetAside),
-		jsonRoute("POST", "/api/v1/sessions/:id/repair", auth.RepairSession,
+		rest.JSON("POST", "/api/v1/sessions/:id/repair", auth.RepairSession,
 			"Put records back that were set aside, or drop them: exactly one of shift, at and drop. first and last name them by id; with all, what is stored is shifted, too.", s.repairSession,
-			failsWith(fault.NotFound), unhurried),
+			rest.FailsWith(fault.NotFound), rest.Unhurried),
 	}
 }
 
@@ -114,7 +115,7 @@ func (s *server) listSessions(r *request, p *listSessionsParams) (out sessionsAn
 		last := list[p.Limit-1]
 		next := listCursor(last.Listed(), last.ID)
 		out.Next = &next
-		link(r, next)
+		r.Link(next)
 	}
 	out.Sessions = viewSessions(list)
 	return out, nil
@@ -155,13 +156,6 @@ func parseListCursor(text string) (time.Time, string, error) {
 		}
 	}
 	return time.Time{}, "", fault.Field("cursor", "is not a cursor that this server gave out")
-}
-
-// link names the next page in a Link header (RFC 8288).
-func link(r *request, cursor string) {
-	query := r.Request.URL.Query()
-	query.Set("cursor", cursor)
-	r.Header("Link", fmt.Sprintf(`<%s?%s>; rel="next"`, r.Request.URL.EscapedPath(), query.Encode()))
 }
 
 // nullIfZero is how an answer says that there is nothing.
@@ -338,7 +332,7 @@ func (s *server) writeRecords(r *request, stream *timeseries.RecordStream, forma
 		next = last.String()
 		if hold {
 			r.Header("X-Next-Cursor", next)
-			link(r, next)
+			r.Link(next)
 		}
 	}
 	if format == "json" {

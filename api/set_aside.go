@@ -83,6 +83,5 @@ func (s *server) repairSession(r *request, p *repairParams) (done ingest.Repaire
 			return done, err
 		}
 	}
-	ctx := auth.Audited(r.Request.Context(), r.Principal, auth.Event{Name: auth.SessionRepaired, Detail: repair.Detail()})
-	return s.Store.Writer.Repair(ctx, repair)
+	return s.Store.Writer.Repair(r.Audited(auth.SessionRepaired, repair.Detail()), repair)
 }

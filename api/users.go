@@ -4,25 +4,26 @@ import (
 	"context"
 	"time"
 
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 )
 
 func (s *server) userRoutes() []route {
 	return []route{
-		jsonRoute("GET", "/api/v1/users", auth.ManageUsers, "List accounts, oldest first.", s.listUsers),
-		jsonRoute("POST", "/api/v1/users", auth.ManageUsers, "Make an account.", s.createUser, created("The account"), failsWith(fault.Conflict)),
-		jsonRoute("GET", "/api/v1/users/:id", auth.ManageUsers, "Describe an account.", s.getUser),
-		jsonRoute("PATCH", "/api/v1/users/:id", auth.ManageUsers, "Give an account a role, which approves it. The last administrator keeps theirs (LAST_ADMIN).", s.patchUser,
-			failsWith(fault.Conflict)),
-		jsonRoute("DELETE", "/api/v1/users/:id", auth.ManageUsers, "Delete an account with its sessions.", s.deleteUser, failsWith(fault.Conflict)),
-		jsonRoute("GET", "/api/v1/users/:id/sessions", auth.ManageUsers, "List an account's sessions, the newest first.", s.userSessions),
-		jsonRoute("DELETE", "/api/v1/users/:id/sessions", auth.ManageUsers, "End all sessions of an account.", s.endUserSessions),
-		jsonRoute("POST", "/api/v1/users/:id/reject", auth.ManageUsers, "Decline an account's request.", s.changeUser((*auth.Service).Reject), failsWith(fault.Conflict)),
-		jsonRoute("POST", "/api/v1/users/:id/ban", auth.ManageUsers, "Lock an account out and end its sessions.", s.changeUser((*auth.Service).Ban), failsWith(fault.Conflict)),
-		jsonRoute("POST", "/api/v1/users/:id/unban", auth.ManageUsers, "Let a banned account in again, as external.", s.changeUser((*auth.Service).Unban), failsWith(fault.Conflict)),
-		jsonRoute("DELETE", "/api/v1/users/:id/second-factor", auth.ManageUsers, "Remove an account's second factor, and end its sessions.", s.resetFactor),
-		jsonRoute("POST", "/api/v1/users/:id/password", auth.ManageUsers, "Set an account's password and end its sessions.", s.resetPassword),
+		rest.JSON("GET", "/api/v1/users", auth.ManageUsers, "List accounts, oldest first.", s.listUsers),
+		rest.JSON("POST", "/api/v1/users", auth.ManageUsers, "Make an account.", s.createUser, rest.Created("The account"), rest.FailsWith(fault.Conflict)),
+		rest.JSON("GET", "/api/v1/users/:id", auth.ManageUsers, "Describe an account.", s.getUser),
+		rest.JSON("PATCH", "/api/v1/users/:id", auth.ManageUsers, "Give an account a role, which approves it. The last administrator keeps theirs (LAST_ADMIN).", s.patchUser,
+			rest.FailsWith(fault.Conflict)),
+		rest.JSON("DELETE", "/api/v1/users/:id", auth.ManageUsers, "Delete an account with its sessions.", s.deleteUser, rest.FailsWith(fault.Conflict)),
+		rest.JSON("GET", "/api/v1/users/:id/sessions", auth.ManageUsers, "List an account's sessions, the newest first.", s.userSessions),
+		rest.JSON("DELETE", "/api/v1/users/:id/sessions", auth.ManageUsers, "End all sessions of an account.", s.endUserSessions),
+		rest.JSON("POST", "/api/v1/users/:id/reject", auth.ManageUsers, "Decline an account's request.", s.changeUser((*auth.Service).Reject), rest.FailsWith(fault.Conflict)),
+		rest.JSON("POST", "/api/v1/users/:id/ban", auth.ManageUsers, "Lock an account out and end its sessions.", s.changeUser((*auth.Service).Ban), rest.FailsWith(fault.Conflict)),
+		rest.JSON("POST", "/api/v1/users/:id/unban", auth.ManageUsers, "Let a banned account in again, as external.", s.changeUser((*auth.Service).Unban), rest.FailsWith(fault.Conflict)),
+		rest.JSON("DELETE", "/api/v1/users/:id/second-factor", auth.ManageUsers, "Remove an account's second factor, and end its sessions.", s.resetFactor),
+		rest.JSON("POST", "/api/v1/users/:id/password", auth.ManageUsers, "Set an account's password and end its sessions.", s.resetPassword),
 	}
 }
 
