@@ -103,6 +103,7 @@ func TestLaps(t *testing.T) {
 		if first, last := *race.Laps[0].EfficiencyRank, *race.Laps[want-1].EfficiencyRank; first != 1 || last != int64(want)-1 {
 			t.Errorf("%s: efficiency ranks %d and %d", name, first, last)
 		}
+		checkSectors(t, race, req.Latitude != nil)
 		if len(race.Stops) != 1 || race.Stops[0].From.Sub(stopFrom).Abs() > 2*time.Second || race.Stops[0].To.Sub(stopTo).Abs() > 2*time.Second {
 			t.Errorf("stops %+v, want %v to %v", race.Stops, stopFrom, stopTo)
 		}
@@ -118,6 +119,47 @@ func TestLaps(t *testing.T) {
 	}
 	if _, err := s.Analysis.Laps(t.Context(), analysis.LapRequest{Session: "race", Latitude: &lat}); !fault.Is(err, fault.Invalid) {
 		t.Errorf("half a line: %v", err)
+	}
+}
+
+// checkSectors holds sectors against their laps, of a car that drives evenly, at
+// 100 W or more, except for a pause.
+func checkSectors(t *testing.T, race *analysis.Laps, none bool) {
+	t.Helper()
+	if none {
+		if len(race.Sectors) != 0 || len(race.Laps[0].Sectors) != 0 || race.Best == nil || race.Best.Theoretical != nil {
+			t.Errorf("sectors from another line: %+v", race.Sectors)
+		}
+		return
+	}
+	length := 0.0
+	for _, s := range race.Sectors {
+		length += s.Length
+	}
+	if len(race.Sectors) < 3 || math.Abs(length-2*math.Pi*trackRadius) > 6 {
+		t.Fatalf("sectors %+v", race.Sectors)
+	}
+	for _, lap := range race.Laps {
+		var seconds, metres, wh, paused float64
+		for i, s := range lap.Sectors {
+			seconds, metres, wh, paused = seconds+s.Seconds, metres+*s.Distance, wh+*s.Energy, paused+s.Paused
+			even := race.Sectors[i].Length / 10
+			if s.Paused == 0 && (math.Abs(s.Seconds-even) > 0.2 || s.TimeRank == nil || math.Abs(*s.MaxSpeed-36) > 1e-6 || *s.Coasting != 0) {
+				t.Errorf("lap %d, sector %d: %+v, want %.2f s", lap.Lap, i+1, s, even)
+			}
+			if s.Paused > 0 && s.TimeRank != nil {
+				t.Errorf("lap %d: sector %d with a pause ranks %d", lap.Lap, i+1, *s.TimeRank)
+			}
+		}
+		if len(lap.Sectors) != len(race.Sectors) || math.Abs(seconds-lap.Seconds) > 1e-5 || math.Abs(metres-*lap.Distance) > 1e-6 || math.Abs(wh-*lap.Energy) > 1e-9 || math.Abs(paused-lap.Paused) > 1e-9 {
+			t.Errorf("lap %d: sectors add up to %v s, %v m, %v Wh: %+v", lap.Lap, seconds, metres, wh, lap)
+		}
+		if lap.Valid != (lap.Paused == 0) || *lap.MaxPower != 100+10*float64(lap.Lap-1) && *lap.MaxPower != 100+10*float64(lap.Lap) {
+			t.Errorf("lap %d: valid %v, up to %v W", lap.Lap, lap.Valid, *lap.MaxPower)
+		}
+	}
+	if race.Best == nil || race.Best.Theoretical == nil || *race.Best.Theoretical > race.Best.Seconds || race.Best.Seconds-*race.Best.Theoretical > 1 {
+		t.Errorf("best %+v", race.Best)
 	}
 }
 

@@ -200,7 +200,8 @@ RETURNS TABLE (
     energy_j double precision,
     silent_s double precision,
     paused_s double precision,
-    error_s  double precision
+    error_s  double precision,
+    coast_s  double precision
 )
 LANGUAGE plpgsql STABLE
 SET jit = off
@@ -248,15 +249,17 @@ BEGIN
          FROM analysis_laps l WHERE l.session = run.session ORDER BY l.lap DESC LIMIT 1)
     )
     SELECT to_timestamp((b.at0 + b.f * (b.at - b.at0)) / 1e6), t.way, b.energy0 + b.f * (b.energy - b.energy0),
-           b.silent0 + b.f * (b.silent - b.silent0), b.paused0 + b.f * (b.paused - b.paused0), t.error_s
+           b.silent0 + b.f * (b.silent - b.silent0), b.paused0 + b.f * (b.paused - b.paused0), t.error_s,
+           b.coast0 + b.f * (b.coast - b.coast0)
     FROM targets t
     CROSS JOIN LATERAL (
         SELECT x.*, (t.way - x.way0) / (x.way - x.way0) AS f
         FROM (
             SELECT b.*, lag(b.at, 1, start) OVER w AS at0, lag(b.way, 1, 0::float8) OVER w AS way0, lag(b.energy, 1, 0::float8) OVER w AS energy0,
-                   lag(b.silent, 1, 0::float8) OVER w AS silent0, lag(b.paused, 1, 0::float8) OVER w AS paused0
+                   lag(b.silent, 1, 0::float8) OVER w AS silent0, lag(b.paused, 1, 0::float8) OVER w AS paused0,
+                   lag(b.coast, 1, 0::float8) OVER w AS coast0
             FROM analysis_parts p
-            CROSS JOIN LATERAL unnest(p.at, p.way_m, p.energy_j, p.silent_s, p.paused_s) b (at, way, energy, silent, paused)
+            CROSS JOIN LATERAL unnest(p.at, p.way_m, p.energy_j, p.silent_s, p.paused_s, p.coast_s) b (at, way, energy, silent, paused, coast)
             WHERE p.session = run.session AND p.minute >= t.from_time - INTERVAL '2 minutes' AND p.minute <= t.to_time
             WINDOW w AS (ORDER BY b.at)
         ) x
@@ -268,7 +271,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION analytics.passes(text, double precision, double precision, double precision) IS
-'When a run passed a place on the way of its laps: time (UTC), and the way (m), energy (J), gaps (s) and pauses (s) since the start; error_s is the standard deviation of the time between two (s). None where the place lies further than radius_m (m) from that way';
+'When a run passed a place on the way of its laps: time (UTC), and the way (m), energy (J), gaps (s), pauses (s) and rolling without power (coast_s, s) since the start; error_s is the standard deviation of the time between two (s). None where the place lies further than radius_m (m) from that way';
 
 DROP FUNCTION IF EXISTS analytics.laps(text, double precision, double precision, double precision, double precision);
 CREATE FUNCTION analytics.laps(
@@ -292,41 +295,45 @@ RETURNS TABLE (
     efficiency_rank bigint,
     paused_s      double precision,
     silent_s      double precision,
-    error_s       double precision
+    error_s       double precision,
+    max_power_w    double precision,
+    coasting_share double precision,
+    valid          boolean
 )
 LANGUAGE sql STABLE
 SET jit = off
 SET search_path FROM CURRENT
 AS $$
     WITH run AS (
-        SELECT r.session, r.distance_from IS NOT NULL AS has_distance, r.energy_from IS NOT NULL AS has_energy
+        SELECT r.session, r.distance_from IS NOT NULL AS has_distance, r.energy_from IS NOT NULL AS has_energy, r.has_coast
         FROM analysis_runs r JOIN sessions s USING (session)
         WHERE s.id = laps.session_id AND s.deleted_at IS NULL
     ), rounds AS (
-        SELECT l.from_time, l.to_time, l.distance_m AS metres, l.energy_j AS joules, l.silent_s, l.paused_s, l.top_ms, l.error_s
+        SELECT l.from_time, l.to_time, l.distance_m AS metres, l.energy_j AS joules, l.silent_s, l.paused_s, l.top_ms, l.error_s, l.peak_w, l.coast_s
         FROM analysis_laps l JOIN run USING (session)
         WHERE laps.line_latitude IS NULL OR laps.line_longitude IS NULL
         UNION ALL
-        SELECT p.from_time, p.at, p.way_m - p.way0, p.energy_j - p.energy0, p.silent_s - p.silent0, p.paused_s - p.paused0,
-               (SELECT max(nullif(b.top, 'NaN'))
-                FROM run JOIN analysis_parts q USING (session)
-                CROSS JOIN LATERAL unnest(q.at, q.top_ms) b (at, top)
-                WHERE q.minute >= p.from_time - INTERVAL '1 minute' AND q.minute <= p.at
-                  AND b.at >= extract(epoch FROM p.from_time) * 1000000 AND b.at <= extract(epoch FROM p.at) * 1000000),
-               p.error_s
+        SELECT p.from_time, p.at, p.way_m - p.way0, p.energy_j - p.energy0, p.silent_s - p.silent0, p.paused_s - p.paused0, b.top, p.error_s, b.peak, p.coast_s - p.coast0
         FROM (
             SELECT x.*, lag(x.at) OVER w AS from_time, lag(x.way_m) OVER w AS way0, lag(x.energy_j) OVER w AS energy0,
-                   lag(x.silent_s) OVER w AS silent0, lag(x.paused_s) OVER w AS paused0
+                   lag(x.silent_s) OVER w AS silent0, lag(x.paused_s) OVER w AS paused0, lag(x.coast_s) OVER w AS coast0
             FROM analytics.passes(laps.session_id, laps.line_latitude, laps.line_longitude, laps.radius_m) x
             WINDOW w AS (ORDER BY x.at)
         ) p
+        CROSS JOIN LATERAL (
+            SELECT max(nullif(b.top, 'NaN')) AS top, max(nullif(b.peak, 'NaN')) AS peak
+            FROM run JOIN analysis_parts q USING (session)
+            CROSS JOIN LATERAL unnest(q.at, q.top_ms, q.peak_w) b (at, top, peak)
+            WHERE q.minute >= p.from_time - INTERVAL '1 minute' AND q.minute <= p.at
+              AND b.at >= extract(epoch FROM p.from_time) * 1000000 AND b.at <= extract(epoch FROM p.at) * 1000000
+        ) b
         WHERE p.from_time IS NOT NULL
     ), whole AS (
         SELECT row_number() OVER (ORDER BY r.from_time) AS lap, r.*,
                extract(epoch FROM r.to_time - r.from_time)::double precision AS seconds,
                nullif(extract(epoch FROM r.to_time - r.from_time)::double precision - r.silent_s, 0) AS measured,
                CASE WHEN run.has_distance AND run.has_energy THEN analytics.efficiency(r.metres, r.joules) END AS efficiency,
-               run.has_distance, run.has_energy
+               run.has_distance, run.has_energy, run.has_coast
         FROM rounds r, run
         WHERE r.to_time - r.from_time >= make_interval(secs => laps.at_least_s)
     )
@@ -340,12 +347,63 @@ AS $$
            CASE WHEN w.paused_s = 0 THEN rank() OVER (PARTITION BY w.paused_s = 0 ORDER BY w.seconds) END,
            CASE WHEN w.paused_s = 0 AND w.silent_s = 0 AND w.efficiency IS NOT NULL
                THEN rank() OVER (PARTITION BY w.paused_s = 0 AND w.silent_s = 0 ORDER BY w.efficiency DESC NULLS LAST) END,
-           w.paused_s, w.silent_s, w.error_s
+           w.paused_s, w.silent_s, w.error_s, w.peak_w,
+           CASE WHEN w.has_coast THEN w.coast_s / w.measured END,
+           w.paused_s = 0 AND w.silent_s = 0
     FROM whole w
     ORDER BY w.lap
 $$;
 COMMENT ON FUNCTION analytics.laps(text, double precision, double precision, double precision, double precision) IS
-'Laps of a run: from one pass of the line to the next. Without a line, it is where the run first moved, or the first place that it came back to. radius_m (m) is how near to the way of the laps a given line is, at_least_s (s) the shortest lap. Times UTC; s, m, Wh, km/kWh, km/h, W; rank 1 is the quickest and the most efficient lap; one with a pause (paused_s) has none, and one with a gap (silent_s) none of efficiency. error_s is the standard deviation of seconds';
+'Laps of a run: from one pass of the line to the next. Without a line, it is where the run first moved, or the first place that it came back to. radius_m (m) is how near to the way of the laps a given line is, at_least_s (s) the shortest lap. Times UTC; s, m, Wh, km/kWh, km/h, W; rank 1 is the quickest and the most efficient lap; one with a pause (paused_s) has none, and one with a gap (silent_s) none of efficiency. error_s is the standard deviation of seconds, coasting_share which share of the measured time the car rolled with 25 W or less; valid is a lap without pause and gap';
+
+DROP FUNCTION IF EXISTS analytics.sectors(text);
+CREATE FUNCTION analytics.sectors(session_id text)
+RETURNS TABLE (
+    lap           bigint,
+    sector        integer,
+    from_time     timestamptz,
+    to_time       timestamptz,
+    seconds       double precision,
+    distance_m    double precision,
+    energy_wh     double precision,
+    efficiency_km_kwh double precision,
+    avg_speed_kmh double precision,
+    max_speed_kmh double precision,
+    avg_power_w   double precision,
+    max_power_w   double precision,
+    coasting_share double precision,
+    time_rank     bigint,
+    paused_s      double precision,
+    silent_s      double precision,
+    error_s       double precision,
+    from_m        double precision
+)
+LANGUAGE sql STABLE
+SET jit = off
+SET search_path FROM CURRENT
+AS $$
+    SELECT l.lap, s.sector, s.from_time, s.to_time, s.seconds,
+           CASE WHEN d.has_distance THEN s.distance_m END,
+           CASE WHEN d.has_energy THEN s.energy_j / 3600 END,
+           CASE WHEN d.has_distance AND d.has_energy THEN analytics.efficiency(s.distance_m, s.energy_j) END,
+           CASE WHEN d.has_distance THEN s.distance_m / d.measured * 3.6 END,
+           s.top_ms * 3.6,
+           CASE WHEN d.has_energy THEN s.energy_j / d.measured END,
+           s.peak_w,
+           CASE WHEN r.has_coast THEN s.coast_s / d.measured END,
+           CASE WHEN s.paused_s = 0 THEN rank() OVER (PARTITION BY s.sector, s.paused_s = 0 ORDER BY s.seconds) END,
+           s.paused_s, s.silent_s, s.error_s, r.gates_m[s.sector]
+    FROM analysis_runs r
+    JOIN sessions t USING (session)
+    CROSS JOIN analytics.laps(sectors.session_id) l
+    JOIN analysis_laps a ON a.session = r.session AND a.from_time = l.from_time
+    JOIN analysis_sectors s ON s.session = r.session AND s.lap = a.lap
+    CROSS JOIN LATERAL (SELECT r.distance_from IS NOT NULL AS has_distance, r.energy_from IS NOT NULL AS has_energy, nullif(s.seconds - s.silent_s, 0) AS measured) d
+    WHERE t.id = sectors.session_id AND t.deleted_at IS NULL
+    ORDER BY l.lap, s.sector
+$$;
+COMMENT ON FUNCTION analytics.sectors(text) IS
+'Sectors of the laps of a run, which they add up to; the quickest of each, time_rank 1, are its theoretical best. from_m is where it begins on the line that the laps have in common (m). A sector in which the lap begins has two parts: from_time and to_time are those of the later one. Columns are as of laps';
 
 DROP FUNCTION IF EXISTS analytics.mode_shares(text);
 CREATE FUNCTION analytics.mode_shares(session_id text)
@@ -378,7 +436,7 @@ BEGIN
         GRANT USAGE ON SCHEMA analytics TO telemetry_analyst;
         GRANT SELECT ON sessions, telemetry, telemetry_1s, telemetry_5s, telemetry_10s, telemetry_1m, telemetry_10m,
             telemetry_states_1s, telemetry_states_10s, telemetry_states_1m, telemetry_states_10m,
-            analysis_parts, analysis_runs, analysis_laps TO telemetry_analyst;
+            analysis_parts, analysis_runs, analysis_laps, analysis_sectors TO telemetry_analyst;
         GRANT SELECT ON analytics.totals TO telemetry_analyst;
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA analytics TO telemetry_analyst;
     END IF;

@@ -89,37 +89,78 @@ func (c *counter) why(what, rate, unit string, sum float64) string {
 	return text
 }
 
-// lap is one round from the run's own start line on.
-type lap struct {
+// leg is a part of a run: a lap, a sector of one, or a part of that.
+type leg struct {
 	From, To         time.Time
+	Seconds          float64
 	FromWay          float64 // m since the start of the run
 	Distance, Energy float64 // m, J
 	Silent, Paused   float64 // s
+	Coast            float64 // s
 	Top              float64 // m/s; NaN where no speed is known
+	Peak             float64 // W; NaN where no power is known
 	Error            float64 // s
 }
 
-// laps are the figures between two crossings each.
+// lap is one round, from the run's start line on.
+type lap struct {
+	leg
+	sectors []leg
+}
+
+// laps are the figures of the laps and their sectors.
 func (r *run) laps(course *lapCourse) []lap {
 	var list []lap
+	parts := r.legs(course.Crossings)
+	n := len(course.Parts)
+	for i := 0; i+n <= len(parts); i += n {
+		l := lap{leg: parts[i], sectors: make([]leg, len(course.Gates))}
+		for k, part := range parts[i : i+n] {
+			if k > 0 {
+				l.extend(part)
+			}
+			s := &l.sectors[course.Parts[k]]
+			if s.Seconds == 0 {
+				*s = part
+				continue
+			}
+			s.extend(part)
+			s.From, s.To = part.From, part.To // of the later one
+		}
+		l.Error = math.Hypot(course.Crossings[i].Error, course.Crossings[i+n].Error)
+		list = append(list, l)
+	}
+	return list
+}
+
+// extend adds another part of the lap or sector.
+func (s *leg) extend(part leg) {
+	s.To, s.Seconds = part.To, s.Seconds+part.Seconds
+	s.Distance, s.Energy, s.Silent, s.Paused, s.Coast = s.Distance+part.Distance, s.Energy+part.Energy, s.Silent+part.Silent, s.Paused+part.Paused, s.Coast+part.Coast
+	s.Top, s.Peak, s.Error = highest(s.Top, part.Top), highest(s.Peak, part.Peak), math.Hypot(s.Error, part.Error)
+}
+
+// legs are the figures between two crossings each.
+func (r *run) legs(crossings []crossing) []leg {
+	var list []leg
 	k := 0
 	var before bin
-	top := math.NaN()
-	for i, c := range course.Crossings {
+	for i, c := range crossings {
+		top, peak := math.NaN(), math.NaN()
 		for ; k < len(r.Bins) && float64(r.Bins[k].At) <= c.At; k++ {
-			if t := r.Bins[k].Top; t > top || math.IsNaN(top) {
-				top = t
-			}
+			top, peak = highest(top, r.Bins[k].Top), highest(peak, r.Bins[k].Peak)
 		}
 		at := r.at(k, c.At)
 		if i > 0 {
-			list = append(list, lap{
+			s := leg{
 				From: time.UnixMicro(before.At).UTC(), To: time.UnixMicro(at.At).UTC(), FromWay: before.Way,
 				Distance: at.Way - before.Way, Energy: at.Energy - before.Energy, Silent: at.Silent - before.Silent, Paused: at.Paused - before.Paused,
-				Top: top, Error: math.Hypot(course.Crossings[i-1].Error, c.Error),
-			})
+				Coast: at.Coast - before.Coast, Top: top, Peak: peak, Error: math.Hypot(crossings[i-1].Error, c.Error),
+			}
+			s.Seconds = s.To.Sub(s.From).Seconds()
+			list = append(list, s)
 		}
-		before, top = at, math.NaN()
+		before = at
 	}
 	return list
 }
@@ -136,5 +177,5 @@ func (r *run) at(k int, micros float64) bin {
 	}
 	between := func(x, y float64) float64 { return x + f*(y-x) }
 	return bin{At: int64(math.Round(micros)), Way: between(a.Way, b.Way), Energy: between(a.Energy, b.Energy),
-		Silent: between(a.Silent, b.Silent), Paused: between(a.Paused, b.Paused)}
+		Silent: between(a.Silent, b.Silent), Paused: between(a.Paused, b.Paused), Coast: between(a.Coast, b.Coast)}
 }

@@ -58,3 +58,33 @@ func TestSQLHasTheSameDegree(t *testing.T) {
 		t.Errorf("degrees of %v m, want one of %d m", found, MetresPerDegree)
 	}
 }
+
+// A car coasts while it rolls and its motor takes next to nothing; not while it
+// stands, brakes by its motor, or is silent.
+func TestCoasting(t *testing.T) {
+	t.Parallel()
+	var r reducer
+	for _, sampling := range r.samplings() {
+		sampling.Gap = 2e6
+	}
+	nan := math.NaN()
+	at := int64(1e15)
+	for _, part := range []struct {
+		records      int
+		speed, power float64
+	}{{51, 8, 300}, {51, 8, 6}, {51, 8, -200}, {51, 0, 5}, {1, 8, 300}, {51, nan, 20}} {
+		for range part.records {
+			at += 200_000
+			r.Add(sample{at, nan, nan, part.speed, part.power, nan, nan, nan})
+		}
+	}
+	at += 60e6 // a gap
+	r.Add(sample{at, nan, nan, 8, 6, nan, nan, nan})
+	// Two stretches of 50 steps.
+	if math.Abs(r.Coast.Sum-20) > 1e-9 {
+		t.Errorf("coasted for %v s", r.Coast.Sum)
+	}
+	if last := r.Bins[len(r.Bins)-1]; last.Coast != r.Coast.Sum || last.Peak != 6 || !math.IsNaN(last.Alt) {
+		t.Errorf("%+v", last)
+	}
+}

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sort"
@@ -19,7 +20,7 @@ type run struct {
 	fixed    int64   // records whose position is a fix
 }
 
-// crossing is when a run passed its start line.
+// crossing is when a run passed its start line, or came into a sector.
 type crossing struct {
 	At    float64 // µs since 1970
 	Error float64 // standard deviation, s
@@ -27,7 +28,12 @@ type crossing struct {
 
 // lapCourse is where a run's laps lead along.
 type lapCourse struct {
+	// Crossings are, lap by lap, when it began and when it came into the next of
+	// its Parts, which say of what sectors they are; a lap that begins within one
+	// has two parts of that.
 	Crossings []crossing
+	Parts     []int
+	Gates     []float64 // where sectors begin, m along the line
 	Lat, Lon  []float64 // corners of the line, which is closed; the first is the start
 	Length    float64   // m
 	Noise     float64   // of the fixes, m
@@ -78,7 +84,9 @@ func (r *run) course() *lapCourse {
 		course.Lat = append(course.Lat, lat0+l.y[i]/MetresPerDegree)
 		course.Lon = append(course.Lon, lon0+l.x[i]/MetresPerDegree/scale)
 	}
-	course.Crossings = r.crossings(nodes, places, first, l.length)
+	edges := l.sectors()
+	course.Gates = edges[:len(edges)-1]
+	course.Crossings, course.Parts = r.crossings(nodes, places, first, l.length, course.Gates)
 	return course
 }
 
@@ -258,9 +266,12 @@ func odometer(bins []bin) []ticks {
 	return list
 }
 
-// crossings finds when places pass the start, once a lap.
-func (r *run) crossings(nodes []node, places []estimate, first pass, length float64) []crossing {
-	var list []crossing
+// sameGate is within which distance the start line is one with a gate, m.
+const sameGate = 2
+
+// crossings finds when places pass the start, and within each lap the gates; see
+// lapCourse.
+func (r *run) crossings(nodes []node, places []estimate, first pass, length float64, gates []float64) (list []crossing, parts []int) {
 	start := float64(r.Bins[0].At)
 	// The start is where the first pass was: there the car may have stood.
 	from := first.node
@@ -271,13 +282,19 @@ func (r *run) crossings(nodes []node, places []estimate, first pass, length floa
 	} else {
 		list = append(list, crossing{At: at})
 	}
+	offsets, parts := partsOf(line, length, gates)
+	n := 0 // of the next one
+	next := func() float64 {
+		n++
+		return line + float64(n/len(offsets))*length + offsets[n%len(offsets)]
+	}
+	due := next()
 	for i := from + 1; i < len(nodes); i++ {
 		a, b := &nodes[i-1], &nodes[i]
-		for next := line + length; next <= b.s; next += length {
-			line = next
+		for ; due <= b.s; due = next() {
 			f := 1.0
 			if b.s > a.s {
-				f = max(0, (next-a.s)/(b.s-a.s))
+				f = max(0, (due-a.s)/(b.s-a.s))
 			}
 			v := max(0.5, b.v*places[i].k)
 			if !r.Measured {
@@ -290,7 +307,36 @@ func (r *run) crossings(nodes []node, places []estimate, first pass, length floa
 			list = append(list, crossing{start + r.when(a, b, f)*1e6, spread})
 		}
 	}
-	return list
+	return list, parts
+}
+
+// partsOf parts a lap that begins at a place of the line by the gates: how far
+// from there parts begin, and of what sectors they are.
+func partsOf(line, length float64, gates []float64) (offsets []float64, sectors []int) {
+	type part struct {
+		offset float64
+		sector int
+	}
+	var list []part
+	for i, g := range gates {
+		off := math.Mod(math.Mod(g-line, length)+length, length)
+		if off < sameGate || off > length-sameGate {
+			off = 0
+		}
+		list = append(list, part{off, i})
+	}
+	slices.SortStableFunc(list, func(a, b part) int { return cmp.Compare(a.offset, b.offset) })
+	if len(list) == 0 || list[0].offset > 0 {
+		before := 0
+		if len(list) > 0 {
+			before = list[len(list)-1].sector
+		}
+		list = slices.Insert(list, 0, part{0, before})
+	}
+	for _, p := range list {
+		offsets, sectors = append(offsets, p.offset), append(sectors, p.sector)
+	}
+	return offsets, sectors
 }
 
 // when is the moment at which the odometer was that share of the way between two

@@ -16,11 +16,45 @@ import (
 type Lap struct {
 	Lap int64 `json:"lap" db:"lap"` // from 1
 	Drive
-	TimeRank       *int64   `json:"time_rank" db:"time_rank"`             // 1 is the quickest; nil with a pause
-	EfficiencyRank *int64   `json:"efficiency_rank" db:"efficiency_rank"` // 1 is the most efficient; nil with a pause or a gap
-	Paused         float64  `json:"paused_s" db:"paused_s"`               // in pauses of 10 s or more
-	Silent         float64  `json:"silent_s" db:"silent_s"`               // in gaps, which distance and energy leave out
-	Error          *float64 `json:"error_s" db:"error_s"`                 // standard deviation of Seconds
+	TimeRank       *int64        `json:"time_rank" db:"time_rank"`             // 1 is the quickest; nil with a pause
+	EfficiencyRank *int64        `json:"efficiency_rank" db:"efficiency_rank"` // 1 is the most efficient; nil with a pause or a gap
+	Paused         float64       `json:"paused_s" db:"paused_s"`               // in pauses of 10 s or more
+	Silent         float64       `json:"silent_s" db:"silent_s"`               // in gaps, which distance and energy leave out
+	Error          *float64      `json:"error_s" db:"error_s"`                 // standard deviation of Seconds
+	MaxPower       *float64      `json:"max_power_w" db:"max_power_w" doc:"Highest power, W"`
+	Coasting       *float64      `json:"coasting_share" db:"coasting_share" doc:"Share of the measured time in which the car moved with 25 W or less either way, 0 to 1; null without speed or power"`
+	Valid          bool          `json:"valid" db:"valid" doc:"No pause and no gap"`
+	Sectors        []SectorDrive `json:"sectors" db:"-" doc:"They add up to the lap; none where the request says what a lap is"`
+}
+
+// SectorDrive is what a sector took a lap.
+type SectorDrive struct {
+	Sector int32 `json:"sector" db:"sector" doc:"Number along the line, from 1"`
+	Drive
+	MaxPower *float64 `json:"max_power_w" db:"max_power_w" doc:"Highest power, W"`
+	Coasting *float64 `json:"coasting_share" db:"coasting_share" doc:"As of laps, 0 to 1"`
+	TimeRank *int64   `json:"time_rank" db:"time_rank" doc:"1 is the quickest of this sector; null with a pause in it"`
+	Paused   float64  `json:"paused_s" db:"paused_s"`
+	Silent   float64  `json:"silent_s" db:"silent_s"`
+	Error    *float64 `json:"error_s" db:"error_s"`
+}
+
+// LineSector is a part of the line that the laps of a run have in common.
+type LineSector struct {
+	Sector      int32    `json:"sector" doc:"Number along the line, from 1"`
+	Name        string   `json:"name" doc:"What it is called"`
+	From        float64  `json:"from_m" doc:"Where it begins on the line that the laps have in common, m"`
+	Length      float64  `json:"length_m" doc:"Its length, m"`
+	BestLap     *int64   `json:"best_lap" doc:"The lap that passed it quickest; null where all paused in it"`
+	BestSeconds *float64 `json:"best_seconds" doc:"In which time, s"`
+}
+
+// Best is the quickest lap of a run without a pause, and what its quickest sectors
+// add up to.
+type Best struct {
+	Lap         int64    `json:"lap"`
+	Seconds     float64  `json:"seconds"`
+	Theoretical *float64 `json:"theoretical_s" doc:"What the quickest of each sector add up to, s; null where one has none"`
 }
 
 // Stint is a drive between two pauses.
@@ -75,12 +109,17 @@ type LapRequest struct {
 
 // Laps is what a run consists of.
 type Laps struct {
-	Session string      `json:"session_id"`
-	Laps    []Lap       `json:"laps"`
-	Stints  []Stint     `json:"stints"`
-	Stops   []Stop      `json:"stops"`
-	Modes   []ModeShare `json:"driver_modes"`
+	Session string       `json:"session_id"`
+	Laps    []Lap        `json:"laps"`
+	Sectors []LineSector `json:"sectors" doc:"Of the line that the laps have in common; none where the request says what a lap is"`
+	Best    *Best        `json:"best" doc:"The quickest lap; null without one that has a rank"`
+	Stints  []Stint      `json:"stints"`
+	Stops   []Stop       `json:"stops"`
+	Modes   []ModeShare  `json:"driver_modes"`
 }
+
+// usualAtLeast is the shortest lap where the request does not say, s.
+const usualAtLeast = 20
 
 // lapsTimeout bounds how long the functions of schema analytics may take.
 const lapsTimeout = "30s"
@@ -105,6 +144,9 @@ func (a *Analysis) Laps(ctx context.Context, req LapRequest) (*Laps, error) {
 			req.Session, req.Latitude, req.Longitude, req.Radius, req.AtLeast); err != nil {
 			return err
 		}
+		if err = laps.readSectors(ctx, tx, &req); err != nil {
+			return err
+		}
 		if laps.Stints, err = schema.List(ctx, tx, pgx.RowToStructByName[Stint], "SELECT * FROM analytics.stints($1)", req.Session); err != nil {
 			return err
 		}
@@ -118,6 +160,70 @@ func (a *Analysis) Laps(ctx context.Context, req LapRequest) (*Laps, error) {
 		return nil, fmt.Errorf("find laps: %w", err)
 	}
 	return laps, nil
+}
+
+// readSectors adds the sectors of laps from the run's own line, and what is best.
+func (l *Laps) readSectors(ctx context.Context, tx pgx.Tx, req *LapRequest) error {
+	l.Sectors = []LineSector{}
+	for i := range l.Laps {
+		l.Laps[i].Sectors = []SectorDrive{}
+		if lap := &l.Laps[i]; lap.TimeRank != nil && *lap.TimeRank == 1 && l.Best == nil {
+			l.Best = &Best{Lap: lap.Lap, Seconds: lap.Seconds}
+		}
+	}
+	if req.Latitude != nil || req.AtLeast != usualAtLeast {
+		return nil
+	}
+	var gates []float64
+	var length *float64
+	err := tx.QueryRow(ctx, "SELECT r.gates_m, r.lap_m FROM analysis_runs r JOIN sessions s USING (session) WHERE s.id = $1 AND s.deleted_at IS NULL", req.Session).Scan(&gates, &length)
+	if err == pgx.ErrNoRows || err == nil && length == nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for i, g := range gates {
+		to := gates[(i+1)%len(gates)]
+		if to <= g {
+			to += *length
+		}
+		l.Sectors = append(l.Sectors, LineSector{Sector: int32(i + 1), Name: fmt.Sprint("Sector ", i+1), From: g, Length: to - g})
+	}
+	type row struct {
+		Lap int64 `db:"lap"`
+		SectorDrive
+		From float64 `db:"from_m"`
+	}
+	rows, err := schema.List(ctx, tx, pgx.RowToStructByName[row], "SELECT * FROM analytics.sectors($1)", req.Session)
+	if err != nil {
+		return err
+	}
+	k := 0
+	for _, s := range rows {
+		for k < len(l.Laps) && l.Laps[k].Lap < s.Lap {
+			k++
+		}
+		if k == len(l.Laps) || l.Laps[k].Lap != s.Lap || int(s.Sector) > len(l.Sectors) {
+			continue
+		}
+		l.Laps[k].Sectors = append(l.Laps[k].Sectors, s.SectorDrive)
+		if of := &l.Sectors[s.Sector-1]; s.TimeRank != nil && *s.TimeRank == 1 && of.BestLap == nil {
+			of.BestLap, of.BestSeconds = &l.Laps[k].Lap, &l.Laps[k].Sectors[len(l.Laps[k].Sectors)-1].Seconds
+		}
+	}
+	if l.Best == nil || len(l.Sectors) == 0 {
+		return nil
+	}
+	sum := 0.0
+	for _, s := range l.Sectors {
+		if s.BestSeconds == nil {
+			return nil
+		}
+		sum += *s.BestSeconds
+	}
+	l.Best.Theoretical = &sum
+	return nil
 }
 
 // Update brings a run up to its newest batch and reports whether it had to. It
@@ -162,7 +268,7 @@ func (r *LapRequest) check() error {
 		r.Radius = 25
 	}
 	if r.AtLeast == 0 {
-		r.AtLeast = 20
+		r.AtLeast = usualAtLeast
 	}
 	if !(r.Radius > 0 && r.Radius <= 10_000) {
 		return fault.Field("radius", "over 0 and up to 10000 m")

@@ -11,6 +11,7 @@ type sample struct {
 	Lat, Lon      float64 // deg
 	Speed         float64 // m/s
 	Power         float64 // W
+	Altitude      float64 // m
 	DistanceCount float64 // the car's own counter, m
 	EnergyCount   float64 // the car's own counter, J
 }
@@ -28,6 +29,9 @@ type bin struct {
 	Top    float64 // highest speed in the bin, m/s; NaN without
 	Silent float64 // s since the start of the run that the way leaves out as gaps
 	Paused float64 // s since the start of the run that the car stood
+	Peak   float64 // highest power in the bin, W; NaN without
+	Coast  float64 // s since the start of the run that the car rolled by itself
+	Alt    float64 // mean altitude in the bin, m; NaN without
 }
 
 // spot is the mean of the fixes of half a second.
@@ -177,6 +181,7 @@ type runState struct {
 	Fixed    int64    `json:"fixed"` // records whose position is a fix
 	Moved    *moment  `json:"moved"` // the first record at speed
 	Pause    pause    `json:"pause"`
+	Coast    coast    `json:"coast"`
 	Silence  int64    `json:"silence"` // µs of gaps between records
 	First    int64    `json:"first"`   // the oldest record, µs since 1970
 	Last     int64    `json:"last"`    // the newest
@@ -235,6 +240,33 @@ func (p *pause) add(at int64, speed float64, gap int64) {
 	p.At = at
 }
 
+// coast adds up how long the car rolled by itself.
+type coast struct {
+	Known bool    `json:"known"`
+	Speed float64 `json:"speed"` // the newest, m/s
+	Off   bool    `json:"off"`   // the newest power was next to nothing
+	Sum   float64 `json:"sum"`   // s
+}
+
+// idle is up to which power the motor is off, W either way: what electronics take.
+const idle = 25
+
+// add takes what a record says, and how long before it the last power was, s; 0
+// where that was beyond a gap.
+func (c *coast) add(speed, power, took float64) {
+	if !math.IsNaN(speed) {
+		c.Known, c.Speed = true, speed
+	}
+	if math.IsNaN(power) {
+		return
+	}
+	off := math.Abs(power) <= idle
+	if off && c.Off && c.Known && c.Speed >= Standing {
+		c.Sum += took
+	}
+	c.Off = off
+}
+
 // moment is a moment of a run.
 type moment struct {
 	At  int64   `json:"at"`  // µs since 1970
@@ -282,8 +314,9 @@ type reducer struct {
 	// HasPower set.
 	Stale bool
 
-	before *reducer // of the minute before, where it is at hand
-	known  []Fix
+	before  *reducer // of the minute before, where it is at hand
+	known   []Fix
+	heights int // altitudes in the newest bin
 }
 
 // Add takes the next record.
@@ -304,6 +337,11 @@ func (r *reducer) Add(s sample) {
 	if !r.summed() {
 		driven = counted
 	}
+	rolled := 0.0
+	if took := s.At - r.Power.At; r.Power.Known && took <= r.Power.Gap {
+		rolled = float64(took) / 1e6
+	}
+	r.Coast.add(s.Speed, s.Power, rolled)
 	used, counted := r.Power.add(s.At, s.Power), r.Joules.add(s.At, s.EnergyCount)
 	if !r.Power.Known && !r.HasPower {
 		used = counted
@@ -315,16 +353,34 @@ func (r *reducer) Add(s sample) {
 	if r.Moved == nil && top > moving {
 		r.Moved = &moment{s.At, way}
 	}
+	now := bin{s.At, way, r.energy(), top, r.silent(), r.Pause.Sum, s.Power, r.Coast.Sum, math.NaN()}
 	if n := len(r.Bins); n > 0 && r.Bins[n-1].At/binWidth == s.At/binWidth {
-		if !(top >= r.Bins[n-1].Top) && !math.IsNaN(r.Bins[n-1].Top) {
-			top = r.Bins[n-1].Top
-		}
-		r.Bins[n-1] = bin{s.At, way, r.energy(), top, r.silent(), r.Pause.Sum}
+		b := &r.Bins[n-1]
+		now.Top, now.Peak, now.Alt = highest(b.Top, now.Top), highest(b.Peak, now.Peak), b.Alt
+		*b = now
 	} else {
-		r.Bins = append(r.Bins, bin{s.At, way, r.energy(), top, r.silent(), r.Pause.Sum})
+		r.Bins, r.heights = append(r.Bins, now), 0
+	}
+	if math.Abs(s.Altitude) < highestPlace {
+		b := &r.Bins[len(r.Bins)-1]
+		if r.heights++; r.heights == 1 {
+			b.Alt = s.Altitude
+		}
+		b.Alt += (s.Altitude - b.Alt) / float64(r.heights)
 	}
 	r.known = r.Fixes.Add(r.known[:0], Fix{At: s.At, Lat: s.Lat, Lon: s.Lon, Way: way})
 	r.take()
+}
+
+// highestPlace is above all roads, m.
+const highestPlace = 10_000
+
+// highest of two is the other one where one is NaN.
+func highest(a, b float64) float64 {
+	if b > a || math.IsNaN(a) {
+		return b
+	}
+	return a
 }
 
 // spread has the bins that lie in steps, and the spots, go along with what the

@@ -79,7 +79,7 @@ func (a *Analysis) Refresh(ctx context.Context) (int, error) {
 // Forget removes what is known of a run, in the transaction that deletes it or
 // changes its records otherwise than by a batch.
 func Forget(ctx context.Context, tx pgx.Tx, session int32) error {
-	if err := schema.DeleteOf(ctx, tx, session, "analysis_parts", "analysis_runs", "analysis_laps"); err != nil {
+	if err := schema.DeleteOf(ctx, tx, session, "analysis_parts", "analysis_runs", "analysis_laps", "analysis_sectors"); err != nil {
 		return err
 	}
 	return schema.ForgetLocks(ctx, tx, lockName(session))
@@ -324,7 +324,7 @@ const (
 
 func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error) {
 	rows, err := u.tx.Query(ctx, `
-		SELECT time, latitude, longitude, `+Speed+`, `+Power+`,
+		SELECT time, latitude, longitude, `+Speed+`, `+Power+`, altitude_m,
 		       coalesce(distance_m, route_distance_km * 1000), coalesce(energy_j, cumulative_energy_kwh * 3.6e6)
 		FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time < $3 AND time <= $4 AND batch <= $5
@@ -334,7 +334,7 @@ func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error
 	}
 	var failed error
 	err = record.ReadColumns(rows, func(c *record.Columns) {
-		s := sample{c.Micros(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float()}
+		s := sample{c.Micros(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float()}
 		at := time.UnixMicro(s.At).UTC().Truncate(minute)
 		if len(u.parts) == 0 || !u.parts[len(u.parts)-1].minute.Equal(at) {
 			failed = errors.Join(failed, u.beginPart(at))
@@ -378,20 +378,8 @@ func (u *update) conclude(ctx context.Context, from time.Time) error {
 	if len(run.Bins) > 0 {
 		course = run.course()
 	}
-	if _, err := u.tx.Exec(ctx, "DELETE FROM analysis_laps WHERE session = $1", u.session); err != nil {
-		return err
-	}
-	if course != nil {
-		laps := run.laps(course)
-		_, err := u.tx.CopyFrom(ctx, pgx.Identifier{"analysis_laps"},
-			[]string{"session", "lap", "from_time", "to_time", "from_way_m", "distance_m", "energy_j", "silent_s", "paused_s", "top_ms", "error_s"},
-			pgx.CopyFromSlice(len(laps), func(i int) ([]any, error) {
-				l := laps[i]
-				return []any{u.session, int32(i + 1), l.From, l.To, l.FromWay, l.Distance, l.Energy, l.Silent, l.Paused, nanIsNull(l.Top), l.Error}, nil
-			}))
-		if err != nil {
-			return fmt.Errorf("store the laps of a run: %w", err)
-		}
+	if err := u.storeLaps(ctx, run, course); err != nil {
+		return fmt.Errorf("store the laps of a run: %w", err)
 	}
 	f := u.state.figures()
 	if course == nil {
@@ -399,20 +387,51 @@ func (u *update) conclude(ctx context.Context, from time.Time) error {
 	}
 	_, err = u.tx.Exec(ctx, `
 		INSERT INTO analysis_runs (session, batch, took_s, distance_m, distance_from, energy_j, energy_from, sent_distance_m, sent_energy_j, sent_why,
-			silent_s, paused_s, no_fix, lap_m, noise_m, line_latitude, line_longitude)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+			silent_s, paused_s, no_fix, lap_m, noise_m, line_latitude, line_longitude, gates_m, has_coast)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 		ON CONFLICT (session) DO UPDATE SET
 			batch = excluded.batch, computed_at = clock_timestamp(), took_s = excluded.took_s,
 			distance_m = excluded.distance_m, distance_from = excluded.distance_from, energy_j = excluded.energy_j, energy_from = excluded.energy_from,
 			sent_distance_m = excluded.sent_distance_m, sent_energy_j = excluded.sent_energy_j, sent_why = excluded.sent_why,
 			silent_s = excluded.silent_s, paused_s = excluded.paused_s, no_fix = excluded.no_fix, lap_m = excluded.lap_m, noise_m = excluded.noise_m,
-			line_latitude = excluded.line_latitude, line_longitude = excluded.line_longitude`,
+			line_latitude = excluded.line_latitude, line_longitude = excluded.line_longitude,
+			gates_m = excluded.gates_m, has_coast = excluded.has_coast`,
 		u.session, u.batch, time.Since(u.begin).Seconds(), f.Distance, f.DistanceFrom, f.Energy, f.EnergyFrom, f.SentDistance, f.SentEnergy, f.SentWhy,
-		f.Silent, f.Paused, u.state.Every.Count-run.fixed, nanIsNull(course.Length), nanIsNull(course.Noise), course.Lat, course.Lon)
+		f.Silent, f.Paused, u.state.Every.Count-run.fixed, nanIsNull(course.Length), nanIsNull(course.Noise), course.Lat, course.Lon,
+		course.Gates, u.state.Coast.Known && u.state.Power.Known)
 	if err != nil {
 		return fmt.Errorf("store the figures of a run: %w", err)
 	}
 	return nil
+}
+
+// storeLaps replaces the laps and sectors of the run.
+func (u *update) storeLaps(ctx context.Context, run *run, course *lapCourse) error {
+	if _, err := u.tx.Exec(ctx, "WITH laps AS (DELETE FROM analysis_laps WHERE session = $1) DELETE FROM analysis_sectors WHERE session = $1", u.session); err != nil {
+		return err
+	}
+	if course == nil {
+		return nil
+	}
+	var laps, sectors [][]any
+	for i, l := range run.laps(course) {
+		n := int32(i + 1)
+		laps = append(laps, append([]any{u.session, n, l.FromWay}, l.columns()...))
+		for k, s := range l.sectors {
+			sectors = append(sectors, append([]any{u.session, n, int32(k + 1), s.Seconds}, s.columns()...))
+		}
+	}
+	if _, err := u.tx.CopyFrom(ctx, pgx.Identifier{"analysis_laps"}, append([]string{"session", "lap", "from_way_m"}, legColumns...), pgx.CopyFromRows(laps)); err != nil {
+		return err
+	}
+	_, err := u.tx.CopyFrom(ctx, pgx.Identifier{"analysis_sectors"}, append([]string{"session", "lap", "sector", "seconds"}, legColumns...), pgx.CopyFromRows(sectors))
+	return err
+}
+
+var legColumns = []string{"from_time", "to_time", "distance_m", "energy_j", "silent_s", "paused_s", "coast_s", "top_ms", "peak_w", "error_s"}
+
+func (s *leg) columns() []any {
+	return []any{s.From, s.To, s.Distance, s.Energy, s.Silent, s.Paused, s.Coast, nanIsNull(s.Top), nanIsNull(s.Peak), s.Error}
 }
 
 func nanIsNull(v float64) *float64 {
@@ -422,23 +441,26 @@ func nanIsNull(v float64) *float64 {
 	return &v
 }
 
-var partColumns = []string{"session", "minute", "begun", "at", "way_m", "energy_j", "silent_s", "paused_s", "top_ms", "fix_at", "fix_way_m", "latitude", "longitude", "fixes"}
+// bins and spots are how many columns of analysis_parts hold those.
+const bins, spots = 8, 5
+
+var partColumns = []string{"session", "minute", "begun", "at", "way_m", "energy_j", "silent_s", "paused_s", "top_ms", "peak_w", "coast_s", "altitude_m", "fix_at", "fix_way_m", "latitude", "longitude", "fixes"}
 
 func (p *part) row(session int32) []any {
 	at := make([]int64, len(p.Bins))
-	columns := [10][]float64{}
+	columns := [bins + spots][]float64{}
 	for i, b := range p.Bins {
 		at[i] = b.At
-		for k, v := range [...]float64{b.Way, b.Energy, b.Silent, b.Paused, b.Top} {
+		for k, v := range [bins]float64{b.Way, b.Energy, b.Silent, b.Paused, b.Top, b.Peak, b.Coast, b.Alt} {
 			columns[k] = append(columns[k], v)
 		}
 	}
-	for k := 5; k < 10; k++ {
+	for k := bins; k < len(columns); k++ {
 		columns[k] = []float64{}
 	}
 	for _, s := range p.Spots {
-		for k, v := range [...]float64{s.At, s.Way, s.Lat, s.Lon, s.N} {
-			columns[5+k] = append(columns[5+k], v)
+		for k, v := range [spots]float64{s.At, s.Way, s.Lat, s.Lon, s.N} {
+			columns[bins+k] = append(columns[bins+k], v)
 		}
 	}
 	row := []any{session, p.minute, p.begun, at}

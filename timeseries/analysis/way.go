@@ -102,7 +102,7 @@ type Knot struct {
 }
 
 const selectParts = `
-	SELECT at, way_m, energy_j, silent_s, paused_s, top_ms, fix_at, fix_way_m, latitude, longitude, fixes
+	SELECT at, way_m, energy_j, silent_s, paused_s, top_ms, peak_w, coast_s, altitude_m, fix_at, fix_way_m, latitude, longitude, fixes
 	FROM analysis_parts `
 
 // ReadWay returns how a lap of the run went. It fails with fault.NotFound.
@@ -167,13 +167,23 @@ func (c *Course) readLaps(ctx context.Context, tx pgx.Tx) error {
 // scan adds the rows of selectParts.
 func (r *run) scan(rows pgx.Rows) error {
 	var at []int64
-	var c [10][]float64
-	_, err := pgx.ForEachRow(rows, []any{&at, &c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6], &c[7], &c[8], &c[9]}, func() error {
-		for i := range at {
-			r.Bins = append(r.Bins, bin{At: at[i], Way: c[0][i], Energy: c[1][i], Silent: c[2][i], Paused: c[3][i], Top: c[4][i]})
+	var c [bins + spots][]float64
+	into := []any{&at}
+	for k := range c {
+		into = append(into, &c[k])
+	}
+	_, err := pgx.ForEachRow(rows, into, func() error {
+		for k := range c[:bins] {
+			for len(c[k]) < len(at) { // a server of an older version stored it
+				c[k] = append(c[k], 0)
+			}
 		}
-		for i := range c[5] {
-			r.Spots = append(r.Spots, spot{c[5][i], c[6][i], c[7][i], c[8][i], c[9][i]})
+		for i := range at {
+			r.Bins = append(r.Bins, bin{at[i], c[0][i], c[1][i], c[4][i], c[2][i], c[3][i], c[5][i], c[6][i], c[7][i]})
+		}
+		s := c[bins:]
+		for i := range s[0] {
+			r.Spots = append(r.Spots, spot{s[0][i], s[1][i], s[2][i], s[3][i], s[4][i]})
 		}
 		return nil
 	})

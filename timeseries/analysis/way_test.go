@@ -37,8 +37,9 @@ func courseOf(session int32, r *run) (*Course, []*Way) {
 	c := &Course{Session: session, HasDistance: r.Measured}
 	c.put(found.Lat, found.Lon, found.Length, found.Noise)
 	var ways []*Way
-	for i := 1; i < len(found.Crossings); i++ {
-		a, b := found.Crossings[i-1].At, found.Crossings[i].At
+	passed := starts(found)
+	for i := 1; i < len(passed); i++ {
+		a, b := passed[i-1].At, passed[i].At
 		ways = append(ways, &Way{Lap: int64(i), course: c, run: *r, From: time.UnixMicro(int64(math.Round(a))), To: time.UnixMicro(int64(math.Round(b))), Seconds: (b - a) / 1e6})
 	}
 	return c, ways
