@@ -160,6 +160,7 @@ var access = map[string]rule{
 	"GET /api/v1/import-profiles":                    {may: machines},
 	"DELETE /api/v1/import-profiles/:name":           {may: machines},
 	"GET /api/v1/sessions":                           {may: listers},
+	"GET /api/v1/season":                             {may: listers},
 	"GET /api/v1/sessions/:id":                       {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/records":               {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/latest":                {may: records, perSession: true},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/api/openapi"
+	"github.com/ecovolt/telemetryd/api/runbook"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
@@ -176,7 +177,7 @@ func (s *server) routes() []route {
 		s.sessionRoutes(),
 		s.mergeRoutes(),
 		s.archiveRoutes(),
-		s.seriesRoutes(), s.compareRoutes(),
+		s.seriesRoutes(), s.compareRoutes(), runbook.Routes(s.Store),
 		s.authRoutes(), s.credentialRoutes(),
 		s.userRoutes(),
 		s.keyRoutes(),

@@ -13,9 +13,11 @@ import (
 	"github.com/ecovolt/telemetryd/api/mirror"
 	"github.com/ecovolt/telemetryd/api/openapi"
 	"github.com/ecovolt/telemetryd/api/rest"
+	"github.com/ecovolt/telemetryd/api/runbook"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/book"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -23,11 +25,11 @@ import (
 func (s *server) sessionRoutes() []route {
 	recordBodies := []openapi.Content{rest.JSONOf[mirror.Records](), rest.Plain("application/x-ndjson"), rest.Plain("text/csv")}
 	return []route{
-		rest.JSON("GET", "/api/v1/sessions", auth.ListSessions, "List runs, newest first. External accounts see those of the last 7 days.", s.listSessions),
+		rest.JSON("GET", "/api/v1/sessions", auth.ListSessions, "List runs, newest first unless sorted otherwise. External accounts see those of the last 7 days.", s.listSessions),
 		rest.JSON("GET", "/api/v1/live/sessions", auth.ReadPublic, "List the runs that can be followed live now.", s.listLive),
 		rest.JSON("GET", "/api/v1/sessions/:id", auth.ReadRecords, "Describe a run.", s.getSession),
-		rest.JSON("PATCH", "/api/v1/sessions/:id", auth.EditSession, "Name a run. Uploads under another name leave the name alone from then on.", s.renameSession,
-			rest.FailsWith(fault.NotFound)),
+		rest.JSON("PATCH", "/api/v1/sessions/:id", auth.EditSession, "Say what people know of a run: its name and its book. Uploads under another name leave the name alone from then on. What is not named stays, an empty text is taken out.",
+			s.editSession, rest.FailsWith(fault.NotFound, fault.Conflict)),
 		rest.JSON("DELETE", "/api/v1/sessions/:id", auth.DeleteSession, "Delete a run with its records. The run on the road is refused (ACTIVE_SESSION).", s.deleteSession,
 			rest.FailsWith(fault.Conflict)),
 		rest.Stream("GET", "/api/v1/sessions/:id/records", auth.ReadRecords,
@@ -63,6 +65,8 @@ type sessionView struct {
 	Efficiency *float64 `json:"efficiency_km_kwh"`
 	AvgSpeed   *float64 `json:"avg_speed_kmh"`
 	Quality    *float64 `json:"quality_score"`
+
+	Book book.Entry `json:"book"`
 }
 
 func viewSession(s *timeseries.Session) sessionView {
@@ -73,7 +77,7 @@ func viewSession(s *timeseries.Session) sessionView {
 		Live:    followable(s),
 		EndedAt: s.EndedAt, UpdatedAt: s.UpdatedAt,
 		Distance: s.Totals.Distance, Energy: s.Totals.Energy, Efficiency: s.Totals.Efficiency,
-		AvgSpeed: s.Figures.AvgSpeed, Quality: s.Figures.Quality,
+		AvgSpeed: s.Figures.AvgSpeed, Quality: s.Figures.Quality, Book: s.Book,
 	}
 }
 
@@ -89,6 +93,8 @@ const maxSessions = 1000
 type listSessionsParams struct {
 	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Most runs to return"`
 	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
+	Sort   string `query:"sort" doc:"start, name, duration_s, record_count, distance_km, energy_wh, efficiency_km_kwh, avg_speed_kmh, driver, car, setup, tyres or weather; with a minus before it the other way round" example:"-efficiency_km_kwh"`
+	runbook.Filter
 }
 
 type sessionsAnswer struct {
@@ -97,12 +103,13 @@ type sessionsAnswer struct {
 }
 
 func (s *server) listSessions(r *request, p *listSessionsParams) (out sessionsAnswer, err error) {
-	filter := timeseries.SessionFilter{Limit: p.Limit + 1, All: true}
-	if r.Decision.Window > 0 {
-		filter.StartedAfter = time.Now().Add(-r.Decision.Window)
+	filter, err := p.Sessions(r)
+	if err != nil {
+		return out, err
 	}
+	filter.Limit, filter.All, filter.Sort = p.Limit+1, true, p.Sort
 	if p.Cursor != "" {
-		if filter.BeforeStart, filter.BeforeID, err = parseListCursor(p.Cursor); err != nil {
+		if filter.BeforeStart, filter.BeforeID, filter.Offset, err = parseListCursor(p.Cursor, p.Sort != ""); err != nil {
 			return out, err
 		}
 	}
@@ -114,6 +121,9 @@ func (s *server) listSessions(r *request, p *listSessionsParams) (out sessionsAn
 		list = list[:p.Limit]
 		last := list[p.Limit-1]
 		next := listCursor(last.Listed(), last.ID)
+		if p.Sort != "" { // by what may change meanwhile
+			next = offsetCursor(filter.Offset + p.Limit)
+		}
 		out.Next = &next
 		r.Link(next)
 	}
@@ -146,16 +156,27 @@ func listCursor(start time.Time, id string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(start.UnixMicro(), 10) + " " + id))
 }
 
-func parseListCursor(text string) (time.Time, string, error) {
+// offsetCursor is that of a list in another order than by start.
+func offsetCursor(offset int) string {
+	return base64.RawURLEncoding.EncodeToString([]byte("@" + strconv.Itoa(offset)))
+}
+
+func parseListCursor(text string, sorted bool) (start time.Time, id string, offset int, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(text)
-	if err == nil {
-		micros, id, _ := strings.Cut(string(raw), " ")
-		// Only times that the database can compare with.
-		if n, err := strconv.ParseInt(micros, 10, 64); err == nil && n > -1e16 && n < 1e16 && utf8.ValidString(id) && !strings.Contains(id, "\x00") {
-			return time.UnixMicro(n), id, nil
+	if place, ok := strings.CutPrefix(string(raw), "@"); err == nil && ok == sorted {
+		if sorted {
+			if offset, err = strconv.Atoi(place); err == nil && offset > 0 && offset < 1e9 {
+				return start, "", offset, nil
+			}
+		} else {
+			micros, id, _ := strings.Cut(string(raw), " ")
+			// Only times that the database can compare with.
+			if n, err := strconv.ParseInt(micros, 10, 64); err == nil && n > -1e16 && n < 1e16 && utf8.ValidString(id) && !strings.Contains(id, "\x00") {
+				return time.UnixMicro(n), id, 0, nil
+			}
 		}
 	}
-	return time.Time{}, "", fault.Field("cursor", "is not a cursor that this server gave out")
+	return time.Time{}, "", 0, fault.Field("cursor", "is not a cursor that this server gave out for such a list")
 }
 
 // nullIfZero is how an answer says that there is nothing.
@@ -178,14 +199,22 @@ func (s *server) getSession(r *request, _ *none) (sessionView, error) {
 	return viewSession(session), nil
 }
 
-type renameParams struct {
+type editSessionParams struct {
 	Body struct {
-		Name string `json:"session_name"`
+		Name *string     `json:"session_name,omitempty"`
+		Book book.Change `json:"book,omitzero"`
+		Seen *int32      `json:"seen,omitempty"`
 	}
 }
 
-func (s *server) renameSession(r *request, p *renameParams) (sessionView, error) {
-	session, err := s.Store.RenameSession(r.Request.Context(), r.Param("id"), p.Body.Name)
+func (s *server) editSession(r *request, p *editSessionParams) (sessionView, error) {
+	change := timeseries.SessionChange{Name: p.Body.Name, Book: p.Body.Book, Seen: p.Body.Seen}
+	names := change.Book.Names()
+	if change.Name != nil {
+		names = append(names, "session_name")
+	}
+	ctx := r.Audited(auth.SessionEdited, map[string]any{"session": fault.Clip(r.Param("id")), "changed": names})
+	session, err := s.Store.EditSession(ctx, r.Param("id"), change)
 	if err != nil {
 		return sessionView{}, err
 	}

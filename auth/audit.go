@@ -46,6 +46,7 @@ const (
 	appRevoked      = "app_password_revoked"
 	keyCreated      = "key_created"
 	keyRevoked      = "key_revoked"
+	SessionEdited   = "session_edited" // a run's name or its book was changed
 	SessionMerged   = "session_merged" // a logger's file was merged into a run
 	MergeUndone     = "merge_undone"
 	ChannelChanged  = "channel_changed" // declared or described

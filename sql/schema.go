@@ -36,6 +36,9 @@ func TopicKey(id string) string { return "key:" + id }
 // TopicNotifications is the driver notifications of one session.
 func TopicNotifications(session string) string { return "notifications:" + session }
 
+// TopicBook is what people say of one session: its name, its book and their notes.
+func TopicBook(session string) string { return "book:" + session }
+
 // TopicDashboard is the dashboard settings, views and widgets of one account.
 func TopicDashboard(user string) string { return "dashboard:" + user }
 

@@ -55,13 +55,13 @@ func TestRepeatNamesTheRun(t *testing.T) {
 	h.insert(rec{"session_id": "s", "timestamp": "2026-03-21T12:00:00Z", "session_name": "Third"})
 	again("First", "Third") // a batch that was sent again late tells nothing new
 
-	if _, err := h.store.RenameSession(t.Context(), "s", "By hand"); err != nil {
+	if err := h.rename("s", "By hand"); err != nil {
 		t.Fatal(err)
 	}
 	h.insert(rec{"session_id": "s", "timestamp": "2026-03-21T12:00:01Z", "session_name": "Fourth"})
 	again("Fifth", "By hand")
 	for id, name := range map[string]string{"s": "", "\x00": "x", "none": "x"} {
-		if _, err := h.store.RenameSession(t.Context(), id, name); fault.As(err) == nil {
+		if err := h.rename(id, name); fault.As(err) == nil {
 			t.Errorf("%q may be called %q: %v", id, name, err)
 		}
 	}

@@ -102,6 +102,11 @@ func (h *server) read(q timeseries.RecordQuery) (all []rec) {
 	return all
 }
 
+func (h *server) rename(id, name string) error {
+	_, err := h.store.EditSession(h.t.Context(), id, timeseries.SessionChange{Name: &name})
+	return err
+}
+
 func ids(records []rec) []int {
 	list := []int{}
 	for _, r := range records {

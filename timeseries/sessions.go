@@ -11,6 +11,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/archive"
+	"github.com/ecovolt/telemetryd/timeseries/book"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
@@ -36,6 +37,7 @@ type Session struct {
 	ReadAt    time.Time // server time when this was read
 	Figures   Figures
 	Totals    Totals
+	Book      book.Entry // what people say of it
 }
 
 // Figures are the main ones of a session's Summary, as of a few seconds ago;
@@ -75,16 +77,18 @@ const sessionFigures = `
 	(SELECT ARRAY[m.distance_km, m.energy_wh, nullif(m.efficiency_km_kwh, 0), m.avg_speed_kmh, m.quality_score]
 	 FROM session_summaries m WHERE m.session = sessions.session),
 	(SELECT ARRAY[r.distance_m / 1000, r.energy_j / 3600, analytics.efficiency(r.distance_m, r.energy_j)]
-	 FROM analysis_runs r WHERE r.session = sessions.session)`
+	 FROM analysis_runs r WHERE r.session = sessions.session),
+	` + book.Of
 
-const noFigures = `NULL::float8[], NULL::float8[]`
+const noFigures = `NULL::float8[], NULL::float8[], NULL::jsonb`
 
 func scanSession(row pgx.CollectableRow) (Session, error) {
 	var s Session
 	var first, last *time.Time
 	var firstText, lastText *string
 	var figures, totals []*float64
-	err := row.Scan(&s.ID, &s.Name, &first, &last, &firstText, &lastText, &s.Records, &s.SetAside, &s.Batch, &s.EndedAt, &s.CreatedAt, &s.UpdatedAt, &s.Revision, &s.ReadAt, &figures, &totals)
+	var said []byte
+	err := row.Scan(&s.ID, &s.Name, &first, &last, &firstText, &lastText, &s.Records, &s.SetAside, &s.Batch, &s.EndedAt, &s.CreatedAt, &s.UpdatedAt, &s.Revision, &s.ReadAt, &figures, &totals, &said)
 	if err != nil {
 		return Session{}, err
 	}
@@ -96,7 +100,8 @@ func scanSession(row pgx.CollectableRow) (Session, error) {
 	}
 	s.Start, s.StartText = timeAndText(first, firstText)
 	s.End, s.EndText = timeAndText(last, lastText)
-	return s, nil
+	s.Book, err = book.Read(said)
+	return s, err
 }
 
 func timeAndText(t *time.Time, text *string) (time.Time, string) {
@@ -109,57 +114,7 @@ func timeAndText(t *time.Time, text *string) (time.Time, string) {
 	return t.UTC(), record.FormatTime(*t)
 }
 
-// SessionFilter narrows and pages a list of sessions.
-type SessionFilter struct {
-	// StartedAfter keeps sessions whose oldest record is not before it. Zero keeps all.
-	StartedAfter time.Time
-	// Within keeps sessions whose newest record is not older, and was stored not
-	// longer ago. Zero keeps all.
-	Within time.Duration
-	// Before continues behind the session of that start and id, in list order.
-	BeforeStart time.Time
-	BeforeID    string
-	Limit       int // 0 is no limit
-	// All lists runs whose records were all set aside, too: by when they were made.
-	All bool
-}
-
-// Sessions lists runs, newest start first. It reads no telemetry. Records
-// stored without a session id make no session, as the function contract has it.
-func (s *Store) Sessions(ctx context.Context, f SessionFilter) ([]Session, error) {
-	var after, before *time.Time
-	if !f.StartedAfter.IsZero() {
-		after = &f.StartedAfter
-	}
-	if !f.BeforeStart.IsZero() {
-		before = &f.BeforeStart
-	}
-	var limit *int
-	if f.Limit > 0 {
-		limit = &f.Limit
-	}
-	var within *time.Duration
-	if f.Within > 0 {
-		within = &f.Within
-	}
-	sessions, err := schema.List(ctx, s.reads, scanSession, `
-		SELECT `+sessionColumns+`, `+sessionFigures+`
-		FROM sessions
-		WHERE deleted_at IS NULL
-		  AND id <> ''
-		  AND (first_time IS NOT NULL OR $6)
-		  AND ($1::timestamptz IS NULL OR first_time >= $1)
-		  AND ($2::timestamptz IS NULL OR (coalesce(first_time, created_at), id) < ($2, $3))
-		  AND ($5::interval IS NULL OR least(last_time, updated_at) >= clock_timestamp() - $5::interval)
-		ORDER BY coalesce(first_time, created_at) DESC, id DESC
-		LIMIT $4`, after, before, f.BeforeID, limit, within, f.All)
-	if err != nil {
-		return nil, fmt.Errorf("list sessions: %w", err)
-	}
-	return sessions, nil
-}
-
-// Session returns one run without its Figures and Totals; nil when there is none of
+// Session returns one run without its Figures, Totals and Book; nil when there is none of
 // that id.
 func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
 	return s.session(ctx, id, noFigures)
@@ -186,41 +141,6 @@ func (s *Store) session(ctx context.Context, id, figures string) (*Session, erro
 		return nil, fmt.Errorf("read session: %w", err)
 	}
 	return &session, nil
-}
-
-// RenameSession gives a run the name that a person chose. What arrives later
-// under another one does not change it. It returns NotFound where there is no
-// such run, and Invalid for a name that cannot be kept.
-func (s *Store) RenameSession(ctx context.Context, id, name string) (*Session, error) {
-	var p problems
-	if p.text("session_name", name, maxNameText); name == "" {
-		p.add("session_name", "must not be empty")
-	}
-	if err := p.err(); err != nil {
-		return nil, err
-	}
-	if record.TextProblem([]byte(id)) != "" {
-		return nil, fault.NoSession(id)
-	}
-	err := schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		session, err := ingest.LockSession(ctx, tx, id)
-		if err == nil {
-			_, err = tx.Exec(ctx, `
-				UPDATE sessions
-				SET name = $2, named = true, updated_at = clock_timestamp(), revision = revision + 1
-				WHERE session = $1`, session, name)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("rename session: %w", err)
-	}
-	s.onCommit(id)
-	session, err := s.SessionWithFigures(ctx, id)
-	if err == nil && session == nil {
-		err = fault.NoSession(id)
-	}
-	return session, err
 }
 
 // Latest is what the importer asks before and after it uploads.
@@ -421,6 +341,9 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 		return err
 	}
 	if err := tall.Forget(ctx, tx, session); err != nil {
+		return err
+	}
+	if err := book.Forget(ctx, tx, session); err != nil {
 		return err
 	}
 	err := schema.DeleteOf(ctx, tx, session, "summary_parts", "session_summaries", "ingest_batches", "set_aside", "clusters", "clock_steps", "repaired", "merges", "merge_fills", "imported_files")

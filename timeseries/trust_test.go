@@ -77,7 +77,7 @@ func TestShiftBesideOthers(t *testing.T) {
 	h := newServer(t)
 	ctx := t.Context()
 	for name, act := range map[string]func(id string) error{
-		"rename": func(id string) error { _, err := h.store.RenameSession(ctx, id, "By hand"); return err },
+		"rename": func(id string) error { return h.rename(id, "By hand") },
 		"delete": func(id string) error { _, err := h.store.DeleteSession(ctx, id); return err },
 		"repair": func(id string) error {
 			_, err := h.store.Writer.Repair(ctx, ingest.Repair{Session: id, Shift: time.Hour, All: true})
@@ -125,7 +125,7 @@ func TestShiftBesideOthers(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := h.store.RenameSession(ctx, "none", "x"); !fault.Is(err, fault.NotFound) {
+	if err := h.rename("none", "x"); !fault.Is(err, fault.NotFound) {
 		t.Error(err)
 	}
 }

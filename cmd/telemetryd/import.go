@@ -16,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/book"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
@@ -33,6 +34,7 @@ type importCmd struct {
 	DryRun       bool     `help:"Read and check everything, show what each column becomes, store nothing."`
 	Quiet        bool     `short:"q" help:"No progress bar."`
 	tableFlags
+	bookFlags
 }
 
 // tableFlags say what a logger's file cannot tell of itself.
@@ -72,6 +74,9 @@ func (f tableFlags) conclude(ctx context.Context, store *timeseries.Store, decod
 }
 
 func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
+	if _, err := (book.Entry{}).With(i.change()); err != nil {
+		return err
+	}
 	open := i.open
 	if i.DryRun {
 		open = i.look
@@ -217,6 +222,13 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 	}
 	in.finish()
 	report(os.Stdout, name, result, time.Since(start))
+	if change := i.change(); !change.Empty() {
+		for _, s := range result.Sessions {
+			if err := editSession(ctx, store, s.ID, timeseries.SessionChange{Book: change}); err != nil {
+				return fmt.Errorf("the records are stored, but not what was said of the run: %w", err)
+			}
+		}
+	}
 	return i.conclude(ctx, store, decoder)
 }
 

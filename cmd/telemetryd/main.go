@@ -39,6 +39,7 @@ type cli struct {
 	Merge    mergeCmd    `cmd:"" help:"Merge the file of the car's logger into the run that the radio sent."`
 	Export   exportCmd   `cmd:"" help:"Write a session's records as CSV, NDJSON or JSON."`
 	Repair   repairCmd   `cmd:"" help:"Put records back that were set aside since their time cannot be right, or drop them."`
+	Run      runCmd      `cmd:"" help:"Say what people know of runs, and find and compare runs by it."`
 	Watch    watchCmd    `cmd:"" help:"Show a live session in the terminal."`
 	Backup   backupCmd   `cmd:"" help:"Write the database into a file, while it is in use."`
 	Restore  restoreCmd  `cmd:"" help:"Fill an empty database from a file of backup."`

@@ -15,6 +15,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/pgserver"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/book"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 )
@@ -83,6 +84,10 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 		t.Fatalf("%+v, %v", result, err)
 	}
 	if _, err := store.Writer.Repair(t.Context(), ingest.Repair{Session: "a", First: 2, Last: 2, Drop: true}); err != nil {
+		t.Fatal(err)
+	}
+	driver := "Ann"
+	if _, err := store.EditSession(t.Context(), "a", timeseries.SessionChange{Book: book.Change{Driver: &driver, Fields: map[string]string{"wing": "2"}}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.Rollups.Refresh(t.Context()); err != nil {

@@ -131,6 +131,45 @@ COMMENT ON COLUMN analytics.gaps.from_time IS 'Time of the last record before th
 COMMENT ON COLUMN analytics.gaps.to_time IS 'Time of the first record after it, UTC';
 COMMENT ON COLUMN analytics.gaps.gap_s IS 'Length of the silence, s';
 
+DROP VIEW IF EXISTS analytics.run_book CASCADE;
+CREATE VIEW analytics.run_book AS
+SELECT s.id AS session_id,
+       s.name AS session_name,
+       s.first_time AS start_time,
+       extract(epoch FROM s.last_time - s.first_time)::double precision AS duration_s,
+       b.driver,
+       b.car,
+       b.setup,
+       b.tyres,
+       b.weather,
+       coalesce(b.tags, '{}') AS tags,
+       coalesce(b.fields, '{}') AS fields,
+       t.distance_m,
+       t.energy_wh,
+       t.efficiency_km_kwh,
+       m.avg_speed_kmh
+FROM sessions s
+LEFT JOIN run_book b ON b.session = s.session
+LEFT JOIN analytics.totals t ON t.session_id = s.id
+LEFT JOIN session_summaries m ON m.session = s.session
+WHERE s.deleted_at IS NULL AND s.id <> '';
+COMMENT ON VIEW analytics.run_book IS 'What people say of each run, beside its figures. The same as on the page and in REST';
+COMMENT ON COLUMN analytics.run_book.session_id IS 'Id of the run';
+COMMENT ON COLUMN analytics.run_book.session_name IS 'Name that the run was given';
+COMMENT ON COLUMN analytics.run_book.start_time IS 'Time of the first record, UTC';
+COMMENT ON COLUMN analytics.run_book.duration_s IS 'From the first record to the last, s';
+COMMENT ON COLUMN analytics.run_book.driver IS 'Who drove';
+COMMENT ON COLUMN analytics.run_book.car IS 'Which car';
+COMMENT ON COLUMN analytics.run_book.setup IS 'How the car was set up';
+COMMENT ON COLUMN analytics.run_book.tyres IS 'Which tyres';
+COMMENT ON COLUMN analytics.run_book.weather IS 'What the weather was like';
+COMMENT ON COLUMN analytics.run_book.tags IS 'Words that the run can be found by';
+COMMENT ON COLUMN analytics.run_book.fields IS 'Further texts, by the names that people gave them';
+COMMENT ON COLUMN analytics.run_book.distance_m IS 'Sum of speed times time, over no gap, m';
+COMMENT ON COLUMN analytics.run_book.energy_wh IS 'Sum of power times time, over no gap; regeneration subtracts, Wh';
+COMMENT ON COLUMN analytics.run_book.efficiency_km_kwh IS 'One over the other; NULL when nothing was used, km/kWh';
+COMMENT ON COLUMN analytics.run_book.avg_speed_kmh IS 'Mean speed of the records that move, km/h';
+
 DROP VIEW IF EXISTS analytics.origins CASCADE;
 CREATE VIEW analytics.origins AS
 SELECT s.id AS session_id,

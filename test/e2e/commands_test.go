@@ -118,7 +118,7 @@ func TestDocumentedCommands(t *testing.T) {
 	used := map[string]bool{}
 	commands := 0
 	texts := documents(t)
-	for _, name := range []string{"README.md", "docs/operations.md", "docs/accounts.md", "docs/sql.md", "docs/from-convex.md", "docs/import.md", "docs/channels.md", "docs/laps.md", "docs/scaling.md", "docs/reliability.md"} {
+	for _, name := range []string{"README.md", "docs/operations.md", "docs/accounts.md", "docs/sql.md", "docs/from-convex.md", "docs/import.md", "docs/channels.md", "docs/laps.md", "docs/runs.md", "docs/scaling.md", "docs/reliability.md"} {
 		lines := script(name, texts[name], used)
 		delete(texts, name)
 		commands += strings.Count(lines, "==")
@@ -157,6 +157,8 @@ func TestDocumentedCommands(t *testing.T) {
 		"the bridge's keys":      `SELECT count(*) = 2 FROM deploy_keys WHERE name = 'bridge'`,
 		"the merged run":         `SELECT count(*) = 1399 FROM telemetry JOIN sessions USING (session) WHERE id = 'radio-run'`,
 		"what was merged":        `SELECT count(*) = 2 AND bool_and(undone_by IS NOT NULL) FROM merges`,
+		"the run book":           `SELECT name = 'Practice 2' AND driver = 'Ann' AND tags = '{rain,morning}' AND fields = '{"ballast_kg":"4"}' FROM run_book JOIN sessions USING (session) WHERE id = 'practice'`,
+		"an imported run's book": `SELECT driver = 'Ben' FROM run_book JOIN sessions USING (session) WHERE id = 'bench-run'`,
 		"the first admin":        `SELECT count(*) = 1 FROM users WHERE role = 'admin'`,
 	} {
 		var ok bool

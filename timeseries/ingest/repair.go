@@ -442,7 +442,7 @@ func (r *repair) shiftStored(ctx context.Context, tx pgx.Tx) (shifted int64, err
 	var batch pgx.Batch
 	batch.Queue("UPDATE ingest_batches SET session = $2, min_time = min_time + $3::interval, max_time = max_time + $3::interval, shifted = shifted + $3::interval WHERE session = $1", old, s.session, r.Shift)
 	batch.Queue("UPDATE clock_steps SET session = $2, from_time = from_time + $3::interval, to_time = to_time + $3::interval WHERE session = $1", old, s.session, r.Shift)
-	for _, table := range []string{"set_aside", "repaired", "merges", "merge_fills", "imported_files"} {
+	for _, table := range []string{"set_aside", "repaired", "merges", "merge_fills", "imported_files", "run_book"} {
 		batch.Queue("UPDATE "+table+" SET session = $2 WHERE session = $1", old, s.session)
 	}
 	batch.Queue("UPDATE clusters SET session = $2, from_time = from_time + $3::interval, to_time = to_time + $3::interval WHERE session = $1", old, s.session, r.Shift)

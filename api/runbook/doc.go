@@ -1,0 +1,10 @@
+// Package runbook serves what people say of runs: which runs there are by their
+// book, and a figure by what the book says.
+//
+//	query ─▶ Filter ─▶ Store.Sessions, Store.Season ─▶ views
+//
+// It keeps nothing, so everything may run any number of times at once. Who may do
+// what is decided before a handler is called; external accounts are shown the runs
+// of the window that the decision names. Days are those of the zone that the caller
+// names, times ISO 8601 in UTC.
+package runbook

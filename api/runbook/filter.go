@@ -1,0 +1,86 @@
+package runbook
+
+import (
+	"strings"
+	"time"
+
+	"github.com/ecovolt/telemetryd/api/rest"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/book"
+)
+
+// Filter is the parameters that narrow a list of runs.
+type Filter struct {
+	Q        string    `query:"q" doc:"Words that must all stand in a run's name, its id or its book"`
+	Driver   string    `query:"driver" doc:"Runs of this driver, as the book has it"`
+	Car      string    `query:"car" doc:"Runs of this car"`
+	Setup    string    `query:"setup" doc:"Runs with this setup"`
+	Tyres    string    `query:"tyres" doc:"Runs on these tyres"`
+	Weather  string    `query:"weather" doc:"Runs in this weather"`
+	Tag      string    `query:"tag" doc:"Runs with this tag"`
+	Field    []string  `query:"field" doc:"Runs whose book has a field of one's own, as in ballast_kg=4; given once for each field"`
+	Day      string    `query:"day" doc:"Runs that began on this day: today, yesterday, or one such as 2026-03-21"`
+	Timezone string    `query:"timezone" default:"UTC" doc:"Time zone of days, such as Europe/Berlin"`
+	From     time.Time `query:"from" doc:"Runs that began at this time or later, ISO 8601 or milliseconds since 1970"`
+	To       time.Time `query:"to" doc:"Runs that began before this time"`
+}
+
+// maxWords is how many words are looked for.
+const maxWords = 20
+
+// Sessions is the filter for the store, narrowed to what the caller may list.
+func (p *Filter) Sessions(r *rest.Request) (f timeseries.SessionFilter, err error) {
+	f = timeseries.SessionFilter{
+		StartedAfter: p.From, StartedBefore: p.To,
+		Book: book.Filter{Driver: p.Driver, Car: p.Car, Setup: p.Setup, Tyres: p.Tyres, Weather: p.Weather, Tag: p.Tag, Words: strings.Fields(p.Q)},
+	}
+	if len(f.Book.Words) > maxWords {
+		return f, fault.Field("q", "must have at most %d words", maxWords)
+	}
+	for _, text := range r.QueryArray("field") { // a value may hold commas
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || name == "" || value == "" {
+			return f, fault.Field("field", "%q is not of the form name=value", fault.Clip(text))
+		}
+		if f.Book.Fields == nil {
+			f.Book.Fields = map[string]string{}
+		}
+		f.Book.Fields[name] = value
+	}
+	for _, t := range []string{p.Q, p.Driver, p.Car, p.Setup, p.Tyres, p.Weather, p.Tag, strings.Join(p.Field, "")} {
+		if strings.ContainsRune(t, 0) {
+			return f, fault.New(fault.Invalid, "a filter must not contain the character U+0000")
+		}
+	}
+	zone, err := p.zone()
+	if err != nil {
+		return f, err
+	}
+	if p.Day != "" {
+		from, to, err := timeseries.Day(p.Day, time.Now(), zone)
+		if err != nil {
+			return f, err
+		}
+		if from.After(f.StartedAfter) {
+			f.StartedAfter = from
+		}
+		if f.StartedBefore.IsZero() || to.Before(f.StartedBefore) {
+			f.StartedBefore = to
+		}
+	}
+	if window := r.Decision.Window; window > 0 {
+		if begin := time.Now().Add(-window); begin.After(f.StartedAfter) {
+			f.StartedAfter = begin
+		}
+	}
+	return f, nil
+}
+
+func (p *Filter) zone() (*time.Location, error) {
+	zone, err := time.LoadLocation(p.Timezone)
+	if err != nil || p.Timezone == "Local" {
+		return nil, fault.Field("timezone", "%q is no time zone such as Europe/Berlin or UTC", fault.Clip(p.Timezone))
+	}
+	return zone, nil
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/database"
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/book"
+)
+
+// runCmd is the run book: what people know of runs.
+type runCmd struct {
+	List   runListCmd   `cmd:"" help:"List runs by what the book says of them."`
+	Show   runShowCmd   `cmd:"" help:"Show what the book says of a run."`
+	Set    runSetCmd    `cmd:"" help:"Name a run, or say who drove, with what, on what. What is not named stays, and an empty text is taken out."`
+	Season runSeasonCmd `cmd:"" help:"Compare a figure of runs by what the book says: mean, spread and number of runs."`
+}
+
+// bookFlags say what people know of a run.
+type bookFlags struct {
+	Driver  *string           `placeholder:"TEXT" help:"Who drove."`
+	Car     *string           `placeholder:"TEXT" help:"Which car."`
+	Setup   *string           `placeholder:"TEXT" help:"How the car was set up."`
+	Tyres   *string           `placeholder:"TEXT" help:"Which tyres."`
+	Weather *string           `placeholder:"TEXT" help:"What the weather was like."`
+	Tag     *[]string         `placeholder:"WORD,…" help:"Words that the run can be found by; they take the place of those that it has."`
+	Field   map[string]string `mapsep:"none" placeholder:"NAME=TEXT" help:"A field of one's own, such as --field ballast_kg=4. Can be given several times."`
+}
+
+func (f bookFlags) change() book.Change {
+	return book.Change{Driver: f.Driver, Car: f.Car, Setup: f.Setup, Tyres: f.Tyres, Weather: f.Weather, Tags: f.Tag, Fields: f.Field}
+}
+
+func editSession(ctx context.Context, store *timeseries.Store, id string, change timeseries.SessionChange) error {
+	names := change.Book.Names()
+	if change.Name != nil {
+		names = append(names, "session_name")
+	}
+	ctx = auth.Audited(ctx, operator, auth.Event{Name: auth.SessionEdited, Detail: map[string]any{"session": id, "changed": names}})
+	_, err := store.EditSession(ctx, id, change)
+	return err
+}
+
+type runSetCmd struct {
+	database.Flags
+	Session string  `arg:"" help:"Id of the run."`
+	Name    *string `placeholder:"TEXT" help:"Name of the run, which later uploads leave alone."`
+	bookFlags
+}
+
+func (c runSetCmd) Run(ctx context.Context, log *slog.Logger) error {
+	store, done, err := openStore(ctx, c.Flags, log)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return editSession(ctx, store, c.Session, timeseries.SessionChange{Name: c.Name, Book: c.change()})
+}
+
+type runShowCmd struct {
+	database.Flags
+	Session string `arg:"" help:"Id of the run."`
+}
+
+func (c runShowCmd) Run(ctx context.Context, log *slog.Logger) error {
+	store, done, err := openStore(ctx, c.Flags, log)
+	if err != nil {
+		return err
+	}
+	defer done()
+	run, err := store.SessionWithFigures(ctx, c.Session)
+	if err == nil && run == nil {
+		err = fault.NoSession(c.Session)
+	}
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	line := func(name string, value *string) {
+		if value != nil {
+			fmt.Fprintf(w, "%s\t%s\n", printable(name), printable(*value))
+		}
+	}
+	line("name", run.Name)
+	line("driver", run.Book.Driver)
+	line("car", run.Book.Car)
+	line("setup", run.Book.Setup)
+	line("tyres", run.Book.Tyres)
+	line("weather", run.Book.Weather)
+	if tags := strings.Join(run.Book.Tags, ", "); tags != "" {
+		line("tags", &tags)
+	}
+	for _, name := range slices.Sorted(maps.Keys(run.Book.Fields)) {
+		value := run.Book.Fields[name]
+		line(name, &value)
+	}
+	return w.Flush()
+}
+
+// filterFlags narrow a list of runs.
+type filterFlags struct {
+	Day      string            `placeholder:"DAY" help:"Runs that began on that day: today, yesterday, or 2026-03-21."`
+	Timezone string            `default:"Local" placeholder:"ZONE" help:"Time zone of days. Default: this machine's."`
+	Driver   string            `placeholder:"TEXT" help:"Runs of this driver."`
+	Car      string            `placeholder:"TEXT" help:"Runs of this car."`
+	Setup    string            `placeholder:"TEXT" help:"Runs with this setup."`
+	Tyres    string            `placeholder:"TEXT" help:"Runs on these tyres."`
+	Weather  string            `placeholder:"TEXT" help:"Runs in this weather."`
+	Tag      string            `placeholder:"WORD" help:"Runs with this tag."`
+	Field    map[string]string `mapsep:"none" placeholder:"NAME=TEXT" help:"Runs with this field of one's own."`
+}
+
+func (f filterFlags) filter(words []string) (filter timeseries.SessionFilter, zone *time.Location, err error) {
+	if zone, err = time.LoadLocation(f.Timezone); err != nil {
+		return filter, nil, fmt.Errorf("--timezone: %q is no time zone such as Europe/Berlin", f.Timezone)
+	}
+	filter.Book = book.Filter{Driver: f.Driver, Car: f.Car, Setup: f.Setup, Tyres: f.Tyres, Weather: f.Weather, Tag: f.Tag, Fields: f.Field, Words: words}
+	if f.Day != "" {
+		filter.StartedAfter, filter.StartedBefore, err = timeseries.Day(f.Day, time.Now(), zone)
+	}
+	return filter, zone, err
+}
+
+type runListCmd struct {
+	database.Flags
+	Words []string `arg:"" optional:"" help:"Words that must all stand in a run's name, its id or its book."`
+	Sort  string   `placeholder:"WHAT" help:"What to sort by, such as efficiency_km_kwh, driver or name. Default: start, newest first."`
+	Back  bool     `help:"Sort the other way round."`
+	Limit int      `default:"100" help:"Most runs to list."`
+	filterFlags
+}
+
+func (c runListCmd) Run(ctx context.Context, log *slog.Logger) error {
+	filter, zone, err := c.filter(c.Words)
+	if err != nil {
+		return err
+	}
+	if filter.Limit, filter.Sort = max(c.Limit, 1), c.Sort; c.Back {
+		filter.Sort = "-" + c.Sort
+	}
+	store, done, err := openStore(ctx, c.Flags, log)
+	if err != nil {
+		return err
+	}
+	defer done()
+	list, err := store.Sessions(ctx, filter)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tNAME\tSTARTED\tkm\tWh\tkm/kWh\tDRIVER\tCAR\tTYRES\tWEATHER\tTAGS")
+	for _, s := range list {
+		cells := []string{s.ID, deref(s.Name), s.Start.In(zone).Format("2006-01-02 15:04"), number(s.Totals.Distance, 2), number(s.Totals.Energy, 1), number(s.Totals.Efficiency, 1),
+			deref(s.Book.Driver), deref(s.Book.Car), deref(s.Book.Tyres), deref(s.Book.Weather), strings.Join(s.Book.Tags, ", ")}
+		for i := range cells {
+			cells[i] = printable(cells[i])
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	return w.Flush()
+}
+
+type runSeasonCmd struct {
+	database.Flags
+	Figure string `default:"efficiency_km_kwh" enum:"efficiency_km_kwh,distance_km,energy_wh,avg_speed_kmh,duration_s" help:"efficiency_km_kwh, distance_km, energy_wh, avg_speed_kmh or duration_s."`
+	By     string `default:"driver" help:"What to group runs by: day, driver, car, setup, tyres, weather, tag, or a field of one's own as field:NAME."`
+	filterFlags
+}
+
+func (c runSeasonCmd) Run(ctx context.Context, log *slog.Logger) error {
+	filter, zone, err := c.filter(nil)
+	if err != nil {
+		return err
+	}
+	store, done, err := openStore(ctx, c.Flags, log)
+	if err != nil {
+		return err
+	}
+	defer done()
+	season, err := store.Season(ctx, filter, c.Figure, c.By, zone)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintf(w, "%s\tRUNS\tMEAN\tSPREAD\tLOWEST\tMEDIAN\tHIGHEST\t(%s)\n", strings.ToUpper(printable(c.By)), c.Figure)
+	for _, g := range season.Groups {
+		name := "-"
+		if g.Value != nil {
+			name = printable(*g.Value)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t\n", name, len(g.Points), number(&g.Mean, 2), number(g.Spread, 2), number(&g.Low, 2), number(&g.Median, 2), number(&g.High, 2))
+	}
+	return w.Flush()
+}
+
+func deref(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
+func number(v *float64, digits int) string {
+	if v == nil {
+		return "-"
+	}
+	return strconv.FormatFloat(*v, 'f', digits, 64)
+}

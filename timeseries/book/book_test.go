@@ -1,0 +1,109 @@
+package book_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/book"
+)
+
+func text(s string) *string { return &s }
+
+func TestWith(t *testing.T) {
+	t.Parallel()
+	e, err := book.Entry{}.With(book.Change{
+		Driver: text("  Zoe\u0301 <b>O’Neil</b> 🏁 "), Setup: text("toe 1°\ncamber -2°"), Tags: &[]string{"rain", " Rain ", "", "qualifying"},
+		Fields: map[string]string{"ballast_kg": "4", "empty": " "},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := book.Entry{Driver: text("Zoé <b>O’Neil</b> 🏁"), Setup: text("toe 1°\ncamber -2°"), Tags: []string{"rain", "qualifying"}, Fields: map[string]string{"ballast_kg": "4"}}
+	if diff := cmp.Diff(want, e); diff != "" {
+		t.Error(diff)
+	}
+	// What is not named stays, an empty text goes.
+	e, err = e.With(book.Change{Driver: text(""), Fields: map[string]string{"ballast_kg": "", "wing": "2"}})
+	want.Driver, want.Fields = nil, map[string]string{"wing": "2"}
+	if diff := cmp.Diff(want, e); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+}
+
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	many := map[string]string{}
+	tags := []string{}
+	for i := range 31 {
+		many[fmt.Sprint(i)] = "x"
+		tags = append(tags, fmt.Sprint(i))
+	}
+	for name, c := range map[string]book.Change{
+		"driver":  {Driver: text(strings.Repeat("é", 201))},
+		"car":     {Car: text("two\nlines")},
+		"tyres":   {Tyres: text("nul\x00")},
+		"weather": {Weather: text("\xff")},
+		"setup":   {Setup: text(strings.Repeat("x", 2001))},
+		"tags":    {Tags: &tags},
+		"fields":  {Fields: many},
+	} {
+		_, err := book.Entry{}.With(c)
+		if f := fault.As(err); f == nil || f.Kind != fault.Invalid || f.Problems[0].Field != name {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, c := range []book.Change{
+		{Tags: &[]string{"a,b"}}, {Tags: &[]string{strings.Repeat("x", 51)}},
+		{Fields: map[string]string{"": "x"}}, {Fields: map[string]string{"a=b": "x"}}, {Fields: map[string]string{"a": strings.Repeat("x", 501)}},
+	} {
+		if _, err := (book.Entry{}).With(c); fault.As(err) == nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	if _, err := (book.Entry{}).With(book.Change{Driver: text(strings.Repeat("é", 200))}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGrouped(t *testing.T) {
+	t.Parallel()
+	points := []book.Point{
+		{Entry: book.Entry{Driver: text("Ann"), Tags: []string{"rain", "wind"}}, Day: "2026-03-21", Value: 100},
+		{Entry: book.Entry{Driver: text("Ben"), Fields: map[string]string{"wing": "2"}}, Day: "2026-03-22", Value: 90},
+		{Entry: book.Entry{Driver: text("Ann"), Tags: []string{"rain"}}, Day: "2026-03-22", Value: 130},
+		{Day: "2026-03-22", Value: 10},
+	}
+	told := func(by string) (list []string) {
+		groups, ok := book.Grouped(by, points)
+		if !ok {
+			return []string{"none"}
+		}
+		for _, g := range groups {
+			value, spread := "-", "-"
+			if g.Value != nil {
+				value = *g.Value
+			}
+			if g.Spread != nil {
+				spread = fmt.Sprintf("%.2f", *g.Spread)
+			}
+			list = append(list, fmt.Sprintf("%s n=%d %.1f±%s %g %g %g", value, len(g.Points), g.Mean, spread, g.Low, g.Median, g.High))
+		}
+		return list
+	}
+	for by, want := range map[string][]string{
+		"driver":     {"Ann n=2 115.0±21.21 100 115 130", "Ben n=1 90.0±- 90 90 90", "- n=1 10.0±- 10 10 10"},
+		"day":        {"2026-03-22 n=3 76.7±61.10 10 90 130", "2026-03-21 n=1 100.0±- 100 100 100"},
+		"tag":        {"rain n=2 115.0±21.21 100 115 130", "wind n=1 100.0±- 100 100 100", "- n=2 50.0±56.57 10 50 90"},
+		"field:wing": {"2 n=1 90.0±- 90 90 90", "- n=3 80.0±62.45 10 100 130"},
+		"field:":     {"none"},
+		"luck":       {"none"},
+	} {
+		if diff := cmp.Diff(want, told(by)); diff != "" {
+			t.Errorf("%s: %s", by, diff)
+		}
+	}
+}
