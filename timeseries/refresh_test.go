@@ -2,7 +2,9 @@ package timeseries_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -82,6 +84,45 @@ func TestRefreshIsExact(t *testing.T) {
 				t.Errorf("a second refresh found work: %+v", again)
 			}
 		})
+	}
+}
+
+// What a refresh of a few seconds reads goes by those, not by how much of the day
+// has been driven.
+func TestRefreshReadsAFewSeconds(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	_, err := pool.Exec(t.Context(), `
+		INSERT INTO telemetry (time, session, batch, ord, speed_ms)
+		SELECT TIMESTAMPTZ '2026-03-21T00:00:00Z' + i * INTERVAL '20 ms', 1, 1, i, i FROM generate_series(1, 200000) i`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(t.Context(), "ANALYZE telemetry"); err != nil {
+		t.Fatal(err)
+	}
+	blocks := func(from, to string) (n int) {
+		var text string
+		err := pool.QueryRow(t.Context(), fmt.Sprintf(`
+			EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)
+			SELECT session, time_bucket(INTERVAL '1 s', time), min(speed_ms) FROM telemetry
+			WHERE time >= '2026-03-21T%sZ' AND time < '2026-03-21T%sZ' GROUP BY 1, 2`, from, to)).Scan(&text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plan []struct {
+			Plan struct {
+				Hit  int `json:"Shared Hit Blocks"`
+				Read int `json:"Shared Read Blocks"`
+			}
+		}
+		if err := json.Unmarshal([]byte(text), &plan); err != nil {
+			t.Fatal(err)
+		}
+		return plan[0].Plan.Hit + plan[0].Plan.Read
+	}
+	if all, few := blocks("00:00:00", "02:00:00"), blocks("01:00:00", "01:00:05"); few > all/10 {
+		t.Errorf("5 s are %d blocks of %d", few, all)
 	}
 }
 
