@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/label"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/moment"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
-	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 

@@ -12,9 +12,9 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/label"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
-	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
 )
 
 // Column is what becomes of one column of the file.

@@ -9,10 +9,10 @@ import (
 	_ "time/tzdata" // small images have no zones of their own
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/label"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/moment"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
-	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 

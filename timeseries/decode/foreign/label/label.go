@@ -8,7 +8,7 @@ import (
 	"unicode"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
-	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/unit"
+	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 )
 
 // Names of columns that are no channels.

@@ -1,5 +1,7 @@
-// Package unit knows the units that loggers write and turns values of one into
-// another. It holds no state and is safe for concurrent use.
+// Package unit knows the units of values: how loggers write them, in which ones
+// people want to see what is stored, and how values of one become those of another.
+// Its table is the only one: files are read by it, and answers shown. It holds no
+// state and is safe for concurrent use.
 package unit
 
 import (
@@ -22,6 +24,12 @@ type Unit struct {
 // apart (mW, MW) the spelling counts, else it does not. Sources: the SI
 // brochure, NIST SP 811 (mile, foot, knot, psi, g_n) and the formats' manuals.
 var units = map[string]Unit{}
+
+// usual is each unit's usual spelling.
+var usual []string
+
+// Names lists the units that there are, by their usual spellings.
+func Names() []string { return usual }
 
 func init() {
 	for _, u := range []struct {
@@ -47,10 +55,12 @@ func init() {
 		{"power", 73549875, 1e5, 0, "PS"},
 		{"energy", 1, 1, 0, "J joule joules Ws W*s"},
 		{"energy", 1e3, 1, 0, "kJ"},
+		{"energy", 1, 1e3, 0, "mJ"},
 		{"energy", 1e6, 1, 0, "MJ"},
 		{"energy", 36e2, 1e3, 0, "mWh"},
 		{"energy", 36e2, 1, 0, "Wh W*h watthours watt-hours"},
 		{"energy", 36e5, 1, 0, "kWh kW*h"},
+		{"energy", 36e8, 1, 0, "MWh"},
 		{"length", 1, 1, 0, "m meter meters metre metres"},
 		{"length", 1, 1e3, 0, "mm"},
 		{"length", 1, 1e2, 0, "cm"},
@@ -90,7 +100,9 @@ func init() {
 		{"economy", 1609344, 1e6, 0, "mi/kWh"},
 		{"count", 1, 1, 0, "count # counts"},
 	} {
-		for _, name := range strings.Fields(u.names) {
+		names := strings.Fields(u.names)
+		usual = append(usual, names[0])
+		for _, name := range names {
 			units[name] = Unit{Dimension: u.dimension, Num: u.num, Den: u.den, shift: u.shift}
 			if low := strings.ToLower(name); units[low].Dimension == "" {
 				units[low] = units[name]
@@ -116,6 +128,16 @@ var spelling = strings.NewReplacer("·", "*", "⋅", "*", " ", "")
 
 // Lookup finds a unit by the way it is written in a header.
 func Lookup(text string) (Unit, bool) {
+	text = plain(text)
+	if u, ok := units[text]; ok {
+		return u, true
+	}
+	u, ok := units[strings.ToLower(text)]
+	return u, ok
+}
+
+// plain is a unit without the brackets and blanks of a header.
+func plain(text string) string {
 	text = strings.TrimSpace(text)
 	if n := len(text); n > 2 && (text[0] == '[' && text[n-1] == ']' || text[0] == '(' && text[n-1] == ')') {
 		text = text[1 : n-1]
@@ -123,11 +145,7 @@ func Lookup(text string) (Unit, bool) {
 	if strings.ContainsAny(text, "·⋅ ") {
 		text = spelling.Replace(text)
 	}
-	if u, ok := units[text]; ok {
-		return u, true
-	}
-	u, ok := units[strings.ToLower(text)]
-	return u, ok
+	return text
 }
 
 // Conversion turns values of one unit into another one.
@@ -157,5 +175,5 @@ func (c Conversion) AppendTo(dst []byte, v float64) []byte {
 		degrees := math.Trunc(v / 100)
 		v = degrees + (v-100*degrees)/60
 	}
-	return strconv.AppendFloat(dst, (v+c.before)*c.num/c.den+c.after, 'g', 15, 64)
+	return strconv.AppendFloat(dst, c.raw(v), 'g', 15, 64)
 }
