@@ -7,6 +7,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/api/rest"
+	"github.com/ecovolt/telemetryd/api/shown"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -25,6 +26,7 @@ type compareParams struct {
 	Metrics []string `query:"metrics" doc:"Channels, up to 16" example:"speed_ms,power_w"`
 	Points  int      `query:"points" default:"500" minimum:"2" maximum:"2000" doc:"Places on the axis"`
 	By      string   `query:"by" default:"position" enum:"position,distance,time" doc:"What the laps have in common: place on the line that the laps of the first one's run share, distance that each drove, scaled to the first one's, or time since each began"`
+	shown.Params
 }
 
 func (s *server) compareLaps(r *request, p *compareParams) error {
@@ -66,6 +68,11 @@ func (s *server) compareLaps(r *request, p *compareParams) error {
 	if err != nil {
 		return err
 	}
+	set, err := s.Store.Channels.Current(r.Request.Context())
+	if err != nil {
+		return err
+	}
+	shown.Comparison(answer, set, p.System(r.Principal))
 	return r.CacheableJSON(answer)
 }
 

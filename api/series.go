@@ -8,6 +8,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/api/mirror"
 	"github.com/ecovolt/telemetryd/api/rest"
+	"github.com/ecovolt/telemetryd/api/shown"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
@@ -41,6 +42,7 @@ type seriesParams struct {
 	Compare []string  `query:"compare" doc:"Further runs"`
 	Align   string    `query:"align" enum:"time,elapsed,distance" doc:"What runs have in common; distance is what the car counted (distance_m)"`
 	Version string    `query:"version" doc:"The run's version that you know: the answer may then be kept for ever"`
+	shown.Params
 }
 
 func (s *server) getSeries(r *request, p *seriesParams) error {
@@ -77,7 +79,8 @@ func (s *server) getSeries(r *request, p *seriesParams) error {
 	// A caller that names the version it knows of the session may keep the
 	// answer for ever, if that is the version it got.
 	pinned := len(answer.Sessions) == 1 && p.Version == answer.Sessions[0].Version
-	return r.Cacheable("application/json", answer.JSON(), pinned, answer.Settled)
+	answer = shown.Series(answer, p.System(r.Principal))
+	return r.Cacheable("application/json", answer.JSON(), pinned && p.Lasting(), answer.Settled && p.Lasting())
 }
 
 // read reads from the path's session, and maybe others: from the replica, if

@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/openapi"
 	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/api/runbook"
+	"github.com/ecovolt/telemetryd/api/shown"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -232,11 +233,12 @@ func (s *server) deleteSession(r *request, _ *none) (deletedAnswer, error) {
 
 type fieldsParams struct {
 	Fields []string `query:"fields" doc:"Only these channels; default all" example:"speed_ms,power_w"`
+	shown.Params
 }
 
 func (s *server) getLatest(r *request, p *fieldsParams) error {
 	record, n, err := s.Store.AllRecords(r.Request.Context(), timeseries.RecordQuery{
-		SessionID: r.Session.ID, Newest: true, Limit: 1, Fields: p.Fields,
+		SessionID: r.Session.ID, Newest: true, Limit: 1, Fields: p.Fields, Units: p.System(r.Principal),
 	}, 1)
 	if err != nil {
 		return err
@@ -262,7 +264,7 @@ type recordsParams struct {
 // getRecords streams records. With a limit it returns a page and the cursor of
 // the next one; without, everything from the cursor to the end.
 func (s *server) getRecords(r *request, p *recordsParams) error {
-	q := timeseries.RecordQuery{SessionID: r.Session.ID, Fields: p.Fields, Limit: p.Limit, From: p.From, To: p.To, SetAside: p.SetAside != ""}
+	q := timeseries.RecordQuery{SessionID: r.Session.ID, Fields: p.Fields, Limit: p.Limit, From: p.From, To: p.To, SetAside: p.SetAside != "", Units: p.System(r.Principal)}
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
 		return fault.Field("to", "must be later than from")
 	}

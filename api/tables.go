@@ -49,9 +49,7 @@ func (s *server) tableOptions(r *request, p *tableParams) (foreign.Options, erro
 		}
 		opt.Map[from] = to
 	}
-	var err error
-	opt.Profiles, err = s.Store.ImportProfiles(r.Request.Context())
-	return opt, err
+	return opt, s.Store.ForTables(r.Request.Context(), &opt)
 }
 
 // sentFile is a file that is being received.

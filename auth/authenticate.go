@@ -23,12 +23,12 @@ func (s *Service) Authenticate(ctx context.Context, token string) (Principal, er
 	var p Principal
 	sum := secret.Digest(token)
 	err := s.pool.QueryRow(s.proven.as(ctx, sum), `
-		SELECT u.role, u.id, s.id, s.expires_at,
+		SELECT u.role, u.id, s.id, s.expires_at, u.units,
 		       $2 AND u.role = 'admin' AND NOT EXISTS (
 		           SELECT FROM auth_factors f WHERE f.user_id = u.id AND f.confirmed_at IS NOT NULL)
 		FROM auth_sessions s JOIN users u ON u.id = s.user_id
 		WHERE s.token_hash = $1 AND s.expires_at > clock_timestamp()`, sum, s.options.AdminsNeedFactor).
-		Scan(&p.Role, &p.UserID, &p.SessionID, &p.ExpiresAt, &p.NoFactor)
+		Scan(&p.Role, &p.UserID, &p.SessionID, &p.ExpiresAt, &p.units, &p.NoFactor)
 	if errors.Is(err, pgx.ErrNoRows) {
 		s.proven.note(sum, false)
 		return Principal{Role: Guest}, nil

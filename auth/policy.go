@@ -59,6 +59,8 @@ const (
 	// OwnCredentials is one's own second factor, app passwords, and notices about
 	// changed credentials.
 	OwnCredentials Action = "account.credentials"
+	// OwnPreferences is what one likes to see, such as in which units.
+	OwnPreferences Action = "account.preferences"
 	// ManageUsers is listing and changing other accounts.
 	ManageUsers Action = "users.manage"
 	// ManageKeys is listing, making and revoking deploy keys.
@@ -156,6 +158,7 @@ var policy = map[Action]grant{
 	ChangePassword:     {signed: true},
 	OwnSessions:        {signed: true},
 	OwnCredentials:     {signed: true},
+	OwnPreferences:     {signed: true},
 	ManageUsers:        {roles: admins},
 	ManageKeys:         {roles: admins},
 	ReadAudit:          {roles: admins},

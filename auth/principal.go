@@ -19,6 +19,7 @@ type Principal struct {
 	// NoFactor is set for an administrator without the second factor that the
 	// settings demand, who may no more than internal accounts until it is set up.
 	NoFactor bool
+	units    string // see PreferredUnits
 }
 
 // EffectiveRole is the role, with the zero value read as guest, an admin-scoped

@@ -41,6 +41,18 @@ func (p *savedProfiles) forget() {
 	p.changes++
 }
 
+// ForTables adds to the options of a table what is known here: saved profiles, and the
+// units of what came beside the contract's fields.
+func (s *Store) ForTables(ctx context.Context, opt *foreign.Options) error {
+	set, err := s.Channels.Current(ctx)
+	if err != nil {
+		return err
+	}
+	opt.Unit = set.UnitOf
+	opt.Profiles, err = s.ImportProfiles(ctx)
+	return err
+}
+
 // ImportProfiles returns the saved profiles of loggers' files, by name, as they were
 // within the last second. They are shared: nobody may change them.
 func (s *Store) ImportProfiles(ctx context.Context) ([]foreign.Profile, error) {

@@ -53,6 +53,14 @@ func (s *Store) Records(ctx context.Context, q RecordQuery) (*RecordStream, erro
 	if q.ID != "" {
 		fields = fields.WithID(q.ID)
 	}
+	if q.Units != "" {
+		if len(q.Fields) == 0 { // the members that came beside the contract's, too
+			if set, err = s.Channels.Current(ctx); err != nil {
+				return nil, err
+			}
+		}
+		fields = fields.ShownIn(set.Shown(q.Units))
+	}
 	rs := &RecordStream{ctx: ctx, pool: s.exports, fields: fields, query: q, limit: firstPage, left: q.Limit}
 	if q.Limit == 0 {
 		rs.left, rs.query.Newest = int(^uint(0)>>1), false

@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
@@ -34,6 +35,8 @@ type RecordQuery struct {
 	// SetAside reads what was set aside instead of what is stored: with the
 	// timestamps received, by the times that they claim, those without one first.
 	SetAside bool
+	// Units is which units values are shown in; see record.Selection.ShownIn.
+	Units unit.System
 	// ID and Created, when not empty, name two more members of each record as
 	// JSON: its opaque id, and when it was stored (ms since the Unix epoch).
 	ID, Created string

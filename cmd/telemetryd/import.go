@@ -86,15 +86,16 @@ func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer done()
-	var profiles []foreign.Profile
+	table := i.options()
+	table.Tally = i.DryRun
 	if store != nil {
-		if profiles, err = store.ImportProfiles(ctx); err != nil {
+		if err := store.ForTables(ctx, &table); err != nil {
 			return err
 		}
 	}
 	var failed error
 	for _, name := range i.Files {
-		if err := i.file(ctx, store, profiles, name); err != nil {
+		if err := i.file(ctx, store, table, name); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -141,7 +142,7 @@ func (i importCmd) look(ctx context.Context, log *slog.Logger) (*timeseries.Stor
 	return nil, func() {}, nil
 }
 
-func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles []foreign.Profile, name string) error {
+func (i importCmd) file(ctx context.Context, store *timeseries.Store, table foreign.Options, name string) error {
 	in, err := openInput(ctx, name, i.Format, !i.Quiet)
 	if err != nil {
 		return err
@@ -166,7 +167,7 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 		return nil
 	}
 	options := decode.Options{
-		Format: in.format, SkipBad: i.OnError == "skip", SessionID: i.SessionID, SessionName: i.SessionName, Table: i.tableFlags.options(),
+		Format: in.format, SkipBad: i.OnError == "skip", SessionID: i.SessionID, SessionName: i.SessionName, Table: table,
 		Unnamed: func() (run, name string, err error) {
 			if err = identify(); err == nil && id == nil {
 				err = errors.New("the records name no session: give --session-id")
@@ -180,7 +181,6 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, profiles [
 			return derived, i.SessionName, err
 		},
 	}
-	options.Table.Tally, options.Table.Profiles = i.DryRun, profiles
 	var source io.Reader = in
 	if in.format == decode.FormatCSV {
 		source = io.TeeReader(in, content)

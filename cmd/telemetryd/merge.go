@@ -66,7 +66,7 @@ func (c mergeCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 		opt.File = filepath.Base(c.Files[0])
 	}
 	table := c.options()
-	if table.Profiles, err = store.ImportProfiles(ctx); err != nil {
+	if err = store.ForTables(ctx, &table); err != nil {
 		return err
 	}
 	decoder := decode.New(in, decode.Options{Format: in.format, SkipBad: opt.SkipBad, SessionID: c.Session, Table: table})

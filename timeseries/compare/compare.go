@@ -70,6 +70,8 @@ type Comparison struct {
 	Time     []float64     `json:"time_s,omitempty" doc:"The axis by time: since each lap began, s"`
 	Sectors  []Sector      `json:"sectors" doc:"The line, parted in the middles of its straights; empty where the axis is no line"`
 	Laps     []ComparedLap `json:"laps"`
+	// Units is set by who shows the channels in other units than the stored ones.
+	Units map[string]string `json:"units,omitempty" doc:"Units of the laps' metrics by name, where units was asked for"`
 }
 
 // Sector is a part of the line.

@@ -13,31 +13,34 @@ var nameChannel, _ = channel.Index("session_name")
 // CSVHeader lists the columns that Row.AppendCSV writes: session_id, the
 // timestamp and the selection's channels. A selection of everything has the
 // session's name in second place, where people look for it, and the members
-// without a column as an object in the cell extra; one of some of these has a
-// column for each.
+// without a column as an object in the cell extra, as they are stored; one of some
+// of these has a column for each.
 func (s *Selection) CSVHeader() []byte {
 	header := []byte("session_id")
 	if s.all {
 		header = append(header, ",session_name"...)
 	}
 	header = append(header, ",timestamp"...)
-	for _, i := range s.channels {
+	for at, i := range s.channels {
 		if s.all && i == nameChannel {
 			continue
 		}
 		header = append(header, ',')
-		header = append(header, channel.All[i].Name...)
+		header = append(header, inUnit(channel.All[i].Name, place(s.shown.channels, at))...)
 	}
 	if s.all {
 		header = append(header, ",extra"...)
 	}
 	for _, name := range s.extra {
 		header = append(header, ',')
+		if u, ok := s.shown.extra[name]; ok {
+			name = inUnit(name, &u)
+		}
 		header = appendCSVCell(header, []byte(name))
 	}
-	for _, c := range s.computed {
+	for at, c := range s.computed {
 		header = append(header, ',')
-		header = append(header, c.Name...)
+		header = append(header, inUnit(c.Name, place(s.shown.computed, at))...)
 	}
 	return append(header, '\n')
 }
@@ -59,6 +62,10 @@ func (r *Row) AppendCSV(dst []byte) []byte {
 		dst = append(dst, ',')
 		raw := r.raw[1+at]
 		if raw == nil {
+			continue
+		}
+		if u := place(s.shown.channels, at); u != nil {
+			dst = appendShownCSV(dst, number(raw, i), u)
 			continue
 		}
 		switch channel.All[i].Type {
@@ -83,7 +90,10 @@ func (r *Row) AppendCSV(dst []byte) []byte {
 	}
 	for at := range s.computed {
 		dst = append(dst, ',')
-		if v, ok := r.compute(at); ok {
+		v, ok := r.compute(at)
+		if u := place(s.shown.computed, at); ok && u != nil {
+			dst = appendShownCSV(dst, v, u)
+		} else if ok {
 			dst = appendPythonFloat(dst, v)
 		}
 	}
@@ -100,6 +110,12 @@ func (s *Selection) appendExtraCSV(dst, object []byte) []byte {
 	for _, name := range s.extra {
 		dst = append(dst, ',')
 		value := members[name]
+		if u, ok := s.shown.extra[name]; ok {
+			if v, err := strconv.ParseFloat(string(value), 64); err == nil {
+				dst = appendShownCSV(dst, v, &u)
+				continue
+			}
+		}
 		var text string
 		if len(value) > 0 && value[0] == '"' && json.Unmarshal(value, &text) == nil {
 			value = []byte(text)

@@ -126,7 +126,11 @@ func (r *Row) appendComputed(dst []byte, at int) []byte {
 	if !ok {
 		return dst
 	}
-	dst = append(AppendJSONString(append(dst, ','), []byte(r.selection.computed[at].Name)), ':')
+	name := r.selection.computed[at].Name
+	if u := place(r.selection.shown.computed, at); u != nil {
+		return appendShown(dst, name, v, u)
+	}
+	dst = append(AppendJSONString(append(dst, ','), []byte(name)), ':')
 	return AppendJSONFloat(dst, v)
 }
 
@@ -163,8 +167,14 @@ func (r *Row) AppendJSON(dst []byte) []byte {
 	dst = r.appendTimestamp(dst)
 	dst = append(dst, '"')
 	for at, raw := range r.channels() {
-		if raw != nil {
-			dst = appendMember(dst, r.selection.channels[at], raw)
+		if raw == nil {
+			continue
+		}
+		i := r.selection.channels[at]
+		if u := place(r.selection.shown.channels, at); u != nil {
+			dst = appendShown(dst, channel.All[i].Name, number(raw, i), u)
+		} else {
+			dst = appendMember(dst, i, raw)
 		}
 	}
 	if extra := r.extra(); len(extra) > 3 {
@@ -204,7 +214,10 @@ func appendMember(dst []byte, i int, raw []byte) []byte {
 // appendExtra writes the selected members of an object that is given without
 // its braces, a comma before each.
 func (s *Selection) appendExtra(dst, object []byte) []byte {
-	if s.all {
+	switch {
+	case s.all && len(s.shown.extra) > 0:
+		return s.appendOthers(dst, object)
+	case s.all:
 		return append(append(dst, ','), object...)
 	}
 	members := map[string]json.RawMessage{}
@@ -213,10 +226,7 @@ func (s *Selection) appendExtra(dst, object []byte) []byte {
 	}
 	for _, name := range s.extra {
 		if raw, ok := members[name]; ok {
-			dst = append(dst, ',')
-			dst = AppendJSONString(dst, []byte(name))
-			dst = append(dst, ':')
-			dst = append(dst, raw...)
+			dst = s.appendOther(dst, name, raw)
 		}
 	}
 	return dst

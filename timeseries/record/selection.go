@@ -19,6 +19,7 @@ type Selection struct {
 	computed []Computed
 	inputs   []string // of what is computed, each once
 	places   [][]int  // among them, of the inputs of each
+	shown    shown
 }
 
 // Computed is a member that is made of others.

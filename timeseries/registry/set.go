@@ -13,6 +13,7 @@ import (
 
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 	"github.com/ecovolt/telemetryd/timeseries/expression"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -226,6 +227,34 @@ func (s *Set) Select(names []string) (selected *record.Selection, unknown []stri
 		members = append(members, name)
 	}
 	return record.Select(members...).WithComputed(computed), unknown
+}
+
+// UnitOf is the unit of a member that records have beside the contract's fields, where
+// it is a number; "" where there is none, or none is known.
+func (s *Set) UnitOf(member string) string {
+	if i, ok := s.members[member]; ok && s.list[i].Charted {
+		return s.list[i].Unit
+	}
+	return ""
+}
+
+// Shown tells in which units a system shows what is measured, by the names of members
+// in records and of math channels: those that it does not show as they are stored.
+func (s *Set) Shown(system unit.System) map[string]unit.Shown {
+	list := map[string]unit.Shown{}
+	for _, c := range s.list {
+		if c.Type != channel.Float && c.Type != channel.Int {
+			continue
+		}
+		if u, ok := system.Shown(c.Unit); ok {
+			name := c.Name
+			if c.Formula == nil && c.Member != "" {
+				name = c.Member
+			}
+			list[name] = u
+		}
+	}
+	return list
 }
 
 func (r *Registry) readSet(ctx context.Context, q schema.Querier) (*Set, error) {

@@ -302,7 +302,12 @@ func (p *plan) nameOwn() {
 			c.Name = c.Label
 			continue
 		}
+		if p.inOwnUnit(c) && !used[c.Name] {
+			used[c.Name] = true
+			continue
+		}
 		name := c.Label
+		c.convert = nil
 		if count[name] > 1 && c.source != "" {
 			name = fmt.Sprintf("%s (%s)", c.Label, c.source)
 		}
@@ -313,6 +318,22 @@ func (p *plan) nameOwn() {
 		used[name] = true
 		c.Name = name
 	}
+}
+
+// inOwnUnit makes a column whose header has another unit than the member it names
+// that member.
+func (p *plan) inOwnUnit(c *Column) bool {
+	member, ok := strings.CutSuffix(c.Label, " ("+c.unit+")")
+	if !ok || c.unit == "" || p.opt.Unit == nil {
+		return false
+	}
+	to := p.opt.Unit(member)
+	conversion, same, ok := unit.Convert(c.unit, to)
+	if !ok || same {
+		return false
+	}
+	c.Name, c.toUnit, c.convert = member, to, &conversion
+	return true
 }
 
 // samples are the cells of a column in the head's records, and their lines.

@@ -30,6 +30,10 @@ type Options struct {
 	// first that knows the header is used.
 	Profile  string
 	Profiles []Profile // saved ones
+	// Unit, when not nil, tells the unit of a member that records have beside the
+	// fields of the contract, or "": a column of it that is in another one, as in
+	// "Oil (degF)", becomes that member in its own.
+	Unit func(member string) string
 	// Parameters says that whoever reads what is asked for gives parameters of a
 	// request, not options of a command.
 	Parameters bool

@@ -1,0 +1,73 @@
+package shown
+
+import (
+	"math"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
+	"github.com/ecovolt/telemetryd/timeseries/compare"
+	"github.com/ecovolt/telemetryd/timeseries/registry"
+	"github.com/ecovolt/telemetryd/timeseries/series"
+)
+
+// Series is a chart in a system of units; the chart itself where nothing changes.
+func Series(of *series.Answer, system unit.System) *series.Answer {
+	var out *series.Answer
+	for i := range of.Sessions {
+		for k, m := range of.Sessions[i].Metrics {
+			u, ok := system.Shown(m.Unit)
+			if !ok {
+				continue
+			}
+			if out == nil { // the answer may be somebody else's as well
+				out = &series.Answer{Request: of.Request, Sessions: append([]series.Session{}, of.Sessions...), Settled: of.Settled}
+				for s := range out.Sessions {
+					out.Sessions[s].Metrics = append([]series.Metric{}, of.Sessions[s].Metrics...)
+				}
+			}
+			m.Unit, m.Min, m.Max, m.Avg, m.First, m.Last = u.Unit, list(u, m.Min), list(u, m.Max), list(u, m.Avg), list(u, m.First), list(u, m.Last)
+			out.Sessions[i].Metrics[k] = m
+		}
+	}
+	if out == nil {
+		return of
+	}
+	return out
+}
+
+func list(u unit.Shown, values []float64) []float64 {
+	if values == nil {
+		return nil
+	}
+	out := make([]float64, len(values))
+	for i, v := range values {
+		out[i] = u.Of(v)
+	}
+	return out
+}
+
+// Comparison has the channels of compared laps in a system of units, and says which.
+// The figures of the laps stay in the units that their names say.
+func Comparison(c *compare.Comparison, set *registry.Set, system unit.System) {
+	if system == "" {
+		return
+	}
+	c.Units = map[string]string{}
+	for _, lap := range c.Laps {
+		for name, values := range lap.Metrics {
+			known, _ := set.Find(name)
+			c.Units[name] = known.Unit
+			u, ok := system.Shown(known.Unit)
+			if !ok {
+				continue
+			}
+			c.Units[name] = u.Unit
+			for i, value := range values {
+				if v, ok := value.(float64); ok {
+					if values[i] = u.Of(v); math.IsInf(u.Of(v), 0) {
+						values[i] = nil
+					}
+				}
+			}
+		}
+	}
+}
