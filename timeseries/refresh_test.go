@@ -93,11 +93,19 @@ func TestRefreshReadsAFewSeconds(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
 	_, err := pool.Exec(t.Context(), `
+		WITH run AS (
+			INSERT INTO sessions (id, name, first_time, last_time, records, batch)
+			VALUES ('day', 'day', '2026-03-21T00:00:00Z', '2026-03-21T01:06:40Z', 200000, 1) RETURNING session
+		), log AS (
+			INSERT INTO ingest_batches (session, batch, digest, min_time, max_time, records, source)
+			SELECT session, 1, '', '2026-03-21T00:00:00Z', '2026-03-21T01:06:40Z', 200000, 'test' FROM run
+		)
 		INSERT INTO telemetry (time, session, batch, ord, speed_ms)
-		SELECT TIMESTAMPTZ '2026-03-21T00:00:00Z' + i * INTERVAL '20 ms', 1, 1, i, i FROM generate_series(1, 200000) i`)
+		SELECT TIMESTAMPTZ '2026-03-21T00:00:00Z' + i * INTERVAL '20 ms', session, 1, i, i FROM run, generate_series(0, 199999) i`)
 	if err != nil {
 		t.Fatal(err)
 	}
+	refresh(t, timeseries.New(pool, timeseries.Options{}))
 	if _, err := pool.Exec(t.Context(), "ANALYZE telemetry"); err != nil {
 		t.Fatal(err)
 	}

@@ -96,6 +96,9 @@ func (p *pass) find(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := p.summarize(ctx, spans); err != nil {
+		return err
+	}
 	p.plan(spans)
 	return nil
 }
@@ -320,11 +323,7 @@ func (p *pass) compress(ctx context.Context, spans []Span) error {
 		return err
 	}
 	for _, c := range chunks {
-		changed := false
-		for _, s := range spans {
-			changed = changed || !s.Clip(Span{c.From, c.To}).Empty()
-		}
-		if !changed {
+		if !c.holds(spans) {
 			continue
 		}
 		if _, err := p.conn.Exec(ctx, "SELECT compress_chunk('"+c.Name+"', if_not_compressed => true)"); err != nil {
