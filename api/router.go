@@ -182,7 +182,7 @@ func (s *server) routes() []route {
 		s.userRoutes(),
 		s.keyRoutes(),
 		s.liveRoutes(),
-		s.fieldRoutes(), s.channelRoutes(), s.unitRoutes(),
+		s.fieldRoutes(), s.channelRoutes(), s.unitRoutes(), s.trackRoutes(),
 		s.descriptionRoutes(),
 	)
 }

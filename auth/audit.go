@@ -51,6 +51,7 @@ const (
 	MergeUndone     = "merge_undone"
 	ChannelChanged  = "channel_changed" // declared or described
 	ChannelHidden   = "channel_hidden"
+	TrackChanged    = "track_changed"    // named, or its gates moved
 	SessionRepaired = "session_repaired" // a run's records were put back, dropped or shifted
 )
 

@@ -48,6 +48,8 @@ const (
 	EditChannels Action = "channels.edit"
 	// ComputeChannels is making math channels.
 	ComputeChannels Action = "channels.compute"
+	// EditTracks is naming circuits and their sectors, and moving gates.
+	EditTracks Action = "tracks.edit"
 	// OwnDashboard is reading and writing one's own dashboard rows.
 	OwnDashboard Action = "dashboard.own"
 	// RequestUpgrade is asking to become internal.
@@ -153,6 +155,7 @@ var policy = map[Action]grant{
 	RepairSession:      {roles: admins, code: "FORBIDDEN", message: "Only administrators can repair a run."},
 	EditChannels:       {roles: admins, code: "FORBIDDEN", message: "Only administrators can edit channels."},
 	ComputeChannels:    {roles: team},
+	EditTracks:         {roles: team},
 	OwnDashboard:       {signed: true},
 	RequestUpgrade:     {signed: true},
 	ChangePassword:     {signed: true},

@@ -71,6 +71,7 @@ func TestAllow(t *testing.T) {
 		auth.ReportLive:         cells(machines, all...),
 		auth.WriteNotifications: cells(machines, all...),
 		auth.EditSession:        cells(team, all...),
+		auth.EditTracks:         cells(team, all...),
 		auth.DeleteSession:      cells(admins, all...),
 		auth.RepairSession:      cells(admins, all...),
 		auth.OwnDashboard:       cells(accounts, all...),

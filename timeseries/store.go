@@ -17,6 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
 	"github.com/ecovolt/telemetryd/timeseries/series"
+	"github.com/ecovolt/telemetryd/timeseries/track"
 )
 
 // Options tune a Store. The zero value is fit for use.
@@ -74,6 +75,8 @@ type Store struct {
 	Rollups *rollup.Rollups
 	// Series are what charts and maps show of sessions.
 	Series *series.Reader
+	// Tracks are the circuits that runs go round.
+	Tracks *track.Tracks
 	// Laps lays laps over one another.
 	Laps *compare.Reader
 }
@@ -114,6 +117,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	s.Channels = registry.New(pool, opt.Reads)
 	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, InFlight: s.inFlight, Also: []rollup.Work{s.Channels, rollup.MemberColumns{Channels: s.Channels}, tall.Levels{}, summaries{s}}, OnPass: opt.OnRefresh})
 	s.Series = series.New(opt.Reads, s.Rollups, s.Channels)
+	s.Tracks = track.New(pool, opt.Reads)
 	s.Laps = compare.New(opt.Reads, s.Channels)
 	s.Archives = archive.New(opt.Exports, s.archiveStats)
 	return s

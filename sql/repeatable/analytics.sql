@@ -298,15 +298,17 @@ RETURNS TABLE (
     error_s       double precision,
     max_power_w    double precision,
     coasting_share double precision,
-    valid          boolean
+    valid          boolean,
+    track          text
 )
 LANGUAGE sql STABLE
 SET jit = off
 SET search_path FROM CURRENT
 AS $$
     WITH run AS (
-        SELECT r.session, r.distance_from IS NOT NULL AS has_distance, r.energy_from IS NOT NULL AS has_energy, r.has_coast
-        FROM analysis_runs r JOIN sessions s USING (session)
+        SELECT r.session, r.distance_from IS NOT NULL AS has_distance, r.energy_from IS NOT NULL AS has_energy, r.has_coast,
+               coalesce(nullif(t.name, ''), 'Track ' || t.track) AS track
+        FROM analysis_runs r JOIN sessions s USING (session) LEFT JOIN tracks t USING (track)
         WHERE s.id = laps.session_id AND s.deleted_at IS NULL
     ), rounds AS (
         SELECT l.from_time, l.to_time, l.distance_m AS metres, l.energy_j AS joules, l.silent_s, l.paused_s, l.top_ms, l.error_s, l.peak_w, l.coast_s
@@ -333,7 +335,7 @@ AS $$
                extract(epoch FROM r.to_time - r.from_time)::double precision AS seconds,
                nullif(extract(epoch FROM r.to_time - r.from_time)::double precision - r.silent_s, 0) AS measured,
                CASE WHEN run.has_distance AND run.has_energy THEN analytics.efficiency(r.metres, r.joules) END AS efficiency,
-               run.has_distance, run.has_energy, run.has_coast
+               run.has_distance, run.has_energy, run.has_coast, run.track
         FROM rounds r, run
         WHERE r.to_time - r.from_time >= make_interval(secs => laps.at_least_s)
     )
@@ -349,12 +351,12 @@ AS $$
                THEN rank() OVER (PARTITION BY w.paused_s = 0 AND w.silent_s = 0 ORDER BY w.efficiency DESC NULLS LAST) END,
            w.paused_s, w.silent_s, w.error_s, w.peak_w,
            CASE WHEN w.has_coast THEN w.coast_s / w.measured END,
-           w.paused_s = 0 AND w.silent_s = 0
+           w.paused_s = 0 AND w.silent_s = 0, w.track
     FROM whole w
     ORDER BY w.lap
 $$;
 COMMENT ON FUNCTION analytics.laps(text, double precision, double precision, double precision, double precision) IS
-'Laps of a run: from one pass of the line to the next. Without a line, it is where the run first moved, or the first place that it came back to. radius_m (m) is how near to the way of the laps a given line is, at_least_s (s) the shortest lap. Times UTC; s, m, Wh, km/kWh, km/h, W; rank 1 is the quickest and the most efficient lap; one with a pause (paused_s) has none, and one with a gap (silent_s) none of efficiency. error_s is the standard deviation of seconds, coasting_share which share of the measured time the car rolled with 25 W or less; valid is a lap without pause and gap';
+'Laps of a run: from one pass of the line to the next. Without a line, it is where the run first moved, or the first place that it came back to. radius_m (m) is how near to the way of the laps a given line is, at_least_s (s) the shortest lap. Times UTC; s, m, Wh, km/kWh, km/h, W; rank 1 is the quickest and the most efficient lap; one with a pause (paused_s) has none, and one with a gap (silent_s) none of efficiency. error_s is the standard deviation of seconds, coasting_share which share of the measured time the car rolled with 25 W or less; valid is a lap without pause and gap, track the name of the circuit';
 
 DROP FUNCTION IF EXISTS analytics.sectors(text);
 CREATE FUNCTION analytics.sectors(session_id text)
@@ -376,7 +378,8 @@ RETURNS TABLE (
     paused_s      double precision,
     silent_s      double precision,
     error_s       double precision,
-    from_m        double precision
+    from_m        double precision,
+    name          text
 )
 LANGUAGE sql STABLE
 SET jit = off
@@ -392,8 +395,10 @@ AS $$
            s.peak_w,
            CASE WHEN r.has_coast THEN s.coast_s / d.measured END,
            CASE WHEN s.paused_s = 0 THEN rank() OVER (PARTITION BY s.sector, s.paused_s = 0 ORDER BY s.seconds) END,
-           s.paused_s, s.silent_s, s.error_s, r.gates_m[s.sector]
+           s.paused_s, s.silent_s, s.error_s, r.gates_m[s.sector],
+           coalesce(nullif(k.gate_names[s.sector], ''), 'Sector ' || s.sector)
     FROM analysis_runs r
+    LEFT JOIN tracks k USING (track)
     JOIN sessions t USING (session)
     CROSS JOIN analytics.laps(sectors.session_id) l
     JOIN analysis_laps a ON a.session = r.session AND a.from_time = l.from_time
@@ -404,6 +409,33 @@ AS $$
 $$;
 COMMENT ON FUNCTION analytics.sectors(text) IS
 'Sectors of the laps of a run, which they add up to; the quickest of each, time_rank 1, are its theoretical best. from_m is where it begins on the line that the laps have in common (m). A sector in which the lap begins has two parts: from_time and to_time are those of the later one. Columns are as of laps';
+
+DROP VIEW IF EXISTS analytics.tracks;
+CREATE VIEW analytics.tracks AS
+SELECT t.track,
+       coalesce(nullif(t.name, ''), 'Track ' || t.track) AS name,
+       t.length_m,
+       cardinality(t.gates_m) AS sectors,
+       (SELECT max(a) - min(a) FROM unnest(t.altitude_m) a) AS height_m,
+       t.latitude[1] AS latitude,
+       t.longitude[1] AS longitude,
+       t.finish_set,
+       (SELECT count(*) FROM analysis_runs r JOIN sessions s USING (session) WHERE r.track = t.track AND s.deleted_at IS NULL) AS runs,
+       t.created_at,
+       t.updated_at
+FROM tracks t;
+COMMENT ON VIEW analytics.tracks IS 'Circuits that runs go round, in the direction in which they do; laps and sectors name them';
+COMMENT ON COLUMN analytics.tracks.track IS 'Key';
+COMMENT ON COLUMN analytics.tracks.name IS 'What it is called';
+COMMENT ON COLUMN analytics.tracks.length_m IS 'Length by the speed of the run that found it, m';
+COMMENT ON COLUMN analytics.tracks.sectors IS 'Sectors, count';
+COMMENT ON COLUMN analytics.tracks.height_m IS 'Between its lowest and its highest place; NULL where no altitude is known, m';
+COMMENT ON COLUMN analytics.tracks.latitude IS 'Where its line begins, deg';
+COMMENT ON COLUMN analytics.tracks.longitude IS 'Where its line begins, deg';
+COMMENT ON COLUMN analytics.tracks.finish_set IS 'Whether a person set the finish, from which laps count then';
+COMMENT ON COLUMN analytics.tracks.runs IS 'Runs on it, count';
+COMMENT ON COLUMN analytics.tracks.created_at IS 'When it was found, server time';
+COMMENT ON COLUMN analytics.tracks.updated_at IS 'When a person changed it last, or it was found, server time';
 
 DROP FUNCTION IF EXISTS analytics.mode_shares(text);
 CREATE FUNCTION analytics.mode_shares(session_id text)
@@ -436,8 +468,8 @@ BEGIN
         GRANT USAGE ON SCHEMA analytics TO telemetry_analyst;
         GRANT SELECT ON sessions, telemetry, telemetry_1s, telemetry_5s, telemetry_10s, telemetry_1m, telemetry_10m,
             telemetry_states_1s, telemetry_states_10s, telemetry_states_1m, telemetry_states_10m,
-            analysis_parts, analysis_runs, analysis_laps, analysis_sectors TO telemetry_analyst;
-        GRANT SELECT ON analytics.totals TO telemetry_analyst;
+            analysis_parts, analysis_runs, analysis_laps, analysis_sectors, tracks TO telemetry_analyst;
+        GRANT SELECT ON analytics.totals, analytics.tracks TO telemetry_analyst;
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA analytics TO telemetry_analyst;
     END IF;
 END

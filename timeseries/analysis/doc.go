@@ -1,6 +1,6 @@
 // Package analysis works out from the records of a run how far it went and how
 // much it took, which of its positions are fixes, and when it passed its start
-// line. It owns the tables analysis_parts, analysis_runs and analysis_laps, and
+// line. It owns the tables analysis_parts, analysis_runs, analysis_laps and analysis_sectors, and
 // the functions of schema analytics that read them.
 //
 // # Definitions
@@ -38,6 +38,9 @@
 //	            │                          from fixes and odometer  │ 4 rounds
 //	            ▼                                                   ▼
 //	      analysis_runs                    crossings ─► analysis_laps ─► analytics.laps
+//	                                           ▲        analysis_sectors ─► analytics.sectors
+//	                                           │
+//	                             package track: gates, and the finish
 //
 // A receiver is off by 2 m; at 5 Hz that alone is worth 0.45 s a lap. So the
 // place of the car is fused: the odometer tells how far it came between two

@@ -1,11 +1,14 @@
 package analysis
 
-import "math"
+import (
+	"math"
+
+	"github.com/ecovolt/telemetryd/timeseries/track"
+)
 
 const (
-	// MetresPerDegree is the length of a degree of latitude: a sixtieth of it is
-	// a nautical mile, 1,853 m on the mean sphere of 6,371 km.
-	MetresPerDegree = 111_195
+	// MetresPerDegree is the length of a degree of latitude.
+	MetresPerDegree = track.MetresPerDegree
 	// nullIsland is how near to 0,0 a receiver without a fix reports itself, m.
 	nullIsland = 1000
 	// topSpeed is faster than any car that is measured here, m/s.

@@ -2,6 +2,8 @@ package analysis
 
 import (
 	"math"
+
+	"github.com/ecovolt/telemetryd/timeseries/track"
 )
 
 // follower finds a car's place along a line from its fixes and its odometer: a
@@ -14,7 +16,7 @@ import (
 // How far the odometer can be trusted is not known beforehand: wander is chosen
 // as the value that makes the run's fixes most likely.
 type follower struct {
-	line   *line
+	line   *track.Line
 	noise  float64 // of a fix, m along the line
 	wander float64 // variance that the place gains, m² per m of odometer
 	drift  float64 // variance that the scale gains per m of odometer
@@ -48,7 +50,7 @@ const (
 func (f *follower) forward(nodes []node, into []estimate) (likelihood float64) {
 	var e estimate
 	known, misses, last := false, 0, 0.0
-	length := f.line.length
+	length := f.line.Length
 	for i := range nodes {
 		n := &nodes[i]
 		noise := f.noise * f.noise / n.n
@@ -63,7 +65,7 @@ func (f *follower) forward(nodes []node, into []estimate) (likelihood float64) {
 			e.p11 += f.drift * e.step
 			window := max(15, 4*math.Sqrt(e.p00+noise))
 			if window < length/4 {
-				at, away := f.line.nearest(n.x, n.y, e.s-window, e.s+window)
+				at, away := f.line.Nearest(n.x, n.y, e.s-window, e.s+window)
 				miss, spread := at-e.s, e.p00+noise
 				if away < f.reach() && miss*miss < unlikely*unlikely*spread {
 					likelihood -= miss*miss/spread + math.Log(spread)
@@ -91,7 +93,7 @@ func (f *follower) forward(nodes []node, into []estimate) (likelihood float64) {
 			default:
 				from, to = -length/2, length/2
 			}
-			if at, away := f.line.nearest(n.x, n.y, from, to); away < f.reach() {
+			if at, away := f.line.Nearest(n.x, n.y, from, to); away < f.reach() {
 				e = estimate{s: at, k: f.scale, p00: noise + 25, p11: f.scaleP, step: e.step, cut: true, used: true}
 				known, misses = true, 0
 			}

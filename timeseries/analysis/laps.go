@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"sort"
+
+	"github.com/ecovolt/telemetryd/timeseries/track"
 )
 
 // run is a run as a reducer left it.
@@ -46,10 +48,21 @@ const (
 	rounds = 4
 )
 
-// course finds the line that a run's laps have in common and when it passed the
-// start, which is where the run first moves; of a run that never comes back
-// there it is the first place that it does come back to. Nil without a lap.
-func (r *run) course() *lapCourse {
+// found is the line that a run's laps have in common, and where the run was on it.
+type found struct {
+	line     *track.Line
+	lat, lon float64 // where the plane touches the earth
+	nodes    []node
+	places   []estimate
+	first    int      // node from which on laps count
+	start    crossing // when that was, at the first corner
+	noise    float64
+}
+
+// find finds the line that a run's laps have in common. It begins where the run
+// first moves; of a run that never comes back there it is the first place that it
+// does come back to. Nil without a lap.
+func (r *run) find() *found {
 	nodes, lat0, lon0 := r.nodes()
 	nodes = steady(nodes)
 	if len(nodes) < 8 {
@@ -73,25 +86,79 @@ func (r *run) course() *lapCourse {
 		f.line = l
 		places = f.follow(nodes, r.Measured)
 		if round < rounds-1 {
-			if next := average(nodes, func(n *node) bool { return f.fits(n) }, l.length); next != nil {
+			if next := average(nodes, func(n *node) bool { return f.fits(n) }, l.Length); next != nil {
 				l = next
 			}
 		}
 	}
-	course := &lapCourse{Length: l.length, Noise: f.noise}
-	scale := math.Cos(lat0 * math.Pi / 180)
-	for i := range l.x {
-		course.Lat = append(course.Lat, lat0+l.y[i]/MetresPerDegree)
-		course.Lon = append(course.Lon, lon0+l.x[i]/MetresPerDegree/scale)
+	from := &found{l, lat0, lon0, nodes, places, first.node, crossing{}, f.noise}
+	// The start is where the first pass was: there the car may have stood. That the
+	// line begins there its fixes alone could tell to within some metres.
+	begun := float64(r.Bins[0].At)
+	place := places[first.node].s
+	from.start.At = begun + nodes[first.node].t*1e6
+	if r.Moved != nil && r.Measured && first.first && from.start.At-float64(r.Moved.At) < 1e6 {
+		place -= places[first.node].k * (nodes[first.node].d - r.Moved.Way)
+		from.start.At = float64(r.Moved.At)
 	}
-	edges := l.sectors()
-	course.Gates = edges[:len(edges)-1]
-	course.Crossings, course.Parts = r.crossings(nodes, places, first, l.length, course.Gates)
+	from.turn(place)
+	return from
+}
+
+// turn begins the line elsewhere.
+func (f *found) turn(place float64) {
+	f.line = f.line.Turned(place)
+	for i := range f.nodes {
+		f.nodes[i].s -= place
+		f.places[i].s -= place
+	}
+}
+
+// shape is the line on the earth.
+func (f *found) shape(heights []float64) track.Shape {
+	s := track.Shape{Length: f.line.Length, Alt: heights}
+	scale := math.Cos(f.lat * math.Pi / 180)
+	for i := range f.line.X {
+		s.Lat = append(s.Lat, f.lat+f.line.Y[i]/MetresPerDegree)
+		s.Lon = append(s.Lon, f.lon+f.line.X[i]/MetresPerDegree/scale)
+	}
+	return s
+}
+
+// laps is about how many laps the run went.
+func (f *found) laps() int {
+	return int((f.nodes[len(f.nodes)-1].s-f.nodes[f.first].s)/f.line.Length + 0.02)
+}
+
+// course tells when the run passed the start and its gates. That is where the line
+// begins, unless the run is to count its laps from the finish, which is the first of
+// the gates.
+func (r *run) course(f *found, gates []float64, finish bool) *lapCourse {
+	begin, began := 0.0, true
+	if finish {
+		place := gates[0]
+		f.turn(place)
+		gates = slices.Clone(gates)
+		for i, g := range gates {
+			gates[i] = math.Mod(g-place+f.line.Length, f.line.Length)
+		}
+		// A car that stands a little behind the finish begins its first lap there.
+		begin = -place
+		if before := math.Floor(begin/f.line.Length) * f.line.Length; begin-before <= standing {
+			begin = before
+		} else {
+			begin, began = before+f.line.Length, false
+		}
+	}
+	course := &lapCourse{Length: f.line.Length, Noise: f.noise, Gates: gates}
+	shape := f.shape(nil)
+	course.Lat, course.Lon = shape.Lat, shape.Lon
+	course.Crossings, course.Parts = r.crossings(f, gates, begin, began)
 	return course
 }
 
 // follower makes one for the run.
-func (r *run) follower(l *line, noise float64) *follower {
+func (r *run) follower(l *track.Line, noise float64) *follower {
 	f := &follower{line: l, noise: noise, scale: 1, scaleP: 0.05 * 0.05, drift: 1e-10}
 	if !r.Measured {
 		// The odometer ticks by the second, so that its scale is the speed.
@@ -105,16 +172,16 @@ func (f *follower) fits(n *node) bool {
 	if n.lost || n.v != 0 && n.v < 0.5 {
 		return false
 	}
-	_, away := f.line.nearest(n.x, n.y, n.s-f.line.step, n.s+f.line.step)
+	_, away := f.line.Nearest(n.x, n.y, n.s-f.line.Step, n.s+f.line.Step)
 	return away < f.reach()
 }
 
 // noiseOf is the noise of a fix, by how far fixes lie beside the line.
-func noiseOf(l *line, nodes []node) float64 {
+func noiseOf(l *track.Line, nodes []node) float64 {
 	var away []float64
 	for i := range nodes {
 		if n := &nodes[i]; !n.lost {
-			_, e := l.nearest(n.x, n.y, n.s-15, n.s+15)
+			_, e := l.Nearest(n.x, n.y, n.s-15, n.s+15)
 			away = append(away, e*math.Sqrt(n.n))
 		}
 	}
@@ -148,7 +215,7 @@ func (r *run) nodesAround(lat0, lon0 float64) []node {
 		}
 		o := &r.odometer[k]
 		n := &nodes[i]
-		*n = node{t: (s.At - float64(r.Bins[0].At)) / 1e6, d: s.Way + o.filled, n: s.N, doubt: math.Sqrt(o.doubt - before), v: o.v,
+		*n = node{z: r.Bins[k].Alt, t: (s.At - float64(r.Bins[0].At)) / 1e6, d: s.Way + o.filled, n: s.N, doubt: math.Sqrt(o.doubt - before), v: o.v,
 			x: math.Remainder(s.Lon-lon0, 360) * scale * MetresPerDegree, y: (s.Lat - lat0) * MetresPerDegree}
 		before = o.doubt
 		if !r.Measured {
@@ -269,32 +336,31 @@ func odometer(bins []bin) []ticks {
 // sameGate is within which distance the start line is one with a gate, m.
 const sameGate = 2
 
-// crossings finds when places pass the start, and within each lap the gates; see
-// lapCourse.
-func (r *run) crossings(nodes []node, places []estimate, first pass, length float64, gates []float64) (list []crossing, parts []int) {
+// standing is how far behind the finish a car may stand at the start, m: its first
+// lap begins there.
+const standing = 25
+
+// crossings finds when the run passes the start from a place on, where it may have
+// begun, and within each lap the gates; see lapCourse.
+func (r *run) crossings(f *found, gates []float64, line float64, began bool) (list []crossing, parts []int) {
+	nodes, places, length := f.nodes, f.places, f.line.Length
 	start := float64(r.Bins[0].At)
-	// The start is where the first pass was: there the car may have stood.
-	from := first.node
-	line := places[from].s
-	if at := float64(start) + nodes[from].t*1e6; r.Moved != nil && r.Measured && first.first && at-float64(r.Moved.At) < 1e6 {
-		line -= places[from].k * (nodes[from].d - r.Moved.Way)
-		list = append(list, crossing{At: float64(r.Moved.At)})
-	} else {
-		list = append(list, crossing{At: at})
+	n := -1 // of the next one
+	if began {
+		list, n = append(list, f.start), 0
 	}
 	offsets, parts := partsOf(line, length, gates)
-	n := 0 // of the next one
 	next := func() float64 {
 		n++
 		return line + float64(n/len(offsets))*length + offsets[n%len(offsets)]
 	}
 	due := next()
-	for i := from + 1; i < len(nodes); i++ {
+	for i := f.first + 1; i < len(nodes); i++ {
 		a, b := &nodes[i-1], &nodes[i]
 		for ; due <= b.s; due = next() {
-			f := 1.0
+			share := 1.0
 			if b.s > a.s {
-				f = max(0, (due-a.s)/(b.s-a.s))
+				share = max(0, (due-a.s)/(b.s-a.s))
 			}
 			v := max(0.5, b.v*places[i].k)
 			if !r.Measured {
@@ -304,7 +370,7 @@ func (r *run) crossings(nodes []node, places []estimate, first pass, length floa
 			if places[i].cut {
 				spread = (b.t - a.t) / math.Sqrt(12) // at any moment of the silence
 			}
-			list = append(list, crossing{start + r.when(a, b, f)*1e6, spread})
+			list = append(list, crossing{start + r.when(a, b, share)*1e6, spread})
 		}
 	}
 	return list, parts

@@ -3,6 +3,8 @@ package analysis
 import (
 	"math"
 	"slices"
+
+	"github.com/ecovolt/telemetryd/timeseries/track"
 )
 
 // node is a spot on the plane of the run, with what the car's odometer said.
@@ -10,6 +12,7 @@ type node struct {
 	t    float64 // s since the run's first record
 	d    float64 // odometer, silences filled in, m; of a run without one, s
 	x, y float64 // m east and north of the run's first fix
+	z    float64 // altitude, m; NaN without
 	n    float64 // fixes
 	// doubt is the deviation of the odometer since the node before, m, where it
 	// was read too seldom, or not at all.
@@ -19,41 +22,6 @@ type node struct {
 	// s is the place along the line, unwrapped, m; lost where it is not known.
 	s    float64
 	lost bool
-}
-
-// line is the middle of what a run's laps drove: a closed polygon whose corners
-// lie step metres of odometer apart.
-type line struct {
-	x, y   []float64
-	step   float64
-	length float64
-}
-
-// nearest finds the place on the line between two others that is nearest to a
-// point, and how far away that is. Places are unwrapped.
-func (l *line) nearest(x, y, from, to float64) (at, away float64) {
-	square := math.Inf(1) // of away: roots take longer than all the rest
-	m := len(l.x)
-	i := int(math.Floor(from / l.step))
-	a := ((i % m) + m) % m
-	for last := int(math.Floor(to / l.step)); i <= last; i++ {
-		b := a + 1
-		if b == m {
-			b = 0
-		}
-		ex, ey := l.x[b]-l.x[a], l.y[b]-l.y[a]
-		px, py := x-l.x[a], y-l.y[a]
-		f := 0.0
-		if edge := ex*ex + ey*ey; edge > 0 {
-			f = min(1, max(0, (px*ex+py*ey)/edge))
-		}
-		px, py = px-f*ex, py-f*ey
-		if e := px*px + py*py; e < square {
-			at, square = (float64(i)+f)*l.step, e
-		}
-		a = b
-	}
-	return at, math.Sqrt(square)
 }
 
 const (
@@ -70,15 +38,15 @@ const (
 
 // average draws a closed line of that length through nodes whose place along it
 // is known.
-func average(nodes []node, use func(*node) bool, length float64) *line {
+func average(nodes []node, use func(*node) bool, length float64) *track.Line {
 	m := int(min(maxCorners, max(16, length/cornerStep)))
-	l := &line{x: make([]float64, m), y: make([]float64, m), step: length / float64(m), length: length}
+	l := &track.Line{X: make([]float64, m), Y: make([]float64, m), Step: length / float64(m), Length: length}
 	// Sums by corner first, so that a day costs no more than its nodes.
 	sums := make([][3]float64, m)
 	fixes := 0.0
 	for i := range nodes {
 		if n := &nodes[i]; use(n) {
-			c := int(math.Floor(n.s/l.step+0.5)) % m
+			c := int(math.Floor(n.s/l.Step+0.5)) % m
 			if c < 0 {
 				c += m
 			}
@@ -91,8 +59,8 @@ func average(nodes []node, use func(*node) bool, length float64) *line {
 	if fixes == 0 {
 		return nil
 	}
-	near := int(math.Ceil(max(kernel, kernelFixes/2*length/fixes) / l.step))
-	for c := range l.x {
+	near := int(math.Ceil(max(kernel, kernelFixes/2*length/fixes) / l.Step))
+	for c := range l.X {
 		for reach := near; ; reach *= 2 {
 			reach = min(reach, m/2)
 			var w, x, y float64
@@ -102,12 +70,54 @@ func average(nodes []node, use func(*node) bool, length float64) *line {
 				w, x, y = w+f*sum[0], x+f*sum[1], y+f*sum[2]
 			}
 			if w > 0 || reach == m/2 {
-				l.x[c], l.y[c] = x/w, y/w
+				l.X[c], l.Y[c] = x/w, y/w
 				break
 			}
 		}
 	}
 	return l
+}
+
+const (
+	// heightReach is how far altitudes count for a corner at least, m to each side.
+	heightReach = 30
+	// leastHeights is which share of the nodes has one at least.
+	leastHeights = 0.5
+)
+
+// heights are the altitudes of a line's corners, m; nil where they are not known.
+func heights(nodes []node, l *track.Line) []float64 {
+	m := len(l.X)
+	sums := make([][2]float64, m)
+	with := 0
+	for i := range nodes {
+		if n := &nodes[i]; !n.lost && !math.IsNaN(n.z) {
+			c := (int(math.Floor(n.s/l.Step+0.5))%m + m) % m
+			sums[c][0]++
+			sums[c][1] += n.z
+			with++
+		}
+	}
+	if float64(with) < leastHeights*float64(len(nodes)) || with == 0 {
+		return nil
+	}
+	z := make([]float64, m)
+	for c := range z {
+		for reach := int(math.Ceil(heightReach / l.Step)); ; reach *= 2 {
+			reach = min(reach, m/2)
+			var w, sum float64
+			for k := -reach; k <= reach; k++ {
+				one := &sums[((c+k)%m+m)%m]
+				f := 1 - math.Abs(float64(k))/float64(reach+1)
+				w, sum = w+f*one[0], sum+f*one[1]
+			}
+			if w > 0 || reach == m/2 {
+				z[c] = sum / w
+				break
+			}
+		}
+	}
+	return z
 }
 
 // gate is where laps begin: a place and a direction.
@@ -180,7 +190,7 @@ const sameLength = 0.1
 
 // draw finds the line that a run's laps have in common, from the first gate on
 // that it came back to, and gives nodes their place by the odometer.
-func draw(nodes []node, start int, radius float64) (l *line, first pass, ok bool) {
+func draw(nodes []node, start int, radius float64) (l *track.Line, first pass, ok bool) {
 	var list []pass
 	for try, i := 0, start; try < firstGates && i < len(nodes); try++ {
 		g, found := gateAt(nodes, i, radius)

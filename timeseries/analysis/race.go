@@ -10,6 +10,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/track"
 )
 
 // Lap is one round of the track.
@@ -24,6 +25,7 @@ type Lap struct {
 	MaxPower       *float64      `json:"max_power_w" db:"max_power_w" doc:"Highest power, W"`
 	Coasting       *float64      `json:"coasting_share" db:"coasting_share" doc:"Share of the measured time in which the car moved with 25 W or less either way, 0 to 1; null without speed or power"`
 	Valid          bool          `json:"valid" db:"valid" doc:"No pause and no gap"`
+	Track          *string       `json:"-" db:"track"`
 	Sectors        []SectorDrive `json:"sectors" db:"-" doc:"They add up to the lap; none where the request says what a lap is"`
 }
 
@@ -37,6 +39,12 @@ type SectorDrive struct {
 	Paused   float64  `json:"paused_s" db:"paused_s"`
 	Silent   float64  `json:"silent_s" db:"silent_s"`
 	Error    *float64 `json:"error_s" db:"error_s"`
+}
+
+// TrackName names the track that a run goes round.
+type TrackName struct {
+	ID   int32  `json:"id" doc:"As in /api/v1/tracks"`
+	Name string `json:"name" doc:"What it is called"`
 }
 
 // LineSector is a part of the line that the laps of a run have in common.
@@ -110,6 +118,7 @@ type LapRequest struct {
 // Laps is what a run consists of.
 type Laps struct {
 	Session string       `json:"session_id"`
+	Track   *TrackName   `json:"track" doc:"The track that the run goes round; null where it is none that is known"`
 	Laps    []Lap        `json:"laps"`
 	Sectors []LineSector `json:"sectors" doc:"Of the line that the laps have in common; none where the request says what a lap is"`
 	Best    *Best        `json:"best" doc:"The quickest lap; null without one that has a rank"`
@@ -171,29 +180,38 @@ func (l *Laps) readSectors(ctx context.Context, tx pgx.Tx, req *LapRequest) erro
 			l.Best = &Best{Lap: lap.Lap, Seconds: lap.Seconds}
 		}
 	}
-	if req.Latitude != nil || req.AtLeast != usualAtLeast {
-		return nil
-	}
 	var gates []float64
+	var names []string
 	var length *float64
-	err := tx.QueryRow(ctx, "SELECT r.gates_m, r.lap_m FROM analysis_runs r JOIN sessions s USING (session) WHERE s.id = $1 AND s.deleted_at IS NULL", req.Session).Scan(&gates, &length)
+	var id *int32
+	err := tx.QueryRow(ctx, `
+		SELECT r.gates_m, `+track.Names("r.track", "r.gates_m")+`, r.lap_m, r.track
+		FROM analysis_runs r JOIN sessions s USING (session)
+		WHERE s.id = $1 AND s.deleted_at IS NULL`, req.Session).Scan(&gates, &names, &length, &id)
 	if err == pgx.ErrNoRows || err == nil && length == nil {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	if id != nil && len(l.Laps) > 0 && l.Laps[0].Track != nil {
+		l.Track = &TrackName{*id, *l.Laps[0].Track}
+	}
+	if req.Latitude != nil || req.AtLeast != usualAtLeast {
+		return nil
+	}
 	for i, g := range gates {
 		to := gates[(i+1)%len(gates)]
 		if to <= g {
 			to += *length
 		}
-		l.Sectors = append(l.Sectors, LineSector{Sector: int32(i + 1), Name: fmt.Sprint("Sector ", i+1), From: g, Length: to - g})
+		l.Sectors = append(l.Sectors, LineSector{Sector: int32(i + 1), Name: names[i], From: g, Length: to - g})
 	}
 	type row struct {
 		Lap int64 `db:"lap"`
 		SectorDrive
 		From float64 `db:"from_m"`
+		Name string  `db:"name"`
 	}
 	rows, err := schema.List(ctx, tx, pgx.RowToStructByName[row], "SELECT * FROM analytics.sectors($1)", req.Session)
 	if err != nil {
@@ -238,7 +256,7 @@ func (a *Analysis) Update(ctx context.Context, id string) (worked bool, err erro
 func (a *Analysis) find(ctx context.Context, id string) (session int32, worked bool, err error) {
 	var current bool
 	err = a.reads.QueryRow(ctx, `
-		SELECT s.session, s.batch = coalesce(r.batch, 0)
+		SELECT s.session, s.batch = coalesce(r.batch, 0) AND NOT `+stale+`
 		FROM sessions s LEFT JOIN analysis_runs r USING (session)
 		WHERE s.id = $1 AND s.deleted_at IS NULL`, id).Scan(&session, &current)
 	if err == pgx.ErrNoRows {

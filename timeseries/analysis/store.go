@@ -15,6 +15,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/track"
 )
 
 // Analysis works out what runs consist of, and keeps it. It is safe for
@@ -50,6 +51,9 @@ const (
 	minute = time.Minute
 )
 
+// stale is SQL for whether the laps of run r are of another state of its track.
+var stale = track.Stale("r.track", "r.track_revision", "r.lap_m IS NOT NULL", "r.computed_at")
+
 // Refresh brings the analysis of all runs up to what is committed, those of
 // few new records first, and returns how many it did. It is for one instance at
 // a time; a second one only waits.
@@ -57,9 +61,9 @@ func (a *Analysis) Refresh(ctx context.Context) (int, error) {
 	sessions, err := schema.List(ctx, a.pool, pgx.RowTo[int32], `
 		SELECT s.session
 		FROM sessions s LEFT JOIN analysis_runs r USING (session)
-		WHERE s.batch > coalesce(r.batch, 0) AND s.deleted_at IS NULL
+		WHERE (s.batch > coalesce(r.batch, 0) OR `+stale+`) AND s.deleted_at IS NULL
 		  AND (r.computed_at IS NULL OR r.computed_at + greatest($1, r.took_s * $2) * INTERVAL '1 second' < clock_timestamp())
-		ORDER BY s.records * (s.batch - coalesce(r.batch, 0)) / s.batch, s.session`, refreshPause.Seconds(), costShare)
+		ORDER BY s.records * (s.batch - coalesce(r.batch, 0)) / greatest(s.batch, 1), s.session`, refreshPause.Seconds(), costShare)
 	if err != nil {
 		return 0, fmt.Errorf("find runs to analyse: %w", err)
 	}
@@ -121,16 +125,16 @@ func (a *Analysis) update(ctx context.Context, session int32, reader bool) error
 func due(ctx context.Context, tx pgx.Tx, session int32, reader bool) (u *update, done int32, err error) {
 	u = &update{tx: tx, session: session, begin: time.Now()}
 	var last *time.Time
-	var fresh bool
+	var fresh, turned bool
 	err = tx.QueryRow(ctx, `
-		SELECT s.batch, coalesce(r.batch, 0), s.last_time,
+		SELECT s.batch, coalesce(r.batch, 0), s.last_time, `+stale+`,
 		       coalesce(r.took_s > $2 AND r.computed_at + r.took_s * $3 * INTERVAL '1 second' > clock_timestamp(), false)
 		FROM sessions s LEFT JOIN analysis_runs r USING (session)
-		WHERE s.session = $1 AND s.deleted_at IS NULL`, session, worthWaiting.Seconds(), costShare/2).Scan(&u.batch, &done, &last, &fresh)
+		WHERE s.session = $1 AND s.deleted_at IS NULL`, session, worthWaiting.Seconds(), costShare/2).Scan(&u.batch, &done, &last, &turned, &fresh)
 	if err == pgx.ErrNoRows {
 		return nil, 0, nil
 	}
-	if err != nil || u.batch == done || last == nil || fresh && reader {
+	if err != nil || u.batch == done && !turned || last == nil || fresh && reader {
 		return nil, 0, err
 	}
 	u.last = *last
@@ -375,8 +379,13 @@ func (u *update) conclude(ctx context.Context, from time.Time) error {
 		return err
 	}
 	var course *lapCourse
-	if len(run.Bins) > 0 {
-		course = run.course()
+	var known track.Known
+	if f := run.find(); f != nil {
+		z := heights(f.nodes, f.line)
+		if known, err = track.Recognise(ctx, u.tx, track.Found{Session: u.session, Shape: f.shape(z), Laps: f.laps()}); err != nil {
+			return fmt.Errorf("find the track of a run: %w", err)
+		}
+		course = run.course(f, known.Gates, known.Finish)
 	}
 	if err := u.storeLaps(ctx, run, course); err != nil {
 		return fmt.Errorf("store the laps of a run: %w", err)
@@ -387,18 +396,18 @@ func (u *update) conclude(ctx context.Context, from time.Time) error {
 	}
 	_, err = u.tx.Exec(ctx, `
 		INSERT INTO analysis_runs (session, batch, took_s, distance_m, distance_from, energy_j, energy_from, sent_distance_m, sent_energy_j, sent_why,
-			silent_s, paused_s, no_fix, lap_m, noise_m, line_latitude, line_longitude, gates_m, has_coast)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+			silent_s, paused_s, no_fix, lap_m, noise_m, line_latitude, line_longitude, gates_m, has_coast, track, track_revision)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, nullif($20::integer, 0), $21)
 		ON CONFLICT (session) DO UPDATE SET
 			batch = excluded.batch, computed_at = clock_timestamp(), took_s = excluded.took_s,
 			distance_m = excluded.distance_m, distance_from = excluded.distance_from, energy_j = excluded.energy_j, energy_from = excluded.energy_from,
 			sent_distance_m = excluded.sent_distance_m, sent_energy_j = excluded.sent_energy_j, sent_why = excluded.sent_why,
 			silent_s = excluded.silent_s, paused_s = excluded.paused_s, no_fix = excluded.no_fix, lap_m = excluded.lap_m, noise_m = excluded.noise_m,
 			line_latitude = excluded.line_latitude, line_longitude = excluded.line_longitude,
-			gates_m = excluded.gates_m, has_coast = excluded.has_coast`,
+			gates_m = excluded.gates_m, has_coast = excluded.has_coast, track = excluded.track, track_revision = excluded.track_revision`,
 		u.session, u.batch, time.Since(u.begin).Seconds(), f.Distance, f.DistanceFrom, f.Energy, f.EnergyFrom, f.SentDistance, f.SentEnergy, f.SentWhy,
 		f.Silent, f.Paused, u.state.Every.Count-run.fixed, nanIsNull(course.Length), nanIsNull(course.Noise), course.Lat, course.Lon,
-		course.Gates, u.state.Coast.Known && u.state.Power.Known)
+		course.Gates, u.state.Coast.Known && u.state.Power.Known, known.Track, known.Revision)
 	if err != nil {
 		return fmt.Errorf("store the figures of a run: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/track"
 )
 
 // Course is what is known of where a run's laps lead along.
@@ -26,7 +27,9 @@ type Course struct {
 
 	laps map[int64]*lapFigures // nil until they are read
 
-	line *line // nil where its laps have none in common
+	gates []float64   // where sectors begin, m along the line
+	names []string    // of the sectors
+	line  *track.Line // nil where its laps have none in common
 	// start is where the run passes its start line, m along the line, by the lap
 	// of its own that was laid on it first; nil before.
 	start    *float64
@@ -42,10 +45,10 @@ func ReadCourse(ctx context.Context, tx pgx.Tx, id string) (*Course, error) {
 	var first, last *time.Time
 	err := tx.QueryRow(ctx, `
 		SELECT s.session, s.records, s.first_time, s.last_time, coalesce(r.distance_from IS NOT NULL, false), coalesce(r.energy_from IS NOT NULL, false),
-		       r.lap_m, r.noise_m, r.line_latitude, r.line_longitude
+		       r.lap_m, r.noise_m, r.line_latitude, r.line_longitude, r.gates_m, `+track.Names("r.track", "r.gates_m")+`
 		FROM sessions s LEFT JOIN analysis_runs r USING (session)
 		WHERE s.id = $1 AND s.deleted_at IS NULL`, id).Scan(
-		&c.Session, &c.Records, &first, &last, &c.HasDistance, &c.HasEnergy, &length, &noise, &lat, &lon)
+		&c.Session, &c.Records, &first, &last, &c.HasDistance, &c.HasEnergy, &length, &noise, &lat, &lon, &c.gates, &c.names)
 	if err == pgx.ErrNoRows {
 		return nil, fault.NoSession(id)
 	}
@@ -65,11 +68,8 @@ func ReadCourse(ctx context.Context, tx pgx.Tx, id string) (*Course, error) {
 // put lays the line of a course on the plane around its first corner.
 func (c *Course) put(lat, lon []float64, length, noise float64) {
 	c.lat, c.lon, c.noise = lat[0], lon[0], noise
-	c.line = &line{x: make([]float64, len(lat)), y: make([]float64, len(lat)), step: length / float64(len(lat)), length: length}
-	scale := math.Cos(c.lat * math.Pi / 180)
-	for i := range lat {
-		c.line.x[i], c.line.y[i] = math.Remainder(lon[i]-c.lon, 360)*scale*MetresPerDegree, (lat[i]-c.lat)*MetresPerDegree
-	}
+	shape := track.Shape{Lat: lat, Lon: lon, Length: length}
+	c.line = shape.Plane(c.lat, c.lon)
 }
 
 // Length is that of the line, m; 0 without one.
@@ -77,7 +77,7 @@ func (c *Course) Length() float64 {
 	if c.line == nil {
 		return 0
 	}
-	return c.line.length
+	return c.line.Length
 }
 
 // Way is how a lap went.
@@ -269,7 +269,7 @@ func (w *Way) Along(c *Course) (knots []Knot, ok bool) {
 	})
 	// The lap begins and ends at one place, which is that of the start line if the
 	// course is its own.
-	length, last := c.line.length, len(knots)-1
+	length, last := c.line.Length, len(knots)-1
 	begin := knots[0].Place
 	if own {
 		begin = math.Round(begin/length) * length
@@ -357,14 +357,28 @@ func rising(knots []Knot) []Knot {
 	return knots
 }
 
-// Sectors returns where the line is best parted, m from its start: 0, the middles
-// of straights, and its length. A straight bends by less than a radius of
-// straightRadius over straightLength or more. There are 3 to 12 sectors, each a
-// fiftieth of the line or more; a line of fewer straights has its longest sectors
-// halved. Nil without a line.
-func (c *Course) Sectors() []float64 {
+// Sector is a part of the line between two places of it, m.
+type Sector struct {
+	Name     string
+	From, To float64
+}
+
+// Sectors returns the parts of the line between the gates, from its start on. A
+// sector in which that lies comes first and last. None without a line.
+func (c *Course) Sectors() []Sector {
 	if c.line == nil {
 		return nil
 	}
-	return c.line.sectors()
+	offsets, sectors := partsOf(0, c.line.Length, c.gates)
+	list := make([]Sector, len(offsets))
+	for i, from := range offsets {
+		list[i] = Sector{From: from, To: c.line.Length}
+		if i+1 < len(offsets) {
+			list[i].To = offsets[i+1]
+		}
+		if n := sectors[i]; n < len(c.names) {
+			list[i].Name = c.names[n]
+		}
+	}
+	return list
 }

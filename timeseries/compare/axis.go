@@ -69,9 +69,8 @@ func align(req *Request, laps []laid) (*Comparison, []float64, error) {
 		answer.Distance = axis
 	}
 	if line != nil {
-		edges := line.Sectors()
-		for i := 1; i < len(edges); i++ {
-			answer.Sectors = append(answer.Sectors, Sector{round(edges[i-1]), round(edges[i])})
+		for _, s := range line.Sectors() {
+			answer.Sectors = append(answer.Sectors, Sector{s.Name, round(s.From), round(s.To)})
 		}
 	}
 	return answer, axis, nil

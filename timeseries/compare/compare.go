@@ -68,7 +68,7 @@ type Comparison struct {
 	By       string        `json:"by" enum:"position,distance,time" doc:"What the axis is"`
 	Distance []float64     `json:"distance_m,omitempty" doc:"The axis by position or distance: from 0 at the start line to the lap's end, m"`
 	Time     []float64     `json:"time_s,omitempty" doc:"The axis by time: since each lap began, s"`
-	Sectors  []Sector      `json:"sectors" doc:"The line, parted in the middles of its straights; empty where the axis is no line"`
+	Sectors  []Sector      `json:"sectors" doc:"The line, parted as its track is; empty where the axis is no line"`
 	Laps     []ComparedLap `json:"laps"`
 	// Units is set by who shows the channels in other units than the stored ones.
 	Units map[string]string `json:"units,omitempty" doc:"Units of the laps' metrics by name, where units was asked for"`
@@ -76,6 +76,7 @@ type Comparison struct {
 
 // Sector is a part of the line.
 type Sector struct {
+	Name string  `json:"name" doc:"What it is called on the track; one in which the axis begins comes first and last"`
 	From float64 `json:"from_m" doc:"Begin on the axis, m"`
 	To   float64 `json:"to_m" doc:"End on the axis, m"`
 }

@@ -1,0 +1,174 @@
+package api_test
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ecovolt/telemetryd/api"
+	"github.com/ecovolt/telemetryd/auth"
+)
+
+// even are laps that are driven alike.
+func even(laps int) []float64 { return slices.Repeat([]float64{1}, laps) }
+
+// put uploads a drive under another name.
+func (s site) put(t *testing.T, id string, d driven) {
+	t.Helper()
+	d.id = id
+	if d.power == nil {
+		d.power = even(len(d.quick))
+	}
+	list, _, _ := d.drive()
+	s.upload(t, list)
+}
+
+func (s site) laps(t *testing.T, who, id string) object {
+	t.Helper()
+	got := s.call(t, "GET", "/api/v1/sessions/"+id+"/laps", who, nil)
+	if got.status != http.StatusOK {
+		t.Fatalf("laps of %s: %+v", id, got)
+	}
+	return got.body
+}
+
+func trackOf(laps object) (id float64) {
+	if one, ok := laps["track"].(object); ok {
+		return one["id"].(float64)
+	}
+	return 0
+}
+
+func names(laps object) (list []string) {
+	for _, s := range laps["sectors"].([]any) {
+		list = append(list, s.(object)["name"].(string))
+	}
+	return list
+}
+
+// A track is found from two laps of a run, and known in others wherever they begin;
+// not where they go elsewhere, or the other way round.
+func TestTrackIsKnownByPlace(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	internal := s.as(t, auth.Internal)
+	s.put(t, "first", driven{quick: even(4), seed: 1})
+	first := s.laps(t, internal, "first")
+	id := trackOf(first)
+	if id == 0 || len(names(first)) < 3 || names(first)[0] != "Sector 1" {
+		t.Fatalf("%v", first)
+	}
+	s.put(t, "again", driven{quick: even(3), seed: 2, from: 200})
+	s.put(t, "one lap and a half", driven{quick: even(1), seed: 3, from: 300})
+	s.put(t, "abroad", driven{quick: even(3), seed: 4, north: 0.05})
+	s.put(t, "one lap abroad", driven{quick: even(1), seed: 4, north: -0.05})
+	back, _, _ := driven{id: "back", quick: even(3), power: even(3), seed: 5}.drive()
+	for _, r := range back { // mirrored
+		r["longitude"] = 23 - r["longitude"].(float64)
+	}
+	s.upload(t, back)
+	again := s.laps(t, internal, "again")
+	if trackOf(again) != id || trackOf(s.laps(t, internal, "one lap and a half")) != id {
+		t.Errorf("a run of the same track is on %v", again["track"])
+	}
+	for _, other := range []string{"abroad", "back"} {
+		if got := trackOf(s.laps(t, internal, other)); got == id || got == 0 {
+			t.Errorf("%s is on track %v", other, got)
+		}
+	}
+	if lone := s.laps(t, internal, "one lap abroad"); trackOf(lone) != 0 || len(lone["laps"].([]any)) != 1 || len(names(lone)) < 3 {
+		t.Errorf("of one lap: %v", lone)
+	}
+	// Its laps begin where it began; its sectors where those of the first do.
+	if list := again["laps"].([]any); len(list) != 3 {
+		t.Fatalf("%d laps", len(list))
+	}
+	for k, sector := range first["laps"].([]any)[1].(object)["sectors"].([]any) {
+		a, b := sector.(object)["seconds"].(float64), again["laps"].([]any)[1].(object)["sectors"].([]any)[k].(object)["seconds"].(float64)
+		if math.Abs(a-b) > 0.25 {
+			t.Errorf("sector %d takes %.2f s, and %.2f s from elsewhere", k+1, a, b)
+		}
+	}
+	if got := s.call(t, "GET", "/api/v1/tracks", internal, nil); len(got.body["tracks"].([]any)) != 3 {
+		t.Errorf("%v", got.body)
+	}
+}
+
+// What people say of a track holds for all runs on it, those that were there and
+// those that come.
+func TestEditTrack(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	internal, admin := s.as(t, auth.Internal), s.as(t, auth.Admin)
+	s.put(t, "first", driven{quick: even(4), seed: 1})
+	s.put(t, "second", driven{quick: even(4), seed: 2, from: 100})
+	path := fmt.Sprintf("/api/v1/tracks/%.0f", trackOf(s.laps(t, internal, "first")))
+	s.laps(t, internal, "second")
+
+	got := s.call(t, "GET", path, internal, nil)
+	line := got.body["line"].([]any)
+	if len(line) < 100 || math.Abs(got.body["length_m"].(float64)-around) > 5 || got.body["finish_set"] != false {
+		t.Fatalf("%.200v", got.body)
+	}
+	for problem, body := range map[string]object{
+		"name":              {"name": strings.Repeat("x", 101)},
+		"finish_m":          {"finish_m": around + 20},
+		"sectors[1].from_m": {"sectors": []object{{"name": "", "from_m": 0}, {"name": "", "from_m": -1}}},
+		"sectors[0].from_m": {"sectors": []object{{"name": "", "from_m": 0}, {"name": "", "from_m": 5}}},
+		"sectors":           {"sectors": []object{{"name": "", "from_m": 0}, {"name": "", "from_m": 500}, {"name": "", "from_m": 200}}},
+	} {
+		if got := s.call(t, "PATCH", path, internal, body); got.status != 400 || got.body["problems"].([]any)[0].(object)["field"] != problem {
+			t.Errorf("%s: %+v", problem, got)
+		}
+	}
+	if got := s.call(t, "PATCH", path, s.as(t, auth.External), object{"name": "x"}); got.status != 403 {
+		t.Errorf("an external account: %+v", got)
+	}
+	got = s.call(t, "PATCH", path, internal, object{"name": " Nogaro ", "sectors": []object{{"name": "Start", "from_m": 150}, {"name": "", "from_m": 300}, {"name": "Bend", "from_m": 450}}})
+	if got.status != http.StatusOK || got.body["name"] != "Nogaro" || got.body["finish_set"] != true {
+		t.Fatalf("%+v", got.body)
+	}
+	// The third comes from behind the finish, the fourth from just at it.
+	s.put(t, "third", driven{quick: even(4), seed: 3, from: 200})
+	s.put(t, "fourth", driven{quick: even(4), seed: 4, from: 155})
+	for run, want := range map[string]int{"first": 3, "second": 3, "third": 3, "fourth": 4} {
+		laps := s.laps(t, internal, run)
+		if got := names(laps); !slices.Equal(got, []string{"Start", "Sector 2", "Bend"}) || laps["track"].(object)["name"] != "Nogaro" {
+			t.Errorf("%s: %v of %v", run, got, laps["track"])
+		}
+		list := laps["laps"].([]any)
+		if len(list) != want {
+			t.Errorf("%s: %d laps from the finish, want %d", run, len(list), want)
+			continue
+		}
+		// One that stood just behind the finish has begun its first lap there.
+		for k, metres := range []float64{150, 150, around - 300} {
+			if got := list[1].(object)["sectors"].([]any)[k].(object)["distance_m"].(float64); math.Abs(got-metres) > 3 {
+				t.Errorf("%s: sector %d is %.1f m, want %.0f", run, k+1, got, metres)
+			}
+		}
+		compared := s.call(t, "GET", "/api/v1/compare?laps="+run+":2,first:1", internal, nil).body
+		for k, one := range compared["sectors"].([]any) {
+			if one.(object)["name"] != []string{"Start", "Sector 2", "Bend"}[k] || math.Abs(one.(object)["from_m"].(float64)-150*float64(k)) > 3 {
+				t.Errorf("%s: compared by %v", run, one)
+			}
+		}
+		for k, one := range compared["laps"].([]any)[0].(object)["sectors"].([]any) {
+			if a, b := one.(object)["time_s"].(float64), list[1].(object)["sectors"].([]any)[k].(object)["seconds"].(float64); math.Abs(a-b) > 0.15 {
+				t.Errorf("%s: sector %d takes %.2f s, compared %.2f s", run, k+1, b, a)
+			}
+		}
+	}
+	// The finish alone moves; the gate that it comes to gives way.
+	got = s.call(t, "PATCH", path, internal, object{"finish_m": 448})
+	if list := got.body["sectors"].([]any); len(list) != 2 || list[0].(object)["from_m"] != 448.0 || list[1].(object)["from_m"] != 300.0 {
+		t.Errorf("%v", got.body["sectors"])
+	}
+	audit := s.call(t, "GET", "/api/v1/audit?limit=50", admin, nil).body["events"].([]any)
+	if n := len(slices.DeleteFunc(audit, func(e any) bool { return e.(object)["event"] != "track_changed" })); n != 2 {
+		t.Errorf("%d entries of the audit log", n)
+	}
+}

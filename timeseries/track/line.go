@@ -1,0 +1,39 @@
+package track
+
+import "math"
+
+// Line is the middle of what laps drove: a closed polygon on a plane whose corners
+// lie Step metres of odometer apart. Places on it are m from its first corner on,
+// once round or unwrapped.
+type Line struct {
+	X, Y   []float64 // m east and north
+	Step   float64
+	Length float64
+}
+
+// Nearest finds the place on the line between two others that is nearest to a
+// point, and how far away that is. Places are unwrapped.
+func (l *Line) Nearest(x, y, from, to float64) (at, away float64) {
+	square := math.Inf(1) // of away: roots take longer than all the rest
+	m := len(l.X)
+	i := int(math.Floor(from / l.Step))
+	a := ((i % m) + m) % m
+	for last := int(math.Floor(to / l.Step)); i <= last; i++ {
+		b := a + 1
+		if b == m {
+			b = 0
+		}
+		ex, ey := l.X[b]-l.X[a], l.Y[b]-l.Y[a]
+		px, py := x-l.X[a], y-l.Y[a]
+		f := 0.0
+		if edge := ex*ex + ey*ey; edge > 0 {
+			f = min(1, max(0, (px*ex+py*ey)/edge))
+		}
+		px, py = px-f*ex, py-f*ey
+		if e := px*px + py*py; e < square {
+			at, square = (float64(i)+f)*l.Step, e
+		}
+		a = b
+	}
+	return at, math.Sqrt(square)
+}
