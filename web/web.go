@@ -123,7 +123,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // isPage tells the addresses that the page's router (static/router.js) knows.
 func isPage(path string) bool {
 	switch path {
-	case "/", "/index.html", "/compare", "/signin", "/signup", "/account":
+	case "/", "/index.html", "/compare", "/season", "/signin", "/signup", "/account":
 		return true
 	}
 	for _, prefix := range []string{"/runs/", "/admin/"} {

@@ -52,7 +52,7 @@ func TestFixes(t *testing.T) {
 func TestIndexIsServedAtThePagesAddresses(t *testing.T) {
 	t.Parallel()
 	for path, status := range map[string]int{
-		"/": 200, "/runs/5dde09d3": 200, "/compare?runs=a,b": 200, "/signin": 200, "/signup": 200, "/account": 200,
+		"/": 200, "/runs/5dde09d3": 200, "/compare?runs=a,b": 200, "/season": 200, "/signin": 200, "/signup": 200, "/account": 200,
 		"/admin/users": 200, "/admin/keys": 200, "/favicon.ico": 200, "/robots.txt": 200,
 		"/runs/": 404, "/nothing": 404, "/assets/": 404, "/assets/x/../web.go": 404, "/static/main.js": 404,
 	} {

@@ -779,6 +779,82 @@ describe("the built-in page", { concurrency: false }, () => {
     await context.close();
   });
 
+  test("keeps what people know of runs, finds them by it and compares them", async () => {
+    const send = async (method, path, body) => {
+      const response = await fetch(`${base}${path}`, { method, headers: { Authorization: `Bearer ${env("DEPLOY_KEY")}`, "Content-Type": "application/json" }, body: JSON.stringify(body) });
+      assert.equal(response.status, 200, await response.clone().text());
+      return response.json();
+    };
+    // Yesterday of whoever looks, whose clock is 13 h ahead of the server's.
+    const noon = (days) => { const now = new Date(Date.now() + 13 * 3600e3); return Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() - days, 12) - 13 * 3600e3; };
+    for (const [id, days] of [["book-a", 1], ["book-b", 2], ["book-c", 3]]) {
+      await send("POST", "/api/v1/telemetry", Array.from({ length: 20 }, (_, i) => ({ session_id: id, session_name: `Book ${id.slice(-1)}`, timestamp: new Date(noon(days) + i * 1000).toISOString(), speed_ms: 10, power_w: 100 * days })));
+    }
+    const { context, page } = await visit({ timezoneId: "Etc/GMT-13", expect: /409/ });
+    await page.goto(`${base}/signin?next=/runs/book-a`);
+    await signIn(page, env("ADMIN_EMAIL"), env("ADMIN_PASSWORD"));
+    await page.getByText("Nobody has said yet").waitFor();
+    const open = async () => { await page.getByRole("button", { name: "Run book…" }).click(); return page.getByRole("dialog"); };
+    let form = await open();
+    await accessible(page, "the run book's form");
+    const html = "<img src=x onerror=alert(1)> \u202eAnn 🏁";
+    await form.getByLabel("Name").fill("Heat <b>1</b>");
+    await form.getByLabel("Driver").fill(html);
+    await form.getByLabel("Tags").fill("rain, Final");
+    await form.getByLabel("Further fields").fill("ballast_kg = 4");
+    // Somebody else is quicker.
+    await send("PATCH", "/api/v1/sessions/book-a", { book: { tyres: "soft", driver: "Ben" } });
+    await form.getByRole("button", { name: "Save" }).click();
+    await form.getByText("Somebody else has written meanwhile: driver: “Ben”").waitFor();
+    assert.equal(await form.getByLabel("Tyres").inputValue(), "soft");
+    await form.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("heading", { name: "Heat <b>1</b>", level: 1 }).waitFor();
+    const said = page.getByRole("region", { name: "Run book" });
+    assert.equal(await said.locator("dd").first().textContent(), html);
+    assert.match(await said.textContent(), /soft.*rain, Final.*ballast_kg4/s);
+    form = await open();
+    await form.getByLabel("Further fields").fill("no such form");
+    await form.getByRole("button", { name: "Save" }).click();
+    await form.getByText("is not of the form").waitFor();
+    await page.keyboard.press("Escape");
+    await send("PATCH", "/api/v1/sessions/book-b", { book: { driver: "Ben", tyres: "soft", tags: ["rain"] } });
+    await send("PATCH", "/api/v1/sessions/book-c", { book: { driver: "Ben", tyres: "hard" } });
+
+    await page.goto(base);
+    const search = page.getByLabel("Search runs"), links = page.locator("table.runs tbody a");
+    const shows = async (text, ...names) => {
+      await search.fill(text);
+      await page.waitForFunction((n) => document.querySelectorAll("table.runs tbody a").length === n, names.length);
+      assert.deepEqual(await links.allTextContents(), names, text);
+    };
+    await shows("yesterday", "Heat <b>1</b>");
+    await shows("driver:ben tyres:soft", "Book b");
+    await shows("rain soft book", "Heat <b>1</b>", "Book b");
+    await shows('tag:"final"', "Heat <b>1</b>");
+    await search.fill("book");
+    await page.getByRole("button", { name: "Ben" }).first().click(); // what is said looks for others
+    assert.equal(await search.inputValue(), "driver:Ben");
+    assert.deepEqual(await links.allTextContents(), ["Book b", "Book c"]);
+    await page.getByLabel("Group by").selectOption("tyres");
+    await until("groups", async () => (await page.locator(".group-head").count()) === 2);
+    assert.match(await page.locator(".group-head").first().textContent(), /^hard 1 run/);
+    await page.getByRole("button", { name: "Efficiency" }).click();
+    await page.getByLabel("Group by").selectOption("");
+    assert.deepEqual(await links.allTextContents(), ["Book b", "Book c"]);
+    assert.equal(await page.getByRole("columnheader", { name: "Efficiency" }).getAttribute("aria-sort"), "descending");
+    assert.match(page.url(), /sort=-efficiency_km_kwh/);
+    await accessible(page, "runs by the book");
+
+    for (const id of ["book-a", "book-b", "book-c"]) await send("GET", `/api/v1/sessions/${id}/summary`); // which has it worked out now
+    await page.goto(`${base}/season?by=tyres`);
+    const row = page.locator("tbody tr", { hasText: "hard" });
+    await row.waitFor();
+    assert.match(await row.textContent(), /hard.*Book c.*1120\.0–120\.0120\.0120\.0$/s); // 10 m/s at 300 W; of one run there is no spread
+    assert.equal(await page.locator(".season-plot circle").count(), await page.locator(".season-runs a").count());
+    await accessible(page, "a season");
+    await context.close();
+  });
+
   test("works dark, and on a phone", async () => {
     const state = await page.evaluate(() => ({ ...sessionStorage }));
     const { context, page: phone } = await visit({ viewport: { width: 390, height: 844 }, colorScheme: "dark", isMobile: true, hasTouch: true, deviceScaleFactor: 2 });

@@ -156,7 +156,7 @@ func (p *problems) fields(e *Entry, given map[string]string) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		key := p.tidy("fields", name, maxFieldName, false)
-		value := p.tidy("fields", given[name], maxField, true)
+		value := p.tidy("fields", given[name], maxField, false)
 		switch {
 		case key == "" || strings.Contains(key, "="):
 			p.add("fields", "%q is no name of a field: it must not be empty, nor hold =", fault.Clip(name))

@@ -32,7 +32,7 @@ function header() {
       svg("svg", { viewBox: "0 0 32 32", class: "mark", "aria-hidden": "true" }, svg("path", { d: "M2 18h6l3.500-9L17 26l5-13 2.500 5H30" })),
       h("span", null, "telemetryd")),
     h("nav", { "aria-label": "Pages" },
-      link("/", "Runs"), link("/compare", "Compare"),
+      link("/", "Runs"), link("/compare", "Compare"), user && user.role !== "guest" && link("/season", "Season"),
       isAdmin() && h("a", { href: "/admin/users", "aria-current": location.pathname.startsWith("/admin/") && "page" }, "Admin ", h("span", { id: "waiting" })),
       user?.factorRequired && h("a", { href: "/account" }, "Set up your second factor")),
     h("div", { class: "tools" },

@@ -5,6 +5,7 @@ import { announce } from "./dom.js";
 const routes = [
   [/^\/(?:index\.html)?$/, () => import("./runs.js")],
   [/^\/runs\/([^/]+)$/, () => import("./run.js")],
+  [/^\/season$/, () => import("./season.js")],
   [/^\/compare$/, () => import("./compare.js")],
   [/^\/(signin|signup|account)$/, () => import("./signin.js")],
   [/^\/admin\/(users|channels|keys|audit)$/, () => import("./admin.js")],

@@ -45,6 +45,8 @@ export function render(main, { args: [id], params }) {
 // again shows the run anew, since its records changed.
 const again = () => { forget(); show(); };
 
+const mayEdit = () => ["internal", "admin"].includes(currentUser()?.role);
+
 class RunView {
   constructor(page, run, channels, params, signal) {
     Object.assign(this, { run, channels, signal, id: run.session_id });
@@ -60,6 +62,7 @@ class RunView {
     this.age = h("p", { class: "age", hidden: true });
     this.tiles = h("dl", { class: "tiles card", "aria-label": "Summary" });
     this.why = h("p", { class: "muted small", hidden: true });
+    this.said = h("section", { class: "card said", "aria-label": "Run book", hidden: true });
     this.tools = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Charts", "aria-controls": "charts" });
     this.overview = h("canvas", { class: "overview", "aria-hidden": "true" });
     const charts = h("div", { class: "card" }, this.tools, this.overview);
@@ -70,7 +73,7 @@ class RunView {
     this.aside = h("section", { class: "card panel", "aria-labelledby": "aside-title", hidden: true });
     replace(page,
       h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
-      this.tiles, this.why,
+      this.said, this.tiles, this.why,
       h("div", { class: "run-body", hidden: !run.start_time }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track and laps" }, this.map, this.laps)),
       this.merges, this.aside, this.others, this.age);
 
@@ -147,7 +150,11 @@ class RunView {
 
   header() {
     const { run } = this;
-    replace(this.title, runName(run), badge(run, this.silent));
+    replace(this.title, h("bdi", null, runName(run)), badge(run, this.silent));
+    if (run.book.revision !== this.bookShown) {
+      this.bookShown = run.book.revision;
+      import("./book.js").then(({ showBook }) => showBook(this.said, this.run, mayEdit(), (run) => { this.run = run; this.header(); })).catch(this.failed);
+    }
     replace(this.meta, run.start_time ? `${date(new Date(this.start))}, ${hourMinute(new Date(this.start))} · ${duration(run.duration_s)} · ` : "", `${count(run.record_count)} records`);
     if (run.set_aside && run.set_aside !== this.asideShown && !this.aside.contains(document.activeElement)) {
       this.asideShown = run.set_aside;
@@ -161,9 +168,8 @@ class RunView {
       h("a", { class: "button secondary", href: `/compare?runs=${encodeURIComponent(this.id)}` }, icon("compare"), "Compare"),
       h("button", { class: "button secondary", type: "button", on: { click: () => download(this.run, { metrics: this.metrics, window: this.stack.whole ? null : this.stack.win.map((v) => this.start + v * 1000) }) } }, icon("down"), "CSV"),
     ];
-    const mayEdit = ["internal", "admin"].includes(currentUser()?.role);
-    if (currentUser() && currentUser().role !== "guest") import("./merge.js").then(({ listMerges }) => listMerges(this.merges, this.run, mayEdit, again)).catch(this.failed);
-    if (mayEdit && !onTrack(this.run)) {
+    if (currentUser() && currentUser().role !== "guest") import("./merge.js").then(({ listMerges }) => listMerges(this.merges, this.run, mayEdit(), again)).catch(this.failed);
+    if (mayEdit() && !onTrack(this.run)) {
       const take = (file) => import("./merge.js").then(({ mergeFile }) => mergeFile(file, this.run, () => { this.changed = true; })).then((node) => node.addEventListener("close", () => this.changed && again()));
       const place = h("span", { class: "group" });
       buttons.push(place);

@@ -8,6 +8,7 @@ import { css } from "./dom.js";
 import { clockSpan, count, date, duration, hourMinute, num, NONE } from "./format.js";
 import { lines } from "./gaps.js";
 import { Heard } from "./heard.js";
+import { FACTORS, grouped, label, matcher, ordered, quoted, valuesOf } from "./seek.js";
 import { subscribe } from "./live.js";
 
 const REFRESH = 5000;
@@ -22,6 +23,9 @@ export const onTrack = (run) => run.live && !run.ended_at;
 export const badge = (run, silent = false) =>
   onTrack(run) && silent ? h("span", { class: "badge" }, "Silent") : onTrack(run) ? h("span", { class: "badge live" }, h("span", { class: "dot", "aria-hidden": "true" }), "Live") : run.live ? h("span", { class: "badge" }, "Just ended") : null;
 
+// COLUMNS of the list: what to sort by, name, and whether it is a number.
+const COLUMNS = [["name", "Run"], ["start", "Started"], ["duration_s", "Duration", true], ["distance_km", "Distance", true], ["energy_wh", "Energy", true], ["efficiency_km_kwh", "Efficiency", true], ["record_count", "Records", true]];
+
 const runPath = (run) => `/runs/${encodeURIComponent(run.session_id)}`;
 
 // liveRuns asks for what anybody may see; allRuns needs an account.
@@ -33,30 +37,30 @@ async function loadRuns(signal) {
 export function render(main, { params }) {
   setTitle("Runs");
   let runs = [], cursor = null, stopped = false, timer = 0, failed = "";
-  let search = params.get("q") || "";
+  let search = params.get("q") || "", group = params.get("group") || "", sort = params.get("sort") || "";
   const chosen = new Set();
   const cards = new Map(); // live cards by session
   const abort = new AbortController();
 
   const live = h("section", { class: "live-now", "aria-labelledby": "live-title", hidden: true },
     h("h2", { id: "live-title" }, "On track now"), h("div", { class: "cards" }));
-  const body = h("tbody");
+  const body = h("tbody"), heads = new Map();
   const found = h("p", { class: "muted small", role: "status" });
-  const box = h("input", { type: "search", id: "search", value: search, placeholder: "Name, date or id", autocomplete: "off" });
+  const box = h("input", { type: "search", id: "search", value: search, placeholder: "Name, day, driver, …", autocomplete: "off" });
   const table = h("table", { class: "runs" },
     h("caption", { class: "sr" }, "Runs, newest first"),
-    h("thead", null, h("tr", null,
-      h("th", { scope: "col", class: "pick" }, h("span", { class: "sr" }, "Compare")),
-      h("th", { scope: "col" }, "Run"), h("th", { scope: "col" }, "Started"),
-      h("th", { scope: "col", class: "n" }, "Duration"), h("th", { scope: "col", class: "n" }, "Distance"),
-      h("th", { scope: "col", class: "n" }, "Energy"), h("th", { scope: "col", class: "n" }, "Efficiency"),
-      h("th", { scope: "col", class: "n" }, "Records"))),
+    h("thead", null, h("tr", null, h("th", { scope: "col", class: "pick" }, h("span", { class: "sr" }, "Compare")), COLUMNS.map(([by, text, n]) => {
+      const th = h("th", { scope: "col", class: n && "n" }, h("button", { type: "button", class: "sort", on: { click: () => order(by) } }, text));
+      heads.set(by, th);
+      return th;
+    }))),
     body);
   const more = h("button", { type: "button", class: "button secondary", hidden: true, on: { click: loadMore } }, "Show older runs");
   const bar = h("div", { class: "compare-bar", hidden: true, role: "region", "aria-label": "Comparison" });
   const empty = h("div", { class: "empty", hidden: true });
 
-  const tools = h("div", { class: "list-tools" }, h("div", { class: "search" }, icon("search"), h("label", { for: "search", class: "sr" }, "Search runs"), box));
+  const groups = h("select", { "aria-label": "Group by" }, [["", "No groups"], ["day", "By day"], ...FACTORS.map(([by, name]) => [by, `By ${name.toLowerCase()}`])].map(([value, text]) => h("option", { value, selected: value === group }, text)));
+  const tools = h("div", { class: "list-tools" }, groups, h("div", { class: "search" }, icon("search"), h("label", { for: "search", class: "sr" }, "Search runs"), box));
   main.append(
     h("div", { class: "wrap" },
       h("h1", null, "Runs"),
@@ -72,17 +76,20 @@ export function render(main, { params }) {
     import("./files.js").then(({ dropZone, fileButton }) => { tools.append(...fileButton("Add a file…", take)); dropZone(main.firstChild, take); });
   }
 
-  box.addEventListener("input", () => {
-    search = box.value;
-    setParams({ q: search });
+  const changed = () => {
+    setParams({ q: search, group, sort });
+    replace(body);
     draw();
-    announce(found.textContent);
-  });
-
-  function matches(run) {
-    const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-    const text = `${runName(run)} ${run.session_id} ${run.start_time ? `${date(new Date(run.start_time))} ${run.start_time}` : ""}`.toLowerCase();
-    return words.every((word) => text.includes(word));
+    if ((search || group || sort) && cursor) loadAll();
+  };
+  const seek = (text) => { search = box.value = text; changed(); announce(found.textContent); };
+  box.addEventListener("input", () => seek(box.value));
+  groups.addEventListener("change", () => { group = groups.value; changed(); });
+  // order sorts by a column: what is large or new first, then the other way round.
+  function order(by) {
+    const first = by === "name" ? by : `-${by}`;
+    sort = sort === first ? (by === "name" ? `-${by}` : by) : first;
+    changed();
   }
 
   function row(run) {
@@ -96,21 +103,35 @@ export function render(main, { params }) {
     });
     const tr = h("tr", null,
       h("td", { class: "pick" }, pick),
-      h("th", { scope: "row" }, h("a", { href: runPath(run) }, name), badge(run, cards.get(run.session_id)?.silent())),
+      h("th", { scope: "row" }, h("a", { href: runPath(run), dir: "auto" }, name), badge(run, cards.get(run.session_id)?.silent()), said(run)),
       h("td", { "data-label": "Started" }, start ? [h("span", { class: "nowrap" }, date(start)), " ", h("span", { class: "muted" }, hourMinute(start))] : NONE),
       h("td", { class: "n", "data-label": "Duration" }, start ? duration(run.duration_s) : NONE),
       h("td", { class: "n", "data-label": "Distance" }, run.distance_km == null ? NONE : `${num(run.distance_km, 2)} km`),
       h("td", { class: "n", "data-label": "Energy" }, run.energy_wh == null ? NONE : `${num(run.energy_wh, 1)} Wh`),
       h("td", { class: "n", "data-label": "Efficiency" }, run.efficiency_km_kwh == null ? NONE : `${num(run.efficiency_km_kwh, 1)} km/kWh`),
       h("td", { class: "n", "data-label": "Records" }, count(run.record_count), run.set_aside > 0 && h("span", { class: "aside-count" }, `${count(run.set_aside)} set aside`)));
-    tr.addEventListener("click", (e) => { if (!e.target.closest("a,input,.pick") && !getSelection().toString()) go(runPath(run)); });
+    tr.addEventListener("click", (e) => { if (!e.target.closest("a,button,input,.pick") && !getSelection().toString()) go(runPath(run)); });
     return tr;
   }
 
+  // said is what the run book says, each to look for others like it.
+  function said(run) {
+    const values = FACTORS.filter(([by]) => by !== "setup").flatMap(([by, name]) => valuesOf(run, by).map((value) => [by, name, value]));
+    return values.length > 0 && h("span", { class: "chips" }, values.map(([by, name, value]) => h("button", { type: "button", class: "chip", title: `${name}: look for others`, dir: "auto", on: { click: () => seek(quoted(by, value)) } }, value)));
+  }
+
+  const head = (by, value, list) => {
+    const known = list.map((run) => run.efficiency_km_kwh).filter((v) => v != null);
+    return h("tr", { class: "group-head" }, h("th", { scope: "rowgroup", colspan: COLUMNS.length + 1 }, h("bdi", null, label(by, value)), h("span", { class: "muted" }, ` ${list.length} ${list.length === 1 ? "run" : "runs"}${known.length ? `, mean ${num(known.reduce((a, b) => a + b) / known.length, 1)} km/kWh` : ""}`)));
+  };
+
   function draw() {
-    const shown = runs.filter(matches);
+    const meant = matcher(search), shown = ordered(runs.filter((run) => meant(run, runName(run))), sort, runName);
+    const parts = group ? grouped(shown, group) : [[null, shown]];
+    const count = parts.reduce((n, [, list]) => n + list.length + (group ? 1 : 0), 0);
     // Rows are made anew while nobody is inside them, so that the focus stays.
-    if (!body.contains(document.activeElement) || body.children.length !== shown.length) replace(body, shown.map(row));
+    if (!body.contains(document.activeElement) || body.children.length !== count) replace(body, parts.map(([value, list]) => [group && head(group, value, list), list.map(row)]));
+    for (const [by, th] of heads) th.setAttribute("aria-sort", sort === by ? "ascending" : sort === `-${by}` || (!sort && by === "start") ? "descending" : "none");
     table.parentNode.hidden = !shown.length;
     empty.hidden = !!shown.length;
     if (!shown.length) replace(empty, nothing());
@@ -167,10 +188,16 @@ export function render(main, { params }) {
     timer = setTimeout(load, document.hidden ? REFRESH * 6 : REFRESH);
   }
 
-  async function loadMore() {
+  // loadAll has what is looked for, sorted or grouped be of all runs; a season is
+  // some hundreds.
+  async function loadAll() {
+    for (let before; cursor && cursor !== before && runs.length < 5000 && !stopped;) { before = cursor; await loadMore(null, 1000); }
+  }
+
+  async function loadMore(_, limit = 200) {
     more.disabled = true;
     try {
-      const answer = await api(query("/api/v1/sessions", { limit: 200, cursor }), { signal: abort.signal });
+      const answer = await api(query("/api/v1/sessions", { limit, cursor }), { signal: abort.signal });
       runs.push(...answer.sessions);
       cursor = answer.next_cursor;
       draw();
@@ -180,7 +207,7 @@ export function render(main, { params }) {
     more.disabled = false;
   }
 
-  load();
+  load().then(() => { if ((search || group || sort) && cursor) loadAll(); });
   return () => {
     stopped = true;
     clearTimeout(timer);
