@@ -21,6 +21,10 @@ type simulateCmd struct {
 	Seed    uint64        `default:"1" help:"Decides every value: the same seed drives the same laps."`
 	Noise   float64       `default:"0.3" help:"Noise of the sensors; 1 is that of the team's exports, 0 is none."`
 	Laps    int           `default:"6" help:"Laps between two pit stops."`
+	Circuit uint64        `default:"0" help:"Decides the circuit: shape, length, heights and place. 0 is that of Nogaro."`
+	Fixes   float64       `name:"gps-noise" help:"Noise of the positions in metres. Default: by --noise, 9 m of which are that of the team's exports."`
+	Lost    float64       `name:"drop-outs" help:"Drop-outs of the radio per second, each a second long: 0.01 loses one record in a hundred."`
+	Paces   []float64     `help:"How quick each lap is, such as 1,1.05,0.95: the driver begins at speed on the start line and keeps to it, without pit stops."`
 	Workers int           `default:"0" help:"Uploads at the same time. Default: one for 50 cars, at most 8."`
 	Convex  bool          `help:"Send to the function endpoint, in batches as the team's bridge sends them."`
 	Quiet   bool          `short:"q" help:"Print nothing but problems."`
@@ -36,6 +40,15 @@ func (s simulateCmd) Validate() error {
 		return fmt.Errorf("--every must be at least 10ms")
 	case s.Noise < 0:
 		return fmt.Errorf("--noise must not be negative")
+	case s.Fixes < 0:
+		return fmt.Errorf("--gps-noise must not be negative")
+	case s.Lost < 0 || s.Lost > 0.5:
+		return fmt.Errorf("--drop-outs must be from 0 to 0.5")
+	}
+	for _, pace := range s.Paces {
+		if !(pace >= 0.2 && pace <= 2) {
+			return fmt.Errorf("--paces must be from 0.2 to 2")
+		}
 	}
 	return nil
 }
@@ -53,7 +66,8 @@ func (s simulateCmd) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	fleet := &simulate.Fleet{
 		URL: strings.TrimRight(s.URL, "/"), Key: s.Key, Convex: s.Convex, Cars: s.Cars, Every: s.Every, Workers: s.Workers,
-		Car: simulate.Options{Seed: s.Seed, Rate: s.Rate, Noise: noise, Laps: s.Laps, Source: "SIMULATED"},
+		Car: simulate.Options{Seed: s.Seed, Rate: s.Rate, Noise: noise, Laps: s.Laps, Source: "SIMULATED",
+			Circuit: s.Circuit, Fixes: s.Fixes, DropOuts: s.Lost, Paces: s.Paces},
 		Log: log,
 	}
 	if s.For > 0 {

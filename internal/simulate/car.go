@@ -28,6 +28,18 @@ type Options struct {
 	Gap time.Duration
 	// Source is data_source; default MOCK_NORMAL.
 	Source string
+	// Circuit decides the shape of the circuit, its length, heights and place; 0 is
+	// the usual one.
+	Circuit uint64
+	// Fixes is the noise of the positions, m to each side; 0 is by Noise.
+	Fixes float64
+	// DropOuts is how many records of all are lost on their way, several together.
+	DropOuts float64
+	// Paces are how quick each lap is, against the first where that is 1: the driver
+	// begins at the start line at speed, keeps to a speed by place, and never stops. The car
+	// knows where it truly was (see When), and goes on at the last of the paces. Empty:
+	// it pulses and glides, and stops in the pit.
+	Paces []float64
 }
 
 // Car makes one record after the other. It is not safe for concurrent use.
@@ -61,6 +73,8 @@ type Car struct {
 	volts    mean
 	amps     mean
 	stint    int
+	lost     float64 // s left of a drop-out
+	trace    []moment
 }
 
 // The vehicle.
@@ -85,7 +99,7 @@ const (
 	noiseVoltage  = 1.40
 	noiseCurrent  = 0.95
 	noiseAltitude = 1.0
-	noiseDegrees  = 0.00008
+	noiseFix      = 0.00008 * metersPerDegree
 	noiseGyroX    = 0.49
 	noiseGyroY    = 0.30
 	noiseGyroZ    = 0.80
@@ -121,11 +135,22 @@ func New(opt Options) *Car {
 		opt.Source = "MOCK_NORMAL"
 	}
 	rng := rand.New(rand.NewPCG(opt.Seed, uint64(opt.Number)))
+	circuit := circuit
+	if opt.Circuit != 0 {
+		circuit = randomTrack(opt.Circuit)
+	}
+	if opt.Fixes == 0 {
+		opt.Fixes = opt.Noise * noiseFix
+	}
 	c := &Car{
 		opt: opt, rng: rng, track: circuit,
 		low: 5.5 + rng.Float64(), high: 9 + 2*rng.Float64(),
 		motor: 22 + 4*rng.Float64(), charge: capacity * (0.85 + 0.15*rng.Float64()),
 		pulsing: true, distance: rng.Float64() * circuit.length,
+	}
+	if len(opt.Paces) > 0 {
+		c.distance, c.trace = 0, []moment{{}}
+		c.speed = c.wanted()
 	}
 	c.nextStop = c.distance + float64(opt.Laps)*c.track.length
 	c.lastZ = c.track.at(c.distance).z
@@ -142,6 +167,9 @@ func (c *Car) sessionName() string { return c.opt.SessionName }
 // Next makes the car's next record. It is valid until the following call.
 func (c *Car) Next() *Record {
 	dt := 1 / c.opt.Rate
+	if len(c.opt.Paces) > 0 {
+		return c.nextOfPaces(dt)
+	}
 	c.elapsed += dt
 	c.clock = max(c.clock+time.Microsecond, time.Duration((c.elapsed-dt+dt*0.1*c.normal())*1e9))
 	if c.rng.Float64() < 0.0004 { // the link pauses, and the clock with it
@@ -151,7 +179,26 @@ func (c *Car) Next() *Record {
 	}
 	power, accel := c.drive(dt)
 	c.measure(power, accel, dt)
+	if c.dropped(dt) {
+		return c.Next()
+	}
 	return &c.record
+}
+
+// dropped reports whether the newest record is lost: drop-outs are of one second on
+// average.
+func (c *Car) dropped(dt float64) bool {
+	if c.opt.DropOuts <= 0 {
+		return false
+	}
+	if c.lost -= dt; c.lost > 0 {
+		return true
+	}
+	if c.rng.Float64() < c.opt.DropOuts*dt {
+		c.lost = 0.5 + c.rng.Float64()
+		return true
+	}
+	return false
 }
 
 // normal is a standard normal number, cut at 4 so that no reading is absurd.
@@ -227,15 +274,15 @@ func (c *Car) measure(power, accel, dt float64) {
 	r.MessageID++
 	r.Uptime = c.elapsed
 	r.Speed = max(0, c.speed+quiet(c.speed)*n*noiseSpeed*c.normal())
-	open := nominal + 4.5*(c.charge/capacity-0.5)
+	open := c.open()
 	r.Voltage = open - 0.06*power/nominal + n*noiseVoltage*c.normal()
 	r.Current = power/open + n*noiseCurrent*c.normal()*min(1, 0.1+math.Abs(power)/200)
 	r.Power = r.Voltage * r.Current
 	r.Energy = c.energy
 	r.Distance = c.distance - r.startDistance
-	lat, lon := c.track.degrees(here.x, here.y)
-	r.Latitude = lat + n*noiseDegrees*c.normal()
-	r.Longitude = lon + n*noiseDegrees*c.normal()
+	lat, lon := c.track.degrees(c.track.place(c.distance))
+	r.Latitude = lat + c.opt.Fixes/metersPerDegree*c.normal()
+	r.Longitude = lon + c.opt.Fixes/metersPerDegree*c.normal()
 	r.Altitude = c.track.height + here.z + n*noiseAltitude*c.normal()
 	r.Heading = here.heading * 180 / math.Pi
 	r.GyroX = n * noiseGyroX * c.normal()
@@ -269,6 +316,9 @@ func (c *Car) measure(power, accel, dt float64) {
 	r.Motion, r.Mode = c.motion(accel, here), c.mode()
 	r.ThrottleIntensity, r.BrakeIntensity = intensity(r.Throttle), intensity(r.Brake)
 }
+
+// open is the battery's voltage without a load, V.
+func (c *Car) open() float64 { return nominal + 4.5*(c.charge/capacity-0.5) }
 
 // quiet takes the noise away from a car that stands.
 func quiet(speed float64) float64 { return min(1, speed/3) }

@@ -1,6 +1,9 @@
 package simulate
 
-import "math"
+import (
+	"math"
+	"math/rand/v2"
+)
 
 // track is a closed circuit: a loop around a centre, bent by a few harmonics.
 type track struct {
@@ -27,9 +30,19 @@ const metersPerDegree = 111_320
 var harmonics = [...][3]float64{{2, 0.34, 0.4}, {3, 0.12, 1.9}, {5, 0.05, 0.7}}
 
 // circuit is 1,450 m long and lies where the Paul Armagnac circuit is.
-var circuit = newTrack(1450, 43.7685, -0.0385, 90)
+var circuit = newTrack(1450, 43.7685, -0.0385, 90, 6, harmonics[:])
 
-func newTrack(length, lat, lon, height float64) *track {
+// randomTrack is a circuit of another shape elsewhere.
+func randomTrack(seed uint64) *track {
+	rng := rand.New(rand.NewPCG(seed, 1<<48))
+	var bent [][3]float64
+	for i := range 4 {
+		bent = append(bent, [3]float64{float64(i + 2), rng.Float64() * 0.3 / float64(i+1), 2 * math.Pi * rng.Float64()})
+	}
+	return newTrack(700+1500*rng.Float64(), -60+120*rng.Float64(), -179+358*rng.Float64(), 500*rng.Float64(), 2+18*rng.Float64(), bent)
+}
+
+func newTrack(length, lat, lon, height, climb float64, harmonics [][3]float64) *track {
 	const n = 2048
 	points := make([][2]float64, n+1)
 	for i := range points {
@@ -60,7 +73,7 @@ func newTrack(length, lat, lon, height float64) *track {
 		t.samples[i] = spot{
 			x: scale * (points[k-1][0] + f*(points[k][0]-points[k-1][0])),
 			y: scale * (points[k-1][1] + f*(points[k][1]-points[k-1][1])),
-			z: 6 * (1 - math.Cos(a+0.8)) / 2, slope: 6 * math.Pi / length * math.Sin(a+0.8),
+			z: climb * (1 - math.Cos(a+0.8)) / 2, slope: climb * math.Pi / length * math.Sin(a+0.8),
 		}
 	}
 	step := length / n
@@ -80,6 +93,15 @@ func newTrack(length, lat, lon, height float64) *track {
 func (t *track) at(distance float64) *spot {
 	share := math.Mod(distance, t.length) / t.length
 	return &t.samples[int(share*float64(len(t.samples)))%len(t.samples)]
+}
+
+// place returns where that is, m east and north of the centre.
+func (t *track) place(distance float64) (x, y float64) {
+	f := math.Mod(distance, t.length) / t.length * float64(len(t.samples))
+	i := int(f)
+	f -= float64(i)
+	a, b := &t.samples[i%len(t.samples)], &t.samples[(i+1)%len(t.samples)]
+	return a.x + f*(b.x-a.x), a.y + f*(b.y-a.y)
 }
 
 // degrees returns latitude and longitude of meters from the centre.
