@@ -326,7 +326,7 @@ describe("the built-in page", { concurrency: false }, () => {
     await table.locator("tbody tr").first().waitFor();
     const rows = await table.locator("tbody tr").count();
     assert.ok(rows > 10 && rows <= 62, `${rows} rows`);
-    assert.match(await table.locator("thead").textContent(), /Speed, m\/s/);
+    assert.match(await table.locator("thead").textContent(), /Speed, km\/h/);
     await accessible(page, "a run with its table");
     await page.getByRole("button", { name: "Table of values" }).click();
   });
@@ -394,7 +394,7 @@ describe("the built-in page", { concurrency: false }, () => {
     await badge("Live");
     await badge("Silent"); // 3 s later
     await send([[now + 0.001, 12, 0]]); // measured then, and kept back until now
-    await chart(page, "speed_ms").locator("output", { hasText: "12.00" }).waitFor();
+    await chart(page, "speed_ms").locator("output", { hasText: "43.20" }).waitFor();
     assert.equal(await page.locator(".run-head .badge").textContent(), "Silent");
     assert.doesNotMatch(await age.textContent(), /now/);
 
@@ -491,6 +491,56 @@ describe("the built-in page", { concurrency: false }, () => {
     await settled(page);
     assert.equal(await chart(page, "pump").count(), 0, "states have no place along the way");
     complaints.splice(0, Infinity, ...complaints.filter((c) => !c.includes("willReadFrequently"))); // of the look at the pixels
+  });
+
+  test("shows values in the units that the account prefers, everywhere", async () => {
+    const prefer = async (label) => {
+      await page.goto(`${base}/account`);
+      await page.getByLabel("Units").selectOption({ label });
+      await page.getByText("on all your devices").waitFor();
+    };
+    const heads = async () => (await page.locator(".chart h3").allTextContents()).map((text) => text.replace(/.*?(km\/h|m\/s|°C|K)$/, "$1"));
+    const sensors = `${base}/runs/sensors?metrics=speed_ms,battery_temp_c`;
+    for (const [label, speed, energy, temperature, top, hot, warning, column] of [
+      ["m/s, J and K (SI)", "m/s", "J", "K", "9.000", /^302\.[67]$/, "warning above 299.[12] K", "speed_ms,battery_temp_c (K)"],
+      ["km/h, Wh and °C", "km/h", "Wh", "°C", "32.40", /^29\.5$/, "warning above 26.0 °C", "speed_ms (km/h),battery_temp_c"],
+    ]) {
+      await prefer(label);
+      await page.goto(sensors); // live, as it comes and is stored
+      await page.locator(".run-head .badge", { hasText: /Live|Silent/ }).waitFor();
+      await chart(page, "battery_temp_c").locator(".range", { hasText: new RegExp(`max ${hot.source.slice(1)}`) }).waitFor();
+      await chart(page, "speed_ms").locator(".range", { hasText: `max ${top}` }).waitFor();
+      assert.deepEqual(await heads(), [speed, temperature]);
+      assert.match(await chart(page, "battery_temp_c").getByText("Limits:").textContent(), new RegExp(warning));
+      await page.getByRole("button", { name: "Whole run" }).click(); // and as the server answers
+      await settled(page);
+      await chart(page, "battery_temp_c").locator(".range", { hasText: new RegExp(`max ${hot.source.slice(1)}`) }).waitFor();
+      await chart(page, "speed_ms").locator(".range", { hasText: `max ${top}` }).waitFor();
+      await page.getByRole("button", { name: "Table of values" }).click();
+      await page.getByRole("columnheader", { name: `Pack, ${temperature}` }).waitFor();
+      await page.getByRole("cell", { name: hot }).first().waitFor();
+      await page.locator(".tile", { hasText: "Top speed" }).filter({ hasText: speed }).waitFor();
+      await page.locator(".tile", { hasText: "Energy" }).first().waitFor();
+      await page.getByRole("button", { name: "Metrics" }).click();
+      await page.getByLabel("Find a metric").fill(`pack ${temperature}`);
+      await page.locator('.option input[value="battery_temp_c"]').waitFor();
+      await page.getByRole("button", { name: "Done" }).click();
+      await page.getByRole("button", { name: "CSV" }).click();
+      await page.getByLabel("Only what is drawn").check();
+      const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download" }).click()]);
+      assert.equal(readFileSync(await download.path(), "utf8").split("\n")[0], `session_id,timestamp,${column}`);
+      await page.goto(`${base}/runs/${run.id}`);
+      await page.getByRole("columnheader", { name: speed, exact: true }).first().waitFor();
+      await page.getByRole("columnheader", { name: energy, exact: true }).first().waitFor();
+      await page.goto(`${base}/compare?runs=sensors,${second}&metrics=speed_ms,battery_temp_c`);
+      await settled(page);
+      await page.getByRole("rowheader", { name: `Top speed, ${speed}` }).waitFor();
+      assert.deepEqual(await heads(), [speed, temperature]);
+      await page.goto(`${base}/admin/channels`); // where limits are said, they are in the stored unit
+      await page.getByText("warning above 26.0 °C").waitFor();
+    }
+    await page.goto(`${base}/account`);
+    await accessible(page, "the account");
   });
 
   test("compares two runs by time and by distance", async () => {
@@ -992,7 +1042,12 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.goto(`${base}/compare?laps=round:2,round%253Aslow:2&metrics=speed_ms`);
     await settled(page);
     assert.equal(await page.locator(".legend-item").count(), 2);
-    await page.getByRole("rowheader", { name: "Sector 3, s" }).waitFor();
+    await page.getByRole("rowheader", { name: "Sector 3, Wh" }).waitFor();
+    assert.equal(await chart(page, "de_j").locator("h3 .unit").textContent(), "Wh");
+    const [one, other] = (await page.getByRole("row", { name: /^Energy, Wh [\d.]/ }).getByRole("cell").allTextContents()).map(Number);
+    const behind = await chart(page, "de_j").locator("output").last().textContent();
+    assert.ok(one > 1 && other > 1 && /avg/.test(behind), `energy of ${one} and ${other} Wh, ${behind}`);
+    assert.equal(await chart(page, "speed_ms").locator("h3 .unit").textContent(), "km/h");
     await page.getByRole("link", { name: "By distance" }).click();
     await page.getByRole("heading", { name: "Compare runs" }).waitFor();
     await settled(page);

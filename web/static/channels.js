@@ -1,8 +1,9 @@
 // The channels that can be drawn: the contract's fields, and what the runs on
 // the page have beside them.
 
-import { api, sessionPath } from "./api.js";
+import { api, query, sessionPath } from "./api.js";
 import { title, unit } from "./format.js";
+import { preferred } from "./units.js";
 
 const EVERY = 2000; // ms between two looks at what a run has
 const MANY = 10000; // records of a channel: of fewer the levels may just not be made yet
@@ -18,9 +19,12 @@ export function matching(text, more) {
   return (c) => words.every((word) => wordsOf(c).includes(word));
 }
 
+// ofRun is where a run's channels are listed, in the units that they are shown in.
+const ofRun = (id) => query(sessionPath(id, "/channels"), { units: preferred() });
+
 // channelsOf reads which channels these runs have.
 export async function channelsOf(ids, signal) {
-  const [known, ...runs] = await Promise.all([api("/api/v1/channels", { signal }), ...ids.map((id) => api(sessionPath(id, "/channels"), { signal }))]);
+  const [known, ...runs] = await Promise.all([api(query("/api/v1/channels", { units: preferred() }), { signal }), ...ids.map((id) => api(ofRun(id), { signal }))]);
   return new Channels(known.channels.filter((c) => c.kind === "contract"), runs);
 }
 
@@ -64,7 +68,7 @@ class Channels {
     const ask = async () => {
       this.asked = Date.now();
       try {
-        this.take(await api(sessionPath(id, "/channels"), { signal }));
+        this.take(await api(ofRun(id), { signal }));
         changed();
       } catch { /* the next turn tries again */ }
       this.asking = this.waiting.size && this.left-- > 0 && !signal.aborted && setTimeout(ask, EVERY);

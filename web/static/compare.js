@@ -13,7 +13,8 @@ import { compareSeries } from "./series.js";
 import { trackLines } from "./run.js";
 import { runName } from "./runs.js";
 import { addressOf, render as renderLaps } from "./lapped.js";
-import { date, duration, num, NONE } from "./format.js";
+import { date, duration } from "./format.js";
+import { figure, shownUnit } from "./units.js";
 
 const FIRST = ["speed_ms", "power_w", "voltage_v"];
 const MOST = 6;
@@ -153,8 +154,8 @@ export function render(main, { params }) {
 
   function figures(parts) {
     const rows = [
-      ["Distance, km", "distance_km", 2], ["Duration, min", "duration_min", 1], ["Energy, Wh", "energy_wh", 1], ["Efficiency, km/kWh", "efficiency_km_kwh", 1],
-      ["Average speed, km/h", "avg_speed_kmh", 1], ["Top speed, km/h", "max_speed_kmh", 1], ["Average power, W", "avg_power_w", 0], ["Peak power, W", "max_power_w", 0],
+      ["Distance", "km", "distance_km", 2], ["Duration", "min", "duration_min", 1], ["Energy", "Wh", "energy_wh", 1], ["Efficiency", "km/kWh", "efficiency_km_kwh", 1],
+      ["Average speed", "km/h", "avg_speed_kmh", 1], ["Top speed", "km/h", "max_speed_kmh", 1], ["Average power", "W", "avg_power_w", 0], ["Peak power", "W", "max_power_w", 0],
     ];
     return h("section", { class: "card panel", "aria-labelledby": "figures-title" }, h("h2", { id: "figures-title" }, "Figures"),
       h("div", { class: "laps figures", tabindex: "0", role: "region", "aria-label": "Figures as a table" }, h("table", null,
@@ -164,7 +165,7 @@ export function render(main, { params }) {
           swatch.style.background = hue(i);
           return h("th", { scope: "col", class: "n" }, swatch, " ", runName(runOf(id)));
         }))),
-        h("tbody", null, rows.map(([name, key, digits]) => h("tr", null, h("th", { scope: "row" }, name), parts.map((s) => h("td", { class: "n" }, num(s[key], digits)))))))));
+        h("tbody", null, rows.map(([name, stored, key, digits]) => h("tr", null, h("th", { scope: "row" }, `${name}, ${shownUnit(stored)}`), parts.map((s) => h("td", { class: "n" }, figure(s[key], stored, digits)))))))));
   }
 
   load().catch((err) => { if (err.name !== "AbortError") { replace(body, h("p", { class: "problem" }, err.message)); toast(err.message, "error"); } });

@@ -3,7 +3,8 @@
 
 import { dialog, h, toast } from "./dom.js";
 import { query, send, sessionPath } from "./api.js";
-import { duration, num } from "./format.js";
+import { duration, num, unit } from "./format.js";
+import { conversion, preferred } from "./units.js";
 
 export function download(run, { metrics, window: win }) {
   const radio = (name, value, text, checked) => h("label", { class: "check" }, h("input", { type: "radio", name, value, checked }), text);
@@ -13,6 +14,7 @@ export function download(run, { metrics, window: win }) {
   const form = h("form", { class: "form" },
     h("fieldset", null, h("legend", null, "Records"), radio("span", "all", "The whole run", !win), win && radio("span", "window", `The window of the charts, ${duration((win[1] - win[0]) / 1000)}`, true)),
     h("fieldset", null, h("legend", null, "Columns"), radio("columns", "all", "Every field", true), radio("columns", "metrics", "Only what is drawn", false)),
+    h("fieldset", null, h("legend", null, "Units"), radio("units", preferred(), `As shown: ${["m/s", "J", "degC"].map((u) => unit(conversion(u).shown)).join(", ")}`, true), radio("units", "", "As stored", false)),
     progress, h("div", { class: "row-actions" }, start));
   const node = dialog("Download as CSV", form);
   node.addEventListener("close", () => abort.abort());
@@ -23,6 +25,7 @@ export function download(run, { metrics, window: win }) {
       format: "csv",
       from: values.span === "window" ? new Date(win[0]).toISOString() : null,
       to: values.span === "window" ? new Date(win[1] + 1).toISOString() : null,
+      units: values.units,
       fields: values.columns === "metrics" ? metrics.join(",") : null,
     });
     const name = `${(run.session_name || run.session_id).replace(/[^\w.-]+/g, "_")}.csv`;

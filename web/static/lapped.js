@@ -9,12 +9,14 @@ import { channelsOf, isState } from "./channels.js";
 import { pick } from "./picker.js";
 import { runName } from "./runs.js";
 import { clockSpan, date, num, NONE } from "./format.js";
+import { conversion, figure, preferred, shownUnit } from "./units.js";
 
 const MOST = 6;
 const PLACES = 1000;
-const MORE = [
-  { name: "dt_s", display: "Behind the first lap", unit: "s", type: "number", decimals: 2 },
-  { name: "de_j", display: "Energy more than the first lap", unit: "J", type: "number", decimals: 0 },
+// more are the channels that the comparison itself has, differences to the first lap.
+const more = () => [
+  { name: "dt_s", display: "Behind the first lap", unit: "s", type: "number", decimals: 2, own: 1 },
+  { name: "de_j", display: "Energy more than the first lap", unit: conversion("J").shown, type: "number", own: conversion("J").factor },
 ];
 
 const write = (laps) => laps.map(({ run, lap }) => `${encodeURIComponent(run)}:${lap}`).join(",");
@@ -78,7 +80,7 @@ export function render(main, params) {
       if (!known.has(run)) known.set(run, await lapsOf(run, signal));
     }));
     channels ??= await channelsOf(ids(), signal);
-    const answer = await api(query("/api/v1/compare", { laps: write(laps), metrics: chosen().map((c) => c.name).join(","), points: PLACES }), { signal });
+    const answer = await api(query("/api/v1/compare", { laps: write(laps), metrics: chosen().map((c) => c.name).join(","), points: PLACES, units: preferred() }), { signal });
     if (stopped || turn !== asked) return;
     stack?.destroy();
     drawHead();
@@ -91,19 +93,19 @@ export function render(main, params) {
     stack = new ChartStack(charts, {
       kind: "distance", clockTime: false, start: 0, extent: [0, x.at(-1)], lines: laps.map((l) => ({ label: name(l) })),
       load: async (a, b, points, wanted) => ({
-        x, columns: Object.fromEntries(wanted.map((m) => [m.name, answer.laps.map((l) => line(l[m.name] ?? l.metrics[m.name] ?? x.map(() => null)))])),
+        x, columns: Object.fromEntries(wanted.map((m) => [m.name, answer.laps.map((l) => line((m.own ? l[m.name]?.map((v) => (v == null ? v : v * m.own)) : l.metrics[m.name]) ?? x.map(() => null)))])),
         info: { short: `${x.length} places`, text: `at ${x.length} places of the lap`, width: 0, level: "raw" },
       }),
     });
-    stack.setMetrics([...MORE, ...chosen()]);
+    stack.setMetrics([...more(), ...chosen()]);
   }
 
   function figures({ laps: list, sectors }) {
-    const over = (v, by, digits) => (v == null ? NONE : num(v / by, digits));
+    const energy = (v) => figure(v, "J", -1), inEnergy = shownUnit("J"), squared = conversion("m/s").factor ** 2;
     const rows = [
-      ["Time", (l) => clockSpan(l.time_s, 2)], ["Energy, Wh", (l) => over(l.energy_j, 3600, 2)], ["Energy, Wh/km", (l) => over(l.energy_j_per_km, 3600, 2)],
-      ["Variance of speed, m²/s²", (l) => num(l.cruise_variance, 2)], ["Data, %", (l) => over(l.match, 0.01, 1)],
-      ...sectors.flatMap((_, i) => [[`Sector ${i + 1}, s`, (l) => num(l.sectors[i]?.time_s, 2)], [`Sector ${i + 1}, Wh`, (l) => over(l.sectors[i]?.energy_j, 3600, 2)]]),
+      ["Time", (l) => clockSpan(l.time_s, 2)], [`Energy, ${inEnergy}`, (l) => energy(l.energy_j)], [`Energy, ${inEnergy}/km`, (l) => energy(l.energy_j_per_km)],
+      [`Variance of speed, (${shownUnit("m/s")})²`, (l) => (l.cruise_variance == null ? NONE : num(l.cruise_variance * squared, 2))], ["Data, %", (l) => (l.match == null ? NONE : num(l.match * 100, 1))],
+      ...sectors.flatMap((_, i) => [[`Sector ${i + 1}, s`, (l) => num(l.sectors[i]?.time_s, 2)], [`Sector ${i + 1}, ${inEnergy}`, (l) => energy(l.sectors[i]?.energy_j)]]),
     ];
     return h("section", { class: "card panel", "aria-labelledby": "figures-title" }, h("h2", { id: "figures-title" }, "Figures"),
       h("div", { class: "laps figures", tabindex: "0", role: "region", "aria-label": "Figures as a table" }, h("table", null,

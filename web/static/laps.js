@@ -3,6 +3,7 @@
 import { h, replace } from "./dom.js";
 import { hue } from "./charts.js";
 import { clock, clockSpan, duration, num } from "./format.js";
+import { figure, shownUnit } from "./units.js";
 
 // listLaps fills a node with them; goTo is called with the part that the person
 // wants to see in the charts.
@@ -12,9 +13,9 @@ export function listLaps(node, { laps = [], stints = [], stops = [], driver_mode
   const th = (text, n) => h("th", { scope: "col", class: n && "n" }, text);
   const show = (part, name, text, extra) => h("th", { scope: "row" }, h("button", { type: "button", "aria-label": `Show ${name} in the charts`, on: { click: () => goTo(part) } }, text), extra);
   const mark = (text, sign) => h("abbr", { class: "mark-best", title: text, "aria-label": text }, sign);
-  const figures = (p) => [h("td", { class: "n" }, clockSpan(p.seconds, 1)), h("td", { class: "n" }, num(p.avg_speed_kmh, 1)), h("td", { class: "n" }, num(p.energy_wh, 1)), h("td", { class: "n" }, num(p.efficiency_km_kwh))];
+  const figures = (p) => [h("td", { class: "n" }, clockSpan(p.seconds, 1)), h("td", { class: "n" }, figure(p.avg_speed_kmh, "km/h", 1)), h("td", { class: "n" }, figure(p.energy_wh, "Wh", 1)), h("td", { class: "n" }, num(p.efficiency_km_kwh))];
   const table = (caption, first, rows) => h("div", { class: "laps", tabindex: "0", role: "region", "aria-label": caption }, h("table", null, h("caption", { class: "sr" }, `${caption}; choose one to see it in the charts`),
-    h("thead", null, h("tr", null, th(first), th("Time", 1), th("km/h", 1), th("Wh", 1), th("km/kWh", 1))), h("tbody", null, rows)));
+    h("thead", null, h("tr", null, th(first), th("Time", 1), th(shownUnit("km/h"), 1), th(shownUnit("Wh"), 1), th("km/kWh", 1))), h("tbody", null, rows)));
   const open = new Set([...node.querySelectorAll("details[open]")].map((d) => d.className));
   const more = (name, title, ...content) => h("details", { class: name, open: open.has(name) }, h("summary", null, title), ...content);
   replace(node, h("h2", { id: "laps-title" }, laps.length ? `Laps (${laps.length})` : "Stints"),

@@ -9,7 +9,7 @@ const limits = [
 ];
 const of = (channel) => limits.filter(([field]) => channel[field] != null).map(([field, text, side, color]) => ({ at: channel[field], text, side, color }));
 
-const write = (at, channel) => (channel.decimals == null ? String(at) : num(at, channel.decimals));
+const write = (at, channel) => (channel.decimals == null ? String(+at.toPrecision(6)) : num(at, channel.decimals));
 
 // limitsText says the limits, for who cannot see the lines.
 export const limitsText = (channel) => of(channel).map((l) => `${l.text} ${l.side < 0 ? "below" : "above"} ${write(l.at, channel)} ${unit(channel.unit)}`.trim()).join(", ");

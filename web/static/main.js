@@ -4,6 +4,7 @@ import { h, svg, icon, replace } from "./dom.js";
 import { currentUser, isAdmin, loadUser, onAccount, signOut } from "./account.js";
 import { show, start } from "./router.js";
 import { themeButton } from "./theme.js";
+import { loadUnits } from "./units.js";
 
 const theme = themeButton();
 
@@ -47,7 +48,7 @@ function header() {
 
 document.addEventListener("navigate", header);
 header();
-await loadUser();
+await Promise.all([loadUser(), loadUnits()]);
 watch();
-onAccount(() => { header(); watch(); show({ focus: false }); });
+onAccount(async () => { header(); watch(); await loadUnits(); show({ focus: false }); });
 start();

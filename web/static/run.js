@@ -14,6 +14,7 @@ import { forget, runSeries } from "./series.js";
 import { badge, onTrack, runName } from "./runs.js";
 import { download } from "./download.js";
 import { count, date, duration, hourMinute, num, NONE } from "./format.js";
+import { figure, shownUnit, withUnit } from "./units.js";
 import { onTheme } from "./theme.js";
 
 const CHOICE = "telemetryd.metrics";
@@ -372,8 +373,8 @@ class RunView {
     const strays = (s.strays || []).reduce((n, group) => n + group.records, 0);
     replace(this.tiles,
       tile("Distance", num(s.distance_km, 2), "km", s.sent?.distance_km != null ? `${num(s.sent.distance_km, 2)} km` : null),
-      tile("Energy", num(s.energy_wh, 1), "Wh", s.sent?.energy_wh != null ? `${num(s.sent.energy_wh, 1)} Wh` : null), tile("Efficiency", num(s.efficiency_km_kwh, 1), "km/kWh"),
-      tile("Average speed", num(s.avg_speed_kmh, 1), "km/h"), tile("Top speed", num(s.max_speed_kmh, 1), "km/h"),
+      tile("Energy", figure(s.energy_wh, "Wh", 1), shownUnit("Wh"), s.sent?.energy_wh != null ? withUnit(s.sent.energy_wh, "Wh", 1) : null), tile("Efficiency", num(s.efficiency_km_kwh, 1), "km/kWh"),
+      tile("Average speed", figure(s.avg_speed_kmh, "km/h", 1), shownUnit("km/h")), tile("Top speed", figure(s.max_speed_kmh, "km/h", 1), shownUnit("km/h")),
       tile("Average power", num(s.avg_power_w), "W"), tile("Peak power", num(s.max_power_w), "W"),
       tile("Gaps", num(gaps), s.longest_gap_s > 0 && gaps ? `longest ${duration(s.longest_gap_s)}` : ""),
       back > 0 && tile("Clock stepped back", num(back), back === 1 ? "time" : "times"), strays > 0 && tile("Far from the rest", num(strays), "records"));

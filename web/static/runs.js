@@ -6,6 +6,7 @@ import { currentUser, isAdmin, token } from "./account.js";
 import { go, setParams, setTitle } from "./router.js";
 import { css } from "./dom.js";
 import { clockSpan, count, date, duration, hourMinute, num, NONE } from "./format.js";
+import { figure, shownUnit, withUnit } from "./units.js";
 import { lines } from "./gaps.js";
 import { Heard } from "./heard.js";
 import { FACTORS, grouped, label, matcher, ordered, quoted, valuesOf } from "./seek.js";
@@ -107,7 +108,7 @@ export function render(main, { params }) {
       h("td", { "data-label": "Started" }, start ? [h("span", { class: "nowrap" }, date(start)), " ", h("span", { class: "muted" }, hourMinute(start))] : NONE),
       h("td", { class: "n", "data-label": "Duration" }, start ? duration(run.duration_s) : NONE),
       h("td", { class: "n", "data-label": "Distance" }, run.distance_km == null ? NONE : `${num(run.distance_km, 2)} km`),
-      h("td", { class: "n", "data-label": "Energy" }, run.energy_wh == null ? NONE : `${num(run.energy_wh, 1)} Wh`),
+      h("td", { class: "n", "data-label": "Energy" }, withUnit(run.energy_wh, "Wh", 1)),
       h("td", { class: "n", "data-label": "Efficiency" }, run.efficiency_km_kwh == null ? NONE : `${num(run.efficiency_km_kwh, 1)} km/kWh`),
       h("td", { class: "n", "data-label": "Records" }, count(run.record_count), run.set_aside > 0 && h("span", { class: "aside-count" }, `${count(run.set_aside)} set aside`)));
     tr.addEventListener("click", (e) => { if (!e.target.closest("a,button,input,.pick") && !getSelection().toString()) go(runPath(run)); });
@@ -230,7 +231,7 @@ function liveCard(run, changed) {
   const node = h("a", { class: "card live-card", href: runPath(run) },
     head,
     h("div", { class: "live-main" },
-      h("p", { class: "figure" }, speed, h("span", { class: "unit" }, "km/h")), canvas),
+      h("p", { class: "figure" }, speed, h("span", { class: "unit" }, shownUnit("m/s"))), canvas),
     h("dl", { class: "mini" },
       h("div", null, h("dt", null, "Power"), power), h("div", null, h("dt", null, "Pack"), battery), h("div", null, h("dt", null, "Distance"), distance)),
     since);
@@ -242,7 +243,7 @@ function liveCard(run, changed) {
       const v = points.findLast((p) => p[name] != null)?.[name]; // not every record carries every channel
       return v == null ? NONE : write(v);
     };
-    speed.textContent = newest("speed_ms", (v) => num(v * 3.6, 1));
+    speed.textContent = newest("speed_ms", (v) => figure(v, "m/s", 2));
     power.textContent = newest("power_w", (v) => `${num(v)} W`);
     battery.textContent = newest("voltage_v", (v) => `${num(v, 1)} V`);
     distance.textContent = newest("distance_m", (v) => `${num(v / 1000, 2)} km`);

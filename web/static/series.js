@@ -3,6 +3,7 @@
 import { api, query, sessionPath } from "./api.js";
 import { isState } from "./channels.js";
 import { duration, num } from "./format.js";
+import { preferred } from "./units.js";
 
 const KEPT = 48; // answers kept, so that going back is instant
 const kept = new Map();
@@ -67,7 +68,7 @@ function columns(session, x, metrics) {
 export async function runSeries(run, a, b, points, metrics, signal, keep) {
   const start = Date.parse(run.start_time ?? run.updated_at); // null: all records are set aside
   const url = query(sessionPath(run.session_id, "/series"), {
-    version: keep ? run.version : null, metrics: names(metrics), from: new Date(start + a * 1000).toISOString(), to: new Date(Math.ceil(start + b * 1000) + 1).toISOString(), points,
+    version: keep ? run.version : null, metrics: names(metrics), units: preferred(), from: new Date(start + a * 1000).toISOString(), to: new Date(Math.ceil(start + b * 1000) + 1).toISOString(), points,
   });
   const answer = await ask(url, signal, keep);
   const session = answer.sessions[0];
@@ -83,7 +84,7 @@ export async function runSeries(run, a, b, points, metrics, signal, keep) {
 export async function compareSeries(ids, align, a, b, points, metrics, signal, shift = []) {
   const parts = await Promise.all(groups(ids, shift).map(async ({ members, by }) => {
     const url = query(sessionPath(members[0], "/series"), {
-      compare: members.slice(1).join(","), metrics: names(metrics), align, start: Math.max(0, a - by), end: Math.max(0, b - by) || 1, points,
+      compare: members.slice(1).join(","), metrics: names(metrics), units: preferred(), align, start: Math.max(0, a - by), end: Math.max(0, b - by) || 1, points,
     });
     const answer = await ask(url, signal, true);
     return answer.sessions.map((session) => ({ id: session.session_id, session, by }));

@@ -6,6 +6,7 @@ import { currentUser, keepToken, loadUser, signOut } from "./account.js";
 import { field, form, section } from "./form.js";
 import { go, setTitle } from "./router.js";
 import { ago, date } from "./format.js";
+import { prefer, preferred } from "./units.js";
 
 export function render(main, { args: [page], params }) {
   const user = currentUser();
@@ -100,12 +101,20 @@ function account(main, user) {
   h("input", { type: "text", name: "username", value: user.email, autocomplete: "username", hidden: true, "aria-hidden": "true", tabindex: "-1" }),
   field("Current password", { name: "current", type: "password", autocomplete: "current-password" }),
   field("New password", { name: "new", type: "password", autocomplete: "new-password", minlength: 12 }, "At least 12 characters."));
+  const units = h("select", { id: "f-units" }, [["metric", "km/h, Wh and °C"], ["si", "m/s, J and K (SI)"]].map(([value, text]) => h("option", { value, selected: value === preferred() }, text)));
+  units.addEventListener("change", async () => {
+    try {
+      await prefer(units.value);
+      toast("Values are shown in these units on all your devices.");
+    } catch (err) { toast(err.message, "error"); }
+  });
   const devices = h("div"), news = h("div"), factor = h("div", { class: "stacked" });
   main.append(h("div", { class: "narrow" }, news,
     h("div", { class: "card form" }, h("h1", null, user.name || "Account"),
       h("dl", { class: "facts" },
         h("dt", null, "E-mail"), h("dd", null, user.email), h("dt", null, "Access"), access,
         h("dt", null, "Since"), h("dd", null, date(new Date(user.created_at)))), upgrade,
+      h("div", { class: "field" }, h("label", { for: "f-units" }, "Units"), units),
       h("button", { class: "button secondary", type: "button", on: { click: signOut } }, "Sign out")), devices, change, factor));
   const credentials = import("./credentials.js").then(({ notices, secondFactor }) => Promise.all([notices(news), secondFactor(factor)]));
   for (const part of [others(devices), credentials]) part.catch((err) => toast(err.message, "error"));

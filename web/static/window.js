@@ -93,7 +93,10 @@ export class Live {
     const data = lines(this.x, this.records, numbers.map(member));
     const out = {};
     for (const m of this.metrics) if (isState(m)) out[m.name] = [{ x: this.x, states: this.records.map((r) => { const v = r[member(m)]; return typeof v === "string" ? v : null; }) }];
-    numbers.forEach(({ name }, i) => { out[name] = [{ min: data.columns[i], max: data.columns[i], avg: data.columns[i] }]; });
+    numbers.forEach(({ name, conversion: c }, i) => { // records come as they are stored
+      const values = c ? data.columns[i].map((v) => (v == null ? v : v * c.factor + c.offset)) : data.columns[i];
+      out[name] = [{ min: values, max: values, avg: values }];
+    });
     this.to.draw({ x: data.x, columns: out, info: { short: "every record", text: "every record, live", width: 0, level: "raw" } }, Math.max(0, newest - this.span), Math.max(this.span, newest), newest);
   }
 }
