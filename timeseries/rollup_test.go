@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
@@ -147,6 +148,29 @@ func TestRollupsAreRebuilt(t *testing.T) {
 	}
 	if refreshed != 0 {
 		t.Error("the new rollups count as refreshed")
+	}
+}
+
+// Whichever group of objects is from another version, it and what builds on it can be
+// made anew.
+func TestObjectsAreMadeAnew(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	names, err := schema.List(t.Context(), pool, pgx.RowTo[string], "SELECT name FROM repeatable_objects")
+	if err != nil || len(names) < 3 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		if _, err := pool.Exec(t.Context(), "UPDATE repeatable_objects SET version = 'older' WHERE name = $1", name); err != nil {
+			t.Fatal(err)
+		}
+		if err := rollup.Apply(t.Context(), dbtest.URL(t), &rollup.Policies{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var there int
+	if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_views WHERE schemaname = 'analytics' AND viewname IN ('totals', 'run_book', 'quality')").Scan(&there); err != nil || there != 3 {
+		t.Errorf("%d of 3 views are there, %v", there, err)
 	}
 }
 

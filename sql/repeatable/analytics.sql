@@ -8,7 +8,7 @@ RETURN distance_m / 1000 / nullif(greatest(energy_j, 0) / 3.6e6, 0);
 COMMENT ON FUNCTION analytics.efficiency(double precision, double precision) IS
 'Efficiency (km/kWh) of a way (m) that took so much energy (J); NULL when nothing was used';
 
-DROP VIEW IF EXISTS analytics.totals;
+DROP VIEW IF EXISTS analytics.totals CASCADE;
 CREATE VIEW analytics.totals AS
 SELECT s.id AS session_id,
        r.distance_m,
@@ -410,7 +410,7 @@ $$;
 COMMENT ON FUNCTION analytics.sectors(text) IS
 'Sectors of the laps of a run, which they add up to; the quickest of each, time_rank 1, are its theoretical best. from_m is where it begins on the line that the laps have in common (m). A sector in which the lap begins has two parts: from_time and to_time are those of the later one. Columns are as of laps';
 
-DROP VIEW IF EXISTS analytics.tracks;
+DROP VIEW IF EXISTS analytics.tracks CASCADE;
 CREATE VIEW analytics.tracks AS
 SELECT t.track,
        coalesce(nullif(t.name, ''), 'Track ' || t.track) AS name,
