@@ -910,7 +910,7 @@ describe("the built-in page", { concurrency: false }, () => {
     const { context, page: phone } = await visit({ viewport: { width: 390, height: 844 }, colorScheme: "dark", isMobile: true, hasTouch: true, deviceScaleFactor: 2 });
     await phone.addInitScript((s) => { for (const [k, v] of Object.entries(s)) sessionStorage.setItem(k, v); }, state);
     for (const [path, where] of [["/", "all runs, on a phone"], [`/runs/${run.id}`, "a run, on a phone"], ["/admin/users", "users, on a phone"],
-      [`/compare?runs=${run.id},${second}`, "comparison, on a phone"], ["/admin/audit", "audit log, on a phone"], ["/admin/channels", "channels, on a phone"]]) {
+      [`/compare?runs=${run.id},${second}`, "comparison, on a phone"], ["/admin/audit", "audit log, on a phone"], ["/admin/channels", "channels, on a phone"], ["/season", "a season, on a phone"]]) {
       await phone.goto(base + path);
       await phone.getByRole("heading", { level: 1 }).waitFor();
       if (path.startsWith("/runs/")) await settled(phone);
