@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/series/along"
 	"github.com/ecovolt/telemetryd/timeseries/series/round"
 )
 
@@ -75,28 +76,28 @@ func (v *view) readDistance(ctx context.Context, out *Session, start, end float6
 	first := math.Floor(start / width)
 	n := max(int(math.Ceil(end/width)-first), 1)
 	sums := newBucketSums(n, len(want.metrics))
-	way := along{place: func(row placed) {
-		if !(row.at >= start && row.at < end) {
+	way := along.Places{Place: func(row along.Row) {
+		if !(row.At >= start && row.At < end) {
 			return
 		}
-		i := min(max(int(math.Floor(row.at/width)-first), 0), n-1)
-		sums.records[i] += row.records
-		for m, a := range row.metrics {
-			if a.count == 0 {
+		i := min(max(int(math.Floor(row.At/width)-first), 0), n-1)
+		sums.records[i] += row.Records
+		for m, a := range row.Metrics {
+			if a.Count == 0 {
 				continue
 			}
 			s := &sums.metrics[m]
 			if s.count[i] == 0 {
-				s.first[i], s.last[i] = row.first, row.last
+				s.first[i], s.last[i] = row.First, row.Last
 			}
-			s.first[i], s.last[i] = min(s.first[i], row.first), max(s.last[i], row.last)
-			s.add(i, a.min, a.max, a.sum, a.count)
+			s.first[i], s.last[i] = min(s.first[i], row.First), max(s.last[i], row.Last)
+			s.add(i, a.Min, a.Max, a.Sum, a.Count)
 		}
 	}}
-	if err := v.distanceRows(ctx, window, level, want.metrics, way.add); err != nil {
+	if err := v.distanceRows(ctx, window, level, want.metrics, way.Add); err != nil {
 		return err
 	}
-	way.end()
+	way.End()
 	out.Level, out.Width = levelName(level), width
 	emit(out, sums, nil, grid{x: func(k int) float64 { return max((first+float64(k))*width, start) }}, req, want, steps)
 	return nil
@@ -164,21 +165,8 @@ func distanceOf(level int) string {
 	return "coalesce(distance_m_max, route_distance_km_max * 1000)"
 }
 
-// placed is a record, or a bucket of a level, and where the vehicle was.
-type placed struct {
-	at          float64 // m
-	first, last int64   // µs
-	records     int64
-	metrics     []aggregate
-}
-
-type aggregate struct {
-	min, max, sum float64
-	count         int64
-}
-
 // distanceRows reads the records of a window, or the rows of a level, in order.
-func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, metrics []channel.Channel, add func(placed)) error {
+func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, metrics []channel.Channel, add func(along.Row)) error {
 	for _, p := range v.cover(window, level) {
 		table, timeColumn := v.relation(p.level)
 		var columns strings.Builder
@@ -201,9 +189,9 @@ func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, 
 			return err
 		}
 		err = record.ReadColumns(rows, func(r *record.Columns) {
-			row := placed{first: r.Micros(), last: r.Micros(), records: r.Int(), at: r.Float(), metrics: make([]aggregate, len(metrics))}
-			for m := range row.metrics {
-				row.metrics[m] = aggregate{r.Float(), r.Float(), r.Float(), r.Int()}
+			row := along.Row{First: r.Micros(), Last: r.Micros(), Records: r.Int(), At: r.Float(), Metrics: make([]along.Sums, len(metrics))}
+			for m := range row.Metrics {
+				row.Metrics[m] = along.Sums{Min: r.Float(), Max: r.Float(), Sum: r.Float(), Count: r.Int()}
 			}
 			add(row)
 		})
@@ -212,68 +200,6 @@ func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, 
 		}
 	}
 	return nil
-}
-
-// along finds where the vehicle was in rows that come in order of time: not
-// every record carries the counter, and where it is missing it is interpolated
-// by time. Before the first row that knows it and behind the last one the
-// vehicle is taken to stand.
-type along struct {
-	place   func(placed)
-	known   bool
-	before  placed   // the newest row that knows where it was
-	waiting []placed // those since
-}
-
-func (a *along) add(row placed) {
-	if math.IsNaN(row.at) {
-		if len(a.waiting) == distanceRows {
-			a.thin()
-		}
-		a.waiting = append(a.waiting, row)
-		return
-	}
-	for _, w := range a.waiting {
-		w.at = row.at
-		if a.known {
-			share := 0.5
-			if between := row.first - a.before.first; between > 0 {
-				share = float64(w.first-a.before.first) / float64(between)
-			}
-			w.at = a.before.at + share*(row.at-a.before.at)
-		}
-		a.place(w)
-	}
-	a.place(row)
-	a.known, a.before, a.waiting = true, row, a.waiting[:0]
-}
-
-// end places what waits when no more rows come.
-func (a *along) end() {
-	for _, w := range a.waiting {
-		if w.at = a.before.at; a.known {
-			a.place(w)
-		}
-	}
-}
-
-// thin joins neighbours, since no row may come that knows where they were.
-func (a *along) thin() {
-	for i := 0; i+1 < len(a.waiting); i += 2 {
-		one, next := a.waiting[i], a.waiting[i+1]
-		one.last = max(one.last, next.last)
-		one.records += next.records
-		for m, b := range next.metrics {
-			switch o := &one.metrics[m]; {
-			case o.count == 0:
-				*o = b
-			case b.count > 0:
-				*o = aggregate{min(o.min, b.min), max(o.max, b.max), o.sum + b.sum, o.count + b.count}
-			}
-		}
-		a.waiting[i/2] = one
-	}
-	a.waiting = a.waiting[:len(a.waiting)/2]
 }
 
 // farthest returns the session's greatest distance; NaN when it has none.

@@ -1,4 +1,4 @@
-package series
+package along
 
 import (
 	"math"
@@ -8,8 +8,8 @@ import (
 func TestAlong(t *testing.T) {
 	t.Parallel()
 	var got []float64
-	a := along{place: func(p placed) { got = append(got, p.at) }}
-	at := func(micros int64, metres float64) { a.add(placed{first: micros, last: micros, records: 1, at: metres}) }
+	a := Places{Place: func(p Row) { got = append(got, p.At) }}
+	at := func(micros int64, metres float64) { a.Add(Row{First: micros, Last: micros, Records: 1, At: metres}) }
 	at(0, none)
 	at(10, 5)
 	at(12, none)
@@ -18,7 +18,7 @@ func TestAlong(t *testing.T) {
 	at(20, none)
 	at(20, 25)
 	at(30, none)
-	a.end()
+	a.End()
 	want := []float64{5, 5, 7, 13, 15, 20, 25, 25}
 	if len(got) != len(want) {
 		t.Fatalf("placed at %v, want %v", got, want)
@@ -33,15 +33,15 @@ func TestAlong(t *testing.T) {
 // A run whose counter comes late, or never, is not held in memory.
 func TestAlongHoldsABound(t *testing.T) {
 	t.Parallel()
-	const n = 10 * distanceRows
+	const n = 10 * mostWaiting
 	var records, count int64
 	var low, high, sum float64
-	a := along{place: func(p placed) {
-		records += p.records
-		if m := p.metrics[0]; m.count > 0 {
-			count += m.count
-			sum += m.sum
-			low, high = min(low, m.min), max(high, m.max)
+	a := Places{Place: func(p Row) {
+		records += p.Records
+		if m := p.Metrics[0]; m.Count > 0 {
+			count += m.Count
+			sum += m.Sum
+			low, high = min(low, m.Min), max(high, m.Max)
 		}
 	}}
 	wantCount, wantSum := int64(0), 0.0
@@ -56,12 +56,12 @@ func TestAlongHoldsABound(t *testing.T) {
 		if i == n-1 {
 			at = 100
 		}
-		a.add(placed{first: i, last: i, records: 1, at: at, metrics: []aggregate{{v, v, v, one}}})
-		if len(a.waiting) > distanceRows {
+		a.Add(Row{First: i, Last: i, Records: 1, At: at, Metrics: []Sums{{v, v, v, one}}})
+		if len(a.waiting) > mostWaiting {
 			t.Fatalf("%d rows wait", len(a.waiting))
 		}
 	}
-	a.end()
+	a.End()
 	if records != n || count != wantCount || sum != wantSum || low != 0 || high != n-1 {
 		t.Errorf("%d records, %d values from %v to %v, sum %v; want %d, %d, sum %v", records, count, low, high, sum, n, wantCount, wantSum)
 	}
