@@ -37,7 +37,7 @@ type seriesParams struct {
 	Start   *float64  `query:"start" doc:"Begin of the window in seconds or metres, where runs are aligned"`
 	End     *float64  `query:"end" doc:"Its end"`
 	Points  int       `query:"points" default:"1000" doc:"Most buckets wanted, about the chart's width in pixels"`
-	Mode    string    `query:"mode" enum:"minmax,m4" doc:"minmax, or m4: also the first and last value of each pixel column"`
+	Mode    string    `query:"mode" enum:"minmax,m4" doc:"minmax, or m4: also the first and last value of each pixel column. Columns of long windows are whole buckets, of which t says where each begins"`
 	Fill    string    `query:"fill" enum:"gap,null,locf" doc:"What stands for buckets without records"`
 	Compare []string  `query:"compare" doc:"Further runs"`
 	Align   string    `query:"align" enum:"time,elapsed,distance" doc:"What runs have in common; distance is what the car counted (distance_m)"`

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ecovolt/telemetryd/internal/dbtest"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
@@ -59,6 +60,22 @@ func draw(width, height int, line []vertex) *bitmap {
 	return b
 }
 
+// columnsOf returns where a moment lies in the columns of an answer, as a fraction of
+// them, and how many there are: whole buckets of a level, or exactly as many as were
+// asked for.
+func columnsOf(one series.Session, from, to time.Time, points int) (place func(micro int64) float64, columns int) {
+	span := to.Sub(from)
+	if width := time.Duration(math.Round(one.Width*1e3)) * time.Microsecond; width%time.Second == 0 && width != 0 && width.Microseconds() != span.Microseconds()/int64(points) {
+		origin := rollup.Floor(from, width)
+		return func(micro int64) float64 {
+			return float64(micro-origin.UnixMicro()) / float64(width.Microseconds())
+		}, int(rollup.Ceil(to, width).Sub(origin) / width)
+	}
+	return func(micro int64) float64 {
+		return float64(micro-from.UnixMicro()) * float64(points) / float64(span.Microseconds())
+	}, points
+}
+
 // The line through first, minimum, maximum and last of each column colours the
 // very pixels that the line through all records does.
 func TestM4DrawsTheSamePixels(t *testing.T) {
@@ -82,10 +99,8 @@ func TestM4DrawsTheSamePixels(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				column, points := columnsOf(got.Sessions[0], from, to, points)
 				for m, value := range []func(runSample) *float64{speedOf, powerOf} {
-					span := float64(to.Sub(from).Microseconds())
-					start := from.UnixMicro()
-					column := func(micro int64) float64 { return float64(micro-start) * float64(points) / span }
 					row := func(v float64) float64 { return (v + 50) * height / 100 }
 					var raw, m4 []vertex
 					for _, r := range sc.records {
@@ -162,13 +177,13 @@ func TestM4FromRollups(t *testing.T) {
 			FirstT, LastT, Count  int64
 		}
 		want := map[int64]ends{}
-		span := to.Sub(from).Microseconds()
+		place, _ := columnsOf(one, from, to, points)
 		for _, r := range all {
 			if r.speed == nil || r.time.Before(from) || !r.time.Before(to) {
 				continue
 			}
 			t, v := r.time.UnixMicro(), *r.speed
-			i := (t - from.UnixMicro()) * int64(points) / span
+			i := int64(place(t))
 			e, ok := want[i]
 			if !ok {
 				e = ends{v, v, v, v, t, t, 0}
@@ -180,8 +195,7 @@ func TestM4FromRollups(t *testing.T) {
 		have := map[int64]ends{}
 		for i, x := range one.X {
 			if col.Count[i] > 0 {
-				at := (micros(x) - from.UnixMicro()) * int64(points) / span
-				have[at] = ends{col.First[i], col.Last[i], col.Min[i], col.Max[i], micros(col.FirstX[i]), micros(col.LastX[i]), col.Count[i]}
+				have[int64(place(micros(x)))] = ends{col.First[i], col.Last[i], col.Min[i], col.Max[i], micros(col.FirstX[i]), micros(col.LastX[i]), col.Count[i]}
 			}
 		}
 		if diff := cmp.Diff(want, have); diff != "" {

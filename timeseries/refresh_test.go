@@ -145,12 +145,12 @@ func TestRefreshCoversWhatChanged(t *testing.T) {
 	refresh(t, s)
 	speed := 99.0
 	store(t, s, "a", []runSample{{time: base.AddDate(0, 0, -6), speed: &speed}})
-	want := len(allRollups())
+	want := len(allRollups()) + 1
 	if dbtest.Edition(t, pool) == "apache" {
 		want -= 3 // the finest are not stored: 1 s, also of states, and 5 s
 	}
 	if got := refresh(t, s); got.Windows != want {
-		t.Errorf("refreshed %d windows, want %d: one of each rollup", got.Windows, want)
+		t.Errorf("refreshed %d windows, want %d: one of each rollup and of their ends", got.Windows, want)
 	}
 	levelsEqualRecords(t, pool)
 }

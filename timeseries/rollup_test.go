@@ -298,7 +298,7 @@ func TestPolicies(t *testing.T) {
 		}
 		return
 	}
-	if len(all) != 2+2*len(allRollups()) {
+	if len(all) != 3+2*len(allRollups()) {
 		t.Errorf("policies: %v", all)
 	}
 }

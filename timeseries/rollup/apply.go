@@ -111,6 +111,9 @@ func makeRollups(ctx context.Context, tx pgx.Tx, continuous bool, statements []s
 	if err != nil {
 		return fmt.Errorf("keep rollups whose records are gone: %w", err)
 	}
+	if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+EndsTable); err != nil {
+		return err
+	}
 	for _, r := range slices.Backward(relations()) {
 		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+plainTable(r.name)); err != nil {
 			return err
@@ -166,6 +169,19 @@ func materialization(ctx context.Context, q schema.Querier, relation string) (ta
 	return table, columns, err
 }
 
+// ofRecords finds the table behind what is made from the records, and its columns; ""
+// where there is none.
+func ofRecords(ctx context.Context, q schema.Querier, name string) (table string, columns []string, err error) {
+	if name != EndsTable {
+		return materialization(ctx, q, name)
+	}
+	err = q.QueryRow(ctx, `
+		SELECT coalesce(to_regclass($1)::text, ''), (
+			SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute
+			WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped)`, name).Scan(&table, &columns)
+	return table, columns, err
+}
+
 // orphans are the rows of one rollup whose records a retention policy dropped.
 type orphans struct {
 	table   string // a temporary table
@@ -176,23 +192,26 @@ type orphans struct {
 // policy that is nothing.
 func keepOrphans(ctx context.Context, tx pgx.Tx) (map[string]orphans, error) {
 	kept := map[string]orphans{}
-	for _, r := range relations() {
-		table, columns, err := materialization(ctx, tx, r.name)
+	for _, r := range append(relations(), relation{name: EndsTable}) {
+		table, columns, err := ofRecords(ctx, tx, r.name)
 		if err != nil {
 			return nil, err
 		}
 		if table == "" {
 			continue
 		}
-		keep := "kept_" + r.name
+		keep, timeColumn := "kept_"+r.name, "bucket"
+		if r.name == EndsTable {
+			timeColumn = "time"
+		}
 		tag, err := tx.Exec(ctx, fmt.Sprintf(`
 			CREATE TEMP TABLE %s ON COMMIT DROP AS
 			SELECT * FROM %s m
-			WHERE m.bucket + $1::interval <= coalesce(
+			WHERE m.%s + $1::interval <= coalesce(
 				(SELECT min(range_start) FROM timescaledb_information.chunks
 				 WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema()), 'infinity')
 			  AND EXISTS (SELECT FROM timescaledb_information.chunks
-				 WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema())`, keep, table), r.width)
+				 WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema())`, keep, table, timeColumn), r.width)
 		if err != nil {
 			return nil, err
 		}
@@ -207,7 +226,7 @@ func keepOrphans(ctx context.Context, tx pgx.Tx) (map[string]orphans, error) {
 // both know a column.
 func restoreOrphans(ctx context.Context, tx pgx.Tx, kept map[string]orphans) error {
 	for relation, old := range kept {
-		table, columns, err := materialization(ctx, tx, relation)
+		table, columns, err := ofRecords(ctx, tx, relation)
 		if err != nil {
 			return err
 		}

@@ -14,8 +14,7 @@ import (
 // ask for, and tables for the refresher to fill.
 //
 // There is no first and last of the metrics, for the same reason that states
-// have relations of their own. Reads that need them find them by time in the
-// records.
+// have relations of their own: see EndsTable.
 func ddl(continuous bool) []string {
 	var statements []string
 	for _, r := range relations() {
@@ -35,7 +34,7 @@ func ddl(continuous bool) []string {
 			statements = append(statements, r.comments("TABLE", table))
 		}
 	}
-	return statements
+	return append(statements, endsDDL()...)
 }
 
 // of is the relation with the columns of nothing but those channels. Records that

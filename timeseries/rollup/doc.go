@@ -1,7 +1,8 @@
 // Package rollup owns the levels that charts are drawn from: one row per
 // session and bucket of 1 s, 5 s, 10 s, 1 min and 10 min, with the lowest, the
 // highest, the sum and the count of every charted field of the function contract,
-// and the newest of the text states.
+// and the newest of the text states; and the records that begin and end the buckets
+// of 1 s and 10 s.
 //
 //	records (telemetry)        ingest_batches, rollup_dirty:
 //	        │                  which ranges changed

@@ -35,7 +35,7 @@ func (p *pass) dropEmptied(ctx context.Context) error {
 		FROM emptied e
 		JOIN timescaledb_information.chunks c ON c.range_start <= e.to_time AND c.range_end > e.from_time
 		WHERE e.id = ANY($1)
-		  AND (c.hypertable_name = 'telemetry' AND c.hypertable_schema = current_schema()
+		  AND (c.hypertable_name IN ('telemetry', '`+EndsTable+`') AND c.hypertable_schema = current_schema()
 		       OR format('%I.%I', c.hypertable_schema, c.hypertable_name) = ANY($2))
 		ORDER BY 3`, ids, slices.Collect(maps.Values(p.catalog.Tables)))
 	if err != nil {

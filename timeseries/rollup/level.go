@@ -21,6 +21,8 @@ type Level struct {
 	// leave of a window. Not every one does: each segment of a window is a query,
 	// and a few more rows cost less.
 	Edges bool
+	// Ends tells that the first and the last record of its buckets are kept.
+	Ends bool
 }
 
 // Levels lists the rollups from the finest to the coarsest. Each width is a
@@ -30,9 +32,9 @@ type Level struct {
 // The two finest exist for windows from minutes to hours: at a thousand points
 // they are too narrow for 10 s and too wide to be read from the records in time.
 var Levels = []Level{
-	{Name: "1s", Relation: "telemetry_1s", Width: time.Second, States: "telemetry_states_1s"},
+	{Name: "1s", Relation: "telemetry_1s", Width: time.Second, States: "telemetry_states_1s", Ends: true},
 	{Name: "5s", Relation: "telemetry_5s", Width: 5 * time.Second},
-	{Name: "10s", Relation: "telemetry_10s", Width: 10 * time.Second, States: "telemetry_states_10s", Edges: true},
+	{Name: "10s", Relation: "telemetry_10s", Width: 10 * time.Second, States: "telemetry_states_10s", Edges: true, Ends: true},
 	{Name: "1m", Relation: "telemetry_1m", Width: time.Minute, States: "telemetry_states_1m"},
 	{Name: "10m", Relation: "telemetry_10m", Width: 10 * time.Minute, States: "telemetry_states_10m"},
 }

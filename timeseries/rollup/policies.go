@@ -67,6 +67,10 @@ func makePolicies(ctx context.Context, tx pgx.Tx, p Policies) error {
 			statements = append(statements, fmt.Sprintf("SELECT add_retention_policy('%s', drop_after => %s)", r.name, interval(p.KeepRollups)))
 		}
 	}
+	statements = append(statements, "SELECT remove_retention_policy('"+EndsTable+"', if_exists => true)")
+	if p.KeepRollups > 0 {
+		statements = append(statements, fmt.Sprintf("SELECT add_retention_policy('%s', drop_after => %s)", EndsTable, interval(p.KeepRollups)))
+	}
 	for _, statement := range statements {
 		if _, err := tx.Exec(ctx, statement); err != nil {
 			return fmt.Errorf("%s: %w", statement, err)

@@ -166,14 +166,20 @@ func (p *pass) keepHistory(ctx context.Context, spans []Span) ([]Span, error) {
 		}
 	}
 	if lost && len(p.dirty) > 0 {
-		for _, table := range p.catalog.Tables {
+		forget := func(table, timeColumn string) error {
 			_, err := p.conn.Exec(ctx, fmt.Sprintf(`
 				DELETE FROM %s m USING rollup_dirty d
-				WHERE d.id = ANY($1) AND m.session = d.session AND m.bucket < $2
-				  AND NOT EXISTS (SELECT FROM sessions s WHERE s.session = d.session)`, table), p.dirty, oldest)
-			if err != nil {
+				WHERE d.id = ANY($1) AND m.session = d.session AND m.%s < $2
+				  AND NOT EXISTS (SELECT FROM sessions s WHERE s.session = d.session)`, table, timeColumn), p.dirty, oldest)
+			return err
+		}
+		for _, table := range p.catalog.Tables {
+			if err := forget(table, "bucket"); err != nil {
 				return nil, err
 			}
+		}
+		if err := forget(EndsTable, "time"); err != nil {
+			return nil, err
 		}
 	}
 	return kept, nil
@@ -217,6 +223,7 @@ func (p *pass) plan(spans []Span) {
 			p.windows = append(p.windows, window{rel, s})
 		}
 	}
+	p.planEnds(spans)
 }
 
 // refresh aggregates windows anew, until none is left or the turn is over.
@@ -248,7 +255,10 @@ func (p *pass) refresh(ctx context.Context) error {
 }
 
 func (p *pass) refreshWindow(ctx context.Context, w window) error {
-	if !p.catalog.aggregates {
+	switch {
+	case w.name == EndsTable:
+		return p.refreshEnds(ctx, w)
+	case !p.catalog.aggregates:
 		return p.refreshTable(ctx, w)
 	}
 	// It cannot run in a transaction block, nor with parameters in all versions.

@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/series/ends"
 	"github.com/ecovolt/telemetryd/timeseries/series/round"
 )
 
@@ -80,8 +81,8 @@ func (v *view) settle(ctx context.Context, sums *bucketSums, times func(int) (in
 				s.first[i], s.last[i] = times(i)
 			}
 		}
-		var before, after []int32
-		var bounds [4][]time.Time
+		var search ends.Search
+		var before, after []int
 		prev := -1
 		for i, n := range s.count {
 			if n == 0 {
@@ -91,10 +92,8 @@ func (v *view) settle(ctx context.Context, sums *bucketSums, times func(int) (in
 				begin, _ := times(prev)
 				_, end := times(i)
 				if s.first[i]-s.last[prev] <= gap && end-begin > gap {
-					before, after = append(before, int32(prev)), append(after, int32(i))
-					for k, t := range [4]int64{begin, s.last[prev], s.first[i], end} {
-						bounds[k] = append(bounds[k], time.UnixMicro(t))
-					}
+					before, after = append(before, prev), append(after, i)
+					search.Add(s.first[i], end+1, begin, s.last[prev]+1)
 				}
 			}
 			prev = i
@@ -102,23 +101,9 @@ func (v *view) settle(ctx context.Context, sums *bucketSums, times func(int) (in
 		if len(before) == 0 || len(before) > mostDoubts {
 			continue
 		}
-		queue(&batch, func(r *record.Columns) {
-			before, after := r.Int(), r.Int()
-			s.last[before], s.first[after] = r.Micros(), r.Micros()
-		}, fmt.Sprintf(`
-			SELECT d.before::bigint, d.after::bigint, l.time, f.time
-			FROM unnest($2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[])
-				d (before, after, last_low, last_high, first_low, first_high)
-			CROSS JOIN LATERAL (
-				SELECT time FROM telemetry
-				WHERE session = $1 AND time >= d.last_low AND time <= d.last_high AND time >= $8 AND time <= $9 AND %[1]s IS NOT NULL
-				ORDER BY time DESC LIMIT 1
-			) l
-			CROSS JOIN LATERAL (
-				SELECT time FROM telemetry
-				WHERE session = $1 AND time >= d.first_low AND time <= d.first_high AND time >= $8 AND time <= $9 AND %[1]s IS NOT NULL
-				ORDER BY time LIMIT 1
-			) f`, c.SQL()), v.session, before, after, bounds[0], bounds[1], bounds[2], bounds[3], bounds[0][0], bounds[3][len(before)-1])
+		search.Queue(&batch, v.session, c, func(k int, first, last ends.Sample) {
+			s.last[before[k]], s.first[after[k]] = last.Time, first.Time
+		})
 	}
 	if batch.Len() == 0 {
 		return nil

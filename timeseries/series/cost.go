@@ -28,6 +28,8 @@ const (
 	memberCells = 4
 	// lookUpCells is the search for one end of the line in a pixel column.
 	lookUpCells = 100
+	// keptCells is the same where it is kept.
+	keptCells = 20
 	// heavyCells is what a read costs that takes turns with others of its kind.
 	heavyCells = 2_500_000
 )
@@ -45,9 +47,12 @@ func (c *cost) add(v *view, window rollup.Span, req *Request, want wanted) {
 		return
 	}
 	level := raw
-	switch {
+	switch _, grid, kept := v.m4Grid(window, req.Points); {
 	case req.Mode != ModeM4:
 		level = v.level(round.Width(window, req.Points))
+	case kept:
+		level = grid
+		c.lookUps += 2 * keptCells * len(req.Metrics) * req.Points
 	case !v.fewRecords(window, m4Scan):
 		level = v.levelWithin(window.Length() / time.Duration(req.Points))
 		c.lookUps += 2 * lookUpCells * len(req.Metrics) * min(req.Points, v.recordsIn(window))

@@ -14,9 +14,10 @@
 //	buckets: min, max, sum and count added up in each ──► columns ──► Answer, JSON
 //
 // Where a window has no more records than points, they are answered themselves.
-// In mode m4 a bucket is a pixel column and its first and last record are looked
-// up, so that a line through it covers the same pixels as one through all
-// records.
+// In mode m4 a bucket is a pixel column with its first and last record, so that a
+// line through it covers the same pixels as one through all records. Where package
+// rollup keeps what begins and ends the buckets of a level, columns are whole buckets
+// of that, and the rest is looked up.
 //
 // A channel that came in records has levels of its own (package tall), which may be
 // behind where the others are not. One that no level has, since it is made of others

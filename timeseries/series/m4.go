@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/bits"
 	"strings"
 	"time"
 
@@ -13,50 +12,60 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/series/ends"
+	"github.com/ecovolt/telemetryd/timeseries/series/round"
 )
 
-// m4Stream is up to how many records a window is read one by one, rather than
-// aggregated by the database and then looked up at the edges of columns.
-const m4Stream = 60_000
-
-// m4Scan is up to how many records a window is aggregated whole, first and last
-// included, rather than from rollups and a look-up at each end of each column.
-const m4Scan = 400_000
+const (
+	// m4Stream is up to how many records a window is read one by one, rather than
+	// aggregated by the database and then looked up at the edges of columns; m4Few is
+	// the same where what ends the columns is kept.
+	m4Stream, m4Few = 60_000, 20_000
+	// m4Scan is up to how many records a window is aggregated whole, first and last
+	// included, rather than from rollups and more than so many searches for an end.
+	m4Scan, mostSearches = 400_000, 400
+)
 
 // m4Columns holds the ends of the line inside each pixel column. Together with
 // minimum and maximum they draw the same pixels as all records would (Jugel et
 // al., M4: a visualization-oriented time series data aggregation, 2014).
 type m4Columns struct {
 	edges   []int64 // µs; column i is [edges[i], edges[i+1])
+	loose   []bool  // it holds records that a level lacks
 	metrics []m4Ends
 }
 
 type m4Ends struct {
 	first, last         []float64
 	firstTime, lastTime []int64
+	found               []bool // they are those of records, not of a bucket
 }
 
-// newM4Columns cuts a window into exactly that many columns. A record belongs
-// to column floor((t - from) * columns / length).
-func newM4Columns(window rollup.Span, columns, metrics int) *m4Columns {
-	c := &m4Columns{edges: make([]int64, columns+1), metrics: make([]m4Ends, metrics)}
-	from, length := window.From.UnixMicro(), uint64(window.To.UnixMicro()-window.From.UnixMicro())
-	for i := range c.edges {
-		high, low := bits.Mul64(uint64(i), length)
-		quotient, rest := bits.Div64(high, low, uint64(columns))
-		if rest > 0 {
-			quotient++
-		}
-		c.edges[i] = from + int64(quotient)
-	}
+func newM4Columns(edges []int64, metrics int) *m4Columns {
+	columns := len(edges) - 1
+	c := &m4Columns{edges, make([]bool, columns), make([]m4Ends, metrics)}
 	for i := range c.metrics {
-		c.metrics[i] = m4Ends{make([]float64, columns), make([]float64, columns), make([]int64, columns), make([]int64, columns)}
+		c.metrics[i] = m4Ends{make([]float64, columns), make([]float64, columns), make([]int64, columns), make([]int64, columns), make([]bool, columns)}
 	}
 	return c
 }
 
-func (c *m4Columns) span(i int) rollup.Span {
-	return rollup.Span{From: time.UnixMicro(c.edges[i]).UTC(), To: time.UnixMicro(c.edges[i+1]).UTC()}
+// m4Grid returns how wide columns are that are whole buckets of a level whose ends
+// are kept, and that level. It is not ok where a search in the records costs less, or
+// the records are so few in a bucket that its ends are not kept.
+func (v *view) m4Grid(window rollup.Span, points int) (width time.Duration, level int, ok bool) {
+	if level = v.levelWithin(window.Length() / time.Duration(points)); level == raw || v.fewRecords(window, m4Few) {
+		return 0, raw, false
+	}
+	unit := rollup.Levels[level].Width
+	of, ok := v.catalog.Ends(unit)
+	if !ok || v.recordsIn(rollup.Span{From: v.span.From, To: v.span.From.Add(of)}) < rollup.EndsRecords {
+		return 0, raw, false
+	}
+	for width = window.Length() / time.Duration(points) / unit * unit; round.Buckets(window, width) > int64(points); {
+		width += unit
+	}
+	return width, level, true
 }
 
 // starts returns where the columns begin.
@@ -70,7 +79,6 @@ func (c *m4Columns) starts() []time.Time {
 
 // readM4 answers a window with pixel columns.
 func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req *Request, want wanted) error {
-	metrics := want.metrics
 	steps, err := v.usualSteps(ctx, want)
 	if err != nil {
 		return err
@@ -78,22 +86,21 @@ func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req
 	if done, err := v.readPoints(ctx, v.fewRecords(window, req.Points), out, window, req, want, steps); done || err != nil {
 		return err
 	}
-	columns := newM4Columns(window, req.Points, len(metrics))
-	sums := newBucketSums(req.Points, len(metrics))
-	width := window.Length() / time.Duration(req.Points)
-	level := raw
-	switch {
-	case v.fewRecords(window, m4Stream):
-		err = v.streamM4(ctx, window, columns, sums, metrics)
-	case v.fewRecords(window, m4Scan) && v.distinctTimes(ctx):
-		err = v.scanM4(ctx, window, columns, sums, metrics)
-	default:
-		level = v.levelWithin(width)
-		for _, p := range v.parts(metrics, level) {
-			if err = p.aggregateM4(ctx, window, p.level, columns.of(p), sums.of(p), p.metrics); err != nil {
-				break
-			}
+	edges := round.Equal(window, req.Points)
+	out.Width = float64(window.Length().Microseconds()) / float64(req.Points) / 1e3
+	width, level, kept := v.m4Grid(window, req.Points)
+	if kept {
+		edges, out.Width = round.Grid(window, width), float64(width.Microseconds())/1e3
+	}
+	columns, sums := newM4Columns(edges, len(want.metrics)), newBucketSums(len(edges)-1, len(want.metrics))
+	if kept {
+		kept, err = v.levelM4(ctx, window, level, true, columns, sums, want.metrics)
+		if err == nil && !kept {
+			columns, sums = newM4Columns(edges, len(want.metrics)), newBucketSums(len(edges)-1, len(want.metrics))
 		}
+	}
+	if err == nil && !kept {
+		level, err = v.searchM4(ctx, window, columns, sums, want.metrics)
 	}
 	if err != nil {
 		return err
@@ -102,8 +109,7 @@ func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req
 		return err
 	}
 	out.Level = levelName(level)
-	out.Width = float64(window.Length().Microseconds()) / float64(req.Points) / 1e3
-	for m := range metrics {
+	for m := range want.metrics {
 		sums.metrics[m].first, sums.metrics[m].last = columns.metrics[m].firstTime, columns.metrics[m].lastTime
 	}
 	axis := grid{
@@ -112,6 +118,47 @@ func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req
 	}
 	emit(out, sums, columns, axis, req, want, steps)
 	return nil
+}
+
+// searchM4 reads columns as the records in the window are best searched, and returns
+// the level that serves most of them.
+func (v *view) searchM4(ctx context.Context, window rollup.Span, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) (level int, err error) {
+	switch {
+	case v.fewRecords(window, m4Stream):
+		return raw, v.streamM4(ctx, window, columns, sums, metrics)
+	case v.fewRecords(window, m4Scan) && v.distinctTimes(ctx):
+		return raw, v.scanM4(ctx, window, columns, sums, metrics)
+	}
+	level = v.levelWithin(window.Length() / time.Duration(len(columns.edges)-1))
+	_, err = v.levelM4(ctx, window, level, false, columns, sums, metrics)
+	return level, err
+}
+
+// levelM4 aggregates the buckets of a level, and takes what begins and ends columns
+// from what is kept of them. It is not done where that lacks most, and reading all
+// records costs less than to search for it: of a channel that few of them carry.
+func (v *view) levelM4(ctx context.Context, window rollup.Span, level int, kept bool, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) (done bool, err error) {
+	for _, p := range v.parts(metrics, level) {
+		columns, sums := columns.of(p), sums.of(p)
+		if err := p.aggregateM4(ctx, p.level, columns, sums, p.metrics); err != nil {
+			return false, err
+		}
+		if kept {
+			missing := len(p.metrics) * len(columns.loose)
+			if p.level != raw && p.columns == nil {
+				if missing, err = p.takeEnds(ctx, columns, sums, p.metrics); err != nil {
+					return false, err
+				}
+			}
+			if missing > mostSearches && v.fewRecords(window, m4Scan) && v.distinctTimes(ctx) {
+				return false, nil
+			}
+		}
+		if err := p.lookUpEnds(ctx, p.level, columns, sums, p.metrics); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // levelWithin returns the coarsest level of which whole buckets fit between the
@@ -189,13 +236,13 @@ func fieldList(metrics []channel.Channel) string {
 	return names.String()
 }
 
-// aggregateM4 lets the database aggregate what lies whole inside a column, and
-// looks up where the lines inside columns begin and end.
-func (v *view) aggregateM4(ctx context.Context, window rollup.Span, level int, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
+// aggregateM4 lets the database aggregate what lies whole inside a column. When the
+// lines inside columns begin and end is known up to a bucket then.
+func (v *view) aggregateM4(ctx context.Context, level int, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
 	// Which part of which column each level serves.
 	segments := map[int][]rollup.Span{}
 	for i := range len(columns.edges) - 1 {
-		for _, s := range v.cover(columns.span(i), level) {
+		for _, s := range v.cover(rollup.Span{From: time.UnixMicro(columns.edges[i]).UTC(), To: time.UnixMicro(columns.edges[i+1]).UTC()}, level) {
 			list := segments[s.level]
 			if n := len(list); n > 0 && list[n-1].To.Equal(s.span.From) {
 				list[n-1].To = s.span.To // a segment may go on through several columns
@@ -207,8 +254,8 @@ func (v *view) aggregateM4(ctx context.Context, window rollup.Span, level int, c
 	}
 	edges := columns.starts()
 	var batch pgx.Batch
-	merge := func(r *record.Columns) { columns.merge(int(r.Int()), sums, r) }
 	for level, list := range segments {
+		merge := func(r *record.Columns) { columns.merge(int(r.Int()), level == raw, sums, r) }
 		table, timeColumn := v.relation(level)
 		if len(list) <= 8 {
 			for _, s := range list {
@@ -228,14 +275,7 @@ func (v *view) aggregateM4(ctx context.Context, window rollup.Span, level int, c
 			CROSS JOIN LATERAL (SELECT * FROM %[3]s WHERE session = $1 AND %[1]s >= segment.lo AND %[1]s < segment.hi OFFSET 0) r
 			GROUP BY 1`, timeColumn, aggregatesWithEnds(level, metrics), table), v.session, from, to, edges)
 	}
-	if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
-		return err
-	}
-	reach := time.Microsecond
-	if level != raw {
-		reach = rollup.Levels[level].Width
-	}
-	return v.lookUpEnds(ctx, reach, columns, sums, metrics)
+	return v.tx.SendBatch(ctx, &batch).Close()
 }
 
 // aggregatesWithEnds is aggregates, and for each metric between which times
@@ -255,7 +295,8 @@ func aggregatesWithEnds(level int, metrics []channel.Channel) string {
 }
 
 // merge adds the aggregates and the ends that a row goes on with to column i.
-func (c *m4Columns) merge(i int, sums *bucketSums, r *record.Columns) {
+func (c *m4Columns) merge(i int, ofRecords bool, sums *bucketSums, r *record.Columns) {
+	c.loose[i] = c.loose[i] || ofRecords
 	var before [maxMetrics]int64
 	for m := range sums.metrics {
 		before[m] = sums.metrics[m].count[i]
@@ -274,42 +315,96 @@ func (c *m4Columns) merge(i int, sums *bucketSums, r *record.Columns) {
 	}
 }
 
-// lookUpEnds finds the first and the last record of each column. They lie
-// within a bucket's width of the times that the aggregation found.
-func (v *view) lookUpEnds(ctx context.Context, reach time.Duration, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
-	var batch pgx.Batch
-	for m, f := range metrics {
-		var column []int32
-		var firstLow, firstHigh, lastLow, lastHigh []time.Time
+// takeEnds takes the first and the last record of columns from those that are kept,
+// and returns how many columns of metrics are left. A column that holds records
+// which the level lacks is: one of them may have the same time.
+func (v *view) takeEnds(ctx context.Context, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) (missing int, err error) {
+	var times []time.Time
+	at := map[int64]int{}
+	add := func(micro int64) {
+		if _, ok := at[micro]; !ok {
+			at[micro] = -1
+			times = append(times, time.UnixMicro(micro))
+		}
+	}
+	for m := range metrics {
 		ends := &columns.metrics[m]
+		for i, n := range sums.metrics[m].count {
+			if n > 0 && !columns.loose[i] {
+				add(ends.firstTime[i])
+				add(ends.lastTime[i])
+			}
+		}
+	}
+	if len(times) == 0 {
+		return 0, nil
+	}
+	var values []float64
+	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(metrics)+" FROM "+rollup.EndsTable+" WHERE session = $1 AND time = ANY($2)", v.session, times)
+	if err != nil {
+		return 0, err
+	}
+	err = record.ReadColumns(rows, func(r *record.Columns) {
+		at[r.Micros()] = len(values)
+		for range metrics {
+			values = append(values, r.Float())
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	for m := range metrics {
+		ends := &columns.metrics[m]
+		value := func(micro int64) float64 {
+			if place, ok := at[micro]; ok && place >= 0 {
+				return values[place+m]
+			}
+			return math.NaN()
+		}
 		for i, n := range sums.metrics[m].count {
 			if n == 0 {
 				continue
 			}
-			column = append(column, int32(i))
-			first, last := ends.firstTime[i], ends.lastTime[i]
-			firstLow = append(firstLow, time.UnixMicro(first))
-			firstHigh = append(firstHigh, time.UnixMicro(min(first+reach.Microseconds(), columns.edges[i+1])))
-			lastLow = append(lastLow, time.UnixMicro(max(last-reach.Microseconds()+1, columns.edges[i])))
-			lastHigh = append(lastHigh, time.UnixMicro(last+1))
+			if !columns.loose[i] {
+				ends.first[i], ends.last[i] = value(ends.firstTime[i]), value(ends.lastTime[i])
+				ends.found[i] = !math.IsNaN(ends.first[i]) && !math.IsNaN(ends.last[i])
+			}
+			if !ends.found[i] {
+				missing++
+			}
 		}
-		queue(&batch, func(r *record.Columns) {
-			i := int(r.Int())
-			ends.firstTime[i], ends.first[i] = r.Micros(), r.Float()
-			ends.lastTime[i], ends.last[i] = r.Micros(), r.Float()
-		}, fmt.Sprintf(`
-			SELECT c.i::bigint, f.time, f.value, l.time, l.value
-			FROM unnest($2::int[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[]) c (i, first_low, first_high, last_low, last_high)
-			CROSS JOIN LATERAL (
-				SELECT time, %[1]s AS value FROM telemetry
-				WHERE session = $1 AND time >= c.first_low AND time < c.first_high AND %[1]s IS NOT NULL
-				ORDER BY time, batch, ord LIMIT 1
-			) f
-			CROSS JOIN LATERAL (
-				SELECT time, %[1]s AS value FROM telemetry
-				WHERE session = $1 AND time >= c.last_low AND time < c.last_high AND %[1]s IS NOT NULL
-				ORDER BY time DESC, batch DESC, ord DESC LIMIT 1
-			) l`, f.SQL()), v.session, column, firstLow, firstHigh, lastLow, lastHigh)
+	}
+	return missing, nil
+}
+
+// lookUpEnds finds the first and the last record of each column where they are not
+// found. They lie within a bucket's width of the times that the aggregation found.
+func (v *view) lookUpEnds(ctx context.Context, level int, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
+	reach := time.Microsecond
+	if level != raw {
+		reach = rollup.Levels[level].Width
+	}
+	var batch pgx.Batch
+	for m, f := range metrics {
+		var search ends.Search
+		var column []int
+		own := &columns.metrics[m]
+		for i, n := range sums.metrics[m].count {
+			if n == 0 || own.found[i] {
+				continue
+			}
+			column = append(column, i)
+			first, last := own.firstTime[i], own.lastTime[i]
+			search.Add(first, min(first+reach.Microseconds(), columns.edges[i+1]), max(last-reach.Microseconds()+1, columns.edges[i]), last+1)
+		}
+		if len(column) == 0 {
+			continue
+		}
+		search.Queue(&batch, v.session, f, func(k int, first, last ends.Sample) {
+			i := column[k]
+			own.firstTime[i], own.first[i] = first.Time, first.Value
+			own.lastTime[i], own.last[i] = last.Time, last.Value
+		})
 	}
 	return v.tx.SendBatch(ctx, &batch).Close()
 }

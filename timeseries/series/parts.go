@@ -89,5 +89,5 @@ func (b *bucketSums) of(p part) *bucketSums {
 
 // of is the columns of a part.
 func (c *m4Columns) of(p part) *m4Columns {
-	return &m4Columns{edges: c.edges, metrics: pick(p, c.metrics)}
+	return &m4Columns{c.edges, c.loose, pick(p, c.metrics)}
 }

@@ -4,6 +4,7 @@ package round
 
 import (
 	"math"
+	"math/bits"
 	"time"
 
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -61,4 +62,30 @@ func Step(start, end float64, points int) float64 {
 			}
 		}
 	}
+}
+
+// Equal cuts a window into exactly that many columns. A record belongs
+// to column floor((t - from) * columns / length).
+func Equal(window rollup.Span, columns int) []int64 {
+	edges := make([]int64, columns+1)
+	from, length := window.From.UnixMicro(), uint64(window.To.UnixMicro()-window.From.UnixMicro())
+	for i := range edges {
+		high, low := bits.Mul64(uint64(i), length)
+		quotient, rest := bits.Div64(high, low, uint64(columns))
+		if rest > 0 {
+			quotient++
+		}
+		edges[i] = from + int64(quotient)
+	}
+	return edges
+}
+
+// Grid cuts a window into buckets of that width, those at its ends into what
+// lies in it.
+func Grid(window rollup.Span, width time.Duration) []int64 {
+	edges := []int64{window.From.UnixMicro()}
+	for at := rollup.Floor(window.From, width).Add(width); at.Before(window.To); at = at.Add(width) {
+		edges = append(edges, at.UnixMicro())
+	}
+	return append(edges, window.To.UnixMicro())
 }

@@ -1,0 +1,119 @@
+package rollup
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+)
+
+// EndsTable holds the records that begin and end the buckets of some levels, so that
+// a line through buckets is known without a search in the records. On the columnstore
+// each search decompresses a thousand of them.
+const EndsTable = "telemetry_ends"
+
+// EndsRecords is how many records a bucket has at least whose ends are kept: of
+// fewer, they would be as much as the records.
+const EndsRecords = 20
+
+// endsChannels lists those channels of the kept records.
+func endsChannels(has func(int) bool) (names []string) {
+	for i, c := range channel.All {
+		if c.Charted && has(i) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// endsDDL returns the statements that make the table.
+func endsDDL() []string {
+	return []string{
+		"CREATE TABLE " + EndsTable + " AS SELECT time, session, " + strings.Join(endsChannels(func(int) bool { return true }), ", ") + " FROM telemetry WITH NO DATA",
+		"ALTER TABLE " + EndsTable + " ADD PRIMARY KEY (time, session)",
+		"SELECT create_hypertable('" + EndsTable + "', by_range('time', INTERVAL '10 days'), create_default_indexes => false)",
+		comment("TABLE "+EndsTable, "Records that begin or end a bucket of telemetry_1s or telemetry_10s, where no other has their time", ""),
+	}
+}
+
+// endsLevels lists the levels of which the ends are kept, those that are stored.
+func (c *Catalog) endsLevels() (levels []Level) {
+	for _, l := range Levels {
+		if l.Ends && c.Tables[l.Relation] != "" {
+			levels = append(levels, l)
+		}
+	}
+	return levels
+}
+
+// planEnds lists the windows of the ends that hold the ranges. Each is as long as
+// what changed: whoever stores a table of ours makes all of a window anew.
+func (p *pass) planEnds(spans []Span) {
+	levels := p.catalog.endsLevels()
+	if len(levels) == 0 {
+		return
+	}
+	width := levels[len(levels)-1].Width
+	outward := make([]Span, len(spans))
+	for i, s := range spans {
+		outward[i] = s.Outward(width)
+	}
+	for _, s := range Merge(outward, 0) {
+		p.windows = append(p.windows, window{relation{name: EndsTable, width: width}, s})
+	}
+}
+
+// refreshEnds looks the ends of a window up anew, after its levels.
+func (p *pass) refreshEnds(ctx context.Context, w window) error {
+	var ends []string
+	for _, l := range p.catalog.endsLevels() {
+		ends = append(ends, fmt.Sprintf("SELECT session, unnest(ARRAY[first_time, last_time]) AS time FROM %s WHERE bucket >= $1 AND bucket < $2 AND records >= %d",
+			p.catalog.Tables[l.Relation], EndsRecords))
+	}
+	return pgx.BeginFunc(ctx, p.conn, func(tx pgx.Tx) error {
+		if err := p.fence.Check(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM "+EndsTable+" WHERE time >= $1 AND time < $2", w.From, w.To); err != nil {
+			return err
+		}
+		carried, err := carriedWithin(ctx, tx, w.Span)
+		if err != nil {
+			return err
+		}
+		columns, values := "", ""
+		for _, name := range endsChannels(carried.Has) {
+			columns, values = columns+", "+name, values+", min(t."+name+")"
+		}
+		// Each record by itself would be found in a batch of a thousand that has to be
+		// decompressed; and no plan but one for this window fits.
+		if _, err := tx.Exec(ctx, "SET LOCAL enable_nestloop = off"); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, fmt.Sprintf(`
+			INSERT INTO %s (time, session%s)
+			SELECT t.time, t.session%s
+			FROM (%s) e
+			JOIN telemetry t ON t.session = e.session AND t.time = e.time
+			WHERE t.time >= $1 AND t.time < $2
+			GROUP BY 1, 2
+			HAVING count(*) = 1`, EndsTable, columns, values, strings.Join(ends, " UNION ")), pgx.QueryExecModeExec, w.From, w.To)
+		return err
+	})
+}
+
+// Ends tells that telemetry_ends has what begins and ends buckets of that width, so
+// far as in each stretch of the width that it returns there are EndsRecords. One
+// that it lacks is in the records.
+func (c *Catalog) Ends(width time.Duration) (of time.Duration, ok bool) {
+	for _, l := range c.endsLevels() {
+		if width%l.Width == 0 {
+			of, ok = l.Width, true
+		}
+	}
+	return of, ok
+}
