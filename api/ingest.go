@@ -54,6 +54,7 @@ func (s *server) ingest(r *request, p *ingestParams) error {
 	if err != nil {
 		return err
 	}
+	upload.NoChannels = r.Principal.MakesNoChannels()
 	leave := func() {}
 	defer func() { leave() }()
 	var file *sentFile

@@ -34,13 +34,14 @@ type keyView struct {
 	ExpiresAt  *time.Time `json:"expires_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
+	NoChannels bool       `json:"no_channels" doc:"Members of records that nobody knows are stored and make no channels"`
 }
 
 func viewKey(k auth.Key, secret string) keyView {
 	return keyView{
 		Secret: secret, ID: k.ID, Name: k.Name, Scope: k.Scope, Prefix: k.Prefix,
 		CreatedAt: k.CreatedAt.UTC(), CreatedBy: nullIfZero(k.CreatedBy),
-		ExpiresAt: inUTC(k.ExpiresAt), RevokedAt: inUTC(k.RevokedAt), LastUsedAt: inUTC(k.LastUsedAt),
+		ExpiresAt: inUTC(k.ExpiresAt), RevokedAt: inUTC(k.RevokedAt), LastUsedAt: inUTC(k.LastUsedAt), NoChannels: k.NoChannels,
 	}
 }
 
@@ -73,6 +74,8 @@ type createKeyParams struct {
 		Name   string     `json:"name"`
 		Scope  auth.Scope `json:"scope,omitempty"`
 		ValidS float64    `json:"valid_s,omitempty"`
+		// Some send what a car has no sensor for.
+		NoChannels bool `json:"no_channels,omitempty" doc:"Store members of records that nobody knows, and make no channels of them"`
 	}
 }
 
@@ -81,7 +84,7 @@ func (s *server) createKey(r *request, p *createKeyParams) (keyView, error) {
 	if err != nil {
 		return keyView{}, err
 	}
-	secret, key, err := s.Auth.CreateKey(r.Request.Context(), r.Principal, auth.NewKey{Name: p.Body.Name, Scope: p.Body.Scope, Valid: valid})
+	secret, key, err := s.Auth.CreateKey(r.Request.Context(), r.Principal, auth.NewKey{Name: p.Body.Name, Scope: p.Body.Scope, Valid: valid, NoChannels: p.Body.NoChannels})
 	if err != nil {
 		return keyView{}, err
 	}

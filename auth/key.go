@@ -61,6 +61,7 @@ type Key struct {
 	ExpiresAt  *time.Time // nil: never
 	RevokedAt  *time.Time // nil: valid until it expires
 	LastUsedAt *time.Time // to about a minute; nil: never used
+	NoChannels bool       // see NewKey
 }
 
 // NewKey says what key to make.
@@ -68,6 +69,9 @@ type NewKey struct {
 	Name  string        // 1 to 80 printable characters; several keys may share one
 	Scope Scope         // empty means ScopeIngest
 	Valid time.Duration // how long from now; zero is for ever
+	// NoChannels has members that nobody knows, in records that come by the key, be
+	// stored and make no channels.
+	NoChannels bool
 }
 
 var errBadKey = fault.New(fault.Unauthenticated, "The deploy key is not valid.")
@@ -92,12 +96,12 @@ func (s *Service) AuthenticateKey(ctx context.Context, key string) (Principal, e
 		stale    bool
 	)
 	err := s.options.Keys.QueryRow(s.proven.as(ctx, sum), `
-		SELECT id, name, scope, expires_at,
+		SELECT id, name, scope, no_channels, expires_at,
 		       last_used_at IS NULL OR last_used_at < clock_timestamp() - $2::interval
 		FROM deploy_keys
 		WHERE secret_hash = $1 AND revoked_at IS NULL
 		  AND (expires_at IS NULL OR expires_at > clock_timestamp())`, sum, lastUsedGrain).
-		Scan(&identity.ID, &identity.Name, &identity.Scope, &expires, &stale)
+		Scan(&identity.ID, &identity.Name, &identity.Scope, &identity.NoChannels, &expires, &stale)
 	if errors.Is(err, pgx.ErrNoRows) {
 		s.proven.note(sum, false)
 		return Principal{}, errBadKey
@@ -151,7 +155,7 @@ func (s *Service) RotateKey(ctx context.Context, by Principal, id string, overla
 			UPDATE deploy_keys
 			SET expires_at = least(expires_at, clock_timestamp() + $2::interval)
 			WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
-			RETURNING name, scope`, storable(id), overlap).Scan(&spec.Name, &spec.Scope)
+			RETURNING name, scope, no_channels`, storable(id), overlap).Scan(&spec.Name, &spec.Scope, &spec.NoChannels)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fault.Coded(fault.NotFound, "NOT_FOUND", "No valid deploy key has this id.")
 		}
@@ -197,7 +201,7 @@ func (s *Service) ListKeys(ctx context.Context, by Principal) ([]Key, error) {
 		return nil, d.Err
 	}
 	keys, err := schema.List(ctx, s.pool, pgx.RowToStructByPos[Key], `
-		SELECT id, name, scope, prefix, created_at, coalesce(created_by, ''), expires_at, revoked_at, last_used_at
+		SELECT id, name, scope, prefix, created_at, coalesce(created_by, ''), expires_at, revoked_at, last_used_at, no_channels
 		FROM deploy_keys ORDER BY created_at, id`)
 	if err != nil {
 		return nil, fmt.Errorf("list deploy keys: %w", err)
@@ -207,7 +211,7 @@ func (s *Service) ListKeys(ctx context.Context, by Principal) ([]Key, error) {
 
 func insertKey(ctx context.Context, tx pgx.Tx, by Principal, spec NewKey) (string, Key, error) {
 	id := secret.ID("")[:10]
-	key := Key{ID: id, Name: spec.Name, Scope: spec.Scope, Prefix: keyMark + id, CreatedBy: by.UserID}
+	key := Key{ID: id, Name: spec.Name, Scope: spec.Scope, Prefix: keyMark + id, CreatedBy: by.UserID, NoChannels: spec.NoChannels}
 	if key.CreatedBy == "" {
 		key.CreatedBy = by.actor()
 	}
@@ -217,15 +221,19 @@ func insertKey(ctx context.Context, tx pgx.Tx, by Principal, spec NewKey) (strin
 		valid = &spec.Valid
 	}
 	err := tx.QueryRow(ctx, `
-		INSERT INTO deploy_keys (id, name, scope, prefix, secret_hash, created_by, expires_at)
-		VALUES ($1, $2, $3, $4, $5, nullif($6, ''), clock_timestamp() + $7::interval)
+		INSERT INTO deploy_keys (id, name, scope, prefix, secret_hash, created_by, expires_at, no_channels)
+		VALUES ($1, $2, $3, $4, $5, nullif($6, ''), clock_timestamp() + $7::interval, $8)
 		RETURNING created_at, expires_at`,
-		key.ID, key.Name, key.Scope, key.Prefix, secret.Digest(made), key.CreatedBy, valid).
+		key.ID, key.Name, key.Scope, key.Prefix, secret.Digest(made), key.CreatedBy, valid, key.NoChannels).
 		Scan(&key.CreatedAt, &key.ExpiresAt)
 	if err != nil {
 		return "", Key{}, err
 	}
-	err = record(ctx, tx, Event{Name: keyCreated, Detail: map[string]any{"key": key.ID, "name": key.Name, "scope": key.Scope}}.by(by))
+	detail := map[string]any{"key": key.ID, "name": key.Name, "scope": key.Scope}
+	if key.NoChannels {
+		detail["no_channels"] = true
+	}
+	err = record(ctx, tx, Event{Name: keyCreated, Detail: detail}.by(by))
 	return made, key, err
 }
 

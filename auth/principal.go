@@ -89,4 +89,9 @@ type KeyIdentity struct {
 	ID    string // row id, or the name for a key that came from the settings
 	Name  string
 	Scope Scope
+	// NoChannels says that what records which come by it bring makes no channels.
+	NoChannels bool
 }
+
+// MakesNoChannels reports whether records that the principal sends make no channels.
+func (p Principal) MakesNoChannels() bool { return p.Key != nil && p.Key.NoChannels }

@@ -112,7 +112,7 @@ func telemetry(d Deps) []registry.Function {
 func (d Deps) insertTelemetryBatch(ctx context.Context, c *registry.Call) (any, error) {
 	b := decode.NewBatch()
 	defer b.Release()
-	opt := ingest.Options{Source: "function"}
+	opt := ingest.Options{Source: "function", NoChannels: c.Principal.MakesNoChannels()}
 	if err := decode.Records(c.Args.Raw("records"), b, time.Now()); err != nil {
 		return nil, d.Store.Writer.Refused(opt, err)
 	}

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/await"
 )
 
 // ride is a session to read: n records, five of each time, the newest ending at end.
@@ -237,4 +240,31 @@ func TestDeletingSessions(t *testing.T) {
 	same(t, "telemetry:deleteSession", map[string]any{"deleted": 10.0}, h.mutate("telemetry:deleteSession", args{"sessionId": "b"}, deployKey))
 	same(t, "telemetry:deleteSession again", map[string]any{"deleted": 0.0}, h.mutate("telemetry:deleteSession", args{"sessionId": "b"}, deployKey))
 	same(t, "no records", []any{}, h.query("telemetry:getSessionRecords", args{"sessionId": "b", "token": admin}))
+}
+
+// A key that makes no channels makes none by way of the functions, either.
+func TestInsertByAKeyThatMakesNoChannels(t *testing.T) {
+	h := newServer(t)
+	secret, _, err := h.daemon.Auth.CreateKey(t.Context(), auth.Operator("test"), auth.NewKey{Name: "rig", NoChannels: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, key := range []string{secret, deployKey} {
+		record := map[string]any{"session_id": "run", "timestamp": time.Date(2026, 3, 21, 10, 0, i, 0, time.UTC).Format(time.RFC3339), "by_" + string(rune('a'+i)): 1.0}
+		same(t, "one record", map[string]any{"inserted": 1.0}, h.mutate("telemetry:insertTelemetryBatch", args{"records": []any{record}}, key))
+	}
+	if _, err := h.daemon.Store.Rollups.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await.Until(t, "the channel of the other key", func() bool {
+		set, err := h.daemon.Store.Channels.Current(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := set.Find("by_a"); ok {
+			t.Fatal("the key made a channel")
+		}
+		_, ok := set.Find("by_b")
+		return ok
+	})
 }

@@ -23,6 +23,8 @@ type keyCreateCmd struct {
 	Name  string        `arg:"" help:"What will hold the key, such as bridge."`
 	Scope auth.Scope    `default:"ingest" enum:"ingest,admin" help:"ingest: store records and report; admin: everything."`
 	Valid time.Duration `placeholder:"DURATION" help:"How long it is valid, such as 90d. Default: until revoked."`
+
+	NoChannels bool `help:"Store members of records that nobody knows, and make no channels of them."`
 }
 
 func (c keyCreateCmd) Run(ctx context.Context, log *slog.Logger) error {
@@ -30,7 +32,7 @@ func (c keyCreateCmd) Run(ctx context.Context, log *slog.Logger) error {
 }
 
 func (c keyCreateCmd) run(ctx context.Context, s *auth.Service, t terminal) error {
-	secret, _, err := s.CreateKey(ctx, operator, auth.NewKey{Name: c.Name, Scope: c.Scope, Valid: c.Valid})
+	secret, _, err := s.CreateKey(ctx, operator, auth.NewKey{Name: c.Name, Scope: c.Scope, Valid: c.Valid, NoChannels: c.NoChannels})
 	if err != nil {
 		return err
 	}
@@ -50,9 +52,13 @@ func (c keyListCmd) run(ctx context.Context, s *auth.Service, t terminal) error 
 		return err
 	}
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tNAME\tSCOPE\tSTARTS WITH\tCREATED\tLAST USED\tEXPIRES\tREVOKED")
+	fmt.Fprintln(w, "ID\tNAME\tSCOPE\tCHANNELS\tSTARTS WITH\tCREATED\tLAST USED\tEXPIRES\tREVOKED")
 	for _, k := range keys {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, k.Scope, k.Prefix,
+		channels := "makes"
+		if k.NoChannels {
+			channels = "none"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, k.Scope, channels, k.Prefix,
 			minute(&k.CreatedAt), minute(k.LastUsedAt), minute(k.ExpiresAt), minute(k.RevokedAt))
 	}
 	return w.Flush()

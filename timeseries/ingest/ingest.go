@@ -39,6 +39,8 @@ type Options struct {
 	// File says that the records come out of a file, not from a car that drives
 	// now: what the server's clock says tells nothing of theirs.
 	File bool
+	// NoChannels says that members which nobody knows are to make no channels.
+	NoChannels bool
 	// Repeats says what becomes of an upload that is probably a drive which is
 	// there already: all but a twentieth of its instants are a session's that it
 	// adds to, or of that session's records lie at them. For a file that names no

@@ -269,8 +269,8 @@ const (
 		WHERE session = $1`
 
 	logBatchSQL = `
-		INSERT INTO ingest_batches (session, batch, digest, form, idempotency_key, min_time, max_time, records, source, from_file, set_aside, members)
-		VALUES ($1, $2, $3, 2, $4, $5, $6, $7, $8, $9, $10, $11)`
+		INSERT INTO ingest_batches (session, batch, digest, form, idempotency_key, min_time, max_time, records, source, from_file, set_aside, members, no_channels)
+		VALUES ($1, $2, $3, 2, $4, $5, $6, $7, $8, $9, $10, $11, nullif($12, false))`
 
 	setAsideSQL = `
 		INSERT INTO set_aside (session, batch, source, reason, time, timestamp, record)
@@ -412,7 +412,7 @@ func queueAdvance(b *pgx.Batch, e *extent, c *clock.Clock, aside int, session, b
 func queueLog(b *pgx.Batch, s *share, key string, opt Options) {
 	first, last := s.bounds()
 	b.Queue(logBatchSQL, s.session, s.batch, s.digest[:], optional([]byte(key)), first, last, s.records, opt.Source, opt.File, s.aside(),
-		slices.ContainsFunc(s.rows, func(r *copyRows) bool { return r.layout.Extra }))
+		slices.ContainsFunc(s.rows, func(r *copyRows) bool { return r.layout.Extra }), opt.NoChannels)
 	s.clock.QueueSteps(b, s.session, s.batch)
 	for _, r := range s.rows {
 		if len(r.aside) == 0 {

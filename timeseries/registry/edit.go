@@ -225,6 +225,11 @@ func (r *Registry) put(ctx context.Context, tx pgx.Tx, by, name string, d Defini
 	if err != nil {
 		return saved, err
 	}
+	if kind == declared && !known {
+		if err := claim(ctx, tx, name); err != nil {
+			return saved, err
+		}
+	}
 	if set, err = r.readSet(ctx, tx); err != nil {
 		return saved, err
 	}

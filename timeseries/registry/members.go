@@ -92,10 +92,13 @@ type Member struct {
 	FirstTime time.Time
 	LastTime  time.Time
 	Low, High *float64
+	// NoChannels says that all of them came by keys that make no channels.
+	NoChannels bool
 }
 
 // count adds batches of a run, up to that one at most, to what is known of its
-// members. It returns the members that it had not before, and how far it came.
+// members. It returns the members that it had not before, or had only by keys that make
+// no channels, and how far it came.
 func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fresh []Member, upTo int32, err error) {
 	done, err := progress.Resume(ctx, tx, counted, session, batch, rewritten)
 	if err != nil {
@@ -128,10 +131,13 @@ func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fre
 		return nil, upTo, err
 	}
 	fresh, err = schema.List(ctx, tx, pgx.RowToStructByPos[Member], `
-		WITH found AS (
+		WITH silent AS MATERIALIZED (
+			SELECT batch FROM ingest_batches WHERE session = $1 AND batch > $4 AND batch <= $5 AND no_channels
+		), found AS (
 			SELECT m.key AS member, count(*) AS records, count(n) AS numbers, count(*) FILTER (WHERE jsonb_typeof(m.value) = 'string') AS texts,
-			       min(t.time) AS first_time, max(t.time) AS last_time, min(n) AS low, max(n) AS high
+			       min(t.time) AS first_time, max(t.time) AS last_time, min(n) AS low, max(n) AS high, bool_and(s.batch IS NOT NULL) AS no_channels
 			FROM telemetry t
+			LEFT JOIN silent s ON s.batch = t.batch
 			CROSS JOIN LATERAL jsonb_each(t.extra) m
 			CROSS JOIN LATERAL channel_number(t.extra, m.key) n
 			WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.batch > $4 AND t.batch <= $5
@@ -139,24 +145,24 @@ func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fre
 			  AND (NOT $7 OR m.key IN (SELECT member FROM session_members WHERE session = $1))
 			GROUP BY 1
 		), known AS (
-			SELECT member FROM session_members WHERE session = $1
+			SELECT member, no_channels FROM session_members WHERE session = $1
 		), kept AS (
-			SELECT f.*, k.member IS NULL AS fresh,
+			SELECT f.*, k.member IS NULL AS fresh, k.no_channels AND NOT f.no_channels AS heard,
 			       count(*) FILTER (WHERE k.member IS NULL) OVER (ORDER BY f.first_time, f.member) AS place
 			FROM found f LEFT JOIN known k USING (member)
 		), counted AS (
-			INSERT INTO session_members AS c (session, member, records, numbers, texts, first_time, last_time, low, high)
-			SELECT $1, member, records, numbers, texts, first_time, last_time, low, high
+			INSERT INTO session_members AS c (session, member, records, numbers, texts, first_time, last_time, low, high, no_channels)
+			SELECT $1, member, records, numbers, texts, first_time, last_time, low, high, no_channels
 			FROM kept
 			WHERE NOT fresh OR place + (SELECT count(*) FROM known) <= $6
 			ON CONFLICT (session, member) DO UPDATE SET
 				records = c.records + excluded.records, numbers = c.numbers + excluded.numbers, texts = c.texts + excluded.texts,
 				first_time = least(c.first_time, excluded.first_time), last_time = greatest(c.last_time, excluded.last_time),
-				low = least(c.low, excluded.low), high = greatest(c.high, excluded.high)
+				low = least(c.low, excluded.low), high = greatest(c.high, excluded.high), no_channels = c.no_channels AND excluded.no_channels
 		)
-		SELECT member, records, numbers, texts, first_time, last_time, low, high
+		SELECT member, records, numbers, texts, first_time, last_time, low, high, no_channels
 		FROM kept
-		WHERE fresh
+		WHERE fresh OR heard
 		ORDER BY place
 		LIMIT $6`, session, from, to, done, upTo, maxMembers, known)
 	return fresh, upTo, err
@@ -199,6 +205,27 @@ func (r *Registry) see(ctx context.Context, tx pgx.Tx, members []Member) error {
 	return schema.Touch(ctx, tx, schema.TopicChannels)
 }
 
+// claim gives a channel that was just declared the member that it is of, where that
+// came before by a key that makes no channels.
+func claim(ctx context.Context, tx pgx.Tx, name string) error {
+	silent, err := schema.List(ctx, tx, pgx.RowToStructByPos[struct{ Member, Kind string }], `
+		SELECT member, CASE WHEN sum(numbers) < sum(texts) THEN 'text' ELSE 'number' END
+		FROM session_members
+		WHERE no_channels AND numbers + texts > 0
+		GROUP BY member
+		ORDER BY member <> $1, member`, name)
+	if err != nil {
+		return err
+	}
+	for _, m := range silent {
+		if channel.Name(m.Member) == name && len(m.Member) <= longestMember {
+			_, err := tx.Exec(ctx, "UPDATE channels SET member = $2, type = $3 WHERE name = $1", name, m.Member, m.Kind)
+			return err
+		}
+	}
+	return nil
+}
+
 // becomes tells which channel a member becomes, or why it becomes none; "" and
 // nothing where it is one already.
 func (s *Set) becomes(m Member) (name, kind, why string) {
@@ -225,6 +252,8 @@ func (s *Set) becomes(m Member) (name, kind, why string) {
 		if c.Kind != declared || c.Came {
 			return "", "", fmt.Sprintf("its name would be %q, which %s has", name, spelling(c))
 		}
+	} else if m.NoChannels {
+		return "", "", "it came by a key that makes no channels; an administrator may declare it"
 	}
 	return name, kind, ""
 }
@@ -260,7 +289,7 @@ func (r *Registry) Held(ctx context.Context, session string) ([]Held, error) {
 		return nil, err
 	}
 	members, err := schema.List(ctx, r.reads, pgx.RowToStructByPos[Member], `
-		SELECT member, records, numbers, texts, first_time, last_time, low, high
+		SELECT member, records, numbers, texts, first_time, last_time, low, high, no_channels
 		FROM session_members
 		WHERE session = (SELECT session FROM sessions WHERE id = $1 AND deleted_at IS NULL)
 		ORDER BY member`, schema.Storable(session))

@@ -115,13 +115,14 @@ async function keys(body) {
   const state = (k) => (k.revoked_at ? "revoked" : k.expires_at && Date.parse(k.expires_at) < Date.now() ? "expired" : "valid");
   const form = h("form", { class: "inline-form" }, input("Name", { name: "name", required: true, maxlength: 80, placeholder: "bridge of car 2" }),
     choice("Good for", "scope", [["ingest", "sending telemetry"], ["admin", "everything"]]),
+    choice("Unknown members", "no_channels", [["", "become channels"], ["true", "are only stored"]]),
     choice("Valid for", "valid_s", [["0", "ever"], ["2592000", "30 days"], ["31536000", "a year"]]),
     h("button", { class: "button", type: "submit" }, icon("key"), "Make a key"));
   form.addEventListener("submit", async (e) => {
     e.preventDefault();
     const v = Object.fromEntries(new FormData(form));
     try {
-      showKey(await api("/api/v1/keys", { method: "POST", body: { name: v.name, scope: v.scope, valid_s: Number(v.valid_s) } }));
+      showKey(await api("/api/v1/keys", { method: "POST", body: { name: v.name, scope: v.scope, valid_s: Number(v.valid_s), no_channels: v.no_channels === "true" } }));
       again();
     } catch (err) { toast(err.message, "error"); }
   });
@@ -131,7 +132,7 @@ async function keys(body) {
       h("div", { class: "card scroll", tabindex: "0", role: "region", "aria-label": "Keys" }, list.length ? h("table", null,
         h("caption", { class: "sr" }, "Deploy keys"),
         h("thead", null, h("tr", null, ["Name", "Begins with", "Good for", "State", "Made", "Last used"].map((t) => h("th", { scope: "col" }, t)), h("th", { scope: "col" }, h("span", { class: "sr" }, "Actions")))),
-        h("tbody", null, list.map((k) => h("tr", null, h("th", { scope: "row" }, k.name), h("td", null, h("code", null, k.prefix)), h("td", null, k.scope), h("td", null, state(k)),
+        h("tbody", null, list.map((k) => h("tr", null, h("th", { scope: "row" }, k.name), h("td", null, h("code", null, k.prefix)), h("td", null, k.scope, k.no_channels && ", makes no channels"), h("td", null, state(k)),
           h("td", null, when(k.created_at)), h("td", null, when(k.last_used_at)),
           h("td", null, state(k) === "valid" && h("div", { class: "row-actions" },
             small("Rotate", "secondary", async () => {
