@@ -169,7 +169,7 @@ var pathMeanings = map[string]string{
 
 var tagMeanings = map[string]string{
 	"telemetry": "Storing records", "sessions": "Runs: their records, charts and figures", "live": "Runs as they are driven",
-	"compare": "Laps over one another", "season": "Runs by what people say of them", "archives": "Files of whole runs", "auth": "One's own account", "users": "Accounts", "units": "What values are shown in", "keys": "Deploy keys", "audit": "What happened to accounts and keys",
+	"compare": "Laps over one another", "season": "Runs by what people say of them", "tracks": "Circuits, their line and sectors", "archives": "Files of whole runs", "auth": "One's own account", "users": "Accounts", "units": "What values are shown in", "keys": "Deploy keys", "audit": "What happened to accounts and keys",
 	"fields": "The function contract's fields", "channels": "What is measured", "import-profiles": "Saved mappings of loggers' files", "openapi": "This description", "docs": "This description",
 }
 
