@@ -183,6 +183,16 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/api/v1/sessions", "?driver=ann&tag=Rain&field=ballast_kg=4&q=old&sort=-efficiency_km_kwh&limit=1", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions", "?sort=luck", admin, "", 400, ""},
 		{"GET", "/api/v1/season", "?by=day&figure=duration_s&timezone=Europe/Berlin", admin, "", 200, ""},
+		{"POST", "/api/v1/sessions/{live}/notes", "", admin, `{"text":"=1+1","from":"2026-03-21T10:00:00Z","latitude":48.1,"longitude":11.5}`, 201, "note=id"},
+		{"POST", "/api/v1/sessions/{live}/notes", "", admin, `{"text":"x","to":"2026-03-21T10:00:00Z"}`, 400, ""},
+		{"POST", "/api/v1/sessions/{none}/notes", "", admin, `{"text":"x"}`, 404, ""},
+		{"GET", "/api/v1/sessions/{live}/notes", "", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/notes", "?format=csv&kind=note,stop", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{live}/notes", "?kind=luck", admin, "", 400, ""},
+		{"PUT", "/api/v1/sessions/{live}/notes/{note}", "", admin, `{"text":"two","from":null,"seen":1}`, 200, ""},
+		{"PUT", "/api/v1/sessions/{live}/notes/{note}", "", admin, `{"text":"three","seen":1}`, 409, ""},
+		{"DELETE", "/api/v1/sessions/{live}/notes/{note}", "", admin, "", 204, ""},
+		{"DELETE", "/api/v1/sessions/{live}/notes/{note}", "", admin, "", 404, ""},
 		{"GET", "/api/v1/season", "?by=luck", admin, "", 400, ""},
 		{"DELETE", "/api/v1/sessions/{old}", "", admin, "", 200, ""},
 		{"GET", "/api/v1/archives/{none}", "?any=thing", "", "", 404, ""},
@@ -287,7 +297,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			if err := json.Unmarshal(body, &members); err != nil {
 				t.Fatal(err)
 			}
-			id[name], _ = members[member].(string)
+			id[name] = fmt.Sprint(members[member])
 		}
 	}
 	for path, operations := range d.paths {

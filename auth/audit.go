@@ -47,6 +47,7 @@ const (
 	keyCreated      = "key_created"
 	keyRevoked      = "key_revoked"
 	SessionEdited   = "session_edited" // a run's name or its book was changed
+	NoteChanged     = "note_changed"   // added, changed or deleted
 	SessionMerged   = "session_merged" // a logger's file was merged into a run
 	MergeUndone     = "merge_undone"
 	ChannelChanged  = "channel_changed" // declared or described

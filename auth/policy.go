@@ -37,7 +37,7 @@ const (
 	ReportLive Action = "live.report"
 	// WriteNotifications is storing and pruning driver notifications.
 	WriteNotifications Action = "notifications.write"
-	// EditSession is naming a run, writing its book, and merging a logger's file into it.
+	// EditSession is naming a run, writing its book and noting things of it, and merging a logger's file into it.
 	EditSession Action = "sessions.edit"
 	// DeleteSession is deleting a run.
 	DeleteSession Action = "sessions.delete"

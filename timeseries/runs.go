@@ -3,6 +3,7 @@ package timeseries
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/book"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/note"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -248,4 +250,23 @@ func midnight(y int, m time.Month, d int, zone *time.Location) time.Time {
 		t = t.Add(15 * time.Minute)
 	}
 	return t
+}
+
+// RunNotes lists what is noted of a run, the kinds named or all. What the server
+// marks by itself is as of the newest batch.
+func (s *Store) RunNotes(ctx context.Context, id string, kinds []string) ([]note.Note, error) {
+	wants := func(some ...string) bool {
+		return len(kinds) == 0 || slices.ContainsFunc(some, func(kind string) bool { return slices.Contains(kinds, kind) })
+	}
+	if wants("gap", "outlier") {
+		if _, err := s.Summary(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	if wants("stop") {
+		if _, err := s.Analysis.Update(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return s.Notes.List(ctx, id, kinds)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/archive"
 	"github.com/ecovolt/telemetryd/timeseries/book"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/note"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -344,6 +345,9 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 		return err
 	}
 	if err := book.Forget(ctx, tx, session); err != nil {
+		return err
+	}
+	if err := note.Forget(ctx, tx, session); err != nil {
 		return err
 	}
 	err := schema.DeleteOf(ctx, tx, session, "summary_parts", "session_summaries", "ingest_batches", "set_aside", "clusters", "clock_steps", "repaired", "merges", "merge_fills", "imported_files")

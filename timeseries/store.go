@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/merge"
+	"github.com/ecovolt/telemetryd/timeseries/note"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
@@ -52,6 +53,8 @@ type Store struct {
 	Archives *archive.Archives
 	// Channels are what there is to ask for.
 	Channels *registry.Registry
+	// Notes are what is noted of runs.
+	Notes *note.Notes
 	// Deltas are the records that came after a position.
 	Deltas *delta.Reader
 	// PageBytes is how much a page of records holds at least when it ends before it
@@ -118,6 +121,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, InFlight: s.inFlight, Also: []rollup.Work{s.Channels, rollup.MemberColumns{Channels: s.Channels}, tall.Levels{}, summaries{s}}, OnPass: opt.OnRefresh})
 	s.Series = series.New(opt.Reads, s.Rollups, s.Channels)
 	s.Tracks = track.New(pool, opt.Reads)
+	s.Notes = note.New(pool, opt.Reads)
 	s.Laps = compare.New(opt.Reads, s.Channels)
 	s.Archives = archive.New(opt.Exports, s.archiveStats)
 	return s

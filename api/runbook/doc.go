@@ -1,7 +1,8 @@
 // Package runbook serves what people say of runs: which runs there are by their
-// book, and a figure by what the book says.
+// book, a figure by what the book says, and notes.
 //
 //	query ─▶ Filter ─▶ Store.Sessions, Store.Season ─▶ views
+//	note ─▶ author, from the account ─▶ Store.Notes
 //
 // It keeps nothing, so everything may run any number of times at once. Who may do
 // what is decided before a handler is called; external accounts are shown the runs

@@ -8,15 +8,17 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries"
 )
 
-type handler struct{ store *timeseries.Store }
+type handler struct {
+	store *timeseries.Store
+	auth  *auth.Service
+}
 
 // Routes are those of the run book, and of what is worked out by it.
-func Routes(store *timeseries.Store) []rest.Route {
-	h := handler{store}
-	return []rest.Route{
+func Routes(store *timeseries.Store, accounts *auth.Service) []rest.Route {
+	h := handler{store, accounts}
+	return append(h.noteRoutes(),
 		rest.JSON("GET", "/api/v1/season", auth.ListSessions,
-			"Return a figure of each run, grouped by what the run book says: how many runs, their mean, and how far they lie apart. External accounts see the runs of the last 7 days.", h.season),
-	}
+			"Return a figure of each run, grouped by what the run book says: how many runs, their mean, and how far they lie apart. External accounts see the runs of the last 7 days.", h.season))
 }
 
 type seasonParams struct {

@@ -17,6 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/book"
+	"github.com/ecovolt/telemetryd/timeseries/note"
 )
 
 // runCmd is the run book: what people know of runs.
@@ -24,6 +25,8 @@ type runCmd struct {
 	List   runListCmd   `cmd:"" help:"List runs by what the book says of them."`
 	Show   runShowCmd   `cmd:"" help:"Show what the book says of a run."`
 	Set    runSetCmd    `cmd:"" help:"Name a run, or say who drove, with what, on what. What is not named stays, and an empty text is taken out."`
+	Notes  runNotesCmd  `cmd:"" help:"List what is noted of a run, by people and by the server."`
+	Note   runNoteCmd   `cmd:"" help:"Note something on a moment, a stretch or the whole of a run."`
 	Season runSeasonCmd `cmd:"" help:"Compare a figure of runs by what the book says: mean, spread and number of runs."`
 }
 
@@ -106,6 +109,68 @@ func (c runShowCmd) Run(ctx context.Context, log *slog.Logger) error {
 		line(name, &value)
 	}
 	return w.Flush()
+}
+
+type runNotesCmd struct {
+	database.Flags
+	Session string   `arg:"" help:"Id of the run."`
+	Kind    []string `placeholder:"KIND,…" enum:"note,notification,stop,gap,clock_step,set_aside,outlier" help:"Only these: note, notification, stop, gap, clock_step, set_aside, outlier."`
+}
+
+func (c runNotesCmd) Run(ctx context.Context, log *slog.Logger) error {
+	store, done, err := openStore(ctx, c.Flags, log)
+	if err != nil {
+		return err
+	}
+	defer done()
+	list, err := store.RunNotes(ctx, c.Session, c.Kind)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "FROM\tTO\tKIND\tNOTE\tBY")
+	moment := func(t *time.Time) string {
+		if t == nil {
+			return "-"
+		}
+		return t.UTC().Format("2006-01-02 15:04:05.000")
+	}
+	for _, n := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", moment(n.From), moment(n.To), n.Kind, printable(n.Text), printable(deref(n.Author)))
+	}
+	return w.Flush()
+}
+
+type runNoteCmd struct {
+	database.Flags
+	Session string `arg:"" help:"Id of the run."`
+	Text    string `arg:"" help:"What there is to note."`
+	At      string `placeholder:"TIME" help:"The moment, or where the stretch begins (ISO 8601). Default: the whole run."`
+	To      string `placeholder:"TIME" help:"Where the stretch ends (ISO 8601)."`
+}
+
+func (c runNoteCmd) Run(ctx context.Context, log *slog.Logger) error {
+	content := note.Content{Text: c.Text}
+	for _, t := range []struct {
+		name, text string
+		to         **time.Time
+	}{{"--at", c.At, &content.From}, {"--to", c.To, &content.To}} {
+		at, err := timeFlag(t.name, t.text)
+		if err != nil {
+			return err
+		}
+		if !at.IsZero() {
+			*t.to = &at
+		}
+	}
+	store, done, err := openStore(ctx, c.Flags, log)
+	if err != nil {
+		return err
+	}
+	defer done()
+	ctx = auth.Audited(ctx, operator, auth.Event{Name: auth.NoteChanged, Detail: map[string]any{"session": c.Session, "what": "added"}})
+	_, err = store.Notes.Add(ctx, c.Session, note.Author{Name: operator.Key.Name}, content)
+	return err
 }
 
 // filterFlags narrow a list of runs.

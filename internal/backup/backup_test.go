@@ -18,6 +18,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/book"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/note"
 )
 
 // TestRestoreIsIdentical backs a database up, restores it into a new one, and
@@ -88,6 +89,9 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 	}
 	driver := "Ann"
 	if _, err := store.EditSession(t.Context(), "a", timeseries.SessionChange{Book: book.Change{Driver: &driver, Fields: map[string]string{"wing": "2"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Notes.Add(t.Context(), "a", note.Author{Name: "Ann"}, note.Content{Text: "wind"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.Rollups.Refresh(t.Context()); err != nil {

@@ -119,7 +119,7 @@ func TestAccess(t *testing.T) {
 	if m := guest.expect("records"); m.Session != "open" {
 		t.Errorf("records: %+v", m)
 	}
-	await.Until(t, "nobody's account is watched", func() bool { return in.hub.Stats().Topics == 2 }) // the session, and the channels
+	await.Until(t, "nobody's account is watched", func() bool { return in.hub.Stats().Topics == 4 }) // the session, what is said of it, messages to its driver, and the channels
 }
 
 // An answer that runs out is asked for again, though nothing was announced.

@@ -57,7 +57,7 @@ func TestDocumentedMessages(t *testing.T) {
 	}
 	for from, want := range map[string][]string{
 		"client": {protocol.TypeAuth, protocol.TypePing, protocol.TypeSubscribe, protocol.TypeUnsubscribe},
-		"server": {"authenticated", "begun", "closing", "deleted", "dropped", "error", "hello", "pong", "records", "resync",
+		"server": {"authenticated", "begun", "changed", "closing", "deleted", "dropped", "error", "hello", "pong", "records", "resync",
 			"revoked", "snapshot", "status", "subscribed", "unsubscribed"},
 	} {
 		slices.Sort(types[from])

@@ -98,6 +98,12 @@ func newSessionFeed(st *Stream, id string) *sessionFeed {
 	return &sessionFeed{stream: st, id: id, topic: schema.TopicSession(id), quoted: quoted, groups: map[groupKey]*group{}}
 }
 
+// topics are those of the session: its records, and what people and the vehicle say
+// of it.
+func (f *sessionFeed) topics() []string {
+	return []string{f.topic, schema.TopicBook(f.id), schema.TopicNotifications(f.id)}
+}
+
 // open makes the feed follow its session, if it does not yet.
 func (f *sessionFeed) open(ctx context.Context) error {
 	f.opening.Lock()

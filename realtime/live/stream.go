@@ -234,6 +234,7 @@ func (st *Stream) deliver(ctx context.Context) {
 // note sorts what the hub says has changed.
 func (st *Stream) note(ctx context.Context, topics []string) {
 	var again []*conn
+	st.tellChanged(topics)
 	st.mu.Lock()
 	for _, topic := range topics {
 		if id, ok := strings.CutPrefix(topic, schema.TopicSession("")); ok {
@@ -438,18 +439,18 @@ func (st *Stream) release(s *subscription) {
 	if s.feed.refs == 0 {
 		delete(st.feeds, s.feed.id)
 		delete(st.dirty, s.feed)
-		st.sub.Unwatch(s.feed.topic)
+		st.sub.Unwatch(s.feed.topics()...)
 		st.unwatchChannels()
 	}
 }
 
 // watch makes the hub watch a feed's session.
 func (st *Stream) watch(ctx context.Context, f *sessionFeed) error {
-	err := st.sub.Watch(ctx, f.topic, schema.TopicChannels)
+	err := st.sub.Watch(ctx, append(f.topics(), schema.TopicChannels)...)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.feeds[f.id] == nil {
-		st.sub.Unwatch(f.topic) // it was closed meanwhile
+		st.sub.Unwatch(f.topics()...) // it was closed meanwhile
 		st.unwatchChannels()
 	}
 	return err

@@ -1,0 +1,225 @@
+package note
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
+)
+
+// Bounds.
+const (
+	maxNotes = 2000 // of a run, by people
+	maxText  = 2000 // characters
+)
+
+// Kinds are those of notes: note is by people, the others are by the server.
+var Kinds = []string{"note", "notification", "stop", "gap", "clock_step", "set_aside", "outlier"}
+
+// Note is one of a run. Without From it is of the whole run or, with a position, of
+// a place; with To it is of a stretch. ID, Author, Revision and ChangedAt are those
+// of notes by people.
+type Note struct {
+	Kind                string
+	From, To            *time.Time
+	Latitude, Longitude *float64
+	Severity            *string // info, warning or critical
+	Text                string
+	Author              *string // name
+	ID                  *int64
+	CreatedAt           *time.Time
+	Account             *string // the author's
+	Revision            *int32
+	ChangedAt           *time.Time
+}
+
+// Content is what a person notes.
+type Content struct {
+	From, To            *time.Time
+	Latitude, Longitude *float64
+	Text                string
+}
+
+// Author is who writes: an account, or a key, which has a name only.
+type Author struct {
+	Account, Name string
+	// All lets change what others wrote.
+	All bool
+}
+
+// Notes reads and writes them.
+type Notes struct {
+	pool, reads *pgxpool.Pool
+}
+
+// New makes Notes on a migrated database; reads is for what somebody waits for.
+func New(pool, reads *pgxpool.Pool) *Notes { return &Notes{pool, reads} }
+
+// List returns the notes of a run, the kinds named or all, by time; those of the
+// whole run and of places come first.
+func (n *Notes) List(ctx context.Context, id string, kinds []string) ([]Note, error) {
+	list, err := schema.List(ctx, n.reads, pgx.RowToStructByPos[Note], `
+		SELECT a.kind, a.from_time, a.to_time, a.latitude, a.longitude, a.severity, a.text, a.author, a.note, a.created_at,
+		       o.author, o.revision, o.changed_at
+		FROM analytics.notes($1, $2) a
+		LEFT JOIN notes o ON o.note = a.note
+		ORDER BY a.from_time NULLS FIRST, a.kind, a.note`, id, kinds)
+	if err != nil {
+		return nil, fmt.Errorf("list notes: %w", err)
+	}
+	return list, nil
+}
+
+// Add notes something of a run. It returns NotFound where there is no such run,
+// Invalid for what cannot be kept, and Conflict where the run has as many notes as
+// one may.
+func (n *Notes) Add(ctx context.Context, id string, by Author, c Content) (*Note, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return n.write(ctx, id, func(ctx context.Context, tx pgx.Tx, session int32) (note int64, err error) {
+		var count int
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM notes WHERE session = $1`, session).Scan(&count); err != nil {
+			return 0, err
+		}
+		if count >= maxNotes {
+			return 0, fault.Coded(fault.Conflict, "NOTE_LIMIT", "A run has at most %d notes by people.", maxNotes)
+		}
+		return note, tx.QueryRow(ctx, `
+			INSERT INTO notes (session, from_time, to_time, latitude, longitude, text, author, author_name)
+			VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), nullif($8, ''))
+			RETURNING note`, session, c.From, c.To, c.Latitude, c.Longitude, c.Text, by.Account, by.Name).Scan(&note)
+	})
+}
+
+// Change puts another content in the place of a note's. seen is the revision that
+// it was made from: where it is not the present one, that is a Conflict. nil does
+// not ask. Another one's note is Forbidden.
+func (n *Notes) Change(ctx context.Context, id string, note int64, by Author, c Content, seen *int32) (*Note, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return n.write(ctx, id, func(ctx context.Context, tx pgx.Tx, session int32) (int64, error) {
+		revision, err := own(ctx, tx, session, note, by)
+		if err != nil {
+			return 0, err
+		}
+		if seen != nil && *seen != revision {
+			return 0, fault.Coded(fault.Conflict, "NOTE_CONFLICT", "Somebody else has changed the note meanwhile. Look at what it says now.")
+		}
+		_, err = tx.Exec(ctx, `
+			UPDATE notes
+			SET from_time = $2, to_time = $3, latitude = $4, longitude = $5, text = $6, revision = revision + 1, changed_at = clock_timestamp()
+			WHERE note = $1`, note, c.From, c.To, c.Latitude, c.Longitude, c.Text)
+		return note, err
+	})
+}
+
+// Delete removes a note. Another one's is Forbidden.
+func (n *Notes) Delete(ctx context.Context, id string, note int64, by Author) error {
+	_, err := n.write(ctx, id, func(ctx context.Context, tx pgx.Tx, session int32) (int64, error) {
+		if _, err := own(ctx, tx, session, note, by); err != nil {
+			return 0, err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM notes WHERE note = $1`, note)
+		return 0, err
+	})
+	return err
+}
+
+// own locks a note of a run, if the author may change it.
+func own(ctx context.Context, tx pgx.Tx, session int32, note int64, by Author) (revision int32, err error) {
+	var account *string
+	err = tx.QueryRow(ctx, `SELECT author, revision FROM notes WHERE note = $1 AND session = $2 FOR UPDATE`, note, session).Scan(&account, &revision)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return 0, fault.New(fault.NotFound, "there is no note %d of this run", note)
+	case err != nil:
+		return 0, err
+	case !by.All && (account == nil || *account != by.Account):
+		return 0, fault.New(fault.Forbidden, "the note is another one's; administrators can change it")
+	}
+	return revision, nil
+}
+
+// write changes the notes of a run, one change after the other, and tells whoever
+// watches. It returns the note that work names.
+func (n *Notes) write(ctx context.Context, id string, work func(ctx context.Context, tx pgx.Tx, session int32) (int64, error)) (*Note, error) {
+	if schema.Storable(id) == "" {
+		return nil, fault.NoSession(id)
+	}
+	var written Note
+	err := schema.Tx(ctx, n.pool, func(ctx context.Context, tx pgx.Tx) error {
+		if err := schema.Lock(ctx, tx, schema.TopicBook(id)); err != nil {
+			return err
+		}
+		// So that it is neither deleted nor given other times meanwhile.
+		var session int32
+		err := tx.QueryRow(ctx, `SELECT session FROM sessions WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE`, id).Scan(&session)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return fault.NoSession(id)
+		}
+		if err != nil {
+			return err
+		}
+		note, err := work(ctx, tx, session)
+		if err != nil {
+			return err
+		}
+		if note != 0 {
+			written, err = schema.One(ctx, tx, pgx.RowToStructByPos[Note], `
+				SELECT 'note', from_time, to_time, latitude, longitude, NULL::text, text, author_name, note, created_at, author, revision, changed_at
+				FROM notes WHERE note = $1`, note)
+			if err != nil {
+				return err
+			}
+		}
+		return schema.Touch(ctx, tx, schema.TopicBook(id))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("write note: %w", err)
+	}
+	return &written, nil
+}
+
+// check says what of a content cannot be kept, and tidies the text.
+func (c *Content) check() error {
+	c.Text = strings.TrimSpace(norm.NFC.String(c.Text))
+	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+	switch {
+	case c.Text == "":
+		return fault.Field("text", "must not be empty")
+	case !utf8.ValidString(c.Text) || strings.ContainsFunc(c.Text, control):
+		return fault.Field("text", "must not hold control characters")
+	case utf8.RuneCountInString(c.Text) > maxText:
+		return fault.Field("text", "must have at most %d characters", maxText)
+	case c.To != nil && (c.From == nil || !c.To.After(*c.From)):
+		return fault.Field("to", "must be later than from")
+	case (c.Latitude == nil) != (c.Longitude == nil):
+		return fault.Field("longitude", "latitude and longitude go together")
+	case c.Latitude != nil && !(math.Abs(*c.Latitude) <= 90 && math.Abs(*c.Longitude) <= 180):
+		return fault.Field("latitude", "is no place on earth")
+	}
+	for _, t := range []*time.Time{c.From, c.To} {
+		if t != nil && (t.Year() < 1900 || t.Year() > 2200) {
+			return fault.Field("from", "is no time of a run")
+		}
+	}
+	return nil
+}
+
+// Forget removes the notes of a deleted session.
+func Forget(ctx context.Context, tx pgx.Tx, session int32) error {
+	return schema.DeleteOf(ctx, tx, session, "notes")
+}
