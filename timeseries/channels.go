@@ -18,6 +18,10 @@ type HeldChannel struct {
 	Levels      bool       // charts of long windows have levels to read, not only records
 }
 
+// WithoutLevels counts channels of runs that have no levels since too many others
+// have: charts of them are made from the records.
+func (s *Store) WithoutLevels(ctx context.Context) (int64, error) { return tall.Over(ctx, s.reads) }
+
 // SessionChannels lists the channels that a run has, and the members of its records
 // that became none. It returns a NotFound fault for a run that does not exist.
 func (s *Store) SessionChannels(ctx context.Context, id string) (held []HeldChannel, others []registry.Held, err error) {

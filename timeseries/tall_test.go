@@ -153,6 +153,9 @@ func TestLevelsOfMembersAreBounded(t *testing.T) {
 	if n := h.count("SELECT count(DISTINCT member) FROM level_members"); n != 150 {
 		t.Errorf("%d members have levels, want 150", n)
 	}
+	if n, err := h.store.WithoutLevels(t.Context()); err != nil || n != 50 {
+		t.Errorf("%d channels have no levels, want 50: %v", n, err)
+	}
 	for name, want := range map[string]int64{"cell_0": 2000, "cell_149": 1000, "cell_150": 500, "cell_199": 500} {
 		answer, err := h.store.Series.Read(t.Context(), series.Request{Sessions: []string{"flood"}, Metrics: []string{name}, Points: 10})
 		if err != nil {

@@ -323,6 +323,7 @@ func (d *Daemon) begin(ctx context.Context) {
 	d.services.start(ctx, every(time.Second, d.purge))
 	d.services.start(ctx, every(10*time.Second, d.divide))
 	d.services.start(ctx, every(5*time.Second, d.measure))
+	d.services.start(ctx, every(time.Minute, d.count))
 	guard := analyst.Guard{Pool: d.pools.Ingest, Log: d.log}
 	d.services.start(ctx, every(5*time.Second, func(ctx context.Context) {
 		if _, err := guard.Look(ctx); err != nil && ctx.Err() == nil {
@@ -385,6 +386,15 @@ func (d *Daemon) measure(ctx context.Context) {
 	}
 	if age, err := d.Store.NewestAge(ctx); err == nil && age >= 0 {
 		d.metrics.newest.Set(age.Seconds())
+	}
+}
+
+// count notes what grows slowly, and takes a look over all runs.
+func (d *Daemon) count(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if n, err := d.Store.WithoutLevels(ctx); err == nil {
+		d.metrics.over.Set(float64(n))
 	}
 }
 

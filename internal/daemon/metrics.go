@@ -29,6 +29,7 @@ type metrics struct {
 	signIns  *prometheus.CounterVec
 	stale    prometheus.Gauge
 	newest   prometheus.Gauge
+	over     prometheus.Gauge
 	passes   *prometheus.CounterVec
 	lag      prometheus.Histogram
 }
@@ -67,6 +68,9 @@ func newMetrics(version string) *metrics {
 		Name: "telemetryd_newest_record_age_seconds", Help: "Age of the newest record of any run, by the record's time and the database's clock; NaN while there is none.",
 	})
 	m.newest.Set(math.NaN())
+	m.over = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "telemetryd_channels_without_levels", Help: "Channels of runs, counted for each run, that have no levels since others came first: charts of them are made from the records.",
+	})
 	m.passes = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "telemetryd_rollup_passes_total", Help: "Looks of the rollups' refresher for what changed, by outcome: done, left to another instance, or failed.",
 	}, []string{"outcome"})
@@ -78,7 +82,7 @@ func newMetrics(version string) *metrics {
 		Name: "telemetryd_build_info", Help: "1, with the version as a label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
-	m.registry.MustRegister(m.requests, m.records, m.batches, m.copying, m.storing, m.signIns, m.stale, m.newest, m.passes, m.lag, info,
+	m.registry.MustRegister(m.requests, m.records, m.batches, m.copying, m.storing, m.signIns, m.stale, m.newest, m.over, m.passes, m.lag, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -29,7 +29,7 @@ func TestHealthAndProbes(t *testing.T) {
 	if err != nil || time.Since(at).Abs() > time.Minute {
 		t.Errorf("time %q: %v", health.Time, err)
 	}
-	if a := h.get("/metrics"); a.status != http.StatusOK || !strings.Contains(string(a.body), "telemetryd_") {
+	if a := h.get("/metrics"); a.status != http.StatusOK || !strings.Contains(string(a.body), "telemetryd_channels_without_levels 0") {
 		t.Errorf("metrics: %.300s", a)
 	}
 	for path, status := range map[string]int{"/api/v1/nothing": 404, "/api/v1/telemetry/": 404} {
