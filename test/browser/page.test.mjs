@@ -18,7 +18,7 @@ const run = {
 };
 const second = encodeURIComponent("second/run"); // the run to compare with
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const WEIGHT = 150_000; // bytes that a first visit may transfer, sign-in and a run's charts included
+const WEIGHT = 200_000; // bytes that a first visit may transfer, sign-in and a run's charts included
 
 let browser, context, page;
 const complaints = [];
@@ -902,6 +902,69 @@ describe("the built-in page", { concurrency: false }, () => {
     assert.match(await row.textContent(), /hard.*Book c.*1120\.0–120\.0120\.0120\.0$/s); // 10 m/s at 300 W; of one run there is no spread
     assert.equal(await page.locator(".season-plot circle").count(), await page.locator(".season-runs a").count());
     await accessible(page, "a season");
+    await context.close();
+  });
+
+  test("notes what happened, for everybody who watches", async () => {
+    const here = `${base}/runs/odd?metrics=speed_ms`;
+    await page.goto(here);
+    await settled(page);
+    const notes = page.getByRole("region", { name: /^Notes/ });
+    await notes.waitFor();
+    const state = await page.evaluate(() => ({ ...sessionStorage }));
+    const { context, page: other } = await visit();
+    await other.addInitScript((s) => { for (const [k, v] of Object.entries(s)) sessionStorage.setItem(k, v); }, state);
+    await other.goto(here);
+    await settled(other);
+    const items = (on) => on.locator(".notes li p");
+    const note = async (text, act) => {
+      await page.getByLabel("What is there to note?").fill(text);
+      await act?.(page.getByRole("dialog"));
+      await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+      await other.locator(".notes p", { hasText: text }).waitFor(); // without being asked for
+    };
+    const html = "<img src=x onerror=alert(1)> \u202e🏁";
+    await page.locator("#charts").focus();
+    await page.keyboard.press("Comma"); // a cursor, in the middle
+    const x = await page.evaluate(() => document.getElementById("stack-status").dataset.at);
+    await page.keyboard.press("m");
+    await accessible(page, "a note's form");
+    await note(html);
+    assert.equal(await items(page).filter({ hasText: "onerror" }).textContent(), html);
+    assert.equal(await page.locator(".notes img").count(), 0);
+    await notes.getByRole("button", { name: "Note…" }).click();
+    await note("of all of it", (form) => form.getByLabel("The whole run").check());
+    await notes.getByRole("button", { name: "Note…" }).click();
+    await note("a stretch", (form) => form.getByLabel("What the charts show").check());
+    // From mark to mark, by keyboard.
+    await page.locator("#charts").focus();
+    const said = [];
+    await page.keyboard.press("Escape");
+    for (const key of ["p", "p", "n"]) {
+      await page.keyboard.press(key);
+      await page.waitForTimeout(250);
+      said.push(await page.locator("#status").textContent());
+    }
+    assert.match(said[0], /a stretch$/);
+    assert.match(said[1], /No mark before/);
+    assert.match(said[2], /onerror/);
+    assert.equal(await page.evaluate(() => document.getElementById("stack-status").dataset.at), x);
+    // A mark's line is drawn: its colour is at the top of the chart, where the cursor is.
+    const inked = await page.evaluate(() => {
+      const canvas = document.querySelector('[data-metric="speed_ms"] canvas'), want = getComputedStyle(document.documentElement).getPropertyValue("--c5").trim();
+      const rgb = [1, 3, 5].map((i) => parseInt(want.slice(i, i + 2), 16)), { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, 30);
+      let n = 0;
+      for (let i = 0; i < data.length; i += 4) if (rgb.every((v, k) => Math.abs(data[i + k] - v) < 12) && data[i + 3] > 200) n++;
+      return n;
+    });
+    assert.ok(inked >= 20, `${inked} pixels of marks`);
+    await accessible(page, "a run with notes");
+    await page.getByLabel("Which notes").selectOption("server");
+    await until("the server's marks", async () => !(await notes.textContent()).includes("onerror"));
+    await page.getByLabel("Which notes").selectOption("people");
+    page.once("dialog", (d) => d.accept());
+    await notes.getByRole("button", { name: /^Delete Run/ }).click();
+    await until("the other page to know", async () => !(await other.locator(".notes").textContent()).includes("of all of it"));
     await context.close();
   });
 

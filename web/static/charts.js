@@ -53,9 +53,9 @@ export class ChartStack {
     this.body = h("div", {
       class: "stack", tabindex: "0", role: "group", id: "charts", "aria-label": "Charts", "aria-describedby": "stack-keys stack-status",
     });
-    this.keys = h("p", { class: "sr", id: "stack-keys" }, "Arrow left and right pan, plus and minus zoom, 0 shows everything, Backspace goes back, comma and full stop move the cursor and read the values.");
+    this.keys = h("p", { class: "sr", id: "stack-keys" }, "Arrow left and right pan, plus and minus zoom, 0 shows everything, Backspace goes back, comma and full stop move the cursor and read the values, n and p go to the next and the previous mark, m makes a note.");
     this.table = h("div", { class: "table-scroll", hidden: true, tabindex: "0", role: "region", "aria-label": "Values of the charts as a table" });
-    const hint = h("p", { class: "stack-hint", "aria-hidden": "true" }, "Drag to zoom, wheel to zoom, Shift and drag to pan, double click for everything. With the charts focused: arrows, + and −, 0, and , . for single values.");
+    const hint = h("p", { class: "stack-hint", "aria-hidden": "true" }, "Drag to zoom, wheel to zoom, Shift and drag to pan, double click for everything. With the charts focused: arrows, + and −, 0, and , . for single values, n and p for marks.");
     const touchHint = h("p", { class: "stack-hint touch", "aria-hidden": "true" }, "Two fingers zoom, one moves along, a tap reads the values.");
     root.append(this.keys, this.status, this.body, hint, touchHint, this.table);
     this.body.addEventListener("keydown", (e) => this.key(e));
@@ -295,7 +295,7 @@ export class ChartStack {
         } },
       },
       select: { show: true, left: 0, top: 0, width: 0, height: 0 },
-      hooks: { drawAxes: [(plot) => drawLimits(plot, chart.metric)], setCursor: [(plot) => this.moved(chart, plot)] },
+      hooks: { drawAxes: [(plot) => drawLimits(plot, chart.metric)], draw: [(plot) => this.onPlot?.(plot)], setCursor: [(plot) => this.moved(chart, plot)] },
     }, this.arrays(chart), chart.holder);
     gestures(this, u);
     return u;
@@ -434,6 +434,7 @@ export class ChartStack {
       "+": () => this.zoom(0.5), "=": () => this.zoom(0.5), "-": () => this.zoom(2), _: () => this.zoom(2),
       0: () => this.reset(), Home: () => this.reset(), Escape: () => this.reset(), Backspace: () => this.back(),
       ",": () => this.step(-1), ".": () => this.step(1),
+      n: this.onMark && (() => this.onMark(1)), p: this.onMark && (() => this.onMark(-1)), m: this.onNote,
     }[e.key];
     if (!act) return;
     e.preventDefault();

@@ -111,6 +111,9 @@ function receive(message) {
       if (message.records.length) sub.records(message.records, message.type === "snapshot");
       sub.cursor = message.cursor || sub.cursor;
       break;
+    case "changed":
+      sub.changed?.(); // something is said of the run
+      break;
     case "begun":
     case "dropped":
       sub.cursor = message.cursor || sub.cursor;

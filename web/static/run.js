@@ -69,13 +69,14 @@ class RunView {
     const charts = h("div", { class: "card" }, this.tools, this.overview);
     this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"));
     this.laps = h("section", { class: "card panel", "aria-labelledby": "laps-title", hidden: true });
+    this.noted = h("section", { class: "card panel", "aria-labelledby": "notes-title", hidden: true });
     this.merges = h("section", { class: "card panel", "aria-labelledby": "merges-title", hidden: true });
     this.others = h("section", { class: "card panel", hidden: true, "aria-label": "Members without a channel" });
     this.aside = h("section", { class: "card panel", "aria-labelledby": "aside-title", hidden: true });
     replace(page,
       h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
       this.said, this.tiles, this.why,
-      h("div", { class: "run-body", hidden: !run.start_time }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track and laps" }, this.map, this.laps)),
+      h("div", { class: "run-body", hidden: !run.start_time }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track, laps and notes" }, this.map, this.laps, this.noted)),
       this.merges, this.aside, this.others, this.age);
 
     this.stack = new ChartStack(charts, {
@@ -108,6 +109,7 @@ class RunView {
     this.loadTrack();
     this.loadFigures();
     this.drawOverview();
+    import("./notes.js").then(({ Notes }) => { if (!signal.aborted) this.notes = new Notes(this, this.noted); }).catch(this.failed);
     if (onTrack(run)) {
       this.keep();
       zoomed ? this.listen(120) : this.startLive(120);
@@ -126,6 +128,7 @@ class RunView {
     clearTimeout(this.trackDue);
     clearTimeout(this.remember);
     this.watched?.stop();
+    this.notes?.destroy();
     this.stack.destroy();
     this.track.destroy();
     this.untheme?.();
@@ -269,6 +272,7 @@ class RunView {
         if (points.length) { this.map.hidden = false; this.track.add(points, this.recent); if (this.live) this.track.setMarks([{ at: points[points.length - 1], color: css("--live") }]); }
       },
       late: () => this.loadTrackSoon(),
+      changed: () => this.notes?.changed(),
       state: (state) => { if (state === "open" && this.away) this.loadTrackSoon(); this.away = state === "waiting" || state === "away"; this.liveLabel(state); },
       silent: (age, silent) => this.hush(age, silent),
       refused: (message) => { toast(message, "error"); this.watched.stop(); this.age.hidden = true; if (this.live) this.stopLive(); },
@@ -321,6 +325,7 @@ class RunView {
         forget();
         this.stack.setExtent(0, this.length());
         this.loadFigures();
+        this.notes?.follow();
         this.drawOverview();
         if (!this.live) this.loadTrackSoon();
       }
@@ -476,6 +481,7 @@ class RunView {
       const from = px((Date.parse(gap.from) - this.start) / 1000), to = px((Date.parse(gap.to) - this.start) / 1000);
       g.fillRect(from, ht - 3, Math.max(2, to - from), 3);
     }
+    this.notes?.strip(g, px);
     if (!this.stack.whole) {
       g.strokeStyle = css("--accent");
       g.lineWidth = 1.5;

@@ -16,6 +16,7 @@ export class Track {
     root.append(this.root);
     this.lines = [];
     this.marks = [];
+    this.places = [];
     this.resized = new ResizeObserver(() => this.paint());
     this.resized.observe(this.canvas);
     this.untheme = onTheme(() => this.paint());
@@ -66,6 +67,9 @@ export class Track {
 
   setWindow(a, b) { this.window = a == null ? null : [a, b]; this.later(); }
   setMarks(marks) { this.marks = marks.filter(Boolean); this.later(); }
+
+  // setPlaces takes what is noted of places: {at: [lon, lat], color}.
+  setPlaces(places) { this.places = places; this.later(); }
 
   later() { this.due ||= requestAnimationFrame(() => { this.due = 0; this.paint(); }); }
 
@@ -146,6 +150,12 @@ export class Track {
       const [x, y] = to(first);
       g.fillStyle = css("--muted");
       g.fillRect(x - 3, y - 3, 6, 6);
+    }
+    for (const place of this.places) {
+      const [x, y] = to(place.at);
+      g.fillStyle = place.color;
+      g.fillRect(x - 1, y - 11, 2, 11);
+      g.fillRect(x - 1, y - 11, 8, 6);
     }
     for (const mark of this.marks) {
       const [x, y] = to(mark.at);

@@ -22,6 +22,7 @@ export class Live {
       records: (list, past) => this.take(list, past),
       restart: () => { this.records = []; this.x = []; this.at = null; this.fixes = new Fixes(); to.late(); },
       refused: (message) => to.refused(message),
+      changed: () => to.changed?.(),
     });
     this.resumed = () => { if (!document.hidden) this.later(); };
     document.addEventListener("visibilitychange", this.resumed);
