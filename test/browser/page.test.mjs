@@ -444,6 +444,13 @@ describe("the built-in page", { concurrency: false }, () => {
     const first = Date.now();
     await send((i) => ({ battery_temp_c: 20 + i / 2, "Tyre FL": 2.5, pump: i < 10 ? "on" : "off", cells: [i] }));
     await page.locator("fieldset", { hasText: "Battery" }).locator('input[value="battery_temp_c"]').check();
+    for (const [text, found, missed] of [["degc", "battery_temp_c", "pump"], ["battery", "battery_temp_c", "tyre_fl"], ["state", "pump", "battery_temp_c"], ["hottest", "battery_temp_c", "motor_temp_c"]]) {
+      await find.fill(text);
+      await box(found).waitFor();
+      assert.equal(await box(missed).count(), 0, `${missed} is found by ${text}`);
+    }
+    await find.fill("temperature");
+    await page.locator(".option.absent", { hasText: "(not in this run)" }).first().waitFor();
     await find.fill("pump");
     await box("pump").check();
     await find.fill("tyre");
@@ -490,6 +497,10 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.getByRole("button", { name: "By distance" }).click();
     await settled(page);
     assert.equal(await chart(page, "pump").count(), 0, "states have no place along the way");
+    await page.getByRole("button", { name: "Metrics" }).click();
+    await find.fill("temp");
+    await page.locator('.option:not(.absent) input[value="battery_temp_c"]').waitFor();
+    await page.getByRole("button", { name: "Done" }).click();
     complaints.splice(0, Infinity, ...complaints.filter((c) => !c.includes("willReadFrequently"))); // of the look at the pixels
   });
 
@@ -617,6 +628,21 @@ describe("the built-in page", { concurrency: false }, () => {
     page.once("dialog", (d) => d.accept());
     await page.getByRole("button", { name: "Revoke" }).click();
     await page.getByRole("cell", { name: "revoked" }).waitFor();
+    // What a key brings that makes no channels is listed with that reason.
+    await page.getByLabel("Name").fill("test rig");
+    await page.getByLabel("Unknown members").selectOption("are only stored");
+    await page.getByRole("button", { name: "Make a key" }).click();
+    const rig = await page.locator(".secret").textContent();
+    await page.getByRole("button", { name: "Done" }).click();
+    await page.getByRole("row", { name: /test rig/ }).getByText("makes no channels").waitFor();
+    const response = await fetch(`${base}/api/v1/telemetry`, {
+      method: "POST", headers: { Authorization: `Bearer ${rig}`, "Content-Type": "application/json" },
+      body: JSON.stringify([{ session_id: "sensors", timestamp: new Date().toISOString(), rig_load: 7 }]),
+    });
+    assert.equal(response.status, 200, await response.text());
+    await page.goto(`${base}/runs/sensors`);
+    await page.getByText("2 members of the records have no channel").click();
+    await page.getByRole("row", { name: /rig_load/ }).getByText("by a key that makes no channels").waitFor();
     await page.goto(`${base}/admin/audit`);
     await page.getByText("role changed").first().waitFor();
     await accessible(page, "audit log");

@@ -15,7 +15,7 @@ export const isState = (channel) => channel.type === "text";
 // lists what is found of one beside its names, meaning and unit.
 export function matching(text, more) {
   const words = text.trim().toLowerCase().split(/\s+/);
-  const wordsOf = (c) => [title(c), c.name, c.member, ...(c.aliases || []), c.meaning, unit(c.unit), ...more(c)].filter(Boolean).join(" ").toLowerCase();
+  const wordsOf = (c) => [title(c), c.name, c.member, ...(c.aliases || []), c.meaning, unit(c.unit), c.unit, ...more(c)].filter(Boolean).join(" ").toLowerCase();
   return (c) => words.every((word) => wordsOf(c).includes(word));
 }
 

@@ -62,7 +62,7 @@ export function render(main, { params }) {
     h("div", { class: "run-head" }, h("h1", null, "Compare runs"),
       h("div", { class: "actions" },
         h("div", { class: "group", role: "group", "aria-label": "Align by" }, by("elapsed", "By time"), by("distance", "By distance"), byLap),
-        h("button", { type: "button", class: "button secondary", on: { click: () => pick(() => channels?.list || [], metrics, new Set(), (m) => { metrics = m; setParams({ metrics: m.join(",") }); stack?.setMetrics(chosen()); }) } }, icon("sliders"), "Metrics"))),
+        h("button", { type: "button", class: "button secondary", on: { click: () => pick(() => channels?.list || [], metrics, channels?.present || new Set(), (m) => { metrics = m; setParams({ metrics: m.join(",") }); stack?.setMetrics(chosen()); }) } }, icon("sliders"), "Metrics"))),
     legend, body);
 
   add.addEventListener("change", () => { if (add.value) { ids.push(add.value); changed(); } });

@@ -61,7 +61,7 @@ export function render(main, params) {
   function drawHead() {
     replace(head,
       h("div", { class: "group", role: "group", "aria-label": "Align by" }, other("elapsed", "By time"), other("distance", "By distance"), h("button", { type: "button", class: "button secondary", "aria-pressed": "true" }, "By lap")),
-      h("button", { type: "button", class: "button secondary", on: { click: () => pick(() => (channels?.list || []).filter((c) => !isState(c)), metrics, new Set(), (m) => { metrics = m; setParams({ metrics: m.join(",") }); draw(); }) } }, icon("sliders"), "Metrics"));
+      h("button", { type: "button", class: "button secondary", on: { click: () => pick(() => (channels?.list || []).filter((c) => !isState(c)), metrics, channels?.present || new Set(), (m) => { metrics = m; setParams({ metrics: m.join(",") }); draw(); }) } }, icon("sliders"), "Metrics"));
     replace(add, h("option", { value: "" }, "Add a lap…"), [...known].map(([run, list]) => h("optgroup", { label: runName(runs.get(run)) },
       list.filter((l) => !laps.some((one) => one.run === run && one.lap === l.lap)).map((l) => h("option", { value: write([{ run, lap: l.lap }]) }, `Lap ${l.lap}, ${clockSpan(l.seconds, 1)}`)))));
     replace(legend, laps.map((one, i) => {

@@ -34,7 +34,7 @@ export function pick(channels, chosen, present, apply) {
   const list = h("div", { class: "picker" });
 
   function draw() {
-    const matches = matching(box.value, (c) => [isState(c) && "state"]);
+    const matches = matching(box.value, (c) => [groupOf(c), isState(c) && "state"]);
     const shown = channels().filter((c) => !c.hidden && matches(c));
     const focused = list.contains(document.activeElement) && document.activeElement.value;
     replace(list, sections(shown).map((name) => {
