@@ -31,7 +31,7 @@ export class Notes {
     const filter = h("select", { "aria-label": "Which notes" }, [["", "All"], ["people", "By people"], ["server", "By the server"]].map(([value, text]) => h("option", { value }, text)));
     filter.addEventListener("change", () => { this.filter = filter.value; this.shown = LISTED; this.fill(); });
     this.more = h("button", { type: "button", class: "link pad small", hidden: true, on: { click: () => { this.shown += LISTED; this.fill(); } } }, "Show more");
-    replace(node, h("div", { class: "notes-head" }, this.title, filter, h("button", { type: "button", class: "plain", "aria-label": "Save the notes as CSV", title: "Save as CSV", on: { click: () => this.save() } }, icon("down")),
+    replace(node, h("div", { class: "notes-head" }, this.title, filter, h("button", { type: "button", class: "plain", "aria-label": "Save the notes", title: "Save the notes as a table", on: { click: () => this.save() } }, icon("down")),
       this.mayWrite && h("button", { type: "button", class: "button secondary small", on: { click: () => this.write() } }, "Note…")), this.list, this.more);
     // Of a run on track the live stream is heard anyway.
     if (!onTrack(view.run)) this.end = subscribe(view.id, { fields: ["speed_ms"], records() {}, changed: () => this.changed() });
