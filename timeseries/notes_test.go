@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -125,9 +126,7 @@ func TestNotes(t *testing.T) {
 	}
 	// Late records fill the gap, and nothing tells of it any more.
 	h.insert(recordAt("s", 64*time.Second, 64), recordAt("s", 68*time.Second, 68), recordAt("s", 72*time.Second, 72))
-	if got := h.noted("s", "gap"); got != nil {
-		t.Errorf("the gap is still marked: %v", got)
-	}
+	await.Until(t, "the gap is no mark any more", func() bool { return h.noted("s", "gap") == nil })
 
 	if _, err := h.store.Writer.Repair(t.Context(), ingest.Repair{Session: "s", Shift: time.Hour, All: true}); err != nil {
 		t.Fatal(err)

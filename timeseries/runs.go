@@ -3,7 +3,6 @@ package timeseries
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -226,47 +225,22 @@ func (s *Store) Season(ctx context.Context, f SessionFilter, figure, by string, 
 	return season, nil
 }
 
-// Day returns the bounds of a day in a zone: today, yesterday, or one such as
-// 2026-03-21. A day on which clocks are changed is shorter or longer than others.
-func Day(text string, now time.Time, zone *time.Location) (from, to time.Time, err error) {
-	day := now.In(zone)
-	switch text {
-	case "today":
-	case "yesterday":
-		day = day.AddDate(0, 0, -1)
-	default:
-		if day, err = time.Parse(time.DateOnly, text); err != nil {
-			return from, to, fault.Field("day", "%q is not today, yesterday or a day such as 2026-03-21", fault.Clip(text))
-		}
-	}
-	y, m, d := day.Date()
-	return midnight(y, m, d, zone), midnight(y, m, d+1, zone), nil
-}
-
-// midnight is when a day begins, which is later where clocks are put forward then.
-func midnight(y int, m time.Month, d int, zone *time.Location) time.Time {
-	t := time.Date(y, m, d, 0, 0, 0, 0, zone)
-	for want := time.Date(y, m, d, 12, 0, 0, 0, zone).Day(); t.Day() != want; {
-		t = t.Add(15 * time.Minute)
-	}
-	return t
-}
-
-// RunNotes lists what is noted of a run, the kinds named or all. What the server
-// marks by itself is as of the newest batch.
+// RunNotes lists what is noted of a run by time, the kinds named or all. Of a long
+// run that grows, what the server marks may be some seconds old.
 func (s *Store) RunNotes(ctx context.Context, id string, kinds []string) ([]note.Note, error) {
-	wants := func(some ...string) bool {
-		return len(kinds) == 0 || slices.ContainsFunc(some, func(kind string) bool { return slices.Contains(kinds, kind) })
+	session, err := s.Session(ctx, id)
+	if err != nil || session == nil {
+		return nil, err
 	}
-	if wants("gap", "outlier") {
-		if _, err := s.Summary(ctx, id); err != nil {
-			return nil, err
+	return s.Notes.All(ctx, id, session.CreatedAt.String()+" "+session.Version(), kinds, func(ctx context.Context, kind string) error {
+		switch kind {
+		case "gap", "outlier":
+			_, err := s.Summary(ctx, id)
+			return err
+		case "stop":
+			_, err := s.Analysis.Update(ctx, id)
+			return err
 		}
-	}
-	if wants("stop") {
-		if _, err := s.Analysis.Update(ctx, id); err != nil {
-			return nil, err
-		}
-	}
-	return s.Notes.List(ctx, id, kinds)
+		return nil
+	})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 	"github.com/ecovolt/telemetryd/timeseries/track"
+	"github.com/ecovolt/telemetryd/timeseries/turns"
 )
 
 // Options tune a Store. The zero value is fit for use.
@@ -71,7 +72,7 @@ type Store struct {
 	onCommit func(sessionIDs ...string)
 	inFlight *load.InFlight
 
-	summarising turns
+	summarising turns.Turns[int32]
 
 	// Rollups are what charts read instead of the records. Whoever refreshes them
 	// brings the summaries of sessions up to date as well.

@@ -141,7 +141,7 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 			conn.Release()
 		}
 	}()
-	err = s.summarising.do(ctx, key, func() (err error) {
+	err = s.summarising.Do(ctx, key, func() (err error) {
 		if conn, err = s.reads.Acquire(ctx); err != nil {
 			return err
 		}
@@ -284,7 +284,7 @@ func (w summaries) Do(ctx context.Context, conn *pgx.Conn) error {
 	}
 	var failed error
 	for _, session := range sessions { // one that fails keeps none out
-		err := w.store.summarising.do(ctx, session, func() error { return w.store.summarise(ctx, conn, session) })
+		err := w.store.summarising.Do(ctx, session, func() error { return w.store.summarise(ctx, conn, session) })
 		if ctx.Err() != nil {
 			return errors.Join(failed, err)
 		}

@@ -58,7 +58,7 @@ func (p *Filter) Sessions(r *rest.Request) (f timeseries.SessionFilter, err erro
 		return f, err
 	}
 	if p.Day != "" {
-		from, to, err := timeseries.Day(p.Day, time.Now(), zone)
+		from, to, err := book.Day(p.Day, time.Now(), zone)
 		if err != nil {
 			return f, err
 		}

@@ -192,7 +192,7 @@ func (f filterFlags) filter(words []string) (filter timeseries.SessionFilter, zo
 	}
 	filter.Book = book.Filter{Driver: f.Driver, Car: f.Car, Setup: f.Setup, Tyres: f.Tyres, Weather: f.Weather, Tag: f.Tag, Fields: f.Field, Words: words}
 	if f.Day != "" {
-		filter.StartedAfter, filter.StartedBefore, err = timeseries.Day(f.Day, time.Now(), zone)
+		filter.StartedAfter, filter.StartedBefore, err = book.Day(f.Day, time.Now(), zone)
 	}
 	return filter, zone, err
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -105,5 +106,33 @@ func TestGrouped(t *testing.T) {
 		if diff := cmp.Diff(want, told(by)); diff != "" {
 			t.Errorf("%s: %s", by, diff)
 		}
+	}
+}
+
+func TestDay(t *testing.T) {
+	t.Parallel()
+	zone := func(name string) *time.Location {
+		z, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return z
+	}
+	now := time.Date(2026, 3, 29, 22, 30, 0, 0, time.UTC) // 00:30 of the 30th in Berlin, where clocks went forward on the 29th
+	for _, test := range []struct{ day, zone, from, to string }{
+		{"yesterday", "Europe/Berlin", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"}, // 23 h
+		{"today", "Europe/Berlin", "2026-03-29T22:00:00Z", "2026-03-30T22:00:00Z"},
+		{"yesterday", "UTC", "2026-03-28T00:00:00Z", "2026-03-29T00:00:00Z"},
+		{"2026-10-25", "Europe/Berlin", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"},     // 25 h
+		{"2018-11-04", "America/Sao_Paulo", "2018-11-04T03:00:00Z", "2018-11-05T02:00:00Z"}, // no midnight
+		{"2018-11-03", "America/Sao_Paulo", "2018-11-03T03:00:00Z", "2018-11-04T03:00:00Z"},
+	} {
+		from, to, err := book.Day(test.day, now, zone(test.zone))
+		if err != nil || from.UTC().Format(time.RFC3339) != test.from || to.UTC().Format(time.RFC3339) != test.to {
+			t.Errorf("%s in %s: %v to %v, %v", test.day, test.zone, from.UTC(), to.UTC(), err)
+		}
+	}
+	if _, _, err := book.Day("tomorrow", now, time.UTC); !fault.Is(err, fault.Invalid) {
+		t.Error(err)
 	}
 }

@@ -2,10 +2,11 @@
 // whole run. It owns the table notes, which people write, and the function
 // analytics.notes, which adds what the server knows by itself: stops, gaps, steps
 // of the clock, records set aside, outliers and the messages to the driver. Those
-// are worked out each time, so that none of them outlives its cause.
+// are worked out from the records as they are, so that none of them outlives its
+// cause; they are kept for the version of the run that they are of.
 //
 //	people ─▶ Add, Change, Delete ─▶ notes ──┐
-//	                                         ├─▶ analytics.notes ─▶ List, psql
+//	                                         ├─▶ analytics.notes ─▶ psql, All
 //	records, analysis, summaries, messages ──┘
 //
 // Who follows a run that gets other times takes its notes along (package ingest).

@@ -16,6 +16,8 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/series/kept"
+	"github.com/ecovolt/telemetryd/timeseries/turns"
 )
 
 // Bounds.
@@ -61,14 +63,17 @@ type Author struct {
 // Notes reads and writes them.
 type Notes struct {
 	pool, reads *pgxpool.Pool
+	kept        *kept.Values[*marks]
+	finding     turns.Turns[string]
 }
 
 // New makes Notes on a migrated database; reads is for what somebody waits for.
-func New(pool, reads *pgxpool.Pool) *Notes { return &Notes{pool, reads} }
+func New(pool, reads *pgxpool.Pool) *Notes {
+	return &Notes{pool: pool, reads: reads, kept: kept.New[*marks](keptBytes)}
+}
 
-// List returns the notes of a run, the kinds named or all, by time; those of the
-// whole run and of places come first.
-func (n *Notes) List(ctx context.Context, id string, kinds []string) ([]Note, error) {
+// list returns the notes of a run, of the kinds named, by time.
+func (n *Notes) list(ctx context.Context, id string, kinds []string) ([]Note, error) {
 	list, err := schema.List(ctx, n.reads, pgx.RowToStructByPos[Note], `
 		SELECT a.kind, a.from_time, a.to_time, a.latitude, a.longitude, a.severity, a.text, a.author, a.note, a.created_at,
 		       o.author, o.revision, o.changed_at

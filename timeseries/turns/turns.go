@@ -1,14 +1,16 @@
-package timeseries
+// Package turns lets one caller at a time work on something that several ask for,
+// so that the others find it done. Everything in it is safe for concurrent use.
+package turns
 
 import (
 	"context"
 	"sync"
 )
 
-// turns let one caller at a time work on a run. The zero value has none.
-type turns struct {
-	mu   sync.Mutex
-	runs map[int32]*turn
+// Turns are those of the things that K tells apart. The zero value has none.
+type Turns[K comparable] struct {
+	mu  sync.Mutex
+	all map[K]*turn
 }
 
 type turn struct {
@@ -16,16 +18,16 @@ type turn struct {
 	asked int // who has it or waits
 }
 
-// do works when it is the caller's turn.
-func (t *turns) do(ctx context.Context, session int32, work func() error) error {
+// Do works when it is the caller's turn.
+func (t *Turns[K]) Do(ctx context.Context, key K, work func() error) error {
 	t.mu.Lock()
-	if t.runs == nil {
-		t.runs = map[int32]*turn{}
+	if t.all == nil {
+		t.all = map[K]*turn{}
 	}
-	one := t.runs[session]
+	one := t.all[key]
 	if one == nil {
 		one = &turn{place: make(chan struct{}, 1)}
-		t.runs[session] = one
+		t.all[key] = one
 	}
 	one.asked++
 	t.mu.Unlock()
@@ -33,7 +35,7 @@ func (t *turns) do(ctx context.Context, session int32, work func() error) error 
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if one.asked--; one.asked == 0 {
-			delete(t.runs, session)
+			delete(t.all, key)
 		}
 	}()
 	select {
