@@ -141,12 +141,11 @@ func aggregates(level int, metrics []channel.Channel) string {
 
 // readBuckets answers a window with round buckets, or with the records
 // themselves when there are no more of them than points.
-func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span, req *Request, want wanted) error {
+func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span, width time.Duration, req *Request, want wanted) error {
 	steps, err := v.usualSteps(ctx, want)
 	if err != nil {
 		return err
 	}
-	width := round.Width(window, req.Points)
 	if done, err := v.readPoints(ctx, v.fewRecords(window, req.Points), out, window, req, want, steps); done || err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
-	"github.com/ecovolt/telemetryd/timeseries/series/round"
 )
 
 // Class says whose read it is, and so what it may cost.
@@ -39,7 +38,10 @@ const (
 var bounds = [...]struct{ cells, values int }{Member: {50_000_000, maxValues}, Guest: {20_000_000, maxValues / 5}}
 
 // cost is what a read is about to cost.
-type cost struct{ scan, lookUps int }
+type cost struct {
+	scan, lookUps int
+	width         time.Duration // of buckets, the same for all sessions
+}
 
 // add counts what a window of a session costs.
 func (c *cost) add(v *view, window rollup.Span, req *Request, want wanted) {
@@ -49,7 +51,7 @@ func (c *cost) add(v *view, window rollup.Span, req *Request, want wanted) {
 	level := raw
 	switch _, grid, kept := v.m4Grid(window, req.Points); {
 	case req.Mode != ModeM4:
-		level = v.level(round.Width(window, req.Points))
+		level = v.level(c.width)
 	case kept:
 		level = grid
 		c.lookUps += 2 * keptCells * len(req.Metrics) * req.Points

@@ -340,7 +340,8 @@ func (v *view) takeEnds(ctx context.Context, columns *m4Columns, sums *bucketSum
 		return 0, nil
 	}
 	var values []float64
-	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(metrics)+" FROM "+rollup.EndsTable+" WHERE session = $1 AND time = ANY($2)", v.session, times)
+	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(metrics)+" FROM "+rollup.EndsTable+" WHERE session = $1 AND time = ANY($2) AND time >= $3 AND time < $4", v.session, times,
+		time.UnixMicro(columns.edges[0]), time.UnixMicro(columns.edges[len(columns.edges)-1]))
 	if err != nil {
 		return 0, err
 	}

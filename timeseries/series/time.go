@@ -60,7 +60,14 @@ func byTime(ctx context.Context, answer *Answer, views []*view, want wanted, adm
 		}
 		return 0
 	}
+	widest := func(window rollup.Span) (width time.Duration) {
+		for _, v := range views {
+			width = max(width, v.width(shifted(window, shift(v)), req.Points, len(want.metrics)))
+		}
+		return width
+	}
 	price := func(window rollup.Span) (c cost) {
+		c.width = widest(window)
 		for _, v := range views {
 			c.add(v, shifted(window, shift(v)), req, want)
 		}
@@ -82,7 +89,7 @@ func byTime(ctx context.Context, answer *Answer, views []*view, want wanted, adm
 		case req.Mode == ModeM4:
 			err = v.readM4(ctx, out, own, req, want)
 		default:
-			err = v.readBuckets(ctx, out, own, req, want)
+			err = v.readBuckets(ctx, out, own, costs.width, req, want)
 		}
 		if err != nil {
 			return err

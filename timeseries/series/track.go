@@ -125,54 +125,14 @@ func (t *Track) Coarsen(points int) { t.Tolerance = line.Coarsen(t.Parts, t.Tole
 // time of each position in milliseconds since 1970.
 func (t *Track) AppendGeoJSON(dst []byte) []byte {
 	dst = append(dst, `{"type":"Feature","geometry":`...)
-	if len(t.Parts) == 0 {
-		dst = append(dst, "null"...)
-	} else {
-		dst = append(dst, `{"type":"MultiLineString","coordinates":[`...)
-		for i, part := range t.Parts {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = append(dst, '[')
-			if len(part) == 1 { // a line needs two positions
-				part = []line.Point{part[0], part[0]}
-			}
-			for k, p := range part {
-				if k > 0 {
-					dst = append(dst, ',')
-				}
-				dst = append(dst, '[')
-				dst = digits.Append(dst, p.Longitude)
-				dst = append(dst, ',')
-				dst = digits.Append(dst, p.Latitude)
-				dst = append(dst, ']')
-			}
-			dst = append(dst, ']')
-		}
-		dst = append(dst, "]}"...)
-	}
+	dst = line.AppendGeometry(dst, t.Parts)
 	dst = append(dst, `,"properties":{"session_id":`...)
 	dst = record.AppendJSONString(dst, []byte(t.Session))
 	dst = append(dst, `,"tolerance_m":`...)
 	dst = digits.Append(dst, t.Tolerance)
 	dst = append(dst, `,"measured":`...)
 	dst = digits.Append(dst, float64(t.Measured))
-	dst = append(dst, `,"times":[`...)
-	for i, part := range t.Parts {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, '[')
-		if len(part) == 1 {
-			part = []line.Point{part[0], part[0]}
-		}
-		for k, p := range part {
-			if k > 0 {
-				dst = append(dst, ',')
-			}
-			dst = digits.AppendMillis(dst, float64(p.Time.UnixMicro())/1e3)
-		}
-		dst = append(dst, ']')
-	}
-	return append(dst, "]}}"...)
+	dst = append(dst, `,"times":`...)
+	dst = line.AppendTimes(dst, t.Parts)
+	return append(dst, "}}"...)
 }

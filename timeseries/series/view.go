@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
+	"github.com/ecovolt/telemetryd/timeseries/series/round"
 )
 
 // raw stands for the records themselves where a level is asked for.
@@ -176,6 +177,23 @@ func (v *view) findLost(ctx context.Context) error {
 // level returns the coarsest rollup that buckets of that width can be made of.
 func (v *view) level(width time.Duration) int {
 	return v.coarsest(func(l rollup.Level) bool { return width%l.Width == 0 && v.catalog.Tables[l.Relation] != "" })
+}
+
+// littleCells is how many rows, times the metrics and one, are read in the time that a
+// chart may take: 9 ms.
+const littleCells = 27_000
+
+// width returns the width of buckets for a window: the narrowest for which few rows
+// are read. Of many, no level is left out that is up to twice as wide.
+func (v *view) width(window rollup.Span, points, metrics int) time.Duration {
+	return round.Width(window, points, func(width time.Duration) bool {
+		level := v.level(width)
+		if level != raw {
+			of := rollup.Levels[level].Width
+			return width/of <= 3 || int(window.Length()/of)*(metrics+1) <= littleCells
+		}
+		return v.recordsIn(window)*(metrics+1) <= littleCells || v.levelWithin(4*width) == raw
+	})
 }
 
 // stateLevel does the same for text states, which not every level has.

@@ -12,8 +12,7 @@ import (
 
 // widths are the bucket widths that series use: round ones, each of which
 // divides a day, so that a window that moves or grows meets the same buckets
-// again. Those of seconds and minutes are a level's, or few times as wide: what a
-// series costs goes by how many rows of a level it reads.
+// again. Each is at most a quarter wider than the one before, or a third.
 var widths = func() []time.Duration {
 	var list []time.Duration
 	add := func(unit time.Duration, steps ...int) {
@@ -21,19 +20,27 @@ var widths = func() []time.Duration {
 			list = append(list, time.Duration(n)*unit)
 		}
 	}
-	add(time.Microsecond, 1, 2, 4, 5, 8, 10, 16, 20, 25, 40, 50, 80, 100, 125, 200, 250, 400, 500)
-	add(time.Millisecond, 1, 2, 4, 5, 8, 10, 16, 20, 25, 40, 50, 80, 100, 125, 200, 250, 500)
-	add(time.Second, 1, 2, 5, 10, 20, 30)
-	add(time.Minute, 1, 2, 3, 5, 10, 20, 30)
-	add(time.Hour, 1, 2, 3, 4, 6, 8, 12, 24)
+	add(time.Microsecond, 1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 40, 50, 64, 80, 100, 125, 160, 200, 250, 320, 400, 500, 640, 800)
+	add(time.Millisecond, 1)
+	add(time.Microsecond, 1250, 1600)
+	add(time.Millisecond, 2)
+	add(time.Microsecond, 2500, 3200)
+	add(time.Millisecond, 4, 5)
+	add(time.Microsecond, 6400)
+	add(time.Millisecond, 8, 10)
+	add(time.Microsecond, 12500)
+	add(time.Millisecond, 16, 20, 25, 32, 40, 50, 64, 80, 100, 125, 160, 200, 250, 320, 400, 500, 640, 800)
+	add(time.Second, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 90, 100)
+	add(time.Minute, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 40, 60)
+	add(time.Hour, 2, 3, 4, 6, 8, 12, 24)
 	return list
 }()
 
-// Width returns the narrowest round width by which the window has at most
-// that many buckets, the partial ones at its edges counted.
-func Width(window rollup.Span, points int) time.Duration {
+// Width returns the narrowest round width that will do by which the window has at
+// most that many buckets, the partial ones at its edges counted.
+func Width(window rollup.Span, points int, will func(time.Duration) bool) time.Duration {
 	for _, width := range widths {
-		if Buckets(window, width) <= int64(points) {
+		if Buckets(window, width) <= int64(points) && will(width) {
 			return width
 		}
 	}
