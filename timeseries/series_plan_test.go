@@ -102,7 +102,7 @@ func TestSeriesReadsOnlyWhatItNeeds(t *testing.T) {
 		for _, window := range []struct {
 			length time.Duration
 			points int
-		}{{20 * time.Hour, 10}, {20 * time.Hour, 100}, {20 * time.Hour, 1000}, {time.Hour, 20}, {time.Hour, 400}, {time.Hour, 1000}, {time.Hour, 5000}} {
+		}{{20 * time.Hour, 10}, {20 * time.Hour, 100}, {20 * time.Hour, 1000}, {time.Hour, 20}, {time.Hour, 400}, {time.Hour, 800}, {time.Hour, 1000}, {time.Hour, 5000}} {
 			for _, mode := range []series.Mode{series.ModeMinMax, series.ModeM4} {
 				sent.queries = nil
 				from := day.AddDate(0, 0, 2).Add(2*time.Hour + 7*time.Second + 3)
