@@ -807,10 +807,14 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.waitForFunction(() => document.querySelector("dialog tbody tr:nth-child(3) td:nth-child(7)")?.textContent.includes("…") && !document.querySelector("dialog .button[disabled]"));
     assert.match(await column.textContent(), /48.*48\.9/);
     await accessible(page, "the preview of a file");
+    await dialog.getByText("Who drove, on what?").click();
+    await dialog.getByLabel("Driver").fill("Ann");
+    await dialog.getByLabel("Tags").fill("track day, wind");
     await dialog.getByRole("button", { name: "Store 211 records" }).click();
     await dialog.getByText("210 records are stored, 1 set aside").waitFor();
     await dialog.getByRole("link", { name: "Open the run" }).click();
     await page.getByRole("heading", { level: 1, name: "track day" }).waitFor();
+    await page.getByRole("region", { name: "Run book" }).getByText("track day, wind").waitFor();
     await settled(page);
     assert.equal(await highest(page, "voltage_v"), 48.9);
     await page.getByRole("heading", { name: "1 record set aside" }).waitFor();

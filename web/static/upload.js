@@ -3,8 +3,9 @@
 // are the server's words, the same as the command line's.
 
 import { dialog, h, replace } from "./dom.js";
-import { api, fields as loadFields, query, send } from "./api.js";
+import { api, fields as loadFields, query, send, sessionPath } from "./api.js";
 import { count, num, NONE, val } from "./format.js";
+import { FACTORS } from "./seek.js";
 
 const isJSON = (name) => /\.(json|ndjson|jsonl)(\.(gz|zst))?$/i.test(name);
 const headers = (name) => {
@@ -37,16 +38,19 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
     ],
     h("datalist", { id: "upload-zones" }, Intl.supportedValuesOf("timeZone").map((value) => h("option", { value }))),
     h("datalist", { id: "upload-channels" }, channels.map((f) => h("option", { value: f.name }, f.unit))));
+  // What people know of the run goes into its book once it is there.
+  const book = h("form", { class: "upload-options" }, FACTORS.map(([by, name]) => field(`book-${by}`, by === "tag" ? "Tags" : name, input(by === "tag" ? "between commas" : ""))));
+  const said = path === "/api/v1/telemetry" && h("details", { class: "plain-details" }, h("summary", null, "Who drove, on what?"), book);
   const shown = h("div", { class: "upload-table" });
   const told = h("div", { class: "upload-told", role: "status" });
   const skip = h("input", { type: "checkbox" });
   const skipRow = h("label", { class: "check", hidden: true }, skip, "Leave out the records that cannot be read");
   const store = h("button", { class: "button", type: "button", disabled: true }, verb);
-  const node = dialog(title, h("p", { class: "muted" }, `${file.name}, ${num(file.size / 1e6, file.size < 1e7 ? 2 : 0)} MB`), options, told, shown, h("div", { class: "dialog-foot" }, skipRow, store));
+  const node = dialog(title, h("p", { class: "muted" }, `${file.name}, ${num(file.size / 1e6, file.size < 1e7 ? 2 : 0)} MB`), options, said, told, shown, h("div", { class: "dialog-foot" }, skipRow, store));
   node.classList.add("wide");
   const abort = new AbortController();
   node.addEventListener("close", () => abort.abort());
-  options.addEventListener("submit", (e) => e.preventDefault());
+  for (const form of [options, book]) form.addEventListener("submit", (e) => e.preventDefault());
   let asked = null;
 
   const ask = (more) => send(query(path, {
@@ -107,21 +111,33 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
 
   store.addEventListener("click", async () => {
     store.disabled = true;
-    for (const form of [options, shown]) form.inert = true; // what is being stored is what is shown
+    for (const form of [options, book, shown]) form.inert = true; // what is being stored is what is shown
     replace(told, h("p", { class: "muted" }, "Storing…"));
     try {
       const answer = await ask();
       options.hidden = true;
+      const failed = said && (await say(answer.sessions));
       replace(shown);
-      replace(told, report?.(answer) || stored(answer), (answer.notes || []).map((text) => h("p", { class: "small warning" }, text)), problems(answer.problems));
+      replace(told, report?.(answer) || stored(answer), (answer.notes || []).map((text) => h("p", { class: "small warning" }, text)), problems(answer.problems), failed && h("p", { class: "problem", role: "alert" }, `What was said of the run is not kept: ${failed}`));
       done?.();
       replace(node.lastChild, h("button", { class: "button", type: "button", on: { click: () => node.close() } }, "Done"));
     } catch (err) {
       store.disabled = false;
-      for (const form of [options, shown]) form.inert = false;
+      for (const form of [options, book, shown]) form.inert = false;
       refuse(err);
     }
   });
+
+  // say writes the book of the runs that the file is in, and gives what went wrong.
+  async function say(sessions) {
+    said.hidden = true;
+    const change = {};
+    for (const [name, value] of new FormData(book)) if (value.trim()) name === "book-tag" ? (change.tags = value.split(",")) : (change[name.slice(5)] = value);
+    try {
+      if (Object.keys(change).length) for (const s of sessions) await api(sessionPath(s.session_id), { method: "PATCH", body: { book: change } });
+    } catch (err) { return err.problems?.[0] ? `${err.problems[0].field} ${err.problems[0].reason}` : err.message; }
+    return "";
+  }
 
   function stored(answer) {
     const aside = answer.set_aside > 0 && `, ${count(answer.set_aside)} set aside, since their time cannot be right`;
