@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series/ends"
 	"github.com/ecovolt/telemetryd/timeseries/series/round"
+	"github.com/ecovolt/telemetryd/timeseries/series/selects"
 )
 
 // bucketSums accumulates what the segments of a window add to each bucket. A bucket
@@ -119,26 +120,6 @@ func (b *bucketSums) total() (n int64) {
 	return n
 }
 
-// aggregates returns the select list that every read of buckets has, behind the
-// bucket: the records, then minimum, maximum, sum and count of each metric.
-func aggregates(level int, metrics []channel.Channel) string {
-	var b strings.Builder
-	if level == raw {
-		b.WriteString("count(*)")
-		for _, f := range metrics {
-			fmt.Fprintf(&b, ", min(%[1]s), max(%[1]s), sum(%[1]s), count(%[1]s)", f.SQL())
-		}
-		return b.String()
-	}
-	// The sum of bigint is a numeric, which costs as much as the rest together. No
-	// bucket of a level has more records than an int holds.
-	b.WriteString("sum(records::int)")
-	for _, f := range metrics {
-		fmt.Fprintf(&b, ", min(%[1]s_min), max(%[1]s_max), sum(%[1]s_sum), sum(%[1]s_count::int)", f.Name)
-	}
-	return b.String()
-}
-
 // readBuckets answers a window with round buckets, or with the records
 // themselves when there are no more of them than points.
 func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span, width time.Duration, req *Request, want wanted) error {
@@ -209,13 +190,13 @@ func (v *view) queueSegments(batch *pgx.Batch, segments []segment, width time.Du
 						sums.metrics[m].sample(i, value, t)
 					}
 				}
-			}, "SELECT time"+fieldList(metrics)+" FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3", v.session, p.span.From, p.span.To)
+			}, "SELECT time"+selects.Of(metrics)+" FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3", v.session, p.span.From, p.span.To)
 			continue
 		}
 		table, timeColumn := v.relation(p.level)
 		queue(batch, func(r *record.Columns) { sums.merge(place(r.Micros()), r) },
 			fmt.Sprintf("SELECT time_bucket($4::interval, %[1]s), %[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
-				timeColumn, aggregates(p.level, metrics), table), v.session, p.span.From, p.span.To, width)
+				timeColumn, selects.Aggregates(p.level == raw, metrics), table), v.session, p.span.From, p.span.To, width)
 	}
 }
 
@@ -282,7 +263,7 @@ func (v *view) readPoints(ctx context.Context, few bool, out *Session, window ro
 	if !few || window.Clip(v.span).From.Before(v.lost) {
 		return false, nil // there are more, or only the rollups know the beginning
 	}
-	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(want.metrics)+fieldList(want.states)+` FROM telemetry
+	rows, err := v.tx.Query(ctx, "SELECT time"+selects.Of(want.metrics)+selects.Of(want.states)+` FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time < $3
 		ORDER BY time, batch, ord LIMIT $4`, v.session, window.From, window.To, req.Points+1)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series/along"
 	"github.com/ecovolt/telemetryd/timeseries/series/round"
+	"github.com/ecovolt/telemetryd/timeseries/series/selects"
 )
 
 // distanceRows is how many rows of a level a series by distance may read, and
@@ -114,7 +115,7 @@ func (v *view) driven(ctx context.Context, start, end float64) (rollup.Span, err
 	var window rollup.Span
 	for _, p := range v.cover(v.span, level) {
 		table, timeColumn := v.relation(p.level)
-		low, high, width := distanceOf(p.level), distanceOf(p.level), time.Microsecond
+		low, high, width := selects.Distance(p.level == raw), selects.Distance(p.level == raw), time.Microsecond
 		if p.level != raw {
 			low, width = "coalesce(distance_m_min, route_distance_km_min * 1000)", rollup.Levels[p.level].Width
 		}
@@ -157,14 +158,6 @@ func (v *view) distanceLevel(window rollup.Span) int {
 	return len(rollup.Levels) - 1
 }
 
-// distanceOf returns the expression for the metres since the start.
-func distanceOf(level int) string {
-	if level == raw {
-		return "coalesce(distance_m, route_distance_km * 1000)"
-	}
-	return "coalesce(distance_m_max, route_distance_km_max * 1000)"
-}
-
 // distanceRows reads the records of a window, or the rows of a level, in order.
 func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, metrics []channel.Channel, add func(along.Row)) error {
 	for _, p := range v.cover(window, level) {
@@ -175,7 +168,7 @@ func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, 
 			columns.Reset()
 			columns.WriteString("first_time, last_time, records")
 		}
-		columns.WriteString(", " + distanceOf(p.level))
+		columns.WriteString(", " + selects.Distance(p.level == raw))
 		for _, c := range metrics {
 			if p.level == raw {
 				fmt.Fprintf(&columns, ", %[1]s, %[1]s, %[1]s, ((%[1]s IS NOT NULL)::int)::bigint", c.SQL())
@@ -209,7 +202,7 @@ func (v *view) farthest(ctx context.Context) (float64, error) {
 		table, timeColumn := v.relation(p.level)
 		var d *float64
 		err := v.tx.QueryRow(ctx, fmt.Sprintf("SELECT max(%s) FROM %s WHERE session = $1 AND %[3]s >= $2 AND %[3]s < $3",
-			distanceOf(p.level), table, timeColumn), v.session, p.span.From, p.span.To).Scan(&d)
+			selects.Distance(p.level == raw), table, timeColumn), v.session, p.span.From, p.span.To).Scan(&d)
 		if err != nil {
 			return 0, err
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series/ends"
 	"github.com/ecovolt/telemetryd/timeseries/series/round"
+	"github.com/ecovolt/telemetryd/timeseries/series/selects"
 )
 
 const (
@@ -169,7 +170,7 @@ func (v *view) levelWithin(width time.Duration) int {
 
 // streamM4 reads the records in order.
 func (v *view) streamM4(ctx context.Context, window rollup.Span, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) error {
-	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(metrics)+` FROM telemetry
+	rows, err := v.tx.Query(ctx, "SELECT time"+selects.Of(metrics)+` FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time < $3 ORDER BY time, batch, ord`, v.session, window.From, window.To)
 	if err != nil {
 		return err
@@ -213,7 +214,7 @@ func (v *view) scanM4(ctx context.Context, window rollup.Span, columns *m4Column
 		fmt.Fprintf(&ends, ", min(time) FILTER (WHERE %[1]s IS NOT NULL), max(time) FILTER (WHERE %[1]s IS NOT NULL)"+
 			", first(%[1]s, time) FILTER (WHERE %[1]s IS NOT NULL), last(%[1]s, time) FILTER (WHERE %[1]s IS NOT NULL)", f.SQL())
 	}
-	rows, err := v.tx.Query(ctx, "SELECT width_bucket(time, $4::timestamptz[])::bigint - 1, "+aggregates(raw, metrics)+ends.String()+
+	rows, err := v.tx.Query(ctx, "SELECT width_bucket(time, $4::timestamptz[])::bigint - 1, "+selects.Aggregates(true, metrics)+ends.String()+
 		" FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3 GROUP BY 1", v.session, window.From, window.To, columns.starts())
 	if err != nil {
 		return err
@@ -226,14 +227,6 @@ func (v *view) scanM4(ctx context.Context, window rollup.Span, columns *m4Column
 			e.firstTime[i], e.lastTime[i], e.first[i], e.last[i] = r.Micros(), r.Micros(), r.Float(), r.Float()
 		}
 	})
-}
-
-func fieldList(metrics []channel.Channel) string {
-	var names strings.Builder
-	for _, f := range metrics {
-		names.WriteString(", " + f.SQL())
-	}
-	return names.String()
 }
 
 // aggregateM4 lets the database aggregate what lies whole inside a column. When the
@@ -260,7 +253,7 @@ func (v *view) aggregateM4(ctx context.Context, level int, columns *m4Columns, s
 		if len(list) <= 8 {
 			for _, s := range list {
 				queue(&batch, merge, fmt.Sprintf("SELECT width_bucket(%[1]s, $4::timestamptz[])::bigint - 1, %[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
-					timeColumn, aggregatesWithEnds(level, metrics), table), v.session, s.From, s.To, edges)
+					timeColumn, selects.AggregatesWithEnds(level == raw, metrics), table), v.session, s.From, s.To, edges)
 			}
 			continue
 		}
@@ -273,25 +266,9 @@ func (v *view) aggregateM4(ctx context.Context, level int, columns *m4Columns, s
 			SELECT width_bucket(%[1]s, $4::timestamptz[])::bigint - 1, %[2]s
 			FROM unnest($2::timestamptz[], $3::timestamptz[]) segment (lo, hi)
 			CROSS JOIN LATERAL (SELECT * FROM %[3]s WHERE session = $1 AND %[1]s >= segment.lo AND %[1]s < segment.hi OFFSET 0) r
-			GROUP BY 1`, timeColumn, aggregatesWithEnds(level, metrics), table), v.session, from, to, edges)
+			GROUP BY 1`, timeColumn, selects.AggregatesWithEnds(level == raw, metrics), table), v.session, from, to, edges)
 	}
 	return v.tx.SendBatch(ctx, &batch).Close()
-}
-
-// aggregatesWithEnds is aggregates, and for each metric between which times
-// the records that have it lie: exactly in the records, up to a bucket in
-// rollups.
-func aggregatesWithEnds(level int, metrics []channel.Channel) string {
-	var b strings.Builder
-	b.WriteString(aggregates(level, metrics))
-	for _, f := range metrics {
-		if level == raw {
-			fmt.Fprintf(&b, ", min(time) FILTER (WHERE %[1]s IS NOT NULL), max(time) FILTER (WHERE %[1]s IS NOT NULL)", f.SQL())
-		} else {
-			fmt.Fprintf(&b, ", min(first_time) FILTER (WHERE %[1]s_count > 0), max(last_time) FILTER (WHERE %[1]s_count > 0)", f.Name)
-		}
-	}
-	return b.String()
 }
 
 // merge adds the aggregates and the ends that a row goes on with to column i.
@@ -340,7 +317,7 @@ func (v *view) takeEnds(ctx context.Context, columns *m4Columns, sums *bucketSum
 		return 0, nil
 	}
 	var values []float64
-	rows, err := v.tx.Query(ctx, "SELECT time"+fieldList(metrics)+" FROM "+rollup.EndsTable+" WHERE session = $1 AND time = ANY($2) AND time >= $3 AND time < $4", v.session, times,
+	rows, err := v.tx.Query(ctx, "SELECT time"+selects.Of(metrics)+" FROM "+rollup.EndsTable+" WHERE session = $1 AND time = ANY($2) AND time >= $3 AND time < $4", v.session, times,
 		time.UnixMicro(columns.edges[0]), time.UnixMicro(columns.edges[len(columns.edges)-1]))
 	if err != nil {
 		return 0, err

@@ -13,14 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
-)
-
-// A run of more records than sampleRecords is sampled for its usual steps, in
-// so many stretches over its whole length. A thousand records of a stretch hold
-// a hundred of a channel in every tenth.
-const (
-	sampleRecords   = 16_000
-	sampleStretches = 16
+	"github.com/ecovolt/telemetryd/timeseries/series/usual"
 )
 
 // sampled are the usual steps of a run: of all its records, and of those that
@@ -32,7 +25,7 @@ type sampled struct {
 }
 
 // sample measures how often channels are sent, in those stretches.
-func (v *view) sample(ctx context.Context, channels []channel.Channel, stretches []rollup.Span) (sampled, error) {
+func (v *view) sample(ctx context.Context, channels []channel.Channel, stretches []rollup.Span, limit int) (sampled, error) {
 	s := sampled{steps: map[string]time.Duration{}, counts: map[string]int64{}}
 	var flags strings.Builder
 	for _, c := range channels {
@@ -58,10 +51,6 @@ func (v *view) sample(ctx context.Context, channels []channel.Channel, stretches
 		}
 	}
 	var batch pgx.Batch
-	limit := sampleRecords
-	if v.records > sampleRecords {
-		limit /= sampleStretches
-	}
 	for _, stretch := range stretches {
 		batch.Queue(sql, v.session, stretch.From, stretch.To, limit).Query(func(rows pgx.Rows) error {
 			clear(last) // what lies between two stretches is no step
@@ -78,38 +67,13 @@ func (v *view) sample(ctx context.Context, channels []channel.Channel, stretches
 	return s, nil
 }
 
-// stretches says where to look for usual steps: everywhere in a short run.
-func (v *view) stretches() []rollup.Span {
+// stretches says where to look for usual steps, and how many records of each to read.
+func (v *view) stretches() ([]rollup.Span, int) {
 	span := v.span
 	if span.From.Before(v.lost) {
 		span.From = v.lost
 	}
-	if span.Empty() {
-		return nil
-	}
-	if v.records <= sampleRecords {
-		return []rollup.Span{span}
-	}
-	slot := span.Length() / sampleStretches
-	// Four times as long as the records of a stretch take on average, so that no
-	// query sorts much more than it answers.
-	length := min(slot, time.Duration(4*float64(span.Length())/float64(v.records)*sampleRecords/sampleStretches))
-	list := make([]rollup.Span, sampleStretches)
-	for i := range list {
-		from := span.From.Add(time.Duration(i) * slot)
-		list[i] = rollup.Span{From: from, To: from.Add(max(length, time.Microsecond))}
-	}
-	return list
-}
-
-// KnownSteps is a map of usual steps by channel, in s, as the summary m of a run s has
-// them; NULL where the run has more than doubled since. It is an expression in SQL,
-// names the parameter with the channels'.
-func KnownSteps(names string) string {
-	return `CASE WHEN m.channels IS NOT NULL AND s.records <= 2 * m.records THEN
-		           (SELECT coalesce(jsonb_object_agg(name, (m.channels -> name -> 'step_s')), '{}')
-		            FROM unnest(` + names + `::text[]) name WHERE m.channels ? name)
-		       END`
+	return usual.Stretches(span, v.records)
 }
 
 // usualSteps returns the usual step of each channel: by what the run's summary
@@ -121,7 +85,8 @@ func (v *view) usualSteps(ctx context.Context, want wanted) ([]time.Duration, er
 	s := sampled{}
 	if len(look) > 0 {
 		var err error
-		if s, err = v.sample(ctx, look, v.stretches()); err != nil {
+		stretches, limit := v.stretches()
+		if s, err = v.sample(ctx, look, stretches, limit); err != nil {
 			return nil, err
 		}
 	}
@@ -170,7 +135,7 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 	}
 	v := views[0]
 	want := v.mayHave()
-	stretches := v.stretches()
+	stretches, limit := v.stretches()
 	counts := map[string]int64{}
 	err = v.count(ctx, want.metrics, v.level(24*time.Hour), counts)
 	if err == nil && len(stretches) == 1 { // no level counts states
@@ -188,7 +153,7 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 	if len(stretches) > 1 && before.Records > 0 && grown >= 0 && grown < resampleAfter {
 		newest := sampled{}
 		if len(want.states) > 0 {
-			if newest, err = v.sample(ctx, want.states, stretches[len(stretches)-1:]); err != nil {
+			if newest, err = v.sample(ctx, want.states, stretches[len(stretches)-1:], limit); err != nil {
 				return Sample{}, err
 			}
 		}
@@ -196,7 +161,7 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 			return before, nil
 		}
 	}
-	s, err := v.sample(ctx, look, stretches)
+	s, err := v.sample(ctx, look, stretches, limit)
 	if err != nil {
 		return Sample{}, err
 	}

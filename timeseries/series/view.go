@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
 	"github.com/ecovolt/telemetryd/timeseries/series/round"
+	"github.com/ecovolt/telemetryd/timeseries/series/usual"
 )
 
 // raw stands for the records themselves where a level is asked for.
@@ -57,7 +58,7 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channel
 	batch.Queue(`
 		SELECT s.session, s.id, s.batch || '.' || s.revision, s.records, s.first_time, s.last_time,
 		       s.ended_at IS NOT NULL OR s.updated_at < now() - INTERVAL '1 hour',
-		       `+KnownSteps("$2")+`,
+		       `+usual.KnownSteps("$2")+`,
 		       CASE WHEN s.carried_batch = s.batch THEN s.carried END
 		FROM sessions s LEFT JOIN session_summaries m USING (session)
 		WHERE s.id = ANY($1) AND s.deleted_at IS NULL`, ids, channels)
