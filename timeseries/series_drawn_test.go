@@ -14,6 +14,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/series"
+	"github.com/ecovolt/telemetryd/timeseries/series/usual"
 )
 
 // point is one sample of one channel.
@@ -249,7 +250,7 @@ func TestSummaryListsChannels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []series.Channel{
+	want := []usual.Channel{
 		{Name: "speed_ms", Records: 120, Step: 0.5, Gap: 2.5},
 		{Name: "voltage_v", Records: 600, Step: 0.1, Gap: 2},
 		{Name: "motor_temp_c", Records: 60, Step: 1, Gap: 5},

@@ -17,7 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/archive"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
-	"github.com/ecovolt/telemetryd/timeseries/series"
+	"github.com/ecovolt/telemetryd/timeseries/series/usual"
 )
 
 // Summary is the figures of a whole session. The rules are the function
@@ -61,7 +61,7 @@ type Summary struct {
 	Strays   []Strays `json:"strays"`
 	SetAside int64    `json:"set_aside"` // records set aside, which nothing else counts
 	// Channels are those that can be charted and that any record carries.
-	Channels []series.Channel `json:"channels"`
+	Channels []usual.Channel `json:"channels"`
 }
 
 // Gap is a time without records, between two records.
@@ -150,9 +150,9 @@ func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("summarise session: %w", err)
 	}
-	sum := &Summary{Session: id, Gaps: []Gap{}, Channels: []series.Channel{}}
+	sum := &Summary{Session: id, Gaps: []Gap{}, Channels: []usual.Channel{}}
 	var start, end *time.Time
-	var channels map[string]series.Channel
+	var channels map[string]usual.Channel
 	err = conn.QueryRow(ctx, `
 		SELECT m.batch, s.first_time, s.last_time, coalesce(m.records, 0),
 		       coalesce(m.distance_km, 0), m.max_speed_kmh, m.avg_speed_kmh, coalesce(m.energy_wh, 0),
@@ -380,7 +380,7 @@ func (s *Store) summariseTx(ctx context.Context, tx pgx.Tx, session int32) error
 	if _, err := tx.Exec(ctx, summaryMergeSQL, session, batch); err != nil {
 		return err
 	}
-	var sample series.Sample
+	var sample usual.Sample
 	var step float64
 	err = tx.QueryRow(ctx, "SELECT channels, coalesce(step_s, 0), coalesce(sampled, 0) FROM session_summaries WHERE session = $1", session).
 		Scan(&sample.Channels, &step, &sample.Records)

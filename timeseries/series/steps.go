@@ -3,7 +3,6 @@ package series
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -100,38 +99,16 @@ func (v *view) usualSteps(ctx context.Context, want wanted) ([]time.Duration, er
 	return steps, nil
 }
 
-// Channel is a channel that a run has.
-type Channel struct {
-	Name string `json:"name"`
-	// Records is how many records carry it; 0 of a text state in a long run,
-	// whose are not counted.
-	Records int64   `json:"records,omitempty"`
-	Step    float64 `json:"step_s"` // usual step between those, s; 0 when unknown
-	Gap     float64 `json:"gap_s"`  // a longer silence is a gap, s
-}
-
-// Sample is what is known of how a run's records are sent.
-type Sample struct {
-	Channels map[string]Channel // those that can be charted and that a record carries, by name
-	Step     time.Duration      // the usual one of all records
-	Records  int64              // how many the run had when the steps were measured; 0 for never
-}
-
-// resampleAfter is by what share a long run may grow before the steps of its
-// channels are measured anew. Sixteen stretches cost as much as the rest of a
-// summary, which a run that drives has made every few seconds.
-const resampleAfter = 0.25
-
 // Sample returns what tx shows of a run, of which that much was known before.
 // It leaves the settings of a read in tx, the time limit among them.
-func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before Sample) (Sample, error) {
+func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before usual.Sample) (usual.Sample, error) {
 	cat, err := r.rollups.Catalog(ctx, tx)
 	if err != nil {
-		return Sample{}, err
+		return usual.Sample{}, err
 	}
 	views, err := openViews(ctx, tx, cat, []string{session}, nil, nil)
 	if err != nil {
-		return Sample{}, err
+		return usual.Sample{}, err
 	}
 	v := views[0]
 	want := v.mayHave()
@@ -142,7 +119,7 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 		err = v.count(ctx, want.states, raw, counts)
 	}
 	if err != nil {
-		return Sample{}, err
+		return usual.Sample{}, err
 	}
 	// A channel of every record has the step of all; it needs no look.
 	look := slices.DeleteFunc(want.all(), func(c channel.Channel) bool {
@@ -150,22 +127,22 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 		return counted && (n == 0 || n == v.records)
 	})
 	grown := float64(v.records-before.Records) / float64(before.Records)
-	if len(stretches) > 1 && before.Records > 0 && grown >= 0 && grown < resampleAfter {
+	if len(stretches) > 1 && before.Records > 0 && grown >= 0 && grown < usual.ResampleAfter {
 		newest := sampled{}
 		if len(want.states) > 0 {
 			if newest, err = v.sample(ctx, want.states, stretches[len(stretches)-1:], limit); err != nil {
-				return Sample{}, err
+				return usual.Sample{}, err
 			}
 		}
-		if before.take(counts, newest.counts, v.records) {
+		if before.Take(counts, newest.counts, v.records) {
 			return before, nil
 		}
 	}
 	s, err := v.sample(ctx, look, stretches, limit)
 	if err != nil {
-		return Sample{}, err
+		return usual.Sample{}, err
 	}
-	sample := Sample{Channels: map[string]Channel{}, Step: s.all, Records: v.records}
+	sample := usual.Sample{Channels: map[string]usual.Channel{}, Step: s.all, Records: v.records}
 	for _, c := range want.all() {
 		n, counted := counts[c.Name]
 		step := s.all
@@ -181,7 +158,7 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before S
 		if step == 0 && n > 1 && counted {
 			step = v.span.Length() / time.Duration(n) // too seldom for the sample
 		}
-		one := Channel{Name: c.Name, Records: n, Step: step.Seconds(), Gap: channel.GapAfter(step).Seconds()}
+		one := usual.Channel{Name: c.Name, Records: n, Step: step.Seconds(), Gap: channel.GapAfter(step).Seconds()}
 		if !counted {
 			one.Records = 0
 		}
@@ -203,31 +180,6 @@ func (v *view) mayHave() (w wanted) {
 		}
 	}
 	return w
-}
-
-// take notes how many of the run's records carry each metric now. It reports
-// false where a metric or, by states, a state is carried that was not known, and
-// where a metric is in another share of the records than it was.
-func (s *Sample) take(metrics, states map[string]int64, records int64) bool {
-	for name, n := range metrics {
-		known, ok := s.Channels[name]
-		share := float64(n) * float64(s.Records) / (float64(known.Records) * float64(records))
-		switch {
-		case n == 0:
-			delete(s.Channels, name)
-		case !ok || math.Abs(share-1) > resampleAfter:
-			return false
-		default:
-			known.Records = n
-			s.Channels[name] = known
-		}
-	}
-	for name, n := range states {
-		if _, ok := s.Channels[name]; n > 0 && !ok {
-			return false
-		}
-	}
-	return true
 }
 
 // count adds to counts how many records carry each channel, by the level and by the
