@@ -131,13 +131,11 @@ func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fre
 		return nil, upTo, err
 	}
 	fresh, err = schema.List(ctx, tx, pgx.RowToStructByPos[Member], `
-		WITH silent AS MATERIALIZED (
-			SELECT batch FROM ingest_batches WHERE session = $1 AND batch > $4 AND batch <= $5 AND no_channels
-		), found AS (
+		WITH found AS (
 			SELECT m.key AS member, count(*) AS records, count(n) AS numbers, count(*) FILTER (WHERE jsonb_typeof(m.value) = 'string') AS texts,
-			       min(t.time) AS first_time, max(t.time) AS last_time, min(n) AS low, max(n) AS high, bool_and(s.batch IS NOT NULL) AS no_channels
+			       min(t.time) AS first_time, max(t.time) AS last_time, min(n) AS low, max(n) AS high,
+			       bool_and(t.batch IN (SELECT batch FROM ingest_batches WHERE session = $1 AND batch > $4 AND batch <= $5 AND no_channels)) AS no_channels
 			FROM telemetry t
-			LEFT JOIN silent s ON s.batch = t.batch
 			CROSS JOIN LATERAL jsonb_each(t.extra) m
 			CROSS JOIN LATERAL channel_number(t.extra, m.key) n
 			WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.batch > $4 AND t.batch <= $5
