@@ -17,6 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/api/openapi"
 	"github.com/ecovolt/telemetryd/api/runbook"
+	"github.com/ecovolt/telemetryd/api/shown"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
@@ -92,6 +93,7 @@ type server struct {
 	admission     *load.Gate
 	bodies        *httpx.Spooler
 	site          *httpx.Site
+	charts        *shown.Charts
 	// What describes the routes is made when it is first asked for.
 	description func() ([]byte, error)
 	reference   func() ([]byte, error)
@@ -112,7 +114,7 @@ func New(d Deps) (http.Handler, error) {
 		d.Config.MaxIngests = 8
 	}
 	s := &server{
-		Deps: d, admission: load.NewGate(d.Config.MaxIngests, ingestMemory), bodies: httpx.NewSpooler(d.Config.MaxUpload, d.Config.MaxSpool),
+		Deps: d, admission: load.NewGate(d.Config.MaxIngests, ingestMemory), bodies: httpx.NewSpooler(d.Config.MaxUpload, d.Config.MaxSpool), charts: shown.NewCharts(),
 	}
 	origins := httpx.NewOrigins(d.Config.AllowedOrigins)
 	s.pages = httpx.CORS{

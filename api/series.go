@@ -79,7 +79,7 @@ func (s *server) getSeries(r *request, p *seriesParams) error {
 	// A caller that names the version it knows of the session may keep the
 	// answer for ever, if that is the version it got.
 	pinned := len(answer.Sessions) == 1 && p.Version == answer.Sessions[0].Version
-	answer = shown.Series(answer, p.System(r.Principal))
+	answer = s.charts.In(p.System(r.Principal), answer)
 	return r.Cacheable("application/json", answer.JSON(), pinned && p.Lasting(), answer.Settled && p.Lasting())
 }
 

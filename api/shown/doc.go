@@ -2,7 +2,9 @@
 // a caller wants to see: without the parameter units each value is in the unit that it
 // is stored in. The units and the way from one to another are package unit's.
 //
-// Nothing here holds state; answers that are shared are never changed, but copied.
+// Charts keep what they showed lately, within a bound; nothing else here holds state.
+// All of it is safe for concurrent use: answers that are shared are never changed, but
+// copied.
 package shown
 
 import (

@@ -1,16 +1,47 @@
 package shown
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 	"github.com/ecovolt/telemetryd/timeseries/compare"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
 	"github.com/ecovolt/telemetryd/timeseries/series"
+	"github.com/ecovolt/telemetryd/timeseries/series/kept"
 )
 
-// Series is a chart in a system of units; the chart itself where nothing changes.
-func Series(of *series.Answer, system unit.System) *series.Answer {
+// keptBytes bounds the charts that are kept in other units than the stored ones.
+const keptBytes = 16 << 20
+
+// Charts shows charts in systems of units. What was asked for lately is kept, as the
+// charts themselves are: one that is asked for again costs no more than in stored units.
+type Charts struct{ kept *kept.Values[chart] }
+
+// chart is a chart in other units. It holds the one that it was made of, by whose
+// address it is found.
+type chart struct{ of, shown *series.Answer }
+
+// NewCharts returns Charts that has kept none.
+func NewCharts() *Charts { return &Charts{kept.New[chart](keptBytes)} }
+
+// In is a chart in a system of units; the chart itself where nothing changes.
+func (c *Charts) In(system unit.System, of *series.Answer) *series.Answer {
+	if system == "" {
+		return of
+	}
+	key := fmt.Sprintf("%p %s", of, system)
+	if known, ok := c.kept.Get(key); ok {
+		return known.shown
+	}
+	shown := inUnits(of, system)
+	if shown != of {
+		c.kept.Put(key, chart{of, shown}, 8*len(shown.JSON())) // numbers and text, of both
+	}
+	return shown
+}
+
+func inUnits(of *series.Answer, system unit.System) *series.Answer {
 	var out *series.Answer
 	for i := range of.Sessions {
 		for k, m := range of.Sessions[i].Metrics {
