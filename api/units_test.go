@@ -184,7 +184,7 @@ func TestUnitsOfAnAccount(t *testing.T) {
 	}
 	csv, _ := s.text(t, "/api/v1/sessions/run/records?format=csv&limit=2&fields=speed_ms,twice,oil,on,big_ms,driver_mode&units=metric", admin)
 	if want := "session_id,timestamp,speed_ms (km/h),driver_mode,Oil Temp C,big_ms (km/h),on,twice (km/h)\n" +
-		"run,2026-03-21T10:00:00Z,0,eco,90,,true,0\nrun,2026-03-21T10:00:01Z,3.6,eco,91,,true,7.2\n"; csv != want {
+		"run,2026-03-21T10:00:00Z,0.0,eco,90,,true,0.0\nrun,2026-03-21T10:00:01Z,3.6,eco,91,,true,7.2\n"; csv != want {
 		t.Errorf("CSV is\n%s, want\n%s", csv, want)
 	}
 

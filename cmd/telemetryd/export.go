@@ -16,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/database"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -28,10 +29,12 @@ type exportCmd struct {
 	To       string   `placeholder:"TIME" help:"Records before this time (ISO 8601)."`
 	SetAside bool     `help:"The records that were set aside instead, with the timestamps received."`
 	Fields   []string `placeholder:"NAME" help:"Only these fields, by comma. Default: all."`
+
+	Units unit.System `enum:",metric,si" default:"" placeholder:"SYSTEM" help:"metric (km/h, Wh, degC) or si (m/s, J, K): names then say the units. Default: as stored."`
 }
 
 func (e exportCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
-	query := timeseries.RecordQuery{SessionID: e.Session, Fields: e.Fields, SetAside: e.SetAside}
+	query := timeseries.RecordQuery{SessionID: e.Session, Fields: e.Fields, SetAside: e.SetAside, Units: e.Units}
 	if query.From, err = timeFlag("--from", e.From); err != nil {
 		return err
 	}

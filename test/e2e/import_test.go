@@ -167,6 +167,15 @@ func TestImportAndExport(t *testing.T) {
 		c.imports(300, 0, "", "--session-id", copied, name)
 		sameCells(t, original, c.must("", "export", copied), "session_id")
 	}
+	// So do tables in other units.
+	for system, header := range map[string]string{"metric": ",speed_ms (km/h),", "si": ",avg_speed_kmh (m/s),"} {
+		table := c.must("", "export", "--units", system, sampleSession)
+		if !strings.Contains(table, header) {
+			t.Errorf("%s: %.300s", system, table)
+		}
+		c.imports(300, 0, table, "--session-id", system, "-")
+		sameCells(t, original, c.must("", "export", system), "session_id")
+	}
 	exported, err := os.ReadFile(filepath.Join(c.dir, "out.ndjson"))
 	if err != nil {
 		t.Fatal(err)

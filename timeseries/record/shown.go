@@ -67,11 +67,10 @@ func inUnit(name string, u *unit.Shown) string {
 // appendShown writes a member in another unit, a comma before it; nothing where the
 // value is too large for that unit.
 func appendShown(dst []byte, name string, v float64, u *unit.Shown) []byte {
-	if math.IsInf(u.Of(v), 0) {
+	if v = u.Of(v); math.IsInf(v, 0) {
 		return dst
 	}
-	dst = append(AppendJSONString(append(dst, ','), []byte(inUnit(name, u))), ':')
-	return u.AppendTo(dst, v)
+	return AppendJSONFloat(append(AppendJSONString(append(dst, ','), []byte(inUnit(name, u))), ':'), v)
 }
 
 // appendOther writes a member without a column, a comma before it. One that is shown
@@ -106,10 +105,11 @@ func (s *Selection) appendOthers(dst, object []byte) []byte {
 	return dst
 }
 
-// appendShownCSV writes a cell in another unit.
+// appendShownCSV writes a cell in another unit, with all of its digits: whoever reads it
+// back rounds to what a decimal fraction keeps.
 func appendShownCSV(dst []byte, v float64, u *unit.Shown) []byte {
-	if math.IsInf(u.Of(v), 0) {
+	if v = u.Of(v); math.IsInf(v, 0) {
 		return dst
 	}
-	return u.AppendTo(dst, v)
+	return appendPythonFloat(dst, v)
 }
