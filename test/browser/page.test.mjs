@@ -1148,6 +1148,75 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.getByRole("heading", { name: "All runs" }).waitFor();
   });
 
+  test("lists laps with their sectors, draws them in the charts, and says where the cursor is among them", async () => {
+    await page.goto(`${base}/runs/round`);
+    await settled(page);
+    const laps = page.getByRole("region", { name: "Laps; choose one to see it in the charts" });
+    await laps.waitFor();
+    const order = () => laps.locator("tbody th button").allTextContents();
+    assert.deepEqual(await order(), ["1", "2", "3", "4"]);
+    await laps.getByRole("button", { name: "Time" }).click();
+    assert.deepEqual((await order()).slice(2).sort(), ["1", "2"]); // the slow ones
+    await laps.getByRole("button", { name: /^Time/ }).click();
+    assert.deepEqual((await order()).slice(0, 2).sort(), ["1", "2"]);
+    assert.equal(await laps.getByRole("columnheader", { name: /^Time/ }).getAttribute("aria-sort"), "descending");
+    await laps.getByLabel("Compare lap 2").check();
+    await laps.getByLabel("Compare lap 4").check();
+    const href = await page.getByRole("link", { name: "Compare 2 laps" }).getAttribute("href");
+    assert.equal(new URL(href, base).searchParams.get("laps"), "round:2,round:4");
+    await page.getByText("3 sectors").click();
+    const sectors = page.getByRole("region", { name: "Sectors of the laps" });
+    assert.equal(await sectors.locator("tbody tr").count(), 4);
+    const cells = (await sectors.locator("tbody tr").first().locator("td").allTextContents()).map(Number);
+    assert.ok(Math.abs(cells.reduce((a, b) => a + b) - 62.83) < 0.1, `sectors of ${cells}`);
+    await page.getByLabel("Figure of the sectors").selectOption("energy");
+    assert.ok(Number(await sectors.locator("tbody tr").first().locator("td").first().textContent()) < 2);
+    // 100 s after the start: in the second lap, which began after 63 s at 10 m/s.
+    await sectors.locator("tbody tr").nth(1).locator("th button").click();
+    await settled(page);
+    await page.evaluate(() => scrollTo(0, 0));
+    const box = await plot(page, "speed_ms");
+    await page.mouse.move(box.x + box.width * ((100 - 62.83) / 62.83), box.y + 40);
+    await until("the place at the cursor", async () => /^Lap 2 · Sector \d · \d+ m$/.test(await page.locator(".here").textContent()));
+    const metres = Number(/(\d+) m/.exec(await page.locator(".here").textContent())[1]);
+    assert.ok(Math.abs(metres - 372) < 15, `${metres} m into the lap`);
+    await accessible(page, "a run with laps");
+  });
+
+  test("names a track and its sectors, and moves its gates", async () => {
+    await page.goto(`${base}/runs/round`);
+    await settled(page);
+    await page.getByRole("button", { name: "Edit track" }).click();
+    const editor = page.getByRole("dialog", { name: "Edit track" });
+    await editor.getByLabel("Name", { exact: true }).fill("The circle");
+    await editor.getByLabel("Name of Sector 1, from the finish").fill("Start");
+    assert.equal(await editor.locator(".gates li").count(), 3);
+    await editor.getByRole("button", { name: "Add a gate" }).click();
+    assert.equal(await editor.locator(".gates li").count(), 4);
+    // The gate of the second sector is dragged a tenth of the circle on.
+    const canvas = editor.locator("canvas"), at = editor.getByLabel("Begin of Sector 2, m");
+    const before = Number(await at.inputValue());
+    const map = await canvas.boundingBox(), radius = (Math.min(map.height, map.width) - 32) / 2, middle = [map.x + map.width / 2, map.y + map.height / 2];
+    const place = (metres) => [middle[0] + radius * Math.cos(metres / 100), middle[1] - radius * Math.sin(metres / 100)];
+    await page.mouse.move(...place(before));
+    await page.mouse.down();
+    await page.mouse.move(...place(before + 60), { steps: 4 });
+    await page.mouse.up();
+    const moved = Number(await at.inputValue());
+    assert.ok(Math.abs(moved - before - 60) < 12, `dragged from ${before} to ${moved} m`);
+    await accessible(page, "the editor of a track");
+    await editor.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("heading", { name: "on The circle" }).waitFor();
+    await page.getByText("4 sectors").click();
+    const heads = await page.getByRole("region", { name: "Sectors of the laps" }).locator("thead th").allTextContents();
+    assert.deepEqual(heads, ["Lap", "Start", "S2", "S3", "S4"]);
+    await page.goto(`${base}/compare?laps=round:1,round:3&metrics=speed_ms`);
+    await settled(page);
+    await page.getByRole("rowheader", { name: "Start, s" }).waitFor();
+    await page.goto(base);
+    await page.getByRole("heading", { name: "All runs" }).waitFor();
+  });
+
   test("signs out", async () => {
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByRole("link", { name: "Sign in" }).first().waitFor();

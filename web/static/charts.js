@@ -39,8 +39,8 @@ const WAY_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000
 export class ChartStack {
   // options: extent [a, b] in seconds since start (or metres), start in ms
   // since 1970, kind "time" or "distance", lines [{label, color?}], load(a, b,
-  // points, metrics, signal) which gives data, onWindow(a, b, whole) and
-  // onCursor(x or null).
+  // points, metrics, signal) which gives data, onWindow(a, b, whole), onCursor(x or
+  // null), and behind(context, box, first) which draws below the lines of a chart.
   constructor(root, options) {
     Object.assign(this, { kind: "time", clockTime: true, lines: [{}], metrics: [], failed: "", told: "" }, options);
     this.stateHues = Object.create(null); // channels may be called constructor
@@ -295,7 +295,7 @@ export class ChartStack {
         } },
       },
       select: { show: true, left: 0, top: 0, width: 0, height: 0 },
-      hooks: { drawAxes: [(plot) => drawLimits(plot, chart.metric)], draw: [(plot) => this.onPlot?.(plot)], setCursor: [(plot) => this.moved(chart, plot)] },
+      hooks: { drawAxes: [(plot) => { this.behind?.(plot.ctx, plot.bbox, chart === this.charts[0]); drawLimits(plot, chart.metric); }], draw: [(plot) => this.onPlot?.(plot)], setCursor: [(plot) => this.moved(chart, plot)] },
     }, this.arrays(chart), chart.holder);
     gestures(this, u);
     return u;
@@ -320,6 +320,9 @@ export class ChartStack {
     this.onDraw?.(this.data);
     if (!this.table.hidden && !this.following) replace(this.table, valuesTable(this));
   }
+
+  // redraw draws the charts again, since what is behind their lines changed.
+  redraw() { for (const { plot } of this.charts) plot?.redraw(false); }
 
   scale() {
     for (const { plot } of this.charts) {

@@ -105,7 +105,7 @@ export function render(main, params) {
     const rows = [
       ["Time", (l) => clockSpan(l.time_s, 2)], [`Energy, ${inEnergy}`, (l) => energy(l.energy_j)], [`Energy, ${inEnergy}/km`, (l) => energy(l.energy_j_per_km)],
       [`Variance of speed, (${shownUnit("m/s")})²`, (l) => (l.cruise_variance == null ? NONE : num(l.cruise_variance * squared, 2))], ["Data, %", (l) => (l.match == null ? NONE : num(l.match * 100, 1))],
-      ...sectors.flatMap((_, i) => [[`Sector ${i + 1}, s`, (l) => num(l.sectors[i]?.time_s, 2)], [`Sector ${i + 1}, ${inEnergy}`, (l) => energy(l.sectors[i]?.energy_j)]]),
+      ...sectors.flatMap(({ name }, i) => [[`${name}, s`, (l) => num(l.sectors[i]?.time_s, 2)], [`${name}, ${inEnergy}`, (l) => energy(l.sectors[i]?.energy_j)]]),
     ];
     return h("section", { class: "card panel", "aria-labelledby": "figures-title" }, h("h2", { id: "figures-title" }, "Figures"),
       h("div", { class: "laps figures", tabindex: "0", role: "region", "aria-label": "Figures as a table" }, h("table", null,

@@ -1,33 +1,185 @@
-// Laps, stints with their stops, and driver modes of a run.
+// Laps of a run with their sectors, stints with their stops, and driver modes: as
+// tables, as bands in charts and strip, and where the cursor is among them.
 
-import { h, replace } from "./dom.js";
+import { css, h, icon, replace } from "./dom.js";
 import { hue } from "./charts.js";
-import { clock, clockSpan, duration, num } from "./format.js";
-import { figure, shownUnit } from "./units.js";
+import { query } from "./api.js";
+import { clock, clockSpan, duration, num, NONE } from "./format.js";
+import { figure, shownUnit, withUnit } from "./units.js";
 
-// listLaps fills a node with them; goTo is called with the part that the person
-// wants to see in the charts.
-export function listLaps(node, { laps = [], stints = [], stops = [], driver_modes: modes = [] }, goTo) {
-  node.hidden = !laps.length && !stints.length;
-  if (node.hidden || node.contains(document.activeElement)) return;
-  const th = (text, n) => h("th", { scope: "col", class: n && "n" }, text);
-  const show = (part, name, text, extra) => h("th", { scope: "row" }, h("button", { type: "button", "aria-label": `Show ${name} in the charts`, on: { click: () => goTo(part) } }, text), extra);
-  const mark = (text, sign) => h("abbr", { class: "mark-best", title: text, "aria-label": text }, sign);
-  const figures = (p) => [h("td", { class: "n" }, clockSpan(p.seconds, 1)), h("td", { class: "n" }, figure(p.avg_speed_kmh, "km/h", 1)), h("td", { class: "n" }, figure(p.energy_wh, "Wh", 1)), h("td", { class: "n" }, num(p.efficiency_km_kwh))];
-  const table = (caption, first, rows) => h("div", { class: "laps", tabindex: "0", role: "region", "aria-label": caption }, h("table", null, h("caption", { class: "sr" }, `${caption}; choose one to see it in the charts`),
-    h("thead", null, h("tr", null, th(first), th("Time", 1), th(shownUnit("km/h"), 1), th(shownUnit("Wh"), 1), th("km/kWh", 1))), h("tbody", null, rows)));
-  const open = new Set([...node.querySelectorAll("details[open]")].map((d) => d.className));
-  const more = (name, title, ...content) => h("details", { class: name, open: open.has(name) }, h("summary", null, title), ...content);
-  replace(node, h("h2", { id: "laps-title" }, laps.length ? `Laps (${laps.length})` : "Stints"),
-    laps.length > 0 && table("Laps", "Lap", laps.map((lap) => h("tr", { class: lap.time_rank === 1 && "best" },
-      show(lap, `lap ${lap.lap}`, String(lap.lap), [lap.time_rank === 1 && mark("quickest lap", "▲"), lap.efficiency_rank === 1 && mark("most efficient lap", "●"), lap.paused_s > 0 && mark(`with a pause of ${duration(lap.paused_s)}, not ranked`, "Ⅱ")]), figures(lap)))),
-    stints.length > 0 && more("stints", `${stints.length} ${stints.length === 1 ? "stint" : "stints"}, ${stops.length} ${stops.length === 1 ? "stop" : "stops"}`,
-      table("Stints", "Stint", stints.map((stint) => h("tr", null, show(stint, `stint ${stint.stint}`, String(stint.stint)), figures(stint)))),
-      stops.length > 0 && h("p", { class: "pad muted small" }, "Stops: ", stops.slice(0, 12).map((stop, i) => [i ? ", " : "", h("button", { type: "button", class: "link", on: { click: () => goTo(stop) } }, `${clock(Date.parse(stop.from), 60)} for ${duration(stop.seconds)}`)]))),
-    modes.length > 0 && more("modes", "Driver modes", h("ul", { class: "shares" }, modes.filter((m) => m.share > 0).map((m, i) => {
-      const bar = h("span", { class: "share-bar", "aria-hidden": "true" });
-      bar.style.width = `${Math.max(1, m.share * 100)}%`;
-      bar.style.background = hue(i);
-      return h("li", null, h("span", null, m.driver_mode), h("span", { class: "n muted" }, `${num(m.share * 100)} %, ${duration(m.seconds)}`), bar);
-    }))));
+const MOST = 6; // laps that are compared at once
+
+const COLUMNS = [
+  { key: "lap", title: "Lap", of: (l) => l.lap },
+  { key: "seconds", title: "Time", of: (l) => l.seconds, show: (l) => clockSpan(l.seconds, 2) },
+  { key: "speed", unit: "km/h", of: (l) => l.avg_speed_kmh, show: (l) => figure(l.avg_speed_kmh, "km/h", 1) },
+  { key: "energy", unit: "Wh", of: (l) => l.energy_wh, show: (l) => figure(l.energy_wh, "Wh", 1) },
+  { key: "efficiency", title: "km/kWh", of: (l) => l.efficiency_km_kwh, show: (l) => num(l.efficiency_km_kwh) },
+  { key: "coasting", title: "Coasting", of: (l) => l.coasting_share, show: (l) => (l.coasting_share == null ? NONE : `${num(l.coasting_share * 100)} %`) },
+];
+
+const SECTORS = {
+  seconds: { title: "Time, s", show: (s) => num(s.seconds, 2) },
+  energy: { title: "Energy, ", unit: "Wh", show: (s) => figure(s.energy_wh, "Wh", 2) },
+  efficiency: { title: "km/kWh", show: (s) => num(s.efficiency_km_kwh) },
+  speed: { title: "", unit: "km/h", show: (s) => figure(s.avg_speed_kmh, "km/h", 1) },
+};
+const headOf = ({ title = "", unit }) => title + (unit ? shownUnit(unit) : "");
+
+const time = (text) => Date.parse(text) / 1000;
+
+export class Laps {
+  // to: id of the run, start (s since 1970), goTo(part) when a person wants to see
+  // one, and drawn() when bands are other ones.
+  constructor(node, to) {
+    Object.assign(this, { node, to, laps: [], sectors: [], sort: { key: "lap", down: false }, chosen: new Set(), shown: "seconds" });
+  }
+
+  // show takes what the server says; a table that somebody uses stays as it is.
+  show(answer) {
+    Object.assign(this, { sectors: [], track: null, best: null, stints: [], stops: [], driver_modes: [], ...answer });
+    for (const n of this.chosen) if (!this.laps.some((l) => l.lap === n)) this.chosen.delete(n);
+    if (!this.node.contains(document.activeElement)) this.draw();
+    this.to.drawn();
+  }
+
+  draw() {
+    const { laps, stints, stops, driver_modes: modes, track, node } = this;
+    node.hidden = !laps.length && !stints.length;
+    if (node.hidden) return;
+    const open = new Set([...node.querySelectorAll("details[open]")].map((d) => d.className));
+    const more = (name, title, ...content) => h("details", { class: name, open: open.has(name) }, h("summary", null, title), ...content);
+    replace(node, h("h2", { id: "laps-title" }, laps.length ? `Laps (${laps.length})` : "Stints", track && h("span", { class: "muted small" }, ` on ${track.name}`)),
+      laps.length > 0 && [this.lapTable(), this.foot()],
+      this.sectors.length > 0 && more("sectors", `${this.sectors.length} sectors`, this.sectorTable()),
+      stints.length > 0 && more("stints", `${stints.length} ${stints.length === 1 ? "stint" : "stints"}, ${stops.length} ${stops.length === 1 ? "stop" : "stops"}`,
+        this.stintTable(),
+        stops.length > 0 && h("p", { class: "pad muted small" }, "Stops: ", stops.slice(0, 12).map((stop, i) => [i ? ", " : "", h("button", { type: "button", class: "link", on: { click: () => this.to.goTo(stop) } }, `${clock(Date.parse(stop.from), 60)} for ${duration(stop.seconds)}`)]))),
+      modes.length > 0 && more("modes", "Driver modes", h("ul", { class: "shares" }, modes.filter((m) => m.share > 0).map((m, i) => {
+        const bar = h("span", { class: "share-bar", "aria-hidden": "true" });
+        bar.style.width = `${Math.max(1, m.share * 100)}%`;
+        bar.style.background = hue(i);
+        return h("li", null, h("span", null, m.driver_mode), h("span", { class: "n muted" }, `${num(m.share * 100)} %, ${duration(m.seconds)}`), bar);
+      }))));
+  }
+
+  // again draws the tables and keeps the focus on what stands for the same.
+  again(selector) {
+    this.draw();
+    this.node.querySelector(selector)?.focus();
+  }
+
+  region(caption, ...content) {
+    return h("div", { class: "laps", tabindex: "0", role: "region", "aria-label": caption }, h("table", null, h("caption", { class: "sr" }, caption), ...content));
+  }
+
+  jump(part, name, text, ...extra) {
+    return h("th", { scope: "row" }, h("button", { type: "button", "aria-label": `Show ${name} in the charts`, on: { click: () => this.to.goTo(part) } }, text), extra);
+  }
+
+  lapTable() {
+    const { key, down } = this.sort, column = COLUMNS.find((c) => c.key === key);
+    const rows = [...this.laps].sort((a, b) => {
+      const x = column.of(a), y = column.of(b);
+      return x == null || y == null ? (x == null) - (y == null) : (x - y) * (down ? -1 : 1);
+    });
+    const mark = (text, sign) => h("abbr", { class: "mark-best", title: text, "aria-label": text }, sign);
+    return this.region("Laps; choose one to see it in the charts",
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, h("span", { class: "sr" }, "Compare")), COLUMNS.map((c) => h("th", { scope: "col", class: c.show && "n", "aria-sort": c.key === key ? (down ? "descending" : "ascending") : null },
+        h("button", { type: "button", class: `sort-${c.key}`, on: { click: () => { this.sort = { key: c.key, down: c.key === key && !down }; this.again(`.sort-${c.key}`); } } }, headOf(c), c.key === key && h("span", { "aria-hidden": "true" }, down ? " ↓" : " ↑")))))),
+      h("tbody", null, rows.map((lap) => {
+        const box = h("input", { type: "checkbox", "aria-label": `Compare lap ${lap.lap}`, "data-lap": lap.lap, checked: this.chosen.has(lap.lap), disabled: !this.chosen.has(lap.lap) && this.chosen.size >= MOST });
+        box.addEventListener("change", () => { box.checked ? this.chosen.add(lap.lap) : this.chosen.delete(lap.lap); this.again(`[data-lap="${lap.lap}"]`); this.to.drawn(); });
+        return h("tr", { class: lap.time_rank === 1 && "best" }, h("td", null, box),
+          this.jump(lap, `lap ${lap.lap}`, String(lap.lap), lap.time_rank === 1 && mark("quickest lap", "▲"), lap.efficiency_rank === 1 && mark("most efficient lap", "●"), lap.paused_s > 0 && mark(`with a pause of ${duration(lap.paused_s)}, not ranked`, "Ⅱ"), lap.silent_s > 0 && mark(`${duration(lap.silent_s)} without records`, "∅")),
+          COLUMNS.slice(1).map((c) => h("td", { class: "n" }, c.show(lap))));
+      })));
+  }
+
+  foot() {
+    const { best, chosen } = this, list = this.laps.filter((l) => chosen.has(l.lap));
+    return h("p", { class: "pad muted small" },
+      best && `Best ${clockSpan(best.seconds, 2)}${best.theoretical_s == null ? "" : `, of best sectors ${clockSpan(best.theoretical_s, 2)}`}. `,
+      list.length > 1
+        ? h("a", { href: query("/compare", { laps: list.map((l) => `${encodeURIComponent(this.to.id)}:${l.lap}`).join(",") }) }, `Compare ${list.length} laps`)
+        : this.laps.length > 1 && "Tick laps to compare them.");
+  }
+
+  sectorTable() {
+    const { show } = SECTORS[this.shown], best = this.sectors.map((s) => s.best_lap);
+    const what = h("select", { class: "shown", "aria-label": "Figure of the sectors" }, Object.entries(SECTORS).map(([key, one]) => h("option", { value: key, selected: key === this.shown }, headOf(one))));
+    what.addEventListener("change", () => { this.shown = what.value; this.again("select.shown"); });
+    return [h("p", { class: "pad" }, what), this.region("Sectors of the laps",
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, "Lap"), this.sectors.map((s) => h("th", { scope: "col", class: "n", title: withUnit(s.length_m, "m", 0) }, s.name.replace(/^Sector /, "S"))))),
+      h("tbody", null, this.laps.map((lap) => h("tr", null, this.jump(lap, `lap ${lap.lap}`, String(lap.lap)), lap.sectors.map((s, i) => h("td", { class: ["n", this.shown === "seconds" && best[i] === lap.lap && "mark-cell"].filter(Boolean).join(" ") },
+        h("button", { type: "button", "aria-label": `Show ${this.sectors[i].name} of lap ${lap.lap} in the charts: ${show(s)}`, on: { click: () => this.to.goTo({ from: s.from, seconds: time(s.to) - time(s.from) }) } }, show(s))))))))];
+  }
+
+  stintTable() {
+    return this.region("Stints; choose one to see it in the charts",
+      h("thead", null, h("tr", null, ["Stint", ...COLUMNS.slice(1, 5).map(headOf)].map((title, i) => h("th", { scope: "col", class: i > 0 && "n" }, title)))),
+      h("tbody", null, this.stints.map((stint) => h("tr", null, this.jump(stint, `stint ${stint.stint}`, String(stint.stint)), COLUMNS.slice(1, 5).map((c) => h("td", { class: "n" }, c.key === "seconds" ? clockSpan(stint.seconds, 1) : c.show(stint)))))));
+  }
+
+  // at says where in the laps the run was, x s since its start.
+  at(x) {
+    const t = this.to.start + x, lap = this.laps.find((l) => time(l.from) <= t && t < time(l.to));
+    if (!lap) return "";
+    const parts = [...lap.sectors].sort((a, b) => time(a.from) - time(b.from));
+    const sector = parts.find((s) => time(s.from) <= t && t < time(s.to)) || parts.at(-1);
+    const share = (t - time(lap.from)) / lap.seconds;
+    const name = sector && this.sectors[sector.sector - 1]?.name;
+    const into = lap.distance_m == null ? null : Laps.metres(lap, parts, t) ?? share * lap.distance_m;
+    return [`Lap ${lap.lap}`, name, into != null && withUnit(into, "m", 0)].filter(Boolean).join(" · ");
+  }
+
+  // metres is how far into a lap it was, from where its sectors began.
+  static metres(lap, parts, t) {
+    let before = 0, last = time(lap.from);
+    for (const s of parts) {
+      // The lap begins in one that comes last: what it drove of it at first.
+      const from = time(s.from), first = parts[0] === s && from > last ? from - last : 0;
+      if (first) {
+        const of = parts.at(-1), part = of.distance_m * (first / of.seconds);
+        if (t < from) return (part * (t - last)) / first;
+        before = part;
+      }
+      const to = time(s.to), driven = s.seconds > 0 ? s.distance_m * ((to - from) / s.seconds) : 0;
+      if (t < to) return before + (driven * (t - from)) / (to - from);
+      before += driven;
+      last = to;
+    }
+    return null;
+  }
+
+  // bands are the laps from a to b, s since the run's start.
+  bands(a, b) {
+    return this.laps.map((l, i) => ({ from: time(l.from) - this.to.start, to: time(l.to) - this.to.start, lap: l.lap, odd: i % 2 === 1, chosen: this.chosen.has(l.lap) })).filter((l) => l.to > a && l.from < b);
+  }
+
+  // paint draws them behind a chart: left is where a stands, scale px for a second.
+  paint(g, [a, b], left, top, width, height, numbers) {
+    const ratio = devicePixelRatio || 1, px = (x) => left + ((x - a) / (b - a)) * width;
+    g.save();
+    g.beginPath();
+    g.rect(left, top, width, height);
+    g.clip();
+    g.font = `${11 * ratio}px system-ui, sans-serif`;
+    g.textBaseline = "top";
+    g.textAlign = "left";
+    for (const l of this.bands(a, b)) {
+      const from = px(l.from), wide = px(l.to) - from;
+      g.globalAlpha = l.chosen ? 0.16 : 0.06;
+      g.fillStyle = css(l.chosen ? "--accent" : "--ink");
+      if (l.chosen || l.odd) g.fillRect(from, top, wide, height);
+      g.globalAlpha = 1;
+      g.fillStyle = css("--muted");
+      g.fillRect(from, top, 1, height);
+      if (numbers && wide > 22 * ratio) g.fillText(String(l.lap), Math.max(from, left) + 4 * ratio, top + 2 * ratio);
+    }
+    g.restore();
+  }
 }
+
+// editButton opens the editor of a track.
+export const editButton = (track, after) => h("button", { type: "button", class: "button secondary", on: { click: () => import("./trackedit.js").then(({ editTrack }) => editTrack(track.id, after)) } }, icon("sliders"), "Edit track");

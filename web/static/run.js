@@ -5,16 +5,16 @@ import { api, query, sessionPath } from "./api.js";
 import { currentUser, isAdmin } from "./account.js";
 import { go, setParams, setTitle, show } from "./router.js";
 import { ChartStack, hue } from "./charts.js";
-import { listLaps } from "./laps.js";
-import { Track } from "./track.js";
+import { editButton, Laps } from "./laps.js";
+import { Track, trackLines } from "./track.js";
 import { channelsOf, isState } from "./channels.js";
 import { pick } from "./picker.js";
 import { Live } from "./window.js";
 import { forget, runSeries } from "./series.js";
 import { badge, onTrack, runName } from "./runs.js";
 import { download } from "./download.js";
-import { count, date, duration, hourMinute, num, NONE } from "./format.js";
-import { figure, shownUnit, withUnit } from "./units.js";
+import { count, date, duration, hourMinute } from "./format.js";
+import { fillTiles } from "./tiles.js";
 import { onTheme } from "./theme.js";
 
 const CHOICE = "telemetryd.metrics";
@@ -66,9 +66,10 @@ class RunView {
     this.said = h("section", { class: "card said", "aria-label": "Run book", hidden: true });
     this.tools = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Charts", "aria-controls": "charts" });
     this.overview = h("canvas", { class: "overview", "aria-hidden": "true" });
+    this.here = h("span", { class: "push here muted small" });
     const charts = h("div", { class: "card" }, this.tools, this.overview);
-    this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"));
-    this.laps = h("section", { class: "card panel", "aria-labelledby": "laps-title", hidden: true });
+    this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"), (this.mapTools = h("div", { class: "map-tools" })));
+    const laps = h("section", { class: "card panel", "aria-labelledby": "laps-title", hidden: true });
     this.noted = h("section", { class: "card panel", "aria-labelledby": "notes-title", hidden: true });
     this.merges = h("section", { class: "card panel", "aria-labelledby": "merges-title", hidden: true });
     this.others = h("section", { class: "card panel", hidden: true, "aria-label": "Members without a channel" });
@@ -76,10 +77,12 @@ class RunView {
     replace(page,
       h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
       this.said, this.tiles, this.why,
-      h("div", { class: "run-body", hidden: !run.start_time }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track, laps and notes" }, this.map, this.laps, this.noted)),
+      h("div", { class: "run-body", hidden: !run.start_time }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track, laps and notes" }, this.map, laps, this.noted)),
       this.merges, this.aside, this.others, this.age);
 
+    this.laps = new Laps(laps, { id: this.id, start: this.start / 1000, goTo: (part) => this.goTo(part), drawn: () => { this.stack.redraw(); this.paintOverview(); } });
     this.stack = new ChartStack(charts, {
+      behind: (g, box, first) => this.laps.paint(g, this.stack.win, box.left, box.top, box.width, box.height, first),
       extent: [0, this.length()], start: this.start, clockTime: params.get("axis") !== "elapsed",
       load: (a, b, points, metrics, s) => runSeries(this.run, a, b, points, metrics, s, !onTrack(this.run)),
       onWindow: (a, b, whole) => this.moved(a, b, whole),
@@ -214,7 +217,7 @@ class RunView {
         button("Earlier", "left", leave(() => this.stack.pan(-0.5))), button("Zoom in", "plus", leave(() => this.stack.zoom(0.5))),
         button("Zoom out", "minus", leave(() => this.stack.zoom(2))), button("Later", "right", leave(() => this.stack.pan(0.5))),
         button("Whole run", "reset", leave(() => this.stack.reset()))),
-      h("span", { class: "push" }), axis, table, metrics);
+      this.here, axis, table, metrics);
     this.liveLabel();
   }
 
@@ -305,6 +308,7 @@ class RunView {
     const at = x == null ? null : this.track.at(x);
     this.track.setMarks(at ? [{ at, color: css("--ink") }] : []);
     this.cursorAt = x;
+    this.here.textContent = x == null ? "" : this.laps.at(x);
     this.paintOverview();
   }
 
@@ -366,23 +370,15 @@ class RunView {
     // Each as it comes: laps of a long race take their time.
     const load = (rest, fill) => api(sessionPath(this.id, rest), { signal: this.signal }).then(fill).catch(this.failed);
     load("/summary", (answer) => this.fillTiles(answer));
-    load("/laps", (answer) => listLaps(this.laps, answer, (part) => this.goTo(part)));
+    load("/laps", (answer) => {
+      this.laps.show(answer);
+      replace(this.mapTools, answer.track && ["internal", "admin"].includes(currentUser()?.role) && editButton(answer.track, () => this.loadFigures()));
+    });
   }
 
   fillTiles(s) {
     this.summary = s;
-    const tile = (name, v, unit, sent) => h("div", { class: "tile" }, h("dt", null, name), h("dd", null, v, v !== NONE && unit && h("span", { class: "unit" }, unit)),
-      sent != null && h("dd", { class: "sent", title: s.sent.why }, `car: ${sent}`));
-    const gaps = (s.gaps?.length || 0) + (s.gaps_omitted || 0);
-    const back = (s.clock_steps?.length || 0) + (s.clock_steps_omitted || 0);
-    const strays = (s.strays || []).reduce((n, group) => n + group.records, 0);
-    replace(this.tiles,
-      tile("Distance", num(s.distance_km, 2), "km", s.sent?.distance_km != null ? `${num(s.sent.distance_km, 2)} km` : null),
-      tile("Energy", figure(s.energy_wh, "Wh", 1), shownUnit("Wh"), s.sent?.energy_wh != null ? withUnit(s.sent.energy_wh, "Wh", 1) : null), tile("Efficiency", num(s.efficiency_km_kwh, 1), "km/kWh"),
-      tile("Average speed", figure(s.avg_speed_kmh, "km/h", 1), shownUnit("km/h")), tile("Top speed", figure(s.max_speed_kmh, "km/h", 1), shownUnit("km/h")),
-      tile("Average power", num(s.avg_power_w), "W"), tile("Peak power", num(s.max_power_w), "W"),
-      tile("Gaps", num(gaps), s.longest_gap_s > 0 && gaps ? `longest ${duration(s.longest_gap_s)}` : ""),
-      back > 0 && tile("Clock stepped back", num(back), back === 1 ? "time" : "times"), strays > 0 && tile("Far from the rest", num(strays), "records"));
+    fillTiles(this.tiles, s);
     replace(this.why, s.sent?.why);
     this.why.hidden = !s.sent;
     this.paintOverview();
@@ -450,6 +446,7 @@ class RunView {
     g.scale(ratio, ratio);
     const [a, b] = this.stack.win;
     if (!this.stack.whole) { g.fillStyle = css("--accent-soft"); g.fillRect(px(a), 0, Math.max(2, px(b) - px(a)), ht); }
+    this.laps?.paint(g, [0, this.length()], 0, 0, w, ht, false);
     if (line) {
       let lo = Infinity, hi = -Infinity;
       for (let i = 0; i < line.min.length; i++) { if (line.min[i] != null) { lo = Math.min(lo, line.min[i]); hi = Math.max(hi, line.max[i]); } }
@@ -489,10 +486,4 @@ class RunView {
     }
     if (this.cursorAt != null) { g.fillStyle = css("--muted"); g.fillRect(px(this.cursorAt), 0, 1, ht); }
   }
-}
-
-// trackLines reads the track endpoint's GeoJSON into parts of [lon, lat, x].
-export function trackLines(answer, start) {
-  const { geometry, properties } = answer;
-  return (geometry?.coordinates || []).map((line, i) => line.map(([lon, lat], j) => [lon, lat, (properties.times[i][j] - start) / 1000]));
 }

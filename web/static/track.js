@@ -180,3 +180,9 @@ export class Track {
     g.fillText(step >= 1000 ? `${step / 1000} km` : `${step} m`, 16, ht - 15);
   }
 }
+
+// trackLines reads the track endpoint's GeoJSON into parts of [lon, lat, x].
+export function trackLines(answer, start) {
+  const { geometry, properties } = answer;
+  return (geometry?.coordinates || []).map((line, i) => line.map(([lon, lat], j) => [lon, lat, (properties.times[i][j] - start) / 1000]));
+}
