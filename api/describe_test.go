@@ -160,6 +160,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/api/v1/sessions/{live}/laps", "", admin, "", 200, ""},
 		{"POST", "/api/v1/telemetry", "", admin, string(circles), 200, ""},
 		{"GET", "/api/v1/sessions/{circles}/laps", "", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{circles}/laps", "?metrics=speed_ms,message_id", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{circles}/laps", "?metrics=nothing", admin, "", 400, ""},
 		{"GET", "/api/v1/tracks", "", admin, "", 200, ""},
 		{"GET", "/api/v1/tracks/{1}", "", admin, "", 200, ""},
 		{"PATCH", "/api/v1/tracks/{1}", "", admin, `{"name":"Circles","finish_m":0}`, 200, ""},

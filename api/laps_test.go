@@ -4,13 +4,16 @@ import (
 	"encoding/csv"
 	"fmt"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/ecovolt/telemetryd/api"
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // recordsOf reads a file whose columns are fields of the contract.
@@ -130,4 +133,76 @@ func TestSentCountersBeside(t *testing.T) {
 	if one := runs[0].(object); one["distance_km"] != 5.99 {
 		t.Errorf("the list of runs says %v km", one["distance_km"])
 	}
+}
+
+// What records of a lap say of channels is what they say, of whatever kind those are.
+func TestLapMetrics(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	internal := s.as(t, auth.Internal)
+	list, _, _ := driven{id: "run", quick: even(3), power: even(3), seed: 1}.drive()
+	for i, one := range list {
+		one["tyre_pressure"] = float64(i)
+		if i%2 == 0 {
+			delete(one, "message_id")
+		}
+	}
+	s.upload(t, list)
+	admin := s.as(t, auth.Admin)
+	for name, body := range map[string]object{"double": {"expression": "speed_ms * 2"}, "tyre_pressure": {"unit": "bar"}} {
+		if got := s.call(t, "PUT", "/api/v1/channels/"+name, admin, body); got.status != http.StatusOK {
+			t.Fatalf("%+v", got)
+		}
+	}
+	path := "/api/v1/sessions/run/laps"
+	got := s.call(t, "GET", path+"?metrics=speed_ms,message_id,double,tyre_pressure", internal, nil)
+	laps, _ := got.body["laps"].([]any)
+	if len(laps) != 3 {
+		t.Fatalf("%+v", got)
+	}
+	for _, one := range laps {
+		lap := one.(object)
+		type sums struct{ n, sum, low, high float64 }
+		want := map[string]*sums{}
+		for _, r := range list {
+			if at := r["timestamp"].(string); at < record.FormatTime(timeOf(t, lap["from"])) || at >= record.FormatTime(timeOf(t, lap["to"])) {
+				continue
+			}
+			r["double"] = r["speed_ms"].(float64) * 2
+			for _, name := range []string{"speed_ms", "message_id", "double", "tyre_pressure"} {
+				v, ok := r[name].(float64)
+				if n, whole := r[name].(int); whole {
+					v, ok = float64(n), true
+				}
+				if !ok {
+					continue
+				}
+				if want[name] == nil {
+					want[name] = &sums{low: v, high: v}
+				}
+				w := want[name]
+				w.n, w.sum, w.low, w.high = w.n+1, w.sum+v, min(w.low, v), max(w.high, v)
+			}
+		}
+		for name, w := range want {
+			got := lap["metrics"].(object)[name].(object)
+			if got["count"] != w.n || got["min"] != w.low || got["max"] != w.high || math.Abs(got["mean"].(float64)-w.sum/w.n) > 1e-9*math.Abs(w.sum) {
+				t.Errorf("lap %v: %s is %v, want %+v", lap["lap"], name, got, *w)
+			}
+		}
+	}
+	for query, want := range map[string]int{"?metrics=nothing": 400, "?metrics=driver_mode": 400, "?metrics=outliers": 400} {
+		if got := s.call(t, "GET", path+query, internal, nil); got.status != want {
+			t.Errorf("%s: %+v", query, got)
+		}
+	}
+}
+
+func timeOf(t *testing.T, v any) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, v.(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }

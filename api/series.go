@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/compare"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
@@ -143,6 +144,7 @@ type lapsParams struct {
 	Longitude *float64 `query:"longitude" doc:"Its longitude, deg"`
 	Radius    *float64 `query:"radius" over:"0" default:"25" doc:"How near to it a pass is, m"`
 	AtLeast   *float64 `query:"at_least" over:"0" default:"20" doc:"Shortest lap, s"`
+	Metrics   []string `query:"metrics" doc:"Channels, up to 16: mean, lowest and highest value of each in the records of each lap, in the units that they are stored in" example:"motor_temp_c"`
 }
 
 func (s *server) getLaps(r *request, p *lapsParams) error {
@@ -156,8 +158,10 @@ func (s *server) getLaps(r *request, p *lapsParams) error {
 	}
 	var laps *analysis.Laps
 	find := func(store *timeseries.Store) (err error) {
-		laps, err = store.Analysis.Laps(r.Request.Context(), req)
-		return err
+		if laps, err = store.Analysis.Laps(r.Request.Context(), req); err != nil || len(p.Metrics) == 0 {
+			return err
+		}
+		return store.Laps.Means(r.Request.Context(), r.Session.ID, laps.Laps, compare.Request{Metrics: p.Metrics, Class: access.SeriesClass(r.Principal)})
 	}
 	if worked {
 		err = find(s.Store)

@@ -17,16 +17,25 @@ import (
 type Lap struct {
 	Lap int64 `json:"lap" db:"lap"` // from 1
 	Drive
-	TimeRank       *int64        `json:"time_rank" db:"time_rank"`             // 1 is the quickest; nil with a pause
-	EfficiencyRank *int64        `json:"efficiency_rank" db:"efficiency_rank"` // 1 is the most efficient; nil with a pause or a gap
-	Paused         float64       `json:"paused_s" db:"paused_s"`               // in pauses of 10 s or more
-	Silent         float64       `json:"silent_s" db:"silent_s"`               // in gaps, which distance and energy leave out
-	Error          *float64      `json:"error_s" db:"error_s"`                 // standard deviation of Seconds
-	MaxPower       *float64      `json:"max_power_w" db:"max_power_w" doc:"Highest power, W"`
-	Coasting       *float64      `json:"coasting_share" db:"coasting_share" doc:"Share of the measured time in which the car moved with 25 W or less either way, 0 to 1; null without speed or power"`
-	Valid          bool          `json:"valid" db:"valid" doc:"No pause and no gap"`
-	Track          *string       `json:"-" db:"track"`
-	Sectors        []SectorDrive `json:"sectors" db:"-" doc:"They add up to the lap; none where the request says what a lap is"`
+	TimeRank       *int64               `json:"time_rank" db:"time_rank"`             // 1 is the quickest; nil with a pause
+	EfficiencyRank *int64               `json:"efficiency_rank" db:"efficiency_rank"` // 1 is the most efficient; nil with a pause or a gap
+	Paused         float64              `json:"paused_s" db:"paused_s"`               // in pauses of 10 s or more
+	Silent         float64              `json:"silent_s" db:"silent_s"`               // in gaps, which distance and energy leave out
+	Error          *float64             `json:"error_s" db:"error_s"`                 // standard deviation of Seconds
+	MaxPower       *float64             `json:"max_power_w" db:"max_power_w" doc:"Highest power, W"`
+	Coasting       *float64             `json:"coasting_share" db:"coasting_share" doc:"Share of the measured time in which the car moved with 25 W or less either way, 0 to 1; null without speed or power"`
+	Valid          bool                 `json:"valid" db:"valid" doc:"No pause and no gap"`
+	Track          *string              `json:"-" db:"track"`
+	Metrics        map[string]LapMetric `json:"metrics,omitempty" db:"-" doc:"Channels that were asked for, by name; one that no record of the lap has counts 0"`
+	Sectors        []SectorDrive        `json:"sectors" db:"-" doc:"They add up to the lap; none where the request says what a lap is"`
+}
+
+// LapMetric is what the records of a lap say of a channel.
+type LapMetric struct {
+	Count int64    `json:"count" doc:"Records of the lap that carry it"`
+	Mean  *float64 `json:"mean" doc:"Mean of their values; null without any"`
+	Min   *float64 `json:"min" doc:"Lowest of them"`
+	Max   *float64 `json:"max" doc:"Highest of them"`
 }
 
 // SectorDrive is what a sector took a lap.

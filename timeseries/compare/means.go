@@ -1,0 +1,101 @@
+package compare
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/series"
+)
+
+// mostMeans bounds the records of laps times channels that are gone over at once, by
+// the class of who asks; they are counted in the database, and not held.
+var mostMeans = [...]int64{series.Member: 50_000_000, series.Guest: 1_000_000}
+
+// Means adds to laps of a run what their records say of channels: mean, lowest and
+// highest. It fails as Read does.
+func (r *Reader) Means(ctx context.Context, run string, laps []analysis.Lap, req Request) error {
+	req.Laps, req.Points = []Lap{{}}, 2
+	want, err := r.check(ctx, &req)
+	if err != nil || len(want) == 0 || len(laps) == 0 {
+		return err
+	}
+	for _, c := range want {
+		if c.Type == channel.Text {
+			return fault.Field("metrics", "%q is a state, which has no mean", fault.Clip(c.Name))
+		}
+	}
+	err = r.heavy.Try(ctx, func(admitted bool) error {
+		return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)", fmt.Sprint(timeout.Milliseconds())); err != nil {
+				return err
+			}
+			return means(ctx, tx, run, laps, want, &req, admitted)
+		})
+	})
+	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
+		return &fault.Error{Kind: fault.Unavailable, Message: "the laps hold more than can be read in time; ask for fewer metrics", RetryAfter: timeout, Err: err}
+	}
+	return fault.Wrap("read the means of laps", err)
+}
+
+func means(ctx context.Context, tx pgx.Tx, run string, laps []analysis.Lap, want []channel.Channel, req *Request, admitted bool) error {
+	var session int32
+	var records int64
+	err := tx.QueryRow(ctx, "SELECT session, records FROM sessions WHERE id = $1 AND deleted_at IS NULL", run).Scan(&session, &records)
+	if err == pgx.ErrNoRows {
+		return fault.NoSession(run)
+	}
+	if err != nil {
+		return err
+	}
+	switch values := records * int64(len(want)); {
+	case values > mostMeans[req.Class]:
+		return fault.Field("metrics", "these metrics go over %d values, and may over %d", values, mostMeans[req.Class])
+	case values > heavyCells && !admitted:
+		return load.ErrHeavy
+	}
+	from, to := make([]time.Time, len(laps)), make([]time.Time, len(laps))
+	for i := range laps {
+		from[i], to[i] = laps[i].From, laps[i].To
+		laps[i].Metrics = map[string]analysis.LapMetric{}
+	}
+	columns := []string{"width_bucket(time, $2::timestamptz[])"}
+	for _, c := range want {
+		value := "(" + c.Number() + ")"
+		finite := " FILTER (WHERE " + value + " BETWEEN -1e300 AND 1e300)"
+		for _, of := range []string{"count", "avg", "min", "max"} {
+			columns = append(columns, of+value+finite)
+		}
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT `+strings.Join(columns, ", ")+`
+		FROM telemetry
+		WHERE session = $1 AND time >= $4 AND time < $5 AND time < ($3::timestamptz[])[width_bucket(time, $2::timestamptz[])]
+		GROUP BY 1`, session, from, to, from[0], to[len(to)-1])
+	if err != nil {
+		return err
+	}
+	lap := 0
+	found := make([]analysis.LapMetric, len(want))
+	into := []any{&lap}
+	for k := range found {
+		into = append(into, &found[k].Count, &found[k].Mean, &found[k].Min, &found[k].Max)
+	}
+	_, err = pgx.ForEachRow(rows, into, func() error {
+		for k, c := range want {
+			laps[lap-1].Metrics[c.Name] = found[k]
+		}
+		return nil
+	})
+	return err
+}
