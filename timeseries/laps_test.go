@@ -3,9 +3,11 @@ package timeseries_test
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -160,6 +162,78 @@ func checkSectors(t *testing.T, race *analysis.Laps, none bool) {
 	}
 	if race.Best == nil || race.Best.Theoretical == nil || *race.Best.Theoretical > race.Best.Seconds || race.Best.Seconds-*race.Best.Theoretical > 1 {
 		t.Errorf("best %+v", race.Best)
+	}
+}
+
+// A run without positions has the laps that its car counts, wherever they are counted
+// from; not those that were counted while nothing was heard of it, nor parts of one.
+func TestLapsByCounter(t *testing.T) {
+	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is worked out of what was read")
+	h := newServer(t)
+	start := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		name, member string
+		first        float64 // what the counter says at the start
+		change       func(i int, r rec) bool
+		want         []float64 // s; of each lap
+	}{
+		{"from one", "lap", 1, nil, []float64{60, 60, 60}},
+		{"laps that are done", "lap_count", 0, nil, []float64{60, 60, 60}},
+		{"an out lap", "Lap Number", 0, nil, []float64{60, 60}},
+		{"from the middle on", "lap", 7, nil, []float64{60, 60}},
+		{"a silence over a step", "lap", 1, func(i int, _ rec) bool { return i >= 550 && i < 700 }, []float64{70, 50, 60}},
+		{"a silence over two steps", "lap", 1, func(i int, _ rec) bool { return i >= 550 && i < 1300 }, nil},
+		{"a silence over two steps of many", "lap", 1, func(i int, r rec) bool { return i >= 50 && i < 700 }, []float64{70, 50, 60}},
+		{"no whole number", "lap", 1.5, nil, nil},
+		{"restarted", "lap", 1, func(i int, r rec) bool {
+			if i >= 900 {
+				r["lap"] = float64(i/600 - 0)
+			}
+			return false
+		}, []float64{60, 60}},
+		{"now and then", "lap", 1, func(i int, r rec) bool {
+			if i%10 != 0 {
+				delete(r, "lap")
+			}
+			return false
+		}, []float64{60, 60, 60}},
+	} {
+		var records []rec
+		for i := range 1900 { // at 10 Hz, laps of 60 s
+			r := rec{"session_id": tc.name, "timestamp": record.FormatTime(start.Add(time.Duration(i) * 100 * time.Millisecond)), "power_w": 100, "speed_ms": 10,
+				tc.member: tc.first + float64((i)/600)}
+			if tc.change == nil || !tc.change(i, r) {
+				records = append(records, r)
+			}
+		}
+		h.insert(records[:len(records)/3]...)
+		if _, err := h.store.Analysis.Laps(t.Context(), analysis.LapRequest{Session: tc.name}); err != nil {
+			t.Fatal(err)
+		}
+		h.insert(records[len(records)/3:]...) // it goes on
+		var race *analysis.Laps
+		await.Until(t, "the analysis", func() bool { // of what takes long, readers get that of a moment ago
+			var err error
+			if race, err = h.store.Analysis.Laps(t.Context(), analysis.LapRequest{Session: tc.name}); err != nil {
+				t.Fatal(err)
+			}
+			var current bool
+			if err := h.pool.QueryRow(t.Context(), "SELECT s.batch = r.batch FROM sessions s JOIN analysis_runs r USING (session) WHERE s.id = $1", tc.name).Scan(&current); err != nil {
+				t.Fatal(err)
+			}
+			return current
+		})
+		var got []float64
+		for _, l := range race.Laps {
+			got = append(got, math.Round(l.Seconds))
+			if silent := l.Silent > 0; !silent && (math.Abs(*l.Distance-10*l.Seconds) > 0.01 || *l.Error > 0.5 || *l.Error == 0 && l.Lap > 1) {
+				t.Errorf("%s: lap %+v", tc.name, l)
+			}
+		}
+		if !slices.Equal(got, tc.want) || race.Track != nil || len(race.Sectors) != 0 {
+			t.Errorf("%s: laps of %v s, want %v", tc.name, got, tc.want)
+		}
 	}
 }
 

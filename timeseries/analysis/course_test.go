@@ -134,7 +134,7 @@ func driveAlong(rng *rand.Rand, c *circuit, o trip, p *path) (samples []sample, 
 				if o.noSpeed {
 					speed = math.NaN()
 				}
-				samples = append(samples, sample{At: start + int64(math.Round(t*1e6)), Lat: lat, Lon: lon, Speed: speed, Power: 200, Altitude: math.NaN(),
+				samples = append(samples, sample{At: start + int64(math.Round(t*1e6)), Lat: lat, Lon: lon, Speed: speed, Power: 200, Altitude: math.NaN(), Lap: math.NaN(),
 					DistanceCount: math.NaN(), EnergyCount: math.NaN()})
 			}
 		}

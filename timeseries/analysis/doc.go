@@ -20,6 +20,7 @@
 //     cumulative_energy_kwh) stand beside, where they differ by more than 1 %,
 //     with the reason. In a run that has no speed, or no power, at all they are
 //     what there is.
+//   - A run whose positions show no laps has those that the car counts itself.
 //   - A pause is 10 s or more below 0.5 m/s, or a silence of 10 s or more that
 //     began or ended so, or one of a minute. A lap with a pause has no rank.
 //

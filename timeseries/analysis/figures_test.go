@@ -36,7 +36,7 @@ func TestWhyCountersDiffer(t *testing.T) {
 		energy := 0.0
 		for i := range 600 {
 			power := 300 - 250*math.Cos(float64(i)/25)
-			r.Add(sample{At: 1e15 + int64(i)*1e6, Lat: math.NaN(), Lon: math.NaN(), Speed: math.NaN(), Power: power, DistanceCount: math.NaN(), EnergyCount: energy})
+			r.Add(sample{At: 1e15 + int64(i)*1e6, Lat: math.NaN(), Lon: math.NaN(), Speed: math.NaN(), Power: power, DistanceCount: math.NaN(), EnergyCount: energy, Lap: math.NaN()})
 			energy += tc.counted(i, power)
 		}
 		f := r.figures()
@@ -75,11 +75,11 @@ func TestCoasting(t *testing.T) {
 	}{{51, 8, 300}, {51, 8, 6}, {51, 8, -200}, {51, 0, 5}, {1, 8, 300}, {51, nan, 20}} {
 		for range part.records {
 			at += 200_000
-			r.Add(sample{at, nan, nan, part.speed, part.power, nan, nan, nan})
+			r.Add(sample{at, nan, nan, part.speed, part.power, nan, nan, nan, nan})
 		}
 	}
 	at += 60e6 // a gap
-	r.Add(sample{at, nan, nan, 8, 6, nan, nan, nan})
+	r.Add(sample{at, nan, nan, 8, 6, nan, nan, nan, nan})
 	// Two stretches of 50 steps.
 	if math.Abs(r.Coast.Sum-20) > 1e-9 {
 		t.Errorf("coasted for %v s", r.Coast.Sum)

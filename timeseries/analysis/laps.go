@@ -13,7 +13,9 @@ import (
 type run struct {
 	Bins  []bin
 	Spots []spot // in order of time
-	First int64  // the oldest record, µs since 1970
+	// Counted are the changes of the car's own counter of laps.
+	Counted []counted
+	First   int64 // the oldest record, µs since 1970
 	// Measured tells that the way is measured, by speed or by a counter.
 	Measured bool
 	Moved    *moment // the first record at speed; nil where that is not known

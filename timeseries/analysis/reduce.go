@@ -14,6 +14,7 @@ type sample struct {
 	Altitude      float64 // m
 	DistanceCount float64 // the car's own counter, m
 	EnergyCount   float64 // the car's own counter, J
+	Lap           float64 // the car's own counter
 }
 
 // binWidth is how finely a run is kept. Half a second is 5 to 15 m of way, along
@@ -182,6 +183,7 @@ type runState struct {
 	Moved    *moment  `json:"moved"` // the first record at speed
 	Pause    pause    `json:"pause"`
 	Coast    coast    `json:"coast"`
+	Laps     lapCount `json:"laps"`
 	Silence  int64    `json:"silence"` // µs of gaps between records
 	First    int64    `json:"first"`   // the oldest record, µs since 1970
 	Last     int64    `json:"last"`    // the newest
@@ -307,8 +309,9 @@ func (s *runState) silent() float64 { return float64(s.Speed.Gaps) / 1e6 }
 // reducer makes bins and spots of a run's records, which come in order of time.
 type reducer struct {
 	runState
-	Bins  []bin
-	Spots []spot
+	Bins    []bin
+	Spots   []spot
+	Counted []counted
 	// Stale tells that the bins are wrong: they are of a counter, and the run has
 	// what is summed up instead. It must be reduced again, with HasSpeed or
 	// HasPower set.
@@ -329,6 +332,7 @@ func (r *reducer) Add(s sample) {
 		r.Silence += s.At - r.Last
 	}
 	r.Last = s.At
+	r.Counted = r.Laps.add(r.Counted, s.At, s.Lap)
 	// A counter that stood in for what comes now is wrong from the start.
 	r.Stale = r.Stale || !math.IsNaN(s.Speed) && !r.Speed.Known && !r.HasSpeed && r.Distance.Grown != 0 ||
 		!math.IsNaN(s.Power) && !r.Power.Known && !r.HasPower && r.Joules.Grown != 0

@@ -329,7 +329,7 @@ const (
 func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error) {
 	rows, err := u.tx.Query(ctx, `
 		SELECT time, latitude, longitude, `+Speed+`, `+Power+`, altitude_m,
-		       coalesce(distance_m, route_distance_km * 1000), coalesce(energy_j, cumulative_energy_kwh * 3.6e6)
+		       coalesce(distance_m, route_distance_km * 1000), coalesce(energy_j, cumulative_energy_kwh * 3.6e6), `+lapNumber+`
 		FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time < $3 AND time <= $4 AND batch <= $5
 		ORDER BY time, batch, ord`, u.session, from, to, u.last, u.batch)
@@ -338,7 +338,7 @@ func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error
 	}
 	var failed error
 	err = record.ReadColumns(rows, func(c *record.Columns) {
-		s := sample{c.Micros(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float()}
+		s := sample{c.Micros(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float()}
 		at := time.UnixMicro(s.At).UTC().Truncate(minute)
 		if len(u.parts) == 0 || !u.parts[len(u.parts)-1].minute.Equal(at) {
 			failed = errors.Join(failed, u.beginPart(at))
@@ -387,7 +387,13 @@ func (u *update) conclude(ctx context.Context, from time.Time) error {
 		}
 		course = run.course(f, known.Gates, known.Finish)
 	}
-	if err := u.storeLaps(ctx, run, course); err != nil {
+	var laps []lap
+	if course != nil {
+		laps = run.laps(course)
+	} else if len(run.Bins) > 0 {
+		laps = run.countedLaps()
+	}
+	if err := u.storeLaps(ctx, laps); err != nil {
 		return fmt.Errorf("store the laps of a run: %w", err)
 	}
 	f := u.state.figures()
@@ -414,69 +420,11 @@ func (u *update) conclude(ctx context.Context, from time.Time) error {
 	return nil
 }
 
-// storeLaps replaces the laps and sectors of the run.
-func (u *update) storeLaps(ctx context.Context, run *run, course *lapCourse) error {
-	if _, err := u.tx.Exec(ctx, "WITH laps AS (DELETE FROM analysis_laps WHERE session = $1) DELETE FROM analysis_sectors WHERE session = $1", u.session); err != nil {
-		return err
-	}
-	if course == nil {
-		return nil
-	}
-	var laps, sectors [][]any
-	for i, l := range run.laps(course) {
-		n := int32(i + 1)
-		laps = append(laps, append([]any{u.session, n, l.FromWay}, l.columns()...))
-		for k, s := range l.sectors {
-			sectors = append(sectors, append([]any{u.session, n, int32(k + 1), s.Seconds}, s.columns()...))
-		}
-	}
-	if _, err := u.tx.CopyFrom(ctx, pgx.Identifier{"analysis_laps"}, append([]string{"session", "lap", "from_way_m"}, legColumns...), pgx.CopyFromRows(laps)); err != nil {
-		return err
-	}
-	_, err := u.tx.CopyFrom(ctx, pgx.Identifier{"analysis_sectors"}, append([]string{"session", "lap", "sector", "seconds"}, legColumns...), pgx.CopyFromRows(sectors))
-	return err
-}
-
-var legColumns = []string{"from_time", "to_time", "distance_m", "energy_j", "silent_s", "paused_s", "coast_s", "top_ms", "peak_w", "error_s"}
-
-func (s *leg) columns() []any {
-	return []any{s.From, s.To, s.Distance, s.Energy, s.Silent, s.Paused, s.Coast, nanIsNull(s.Top), nanIsNull(s.Peak), s.Error}
-}
-
 func nanIsNull(v float64) *float64 {
 	if math.IsNaN(v) {
 		return nil
 	}
 	return &v
-}
-
-// bins and spots are how many columns of analysis_parts hold those.
-const bins, spots = 8, 5
-
-var partColumns = []string{"session", "minute", "begun", "at", "way_m", "energy_j", "silent_s", "paused_s", "top_ms", "peak_w", "coast_s", "altitude_m", "fix_at", "fix_way_m", "latitude", "longitude", "fixes"}
-
-func (p *part) row(session int32) []any {
-	at := make([]int64, len(p.Bins))
-	columns := [bins + spots][]float64{}
-	for i, b := range p.Bins {
-		at[i] = b.At
-		for k, v := range [bins]float64{b.Way, b.Energy, b.Silent, b.Paused, b.Top, b.Peak, b.Coast, b.Alt} {
-			columns[k] = append(columns[k], v)
-		}
-	}
-	for k := bins; k < len(columns); k++ {
-		columns[k] = []float64{}
-	}
-	for _, s := range p.Spots {
-		for k, v := range [spots]float64{s.At, s.Way, s.Lat, s.Lon, s.N} {
-			columns[bins+k] = append(columns[bins+k], v)
-		}
-	}
-	row := []any{session, p.minute, p.begun, at}
-	for _, c := range columns {
-		row = append(row, c)
-	}
-	return row
 }
 
 // load reads the parts before a minute and joins those behind it.
@@ -490,7 +438,7 @@ func (u *update) load(ctx context.Context, from time.Time) (*run, error) {
 		return nil, err
 	}
 	for i := range u.parts {
-		r.Bins, r.Spots = append(r.Bins, u.parts[i].Bins...), append(r.Spots, u.parts[i].Spots...)
+		r.Bins, r.Spots, r.Counted = append(r.Bins, u.parts[i].Bins...), append(r.Spots, u.parts[i].Spots...), append(r.Counted, u.parts[i].Counted...)
 	}
 	end := reducer{runState: u.state}
 	end.End()

@@ -102,7 +102,7 @@ type Knot struct {
 }
 
 const selectParts = `
-	SELECT at, way_m, energy_j, silent_s, paused_s, top_ms, peak_w, coast_s, altitude_m, fix_at, fix_way_m, latitude, longitude, fixes
+	SELECT at, way_m, energy_j, silent_s, paused_s, top_ms, peak_w, coast_s, altitude_m, fix_at, fix_way_m, latitude, longitude, fixes, lap_at, lap_after, lap_number
 	FROM analysis_parts `
 
 // ReadWay returns how a lap of the run went. It fails with fault.NotFound.
@@ -167,11 +167,13 @@ func (c *Course) readLaps(ctx context.Context, tx pgx.Tx) error {
 // scan adds the rows of selectParts.
 func (r *run) scan(rows pgx.Rows) error {
 	var at []int64
+	var changed, after, number []int64
 	var c [bins + spots][]float64
 	into := []any{&at}
 	for k := range c {
 		into = append(into, &c[k])
 	}
+	into = append(into, &changed, &after, &number)
 	_, err := pgx.ForEachRow(rows, into, func() error {
 		for k := range c[:bins] {
 			for len(c[k]) < len(at) { // a server of an older version stored it
@@ -180,6 +182,9 @@ func (r *run) scan(rows pgx.Rows) error {
 		}
 		for i := range at {
 			r.Bins = append(r.Bins, bin{at[i], c[0][i], c[1][i], c[4][i], c[2][i], c[3][i], c[5][i], c[6][i], c[7][i]})
+		}
+		for i := range changed {
+			r.Counted = append(r.Counted, counted{changed[i], after[i], number[i]})
 		}
 		s := c[bins:]
 		for i := range s[0] {
