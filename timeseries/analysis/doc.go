@@ -5,7 +5,7 @@
 //
 // # Definitions
 //
-//   - A fix (see [Fixes]) is a position that is finite, |latitude| <= 90,
+//   - A fix (see package fix) is a position that is finite, |latitude| <= 90,
 //     |longitude| <= 180, not within 1 km of 0,0, and not more than 100 m/s from
 //     the last accepted one; five new ones in a row that agree start anew. It is
 //     the one definition for laps, track, summary and page.

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/ecovolt/telemetryd/timeseries/fix"
 )
 
 // A factor is the explanation only where the counter and the sum differ by one
@@ -54,8 +56,8 @@ func TestSQLHasTheSameDegree(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := regexp.MustCompile(`\b111[_ ]?\d{3}\b`).FindAllString(string(text), -1)
-	if len(found) != 1 || found[0] != strconv.Itoa(MetresPerDegree) {
-		t.Errorf("degrees of %v m, want one of %d m", found, MetresPerDegree)
+	if len(found) != 1 || found[0] != strconv.Itoa(fix.MetresPerDegree) {
+		t.Errorf("degrees of %v m, want one of %d m", found, fix.MetresPerDegree)
 	}
 }
 

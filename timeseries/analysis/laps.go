@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/ecovolt/telemetryd/timeseries/fix"
 	"github.com/ecovolt/telemetryd/timeseries/track"
 )
 
@@ -121,8 +122,8 @@ func (f *found) shape(heights []float64) track.Shape {
 	s := track.Shape{Length: f.line.Length, Alt: heights}
 	scale := math.Cos(f.lat * math.Pi / 180)
 	for i := range f.line.X {
-		s.Lat = append(s.Lat, f.lat+f.line.Y[i]/MetresPerDegree)
-		s.Lon = append(s.Lon, f.lon+f.line.X[i]/MetresPerDegree/scale)
+		s.Lat = append(s.Lat, f.lat+f.line.Y[i]/fix.MetresPerDegree)
+		s.Lon = append(s.Lon, f.lon+f.line.X[i]/fix.MetresPerDegree/scale)
 	}
 	return s
 }
@@ -218,7 +219,7 @@ func (r *run) nodesAround(lat0, lon0 float64) []node {
 		o := &r.odometer[k]
 		n := &nodes[i]
 		*n = node{z: r.Bins[k].Alt, t: (s.At - float64(r.Bins[0].At)) / 1e6, d: s.Way + o.filled, n: s.N, doubt: math.Sqrt(o.doubt - before), v: o.v,
-			x: math.Remainder(s.Lon-lon0, 360) * scale * MetresPerDegree, y: (s.Lat - lat0) * MetresPerDegree}
+			x: math.Remainder(s.Lon-lon0, 360) * scale * fix.MetresPerDegree, y: (s.Lat - lat0) * fix.MetresPerDegree}
 		before = o.doubt
 		if !r.Measured {
 			n.d, n.v, n.doubt = n.t, 0, 0
@@ -237,9 +238,9 @@ func steady(nodes []node) []node {
 	follows := func(a, b *node) bool {
 		step := (b.d - a.d) * 1.5
 		if a.v == 0 && b.v == 0 && a.d == a.t {
-			step = (b.t - a.t) * topSpeed / 2
+			step = (b.t - a.t) * fix.TopSpeed / 2
 		}
-		return math.Hypot(b.x-a.x, b.y-a.y) <= jitter+step+3*b.doubt
+		return math.Hypot(b.x-a.x, b.y-a.y) <= fix.Jitter+step+3*b.doubt
 	}
 	kept := nodes[:0]
 	for i := 0; i < len(nodes); {

@@ -3,6 +3,8 @@ package analysis
 import (
 	"math"
 	"time"
+
+	"github.com/ecovolt/telemetryd/timeseries/fix"
 )
 
 // sample is what a record says about the way; NaN is what it does not say.
@@ -173,20 +175,20 @@ func (c *counter) add(at int64, value float64) (s step) {
 
 // runState is what a reducer knows between two records.
 type runState struct {
-	Every    sampling `json:"every"` // all records
-	Speed    integral `json:"speed"`
-	Power    integral `json:"power"`
-	Distance counter  `json:"distance"`
-	Joules   counter  `json:"joules"`
-	Fixes    Fixes    `json:"fixes"`
-	Fixed    int64    `json:"fixed"` // records whose position is a fix
-	Moved    *moment  `json:"moved"` // the first record at speed
-	Pause    pause    `json:"pause"`
-	Coast    coast    `json:"coast"`
-	Laps     lapCount `json:"laps"`
-	Silence  int64    `json:"silence"` // µs of gaps between records
-	First    int64    `json:"first"`   // the oldest record, µs since 1970
-	Last     int64    `json:"last"`    // the newest
+	Every    sampling  `json:"every"` // all records
+	Speed    integral  `json:"speed"`
+	Power    integral  `json:"power"`
+	Distance counter   `json:"distance"`
+	Joules   counter   `json:"joules"`
+	Fixes    fix.Fixes `json:"fixes"`
+	Fixed    int64     `json:"fixed"` // records whose position is a fix
+	Moved    *moment   `json:"moved"` // the first record at speed
+	Pause    pause     `json:"pause"`
+	Coast    coast     `json:"coast"`
+	Laps     lapCount  `json:"laps"`
+	Silence  int64     `json:"silence"` // µs of gaps between records
+	First    int64     `json:"first"`   // the oldest record, µs since 1970
+	Last     int64     `json:"last"`    // the newest
 	// HasSpeed and HasPower tell beforehand that the run has them.
 	HasSpeed bool `json:"has_speed"`
 	HasPower bool `json:"has_power"`
@@ -318,7 +320,7 @@ type reducer struct {
 	Stale bool
 
 	before  *reducer // of the minute before, where it is at hand
-	known   []Fix
+	known   []fix.Fix
 	heights int // altitudes in the newest bin
 }
 
@@ -372,7 +374,7 @@ func (r *reducer) Add(s sample) {
 		}
 		b.Alt += (s.Altitude - b.Alt) / float64(r.heights)
 	}
-	r.known = r.Fixes.Add(r.known[:0], Fix{At: s.At, Lat: s.Lat, Lon: s.Lon, Way: way})
+	r.known = r.Fixes.Add(r.known[:0], fix.Fix{At: s.At, Lat: s.Lat, Lon: s.Lon, Way: way})
 	r.take()
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
-	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/fix"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/series/digits"
 	"github.com/ecovolt/telemetryd/timeseries/series/line"
@@ -60,12 +60,12 @@ func (r *Reader) Track(ctx context.Context, id string, tolerance float64) (*Trac
 	return track, nil
 }
 
-// readPositions returns the fixes of a session in order; see analysis.Fixes.
+// readPositions returns the fixes of a session in order; see fix.Fixes.
 // Of a long session it takes the mean of each half second that is stored, and
 // reads the records of what came since.
 func (v *view) readPositions(ctx context.Context) ([]line.Point, error) {
 	var points []line.Point
-	var fixes analysis.Fixes
+	var fixes fix.Fixes
 	from := v.span.From
 	if v.records > trackRecords {
 		rows, err := v.tx.Query(ctx, `
@@ -91,7 +91,7 @@ func (v *view) readPositions(ctx context.Context) ([]line.Point, error) {
 			return nil, err
 		}
 		if len(points) > 0 {
-			fixes = analysis.Fixes{Begun: true, Last: analysis.Fix{At: p.Time.UnixMicro(), Lat: p.Latitude, Lon: p.Longitude}}
+			fixes = fix.Fixes{Begun: true, Last: fix.Fix{At: p.Time.UnixMicro(), Lat: p.Latitude, Lon: p.Longitude}}
 		}
 	}
 	rows, err := v.tx.Query(ctx, `
@@ -101,14 +101,14 @@ func (v *view) readPositions(ctx context.Context) ([]line.Point, error) {
 	if err != nil {
 		return nil, err
 	}
-	var known []analysis.Fix
+	var known []fix.Fix
 	add := func() {
 		for _, f := range known {
 			points = append(points, line.Point{Time: time.UnixMicro(f.At).UTC(), Latitude: f.Lat, Longitude: f.Lon})
 		}
 	}
 	err = record.ReadColumns(rows, func(r *record.Columns) {
-		known = fixes.Add(known[:0], analysis.Fix{At: r.Micros(), Lat: r.Float(), Lon: r.Float()})
+		known = fixes.Add(known[:0], fix.Fix{At: r.Micros(), Lat: r.Float(), Lon: r.Float()})
 		add()
 	})
 	known = fixes.End(known[:0])

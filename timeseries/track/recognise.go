@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/fix"
 )
 
 // Found is the line that the laps of a run have in common.
@@ -110,7 +111,7 @@ func match(ctx context.Context, tx pgx.Tx, f *Found, l *Line) (t *candidate, kno
 	}
 	for i := range list {
 		c := &list[i]
-		if math.Abs(math.Remainder(c.Lon[0]-f.Lon[0], 360))*math.Cos(f.Lat[0]*math.Pi/180)*MetresPerDegree > c.Length {
+		if math.Abs(math.Remainder(c.Lon[0]-f.Lon[0], 360))*math.Cos(f.Lat[0]*math.Pi/180)*fix.MetresPerDegree > c.Length {
 			continue
 		}
 		places, ok := l.along(c.Plane(f.Lat[0], f.Lon[0]))

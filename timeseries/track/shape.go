@@ -1,10 +1,10 @@
 package track
 
-import "math"
+import (
+	"math"
 
-// MetresPerDegree is the length of a degree of latitude: a sixtieth of it is
-// a nautical mile, 1,853 m on the mean sphere of 6,371 km.
-const MetresPerDegree = 111_195
+	"github.com/ecovolt/telemetryd/timeseries/fix"
+)
 
 // Shape is a closed line on the earth.
 type Shape struct {
@@ -18,7 +18,7 @@ func (s *Shape) Plane(lat, lon float64) *Line {
 	l := &Line{X: make([]float64, len(s.Lat)), Y: make([]float64, len(s.Lat)), Step: s.Length / float64(len(s.Lat)), Length: s.Length}
 	scale := math.Cos(lat * math.Pi / 180)
 	for i := range s.Lat {
-		l.X[i], l.Y[i] = math.Remainder(s.Lon[i]-lon, 360)*scale*MetresPerDegree, (s.Lat[i]-lat)*MetresPerDegree
+		l.X[i], l.Y[i] = math.Remainder(s.Lon[i]-lon, 360)*scale*fix.MetresPerDegree, (s.Lat[i]-lat)*fix.MetresPerDegree
 	}
 	return l
 }

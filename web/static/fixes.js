@@ -1,5 +1,5 @@
-// Which positions of a live car are fixes: the rule of timeseries/analysis/fix.go
-// and its numbers. Both are tested with timeseries/analysis/testdata/fixes.json.
+// Which positions of a live car are fixes: the rule of timeseries/fix
+// and its numbers. Both are tested with timeseries/fix/testdata/fixes.json.
 
 export const METRES_PER_DEGREE = 111195;
 const NULL_ISLAND = 1000, TOP_SPEED = 100, JITTER = 20, ANEW = 5, MAX_CHAINS = 8;

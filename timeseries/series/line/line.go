@@ -6,7 +6,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/fix"
 )
 
 // Point is a place on the way of a session.
@@ -79,5 +79,5 @@ func distance(p, a, b Point, scale float64) float64 {
 		along := min(1, max(0, (px*bx+py*by)/length))
 		px, py = px-along*bx, py-along*by
 	}
-	return math.Hypot(px, py) * analysis.MetresPerDegree
+	return math.Hypot(px, py) * fix.MetresPerDegree
 }

@@ -1,4 +1,4 @@
-package analysis_test
+package fix_test
 
 import (
 	"encoding/json"
@@ -6,12 +6,12 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/fix"
 )
 
 // Positions are taken for fixes as testdata/fixes.json says, with which the page's
 // own rule is tested too.
-func TestFixes(t *testing.T) {
+func TestCases(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/fixes.json")
 	if err != nil {
@@ -27,11 +27,11 @@ func TestFixes(t *testing.T) {
 	}
 	for _, tc := range cases {
 		t.Run(tc.Name, func(t *testing.T) {
-			var fixes analysis.Fixes
+			var fixes fix.Fixes
 			for i, p := range tc.Positions {
 				var got []int
-				for _, fix := range fixes.Add(nil, analysis.Fix{At: int64(p[0] * 1e6), Lat: p[1], Lon: p[2], Way: float64(i)}) {
-					got = append(got, int(fix.Way))
+				for _, one := range fixes.Add(nil, fix.Fix{At: int64(p[0] * 1e6), Lat: p[1], Lon: p[2], Way: float64(i)}) {
+					got = append(got, int(one.Way))
 				}
 				if !slices.Equal(got, tc.Known[i]) {
 					t.Errorf("position %d makes %v known, want %v", i, got, tc.Known[i])

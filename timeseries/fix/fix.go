@@ -1,21 +1,21 @@
-package analysis
+// Package fix tells positions that are one from what a receiver sends without: the one
+// definition for laps, track, summary and page. It holds no state but what [Fixes] has,
+// which one goroutine uses at a time.
+package fix
 
-import (
-	"math"
-
-	"github.com/ecovolt/telemetryd/timeseries/track"
-)
+import "math"
 
 const (
-	// MetresPerDegree is the length of a degree of latitude.
-	MetresPerDegree = track.MetresPerDegree
+	// MetresPerDegree is the length of a degree of latitude: a sixtieth of it is
+	// a nautical mile, 1,853 m on the mean sphere of 6,371 km.
+	MetresPerDegree = 111_195
 	// nullIsland is how near to 0,0 a receiver without a fix reports itself, m.
 	nullIsland = 1000
-	// topSpeed is faster than any car that is measured here, m/s.
-	topSpeed = 100
-	// jitter is how far two fixes of one moment may lie apart, m: ten times the
+	// TopSpeed is faster than any car that is measured here, m/s.
+	TopSpeed = 100
+	// Jitter is how far two fixes of one moment may lie apart, m: ten times the
 	// usual noise of a receiver (2 m), which is no speed.
-	jitter = 20
+	Jitter = 20
 	// anew is how many fixes that agree with each other outweigh the last one
 	// that was accepted.
 	anew = 5
@@ -48,7 +48,7 @@ func metres(lat1, lon1, lat2, lon2 float64) float64 {
 // follows reports whether a car may have come from one fix to the next.
 func (f Fix) follows(before Fix) bool {
 	seconds := math.Abs(float64(f.At-before.At)) / 1e6
-	return metres(before.Lat, before.Lon, f.Lat, f.Lon) <= max(jitter, topSpeed*seconds)
+	return metres(before.Lat, before.Lon, f.Lat, f.Lon) <= max(Jitter, TopSpeed*seconds)
 }
 
 // Fixes tells fixes from what a receiver sends without one. It is the one
