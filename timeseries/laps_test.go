@@ -347,3 +347,29 @@ func TestTrack(t *testing.T) {
 		t.Errorf("a tolerance that is no number: %v", err)
 	}
 }
+
+// Drives of a run that has not changed for a while come from memory, until it changes.
+func TestLapsOfASettledRun(t *testing.T) {
+	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is worked out of what was read")
+	h := newServer(t)
+	records, _, _ := circle(time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 8)
+	half := len(records) / 4
+	ask := func() *analysis.Laps {
+		race, err := h.store.Analysis.Laps(t.Context(), analysis.LapRequest{Session: "race"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return race
+	}
+	h.insert(records[:half]...)
+	ask()
+	if _, err := h.pool.Exec(t.Context(), "UPDATE analysis_runs SET computed_at = now() - INTERVAL '1 hour'"); err != nil {
+		t.Fatal(err)
+	}
+	if first, second := ask(), ask(); len(first.Stints) != 1 || len(first.Stops) != 0 || !slices.Equal(first.Modes, second.Modes) || len(second.Stints) != 1 {
+		t.Errorf("%+v and %+v", first.Stints, second.Stints)
+	}
+	h.insert(records[half:]...)
+	await.Until(t, "the other stint", func() bool { race := ask(); return len(race.Stints) == 2 && len(race.Stops) == 1 })
+}

@@ -149,11 +149,12 @@ func (a *Analysis) Laps(ctx context.Context, req LapRequest) (*Laps, error) {
 	if err := req.check(); err != nil {
 		return nil, err
 	}
-	if _, _, err := a.find(ctx, req.Session); err != nil {
+	session, _, err := a.find(ctx, req.Session)
+	if err != nil {
 		return nil, err
 	}
 	laps := &Laps{Session: req.Session}
-	err := pgx.BeginTxFunc(ctx, a.reads, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, a.reads, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)", lapsTimeout); err != nil {
 			return err
 		}
@@ -165,13 +166,8 @@ func (a *Analysis) Laps(ctx context.Context, req LapRequest) (*Laps, error) {
 		if err = laps.readSectors(ctx, tx, &req); err != nil {
 			return err
 		}
-		if laps.Stints, err = schema.List(ctx, tx, pgx.RowToStructByName[Stint], "SELECT * FROM analytics.stints($1)", req.Session); err != nil {
-			return err
-		}
-		if laps.Stops, err = schema.List(ctx, tx, pgx.RowToStructByName[Stop], "SELECT * FROM analytics.stops($1)", req.Session); err != nil {
-			return err
-		}
-		laps.Modes, err = schema.List(ctx, tx, pgx.RowToStructByName[ModeShare], "SELECT * FROM analytics.mode_shares($1)", req.Session)
+		d, err := a.drives(ctx, tx, session, req.Session)
+		laps.Stints, laps.Stops, laps.Modes = d.stints, d.stops, d.modes
 		return err
 	})
 	if err != nil {

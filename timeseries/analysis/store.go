@@ -23,13 +23,14 @@ import (
 type Analysis struct {
 	pool, reads *pgxpool.Pool
 	inFlight    *load.InFlight
+	settled     settled
 }
 
 // New makes an Analysis on a migrated database. What somebody waits for is read,
 // and worked out where it has to be, on the connections of reads; what nobody
 // waits for yields to uploads.
 func New(pool, reads *pgxpool.Pool, inFlight *load.InFlight) *Analysis {
-	return &Analysis{pool, reads, inFlight}
+	return &Analysis{pool: pool, reads: reads, inFlight: inFlight}
 }
 
 const (
