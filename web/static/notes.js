@@ -12,6 +12,7 @@ const KINDS = {
   note: ["Note", "--c5"], notification: ["Message to the driver", "--c2"], stop: ["Stop", "--muted"], gap: ["Gap", "--live"],
   clock_step: ["Clock stepped back", "--c4"], set_aside: ["Set aside", "--bad"], outlier: ["Outlier", "--c3"],
 };
+const palette = () => Object.fromEntries(Object.entries(KINDS).map(([kind, [, color]]) => [kind, css(color)]));
 const SAID = ["note", "notification"], MARKED = Object.keys(KINDS).filter((kind) => !SAID.includes(kind));
 const LISTED = 100; // at once
 const PAUSE = 30_000; // between two looks at what the server marks of a live run, ms
@@ -19,7 +20,7 @@ const PAUSE = 30_000; // between two looks at what the server marks of a live ru
 export class Notes {
   // view is the page of the run: run, start, stack, track, goTo.
   constructor(view, node) {
-    Object.assign(this, { view, node, said: [], marked: [], shown: LISTED, filter: "", last: null });
+    Object.assign(this, { view, node, said: [], marked: [], all: [], shown: LISTED, filter: "", last: null });
     this.mayWrite = ["internal", "admin"].includes(currentUser()?.role);
     const { stack } = view, before = stack.onCursor;
     stack.onPlot = (plot) => this.draw(plot);
@@ -64,9 +65,8 @@ export class Notes {
   // follow looks now and then at what the server marks of a run that goes on.
   follow() { if (Date.now() - this.looked > PAUSE) this.load(MARKED); }
 
-  get all() { return [...this.said, ...this.marked].sort((p, q) => (p.a ?? -Infinity) - (q.a ?? -Infinity)); }
-
   fill() {
+    this.all = [...this.said, ...this.marked].sort((p, q) => (p.a ?? -Infinity) - (q.a ?? -Infinity));
     const list = this.all.filter((n) => !this.filter || (this.filter === "people") === (n.kind === "note"));
     this.node.hidden = !list.length && !this.mayWrite && !this.filter;
     this.title.textContent = `Notes (${count(list.length)})`;
@@ -120,7 +120,7 @@ export class Notes {
 
   // draw puts lines and bands into a chart; those that fall on one pixel are one.
   draw(plot) {
-    const { ctx: g, bbox: { left, top, width, height } } = plot, ratio = devicePixelRatio || 1, drawn = new Set();
+    const { ctx: g, bbox: { left, top, width, height } } = plot, ratio = devicePixelRatio || 1, drawn = new Set(), colors = palette();
     g.save();
     g.beginPath();
     g.rect(left, top, width, height);
@@ -130,7 +130,7 @@ export class Notes {
       const x = plot.valToPos(n.a, "x", true), to = n.b == null ? x : plot.valToPos(n.b, "x", true), key = `${n.kind} ${Math.round(x)} ${Math.round(to)}`;
       if (to < left || x > left + width || drawn.has(key)) continue;
       drawn.add(key);
-      g.fillStyle = css(KINDS[n.kind][1]);
+      g.fillStyle = colors[n.kind];
       if (n.b != null) { g.globalAlpha = 0.1; g.fillRect(x, top, Math.max(ratio, to - x), height); }
       g.globalAlpha = n.kind === "note" ? 0.9 : 0.5;
       g.fillRect(x - ratio / 2, top, ratio, height);
@@ -142,13 +142,13 @@ export class Notes {
 
   // strip puts ticks into the strip of the whole run.
   strip(g, px) {
-    const drawn = new Set();
+    const drawn = new Set(), colors = palette();
     for (const n of this.all) {
       if (n.a == null || n.kind === "gap") continue; // gaps have theirs
       const x = Math.round(px(n.a));
       if (drawn.has(x)) continue;
       drawn.add(x);
-      g.fillStyle = css(KINDS[n.kind][1]);
+      g.fillStyle = colors[n.kind];
       g.fillRect(x - 1, 0, 2, n.kind === "note" ? 10 : 5);
     }
   }
