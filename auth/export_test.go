@@ -17,7 +17,7 @@ const (
 func Actions() []Action {
 	return []Action{
 		ReadPublic, UseAccount, ReadRecords, ReadSeries, ReadHistory, ReadProgress, ListSessions,
-		Ingest, ReportLive, WriteNotifications, EditSession, DeleteSession, RepairSession, OwnDashboard,
+		Ingest, ReportLive, WriteNotifications, EditSession, EditTracks, DeleteSession, RepairSession, OwnDashboard,
 		RequestUpgrade, ChangePassword, OwnSessions, OwnCredentials, ManageUsers, ManageKeys, ReadAudit,
 	}
 }
