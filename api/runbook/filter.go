@@ -6,6 +6,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/book"
 )
@@ -48,9 +49,9 @@ func (p *Filter) Sessions(r *rest.Request) (f timeseries.SessionFilter, err erro
 		}
 		f.Book.Fields[name] = value
 	}
-	for _, t := range []string{p.Q, p.Driver, p.Car, p.Setup, p.Tyres, p.Weather, p.Tag, strings.Join(p.Field, "")} {
-		if strings.ContainsRune(t, 0) {
-			return f, fault.New(fault.Invalid, "a filter must not contain the character U+0000")
+	for _, t := range []string{p.Q, p.Driver, p.Car, p.Setup, p.Tyres, p.Weather, p.Tag, strings.Join(r.QueryArray("field"), "")} {
+		if t != "" && schema.Storable(t) == "" { // the database would not even compare it
+			return f, fault.New(fault.Invalid, "a filter must be valid UTF-8 without the character U+0000")
 		}
 	}
 	zone, err := p.zone()
