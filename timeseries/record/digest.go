@@ -117,15 +117,20 @@ func (d *Digest) list(v *Values, present Mask) {
 			name, _ := d.decoder.ReadToken()
 			m := member{name.String(), -1, nil}
 			m.value, _ = d.decoder.ReadValue()
-			// The last of a name counts, as in jsonb.
-			d.members = slices.DeleteFunc(d.members, func(before member) bool { return before.name == m.name })
-			if string(m.value) != `""` {
-				d.members = append(d.members, m)
-			}
+			d.members = append(d.members, m)
 		}
 	}
 	d.plain, d.present = len(v.Extra) == 0, present
-	slices.SortFunc(d.members, func(x, y member) int { return strings.Compare(x.name, y.name) })
+	slices.SortStableFunc(d.members, func(x, y member) int { return strings.Compare(x.name, y.name) })
+	kept := d.members[:0]
+	for i, m := range d.members {
+		// The last of a name counts, as in jsonb.
+		last := i+1 == len(d.members) || d.members[i+1].name != m.name
+		if last && (m.channel >= 0 || string(m.value) != `""`) {
+			kept = append(kept, m)
+		}
+	}
+	d.members = kept
 	before := len(d.names)
 	for _, m := range d.members {
 		d.names = appendSized(d.names, []byte(m.name))
