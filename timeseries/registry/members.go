@@ -132,15 +132,18 @@ func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fre
 	}
 	fresh, err = schema.List(ctx, tx, pgx.RowToStructByPos[Member], `
 		WITH found AS (
-			SELECT m.key AS member, count(*) AS records, count(n) AS numbers, count(*) FILTER (WHERE jsonb_typeof(m.value) = 'string') AS texts,
-			       min(t.time) AS first_time, max(t.time) AS last_time, min(n) AS low, max(n) AS high,
-			       bool_and(t.batch IN (SELECT batch FROM ingest_batches WHERE session = $1 AND batch > $4 AND batch <= $5 AND no_channels)) AS no_channels
-			FROM telemetry t
-			CROSS JOIN LATERAL jsonb_each(t.extra) m
-			CROSS JOIN LATERAL channel_number(t.extra, m.key) n
-			WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.batch > $4 AND t.batch <= $5
-			  AND t.extra IS NOT NULL AND jsonb_typeof(m.value) <> 'null'
-			  AND (NOT $7 OR m.key IN (SELECT member FROM session_members WHERE session = $1))
+			SELECT member, count(*) AS records, count(n) AS numbers, count(*) FILTER (WHERE kind = 'string') AS texts,
+			       min(time) AS first_time, max(time) AS last_time, min(n) AS low, max(n) AS high, bool_and(silent) AS no_channels
+			FROM (
+				SELECT m.key AS member, t.time, channel_number(m.value) AS n, jsonb_typeof(m.value) AS kind,
+				       t.batch IN (SELECT batch FROM ingest_batches WHERE session = $1 AND batch > $4 AND batch <= $5 AND no_channels) AS silent
+				FROM telemetry t
+				CROSS JOIN LATERAL jsonb_each(t.extra) m
+				WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.batch > $4 AND t.batch <= $5 AND t.extra IS NOT NULL
+				  AND (NOT $7 OR m.key IN (SELECT member FROM session_members WHERE session = $1))
+				OFFSET 0 -- a number is made once
+			) f
+			WHERE kind <> 'null'
 			GROUP BY 1
 		), known AS (
 			SELECT member, no_channels FROM session_members WHERE session = $1

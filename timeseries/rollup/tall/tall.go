@@ -162,14 +162,17 @@ const finest = `
 	WITH known AS MATERIALIZED (
 		SELECT member, slot FROM level_members WHERE session = $1
 	), found AS MATERIALIZED (
-		SELECT m.key AS member, time_bucket($6::interval, t.time) AS bucket, min(n) AS low, max(n) AS high, sum(n) AS sum,
-		       count(*) AS count, min(t.time) AS first_time, max(t.time) AS last_time
-		FROM telemetry t
-		CROSS JOIN LATERAL jsonb_each(t.extra) m
-		CROSS JOIN LATERAL channel_number(t.extra, m.key) n
-		WHERE t.session = $1 AND t.time >= $2 AND t.time < $3 AND t.extra IS NOT NULL AND n IS NOT NULL
-		  AND octet_length(m.key) <= 1024
-		  AND ((SELECT count(*) FROM known) < $4 OR m.key IN (SELECT member FROM known))
+		SELECT member, time_bucket($6::interval, time) AS bucket, min(n) AS low, max(n) AS high, sum(n) AS sum,
+		       count(*) AS count, min(time) AS first_time, max(time) AS last_time
+		FROM (
+			SELECT m.key AS member, t.time, channel_number(m.value) AS n
+			FROM telemetry t
+			CROSS JOIN LATERAL jsonb_each(t.extra) m
+			WHERE t.session = $1 AND t.time >= $2 AND t.time < $3 AND t.extra IS NOT NULL AND octet_length(m.key) <= 1024
+			  AND ((SELECT count(*) FROM known) < $4 OR m.key IN (SELECT member FROM known))
+			OFFSET 0 -- a number is made once
+		) f
+		WHERE n IS NOT NULL
 		GROUP BY 1, 2
 	), fresh AS (
 		INSERT INTO level_members (session, slot, member)
