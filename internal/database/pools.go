@@ -150,7 +150,10 @@ func open(ctx context.Context, url string, k kind, size int32) (*pgxpool.Pool, e
 			fmt.Fprintf(&settings, "SET %s = '%s';", name, k.settings[name])
 		}
 	}
-	// A statement, since poolers refuse settings in the first message.
+	// Records of hundreds of members are compressed; LZ4 takes a fifth of the time
+	// that PostgreSQL's own does, where the server has it.
+	settings.WriteString("SELECT set_config(name, 'lz4', false) FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)")
+	// Statements, since poolers refuse settings in the first message.
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.PgConn().Exec(ctx, settings.String()).ReadAll()
 		return err
