@@ -18,7 +18,7 @@ const (
 	MaxRecordBytes   = 1 << 20 // length of one encoded record
 	maxSessionID     = 256     // bytes of a session id
 	maxTextBytes     = 64 << 10
-	maxUnknownFields = 256     // members without a column of their own
+	maxUnknownFields = 1024    // members without a column of their own
 	maxNesting       = 32      // depth of a JSON value inside a record
 	maxGrown         = 8 << 20 // by how many bytes the numbers in a record may be longer where exponents are written out
 	MaxProblems      = 100     // problems listed; further ones are only counted

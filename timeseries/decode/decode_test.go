@@ -209,7 +209,7 @@ func TestManyUnknownFields(t *testing.T) {
 		t.Errorf("at the limit: %d good, %v", b.Len(), err)
 	}
 	b, err = readAll(strings.NewReader(record(10_000)), Options{}, 100)
-	if err != nil || b.Len() != 0 || reasons(b.Problems()) != "record 0, field field256: is one unknown field too many; at most 256 are kept" {
+	if err != nil || b.Len() != 0 || reasons(b.Problems()) != "record 0, field field1024: is one unknown field too many; at most 1024 are kept" {
 		t.Errorf("10,000 fields: %d good, %v, %s", b.Len(), err, reasons(b.Problems()))
 	}
 }
