@@ -12,9 +12,6 @@ const (
 	SI     System = "si"     // m/s, J, K
 )
 
-// Systems are those that an account may choose, the usual one first.
-var Systems = []System{Metric, SI}
-
 // Shown is a unit that values are shown in, and the way there from the one that they
 // are stored in.
 type Shown struct {
