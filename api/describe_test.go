@@ -161,6 +161,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST", "/api/v1/telemetry", "", admin, string(circles), 200, ""},
 		{"GET", "/api/v1/sessions/{circles}/laps", "", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{circles}/laps", "?metrics=speed_ms,message_id", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{circles}/laps", "?metrics=speed_ms,message_id&units=metric", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{circles}/laps", "?metrics=nothing", admin, "", 400, ""},
 		{"GET", "/api/v1/tracks", "", admin, "", 200, ""},
 		{"GET", "/api/v1/tracks/{1}", "", admin, "", 200, ""},

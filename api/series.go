@@ -144,7 +144,8 @@ type lapsParams struct {
 	Longitude *float64 `query:"longitude" doc:"Its longitude, deg"`
 	Radius    *float64 `query:"radius" over:"0" default:"25" doc:"How near to it a pass is, m"`
 	AtLeast   *float64 `query:"at_least" over:"0" default:"20" doc:"Shortest lap, s"`
-	Metrics   []string `query:"metrics" doc:"Channels, up to 16: mean, lowest and highest value of each in the records of each lap, in the units that they are stored in" example:"motor_temp_c"`
+	Metrics   []string `query:"metrics" doc:"Channels, up to 16: mean, lowest and highest value of each in the records of each lap" example:"motor_temp_c"`
+	shown.Params
 }
 
 func (s *server) getLaps(r *request, p *lapsParams) error {
@@ -171,6 +172,11 @@ func (s *server) getLaps(r *request, p *lapsParams) error {
 	if err != nil {
 		return err
 	}
+	set, err := s.Store.Channels.Current(r.Request.Context())
+	if err != nil {
+		return err
+	}
+	shown.Laps(laps.Laps, set, p.System(r.Principal))
 	return r.CacheableJSON(laps)
 }
 

@@ -198,6 +198,18 @@ func TestUnitsOfAnAccount(t *testing.T) {
 			near(t, "speed of a lap", of(laps)[i], v.(float64)*3.6)
 		}
 	}
+	path := "/api/v1/sessions/circles/laps?metrics=speed_ms,power_w"
+	in := func(body object, name string) object {
+		return body["laps"].([]any)[1].(object)["metrics"].(object)[name].(object)
+	}
+	own, other := s.call(t, "GET", path, admin, nil).body, s.call(t, "GET", path+"&units=metric", admin, nil).body
+	for _, of := range []string{"mean", "min", "max"} {
+		near(t, of+" of a lap", in(other, "speed_ms")[of], in(own, "speed_ms")[of].(float64)*3.6)
+		near(t, of+" power of a lap", in(other, "power_w")[of], in(own, "power_w")[of].(float64))
+	}
+	if in(other, "speed_ms")["unit"] != "km/h" || in(other, "power_w")["unit"] != "W" || in(own, "speed_ms")["unit"] != nil {
+		t.Errorf("units of a lap: %v", in(other, "speed_ms"))
+	}
 	if units := laps["units"].(object); units["speed_ms"] != "km/h" || units["power_w"] != "W" || plain["units"] != nil {
 		t.Errorf("units of a comparison: %v", units)
 	}

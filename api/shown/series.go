@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 	"github.com/ecovolt/telemetryd/timeseries/compare"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
@@ -99,6 +100,24 @@ func Comparison(c *compare.Comparison, set *registry.Set, system unit.System) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// Laps has what laps say of channels in a system of units, and says which. Their other
+// figures stay in the units that their names say.
+func Laps(laps []analysis.Lap, set *registry.Set, system unit.System) {
+	if system == "" {
+		return
+	}
+	for _, lap := range laps {
+		for name, m := range lap.Metrics {
+			known, _ := set.Find(name)
+			m.Unit = &known.Unit
+			if u, ok := system.Shown(known.Unit); ok {
+				m.Unit, m.Mean, m.Min, m.Max = &u.Unit, of(u, m.Mean), of(u, m.Min), of(u, m.Max)
+			}
+			lap.Metrics[name] = m
 		}
 	}
 }

@@ -36,6 +36,7 @@ type LapMetric struct {
 	Mean  *float64 `json:"mean" doc:"Mean of their values; null without any"`
 	Min   *float64 `json:"min" doc:"Lowest of them"`
 	Max   *float64 `json:"max" doc:"Highest of them"`
+	Unit  *string  `json:"unit,omitempty" doc:"Their unit, where units was asked for"`
 }
 
 // SectorDrive is what a sector took a lap.

@@ -5,6 +5,7 @@ import { h, replace, svg, toast } from "./dom.js";
 import { api, query } from "./api.js";
 import { setParams, setTitle } from "./router.js";
 import { date, duration, num, NONE } from "./format.js";
+import { figure, shownUnit } from "./units.js";
 import { FACTORS, label } from "./seek.js";
 
 const FIGURES = [["efficiency_km_kwh", "Efficiency", "km/kWh", 1], ["avg_speed_kmh", "Average speed", "km/h", 1], ["distance_km", "Distance", "km", 2], ["energy_wh", "Energy", "Wh", 1], ["duration_s", "Duration", "s", 0]];
@@ -50,8 +51,8 @@ export function render(main, { params }) {
   }
 
   function draw({ groups, without, more }) {
-    const [, title, unit, digits] = FIGURES.find(([name]) => name === chosen.figure);
-    const write = (v) => (v == null ? NONE : chosen.figure === "duration_s" ? duration(v) : num(v, digits));
+    const [, title, stored, digits] = FIGURES.find(([name]) => name === chosen.figure);
+    const write = (v) => (v == null ? NONE : chosen.figure === "duration_s" ? duration(v) : figure(v, stored, digits)), unit = shownUnit(stored);
     const n = new Set(groups.flatMap((g) => g.runs.map((run) => run.session_id))).size;
     status.textContent = [`${n} ${n === 1 ? "run" : "runs"}`, without > 0 && `${without} without this figure`, more && "further, older ones are left out"].filter(Boolean).join(", ");
     if (!groups.length) return void replace(body, h("div", { class: "empty" }, h("p", null, "No run of these days has this figure.")));
