@@ -101,6 +101,22 @@ func TestTwoEditors(t *testing.T) {
 	}
 }
 
+// Nobody can write what lists could not read.
+func TestBookByHand(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	h.insert(recordAt("s", 0, 1))
+	for fields, ok := range map[string]bool{`{"wing": "2"}`: true, `{"wing": 2}`: false, `{"wing": null}`: false, `["wing"]`: false, `{"wing": {"a": "b"}}`: false} {
+		_, err := h.pool.Exec(t.Context(), "INSERT INTO run_book (session, fields) SELECT session, $1 FROM sessions ON CONFLICT (session) DO UPDATE SET fields = $1", fields)
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", fields, err)
+		}
+	}
+	if got := h.found(timeseries.SessionFilter{Book: book.Filter{Fields: map[string]string{"wing": "2"}}}); len(got) != 1 {
+		t.Error(got)
+	}
+}
+
 func TestRunsByTheBook(t *testing.T) {
 	t.Parallel()
 	h := newServer(t)
