@@ -273,6 +273,11 @@ func TestAnalystsSeeMath(t *testing.T) {
 	h.insert(rec{"session_id": "s", "timestamp": record.FormatTime(raceStart.Add(2 * time.Second)), "Tyre FL": 3})
 	h.refresh()
 	expect("SELECT tyre_fl FROM analytics.records LEFT JOIN analytics.built USING (time) ORDER BY time", nil, nil, 3.0)
+	// A row does not know the records before it: no column, or an empty one.
+	put("slope", registry.Definition{Expression: "rate(voltage_v)"})
+	expect("SELECT attname::text FROM pg_attribute WHERE attrelid = 'analytics.records'::regclass AND attname = 'slope'", []any{}...)
+	put("per_degree", registry.Definition{Expression: "pack_w / cell_temp + slope"})
+	expect("SELECT per_degree FROM analytics.power ORDER BY time", nil, nil, nil)
 	var due bool
 	err := h.pool.AcquireFunc(t.Context(), func(conn *pgxpool.Conn) (err error) {
 		due, err = rollup.MemberColumns{Channels: h.store.Channels}.Due(t.Context(), conn.Conn())

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/record/walk"
 )
 
 // RecordStream reads records one by one, in constant memory. It reads a page at
@@ -27,7 +28,9 @@ type RecordStream struct {
 	last           bool // page is the last one
 	limit          int  // of records on the next page
 	left           int  // most records that are still wanted
-	err            error
+	// walks is what depends on the records before; nil where nothing is asked for that does.
+	walks *record.Walks
+	err   error
 }
 
 const (
@@ -132,11 +135,17 @@ func (rs *RecordStream) read(conn *pgxpool.Conn) error {
 	page := &rs.page
 	page.reset()
 	rs.last = true
+	var first record.Cursor
 	for n := 0; rows.Next(); n++ {
 		// The newest are read backwards: they cannot be gone on with.
 		if len(page.bytes) >= pageBytes && !rs.query.Newest {
 			rs.last = false
 			break
+		}
+		if n == 0 {
+			var key record.Columns
+			key.Reset(rows.RawValues())
+			first = record.Cursor{Micros: key.Micros(), Batch: key.Int32(), Ord: key.Int32()}
 		}
 		page.add(rows.RawValues())
 		rs.last = rs.last && n+1 < limit
@@ -144,6 +153,11 @@ func (rs *RecordStream) read(conn *pgxpool.Conn) error {
 	rows.Close()
 	if err := rows.Err(); err != nil {
 		return err
+	}
+	if rs.walks == nil && page.rows > 0 && rs.fields.Neighbours() && !rs.query.SetAside { // what is set aside is beside no record
+		if rs.walks, err = walk.Before(rs.ctx, conn, rs.session, rs.batch, rs.fields, first); err != nil {
+			return err
+		}
 	}
 	rs.left -= page.rows
 	rs.last = rs.last || rs.left == 0 || rs.query.Newest
@@ -183,7 +197,9 @@ func (rs *RecordStream) Next() bool {
 			return false
 		}
 	}
-	rs.err = rs.record.Read(raw)
+	if rs.err = rs.record.Read(raw); rs.err == nil && rs.walks != nil {
+		rs.record.Walk(rs.walks)
+	}
 	return rs.err == nil
 }
 

@@ -43,14 +43,31 @@ type Formula struct {
 	Eval func(input func(i int) (float64, bool)) (float64, bool)
 	// SQL is its value as SQL of a channel is.
 	SQL func() string
+	// Walk is set instead of these two where the value depends on the records before:
+	// it begins a walk over records of one run in the order of time, batch and ord.
+	Walk func() Walk
 }
+
+// Walk computes a formula record by record.
+type Walk interface {
+	// Step is the value in the next record.
+	Step(micros int64, input func(i int) (float64, bool)) (float64, bool)
+	// Primed reports whether records older than those that went by do not matter.
+	Primed() bool
+}
+
+// Neighbours reports whether its value depends on the records before.
+func (c *Channel) Neighbours() bool { return c.Formula != nil && c.Formula.Walk != nil }
 
 // HasColumn reports whether its values are a column, of the rollups as well.
 func (c *Channel) HasColumn() bool { return c.Member == "" && c.Formula == nil }
 
-// SQL is its value, as an expression over a row of telemetry.
+// SQL is its value, as an expression over a row of telemetry: NULL where a row alone
+// does not know it.
 func (c *Channel) SQL() string {
 	switch {
+	case c.Neighbours():
+		return "NULL::double precision"
 	case c.Formula != nil:
 		return c.Formula.SQL()
 	case c.HasColumn():

@@ -1,6 +1,7 @@
 package delta
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/record/walk"
 )
 
 // Position is a place in a session's order of arrival: every record of the
@@ -244,18 +246,64 @@ func (d *Reader) readGroup(ctx context.Context, group []piece, deltas []Delta, f
 	defer rows.Close()
 	row := record.NewRow(fields, 0, "")
 	var place record.Columns
-	for rows.Next() {
-		raw := rows.RawValues()
+	add := func(raw [][]byte, known map[record.Cursor][]float64) error {
 		place.Reset(raw)
 		number := place.Int32()
 		if err := cmp.Or(place.Err(), row.Read(raw[1:])); err != nil {
 			return err
 		}
+		row.Know(known[row.Cursor()])
 		delta := &deltas[group[number-1].want]
 		delta.read = fields
 		var encoded record.Encoded
 		delta.buf, encoded = row.Encode(delta.buf)
 		delta.rows = append(delta.rows, encoded)
+		return nil
+	}
+	if fields.Neighbours() {
+		return d.beside(ctx, group, rows, fields, add)
+	}
+	for rows.Next() {
+		if err := add(rows.RawValues(), nil); err != nil {
+			return err
+		}
 	}
 	return rows.Err()
+}
+
+// beside adds the records of a group with what depends on those measured before them,
+// whenever these came.
+func (d *Reader) beside(ctx context.Context, group []piece, rows pgx.Rows, fields *record.Selection, add func(raw [][]byte, known map[record.Cursor][]float64) error) error {
+	read := make([][][][]byte, len(group)) // rows of each piece
+	cursors := make([][]record.Cursor, len(group))
+	var key record.Columns
+	for rows.Next() {
+		raw := slices.Clone(rows.RawValues())
+		for i := range raw {
+			raw[i] = bytes.Clone(raw[i])
+		}
+		key.Reset(raw)
+		i := key.Int32() - 1
+		cursors[i] = append(cursors[i], record.Cursor{Micros: key.Micros(), Batch: key.Int32(), Ord: key.Int32()})
+		read[i] = append(read[i], raw)
+	}
+	rows.Close()
+	if err := cmp.Or(rows.Err(), key.Err()); err != nil {
+		return err
+	}
+	for i, p := range group {
+		if len(read[i]) == 0 {
+			continue
+		}
+		known, err := walk.Of(ctx, d.pool, p.session, p.high, fields, cursors[i])
+		if err != nil {
+			return err
+		}
+		for _, raw := range read[i] {
+			if err := add(raw, known); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -2,7 +2,8 @@
 // power = voltage_v * current_a may say, and what it comes to.
 //
 //	text ── expr-lang's parser ── whitelist, types, bounds ──> tree ─┬─ SQL(of)     ──> text of ours over columns
-//	           other math channels ── inlined, no circles ──┘        └─ Eval(value) ──> number or NULL
+//	           other math channels ── inlined, no circles ──┘        ├─ Eval(value) ──> number or NULL
+//	                                                       with rates: └─ Walk: Step(time, value), record by record
 //
 // It owns no table and reads none: who parses says what a name is, and who
 // evaluates says what a channel's value is. An Expression does not change and is
@@ -26,6 +27,14 @@
 // x % y has the sign of x, and is NULL where y goes into x 2^53 times or more.
 // An exponent beyond ±1,000,000 is NULL: beyond it the two sides would no longer
 // agree.
+//
+// # Rates
+//
+// rate(x) is the change of x per second: (x - previous x) / (seconds between the two
+// records), where the previous one is the last before, in the order of time, batch and
+// ord, in which x has a value. It is NULL where x is, where there is none within Reach,
+// and where the two are of one time. x has no rate in it. An Expression with a rate has
+// no value of a record alone: no SQL, and no Eval, but Walks over records in that order.
 //
 // # SQL and Go
 //

@@ -3,10 +3,15 @@ package expression
 // evaluator computes a node: a condition is 1 or 0.
 type evaluator func(value func(i int) (float64, bool)) (float64, bool)
 
-func (n *node) evaluator() evaluator {
+// evaluator takes rates from the walk, which is nil where there are none.
+func (n *node) evaluator(w *Walk) evaluator {
+	if n.form == rate {
+		r := &w.rates[n.rate]
+		return func(func(int) (float64, bool)) (float64, bool) { return r.value, r.known }
+	}
 	args := make([]evaluator, len(n.args))
 	for i, arg := range n.args {
-		args[i] = arg.evaluator()
+		args[i] = arg.evaluator(w)
 	}
 	switch n.form {
 	case constant:

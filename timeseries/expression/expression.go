@@ -9,12 +9,17 @@ import (
 type Expression struct {
 	channels []string
 	root     *node
-	eval     evaluator
+	rates    []*node   // in the tree
+	eval     evaluator // nil with rates
 }
 
 // Channels returns the names of the stored channels that it reads, each once, in
 // the order in which they come. It may be empty.
 func (e *Expression) Channels() []string { return e.channels }
+
+// Neighbours reports whether the value in a record depends on those before it, which a
+// Walk knows; Eval and SQL are only of an Expression without.
+func (e *Expression) Neighbours() bool { return len(e.rates) > 0 }
 
 // Eval computes the value in Go. value returns that of channel i of Channels, and
 // false where it is NULL; ok is false where the result is NULL.
@@ -46,6 +51,8 @@ func (e *Expression) write(b *strings.Builder, n *node) {
 		b.WriteString("if")
 	case n.form == fallback:
 		b.WriteString("coalesce")
+	case n.form == rate:
+		b.WriteString("rate")
 	case !n.operation.infix:
 		b.WriteString(n.operation.name)
 	}
@@ -76,6 +83,7 @@ const (
 	apply                   // operation over one or two args, NULL where one is
 	conditional             // the second arg where the first holds, else the third
 	fallback                // the first arg, or the second where that is NULL
+	rate                    // the change of the arg per second
 )
 
 type node struct {
@@ -83,6 +91,7 @@ type node struct {
 	kind      kind
 	value     float64
 	channel   int // of Expression.channels
+	rate      int // of Expression.rates
 	operation *operation
 	args      []*node
 }

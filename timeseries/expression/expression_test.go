@@ -21,7 +21,7 @@ var (
 	derived = map[string]string{
 		"power": "a * b", "efficiency": "power / c", "moving": "a > 2", "round_about": "there", "there": "back + 1", "back": "there",
 		"wrong": "a +", "m0": "a", "m1": "m0", "m2": "m1", "m3": "m2", "m4": "m3", "m5": "m4", "m6": "m5", "m7": "m6", "m8": "m7",
-		"twice": "a + a", "g": "9.81",
+		"twice": "a + a", "g": "9.81", "slope": "rate(a)",
 	}
 )
 

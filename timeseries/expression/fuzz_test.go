@@ -25,6 +25,7 @@ func FuzzParse(f *testing.F) {
 		"a * b", "if(a < 2 && b > 2, 1, 0)", "sqrt(a^2 + b^2)", "clamp(a, -1, 1)", "a > 0 ? b : nil", "1 < a < 3", "efficiency",
 		"round_about", `a"; DROP TABLE telemetry; --`, "a || 'x'", "`a`", "a /* b */", "a # b", "a | abs()", "::abs(a)", "a?.b[1:2]",
 		"filter(a, # > 1)", "{a: 1}", "let x = a; x", "0x1F ** -1e-5", "not a in b", "m7", "-(-a)", "b'\\x00'", "$env", "é", "\xff",
+		"rate(a)", "rate(a * b) / rate(c) + rate(power)", "rate(rate(a))", "rate(slope)", "rate(moving) > 1 ? rate(b) : nil", "rate()", "rate(a, b)",
 		"atan2(ln(a), log10(b)) + min(a, b, c, d) - coalesce(exp(a), tan(b), pow(c, d))",
 	} {
 		f.Add(text)
@@ -54,8 +55,16 @@ func FuzzParse(f *testing.F) {
 		if err == nil && again.String() != e.String() {
 			t.Fatalf("%q is %s, and that %s", text, e, again)
 		}
+		compute := e.Eval
+		if e.Neighbours() {
+			walk, micros := e.Walk(), int64(0)
+			compute = func(value func(int) (float64, bool)) (float64, bool) {
+				micros += 1
+				return walk.Step(micros, value)
+			}
+		}
 		for _, v := range samples {
-			got, ok := e.Eval(func(i int) (float64, bool) { return v + float64(i), i < 3 })
+			got, ok := compute(func(i int) (float64, bool) { return v + float64(i), i < 3 })
 			if math.IsNaN(got) || math.IsInf(got, 0) || !ok && got != 0 {
 				t.Fatalf("%q of %v is %v, %v", text, v, got, ok)
 			}

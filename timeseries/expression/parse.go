@@ -38,7 +38,11 @@ func Parse(name, text string, lookup Lookup) (*Expression, error) {
 	if err != nil {
 		return nil, fault.Field("expression", "%s", err.Error())
 	}
-	return &Expression{channels: b.channels, root: root, eval: root.evaluator()}, nil
+	e := &Expression{channels: b.channels, root: root, rates: b.rates}
+	if !e.Neighbours() {
+		e.eval = root.evaluator(nil)
+	}
+	return e, nil
 }
 
 // builder makes our tree of the parser's.
@@ -47,6 +51,8 @@ type builder struct {
 	channels []string
 	nodes    int
 	path     []string // the math channels that are being read, outermost first
+	rates    []*node
+	inRate   bool
 }
 
 // parse returns the tree of a math channel, as a number.
@@ -214,6 +220,23 @@ func (b *builder) call(name string, at file.Location, sources []ast.Node, depth 
 			return nil, err
 		}
 		return &node{form: conditional, args: append([]*node{condition}, branches...)}, nil
+	}
+	if name == "rate" {
+		if err := takes(1, 1); err != nil {
+			return nil, err
+		}
+		if b.inRate {
+			return nil, refuse(at, "a rate cannot be of another rate")
+		}
+		b.inRate = true
+		defer func() { b.inRate = false }()
+		args, err := b.operands(sources, number, depth)
+		if err != nil {
+			return nil, err
+		}
+		n := &node{form: rate, rate: len(b.rates), args: args}
+		b.rates = append(b.rates, n)
+		return n, nil
 	}
 	least, most := 2, 2
 	switch o := functions[name]; {

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -18,6 +19,11 @@ type Cursor struct {
 
 // Time is when the record at the cursor was measured.
 func (c Cursor) Time() time.Time { return time.UnixMicro(c.Micros).UTC() }
+
+// Compare orders the records of a session.
+func (c Cursor) Compare(o Cursor) int {
+	return cmp.Or(cmp.Compare(c.Micros, o.Micros), cmp.Compare(c.Batch, o.Batch), cmp.Compare(c.Ord, o.Ord))
+}
 
 // String is the opaque text that clients send back.
 func (c Cursor) String() string {

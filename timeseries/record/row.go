@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -18,7 +19,8 @@ type Row struct {
 	id        []byte // the session's id as text
 	created   string
 	cursor    Cursor
-	raw       [][]byte // time_text, the selection's channels, extra, inputs of what is computed, and the time of storage if selected
+	known     []float64 // see Know
+	raw       [][]byte  // time_text, the selection's channels, extra, inputs of what is computed, and the time of storage if selected
 }
 
 // NewRow makes a row for records of one session, whose key and id those are.
@@ -109,6 +111,12 @@ func (r *Row) inputs() [][]byte {
 
 // compute returns the value of what is computed at that place; false for NULL.
 func (r *Row) compute(at int) (float64, bool) {
+	if r.selection.computed[at].Walk != nil {
+		if r.known == nil || math.IsNaN(r.known[at]) {
+			return 0, false
+		}
+		return r.known[at], true
+	}
 	inputs, places := r.inputs(), r.selection.places[at]
 	return r.selection.computed[at].Eval(func(i int) (float64, bool) {
 		raw := inputs[places[i]]

@@ -175,9 +175,6 @@ func (s *Selection) Columns() string {
 	if s.readsExtra() {
 		list.WriteString(", t.extra")
 	}
-	for _, input := range s.inputs {
-		list.WriteString(", ")
-		list.WriteString(input)
-	}
+	list.WriteString(s.Inputs())
 	return list.String()
 }

@@ -24,7 +24,7 @@ type Definition struct {
 	Meaning string `json:"meaning,omitempty" example:"Temperature of the pack's hottest cell" doc:"What is measured"`
 	Hidden  bool   `json:"hidden,omitempty" doc:"Leave it out of lists and pickers"`
 	// Expression is in the language of package expression; "" of all but math channels.
-	Expression string `json:"expression,omitempty" example:"voltage_v * current_a" doc:"What a math channel is made of"`
+	Expression string `json:"expression,omitempty" example:"voltage_v * current_a" doc:"What a math channel is made of: other channels, numbers, + - * / % ^, comparisons, && || !, abs floor ceil round sqrt exp ln log10 sin cos tan asin acos atan atan2 pow min max clamp(x, low, high), if(condition, then, else), coalesce(x, y), and rate(x), the change of x per second"`
 	About
 }
 
@@ -244,11 +244,17 @@ func (s *Set) try(ctx context.Context, tx pgx.Tx, name, text string) error {
 	if err != nil {
 		return err
 	}
+	value := "NULL::float8"
+	if one.formula.Walk == nil {
+		value = one.formula.SQL()
+	} else if len(one.formula.Inputs) > 0 {
+		value = "num_nulls(" + strings.Join(one.formula.Inputs, ", ") + ")" // the rest is Go's, which raises no error
+	}
 	var records, values int64
 	err = tx.QueryRow(ctx, `
 		SELECT count(*), count(value)
 		FROM (
-			SELECT `+one.formula.SQL()+` AS value
+			SELECT `+value+` AS value
 			FROM telemetry, (SELECT session, last_time FROM sessions WHERE deleted_at IS NULL AND last_time IS NOT NULL ORDER BY last_time DESC LIMIT 1) newest
 			WHERE telemetry.session = newest.session AND time <= newest.last_time AND time > newest.last_time - INTERVAL '1 hour'
 			ORDER BY time DESC

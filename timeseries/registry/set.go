@@ -387,14 +387,19 @@ func (s *Set) compile(name, text string) (*compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &channel.Formula{Text: e.String(), Eval: e.Eval}
+	f := &channel.Formula{Text: e.String()}
 	for _, name := range e.Channels() {
 		c, _ := s.Find(name)
 		one.needs = append(one.needs, c.Name) // the name that it has
 		f.Inputs = append(f.Inputs, c.Number())
 		f.Text += "; " + name + " is " + c.Number()
 	}
-	f.SQL = sync.OnceValue(func() string { return e.SQL(func(name string) string { return one.asked[name].sql }) })
+	if e.Neighbours() {
+		f.Walk = func() channel.Walk { return e.Walk() }
+	} else {
+		f.Eval = e.Eval
+		f.SQL = sync.OnceValue(func() string { return e.SQL(func(name string) string { return one.asked[name].sql }) })
+	}
 	one.formula = f
 	return one, nil
 }

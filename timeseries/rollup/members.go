@@ -71,7 +71,8 @@ func (w MemberColumns) Due(ctx context.Context, conn *pgx.Conn) (due bool, err e
 }
 
 // computed finds the channels made of others that the view is to have a column for,
-// the oldest first, and whether one that it has is made otherwise now.
+// the oldest first, and whether one that it has is made otherwise now. A row does not
+// know its neighbours.
 func (MemberColumns) computed(ctx context.Context, q schema.Querier, set *registry.Set) (fresh []channel.Channel, changed bool, err error) {
 	type column struct {
 		Name  string
@@ -97,7 +98,7 @@ func (MemberColumns) computed(ctx context.Context, q schema.Querier, set *regist
 			changed = changed || one.Shown == nil || *one.Shown != digestOf(c.Channel)
 			continue
 		}
-		if !ok || c.Formula == nil || size+len(c.SQL()) > mostSQL {
+		if !ok || c.Formula == nil || c.Neighbours() || size+len(c.SQL()) > mostSQL {
 			continue
 		}
 		size += len(c.SQL())
