@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/record/walk"
 	"github.com/ecovolt/telemetryd/timeseries/series/usual"
 )
 
@@ -92,6 +93,9 @@ func readRecords(ctx context.Context, tx pgx.Tx, l *laid, want []channel.Channel
 	if err != nil {
 		return nil, fmt.Errorf("read the records of a lap: %w", err)
 	}
+	if err := r.walk(ctx, tx, l, beside); err != nil {
+		return nil, err
+	}
 	all.gap, speed.gap = gapOf(all.t), gapOf(speed.t)
 	for k := range r.channels {
 		one := &r.channels[k]
@@ -104,6 +108,21 @@ func readRecords(ctx context.Context, tx pgx.Tx, l *laid, want []channel.Channel
 	r.findGaps(all, to.Sub(from).Seconds(), l.course.First.Before(from.Add(-beside)), l.course.Last.After(to.Add(beside)))
 	r.drive(speed, to.Sub(from).Seconds())
 	return r, nil
+}
+
+// walk reads the channels whose value in a record depends on those before it.
+func (r *records) walk(ctx context.Context, tx pgx.Tx, l *laid, beside time.Duration) error {
+	var channels []channel.Channel
+	var own []*values
+	for k := range r.channels {
+		if one := &r.channels[k]; one.Neighbours() {
+			channels, own = append(channels, one.Channel), append(own, one)
+		}
+	}
+	begin := l.way.From.UnixMicro()
+	return walk.Read(ctx, tx, l.course.Session, channels, l.way.From.Add(-beside), l.way.To.Add(beside+time.Microsecond), func(int64) {}, func(k int, value float64, t int64) {
+		own[k].t, own[k].v = append(own[k].t, float64(t-begin)/1e6), append(own[k].v, value)
+	})
 }
 
 // usualSteps are those of the channels of a run, by its summary; what that does

@@ -136,8 +136,9 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 	sums := newBucketSums(n, len(want.metrics))
 	place := func(micro int64) int { return int((micro - origin) / width.Microseconds()) }
 	var batch pgx.Batch
-	for _, p := range v.parts(want.metrics, level) {
-		p.queueSegments(&batch, p.cover(window, p.level), width, p.metrics, sums.of(p), place)
+	alone, walked := v.apart(want.metrics)
+	for _, p := range v.parts(alone.metrics, level) {
+		p.queueSegments(&batch, p.cover(window, p.level), width, p.metrics, sums.of(alone).of(p), place)
 	}
 	if len(want.states) > 0 {
 		sums.states = make([][]string, len(want.states))
@@ -154,14 +155,18 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 	if done, err := v.readPoints(ctx, sums.total() <= int64(req.Points), out, window, req, want, steps); done || err != nil {
 		return err
 	}
-	out.Level = levelName(level)
+	err = walked.walk(ctx, window, func(int64) {}, func(m int, value float64, t int64) { sums.metrics[m].sample(place(t), value, t) })
+	if err != nil {
+		return err
+	}
+	out.Level = levelName(walked.servedBy(level, alone))
 	out.Width = float64(width.Microseconds()) / 1e3
 	// A window that begins inside a bucket has no values from before it.
 	times := func(i int) (first, last int64) {
 		first = origin + int64(i)*width.Microseconds()
 		return max(first, window.From.UnixMicro()), min(first+width.Microseconds(), window.To.UnixMicro()) - 1
 	}
-	if err := v.settle(ctx, sums, times, want.metrics, steps); err != nil {
+	if err := v.settle(ctx, sums.of(alone), times, alone.metrics, pick(alone, steps)); err != nil {
 		return err
 	}
 	axis := grid{times: times, x: func(i int) float64 {
@@ -285,6 +290,11 @@ func (v *view) readPoints(ctx context.Context, few bool, out *Session, window ro
 		}
 	})
 	if err != nil || len(times) > req.Points {
+		return false, err
+	}
+	_, walked := v.apart(want.metrics)
+	i := -1
+	if err := walked.walk(ctx, window, func(int64) { i++ }, func(m int, value float64, _ int64) { values[m][i] = value }); err != nil {
 		return false, err
 	}
 	out.Level, out.Points, out.Width = "raw", true, 0

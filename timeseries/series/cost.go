@@ -29,6 +29,8 @@ const (
 	lookUpCells = 100
 	// keptCells is the same where it is kept.
 	keptCells = 20
+	// walkCells is a record whose value depends on those before it.
+	walkCells = 10
 	// heavyCells is what a read costs that takes turns with others of its kind.
 	heavyCells = 2_500_000
 )
@@ -40,6 +42,7 @@ var bounds = [...]struct{ cells, values int }{Member: {50_000_000, maxValues}, G
 // cost is what a read is about to cost.
 type cost struct {
 	scan, lookUps int
+	walked        int           // records, at most of one session
 	width         time.Duration // of buckets, the same for all sessions
 }
 
@@ -59,7 +62,12 @@ func (c *cost) add(v *view, window rollup.Span, req *Request, want wanted) {
 		level = v.levelWithin(window.Length() / time.Duration(req.Points))
 		c.lookUps += 2 * lookUpCells * len(req.Metrics) * min(req.Points, v.recordsIn(window))
 	}
-	for _, p := range v.parts(want.all(), level) {
+	alone, walked := v.apart(want.all())
+	if len(walked.metrics) > 0 {
+		c.walked = max(c.walked, v.recordsIn(window))
+		c.scan += walkCells * len(walked.metrics) * v.recordsIn(window)
+	}
+	for _, p := range v.parts(alone.metrics, level) {
 		for _, s := range p.cover(window, p.level) {
 			for _, m := range p.metrics {
 				switch {
@@ -81,6 +89,17 @@ func (c cost) cells() int { return c.scan + c.lookUps }
 // price tells what another window would cost.
 func (c cost) check(req *Request, window rollup.Span, price func(rollup.Span) cost) error {
 	most := bounds[req.Class].cells
+	fitting := func(fit func(cost) bool) time.Duration {
+		fits := window
+		for fits.Length() > time.Second && !fit(price(fits)) {
+			fits.From = fits.To.Add(-fits.Length() * 7 / 8)
+		}
+		return fits.Length().Truncate(time.Second)
+	}
+	if c.walked > mostWalked {
+		return fault.Field("metrics", "a rate is computed from the records, about %d here, and over %d at most: a window of %v fits", c.walked, mostWalked,
+			fitting(func(c cost) bool { return c.walked <= mostWalked }))
+	}
 	if c.cells() <= most {
 		return nil
 	}
@@ -88,11 +107,8 @@ func (c cost) check(req *Request, window rollup.Span, price func(rollup.Span) co
 	if c.scan < most/2 {
 		return fault.Field("points", tooMuch+"with these metrics at most %d points fit", c.cells(), most, max(1, req.Points*(most-c.scan)/c.lookUps))
 	}
-	fits := window
-	for fits.Length() > time.Second && price(fits).cells() > most {
-		fits.From = fits.To.Add(-fits.Length() * 7 / 8)
-	}
-	return fault.Field("to", tooMuch+"with these metrics and points a window of %v fits", c.cells(), most, fits.Length().Truncate(time.Second))
+	return fault.Field("to", tooMuch+"with these metrics and points a window of %v fits", c.cells(), most,
+		fitting(func(c cost) bool { return c.cells() <= most }))
 }
 
 // turns are for heavy reads, by class.

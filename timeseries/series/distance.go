@@ -10,7 +10,9 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/expression"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/record/walk"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series/along"
 	"github.com/ecovolt/telemetryd/timeseries/series/round"
@@ -160,8 +162,15 @@ func (v *view) distanceLevel(window rollup.Span) int {
 
 // distanceRows reads the records of a window, or the rows of a level, in order.
 func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, metrics []channel.Channel, add func(along.Row)) error {
+	_, walked := v.apart(metrics) // then all is read from the records
+	over := walk.Over(walked.metrics)
+	walks := over.Walks()
 	for _, p := range v.cover(window, level) {
 		table, timeColumn := v.relation(p.level)
+		order, begin := timeColumn, p.span.From
+		if len(walked.metrics) > 0 {
+			order, begin = "time, batch, ord", begin.Add(-expression.Reach)
+		}
 		var columns strings.Builder
 		columns.WriteString("time, time, 1::bigint")
 		if p.level != raw {
@@ -176,8 +185,8 @@ func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, 
 				fmt.Fprintf(&columns, ", %[1]s_min, %[1]s_max, %[1]s_sum, %[1]s_count", c.Name)
 			}
 		}
-		rows, err := v.tx.Query(ctx, fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE session = $1 AND %[3]s >= $2 AND %[3]s < $3 ORDER BY %[3]s",
-			columns.String(), table, timeColumn), v.session, p.span.From, p.span.To)
+		rows, err := v.tx.Query(ctx, fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE session = $1 AND %[3]s >= $2 AND %[3]s < $3 ORDER BY %[4]s",
+			columns.String()+over.Inputs(), table, timeColumn, order), v.session, begin, p.span.To)
 		if err != nil {
 			return err
 		}
@@ -186,7 +195,14 @@ func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, 
 			for m := range row.Metrics {
 				row.Metrics[m] = along.Sums{Min: r.Float(), Max: r.Float(), Sum: r.Float(), Count: r.Int()}
 			}
-			add(row)
+			for k, value := range walks.Read(row.First, r) {
+				if !math.IsNaN(value) {
+					row.Metrics[walked.places[k]] = along.Sums{Min: value, Max: value, Sum: value, Count: 1}
+				}
+			}
+			if len(walked.metrics) == 0 || row.First >= p.span.From.UnixMicro() {
+				add(row)
+			}
 		})
 		if err != nil {
 			return err

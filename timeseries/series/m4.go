@@ -93,15 +93,16 @@ func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req
 	if kept {
 		edges, out.Width = round.Grid(window, width), float64(width.Microseconds())/1e3
 	}
+	alone, walked := v.apart(want.metrics)
 	columns, sums := newM4Columns(edges, len(want.metrics)), newBucketSums(len(edges)-1, len(want.metrics))
 	if kept {
-		kept, err = v.levelM4(ctx, window, level, true, columns, sums, want.metrics)
+		kept, err = v.levelM4(ctx, window, level, true, columns.of(alone), sums.of(alone), alone.metrics)
 		if err == nil && !kept {
 			columns, sums = newM4Columns(edges, len(want.metrics)), newBucketSums(len(edges)-1, len(want.metrics))
 		}
 	}
 	if err == nil && !kept {
-		level, err = v.searchM4(ctx, window, columns, sums, want.metrics)
+		level, err = v.searchM4(ctx, window, columns.of(alone), sums.of(alone), alone.metrics)
 	}
 	if err != nil {
 		return err
@@ -109,7 +110,11 @@ func (v *view) readM4(ctx context.Context, out *Session, window rollup.Span, req
 	if done, err := v.readPoints(ctx, sums.total() <= int64(req.Points), out, window, req, want, steps); done || err != nil {
 		return err
 	}
-	out.Level = levelName(level)
+	i := 0
+	if err := walked.walk(ctx, window, func(t int64) { i = columns.at(i, t) }, func(m int, value float64, t int64) { columns.sample(sums, i, m, value, t) }); err != nil {
+		return err
+	}
+	out.Level = levelName(walked.servedBy(level, alone))
 	for m := range want.metrics {
 		sums.metrics[m].first, sums.metrics[m].last = columns.metrics[m].firstTime, columns.metrics[m].lastTime
 	}
@@ -178,23 +183,32 @@ func (v *view) streamM4(ctx context.Context, window rollup.Span, columns *m4Colu
 	i := 0
 	return record.ReadColumns(rows, func(r *record.Columns) {
 		t := r.Micros()
-		for t >= columns.edges[i+1] {
-			i++
-		}
+		i = columns.at(i, t)
 		sums.records[i]++
 		for m := range metrics {
-			value := r.Float()
-			if math.IsNaN(value) {
-				continue
+			if value := r.Float(); !math.IsNaN(value) {
+				columns.sample(sums, i, m, value, t)
 			}
-			ends := &columns.metrics[m]
-			if sums.metrics[m].count[i] == 0 {
-				ends.first[i], ends.firstTime[i] = value, t
-			}
-			ends.last[i], ends.lastTime[i] = value, t
-			sums.metrics[m].add(i, value, value, value, 1)
 		}
 	})
+}
+
+// at returns which column a time lies in, that one or a later one.
+func (c *m4Columns) at(i int, t int64) int {
+	for t >= c.edges[i+1] {
+		i++
+	}
+	return i
+}
+
+// sample adds a value to column i, where all before were of earlier records.
+func (c *m4Columns) sample(sums *bucketSums, i, m int, value float64, t int64) {
+	ends := &c.metrics[m]
+	if sums.metrics[m].count[i] == 0 {
+		ends.first[i], ends.firstTime[i] = value, t
+	}
+	ends.last[i], ends.lastTime[i] = value, t
+	sums.metrics[m].add(i, value, value, value, 1)
 }
 
 // distinctTimes tells that no two records share a timestamp, so that time alone

@@ -3,6 +3,7 @@ package series
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/record/walk"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series/usual"
 )
@@ -30,7 +32,10 @@ func (v *view) sample(ctx context.Context, channels []channel.Channel, stretches
 	for _, c := range channels {
 		fmt.Fprintf(&flags, ", (%s IS NOT NULL)::int::bigint", c.SQL())
 	}
-	sql := "SELECT time" + flags.String() + " FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3 ORDER BY time LIMIT $4"
+	_, walked := v.apart(channels)
+	over := walk.Over(walked.metrics)
+	walks := over.Walks()
+	sql := "SELECT time" + flags.String() + over.Inputs() + " FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3 ORDER BY time LIMIT $4"
 	// The last one stands for every record.
 	steps, last := make([][]time.Duration, len(channels)+1), make([]int64, len(channels)+1)
 	note := func(k int, t int64) {
@@ -48,11 +53,17 @@ func (v *view) sample(ctx context.Context, channels []channel.Channel, stretches
 				note(k, t)
 			}
 		}
+		for i, value := range walks.Read(t, r) {
+			if !math.IsNaN(value) {
+				note(walked.places[i], t)
+			}
+		}
 	}
 	var batch pgx.Batch
 	for _, stretch := range stretches {
 		batch.Queue(sql, v.session, stretch.From, stretch.To, limit).Query(func(rows pgx.Rows) error {
 			clear(last) // what lies between two stretches is no step
+			walks = over.Walks()
 			return record.ReadColumns(rows, read)
 		})
 	}
