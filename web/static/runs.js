@@ -13,6 +13,7 @@ import { FACTORS, grouped, label, matcher, ordered, quoted, valuesOf } from "./s
 import { subscribe } from "./live.js";
 
 const REFRESH = 5000;
+const DRAWN = 300; // rows at once: a page of thousands stands still
 const MOST = 6; // runs that can be compared at once
 
 export const runName = (run) => run.session_name || `Run ${run.session_id.slice(0, 8)}`;
@@ -37,6 +38,7 @@ async function loadRuns(signal) {
 
 export function render(main, { params }) {
   setTitle("Runs");
+  let most = DRAWN, hidden = 0; // rows that are drawn, and how many further ones there are
   let runs = [], cursor = null, stopped = false, timer = 0, failed = "";
   let search = params.get("q") || "", group = params.get("group") || "", sort = params.get("sort") || "";
   const chosen = new Set();
@@ -56,7 +58,7 @@ export function render(main, { params }) {
       return th;
     }))),
     body);
-  const more = h("button", { type: "button", class: "button secondary", hidden: true, on: { click: loadMore } }, "Show older runs");
+  const more = h("button", { type: "button", class: "button secondary", hidden: true, on: { click: () => (hidden ? showMore() : loadMore()) } }, "Show older runs");
   const bar = h("div", { class: "compare-bar", hidden: true, role: "region", "aria-label": "Comparison" });
   const empty = h("div", { class: "empty", hidden: true });
 
@@ -79,6 +81,7 @@ export function render(main, { params }) {
 
   const changed = () => {
     setParams({ q: search, group, sort });
+    most = DRAWN;
     replace(body);
     draw();
     if ((search || group || sort) && cursor) loadAll();
@@ -129,15 +132,19 @@ export function render(main, { params }) {
   function draw() {
     const meant = matcher(search), shown = ordered(runs.filter((run) => meant(run, runName(run))), sort, runName);
     const parts = group ? grouped(shown, group) : [[null, shown]];
-    const count = parts.reduce((n, [, list]) => n + list.length + (group ? 1 : 0), 0);
+    hidden = Math.max(0, parts.reduce((n, [, list]) => n + list.length, 0) - most);
+    let room = most;
+    const drawn = parts.map(([value, list]) => { const some = list.slice(0, Math.max(0, room)); room -= list.length; return [value, list, some]; }).filter(([, , some]) => some.length);
+    const count = drawn.reduce((n, [, , some]) => n + some.length + (group ? 1 : 0), 0);
     // Rows are made anew while nobody is inside them, so that the focus stays.
-    if (!body.contains(document.activeElement) || body.children.length !== count) replace(body, parts.map(([value, list]) => [group && head(group, value, list), list.map(row)]));
+    if (!body.contains(document.activeElement) || body.children.length !== count) replace(body, drawn.map(([value, list, some]) => [group && head(group, value, list), some.map(row)]));
     for (const [by, th] of heads) th.setAttribute("aria-sort", sort === by ? "ascending" : sort === `-${by}` || (!sort && by === "start") ? "descending" : "none");
     table.parentNode.hidden = !shown.length;
     empty.hidden = !!shown.length;
     if (!shown.length) replace(empty, nothing());
     found.textContent = failed || (search ? `${shown.length} of ${runs.length} runs` : shown.length ? `${shown.length} ${shown.length === 1 ? "run" : "runs"}` : "");
-    more.hidden = !cursor;
+    more.hidden = !cursor && !hidden;
+    more.textContent = hidden ? "Show more runs" : "Show older runs";
     drawLive();
     drawBar();
   }
@@ -192,16 +199,19 @@ export function render(main, { params }) {
   // loadAll has what is looked for, sorted or grouped be of all runs; a season is
   // some hundreds.
   async function loadAll() {
-    for (let before; cursor && cursor !== before && runs.length < 5000 && !stopped;) { before = cursor; await loadMore(null, 1000); }
+    for (let before; cursor && cursor !== before && runs.length < 5000 && !stopped;) { before = cursor; await loadMore(1000, true); }
+    if (!stopped) draw();
   }
 
-  async function loadMore(_, limit = 200) {
+  const showMore = () => { most += DRAWN; draw(); };
+
+  async function loadMore(limit = 200, quiet = false) {
     more.disabled = true;
     try {
       const answer = await api(query("/api/v1/sessions", { limit, cursor }), { signal: abort.signal });
       runs.push(...answer.sessions);
       cursor = answer.next_cursor;
-      draw();
+      if (!quiet) { most += answer.sessions.length; draw(); }
     } catch (err) {
       found.textContent = err.message;
     }
