@@ -15,7 +15,7 @@ var (
 	token = regexp.MustCompile(`r\."[abcd]"|float8 '[0-9.e+-]+'|[A-Za-z_][A-Za-z_0-9]*|::|<=|>=|<>|[-+*/<>=&|(),0]`)
 	words = strings.Fields(`CASE WHEN THEN ELSE END AND OR NOT IS NULL BETWEEN true false COALESCE NULLIF LEAST GREATEST
 		int bool float8 float8smaller float8larger abs floor ceil round sqrt ln log10 sin cos tan asin acos atan atan2 power
-		math_value math_add math_multiply math_divide math_exp math_power`)
+		math_value math_add math_multiply math_divide math_modulo math_exp math_power`)
 )
 
 // FuzzParse holds that no text makes a panic, that the SQL of what is parsed
@@ -25,7 +25,7 @@ func FuzzParse(f *testing.F) {
 		"a * b", "if(a < 2 && b > 2, 1, 0)", "sqrt(a^2 + b^2)", "clamp(a, -1, 1)", "a > 0 ? b : nil", "1 < a < 3", "efficiency",
 		"round_about", `a"; DROP TABLE telemetry; --`, "a || 'x'", "`a`", "a /* b */", "a # b", "a | abs()", "::abs(a)", "a?.b[1:2]",
 		"filter(a, # > 1)", "{a: 1}", "let x = a; x", "0x1F ** -1e-5", "not a in b", "m7", "-(-a)", "b'\\x00'", "$env", "é", "\xff",
-		"rate(a)", "rate(a * b) / rate(c) + rate(power)", "rate(rate(a))", "rate(slope)", "rate(moving) > 1 ? rate(b) : nil", "rate()", "rate(a, b)",
+		"rate(a)", "rate(a * b) / rate(c) + rate(power)", "rate(rate(a))", "rate(slope)", "rate(moving) > 1 ? rate(b) : nil", "rate()", "rate(a, b)", "a % b",
 		"atan2(ln(a), log10(b)) + min(a, b, c, d) - coalesce(exp(a), tan(b), pow(c, d))",
 	} {
 		f.Add(text)
