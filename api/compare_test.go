@@ -89,6 +89,9 @@ func TestCompareLaps(t *testing.T) {
 	t.Parallel()
 	s := open(t, api.Config{})
 	internal := s.as(t, auth.Internal)
+	if got := s.call(t, "PUT", "/api/v1/channels/pull", internal, object{"expression": "rate(speed_ms)"}); got.status != http.StatusOK {
+		t.Fatalf("%+v", got)
+	}
 	var late, more []float64
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 11))
@@ -98,7 +101,7 @@ func TestCompareLaps(t *testing.T) {
 		}
 		list, seconds, joules := d.drive()
 		s.upload(t, list)
-		got := s.call(t, "GET", fmt.Sprintf("/api/v1/compare?laps=%[1]s:2,%[1]s:4&metrics=speed_ms,power_w,driver_mode,message_id&points=200", d.id), internal, nil)
+		got := s.call(t, "GET", fmt.Sprintf("/api/v1/compare?laps=%[1]s:2,%[1]s:4&metrics=pull,speed_ms,pull,power_w,driver_mode,message_id&points=200", d.id), internal, nil)
 		if got.status != http.StatusOK {
 			t.Fatalf("seed %d: %+v", seed, got.body)
 		}
@@ -156,6 +159,12 @@ func TestCompareLaps(t *testing.T) {
 		for i, v := range column(metrics["speed_ms"]) {
 			if want := (8 + 2*math.Sin(2*axis[i]/axis[199]*2*math.Pi)) * d.quick[3]; i > 3 && i < 196 && math.Abs(v-want) > 0.15 {
 				t.Errorf("seed %d: at %.0f m %.2f m/s, want %.2f", seed, axis[i], v, want)
+			}
+		}
+		for i, v := range column(metrics["pull"]) {
+			at, q := 2*axis[i]/axis[199]*2*math.Pi, d.quick[3]
+			if want := 2 * q * math.Cos(at) * 4 * math.Pi / axis[199] * (8 + 2*math.Sin(at)) * q; i > 3 && i < 196 && !(math.Abs(v-want) < 0.08) {
+				t.Errorf("seed %d: at %.0f m %.2f m/s2, want %.2f", seed, axis[i], v, want)
 			}
 		}
 		if mode := metrics["driver_mode"].([]any); mode[100] != "normal" || len(mode) != 200 {

@@ -43,15 +43,18 @@ func Read(ctx context.Context, q schema.Querier, session int32, channels []chann
 		return nil
 	}
 	selection, begin := Over(channels), from.UnixMicro()
-	walks := selection.Walks()
+	walks, names, places := selection.Walks(), selection.Names(), make([]int, len(channels))
+	for k, c := range channels { // one that is named twice is computed once
+		places[k] = slices.Index(names, c.Name)
+	}
 	return records(ctx, q, session, math.MaxInt32, selection, from.Add(-expression.Reach), to, func(at record.Cursor, c *record.Columns) bool {
 		values := walks.Read(at.Micros, c)
 		if at.Micros < begin {
 			return true
 		}
 		each(at.Micros)
-		for k, value := range values {
-			if !math.IsNaN(value) {
+		for k, place := range places {
+			if value := values[place]; !math.IsNaN(value) {
 				sample(k, value, at.Micros)
 			}
 		}
