@@ -50,5 +50,5 @@ document.addEventListener("navigate", header);
 header();
 await Promise.all([loadUser(), loadUnits()]);
 watch();
-onAccount(async () => { header(); watch(); await loadUnits(); show({ focus: false }); });
+onAccount(() => { header(); watch(); loadUnits(); show({ focus: false }); });
 start();

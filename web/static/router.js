@@ -1,6 +1,7 @@
 // Addresses of the page. Handler in web.go serves the index page at each.
 
 import { announce } from "./dom.js";
+import { unitsKnown } from "./units.js";
 
 const routes = [
   [/^\/(?:index\.html)?$/, () => import("./runs.js")],
@@ -28,7 +29,7 @@ export async function show({ focus = true } = {}) {
     const match = pattern.exec(path);
     if (!match) continue;
     try {
-      const module = await load();
+      const [module] = await Promise.all([load(), unitsKnown()]);
       if (mine !== turn) return;
       const end = module.render(main, { args: match.slice(1).map(decodeURIComponent), params: new URLSearchParams(location.search) });
       if (mine !== turn) return void end?.(); // it sent us elsewhere

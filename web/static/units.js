@@ -7,9 +7,11 @@ import { num, unit, NONE } from "./format.js";
 
 let system = { units: "metric", conversions: [] };
 
-export async function loadUnits() {
-  try { system = await api("/api/v1/units?units=display"); } catch { /* as stored, until the next sign-in or page */ }
-}
+let known = null; // a promise of what was asked for last
+
+// loadUnits asks on behalf of whoever is signed in now; unitsKnown is when it is answered.
+export const loadUnits = () => (known = api("/api/v1/units?units=display").then((answer) => { system = answer; }, () => { /* as before, until the next sign-in or page */ }));
+export const unitsKnown = () => known;
 
 export const preferred = () => system.units;
 
