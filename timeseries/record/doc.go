@@ -11,7 +11,8 @@
 //
 // Selection says which members a reader wants; it names the columns of the
 // query and what is written of them. Row writes whole records, and Encoded
-// members that are put together for many readers with different selections.
+// members that are put together for many readers with different selections. Walks
+// know what is computed of a record and of those before it, and tell a Row.
 //
 // Times are microseconds since the Unix epoch, UTC, the resolution of
 // PostgreSQL's timestamptz; only the binary form counts from 2000-01-01. The

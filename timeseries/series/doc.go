@@ -21,7 +21,9 @@
 //
 // A channel that came in records has levels of its own (package tall), which may be
 // behind where the others are not. One that no level has, since it is made of others
-// or is one of very many, is read from the records at any zoom.
+// or is one of very many, is read from the records at any zoom. A rate depends on the
+// record before, so that package walk goes over the records in order, from a minute
+// before the window on.
 //
 // Concurrency: a Reader is safe for concurrent use; an Answer is kept for whoever
 // asks the same, and does not change. Each read is one read-only transaction on one
