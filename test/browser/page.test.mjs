@@ -442,7 +442,7 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.getByText("No metric matches").waitFor();
 
     const first = Date.now();
-    await send((i) => ({ battery_temp_c: 20 + i / 2, "Tyre FL": 2.5, pump: i < 10 ? "on" : "off", cells: [i] }));
+    await send((i) => ({ battery_temp_c: 20 + i / 2, "Tyre FL": 2.5, pump: i < 5 ? "on" : "off", cells: [i] }));
     await page.locator("fieldset", { hasText: "Battery" }).locator('input[value="battery_temp_c"]').check();
     for (const [text, found, missed] of [["degc", "battery_temp_c", "pump"], ["battery", "battery_temp_c", "tyre_fl"], ["state", "pump", "battery_temp_c"], ["hottest", "battery_temp_c", "motor_temp_c"]]) {
       await find.fill(text);
