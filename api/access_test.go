@@ -174,6 +174,7 @@ var access = map[string]rule{
 	"GET /api/v1/sessions/:id/summary":               {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/laps":                  {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/track":                 {may: records, perSession: true},
+	"GET /api/v1/sessions/:id/signals":               {may: records, query: "?x=speed_ms", perSession: true},
 	"GET /api/v1/tracks":                             {may: listers},
 	"GET /api/v1/tracks/:id":                         {may: listers},
 	"PATCH /api/v1/tracks/:id":                       {may: team, args: `{}`},

@@ -18,6 +18,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
 	"github.com/ecovolt/telemetryd/timeseries/series"
+	"github.com/ecovolt/telemetryd/timeseries/signal"
 	"github.com/ecovolt/telemetryd/timeseries/track"
 	"github.com/ecovolt/telemetryd/timeseries/turns"
 )
@@ -83,6 +84,8 @@ type Store struct {
 	Tracks *track.Tracks
 	// Laps lays laps over one another.
 	Laps *compare.Reader
+	// Signals count what channels were.
+	Signals *signal.Reader
 }
 
 // New makes a Store on a migrated database.
@@ -124,6 +127,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	s.Tracks = track.New(pool, opt.Reads)
 	s.Notes = note.New(pool, opt.Reads)
 	s.Laps = compare.New(opt.Reads, s.Channels)
+	s.Signals = signal.New(opt.Reads, s.Channels, s.Series)
 	s.Archives = archive.New(opt.Exports, s.archiveStats)
 	return s
 }

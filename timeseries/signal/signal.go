@@ -1,0 +1,309 @@
+package signal
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/series"
+	"github.com/ecovolt/telemetryd/timeseries/series/kept"
+)
+
+const (
+	// MaxRuns bounds the runs of a request, maxLaps its laps, and maxCells what it
+	// counts.
+	MaxRuns  = 16
+	maxLaps  = 500
+	maxCells = 10_000
+	// timeout bounds each statement.
+	timeout = 10 * time.Second
+	// keptBytes is how much of the answers of late is kept.
+	keptBytes = 16 << 20
+)
+
+// Reader counts in the records of one database.
+type Reader struct {
+	pool     *pgxpool.Pool
+	channels series.Channels
+	series   *series.Reader
+	heavy    *load.Queue
+	answers  *kept.Values[*Counted]
+}
+
+// New returns a Reader on the connections for what somebody waits for.
+func New(pool *pgxpool.Pool, channels series.Channels, series *series.Reader) *Reader {
+	return &Reader{pool, channels, series, load.NewQueue(max(1, int(pool.Config().MaxConns)/3), 1, 2*timeout), kept.New[*Counted](keptBytes)}
+}
+
+// Request asks how often channels had which values.
+type Request struct {
+	Runs []string
+	// X is the channel that is counted by. Y, where it is not "", is counted by as
+	// well, and of Mean there is the mean in each cell.
+	X, Y, Mean   string
+	XBins, YBins Bins
+	// From and To bound the window, half-open; zero is where a run begins or ends.
+	From, To time.Time
+	// Laps are stretches of the only run, in their order, instead of a window.
+	Laps  []rollup.Span
+	Class series.Class
+}
+
+// Bins part an axis. Nil is the lowest or the highest value that there is.
+type Bins struct {
+	Count     int
+	Low, High *float64
+}
+
+// Counted is what was counted. The cell of the i-th bin of x and the j-th of y has place
+// i + j * (bins of x) in lists of cells; there is one row of them without y.
+type Counted struct {
+	Runs    []CountedRun `json:"sessions"`
+	Records int64        `json:"records" doc:"Records of the window, or of the laps: counted, missing and outside together"`
+	Counted int64        `json:"counted" doc:"Records in one of the cells"`
+	Missing int64        `json:"missing" doc:"Records that do not carry x, or do not carry y: they are in no cell"`
+	Outside int64        `json:"outside" doc:"Records that carry all that is counted by, below or above the bins"`
+	X       CountedAxis  `json:"x"`
+	Y       *CountedAxis `json:"y" doc:"The second axis; null without y"`
+	Counts  []int64      `json:"counts" doc:"Records in each cell: that of bin i of x and bin j of y is at i + j * (bins of x)"`
+	Mean    *CountedMean `json:"mean" doc:"A channel's mean in each cell; null where none was asked for"`
+}
+
+// CountedRun is one whose records were counted.
+type CountedRun struct {
+	ID      string `json:"session" doc:"Id of the run"`
+	Version string `json:"version"`
+	Records int64  `json:"records" doc:"Records of it that were looked at"`
+}
+
+// CountedAxis is a channel that was counted by.
+type CountedAxis struct {
+	Channel string    `json:"channel" doc:"Its name"`
+	Unit    string    `json:"unit" doc:"Unit of the edges"`
+	Edges   []float64 `json:"edges" doc:"Where its bins begin, and where the last ends: one more than bins. A value on an edge is in the bin above it, the highest edge in the last bin. Empty where no record has a value"`
+	Missing int64     `json:"missing" doc:"Records that do not carry it"`
+	Below   int64     `json:"below" doc:"Records with a value below the lowest edge"`
+	Above   int64     `json:"above" doc:"Records with a value above the highest edge"`
+}
+
+// CountedMean is a channel's mean in each cell.
+type CountedMean struct {
+	Channel string     `json:"channel" doc:"Its name"`
+	Unit    string     `json:"unit" doc:"Unit of the means"`
+	Means   []*float64 `json:"means" doc:"Mean of the records of each cell that carry it, in the order of counts; null where none does"`
+	Counts  []int64    `json:"counts" doc:"How many those are"`
+}
+
+// wanted are the channels of a request: x, y if there is one, and mean.
+type wanted struct {
+	by   []channel.Channel
+	bins []Bins
+	mean *channel.Channel
+}
+
+// Read counts. It fails with fault.Invalid and the parameter, with fault.NotFound for a
+// run that is not there, with fault.Invalid for a read that costs more than its class
+// may, with what would fit, and with fault.Unavailable where too many such wait or one
+// takes too long all the same.
+func (r *Reader) Read(ctx context.Context, req Request) (answer *Counted, err error) {
+	want, err := r.check(ctx, &req)
+	if err != nil {
+		return nil, err
+	}
+	err = r.heavy.Try(ctx, func(admitted bool) error {
+		runs, err := r.find(ctx, r.pool, &req)
+		if err != nil {
+			return err
+		}
+		key := req.key(want, runs)
+		if known, ok := r.answers.Get(key); ok {
+			answer = known
+			return nil
+		}
+		switch c, err := req.cost(want, runs); {
+		case err != nil:
+			return err
+		case c > heavyCells && !admitted:
+			return load.ErrHeavy
+		}
+		// Not while a connection is held, of which this needs one itself.
+		bounds, versions, err := r.bounds(ctx, &req, want)
+		if err != nil {
+			return err
+		}
+		err = pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+			if runs, err = r.find(ctx, tx, &req); err != nil {
+				return err
+			}
+			answer, err = count(ctx, tx, &req, want, runs, bounds)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		// What came since the bounds were read may lie outside of them: the answer says
+		// so, and is nothing to keep.
+		for i, run := range runs {
+			if versions != nil && versions[i] != run.version {
+				return nil
+			}
+		}
+		r.answers.Put(req.key(want, runs), answer, 256+24*len(answer.Counts))
+		return nil
+	})
+	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
+		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the window holds more than can be counted in time; ask for a shorter one, or fewer runs", RetryAfter: timeout, Err: err}
+	}
+	if err != nil {
+		return nil, fault.Wrap("count records by channels", err)
+	}
+	return answer, nil
+}
+
+// check returns the channels, or what is wrong with the request.
+func (r *Reader) check(ctx context.Context, req *Request) (want wanted, err error) {
+	switch {
+	case len(req.Runs) == 0 || len(req.Runs) > MaxRuns:
+		return want, fault.Field("also", "1 to %d runs, not %d", MaxRuns, len(req.Runs))
+	case len(req.Laps) > maxLaps:
+		return want, fault.Field("laps", "at most %d laps, not %d", maxLaps, len(req.Laps))
+	case len(req.Laps) > 0 && len(req.Runs) > 1:
+		return want, fault.Field("laps", "laps are of one run")
+	case len(req.Laps) > 0 && !(req.From.IsZero() && req.To.IsZero()):
+		return want, fault.Field("laps", "laps, or a window; not both")
+	case !req.From.IsZero() && !req.To.IsZero() && !req.From.Before(req.To):
+		return want, fault.Field("to", "the window must end after it begins")
+	}
+	for name, t := range map[string]time.Time{"from": req.From, "to": req.To} {
+		if !t.IsZero() && (t.Year() < 1970 || t.Year() > 2261) {
+			return want, fault.Field(name, "out of range")
+		}
+	}
+	known, err := r.channels.Find(ctx, slices.DeleteFunc([]string{req.X, req.Y, req.Mean}, func(name string) bool { return name == "" }))
+	if err != nil {
+		return want, fault.Wrap("count records by channels", err)
+	}
+	cells := 1
+	for _, a := range []struct {
+		param, name string
+		bins        *Bins
+	}{{"x", req.X, &req.XBins}, {"y", req.Y, &req.YBins}, {"mean", req.Mean, nil}} {
+		if a.name == "" && a.param != "x" {
+			if a.bins != nil && (a.bins.Low != nil || a.bins.High != nil) {
+				return want, fault.Field(a.param, "bounds of an axis need its channel")
+			}
+			continue
+		}
+		c, ok := known[a.name]
+		switch {
+		case !ok:
+			return want, fault.Field(a.param, "%q is not a channel", fault.Clip(a.name))
+		case !c.Charted:
+			return want, fault.Field(a.param, "%q is no measurement", fault.Clip(a.name))
+		case c.Neighbours():
+			return want, fault.Field(a.param, "%q is made of several records each time, and these are counted one by one", c.Name)
+		case a.bins == nil:
+			want.mean = &c
+			continue
+		case a.bins.Count < 1 || a.bins.Count > maxCells:
+			return want, fault.Field(a.param+"_bins", "1 to %d bins, not %d", maxCells, a.bins.Count)
+		case a.bins.Low != nil && a.bins.High != nil && !(*a.bins.Low < *a.bins.High):
+			return want, fault.Field(a.param+"_high", "must be over %s_low", a.param)
+		}
+		cells *= a.bins.Count
+		want.by, want.bins = append(want.by, c), append(want.bins, *a.bins)
+	}
+	if cells > maxCells {
+		return want, fault.Field("y_bins", "%d cells; at most %d fit: %d bins of y, with these of x", cells, maxCells, maxCells/req.XBins.Count)
+	}
+	return want, nil
+}
+
+// run is one as a snapshot shows it, and what of it is asked for.
+type run struct {
+	session int32
+	id      string
+	version string
+	records int64
+	all     rollup.Span // empty without records
+	window  rollup.Span
+}
+
+func (r *Reader) find(ctx context.Context, q schema.Querier, req *Request) ([]run, error) {
+	runs := make([]run, len(req.Runs))
+	rows, err := q.Query(ctx, `
+		SELECT session, id, batch || '.' || revision, records, first_time, last_time
+		FROM sessions
+		WHERE id = ANY($1) AND deleted_at IS NULL`, req.Runs)
+	if err != nil {
+		return nil, err
+	}
+	var one run
+	var first, last *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&one.session, &one.id, &one.version, &one.records, &first, &last}, func() error {
+		found := one
+		if first != nil && last != nil {
+			found.all = rollup.Span{From: first.UTC(), To: last.Add(time.Microsecond).UTC()}
+		}
+		found.window = found.all
+		if len(req.Laps) > 0 {
+			found.window = rollup.Span{From: req.Laps[0].From, To: req.Laps[len(req.Laps)-1].To}
+		}
+		if !req.From.IsZero() {
+			found.window.From = req.From
+		}
+		if !req.To.IsZero() {
+			found.window.To = req.To
+		}
+		found.window = found.window.Clip(found.all)
+		runs[slices.Index(req.Runs, one.id)] = found
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range runs {
+		if runs[i].id == "" {
+			return nil, fault.NoSession(req.Runs[i])
+		}
+	}
+	return runs, nil
+}
+
+// key tells the answer to a request from all others.
+func (req *Request) key(want wanted, runs []run) string {
+	edge := func(v *float64) string {
+		if v == nil {
+			return "-"
+		}
+		return fmt.Sprint(*v)
+	}
+	key := fmt.Sprint(req.From.UnixMicro(), " ", req.To.UnixMicro())
+	for _, l := range req.Laps {
+		key += fmt.Sprint(" ", l.From.UnixMicro(), "-", l.To.UnixMicro())
+	}
+	channels := want.by
+	if want.mean != nil {
+		channels = append(slices.Clone(channels), *want.mean)
+	}
+	for i, c := range channels {
+		key += fmt.Sprintf(" %q %q %q", c.Name, c.Unit, c.Number())
+		if i < len(want.bins) {
+			key += fmt.Sprint(" ", want.bins[i].Count, " ", edge(want.bins[i].Low), " ", edge(want.bins[i].High))
+		}
+	}
+	for _, run := range runs {
+		key += fmt.Sprint(" ", run.session, " ", run.version)
+	}
+	return key
+}
