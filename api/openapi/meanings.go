@@ -168,6 +168,7 @@ var pathMeanings = map[string]string{
 	"sessions.batch":       "Number of the merge's batch",
 	"sessions.id":          "Id of the run",
 	"sessions.note":        "Number of the note",
+	"tracks.id":            "Number of the circuit",
 	"users.id":             "Id of the account",
 	"auth.id":              "Id of the app password",
 	"keys.id":              "Id of the key",
