@@ -163,6 +163,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/api/v1/sessions/{circles}/laps", "?metrics=speed_ms,message_id", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{circles}/laps", "?metrics=speed_ms,message_id&units=metric", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{circles}/laps", "?metrics=nothing", admin, "", 400, ""},
+		{"GET", "/api/v1/sessions/{circles}/brief", "?units=si&timezone=Europe/Berlin", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{circles}/brief", "?timezone=Nowhere", admin, "", 400, ""},
 		{"GET", "/api/v1/tracks", "", admin, "", 200, ""},
 		{"GET", "/api/v1/tracks/{1}", "", admin, "", 200, ""},
 		{"PATCH", "/api/v1/tracks/{1}", "", admin, `{"name":"Circles","finish_m":0}`, 200, ""},

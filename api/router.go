@@ -179,7 +179,7 @@ func (s *server) routes() []route {
 		s.sessionRoutes(),
 		s.mergeRoutes(),
 		s.archiveRoutes(),
-		s.seriesRoutes(), s.compareRoutes(), s.signalRoutes(), runbook.Routes(s.Store, s.Auth),
+		s.seriesRoutes(), s.compareRoutes(), s.signalRoutes(), runbook.Routes(s.Store, s.Auth), s.briefRoutes(),
 		s.authRoutes(), s.credentialRoutes(),
 		s.userRoutes(),
 		s.keyRoutes(),

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/api/access"
+	"github.com/ecovolt/telemetryd/api/brief"
 	"github.com/ecovolt/telemetryd/api/mirror"
 	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/api/shown"
@@ -22,7 +23,7 @@ func (s *server) seriesRoutes() []route {
 			"Return metrics in buckets of time, for a chart. Each bucket has lowest, highest and mean value, so that no spike is lost; the answer names the level and width that served it.",
 			s.getSeries, rest.Returns[mirror.Series]("Columns of times and values"), rest.NotModified()),
 		rest.Stream("GET", "/api/v1/sessions/:id/summary", auth.ReadSeries, "Return a run's figures: distance, energy, efficiency, speeds, power, gaps, data quality.",
-			s.getSummary, rest.Returns[summaryView]("The figures"), rest.NotModified()),
+			s.getSummary, rest.Returns[shown.SummaryView]("The figures"), rest.NotModified()),
 		rest.Stream("GET", "/api/v1/sessions/:id/laps", auth.ReadSeries,
 			"Return laps, stints, stops and driver modes. A lap is from one pass of the line to the next; without a line, from one return to where the run first moved to the next.",
 			s.getLaps, rest.Returns[analysis.Laps]("Laps and stints"), rest.NotModified()),
@@ -93,50 +94,24 @@ func (s *server) read(r *request, read func(*timeseries.Store) error, others ...
 	return s.Replica.Read(r.Request.Context(), append(others, r.Session), read)
 }
 
-// summaryView is a run's summary with the distance and energy that are summed up
-// from its records, in the place of the function contract's.
-type summaryView struct {
-	*timeseries.Summary
-	Distance     *float64  `json:"distance_km"`
-	DistanceFrom *string   `json:"distance_from"` // speed or counter
-	Energy       *float64  `json:"energy_wh"`
-	EnergyFrom   *string   `json:"energy_from"` // power or counter
-	Efficiency   *float64  `json:"efficiency_km_kwh"`
-	Sent         *sentView `json:"sent"` // null where it differs by less than 1 %
-	NoFix        int64     `json:"no_fix"`
-}
-
-// sentView is what the car's own counters say.
-type sentView struct {
-	Distance *float64 `json:"distance_km"`
-	Energy   *float64 `json:"energy_wh"`
-	Why      string   `json:"why"` // they differ
-}
-
 func (s *server) getSummary(r *request, _ *none) error {
-	summary, err := s.Store.Summary(r.Request.Context(), r.Session.ID)
+	view, err := s.summary(r)
 	if err != nil {
 		return err
+	}
+	return r.CacheableJSON(view)
+}
+
+func (s *server) summary(r *request) (*shown.SummaryView, error) {
+	summary, err := s.Store.Summary(r.Request.Context(), r.Session.ID)
+	if err != nil {
+		return nil, err
 	}
 	figures, err := s.Store.Analysis.Figures(r.Request.Context(), r.Session.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	over := func(v *float64, by float64) *float64 {
-		if v == nil {
-			return nil
-		}
-		scaled := *v / by
-		return &scaled
-	}
-	view := summaryView{
-		Summary: summary, Distance: over(figures.Distance, 1000), DistanceFrom: figures.DistanceFrom,
-		Energy: over(figures.Energy, 3600), EnergyFrom: figures.EnergyFrom, Efficiency: figures.Efficiency(), NoFix: figures.NoFix,
-	}
-	if figures.SentWhy != nil {
-		view.Sent = &sentView{over(figures.SentDistance, 1000), over(figures.SentEnergy, 3600), *figures.SentWhy}
-	}
-	return r.CacheableJSON(view)
+	return shown.Summary(summary, figures), nil
 }
 
 type lapsParams struct {
@@ -149,15 +124,26 @@ type lapsParams struct {
 }
 
 func (s *server) getLaps(r *request, p *lapsParams) error {
-	req := analysis.LapRequest{
-		Session: r.Session.ID, Latitude: p.Latitude, Longitude: p.Longitude, Radius: *p.Radius, AtLeast: *p.AtLeast,
+	laps, err := s.laps(r, p)
+	if err != nil {
+		return err
+	}
+	return r.CacheableJSON(laps)
+}
+
+func (s *server) laps(r *request, p *lapsParams) (laps *analysis.Laps, err error) {
+	req := analysis.LapRequest{Session: r.Session.ID, Latitude: p.Latitude, Longitude: p.Longitude}
+	if p.Radius != nil {
+		req.Radius = *p.Radius
+	}
+	if p.AtLeast != nil {
+		req.AtLeast = *p.AtLeast
 	}
 	// What was worked out this moment no replica has yet.
 	worked, err := s.Store.Analysis.Update(r.Request.Context(), r.Session.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var laps *analysis.Laps
 	find := func(store *timeseries.Store) (err error) {
 		if laps, err = store.Analysis.Laps(r.Request.Context(), req); err != nil || len(p.Metrics) == 0 {
 			return err
@@ -170,14 +156,21 @@ func (s *server) getLaps(r *request, p *lapsParams) error {
 		err = s.read(r, find)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	set, err := s.Store.Channels.Current(r.Request.Context())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	shown.Laps(laps.Laps, set, p.System(r.Principal))
-	return r.CacheableJSON(laps)
+	return laps, nil
+}
+
+func (s *server) briefRoutes() []route {
+	return brief.Routes(brief.Source{
+		Store: s.Store, Charts: s.charts, Site: s.site, Read: s.read, Summary: s.summary, Going: followable,
+		Laps: func(r *request) (*analysis.Laps, error) { return s.laps(r, &lapsParams{}) },
+	})
 }
 
 type trackParams struct {

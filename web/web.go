@@ -19,21 +19,24 @@ var files embed.FS
 const assetsPath = "/assets/"
 
 // policy lets the page load nothing but its own files and talk to nobody but
-// its own server.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+// its own server. %s are the styles of documents that it opens.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'%s; img-src 'self' data:; " +
 	"connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
 	"require-trusted-types-for 'script'; trusted-types 'none'"
 
 type page struct {
 	index  *asset
+	policy string
 	hash   string
 	assets map[string]*asset // by path below the hash
 }
 
 // Handler serves the page: its files, and the index page at each address that
-// the page's own router knows. Everything else is not found.
-func Handler() (http.Handler, error) {
-	p := &page{assets: map[string]*asset{}}
+// the page's own router knows. Everything else is not found. styles are hashes, as
+// policies have them, of styles in documents of the API that the page opens: it has
+// the credentials, so it fetches them, and what it made is bound by its policy.
+func Handler(styles ...string) (http.Handler, error) {
+	p := &page{assets: map[string]*asset{}, policy: fmt.Sprintf(policy, strings.Join(append([]string{""}, styles...), " "))}
 	sum := sha256.New()
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -105,7 +108,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case isPage(r.URL.Path):
 		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
+		h.Set("Content-Security-Policy", p.policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Permissions-Policy", "geolocation=(), camera=(), microphone=()")

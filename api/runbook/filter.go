@@ -78,10 +78,13 @@ func (p *Filter) Sessions(r *rest.Request) (f timeseries.SessionFilter, err erro
 	return f, nil
 }
 
-func (p *Filter) zone() (*time.Location, error) {
-	zone, err := time.LoadLocation(p.Timezone)
-	if err != nil || p.Timezone == "Local" {
-		return nil, fault.Field("timezone", "%q is no time zone such as Europe/Berlin or UTC", fault.Clip(p.Timezone))
+func (p *Filter) zone() (*time.Location, error) { return Zone(p.Timezone) }
+
+// Zone is the time zone of a parameter timezone.
+func Zone(name string) (*time.Location, error) {
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		return nil, fault.Field("timezone", "%q is no time zone such as Europe/Berlin or UTC", fault.Clip(name))
 	}
 	return zone, nil
 }

@@ -31,8 +31,8 @@ func (h handler) noteRoutes() []rest.Route {
 	}
 }
 
-// noteView is a note as REST shows it.
-type noteView struct {
+// NoteView is a note as REST shows it.
+type NoteView struct {
 	ID        *int64     `json:"id"`
 	Kind      string     `json:"kind" enum:"note,notification,stop,gap,clock_step,set_aside,outlier"`
 	From      *time.Time `json:"from"`
@@ -48,8 +48,8 @@ type noteView struct {
 	ChangedAt *time.Time `json:"changed_at"`
 }
 
-func view(p auth.Principal, n *note.Note) noteView {
-	v := noteView{
+func view(p auth.Principal, n *note.Note) NoteView {
+	v := NoteView{
 		ID: n.ID, Kind: n.Kind, From: utc(n.From), To: utc(n.To), Latitude: n.Latitude, Longitude: n.Longitude, Severity: n.Severity, Text: n.Text,
 		Revision: n.Revision, CreatedAt: utc(n.CreatedAt), ChangedAt: utc(n.ChangedAt),
 	}
@@ -60,6 +60,15 @@ func view(p auth.Principal, n *note.Note) noteView {
 		v.Author = n.Author
 	}
 	return v
+}
+
+// Notes views notes for a principal.
+func Notes(p auth.Principal, list []note.Note) []NoteView {
+	views := make([]NoteView, len(list))
+	for i := range list {
+		views[i] = view(p, &list[i])
+	}
+	return views
 }
 
 func utc(t *time.Time) *time.Time {
@@ -79,7 +88,7 @@ type listNotesParams struct {
 }
 
 type notesAnswer struct {
-	Notes []noteView `json:"notes"`
+	Notes []NoteView `json:"notes"`
 }
 
 func (h handler) listNotes(r *rest.Request, p *listNotesParams) error {
@@ -92,10 +101,7 @@ func (h handler) listNotes(r *rest.Request, p *listNotesParams) error {
 	if err != nil {
 		return err
 	}
-	views := make([]noteView, len(list))
-	for i := range list {
-		views[i] = view(r.Principal, &list[i])
-	}
+	views := Notes(r.Principal, list)
 	if p.Format != "csv" {
 		return r.CacheableJSON(notesAnswer{views})
 	}
@@ -104,7 +110,7 @@ func (h handler) listNotes(r *rest.Request, p *listNotesParams) error {
 
 // table writes notes as CSV. A text that a spreadsheet would take for a formula gets
 // an apostrophe before it.
-func table(views []noteView) []byte {
+func table(views []NoteView) []byte {
 	var out bytes.Buffer
 	w := csv.NewWriter(&out)
 	_ = w.Write([]string{"kind", "from", "to", "latitude", "longitude", "severity", "text", "author"}) // a buffer takes everything
@@ -176,28 +182,28 @@ func (b *noteBody) content() note.Content {
 
 type addNoteParams struct{ Body noteBody }
 
-func (h handler) addNote(r *rest.Request, p *addNoteParams) (noteView, error) {
+func (h handler) addNote(r *rest.Request, p *addNoteParams) (NoteView, error) {
 	by, err := h.author(r)
 	if err != nil {
-		return noteView{}, err
+		return NoteView{}, err
 	}
 	added, err := h.store.Notes.Add(h.audited(r, "added", 0), r.Param("id"), by, p.Body.content())
 	if err != nil {
-		return noteView{}, err
+		return NoteView{}, err
 	}
 	return view(r.Principal, added), nil
 }
 
 type changeNoteParams struct{ Body noteBody }
 
-func (h handler) changeNote(r *rest.Request, p *changeNoteParams) (noteView, error) {
+func (h handler) changeNote(r *rest.Request, p *changeNoteParams) (NoteView, error) {
 	id, by, err := h.named(r)
 	if err != nil {
-		return noteView{}, err
+		return NoteView{}, err
 	}
 	changed, err := h.store.Notes.Change(h.audited(r, "changed", id), r.Param("id"), id, by, p.Body.content(), p.Body.Seen)
 	if err != nil {
-		return noteView{}, err
+		return NoteView{}, err
 	}
 	return view(r.Principal, changed), nil
 }

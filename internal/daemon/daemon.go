@@ -18,6 +18,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/api"
 	"github.com/ecovolt/telemetryd/api/access"
+	"github.com/ecovolt/telemetryd/api/brief"
 	convexhttp "github.com/ecovolt/telemetryd/api/convex/http"
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	convexsync "github.com/ecovolt/telemetryd/api/convex/sync"
@@ -177,7 +178,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	if err := d.openFunctions(results); err != nil {
 		return nil, err
 	}
-	page, err := web.Handler()
+	page, err := web.Handler(brief.StyleHash)
 	if err != nil {
 		return nil, err
 	}

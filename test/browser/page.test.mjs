@@ -1148,6 +1148,30 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.getByRole("heading", { name: "All runs" }).waitFor();
   });
 
+  test("opens the brief of a run, which prints on one sheet and leads back to the laps", async () => {
+    await page.goto(`${base}/runs/round`);
+    const [tab] = await Promise.all([page.waitForEvent("popup"), page.getByRole("button", { name: "Brief" }).click()]);
+    tab.on("console", (m) => complaints.push(`${m.type()}: ${m.text()} in a brief`));
+    await tab.waitForURL(/^blob:/);
+    await tab.getByRole("heading", { name: "What deserves attention" }).waitFor();
+    assert.equal(await tab.locator("h1").evaluate((node) => getComputedStyle(node).fontSize), "21px"); // the page's policy lets it have its style
+    assert.deepEqual(await tab.locator("h2").allTextContents(), ["The run", "Laps", "Sectors", "What deserves attention"]);
+    const sheet = await tab.pdf({ preferCSSPageSize: true });
+    const text = sheet.toString("latin1"), [, wide, high] = /MediaBox ?\[0 0 ([\d.]+) ([\d.]+)\]/.exec(text);
+    assert.equal(text.match(/\/Type ?\/Page\b/g).length, 1, "sheets");
+    assert.ok(Math.abs(wide - 595.3) < 1 && Math.abs(high - 841.9) < 1, `${wide} x ${high} pt is not A4`);
+    await tab.emulateMedia({ media: "print" });
+    assert.ok(await tab.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing is cut off at the side");
+    const link = tab.locator("tr", { hasText: "quickest" }).getByRole("link");
+    const asked = new URL(await link.getAttribute("href"));
+    assert.equal(asked.origin, new URL(base).origin);
+    await link.click();
+    await settled(tab);
+    const [a, b] = await span(tab);
+    assert.ok(Math.abs(a - asked.searchParams.get("from")) < 0.01 && Math.abs(b - asked.searchParams.get("to")) < 0.01, `${a} to ${b} of ${asked}`);
+    await tab.close();
+  });
+
   test("lists laps with their sectors, draws them in the charts, and says where the cursor is among them", async () => {
     await page.goto(`${base}/runs/round`);
     await settled(page);

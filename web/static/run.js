@@ -173,6 +173,7 @@ class RunView {
   actions() {
     const buttons = [
       h("a", { class: "button secondary", href: `/compare?runs=${encodeURIComponent(this.id)}` }, icon("compare"), "Compare"),
+      h("button", { class: "button secondary", type: "button", title: "The run on one page, to be printed", on: { click: () => import("./brief.js").then(({ openBrief }) => openBrief(this.id)).catch(this.failed) } }, icon("page"), "Brief"),
       h("button", { class: "button secondary", type: "button", on: { click: () => download(this.run, { metrics: this.metrics, window: this.stack.whole ? null : this.stack.win.map((v) => this.start + v * 1000) }) } }, icon("down"), "CSV"),
     ];
     if (currentUser() && currentUser().role !== "guest") import("./merge.js").then(({ listMerges }) => listMerges(this.merges, this.run, mayEdit(), again)).catch(this.failed);

@@ -1,0 +1,114 @@
+package brief
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ecovolt/telemetryd/api/runbook"
+)
+
+// item is something that deserves attention.
+type item struct{ When, Kind, Text, Author, Link, Severity string }
+
+// kinds are those of notes, as the page names them, and how many of each are listed.
+var kinds = []struct {
+	kind, name, plural string
+	most               int
+}{
+	{"note", "Note", "notes", 12},
+	{"outlier", "Outlier", "outliers", 4},
+	{"gap", "Gap", "gaps", 4},
+	{"stop", "Stop", "stops", 4},
+	{"clock_step", "Clock", "steps of the clock", 3},
+	{"set_aside", "Set aside", "times at which records were set aside", 3},
+	{"notification", "To the driver", "messages to the driver", 3},
+}
+
+func (p *page) attention() {
+	add := func(kind, text string) {
+		p.Attention = append(p.Attention, item{When: "Run", Kind: kind, Text: text, Link: p.Link})
+	}
+	if s := p.Summary; s != nil {
+		if s.Sent != nil {
+			add("Counters", clip(s.Sent.Why))
+		}
+		if s.NoFix > 0 {
+			add("Positions", records(s.NoFix)+" with a position that is no fix; laps and the map leave it out")
+		}
+		for _, group := range s.Strays[:min(3, len(s.Strays))] {
+			add("Far away", fmt.Sprintf("%s of %s, far from the rest", records(group.Records), group.From.In(p.Zone).Format("2 January 2006")))
+		}
+	}
+	if p.SetAside > 0 {
+		add("Set aside", records(p.SetAside)+" set aside, since their time cannot be right: nothing counts them until somebody puts them back")
+	}
+	var timed []*runbook.NoteView
+	for _, k := range kinds {
+		var list []*runbook.NoteView
+		for i := range p.Notes {
+			if p.Notes[i].Kind == k.kind {
+				list = append(list, &p.Notes[i])
+			}
+		}
+		if k.kind != "note" {
+			slices.SortStableFunc(list, worst)
+		}
+		if more := len(list) - k.most; more > 0 {
+			add(k.name, fmt.Sprintf("%d further %s", more, k.plural))
+			list = list[:k.most]
+		}
+		timed = append(timed, list...)
+	}
+	slices.SortStableFunc(timed, func(a, b *runbook.NoteView) int {
+		switch {
+		case a.From == nil || b.From == nil:
+			return btoi(a.From != nil) - btoi(b.From != nil)
+		default:
+			return a.From.Compare(*b.From)
+		}
+	})
+	for _, n := range timed {
+		p.Attention = append(p.Attention, p.item(n))
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// around is how much of the run is shown about what is noted of it, at least, s.
+const around = 10
+
+func (p *page) item(n *runbook.NoteView) item {
+	i := item{When: "Run", Text: clip(n.Text), Link: p.Link}
+	for _, k := range kinds {
+		if k.kind == n.Kind {
+			i.Kind = k.name
+		}
+	}
+	if n.Author != nil {
+		i.Author = clip(*n.Author)
+	}
+	if n.Severity != nil && (*n.Severity == "warning" || *n.Severity == "critical") {
+		i.Severity = *n.Severity
+	}
+	switch {
+	case n.From != nil:
+		to := *n.From
+		if n.To != nil {
+			to = *n.To
+		}
+		i.When = n.From.In(p.Zone).Format("15:04:05")
+		if p.Session.End.Sub(p.start) > 24*time.Hour || n.From.Before(p.start) {
+			i.When = n.From.In(p.Zone).Format("2 Jan 15:04")
+		}
+		i.Link = p.view(*n.From, to, max(around, length(n).Seconds()/5))
+	case n.Latitude != nil:
+		i.When = "Place"
+	}
+	return i
+}

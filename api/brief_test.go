@@ -1,0 +1,265 @@
+package api_test
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/api"
+	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/request"
+	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
+)
+
+// sheet is a brief as a reader takes it apart.
+type sheet struct {
+	text    string
+	outline []string             // headings, and heads of tiles and tables
+	figures map[string][]float64 // exact values by name, in order
+	links   []string
+}
+
+// parts are what a brief is made of; nothing in it runs, loads or sends.
+var parts = map[string]string{
+	"html": "lang", "head": "", "meta": "charset name content", "title": "", "style": "", "body": "", "header": "", "main": "", "footer": "",
+	"section": "aria-label", "h1": "dir", "h2": "", "p": "class", "div": "class", "dl": "class", "dt": "", "dd": "dir", "b": "", "bdi": "", "a": "href",
+	"data": "class value", "table": "", "thead": "", "tbody": "", "tr": "", "th": "scope", "td": "class", "ul": "", "li": "", "span": "class dir",
+	"figure": "class", "figcaption": "", "svg": "viewBox role aria-label aria-hidden", "path": "class d", "rect": "class x y width height rx",
+	"circle": "class cx cy r", "text": "x y text-anchor",
+}
+
+func (s site) brief(t *testing.T, path, who string) sheet {
+	t.Helper()
+	status, header, text := request.Send(t, "GET", s.url+path, "", "Authorization", who)
+	if status != http.StatusOK || header.Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Fatalf("GET %s: %d %s %.300s", path, status, header.Get("Content-Type"), text)
+	}
+	policy := header.Get("Content-Security-Policy")
+	if !strings.HasPrefix(policy, "default-src 'none'; style-src 'sha256-") || strings.Contains(policy, "unsafe") {
+		t.Errorf("policy %q", policy)
+	}
+	if len(text) > 200_000 {
+		t.Errorf("%s has %d bytes", path, len(text))
+	}
+	out := sheet{text: text, figures: map[string][]float64{}}
+	d := xml.NewDecoder(strings.NewReader(text))
+	d.Strict, d.AutoClose, d.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
+	var open []string
+	for {
+		token, err := d.Token()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		switch n := token.(type) {
+		case xml.StartElement:
+			allowed, known := parts[n.Name.Local]
+			if !known {
+				t.Errorf("the page holds <%s>", n.Name.Local)
+			}
+			attributes := map[string]string{}
+			for _, a := range n.Attr {
+				attributes[a.Name.Local] = a.Value
+				if !slices.Contains(strings.Fields(allowed), a.Name.Local) {
+					t.Errorf("<%s> has %s=%q", n.Name.Local, a.Name.Local, a.Value)
+				}
+			}
+			if href, ok := attributes["href"]; ok {
+				if !strings.HasPrefix(href, s.url+"/runs/") && !strings.HasPrefix(href, s.url+"/compare?") {
+					t.Errorf("a link leads to %s", href)
+				}
+				out.links = append(out.links, href)
+			}
+			if v, err := strconv.ParseFloat(attributes["value"], 64); err == nil {
+				out.figures[attributes["class"]] = append(out.figures[attributes["class"]], v)
+			}
+			open = append(open, n.Name.Local)
+		case xml.EndElement:
+			open = open[:len(open)-1]
+		case xml.CharData:
+			in, said := open[max(0, len(open)-1):], strings.TrimSpace(string(n))
+			if said != "" && slices.Contains([]string{"h2", "dt", "th"}, strings.Join(in, "")) {
+				out.outline = append(out.outline, said)
+			}
+			if strings.ContainsAny(said, "\u202e\u2066") && !slices.Contains([]string{"bdi", "title"}, strings.Join(in, "")) {
+				t.Errorf("%q may turn the text around it: it is in <%s>", said, strings.Join(in, ""))
+			}
+		}
+	}
+	return out
+}
+
+// A brief has the figures of REST, in the units that one asks for, and its links lead
+// to the laps that it names.
+func TestBriefHasTheFiguresOfREST(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	who := s.as(t, auth.Internal)
+	list, _, _ := driven{id: "a run:1", quick: []float64{1, 1.1, 0.9}, power: []float64{1, 1.2, 0.8}}.drive()
+	for i, r := range list {
+		r["driver_mode"] = []string{"eco", "sport"}[i/200%2]
+	}
+	if got := s.call(t, "POST", "/api/v1/telemetry", "Bearer ingest|key:1", list); got.status != 200 {
+		t.Fatalf("ingest: %+v", got)
+	}
+	path := "/api/v1/sessions/a%20run%3A1"
+	get := func(rest string) object {
+		t.Helper()
+		got := s.call(t, "GET", path+rest, who, nil)
+		if got.status != 200 {
+			t.Fatalf("%s: %+v", rest, got)
+		}
+		return got.body
+	}
+	summary, run, laps := get("/summary"), get(""), get("/laps")
+	for _, system := range []unit.System{"", unit.Metric, unit.SI} {
+		address := path + "/brief"
+		if system != "" {
+			address += "?units=" + string(system)
+		}
+		b := s.brief(t, address, who)
+		same := func(name string, place int, want any, stored string) {
+			t.Helper()
+			value, ok := want.(float64)
+			if u, other := system.Shown(stored); other {
+				value = u.Of(value)
+			}
+			if got := b.figures[name]; !ok || place >= len(got) || math.Abs(got[place]-value) > 1e-12*math.Abs(value) {
+				t.Errorf("%q: %s is %v, want %v in place %d", system, name, got, want, place)
+			}
+		}
+		for name, stored := range map[string]string{"distance_km": "km", "energy_wh": "Wh", "efficiency_km_kwh": "", "avg_speed_kmh": "km/h", "max_speed_kmh": "km/h", "avg_power_w": "W", "max_power_w": "W"} {
+			same(name, 0, summary[name], stored)
+		}
+		same("duration_s", 0, run["duration_s"], "")
+		same("stops", 0, float64(len(laps["stops"].([]any))), "")
+		same("theoretical_s", 0, laps["best"].(object)["theoretical_s"], "")
+		// The quickest lap comes first; its link shows it.
+		best, start := laps["best"].(object)["lap"].(float64), moment(t, run["start_time"])
+		lap := laps["laps"].([]any)[int(best)-1].(object)
+		for name, stored := range map[string]string{"seconds": "", "distance_m": ""} {
+			place := slices.Index(b.figures[name], lap[name].(float64))
+			if place < 0 {
+				t.Errorf("%s %v of the best lap is not among %v", name, lap[name], b.figures[name])
+			} else {
+				same(name, place, lap[name], stored)
+			}
+		}
+		want := fmt.Sprintf("%s/runs/a%%20run:1?from=%.3f&to=%.3f", s.url, moment(t, lap["from"]).Sub(start).Seconds(), moment(t, lap["to"]).Sub(start).Seconds())
+		if !slices.Contains(b.links, want) {
+			t.Errorf("no link %s in %q", want, b.links)
+		}
+		// Where the energy went: each sector has what it took all laps.
+		sums := map[float64]float64{}
+		for _, lap := range laps["laps"].([]any) {
+			for _, part := range lap.(object)["sectors"].([]any) {
+				sums[part.(object)["sector"].(float64)] += part.(object)["energy_wh"].(float64)
+			}
+		}
+		if len(sums) < 3 {
+			t.Fatalf("sectors: %v", sums)
+		}
+		rows := len(b.figures["coasting"])
+		for n, energy := range sums {
+			same("energy_wh", 1+rows+int(n)-1, energy, "Wh")
+		}
+		modes := laps["driver_modes"].([]any)
+		for i, m := range modes {
+			same("energy_wh", 1+rows+len(sums)+i, m.(object)["energy_wh"], "Wh")
+		}
+		if len(modes) != 2 {
+			t.Errorf("%d driver modes", len(modes))
+		}
+	}
+	if got, want := strings.Join(s.brief(t, path+"/brief", who).outline, "; "), strings.Join([]string{
+		"Distance; Energy; Efficiency; Time; Mean speed; Top speed; Mean power; Peak power; Climb; Stops; Gaps; Data quality; The run",
+		"Laps; Lap; Time; Distance, m; Energy, Wh; km/kWh; Mean km/h; Top km/h; Coasting, %",
+		"Sectors; Sector; Length; Best; Worst; Energy of all laps; Share",
+		"Driver modes; Mode; Time; Efficiency; Energy; Share of energy; What deserves attention",
+	}, "; "); got != want {
+		t.Errorf("the page has\n%s\nwant\n%s", got, want)
+	}
+}
+
+func moment(t *testing.T, text any) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, fmt.Sprint(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// Whatever a run has or lacks, its brief is a page; whatever people and cars write is
+// text in it.
+func TestBriefOfOddRuns(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	who := s.as(t, auth.Internal)
+	hostile := "</title></style></svg>\" onload=\"x\" '{{.}}<script>alert(1)</script><img src=//evil.example>\u202e\u2066\U0001f3c1"
+	many := map[string]string{"<b onload>\u202e": hostile}
+	for i := range 29 {
+		many[fmt.Sprint("field", i)] = strings.Repeat("é<", 250)
+	}
+	for _, tc := range []struct {
+		name    string
+		records []object
+		want    string // of the page's text
+		not     string
+	}{
+		{"stands", []object{{"timestamp": "2026-06-03T10:00:00Z", "speed_ms": 0}, {"timestamp": "2026-06-03T10:00:01Z", "speed_ms": 0}}, "the car did not drive", "Sectors"},
+		{"one record", []object{{"timestamp": "2026-06-03T10:00:00Z", "speed_ms": 3, "latitude": 48.1, "longitude": 11.5}}, "1 record", "Sectors"},
+		{"no speed", []object{{"timestamp": "2026-06-03T10:00:00Z", "voltage_v": 48}, {"timestamp": "2026-06-03T10:00:09Z", "voltage_v": 47}}, "The run has no laps", "Speed, km/h"},
+		{"straight on", straight(300), "Stints", "Sectors"},
+		{"set aside", []object{{"timestamp": "2126-06-03T10:00:00Z", "speed_ms": 3}}, "1 record set aside, since", "Laps"},
+		{"far apart", []object{{"timestamp": "2026-06-03T10:00:00Z", "speed_ms": 90, "power_w": -90000}, {"timestamp": "2026-06-03T10:00:01Z", "speed_ms": 0, "power_w": 99999.9}}, "The run has no laps", "NaN"},
+		{"hostile", []object{{"timestamp": "2026-06-03T10:00:00Z", "speed_ms": 3, "driver_mode": hostile}, {"timestamp": "2026-06-03T10:01:00Z", "speed_ms": 4, "power_w": 10, "driver_mode": hostile}}, "and 18 further fields", "<img"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			id := strings.ReplaceAll(tc.name, " ", "-")
+			for _, r := range tc.records {
+				r["session_id"] = id
+			}
+			if got := s.call(t, "POST", "/api/v1/telemetry", "Bearer ingest|key:1", tc.records); got.status != 200 {
+				t.Fatalf("ingest: %+v", got)
+			}
+			path := "/api/v1/sessions/" + id
+			if tc.name == "hostile" {
+				book := object{"driver": hostile, "car": hostile, "tyres": hostile, "weather": hostile, "setup": hostile, "tags": []string{"</bdi>\u2069"}, "fields": many}
+				if got := s.call(t, "PATCH", path, who, object{"session_name": hostile, "book": book}); got.status != 200 {
+					t.Fatalf("book: %+v", got)
+				}
+				for range 20 {
+					if got := s.call(t, "POST", path+"/notes", who, object{"text": strings.Repeat(hostile, 12), "from": "2026-06-03T10:00:30Z"}); got.status != 201 {
+						t.Fatalf("note: %+v", got)
+					}
+				}
+			}
+			b := s.brief(t, path+"/brief", who)
+			if plain := regexp.MustCompile(`<[^>]*>`).ReplaceAllString(b.text, ""); !strings.Contains(plain, tc.want) || strings.Contains(plain[strings.Index(plain, "max-width:600px"):], tc.not) {
+				t.Errorf("want %q and not %q in\n%s", tc.want, tc.not, plain[strings.Index(plain, "max-width:600px"):])
+			}
+		})
+	}
+	if got := s.call(t, "GET", "/api/v1/sessions/none/brief", who, nil); got.status != 404 {
+		t.Errorf("of no run: %+v", got)
+	}
+}
+
+func straight(n int) (list []object) {
+	for i := range n {
+		at := time.Date(2026, 6, 3, 10, 0, i, 0, time.UTC).Format(time.RFC3339)
+		list = append(list, object{"timestamp": at, "speed_ms": 10, "power_w": 200, "latitude": 48.1 + float64(i)*1e-4, "longitude": 11.5})
+	}
+	return list
+}
