@@ -31,7 +31,7 @@ type sheet struct {
 var parts = map[string]string{
 	"html": "lang", "head": "", "meta": "charset name content", "title": "", "style": "", "body": "", "header": "", "main": "", "footer": "",
 	"section": "aria-label", "h1": "dir", "h2": "", "p": "class", "div": "class", "dl": "class", "dt": "", "dd": "dir", "b": "", "bdi": "", "a": "href",
-	"data": "class value", "table": "", "thead": "", "tbody": "", "tr": "", "th": "scope", "td": "class", "ul": "", "li": "", "span": "class dir",
+	"data": "class value", "table": "", "thead": "", "tbody": "", "tr": "", "th": "scope colspan", "td": "class", "ul": "", "li": "", "span": "class dir",
 	"figure": "class", "figcaption": "", "svg": "viewBox role aria-label aria-hidden", "path": "class d", "rect": "class x y width height rx",
 	"circle": "class cx cy r", "text": "x y text-anchor",
 }
@@ -253,6 +253,36 @@ func TestBriefOfOddRuns(t *testing.T) {
 	}
 	if got := s.call(t, "GET", "/api/v1/sessions/none/brief", who, nil); got.status != 404 {
 		t.Errorf("of no run: %+v", got)
+	}
+}
+
+// No line leads over a gap, in the records of a short run and in the buckets of a long
+// one.
+func TestBriefDrawsGapsAsGaps(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	who := s.as(t, auth.Internal)
+	for id, n := range map[string]int{"short": 100, "long": 5000} {
+		list := straight(n)
+		for i, r := range list {
+			r["session_id"] = id
+			if i >= n/2 {
+				r["timestamp"] = time.Date(2026, 6, 3, 10, 0, 5*n/4+i, 0, time.UTC).Format(time.RFC3339)
+			}
+		}
+		s.upload(t, list)
+		b := s.brief(t, "/api/v1/sessions/"+id+"/brief", who)
+		lines := regexp.MustCompile(`class="line" d="M([\d.]+)[^"]*?L([\d.]+) [\d.]+"`).FindAllStringSubmatch(b.text, -1)
+		if len(lines) != 4 { // two of speed, two of power
+			t.Fatalf("%s: %d lines: %q", id, len(lines), lines)
+		}
+		for _, l := range lines {
+			from, _ := strconv.ParseFloat(l[1], 64)
+			to, _ := strconv.ParseFloat(l[2], 64)
+			if to-from > 130 { // of 490, of which the gap takes more than a half
+				t.Errorf("%s: a line from %v to %v", id, from, to)
+			}
+		}
 	}
 }
 

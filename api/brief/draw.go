@@ -42,7 +42,7 @@ func (p *page) draw() {
 		one := &p.run.Charts.Sessions[0]
 		for i, title := range []string{"Speed", "Power"} {
 			if i < len(one.Metrics) {
-				p.chart(title, one.X, &one.Metrics[i])
+				p.chart(title, one.X, one.Width, &one.Metrics[i])
 			}
 		}
 	}
@@ -54,8 +54,9 @@ func (p *page) draw() {
 	}
 }
 
-// chart draws the mean as a line in a band from the lowest to the highest value.
-func (p *page) chart(title string, x []float64, m *series.Metric) {
+// chart draws the mean as a line in a band from the lowest to the highest value, of
+// buckets that begin at x; no line leads over a gap.
+func (p *page) chart(title string, x []float64, width float64, m *series.Metric) {
 	low, top := 0.0, math.Inf(-1)
 	for i := range x {
 		if !math.IsNaN(m.Avg[i]) {
@@ -99,13 +100,15 @@ func (p *page) chart(title string, x []float64, m *series.Metric) {
 	}
 	next := 0
 	for i := range x {
-		for next < len(m.Gaps) && x[i] >= m.Gaps[next][1] {
-			flush()
-			next++
+		if math.IsNaN(m.Avg[i]) {
+			continue
 		}
-		if !math.IsNaN(m.Avg[i]) {
-			part = append(part, i)
+		for ; next < len(m.Gaps) && m.Gaps[next][0] < x[i]; next++ {
+			if len(part) > 0 && m.Gaps[next][1] > x[part[len(part)-1]]+width { // it leads out of its bucket
+				flush()
+			}
 		}
+		part = append(part, i)
 	}
 	flush()
 	if laps := p.run.Laps.Laps; len(laps) <= mostLapMarks {
