@@ -1,0 +1,51 @@
+package api_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/api"
+	"github.com/ecovolt/telemetryd/auth"
+)
+
+// Bounds are in the units of the answer, further runs are asked for each, and laps are
+// those of the run.
+func TestSignalsOverREST(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	start := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
+	s.drive(t, "race", start, 500)
+	s.drive(t, "older", start.AddDate(0, 0, -1), 100)
+	list, seconds, _ := driven{id: "circles", quick: []float64{1, 1.1, 1.2}, power: []float64{1, 1, 1}}.drive()
+	s.upload(t, list)
+	internal := s.as(t, auth.Internal)
+	get := func(run, query, who string) reply {
+		t.Helper()
+		return s.call(t, "GET", "/api/v1/sessions/"+run+"/signals?"+query, who, nil)
+	}
+	// Speeds are 0 to 49 m/s, each ten times: ten to 36 km/h and, at its upper edge, one more.
+	got := get("race", "x=speed_ms&units=metric&x_bins=10&x_low=0&x_high=36&mean=power_w", internal)
+	if got.status != 200 {
+		t.Fatalf("%+v", got)
+	}
+	x := got.body["x"].(object)
+	if counts := fmt.Sprint(got.body["counts"]); counts != "[10 10 10 10 10 10 10 10 10 20]" || x["unit"] != "km/h" || x["above"] != 390.0 || column(x["edges"])[10] != 36 {
+		t.Errorf("%s between %v, %v above", counts, x["edges"], x["above"])
+	}
+	if got = get("race", "x=speed_ms&x_bins=1&also=older,race", internal); got.body["records"] != 600.0 || len(got.body["sessions"].([]any)) != 2 {
+		t.Errorf("two runs: %+v", got.body)
+	}
+	got = get("circles", "x=speed_ms&y=power_w&laps=1,3", internal)
+	if want := (seconds[0] + seconds[2]) * 5; got.status != 200 || got.body["records"].(float64) < want-10 || got.body["records"].(float64) > want+10 {
+		t.Errorf("two laps: %d, %v records, want about %v", got.status, got.body["records"], want)
+	}
+	for query, status := range map[string]int{"x=speed_ms&laps=9": 400, "x=speed_ms&laps=one": 400, "x=speed_ms&laps=1&also=race": 400, "x=speed_ms&also=none": 404, "y=speed_ms": 400} {
+		if got := get("circles", query, internal); got.status != status {
+			t.Errorf("%s: %+v", query, got)
+		}
+	}
+	if got := get("older", "x=speed_ms", ""); got.status != 401 {
+		t.Errorf("a visitor sees a past run: %d", got.status)
+	}
+}
