@@ -1207,6 +1207,47 @@ describe("the built-in page", { concurrency: false }, () => {
     await accessible(page, "a run with laps");
   });
 
+  test("counts signals of the window and of laps, drawn, by keyboard and as a table", async () => {
+    await page.goto(`${base}/runs/round?metrics=speed_ms`);
+    await settled(page);
+    await page.getByRole("heading", { name: "Signals" }).click();
+    const figures = page.locator(".signals figure"), status = page.locator("[aria-labelledby=signals-title] [role=status]");
+    const counted = async () => Number(/^(\d[\d,]*) of/.exec(await status.textContent())?.[1].replace(",", ""));
+    await until("the figures of the run", async () => (await figures.count()) === 2);
+    const all = await counted();
+    assert.ok(all > 1000, `${all} records`);
+    // The run knows two speeds: two bars, at either end.
+    const drawn = (k) => figures.nth(k).locator("canvas").evaluate((node) => {
+      const { data } = node.getContext("2d").getImageData(0, 0, node.width, node.height), [r, g, b] = [0, 2, 4].map((i) => parseInt(getComputedStyle(document.documentElement).getPropertyValue("--c1").trim().slice(1 + i, 3 + i), 16));
+      const columns = new Set();
+      for (let i = 0; i < data.length; i += 4) if (Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 12) columns.add(Math.floor((10 * ((i / 4) % node.width)) / node.width));
+      return [...columns].sort((a, b) => a - b);
+    });
+    const bars = await drawn(0);
+    assert.ok(bars.includes(0) || bars.includes(1), `bars at ${bars}`);
+    assert.ok(bars.includes(9) && !bars.includes(5), `bars at ${bars}`);
+    await figures.first().locator("canvas").focus();
+    await page.keyboard.press("ArrowRight");
+    assert.match(await figures.first().locator("p").textContent(), /^36\.0+ to .* km\/h · \d+ records$/);
+    await page.getByLabel("Mean of").selectOption("power_w");
+    await until("the map", async () => (await figures.count()) === 3);
+    await page.getByText("Table of signals").click();
+    const table = page.getByRole("region", { name: "Table of signals" });
+    assert.equal(await table.locator("tbody tr").count(), 40);
+    assert.equal(await table.locator("tbody tr").first().locator("td").last().textContent(), "200.0");
+    await accessible(page, "signals of a run");
+    // Half of the window, then two laps.
+    await drag(page, await plot(page, "speed_ms"), 0.25, 0.75);
+    await until("the window's records", async () => Math.abs((await counted()) / all - 0.5) < 0.05);
+    await page.getByLabel("Compare lap 1").check();
+    await page.getByLabel("in", { exact: true }).selectOption("laps");
+    await until("the lap's records", async () => Math.abs((await counted()) - 314) < 3); // 62.8 s at 5 Hz
+    const address = new URL(page.url());
+    assert.equal(address.searchParams.get("signals"), "speed_ms,power_w,power_w");
+    await page.goto(address.href); // open at once
+    await until("the figures again", async () => (await figures.count()) === 3);
+  });
+
   test("names a track and its sectors, and moves its gates", async () => {
     await page.goto(`${base}/runs/round`);
     await settled(page);

@@ -71,6 +71,7 @@ class RunView {
     this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"), (this.mapTools = h("div", { class: "map-tools" })));
     const laps = h("section", { class: "card panel", "aria-labelledby": "laps-title", hidden: true });
     this.noted = h("section", { class: "card panel", "aria-labelledby": "notes-title", hidden: true });
+    const counted = h("section", { class: "card panel", "aria-labelledby": "signals-title", hidden: true });
     this.merges = h("section", { class: "card panel", "aria-labelledby": "merges-title", hidden: true });
     this.others = h("section", { class: "card panel", hidden: true, "aria-label": "Members without a channel" });
     this.aside = h("section", { class: "card panel", "aria-labelledby": "aside-title", hidden: true });
@@ -78,9 +79,9 @@ class RunView {
       h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
       this.said, this.tiles, this.why,
       h("div", { class: "run-body", hidden: !run.start_time }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track, laps and notes" }, this.map, laps, this.noted)),
-      this.merges, this.aside, this.others, this.age);
+      counted, this.merges, this.aside, this.others, this.age);
 
-    this.laps = new Laps(laps, { id: this.id, start: this.start / 1000, goTo: (part) => this.goTo(part), drawn: () => { this.stack.redraw(); this.paintOverview(); } });
+    this.laps = new Laps(laps, { id: this.id, start: this.start / 1000, goTo: (part) => this.goTo(part), drawn: () => { this.stack.redraw(); this.paintOverview(); this.signals?.moved(); } });
     this.stack = new ChartStack(charts, {
       behind: (g, box, first) => this.laps.paint(g, this.stack.win, box.left, box.top, box.width, box.height, first),
       extent: [0, this.length()], start: this.start, clockTime: params.get("axis") !== "elapsed",
@@ -112,6 +113,7 @@ class RunView {
     this.loadTrack();
     this.loadFigures();
     this.drawOverview();
+    if (run.start_time) import("./signals.js").then(({ Signals }) => { if (!signal.aborted) this.signals = new Signals(this, counted, params.get("signals")); }).catch(this.failed);
     import("./notes.js").then(({ Notes }) => { if (!signal.aborted) this.notes = new Notes(this, this.noted); }).catch(this.failed);
     if (onTrack(run)) {
       this.keep();
@@ -132,6 +134,7 @@ class RunView {
     clearTimeout(this.remember);
     this.watched?.stop();
     this.notes?.destroy();
+    this.signals?.destroy();
     this.stack.destroy();
     this.track.destroy();
     this.untheme?.();
@@ -300,6 +303,7 @@ class RunView {
   moved(a, b, whole) {
     this.track.setWindow(...(whole ? [null] : [a, b]));
     this.paintOverview();
+    this.signals?.moved();
     clearTimeout(this.remember);
     this.remember = setTimeout(() => setParams({ from: whole ? null : a.toFixed(3), to: whole ? null : b.toFixed(3) }), 300);
   }
@@ -331,6 +335,7 @@ class RunView {
         this.stack.setExtent(0, this.length());
         this.loadFigures();
         this.notes?.follow();
+        this.signals?.moved();
         this.drawOverview();
         if (!this.live) this.loadTrackSoon();
       }

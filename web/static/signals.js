@@ -1,0 +1,202 @@
+// How often channels had which values in the window of the charts, or in the ticked
+// laps: a histogram, the density of two channels, and the mean of a third in each cell.
+// What is drawn can be read cell by cell, with the pointer or with arrow keys, and as a table.
+
+import { css, h, replace } from "./dom.js";
+import { api, query, sessionPath } from "./api.js";
+import { setParams } from "./router.js";
+import { isState } from "./channels.js";
+import { count, measure, title, unit, NONE } from "./format.js";
+import { preferred } from "./units.js";
+import { onTheme } from "./theme.js";
+
+const BINS = 40, HEIGHT = 260, LEFT = 52, BOTTOM = 34, TOP = 8, RIGHT = 10;
+const FIRST = [["speed_ms"], ["power_w", "accel_x"], ["inst_eff_km_kwh", "accel_x", "throttle_pct"]];
+const AXES = ["x", "y", "mean"];
+
+export class Signals {
+  // view is the run's page; asked are the channels that its address names, if any.
+  constructor(view, node, asked) {
+    Object.assign(this, { view, node, figures: [] });
+    this.chosen = asked ? asked.split(",") : null;
+    this.status = h("p", { class: "muted small pad", role: "status" });
+    this.form = h("div", { class: "inline-form" });
+    this.body = h("div", { class: "signals" });
+    this.rows = h("div");
+    const box = h("details", { open: !!asked }, h("summary", null, h("h2", { id: "signals-title" }, "Signals")), this.form, this.status, this.body,
+      h("details", null, h("summary", null, "Table of signals"), this.rows));
+    box.addEventListener("toggle", () => { this.open = box.open; if (this.open) this.choose(); this.remember(); this.moved(0); });
+    replace(node, box);
+    node.hidden = false;
+    this.untheme = onTheme(() => this.draw());
+    this.size = new ResizeObserver(() => this.draw());
+    this.size.observe(this.body);
+  }
+
+  destroy() {
+    clearTimeout(this.due);
+    this.abort?.abort();
+    this.untheme();
+    this.size.disconnect();
+  }
+
+  remember() { setParams({ signals: this.open ? this.chosen.join(",") : null }); }
+
+  // moved is told that the window, the ticked laps or the records are others.
+  moved(wait = 400) {
+    clearTimeout(this.due);
+    if (this.open) this.due = setTimeout(() => this.load(), wait);
+  }
+
+  choose() {
+    const { channels } = this.view, there = channels.list.filter((c) => !isState(c) && !c.hidden && (!channels.present.size || channels.present.has(c.name)));
+    this.chosen ??= FIRST.reduce((taken, names) => [...taken, names.find((name) => !taken.includes(name) && there.some((c) => c.name === name)) || ""], []);
+    this.chosen[0] ||= there[0]?.name || "";
+    if (this.form.contains(document.activeElement)) return;
+    const select = (k, text) => {
+      const node = h("select", { id: `signal-${AXES[k]}` }, k > 0 && h("option", { value: "" }, NONE), there.map((c) => h("option", { value: c.name, selected: c.name === this.chosen[k] }, title(c))));
+      node.addEventListener("change", () => { this.chosen[k] = node.value; this.remember(); this.moved(0); });
+      return h("div", { class: "field" }, h("label", { for: node.id }, text), node);
+    };
+    const of = h("select", { id: "signal-of" }, [["window", "Window of the charts"], ["laps", "Ticked laps"]].map(([value, text]) => h("option", { value, selected: value === this.of }, text)));
+    of.addEventListener("change", () => { this.of = of.value; this.moved(0); });
+    replace(this.form, select(0, "Signal"), select(1, "against"), select(2, "Mean of"), h("div", { class: "field" }, h("label", { for: "signal-of" }, "in"), of));
+  }
+
+  async load() {
+    this.choose();
+    const { view } = this, [x, y, mean] = this.chosen, laps = this.of === "laps" && [...view.laps.chosen].sort((a, b) => a - b).join(",");
+    if (!x) return;
+    if (laps === "") return void this.show([], "Tick laps to see their signals.");
+    const at = (s) => new Date(Math.round(view.start + s * 1000)).toISOString();
+    const part = laps ? { laps } : view.stack.whole ? {} : { from: at(view.stack.win[0]), to: at(view.stack.win[1]) };
+    const asked = (more) => api(query(sessionPath(view.id, "/signals"), { x, ...more, ...part, units: preferred(), x_bins: BINS, y_bins: BINS }), { signal: this.abort.signal });
+    this.abort?.abort();
+    this.abort = new AbortController();
+    try {
+      const [one, two] = await Promise.all([asked({ mean: y ? null : mean }), y && asked({ y, mean })]);
+      const name = (axis) => title(view.channels.get(axis.channel) || { name: axis.channel });
+      const said = (a) => [`${count(a.counted)} of ${count(a.records)} records`, a.missing > 0 && `${count(a.missing)} lack ${[a.x, a.y].filter((axis) => axis?.missing).map(name).join(" or ")}`].filter(Boolean).join(", ");
+      this.show([{ of: one, title: name(one.x) }, two && { of: two, title: `${name(two.x)} and ${name(two.y)}` }, two?.mean && { of: two, mean: true, title: `${name(two.mean)} by ${name(two.x)} and ${name(two.y)}` }].filter(Boolean), two ? `${said(one)}; with both ${said(two)}` : said(one));
+    } catch (err) {
+      if (err.name !== "AbortError") this.show([], err.message);
+    }
+  }
+
+  show(figures, text) {
+    this.status.textContent = text;
+    this.figures = figures.filter((f) => f.of.counts.length);
+    replace(this.body, this.figures.map((f) => {
+      f.canvas = h("canvas", { role: "img", tabindex: 0, "aria-label": `${f.title}. ${f.of.y ? "Arrow keys go from cell to cell" : "Arrow keys go from bin to bin"}` });
+      f.says = h("p", { class: "muted small", "aria-live": "polite" }, this.scaleOf(f));
+      const point = (i, j) => {
+        const nx = f.of.x.edges.length - 1, ny = f.of.y ? f.of.y.edges.length - 1 : 1;
+        f.at = [Math.min(nx - 1, Math.max(0, i)), Math.min(ny - 1, Math.max(0, j))];
+        f.says.textContent = this.cell(f);
+        this.paint(f);
+      };
+      f.canvas.addEventListener("pointermove", (e) => {
+        const box = f.canvas.getBoundingClientRect(), nx = f.of.x.edges.length - 1, ny = f.of.y ? f.of.y.edges.length - 1 : 1;
+        point(Math.floor(((e.clientX - box.left - LEFT) / (box.width - LEFT - RIGHT)) * nx), Math.floor((1 - (e.clientY - box.top - TOP) / (HEIGHT - TOP - BOTTOM)) * ny));
+      });
+      f.canvas.addEventListener("pointerleave", () => { f.at = null; f.says.textContent = this.scaleOf(f); this.paint(f); });
+      f.canvas.addEventListener("keydown", (e) => {
+        const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[e.key];
+        if (!by) return;
+        e.preventDefault();
+        f.at ? point(f.at[0] + by[0], f.at[1] + by[1]) : point(0, 0);
+      });
+      return h("figure", null, h("figcaption", null, f.title), f.canvas, f.says);
+    }));
+    this.table();
+    this.draw();
+  }
+
+  write(v, axis) { return measure(v, this.view.channels.get(axis.channel) || {}); }
+  range(axis, i) { return `${this.write(axis.edges[i], axis)} to ${this.write(axis.edges[i + 1], axis)} ${unit(axis.unit)}`.trim(); }
+
+  // values are what a figure's colours or bars stand for.
+  values(f) { return f.mean ? f.of.mean.means : f.of.counts; }
+
+  ends(f) {
+    let low = Infinity, high = -Infinity;
+    for (const v of this.values(f)) if (v != null) { low = Math.min(low, v); high = Math.max(high, v); }
+    return f.mean ? [low, high] : [0, high];
+  }
+
+  scaleOf(f) {
+    const [low, high] = this.ends(f);
+    if (!Number.isFinite(high)) return "No record has it";
+    return f.mean ? `Mean from ${this.write(low, f.of.mean)} (blue) to ${this.write(high, f.of.mean)} ${unit(f.of.mean.unit)} (red)` : `Up to ${count(high)} records in a ${f.of.y ? "cell" : "bin"}`;
+  }
+
+  cell(f) {
+    const [i, j] = f.at, k = i + j * (f.of.x.edges.length - 1), mean = f.of.mean;
+    return [this.range(f.of.x, i), f.of.y && this.range(f.of.y, j), `${count(f.of.counts[k])} records`, mean && `mean ${mean.means[k] == null ? NONE : `${this.write(mean.means[k], mean)} ${unit(mean.unit)}`}`].filter(Boolean).join(" · ");
+  }
+
+  draw() { for (const f of this.figures) this.paint(f); }
+
+  paint(f) {
+    const { canvas, of: { x, y } } = f, width = canvas.clientWidth, ratio = devicePixelRatio || 1;
+    if (!width) return;
+    canvas.width = width * ratio;
+    canvas.height = HEIGHT * ratio;
+    const g = canvas.getContext("2d"), w = width - LEFT - RIGHT, ht = HEIGHT - TOP - BOTTOM, nx = x.edges.length - 1, ny = y ? y.edges.length - 1 : 1;
+    const values = this.values(f), [low, high] = this.ends(f);
+    g.scale(ratio, ratio);
+    const left = (i) => LEFT + (w * i) / nx, top = (j) => TOP + ht - (ht * j) / ny;
+    values.forEach((v, k) => {
+      if (v == null || (!f.mean && !v)) return;
+      const i = k % nx, j = Math.floor(k / nx);
+      g.globalAlpha = 1;
+      g.fillStyle = css("--c1");
+      if (f.mean) g.fillStyle = `hsl(${220 - 215 * ((v - low) / (high - low || 1))} 70% 50%)`;
+      else if (y) g.globalAlpha = 0.12 + 0.88 * (Math.log(1 + v) / Math.log(1 + high));
+      const rise = y ? top(j) - top(j + 1) : (ht * v) / high;
+      g.fillRect(left(i), top(j) - rise, left(i + 1) - left(i) - (y ? 0 : 1), rise);
+    });
+    g.globalAlpha = 1;
+    g.strokeStyle = css("--edge");
+    g.strokeRect(LEFT, TOP, w, ht);
+    if (f.at) {
+      g.strokeStyle = css("--ink");
+      g.lineWidth = 2;
+      g.strokeRect(left(f.at[0]), top(f.at[1] + 1), w / nx, ht / ny);
+    }
+    g.fillStyle = css("--muted");
+    g.font = "11px system-ui, sans-serif";
+    g.textBaseline = "middle";
+    for (let k = 0; k <= 4; k++) {
+      g.textAlign = k === 4 ? "right" : k ? "center" : "left";
+      g.fillText(this.write(x.edges[0] + ((x.edges[nx] - x.edges[0]) * k) / 4, x), LEFT + (w * k) / 4, TOP + ht + 10);
+      g.textAlign = "right";
+      g.fillText(y ? this.write(y.edges[0] + ((y.edges[ny] - y.edges[0]) * k) / 4, y) : count((high * k) / 4), LEFT - 5, TOP + ht - (ht * k) / 4 + (k === 4 ? 5 : k ? 0 : -4));
+    }
+    g.textAlign = "center";
+    g.fillText(unit(x.unit), LEFT + w / 2, HEIGHT - 8);
+    if (y) { g.textAlign = "left"; g.fillText(unit(y.unit), LEFT + 5, TOP + 9); }
+  }
+
+  // table says of each bin of the first signal what the figures show.
+  table() {
+    const one = this.figures[0]?.of, two = this.figures[1]?.of, mean = (two || one)?.mean;
+    if (!one) return void replace(this.rows);
+    const nx = one.x.edges.length - 1, name = (axis) => title(this.view.channels.get(axis.channel) || { name: axis.channel });
+    const row = (i) => {
+      let n = 0, most = -1, sum = 0, with_ = 0;
+      const of = two || one;
+      for (let k = i; k < of.counts.length; k += nx) {
+        n += of.counts[k];
+        if (of.counts[k] > (of.counts[most] ?? 0)) most = k;
+        if (mean?.counts[k]) { sum += mean.means[k] * mean.counts[k]; with_ += mean.counts[k]; }
+      }
+      return h("tr", null, h("th", { scope: "row" }, this.range(one.x, i)), h("td", { class: "n" }, count(one.counts[i])),
+        two && h("td", { class: "n" }, most < 0 ? NONE : this.range(two.y, Math.floor(most / nx))), mean && h("td", { class: "n" }, with_ ? this.write(sum / with_, mean) : NONE));
+    };
+    const th = (text, n = true) => h("th", { scope: "col", class: n && "n" }, text);
+    replace(this.rows, h("div", { class: "laps", tabindex: 0, role: "region", "aria-label": "Table of signals" }, h("table", null, h("caption", { class: "sr" }, "What the signals show"),
+      h("thead", null, h("tr", null, th(name(one.x), false), th("Records"), two && th(`Most often ${name(two.y)}`), mean && th(`Mean of ${name(mean)}, ${unit(mean.unit)}`))),
+      h("tbody", null, Array.from({ length: nx }, (_, i) => row(i))))));
+  }
+}
