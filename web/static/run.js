@@ -71,7 +71,10 @@ class RunView {
     this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"), (this.mapTools = h("div", { class: "map-tools" })));
     const laps = h("section", { class: "card panel", "aria-labelledby": "laps-title", hidden: true });
     this.noted = h("section", { class: "card panel", "aria-labelledby": "notes-title", hidden: true });
-    const counted = h("section", { class: "card panel", "aria-labelledby": "signals-title", hidden: true });
+    const counted = h("details", { open: params.has("signals") }, h("summary", null, h("h2", { id: "signals-title" }, "Signals")));
+    counted.addEventListener("toggle", () => import("./signals.js").then(({ Signals }) => {
+      if (!signal.aborted) (this.signals ??= new Signals(this, counted, params.get("signals"))).show(counted.open);
+    }).catch(this.failed));
     this.merges = h("section", { class: "card panel", "aria-labelledby": "merges-title", hidden: true });
     this.others = h("section", { class: "card panel", hidden: true, "aria-label": "Members without a channel" });
     this.aside = h("section", { class: "card panel", "aria-labelledby": "aside-title", hidden: true });
@@ -79,7 +82,7 @@ class RunView {
       h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
       this.said, this.tiles, this.why,
       h("div", { class: "run-body", hidden: !run.start_time }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track, laps and notes" }, this.map, laps, this.noted)),
-      counted, this.merges, this.aside, this.others, this.age);
+      h("section", { class: "card panel", "aria-labelledby": "signals-title", hidden: !run.start_time }, counted), this.merges, this.aside, this.others, this.age);
 
     this.laps = new Laps(laps, { id: this.id, start: this.start / 1000, goTo: (part) => this.goTo(part), drawn: () => { this.stack.redraw(); this.paintOverview(); this.signals?.moved(); } });
     this.stack = new ChartStack(charts, {
@@ -113,7 +116,6 @@ class RunView {
     this.loadTrack();
     this.loadFigures();
     this.drawOverview();
-    if (run.start_time) import("./signals.js").then(({ Signals }) => { if (!signal.aborted) this.signals = new Signals(this, counted, params.get("signals")); }).catch(this.failed);
     import("./notes.js").then(({ Notes }) => { if (!signal.aborted) this.notes = new Notes(this, this.noted); }).catch(this.failed);
     if (onTrack(run)) {
       this.keep();

@@ -15,7 +15,8 @@ const FIRST = [["speed_ms"], ["power_w", "accel_x"], ["inst_eff_km_kwh", "accel_
 const AXES = ["x", "y", "mean"];
 
 export class Signals {
-  // view is the run's page; asked are the channels that its address names, if any.
+  // view is the run's page, node the details that they are in; asked are the channels
+  // that its address names, if any.
   constructor(view, node, asked) {
     Object.assign(this, { view, node, figures: [] });
     this.chosen = asked ? asked.split(",") : null;
@@ -23,11 +24,7 @@ export class Signals {
     this.form = h("div", { class: "inline-form" });
     this.body = h("div", { class: "signals" });
     this.rows = h("div");
-    const box = h("details", { open: !!asked }, h("summary", null, h("h2", { id: "signals-title" }, "Signals")), this.form, this.status, this.body,
-      h("details", null, h("summary", null, "Table of signals"), this.rows));
-    box.addEventListener("toggle", () => { this.open = box.open; if (this.open) this.choose(); this.remember(); this.moved(0); });
-    replace(node, box);
-    node.hidden = false;
+    node.append(this.form, this.status, this.body, h("details", null, h("summary", null, "Table of signals"), this.rows));
     this.untheme = onTheme(() => this.draw());
     this.size = new ResizeObserver(() => this.draw());
     this.size.observe(this.body);
@@ -40,12 +37,19 @@ export class Signals {
     this.size.disconnect();
   }
 
-  remember() { setParams({ signals: this.open ? this.chosen.join(",") : null }); }
+  // show is told that they were opened, or closed.
+  show(open) {
+    if (open) this.choose();
+    this.remember();
+    this.moved(0);
+  }
+
+  remember() { setParams({ signals: this.node.open ? this.chosen.join(",") : null }); }
 
   // moved is told that the window, the ticked laps or the records are others.
   moved(wait = 400) {
     clearTimeout(this.due);
-    if (this.open) this.due = setTimeout(() => this.load(), wait);
+    if (this.node.open) this.due = setTimeout(() => this.load(), wait);
   }
 
   choose() {
@@ -67,7 +71,7 @@ export class Signals {
     this.choose();
     const { view } = this, [x, y, mean] = this.chosen, laps = this.of === "laps" && [...view.laps.chosen].sort((a, b) => a - b).join(",");
     if (!x) return;
-    if (laps === "") return void this.show([], "Tick laps to see their signals.");
+    if (laps === "") return void this.fill([], "Tick laps to see their signals.");
     const at = (s) => new Date(Math.round(view.start + s * 1000)).toISOString();
     const part = laps ? { laps } : view.stack.whole ? {} : { from: at(view.stack.win[0]), to: at(view.stack.win[1]) };
     const asked = (more) => api(query(sessionPath(view.id, "/signals"), { x, ...more, ...part, units: preferred(), x_bins: BINS, y_bins: BINS }), { signal: this.abort.signal });
@@ -77,13 +81,13 @@ export class Signals {
       const [one, two] = await Promise.all([asked({ mean: y ? null : mean }), y && asked({ y, mean })]);
       const name = (axis) => title(view.channels.get(axis.channel) || { name: axis.channel });
       const said = (a) => [`${count(a.counted)} of ${count(a.records)} records`, a.missing > 0 && `${count(a.missing)} lack ${[a.x, a.y].filter((axis) => axis?.missing).map(name).join(" or ")}`].filter(Boolean).join(", ");
-      this.show([{ of: one, title: name(one.x) }, two && { of: two, title: `${name(two.x)} and ${name(two.y)}` }, two?.mean && { of: two, mean: true, title: `${name(two.mean)} by ${name(two.x)} and ${name(two.y)}` }].filter(Boolean), two ? `${said(one)}; with both ${said(two)}` : said(one));
+      this.fill([{ of: one, title: name(one.x) }, two && { of: two, title: `${name(two.x)} and ${name(two.y)}` }, two?.mean && { of: two, mean: true, title: `${name(two.mean)} by ${name(two.x)} and ${name(two.y)}` }].filter(Boolean), two ? `${said(one)}; with both ${said(two)}` : said(one));
     } catch (err) {
-      if (err.name !== "AbortError") this.show([], err.message);
+      if (err.name !== "AbortError") this.fill([], err.message);
     }
   }
 
-  show(figures, text) {
+  fill(figures, text) {
     this.status.textContent = text;
     this.figures = figures.filter((f) => f.of.counts.length);
     replace(this.body, this.figures.map((f) => {
