@@ -16,19 +16,19 @@ import (
 func TestTx(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
-	if _, err := pool.Exec(t.Context(), "CREATE TABLE notes (n int CHECK (n < 100))"); err != nil {
+	if _, err := pool.Exec(t.Context(), "CREATE TABLE jottings (n int CHECK (n < 100))"); err != nil {
 		t.Fatal(err)
 	}
 	note := func(values ...int) *pgx.Batch {
 		var b pgx.Batch
 		for _, n := range values {
-			b.Queue("INSERT INTO notes VALUES ($1)", n)
+			b.Queue("INSERT INTO jottings VALUES ($1)", n)
 		}
 		return &b
 	}
 	count := func(q schema.Querier) (n int) {
 		t.Helper()
-		if err := q.QueryRow(t.Context(), "SELECT count(*) FROM notes").Scan(&n); err != nil {
+		if err := q.QueryRow(t.Context(), "SELECT count(*) FROM jottings").Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n
@@ -61,7 +61,7 @@ func TestTx(t *testing.T) {
 			}
 			var seen int
 			b := note(2)
-			b.Queue("SELECT count(*) FROM notes").QueryRow(func(row pgx.Row) error { return row.Scan(&seen) })
+			b.Queue("SELECT count(*) FROM jottings").QueryRow(func(row pgx.Row) error { return row.Scan(&seen) })
 			err := tx.SendBatch(ctx, b).Close()
 			if seen != 2 {
 				t.Errorf("the batch sees %d rows, want 2", seen)
@@ -73,7 +73,7 @@ func TestTx(t *testing.T) {
 				return err
 			}
 			err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
-				_, err := tx.Exec(ctx, "INSERT INTO notes VALUES (2), (200)")
+				_, err := tx.Exec(ctx, "INSERT INTO jottings VALUES (2), (200)")
 				return err
 			})
 			if err == nil {
@@ -82,17 +82,17 @@ func TestTx(t *testing.T) {
 			return nil
 		}, kept: 1},
 		"rows by COPY": {work: func(ctx context.Context, tx pgx.Tx) error {
-			_, err := tx.CopyFrom(ctx, pgx.Identifier{"notes"}, []string{"n"}, pgx.CopyFromRows([][]any{{1}, {2}}))
+			_, err := tx.CopyFrom(ctx, pgx.Identifier{"jottings"}, []string{"n"}, pgx.CopyFromRows([][]any{{1}, {2}}))
 			return err
 		}, kept: 2},
 		"rows by the connection": {work: func(ctx context.Context, tx pgx.Tx) error {
-			_, err := tx.Conn().CopyFrom(ctx, pgx.Identifier{"notes"}, []string{"n"}, pgx.CopyFromRows([][]any{{1}, {2}}))
+			_, err := tx.Conn().CopyFrom(ctx, pgx.Identifier{"jottings"}, []string{"n"}, pgx.CopyFromRows([][]any{{1}, {2}}))
 			return err
 		}, step: func(context.Context, pgx.Tx) error { return refused }, fails: true, is: refused},
 		"and a step":     {work: later(1), step: later(2), kept: 2},
 		"a step refuses": {work: later(1), step: func(context.Context, pgx.Tx) error { return refused }, fails: true, is: refused},
 		"work refuses": {work: func(ctx context.Context, tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, "INSERT INTO notes VALUES (1)"); err != nil {
+			if _, err := tx.Exec(ctx, "INSERT INTO jottings VALUES (1)"); err != nil {
 				return err
 			}
 			return refused
@@ -102,18 +102,18 @@ func TestTx(t *testing.T) {
 			if err := schema.Later(ctx, tx, note(1, 200)); err != nil {
 				return err
 			}
-			_, err := tx.Exec(ctx, "INSERT INTO notes VALUES (2)")
+			_, err := tx.Exec(ctx, "INSERT INTO jottings VALUES (2)")
 			return err
 		}, fails: true},
 		"an error is passed over": {work: func(ctx context.Context, tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, "INSERT INTO notes VALUES (200)"); err == nil {
+			if _, err := tx.Exec(ctx, "INSERT INTO jottings VALUES (200)"); err == nil {
 				t.Error("a refused value was taken")
 			}
 			return nil
 		}, fails: true, is: pgx.ErrTxCommitRollback},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := pool.Exec(t.Context(), "TRUNCATE notes"); err != nil {
+			if _, err := pool.Exec(t.Context(), "TRUNCATE jottings"); err != nil {
 				t.Fatal(err)
 			}
 			ctx := t.Context()

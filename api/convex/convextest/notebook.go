@@ -66,14 +66,14 @@ func (n *Notebook) tx(ctx context.Context, work func(context.Context, pgx.Tx) er
 // Add commits another text.
 func (n *Notebook) Add(ctx context.Context, text string) error {
 	return n.tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO notes (text) VALUES ($1)`, text)
+		_, err := tx.Exec(ctx, `INSERT INTO jottings (text) VALUES ($1)`, text)
 		return err
 	})
 }
 
 // List returns the texts in the order in which they were added.
 func (n *Notebook) List(ctx context.Context) ([]string, error) {
-	return schema.List(ctx, n.Pool, pgx.RowTo[string], `SELECT text FROM notes ORDER BY id`)
+	return schema.List(ctx, n.Pool, pgx.RowTo[string], `SELECT text FROM jottings ORDER BY id`)
 }
 
 func (n *Notebook) functions() []registry.Function {
@@ -152,7 +152,7 @@ func (n *Notebook) functions() []registry.Function {
 		}},
 		{Name: "notes:refuse", Kind: registry.Mutation, Args: text, Run: func(ctx context.Context, c *registry.Call) (any, error) {
 			return nil, n.tx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-				if _, err := tx.Exec(ctx, `INSERT INTO notes (text) VALUES ($1)`, c.Args.String("text")); err != nil {
+				if _, err := tx.Exec(ctx, `INSERT INTO jottings (text) VALUES ($1)`, c.Args.String("text")); err != nil {
 					return err
 				}
 				return fault.New(fault.Invalid, "not that one")
@@ -178,7 +178,7 @@ func (n *Notebook) functions() []registry.Function {
 func New(t testing.TB) *Notebook {
 	t.Helper()
 	pool := dbtest.New(t)
-	if _, err := pool.Exec(t.Context(), `CREATE TABLE IF NOT EXISTS notes (id bigint GENERATED ALWAYS AS IDENTITY, text text)`); err != nil {
+	if _, err := pool.Exec(t.Context(), `CREATE TABLE IF NOT EXISTS jottings (id bigint GENERATED ALWAYS AS IDENTITY, text text)`); err != nil {
 		t.Fatal(err)
 	}
 	n := &Notebook{
