@@ -32,12 +32,20 @@ func endsChannels(has func(int) bool) (names []string) {
 
 // endsDDL returns the statements that make the table.
 func endsDDL() []string {
-	return []string{
+	statements := []string{
 		"CREATE TABLE " + EndsTable + " AS SELECT time, session, " + strings.Join(endsChannels(func(int) bool { return true }), ", ") + " FROM telemetry WITH NO DATA",
 		"ALTER TABLE " + EndsTable + " ADD PRIMARY KEY (time, session)",
 		"SELECT create_hypertable('" + EndsTable + "', by_range('time', INTERVAL '10 days'), create_default_indexes => false)",
 		comment("TABLE "+EndsTable, "Records that begin or end a bucket of telemetry_1s or telemetry_10s, where no other has their time", ""),
+		comment("COLUMN "+EndsTable+".time", "When the vehicle measured, UTC", ""),
+		comment("COLUMN "+EndsTable+".session", "The run: sessions.session", ""),
 	}
+	for _, c := range channel.All {
+		if c.Charted {
+			statements = append(statements, comment("COLUMN "+EndsTable+"."+c.Name, c.Meaning, c.Unit))
+		}
+	}
+	return statements
 }
 
 // endsLevels lists the levels of which the ends are kept, those that are stored.
