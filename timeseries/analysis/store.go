@@ -122,7 +122,8 @@ func (a *Analysis) update(ctx context.Context, session int32, reader bool) error
 }
 
 // due returns what is to be worked out of a run, and up to which batch that is
-// done; nil where there is nothing, or nothing that a reader should wait for.
+// done; nil where there is nothing, or nothing that a reader should wait for: who has
+// just edited a track should.
 func due(ctx context.Context, tx pgx.Tx, session int32, reader bool) (u *update, done int32, err error) {
 	u = &update{tx: tx, session: session, begin: time.Now()}
 	var last *time.Time
@@ -135,7 +136,7 @@ func due(ctx context.Context, tx pgx.Tx, session int32, reader bool) (u *update,
 	if err == pgx.ErrNoRows {
 		return nil, 0, nil
 	}
-	if err != nil || u.batch == done && !turned || last == nil || fresh && reader {
+	if err != nil || u.batch == done && !turned || last == nil || fresh && reader && !turned {
 		return nil, 0, err
 	}
 	u.last = *last
