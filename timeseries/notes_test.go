@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/await"
+	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
@@ -63,6 +64,7 @@ var ann = note.Author{Account: "ann", Name: "Ann"}
 // times and goes with a deleted one.
 func TestNotes(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "plain tables: the same on both editions")
 	h := newServer(t)
 	var records []rec
 	for i := range 120 {
@@ -159,6 +161,7 @@ func TestNotes(t *testing.T) {
 
 func TestWhoMayChangeNotes(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "plain tables: the same on both editions")
 	h := newServer(t)
 	h.insert(recordAt("s", 0, 1), recordAt("other", 0, 1))
 	mine := *h.note("s", ann, note.Content{Text: "x"}).ID
@@ -193,6 +196,7 @@ func TestWhoMayChangeNotes(t *testing.T) {
 
 func TestBoundsOfNotes(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "plain tables: the same on both editions")
 	h := newServer(t)
 	h.insert(recordAt("s", 0, 1))
 	far, nowhere := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), 91.0

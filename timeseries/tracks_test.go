@@ -49,7 +49,7 @@ func TestLapsOfSimulatedCars(t *testing.T) {
 	t.Parallel()
 	dbtest.NeedsBackends(t, "the same on both editions: it is worked out of what was read")
 	s := timeseries.New(dbtest.New(t), timeseries.Options{})
-	runs := 10
+	runs := 4
 	if more, err := strconv.Atoi(os.Getenv("TELEMETRYD_TEST_RUNS")); err == nil {
 		runs = more
 	}
