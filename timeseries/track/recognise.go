@@ -42,11 +42,11 @@ const (
 // the transaction that works out the run.
 func Recognise(ctx context.Context, tx pgx.Tx, f Found) (Known, error) {
 	l := f.Plane(f.Lat[0], f.Lon[0])
-	edges := l.Sectors(f.Alt)
-	own := Known{Gates: edges[:len(edges)-1]}
-	if t, known, err := match(ctx, tx, &f, l); t != nil || err != nil {
+	elsewhere := map[int32]int32{}
+	if t, known, err := match(ctx, tx, &f, l, elsewhere); t != nil || err != nil {
 		return known, err
 	}
+	own := Known{Gates: l.gates(f.Alt)}
 	if f.Laps < leastLaps || f.Length < leastLength {
 		return own, nil
 	}
@@ -54,7 +54,7 @@ func Recognise(ctx context.Context, tx pgx.Tx, f Found) (Known, error) {
 	if err := schema.Lock(ctx, tx, "tracks"); err != nil {
 		return own, err
 	}
-	if t, known, err := match(ctx, tx, &f, l); t != nil || err != nil {
+	if t, known, err := match(ctx, tx, &f, l, elsewhere); t != nil || err != nil {
 		return known, err
 	}
 	// What a run took for its track until now it was not.
@@ -92,7 +92,8 @@ type candidate struct {
 }
 
 // match finds the track that a line leads along, the one that its run found first.
-func match(ctx context.Context, tx pgx.Tx, f *Found, l *Line) (t *candidate, known Known, err error) {
+// Those of another way are noted in elsewhere with their revision, and not tried again.
+func match(ctx context.Context, tx pgx.Tx, f *Found, l *Line, elsewhere map[int32]int32) (t *candidate, known Known, err error) {
 	const margin = 0.001 // deg
 	rows, err := tx.Query(ctx, `
 		SELECT track, revision, latitude, longitude, altitude_m, length_m, gates_m, finish_set, edited, laps, found_by IS NOT DISTINCT FROM $1
@@ -111,6 +112,10 @@ func match(ctx context.Context, tx pgx.Tx, f *Found, l *Line) (t *candidate, kno
 	}
 	for i := range list {
 		c := &list[i]
+		if revision, ok := elsewhere[c.Track]; ok && revision == c.Revision {
+			continue
+		}
+		elsewhere[c.Track] = c.Revision
 		if math.Abs(math.Remainder(c.Lon[0]-f.Lon[0], 360))*math.Cos(f.Lat[0]*math.Pi/180)*fix.MetresPerDegree > c.Length {
 			continue
 		}
@@ -121,8 +126,7 @@ func match(ctx context.Context, tx pgx.Tx, f *Found, l *Line) (t *candidate, kno
 		known = Known{c.Track, c.Revision, l.carry(c.Gates, places, c.Length), c.Finish}
 		if c.Own && c.Laps < enoughLaps && f.Laps >= 2*c.Laps {
 			if !c.Edited {
-				edges := l.Sectors(f.Alt)
-				known.Gates = edges[:len(edges)-1]
+				known.Gates = l.gates(f.Alt)
 			}
 			// Names go with gates; new ones of its own have none yet.
 			err = tx.QueryRow(ctx, `

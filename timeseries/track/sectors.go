@@ -86,6 +86,12 @@ func (l *Line) Sectors(heights []float64) []float64 {
 	return edges
 }
 
+// gates returns where the sectors of the line begin.
+func (l *Line) gates(heights []float64) []float64 {
+	edges := l.Sectors(heights)
+	return edges[:len(edges)-1]
+}
+
 // turning finds the corner of a straight from which it leads up, or down, to both
 // sides by rise or more.
 func turning(heights []float64, from, to int) (at int, ok bool) {

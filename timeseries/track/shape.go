@@ -73,7 +73,9 @@ func (l *Line) from(other *Line, start int) ([]float64, bool) {
 			expected := place + l.Step*pace
 			found, away := other.Nearest(l.X[i], l.Y[i], expected-reach, expected+reach)
 			if away > beside {
-				off++
+				if off++; float64(off) > mostBeside*float64(m) {
+					return nil, false
+				}
 				found, reach = expected, reach+l.Step/2
 			} else {
 				reach = window
@@ -87,7 +89,7 @@ func (l *Line) from(other *Line, start int) ([]float64, bool) {
 	}
 	// It comes back to where it began, once round.
 	end, _ := other.Nearest(l.X[start], l.Y[start], place+l.Step*pace-reach, place+l.Step*pace+reach)
-	if float64(off) > mostBeside*float64(m) || math.Abs(end-at-other.Length) > 2*window {
+	if math.Abs(end-at-other.Length) > 2*window {
 		return nil, false
 	}
 	for i := 1; i < m; i++ {
