@@ -2,8 +2,6 @@ package api_test
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -47,20 +45,10 @@ func TestNewSensorOverREST(t *testing.T) {
 	if series.status != 200 || !strings.Contains(fmt.Sprint(series.body), "79.5") {
 		t.Errorf("series = %+v", series)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/api/v1/sessions/run/records?format=csv&limit=2&fields=tyre_fl,battery_temp_c,speed_ms,pump", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", admin)
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
+	text, _ := s.text(t, "/api/v1/sessions/run/records?format=csv&limit=2&fields=tyre_fl,battery_temp_c,speed_ms,pump", admin)
 	want := "session_id,timestamp,speed_ms,Tyre FL,battery_temp_c,pump\nrun," + start.Format(time.RFC3339) + ",5.0,0,20.5,on\n"
-	if err != nil || !strings.HasPrefix(string(text), want) {
-		t.Errorf("records as CSV: %q, %v; want %q", text, err, want)
+	if !strings.HasPrefix(text, want) {
+		t.Errorf("records as CSV: %q; want %q", text, want)
 	}
 
 	for path, c := range map[string]struct {

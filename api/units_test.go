@@ -3,7 +3,6 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -13,27 +12,18 @@ import (
 
 	"github.com/ecovolt/telemetryd/api"
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/internal/request"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 )
 
 // text is an answer as it is sent.
 func (s site) text(t *testing.T, path, who string) (body string, header http.Header) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+path, nil)
-	if err != nil {
-		t.Fatal(err)
+	status, header, text := request.Send(t, "GET", s.url+path, "", "Authorization", who)
+	if status != 200 {
+		t.Fatalf("%s: %d %.300s", path, status, text)
 	}
-	r.Header.Set("Authorization", who)
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	all, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != 200 {
-		t.Fatalf("%s: %d %.300s %v", path, answer.StatusCode, all, err)
-	}
-	return string(all), answer.Header
+	return text, header
 }
 
 func near(t *testing.T, what string, got any, want float64) {

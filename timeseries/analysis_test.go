@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -287,18 +288,24 @@ func TestLapsOfARealRun(t *testing.T) {
 	for _, l := range laps.Laps {
 		fmt.Fprintf(&b, "%d %s %.1f s %.0f m %.2f Wh paused %.0f s silent %.0f s\n", l.Lap, l.From.Format("15:04:05.0"), l.Seconds, *l.Distance, *l.Energy, l.Paused, math.Round(l.Silent))
 	}
-	const golden = "testdata/laps.txt"
+	golden(t, "laps.txt", b.String())
+}
+
+// golden compares a text with that of a file in testdata, which -update writes.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	name = filepath.Join("testdata", name)
 	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(golden)
+	want, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.String() != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 

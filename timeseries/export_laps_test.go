@@ -89,17 +89,5 @@ func TestLapsOfTheExport(t *testing.T) {
 	if off[len(off)/2] > 0.15 {
 		t.Errorf("laps are off by %.2f s", off[len(off)/2])
 	}
-	const golden = "testdata/export_laps.txt"
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.String() != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
-	}
+	golden(t, "export_laps.txt", b.String())
 }
