@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -144,20 +145,22 @@ func (v *view) searchM4(ctx context.Context, window rollup.Span, columns *m4Colu
 // from what is kept of them. It is not done where that lacks most, and reading all
 // records costs less than to search for it: of a channel that few of them carry.
 func (v *view) levelM4(ctx context.Context, window rollup.Span, level int, kept bool, columns *m4Columns, sums *bucketSums, metrics []channel.Channel) (done bool, err error) {
-	for _, p := range v.parts(metrics, level) {
+	parts := v.parts(metrics, level)
+	scan := sync.OnceValue(func() bool { return kept && v.fewRecords(window, m4Scan) && v.distinctTimes(ctx) })
+	hasEnds := func(p part) bool { return kept && p.level != raw && p.columns == nil }
+	for _, p := range parts {
+		if !hasEnds(p) && len(p.metrics)*len(columns.loose) > mostSearches && scan() {
+			return false, nil
+		}
+	}
+	for _, p := range parts {
 		columns, sums := columns.of(p), sums.of(p)
 		if err := p.aggregateM4(ctx, p.level, columns, sums, p.metrics); err != nil {
 			return false, err
 		}
-		if kept {
-			missing := len(p.metrics) * len(columns.loose)
-			if p.level != raw && p.columns == nil {
-				if missing, err = p.takeEnds(ctx, columns, sums, p.metrics); err != nil {
-					return false, err
-				}
-			}
-			if missing > mostSearches && v.fewRecords(window, m4Scan) && v.distinctTimes(ctx) {
-				return false, nil
+		if hasEnds(p) {
+			if missing, err := p.takeEnds(ctx, columns, sums, p.metrics); err != nil || missing > mostSearches && scan() {
+				return false, err
 			}
 		}
 		if err := p.lookUpEnds(ctx, p.level, columns, sums, p.metrics); err != nil {
