@@ -43,7 +43,7 @@ var bounds = [...]struct{ cells, values int }{Member: {50_000_000, maxValues}, G
 type cost struct {
 	scan, lookUps int
 	walked        int           // records, at most of one session
-	width         time.Duration // of buckets, the same for all sessions
+	width         time.Duration // of buckets, the same for all sessions; 0 with ModeM4
 }
 
 // add counts what a window of a session costs.
@@ -52,13 +52,12 @@ func (c *cost) add(v *view, window rollup.Span, req *Request, want wanted) {
 		return
 	}
 	level := raw
-	switch _, grid, kept := v.m4Grid(window, req.Points); {
-	case req.Mode != ModeM4:
+	if req.Mode != ModeM4 {
 		level = v.level(c.width)
-	case kept:
+	} else if _, grid, kept := v.m4Grid(window, req.Points); kept {
 		level = grid
 		c.lookUps += 2 * keptCells * len(req.Metrics) * req.Points
-	case !v.fewRecords(window, m4Scan):
+	} else if !v.fewRecords(window, m4Scan) {
 		level = v.levelWithin(window.Length() / time.Duration(req.Points))
 		c.lookUps += 2 * lookUpCells * len(req.Metrics) * min(req.Points, v.recordsIn(window))
 	}

@@ -19,8 +19,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/series/selects"
 )
 
-// distanceRows is how many rows of a level a series by distance may read, and
-// how many it holds until one tells where the vehicle was.
+// distanceRows is how many rows of a level a series by distance may read.
 const distanceRows = 20_000
 
 // byDistance reads with an axis of distance. Each record, or each bucket of the
@@ -200,7 +199,7 @@ func (v *view) distanceRows(ctx context.Context, window rollup.Span, level int, 
 					row.Metrics[walked.places[k]] = along.Sums{Min: value, Max: value, Sum: value, Count: 1}
 				}
 			}
-			if len(walked.metrics) == 0 || row.First >= p.span.From.UnixMicro() {
+			if row.First >= p.span.From.UnixMicro() {
 				add(row)
 			}
 		})

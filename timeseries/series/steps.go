@@ -34,7 +34,7 @@ func (v *view) sample(ctx context.Context, channels []channel.Channel, stretches
 	}
 	_, walked := v.apart(channels)
 	over := walk.Over(walked.metrics)
-	walks := over.Walks()
+	var walks *record.Walks
 	sql := "SELECT time" + flags.String() + over.Inputs() + " FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3 ORDER BY time LIMIT $4"
 	// The last one stands for every record.
 	steps, last := make([][]time.Duration, len(channels)+1), make([]int64, len(channels)+1)

@@ -60,14 +60,12 @@ func byTime(ctx context.Context, answer *Answer, views []*view, want wanted, adm
 		}
 		return 0
 	}
-	widest := func(window rollup.Span) (width time.Duration) {
-		for _, v := range views {
-			width = max(width, v.width(shifted(window, shift(v)), req.Points, len(want.metrics)))
-		}
-		return width
-	}
 	price := func(window rollup.Span) (c cost) {
-		c.width = widest(window)
+		for _, v := range views {
+			if req.Mode != ModeM4 {
+				c.width = max(c.width, v.width(shifted(window, shift(v)), req.Points, len(want.metrics)))
+			}
+		}
 		for _, v := range views {
 			c.add(v, shifted(window, shift(v)), req, want)
 		}
