@@ -30,7 +30,7 @@ func (p *pass) summarize(ctx context.Context, spans []Span) error {
 	chunks, err := schema.List(ctx, p.conn, pgx.RowToStructByPos[chunk], `
 		SELECT c.chunk_name, format('%I.%I', n.nspname, i.relname), c.range_start, c.range_end
 		FROM timescaledb_information.chunks c
-		JOIN pg_index x ON x.indrelid = format('%I.%I', c.chunk_schema, c.chunk_name)::regclass
+		JOIN pg_index x ON x.indrelid = to_regclass(format('%I.%I', c.chunk_schema, c.chunk_name))
 		JOIN pg_class i ON i.oid = x.indexrelid
 		JOIN pg_namespace n ON n.oid = i.relnamespace
 		JOIN pg_am a ON a.oid = i.relam AND a.amname = 'brin'
@@ -43,10 +43,8 @@ func (p *pass) summarize(ctx context.Context, spans []Span) error {
 		if !c.holds(spans) {
 			continue
 		}
-		err := pgx.BeginFunc(ctx, p.conn, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '100ms'; SELECT brin_summarize_new_values('"+c.Name+"')")
-			return err
-		})
+		// Both are one transaction, since they are sent as one.
+		_, err := p.conn.Exec(ctx, "SET LOCAL lock_timeout = '100ms'; SELECT brin_summarize_new_values('"+c.Name+"')")
 		if err != nil && !schema.HasCode(err, pgerrcode.LockNotAvailable) && !schema.HasCode(err, pgerrcode.UndefinedTable) {
 			return fmt.Errorf("summarise %s: %w", c.Name, err)
 		}
