@@ -145,7 +145,7 @@ func (rs *RecordStream) read(conn *pgxpool.Conn) error {
 		if n == 0 {
 			var key record.Columns
 			key.Reset(rows.RawValues())
-			first = record.Cursor{Micros: key.Micros(), Batch: key.Int32(), Ord: key.Int32()}
+			first = key.Cursor()
 		}
 		page.add(rows.RawValues())
 		rs.last = rs.last && n+1 < limit

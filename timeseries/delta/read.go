@@ -284,7 +284,7 @@ func (d *Reader) beside(ctx context.Context, group []piece, rows pgx.Rows, field
 		}
 		key.Reset(raw)
 		i := key.Int32() - 1
-		cursors[i] = append(cursors[i], record.Cursor{Micros: key.Micros(), Batch: key.Int32(), Ord: key.Int32()})
+		cursors[i] = append(cursors[i], key.Cursor())
 		read[i] = append(read[i], raw)
 	}
 	rows.Close()

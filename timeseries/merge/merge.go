@@ -407,7 +407,7 @@ func (w *work) readCursors(ctx context.Context) error {
 	var row record.Columns
 	for rows.Next() {
 		row.Reset(rows.RawValues())
-		at := record.Cursor{Micros: row.Micros(), Batch: row.Int32(), Ord: row.Int32()}
+		at := row.Cursor()
 		if row.Err() != nil {
 			return row.Err()
 		}

@@ -104,3 +104,8 @@ func (c *Columns) Int32() int32 {
 // Micros reads a timestamptz as microseconds since the Unix epoch; NULL is
 // PostgreSQL's epoch.
 func (c *Columns) Micros() int64 { return c.Int() + epoch }
+
+// Cursor takes the place of a record: its time, batch and ord.
+func (c *Columns) Cursor() Cursor {
+	return Cursor{Micros: c.Micros(), Batch: c.Int32(), Ord: c.Int32()}
+}

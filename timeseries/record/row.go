@@ -43,7 +43,7 @@ func (r *Row) WithCreated(member string) *Row {
 func (r *Row) Read(raw [][]byte) error {
 	var key Columns
 	key.Reset(raw)
-	r.cursor = Cursor{Micros: key.Micros(), Batch: key.Int32(), Ord: key.Int32()}
+	r.cursor = key.Cursor()
 	if key.err != nil {
 		return key.err
 	}

@@ -118,7 +118,7 @@ func records(ctx context.Context, q schema.Querier, session, batch int32, select
 	var columns record.Columns
 	for rows.Next() {
 		columns.Reset(rows.RawValues())
-		if !each(record.Cursor{Micros: columns.Micros(), Batch: columns.Int32(), Ord: columns.Int32()}, &columns) || columns.Err() != nil {
+		if !each(columns.Cursor(), &columns) || columns.Err() != nil {
 			break
 		}
 	}
