@@ -12,8 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/simulate"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/compare"
@@ -159,4 +163,47 @@ func compared(t *testing.T, s *timeseries.Store, car *simulate.Car, run string) 
 		de = append(de, math.Abs(*lap.More[len(lap.More)-1]-(j-joules))/joules)
 	}
 	return dt, de
+}
+
+// A run that goes on draws its track better from more laps, but not over gates that
+// somebody sets in the meantime.
+func TestEditWhileATrackIsRedrawn(t *testing.T) {
+	t.Parallel()
+	dbtest.NeedsBackends(t, "an edit waits while another connection works")
+	h := newServer(t)
+	records, _, _ := circle(time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 8)
+	h.insert(records[:900]...)
+	laps := func() *analysis.Laps {
+		race, err := h.store.Analysis.Laps(t.Context(), analysis.LapRequest{Session: "race"})
+		if err != nil || race.Track == nil {
+			t.Fatal(err, race)
+		}
+		return race
+	}
+	id := laps().Track.ID
+	h.insert(records[900:]...)
+	redrawn := make(chan error, 1)
+	ctx := schema.WithBeforeCommit(t.Context(), func(context.Context, pgx.Tx) error {
+		go func() {
+			_, err := h.store.Analysis.Update(t.Context(), "race")
+			redrawn <- err
+		}()
+		await.Until(t, "the run to wait for the edit", func() bool {
+			return h.count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") > 0
+		})
+		return nil
+	})
+	if _, err := h.store.Tracks.Edit(ctx, id, track.Edit{Sectors: []track.SectorEdit{{Name: "Start", From: 0}, {Name: "Back", From: 400}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-redrawn; err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range laps().Sectors {
+		got = append(got, fmt.Sprintf("%s %.0f", s.Name, s.From/10))
+	}
+	if want := []string{"Start 0", "Back 40"}; !slices.Equal(got, want) {
+		t.Errorf("sectors %q, want %q", got, want)
+	}
 }

@@ -125,17 +125,22 @@ func match(ctx context.Context, tx pgx.Tx, f *Found, l *Line, elsewhere map[int3
 		}
 		known = Known{c.Track, c.Revision, l.carry(c.Gates, places, c.Length), c.Finish}
 		if c.Own && c.Laps < enoughLaps && f.Laps >= 2*c.Laps {
+			gates := known.Gates
 			if !c.Edited {
-				known.Gates = l.gates(f.Alt)
+				gates = l.gates(f.Alt)
 			}
-			// Names go with gates; new ones of its own have none yet.
+			// Names go with gates; new ones of its own have none yet. What somebody edits
+			// meanwhile stays; the run is Stale then, and is done again.
 			err = tx.QueryRow(ctx, `
 				UPDATE tracks SET latitude = $2, longitude = $3, altitude_m = $4, length_m = $5, south = $6, north = $7, laps = $8, gates_m = $9,
 					gate_names = CASE WHEN edited THEN gate_names ELSE array_fill(''::text, ARRAY[cardinality($9::float8[])]) END,
 					revision = revision + 1
-				WHERE found_by = $1 AND track = $10
-				RETURNING revision`, append(f.columns(known.Gates), c.Track)...).Scan(&known.Revision)
-			if err != nil {
+				WHERE found_by = $1 AND track = $10 AND revision = $11
+				RETURNING revision`, append(f.columns(gates), c.Track, c.Revision)...).Scan(&known.Revision)
+			switch {
+			case err == nil:
+				known.Gates = gates
+			case err != pgx.ErrNoRows:
 				return nil, known, fmt.Errorf("redraw a track: %w", err)
 			}
 		}
