@@ -153,15 +153,21 @@ func (r *Reader) check(ctx context.Context, req *Request) ([]channel.Channel, er
 		return nil, fault.Field("laps", "1 to %d laps, not %d", MaxLaps, len(req.Laps))
 	case req.Points < 2 || req.Points > maxPoints:
 		return nil, fault.Field("points", "2 to %d points, not %d", maxPoints, req.Points)
-	case len(req.Metrics) > maxMetrics:
-		return nil, fault.Field("metrics", "at most %d metrics, not %d", maxMetrics, len(req.Metrics))
 	}
-	known, err := r.channels.Find(ctx, req.Metrics)
+	return r.metrics(ctx, req.Metrics)
+}
+
+// metrics are the channels of these names, each once, or what is wrong with them.
+func (r *Reader) metrics(ctx context.Context, names []string) ([]channel.Channel, error) {
+	if len(names) > maxMetrics {
+		return nil, fault.Field("metrics", "at most %d metrics, not %d", maxMetrics, len(names))
+	}
+	known, err := r.channels.Find(ctx, names)
 	if err != nil {
 		return nil, fault.Wrap("compare laps", err)
 	}
 	var want []channel.Channel
-	for _, name := range req.Metrics {
+	for _, name := range names {
 		c, ok := known[name]
 		switch {
 		case !ok:

@@ -24,8 +24,7 @@ var mostMeans = [...]int64{series.Member: 50_000_000, series.Guest: 1_000_000}
 // Means adds to laps of a run what their records say of channels: mean, lowest and
 // highest. It fails as Read does.
 func (r *Reader) Means(ctx context.Context, run string, laps []analysis.Lap, req Request) error {
-	req.Laps, req.Points = []Lap{{}}, 2
-	want, err := r.check(ctx, &req)
+	want, err := r.metrics(ctx, req.Metrics)
 	if err != nil || len(want) == 0 || len(laps) == 0 {
 		return err
 	}
