@@ -149,7 +149,7 @@ func TestLapMetrics(t *testing.T) {
 	}
 	s.upload(t, list)
 	admin := s.as(t, auth.Admin)
-	for name, body := range map[string]object{"double": {"expression": "speed_ms * 2"}, "tyre_pressure": {"unit": "bar"}} {
+	for name, body := range map[string]object{"double": {"expression": "speed_ms * 2"}, "pull": {"expression": "rate(speed_ms)"}, "tyre_pressure": {"unit": "bar"}} {
 		if got := s.call(t, "PUT", "/api/v1/channels/"+name, admin, body); got.status != http.StatusOK {
 			t.Fatalf("%+v", got)
 		}
@@ -191,7 +191,7 @@ func TestLapMetrics(t *testing.T) {
 			}
 		}
 	}
-	for query, want := range map[string]int{"?metrics=nothing": 400, "?metrics=driver_mode": 400, "?metrics=outliers": 400} {
+	for query, want := range map[string]int{"?metrics=nothing": 400, "?metrics=driver_mode": 400, "?metrics=outliers": 400, "?metrics=pull": 400} {
 		if got := s.call(t, "GET", path+query, internal, nil); got.status != want {
 			t.Errorf("%s: %+v", query, got)
 		}

@@ -29,8 +29,11 @@ func (r *Reader) Means(ctx context.Context, run string, laps []analysis.Lap, req
 		return err
 	}
 	for _, c := range want {
-		if c.Type == channel.Text {
+		switch {
+		case c.Type == channel.Text:
 			return fault.Field("metrics", "%q is a state, which has no mean", fault.Clip(c.Name))
+		case c.Neighbours():
+			return fault.Field("metrics", "%q is made of several records each time, and these are counted one by one", c.Name)
 		}
 	}
 	err = r.heavy.Try(ctx, func(admitted bool) error {
