@@ -149,13 +149,13 @@ func TestLapMetrics(t *testing.T) {
 	}
 	s.upload(t, list)
 	admin := s.as(t, auth.Admin)
-	for name, body := range map[string]object{"double": {"expression": "speed_ms * 2"}, "pull": {"expression": "rate(speed_ms)"}, "tyre_pressure": {"unit": "bar"}} {
+	for name, body := range map[string]object{"double": {"expression": "speed_ms * 2"}, "huge": {"expression": "speed_ms * 1e200"}, "pull": {"expression": "rate(speed_ms)"}, "tyre_pressure": {"unit": "bar"}} {
 		if got := s.call(t, "PUT", "/api/v1/channels/"+name, admin, body); got.status != http.StatusOK {
 			t.Fatalf("%+v", got)
 		}
 	}
 	path := "/api/v1/sessions/run/laps"
-	got := s.call(t, "GET", path+"?metrics=speed_ms,message_id,double,tyre_pressure", internal, nil)
+	got := s.call(t, "GET", path+"?metrics=speed_ms,message_id,double,huge,tyre_pressure", internal, nil)
 	laps, _ := got.body["laps"].([]any)
 	if len(laps) != 3 {
 		t.Fatalf("%+v", got)
@@ -168,8 +168,8 @@ func TestLapMetrics(t *testing.T) {
 			if at := r["timestamp"].(string); at < record.FormatTime(timeOf(t, lap["from"])) || at >= record.FormatTime(timeOf(t, lap["to"])) {
 				continue
 			}
-			r["double"] = r["speed_ms"].(float64) * 2
-			for _, name := range []string{"speed_ms", "message_id", "double", "tyre_pressure"} {
+			r["double"], r["huge"] = r["speed_ms"].(float64)*2, r["speed_ms"].(float64)*1e200
+			for _, name := range []string{"speed_ms", "message_id", "double", "huge", "tyre_pressure"} {
 				v, ok := r[name].(float64)
 				if n, whole := r[name].(int); whole {
 					v, ok = float64(n), true

@@ -74,8 +74,8 @@ func means(ctx context.Context, tx pgx.Tx, run string, laps []analysis.Lap, want
 	columns := []string{"width_bucket(time, $2::timestamptz[])"}
 	for _, c := range want {
 		value := "(" + c.Number() + ")"
-		finite := " FILTER (WHERE " + value + " BETWEEN -1e300 AND 1e300)"
-		for _, of := range []string{"count", "avg", "min", "max"} {
+		finite := " FILTER (WHERE " + value + " BETWEEN -1e290 AND 1e290)" // their sum is a number, and avg() takes squares
+		for _, of := range []string{"count", "sum", "min", "max"} {
 			columns = append(columns, of+value+finite)
 		}
 	}
@@ -95,7 +95,12 @@ func means(ctx context.Context, tx pgx.Tx, run string, laps []analysis.Lap, want
 	}
 	_, err = pgx.ForEachRow(rows, into, func() error {
 		for k, c := range want {
-			laps[lap-1].Metrics[c.Name] = found[k]
+			of := found[k]
+			if of.Mean != nil { // their sum yet
+				mean := *of.Mean / float64(of.Count)
+				of.Mean = &mean
+			}
+			laps[lap-1].Metrics[c.Name] = of
 		}
 		return nil
 	})
