@@ -200,10 +200,7 @@ func keepOrphans(ctx context.Context, tx pgx.Tx) (map[string]orphans, error) {
 		if table == "" {
 			continue
 		}
-		keep, timeColumn := "kept_"+r.name, "bucket"
-		if r.name == EndsTable {
-			timeColumn = "time"
-		}
+		keep := "kept_" + r.name
 		tag, err := tx.Exec(ctx, fmt.Sprintf(`
 			CREATE TEMP TABLE %s ON COMMIT DROP AS
 			SELECT * FROM %s m
@@ -211,7 +208,7 @@ func keepOrphans(ctx context.Context, tx pgx.Tx) (map[string]orphans, error) {
 				(SELECT min(range_start) FROM timescaledb_information.chunks
 				 WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema()), 'infinity')
 			  AND EXISTS (SELECT FROM timescaledb_information.chunks
-				 WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema())`, keep, table, timeColumn), r.width)
+				 WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema())`, keep, table, r.timeColumn()), r.width)
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // EndsTable holds the records that begin and end the buckets of some levels, so that
@@ -58,23 +59,6 @@ func (c *Catalog) endsLevels() (levels []Level) {
 	return levels
 }
 
-// planEnds lists the windows of the ends that hold the ranges. Each is as long as
-// what changed: whoever stores a table of ours makes all of a window anew.
-func (p *pass) planEnds(spans []Span) {
-	levels := p.catalog.endsLevels()
-	if len(levels) == 0 {
-		return
-	}
-	width := levels[len(levels)-1].Width
-	outward := make([]Span, len(spans))
-	for i, s := range spans {
-		outward[i] = s.Outward(width)
-	}
-	for _, s := range Merge(outward, 0) {
-		p.windows = append(p.windows, window{relation{name: EndsTable, width: width}, s})
-	}
-}
-
 // refreshEnds looks the ends of a window up anew, after its levels.
 func (p *pass) refreshEnds(ctx context.Context, w window) error {
 	var ends []string
@@ -82,17 +66,7 @@ func (p *pass) refreshEnds(ctx context.Context, w window) error {
 		ends = append(ends, fmt.Sprintf("SELECT session, unnest(ARRAY[first_time, last_time]) AS time FROM %s WHERE bucket >= $1 AND bucket < $2 AND records >= %d",
 			p.catalog.Tables[l.Relation], EndsRecords))
 	}
-	return pgx.BeginFunc(ctx, p.conn, func(tx pgx.Tx) error {
-		if err := p.fence.Check(ctx, tx); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, "DELETE FROM "+EndsTable+" WHERE time >= $1 AND time < $2", w.From, w.To); err != nil {
-			return err
-		}
-		carried, err := carriedWithin(ctx, tx, w.Span)
-		if err != nil {
-			return err
-		}
+	return p.replace(ctx, EndsTable, w, func(tx pgx.Tx, carried record.Mask) error {
 		columns, values := "", ""
 		for _, name := range endsChannels(carried.Has) {
 			columns, values = columns+", "+name, values+", min(t."+name+")"
@@ -102,7 +76,7 @@ func (p *pass) refreshEnds(ctx context.Context, w window) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL enable_nestloop = off"); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, fmt.Sprintf(`
+		_, err := tx.Exec(ctx, fmt.Sprintf(`
 			INSERT INTO %s (time, session%s)
 			SELECT t.time, t.session%s
 			FROM (%s) e

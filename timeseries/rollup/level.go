@@ -58,6 +58,14 @@ type relation struct {
 	columns []column
 }
 
+// timeColumn is its column of time.
+func (r relation) timeColumn() string {
+	if r.name == EndsTable {
+		return "time"
+	}
+	return "bucket"
+}
+
 // column is one column of a relation, behind session and bucket.
 type column struct {
 	channel string // that it tells of; "" for all of a record

@@ -48,9 +48,7 @@ func makePolicies(ctx context.Context, tx pgx.Tx, p Policies) error {
 		statements = append(statements, fmt.Sprintf("SELECT add_retention_policy('telemetry', drop_after => %s)", interval(p.KeepRecords)))
 	}
 	for _, r := range relations() {
-		statements = append(statements,
-			fmt.Sprintf("SELECT remove_continuous_aggregate_policy('%s', if_exists => true)", r.name),
-			fmt.Sprintf("SELECT remove_retention_policy('%s', if_exists => true)", r.name))
+		statements = append(statements, fmt.Sprintf("SELECT remove_continuous_aggregate_policy('%s', if_exists => true)", r.name))
 		if p.RefreshEvery > 0 {
 			// The window must not reach back to where retention dropped records:
 			// a refresh there would erase the rollups as well.
@@ -63,13 +61,12 @@ func makePolicies(ctx context.Context, tx pgx.Tx, p Policies) error {
 				"SELECT add_continuous_aggregate_policy('%s', start_offset => %s, end_offset => %s, schedule_interval => %s)",
 				r.name, interval(start), interval(r.width), interval(p.RefreshEvery)))
 		}
+	}
+	for _, r := range append(relations(), relation{name: EndsTable}) {
+		statements = append(statements, fmt.Sprintf("SELECT remove_retention_policy('%s', if_exists => true)", r.name))
 		if p.KeepRollups > 0 {
 			statements = append(statements, fmt.Sprintf("SELECT add_retention_policy('%s', drop_after => %s)", r.name, interval(p.KeepRollups)))
 		}
-	}
-	statements = append(statements, "SELECT remove_retention_policy('"+EndsTable+"', if_exists => true)")
-	if p.KeepRollups > 0 {
-		statements = append(statements, fmt.Sprintf("SELECT add_retention_policy('%s', drop_after => %s)", EndsTable, interval(p.KeepRollups)))
 	}
 	for _, statement := range statements {
 		if _, err := tx.Exec(ctx, statement); err != nil {

@@ -210,20 +210,22 @@ func (p *pass) plan(spans []Span) {
 	if !p.catalog.aggregates {
 		list = plainRelations()
 	}
+	if levels := p.catalog.endsLevels(); len(levels) > 0 {
+		list = append(list, relation{name: EndsTable, width: levels[len(levels)-1].Width})
+	}
 	for _, rel := range list {
 		of := make([]Span, len(spans))
 		for i, s := range spans {
 			of[i] = s.Outward(rel.width)
 		}
 		of = Merge(of, 0)
-		for gap := 10 * rel.width; p.catalog.aggregates && len(of) > maxWindows; gap *= 4 {
+		for gap := 10 * rel.width; p.catalog.aggregates && rel.name != EndsTable && len(of) > maxWindows; gap *= 4 {
 			of = Merge(of, gap)
 		}
 		for _, s := range of {
 			p.windows = append(p.windows, window{rel, s})
 		}
 	}
-	p.planEnds(spans)
 }
 
 // refresh aggregates windows anew, until none is left or the turn is over.
@@ -274,19 +276,7 @@ func (p *pass) refreshTable(ctx context.Context, w window) error {
 	if finer != "" {
 		finer = plainTable(finer)
 	}
-	return pgx.BeginFunc(ctx, p.conn, func(tx pgx.Tx) error {
-		if err := p.fence.Check(ctx, tx); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, "DELETE FROM "+plainTable(w.name)+" WHERE bucket >= $1 AND bucket < $2", w.From, w.To); err != nil {
-			return err
-		}
-		// What a batch that comes now brings beyond it is told by that batch, which
-		// has its buckets made again.
-		carried, err := carriedWithin(ctx, tx, w.Span)
-		if err != nil {
-			return err
-		}
+	return p.replace(ctx, plainTable(w.name), w, func(tx pgx.Tx, carried record.Mask) error {
 		some := w.relation.of(carried)
 		if len(some.columns) == 0 {
 			return nil
@@ -295,8 +285,27 @@ func (p *pass) refreshTable(ctx context.Context, w window) error {
 		for _, c := range some.columns {
 			columns += ", " + c.name
 		}
-		_, err = tx.Exec(ctx, "INSERT INTO "+plainTable(w.name)+" (session, bucket"+columns+")\n"+some.query(finer, "WHERE %s >= $1 AND %s < $2\n"), w.From, w.To)
+		_, err := tx.Exec(ctx, "INSERT INTO "+plainTable(w.name)+" (session, bucket"+columns+")\n"+some.query(finer, "WHERE %s >= $1 AND %s < $2\n"), w.From, w.To)
 		return err
+	})
+}
+
+// replace makes a window of a table of ours anew, by what runs of that time carry.
+func (p *pass) replace(ctx context.Context, table string, w window, insert func(tx pgx.Tx, carried record.Mask) error) error {
+	return pgx.BeginFunc(ctx, p.conn, func(tx pgx.Tx) error {
+		if err := p.fence.Check(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, fmt.Sprintf("DELETE FROM %s WHERE %[2]s >= $1 AND %[2]s < $2", table, w.timeColumn()), w.From, w.To); err != nil {
+			return err
+		}
+		// What a batch that comes now brings beyond it is told by that batch, which
+		// has its buckets made again.
+		carried, err := carriedWithin(ctx, tx, w.Span)
+		if err != nil {
+			return err
+		}
+		return insert(tx, carried)
 	})
 }
 
