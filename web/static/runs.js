@@ -197,15 +197,21 @@ export function render(main, { params }) {
   }
 
   // loadAll has what is looked for, sorted or grouped be of all runs; a season is
-  // some hundreds.
-  async function loadAll() {
+  // some hundreds. Who asks for it meanwhile waits for the same.
+  let walk = null;
+  const loadAll = () => (walk ??= walkAll().finally(() => { walk = null; }));
+  async function walkAll() {
     for (let before; cursor && cursor !== before && runs.length < 5000 && !stopped;) { before = cursor; await loadMore(1000, true); }
     if (!stopped) draw();
   }
 
   const showMore = () => { most += DRAWN; draw(); };
 
-  async function loadMore(limit = 200, quiet = false) {
+  // loadMore fetches behind the cursor, which one at a time may do: two would list
+  // the same runs twice.
+  let fetching = null;
+  const loadMore = (limit, quiet) => (fetching ??= fetchMore(limit, quiet).finally(() => { fetching = null; }));
+  async function fetchMore(limit = 200, quiet = false) {
     more.disabled = true;
     try {
       const answer = await api(query("/api/v1/sessions", { limit, cursor }), { signal: abort.signal });
