@@ -49,7 +49,8 @@ func (s *server) tableOptions(r *request, p *tableParams) (foreign.Options, erro
 		}
 		opt.Map[from] = to
 	}
-	return opt, s.Store.ForTables(r.Request.Context(), &opt)
+	err := s.Store.ForTables(r.Request.Context(), &opt)
+	return opt, err
 }
 
 // sentFile is a file that is being received.
