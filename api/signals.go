@@ -81,7 +81,7 @@ func (s *server) getSignals(r *request, p *signalParams) error {
 
 // lapSpans are when the path's run drove these laps, in their order.
 func (s *server) lapSpans(r *request, numbers []string) (spans []rollup.Span, err error) {
-	laps, err := s.Store.Analysis.Laps(r.Request.Context(), analysis.LapRequest{Session: r.Session.ID, Radius: 25, AtLeast: 20})
+	laps, err := s.laps(r, &lapsParams{})
 	if err != nil {
 		return nil, err
 	}
