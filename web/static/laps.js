@@ -38,6 +38,7 @@ export class Laps {
   // show takes what the server says; a table that somebody uses stays as it is.
   show(answer) {
     Object.assign(this, { sectors: [], track: null, best: null, stints: [], stops: [], driver_modes: [], ...answer });
+    for (const lap of this.laps) for (const part of [lap, ...lap.sectors]) Object.assign(part, { begin: time(part.from), end: time(part.to) });
     for (const n of this.chosen) if (!this.laps.some((l) => l.lap === n)) this.chosen.delete(n);
     if (!this.node.contains(document.activeElement)) this.draw();
     this.to.drawn();
@@ -112,7 +113,7 @@ export class Laps {
     return [h("p", { class: "pad" }, what), this.region("Sectors of the laps",
       h("thead", null, h("tr", null, h("th", { scope: "col" }, "Lap"), this.sectors.map((s) => h("th", { scope: "col", class: "n", title: withUnit(s.length_m, "m", 0) }, s.name.replace(/^Sector /, "S"))))),
       h("tbody", null, this.laps.map((lap) => h("tr", null, this.jump(lap, `lap ${lap.lap}`, String(lap.lap)), lap.sectors.map((s, i) => h("td", { class: ["n", this.shown === "seconds" && best[i] === lap.lap && "mark-cell"].filter(Boolean).join(" ") },
-        h("button", { type: "button", "aria-label": `Show ${this.sectors[i].name} of lap ${lap.lap} in the charts: ${show(s)}`, on: { click: () => this.to.goTo({ from: s.from, seconds: time(s.to) - time(s.from) }) } }, show(s))))))))];
+        h("button", { type: "button", "aria-label": `Show ${this.sectors[i].name} of lap ${lap.lap} in the charts: ${show(s)}`, on: { click: () => this.to.goTo({ from: s.from, seconds: s.end - s.begin }) } }, show(s))))))))];
   }
 
   stintTable() {
@@ -123,11 +124,11 @@ export class Laps {
 
   // at says where in the laps the run was, x s since its start.
   at(x) {
-    const t = this.to.start + x, lap = this.laps.find((l) => time(l.from) <= t && t < time(l.to));
+    const t = this.to.start + x, lap = this.laps.find((l) => l.begin <= t && t < l.end);
     if (!lap) return "";
-    const parts = [...lap.sectors].sort((a, b) => time(a.from) - time(b.from));
-    const sector = parts.find((s) => time(s.from) <= t && t < time(s.to)) || parts.at(-1);
-    const share = (t - time(lap.from)) / lap.seconds;
+    const parts = [...lap.sectors].sort((a, b) => a.begin - b.begin);
+    const sector = parts.find((s) => s.begin <= t && t < s.end) || parts.at(-1);
+    const share = (t - lap.begin) / lap.seconds;
     const name = sector && this.sectors[sector.sector - 1]?.name;
     const into = lap.distance_m == null ? null : Laps.metres(lap, parts, t) ?? share * lap.distance_m;
     return [`Lap ${lap.lap}`, name, into != null && withUnit(into, "m", 0)].filter(Boolean).join(" · ");
@@ -135,16 +136,16 @@ export class Laps {
 
   // metres is how far into a lap it was, from where its sectors began.
   static metres(lap, parts, t) {
-    let before = 0, last = time(lap.from);
+    let before = 0, last = lap.begin;
     for (const s of parts) {
       // The lap begins in one that comes last: what it drove of it at first.
-      const from = time(s.from), first = parts[0] === s && from > last ? from - last : 0;
+      const from = s.begin, first = parts[0] === s && from > last ? from - last : 0;
       if (first) {
         const of = parts.at(-1), part = of.distance_m * (first / of.seconds);
         if (t < from) return (part * (t - last)) / first;
         before = part;
       }
-      const to = time(s.to), driven = s.seconds > 0 ? s.distance_m * ((to - from) / s.seconds) : 0;
+      const to = s.end, driven = s.seconds > 0 ? s.distance_m * ((to - from) / s.seconds) : 0;
       if (t < to) return before + (driven * (t - from)) / (to - from);
       before += driven;
       last = to;
@@ -154,12 +155,13 @@ export class Laps {
 
   // bands are the laps from a to b, s since the run's start.
   bands(a, b) {
-    return this.laps.map((l, i) => ({ from: time(l.from) - this.to.start, to: time(l.to) - this.to.start, lap: l.lap, odd: i % 2 === 1, chosen: this.chosen.has(l.lap) })).filter((l) => l.to > a && l.from < b);
+    return this.laps.map((l, i) => ({ from: l.begin - this.to.start, to: l.end - this.to.start, lap: l.lap, odd: i % 2 === 1, chosen: this.chosen.has(l.lap) })).filter((l) => l.to > a && l.from < b);
   }
 
   // paint draws them behind a chart: left is where a stands, scale px for a second.
   paint(g, [a, b], left, top, width, height, numbers) {
     const ratio = devicePixelRatio || 1, px = (x) => left + ((x - a) / (b - a)) * width;
+    const accent = css("--accent"), ink = css("--ink"), muted = css("--muted");
     g.save();
     g.beginPath();
     g.rect(left, top, width, height);
@@ -170,10 +172,10 @@ export class Laps {
     for (const l of this.bands(a, b)) {
       const from = px(l.from), wide = px(l.to) - from;
       g.globalAlpha = l.chosen ? 0.16 : 0.06;
-      g.fillStyle = css(l.chosen ? "--accent" : "--ink");
+      g.fillStyle = l.chosen ? accent : ink;
       if (l.chosen || l.odd) g.fillRect(from, top, wide, height);
       g.globalAlpha = 1;
-      g.fillStyle = css("--muted");
+      g.fillStyle = muted;
       g.fillRect(from, top, 1, height);
       if (numbers && wide > 22 * ratio) g.fillText(String(l.lap), Math.max(from, left) + 4 * ratio, top + 2 * ratio);
     }
