@@ -57,10 +57,13 @@ export async function editTrack(id, saved) {
   }
 
   let held = null;
-  const mouse = (e) => { const r = map.canvas.getBoundingClientRect(); return [e.clientX - r.left, e.clientY - r.top]; };
-  const apart = (e, p) => { const [x, y] = map.scale().to(p), [mx, my] = mouse(e); return Math.hypot(x - mx, y - my); };
+  // from measures how far places are from the pointer.
+  const from = (e) => {
+    const { to } = map.scale(), r = map.canvas.getBoundingClientRect(), mx = e.clientX - r.left, my = e.clientY - r.top;
+    return (p) => { const [x, y] = to(p); return Math.hypot(x - mx, y - my); };
+  };
   map.canvas.addEventListener("pointerdown", (e) => {
-    const near = gates.map((g) => apart(e, place(g.at))), i = near.indexOf(Math.min(...near));
+    const apart = from(e), near = gates.map((g) => apart(place(g.at))), i = near.indexOf(Math.min(...near));
     if (near[i] > 24) return;
     held = gates[i];
     map.canvas.setPointerCapture(e.pointerId);
@@ -69,9 +72,10 @@ export async function editTrack(id, saved) {
   map.canvas.addEventListener("pointermove", (e) => {
     if (!held) return;
     // Half a step at a time.
+    const apart = from(e);
     let best = Infinity;
     for (let i = 0; i < 2 * line.length; i++) {
-      const at = (i / 2) * step, d = apart(e, place(at));
+      const at = (i / 2) * step, d = apart(place(at));
       if (d < best) { best = d; held.at = at; }
     }
     held.field.value = held.at.toFixed(1);
