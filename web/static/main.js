@@ -48,7 +48,8 @@ function header() {
 
 document.addEventListener("navigate", header);
 header();
-await Promise.all([loadUser(), loadUnits()]);
+loadUnits(); // which pages wait for, beside their module
+await loadUser();
 watch();
 onAccount(() => { header(); watch(); loadUnits(); show({ focus: false }); });
 start();
