@@ -68,6 +68,8 @@ export class Signals {
   }
 
   async load() {
+    this.abort?.abort(); // what was asked for before must not come after what is shown now
+    this.abort = new AbortController();
     this.choose();
     const { view } = this, [x, y, mean] = this.chosen, laps = this.of === "laps" && [...view.laps.chosen].sort((a, b) => a - b).join(",");
     if (!x) return;
@@ -75,8 +77,6 @@ export class Signals {
     const at = (s) => new Date(Math.round(view.start + s * 1000)).toISOString();
     const part = laps ? { laps } : view.stack.whole ? {} : { from: at(view.stack.win[0]), to: at(view.stack.win[1]) };
     const asked = (more) => api(query(sessionPath(view.id, "/signals"), { x, ...more, ...part, units: preferred(), x_bins: BINS, y_bins: BINS }), { signal: this.abort.signal });
-    this.abort?.abort();
-    this.abort = new AbortController();
     try {
       const [one, two] = await Promise.all([asked({ mean: y ? null : mean }), y && asked({ y, mean })]);
       const name = (axis) => title(view.channels.get(axis.channel) || { name: axis.channel });
