@@ -56,7 +56,9 @@ export class Signals {
     const { channels } = this.view, there = channels.list.filter((c) => !isState(c) && !c.hidden && (!channels.present.size || channels.present.has(c.name)));
     this.chosen ??= FIRST.reduce((taken, names) => [...taken, names.find((name) => !taken.includes(name) && there.some((c) => c.name === name)) || ""], []);
     this.chosen[0] ||= there[0]?.name || "";
-    if (this.form.contains(document.activeElement)) return;
+    const names = there.map((c) => c.name).join();
+    if (names === this.offered || this.form.contains(document.activeElement)) return;
+    this.offered = names;
     const select = (k, text) => {
       const node = h("select", { id: `signal-${AXES[k]}` }, k > 0 && h("option", { value: "" }, NONE), there.map((c) => h("option", { value: c.name, selected: c.name === this.chosen[k] }, title(c))));
       node.addEventListener("change", () => { this.chosen[k] = node.value; this.remember(); this.moved(0); });
