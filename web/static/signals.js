@@ -95,14 +95,14 @@ export class Signals {
     replace(this.body, this.figures.map((f) => {
       f.canvas = h("canvas", { role: "img", tabindex: 0, "aria-label": `${f.title}. ${f.of.y ? "Arrow keys go from cell to cell" : "Arrow keys go from bin to bin"}` });
       f.says = h("p", { class: "muted small", "aria-live": "polite" }, this.scaleOf(f));
+      const nx = f.of.x.edges.length - 1, ny = f.of.y ? f.of.y.edges.length - 1 : 1;
       const point = (i, j) => {
-        const nx = f.of.x.edges.length - 1, ny = f.of.y ? f.of.y.edges.length - 1 : 1;
         f.at = [Math.min(nx - 1, Math.max(0, i)), Math.min(ny - 1, Math.max(0, j))];
         f.says.textContent = this.cell(f);
         this.paint(f);
       };
       f.canvas.addEventListener("pointermove", (e) => {
-        const box = f.canvas.getBoundingClientRect(), nx = f.of.x.edges.length - 1, ny = f.of.y ? f.of.y.edges.length - 1 : 1;
+        const box = f.canvas.getBoundingClientRect();
         point(Math.floor(((e.clientX - box.left - LEFT) / (box.width - LEFT - RIGHT)) * nx), Math.floor((1 - (e.clientY - box.top - TOP) / (HEIGHT - TOP - BOTTOM)) * ny));
       });
       f.canvas.addEventListener("pointerleave", () => { f.at = null; f.says.textContent = this.scaleOf(f); this.paint(f); });
