@@ -7,6 +7,7 @@ let user = null;
 
 export const token = () => sessionStorage.getItem(KEY) || localStorage.getItem(KEY) || "";
 export const currentUser = () => user;
+export const mayEdit = () => ["internal", "admin"].includes(user?.role);
 // An administrator without the second factor that the server demands is none yet.
 export const isAdmin = () => user?.role === "admin" && !user.factorRequired;
 

@@ -3,7 +3,7 @@
 
 import { announce, css, dialog, h, icon, replace, toast } from "./dom.js";
 import { api, query, send, sessionPath } from "./api.js";
-import { currentUser } from "./account.js";
+import { mayEdit } from "./account.js";
 import { subscribe } from "./live.js";
 import { onTrack } from "./runs.js";
 import { clock, count, duration } from "./format.js";
@@ -21,7 +21,7 @@ export class Notes {
   // view is the page of the run: run, start, stack, track, goTo.
   constructor(view, node) {
     Object.assign(this, { view, node, said: [], marked: [], all: [], shown: LISTED, filter: "", last: null });
-    this.mayWrite = ["internal", "admin"].includes(currentUser()?.role);
+    this.mayWrite = mayEdit();
     const { stack } = view, before = stack.onCursor;
     stack.onPlot = (plot) => this.draw(plot);
     stack.onMark = (by) => this.jump(by);

@@ -2,7 +2,7 @@
 
 import { announce, css, h, icon, replace, toast } from "./dom.js";
 import { api, query, sessionPath } from "./api.js";
-import { currentUser, isAdmin } from "./account.js";
+import { currentUser, isAdmin, mayEdit } from "./account.js";
 import { go, setParams, setTitle, show } from "./router.js";
 import { ChartStack, hue } from "./charts.js";
 import { editButton, Laps } from "./laps.js";
@@ -45,8 +45,6 @@ export function render(main, { args: [id], params }) {
 
 // again shows the run anew, since its records changed.
 const again = () => { forget(); show(); };
-
-const mayEdit = () => ["internal", "admin"].includes(currentUser()?.role);
 
 class RunView {
   constructor(page, run, channels, params, signal) {
@@ -380,7 +378,7 @@ class RunView {
     load("/summary", (answer) => this.fillTiles(answer));
     load("/laps", (answer) => {
       this.laps.show(answer);
-      replace(this.mapTools, answer.track && ["internal", "admin"].includes(currentUser()?.role) && editButton(answer.track, () => this.loadFigures()));
+      replace(this.mapTools, answer.track && mayEdit() && editButton(answer.track, () => this.loadFigures()));
     });
   }
 
