@@ -75,7 +75,7 @@ export class Notes {
     if (focused) this.list.querySelector(`[data-of="${CSS.escape(focused)}"]`)?.focus();
     this.more.hidden = list.length <= this.shown;
     this.view.track.setPlaces(list.filter((n) => n.latitude != null && n.kind === "note").map((n) => ({ at: [n.longitude, n.latitude], color: css(KINDS[n.kind][1]) })));
-    for (const { plot } of this.view.stack.charts) plot?.redraw(false, false);
+    this.view.stack.redraw();
     this.view.paintOverview();
   }
 
