@@ -65,9 +65,12 @@ export class Notes {
   // follow looks now and then at what the server marks of a run that goes on.
   follow() { if (Date.now() - this.looked > PAUSE) this.load(MARKED); }
 
+  // wanted are the notes that the filter lets through.
+  wanted() { return this.all.filter((n) => !this.filter || (this.filter === "people") === (n.kind === "note")); }
+
   fill() {
     this.all = [...this.said, ...this.marked].sort((p, q) => (p.a ?? -Infinity) - (q.a ?? -Infinity));
-    const list = this.all.filter((n) => !this.filter || (this.filter === "people") === (n.kind === "note"));
+    const list = this.wanted();
     this.node.hidden = !list.length && !this.mayWrite && !this.filter;
     this.title.textContent = `Notes (${count(list.length)})`;
     const focused = this.list.contains(document.activeElement) && document.activeElement.dataset.of;
@@ -112,7 +115,7 @@ export class Notes {
 
   // jump goes to the next mark behind the cursor, or before it.
   jump(by) {
-    const { stack } = this.view, list = this.all.filter((n) => n.a != null && (!this.filter || (this.filter === "people") === (n.kind === "note")));
+    const { stack } = this.view, list = this.wanted().filter((n) => n.a != null);
     const here = stack.cursorAt ?? (stack.win[0] + stack.win[1]) / 2, place = this.at && Math.abs(this.at.a - here) < 1e-6 ? list.findIndex((n) => n.kind === this.at.kind && n.id === this.at.id && n.a === this.at.a) : -1;
     const next = place >= 0 ? list[place + by] : by > 0 ? list.find((n) => n.a > here) : list.findLast((n) => n.a < here);
     next ? this.show(next) : announce(by > 0 ? "No further mark" : "No mark before");
