@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -206,14 +207,24 @@ type runListCmd struct {
 	filterFlags
 }
 
+// order is what the list is sorted by. The newest come first unless turned round.
+func (c runListCmd) order() string {
+	if !c.Back {
+		return c.Sort
+	}
+	plain, back := strings.CutPrefix(cmp.Or(c.Sort, "-start"), "-")
+	if back {
+		return plain
+	}
+	return "-" + plain
+}
+
 func (c runListCmd) Run(ctx context.Context, log *slog.Logger) error {
 	filter, zone, err := c.filter(c.Words)
 	if err != nil {
 		return err
 	}
-	if filter.Limit, filter.Sort = max(c.Limit, 1), c.Sort; c.Back {
-		filter.Sort = "-" + c.Sort
-	}
+	filter.Limit, filter.Sort = max(c.Limit, 1), c.order()
 	store, done, err := openStore(ctx, c.Flags, log)
 	if err != nil {
 		return err
