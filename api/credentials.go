@@ -44,7 +44,7 @@ func (s *server) getFactor(r *request, _ *none) (factorAnswer, error) {
 	if err != nil || status == nil {
 		return factorAnswer{Required: r.Principal.NoFactor}, err
 	}
-	return factorAnswer{Enabled: true, Since: inUTC(&status.Since), RecoveryCodes: status.RecoveryCodes}, nil
+	return factorAnswer{Enabled: true, Since: rest.InUTC(&status.Since), RecoveryCodes: status.RecoveryCodes}, nil
 }
 
 type passwordParams struct {
@@ -110,7 +110,7 @@ type appPasswordView struct {
 }
 
 func viewAppPassword(a factor.AppPassword, secret string) appPasswordView {
-	return appPasswordView{secret, a.ID, a.Name, a.CreatedAt.UTC(), inUTC(a.LastUsedAt)}
+	return appPasswordView{secret, a.ID, a.Name, a.CreatedAt.UTC(), rest.InUTC(a.LastUsedAt)}
 }
 
 type appPasswordsAnswer struct {
@@ -160,7 +160,7 @@ func (s *server) listNotices(r *request, _ *none) (noticesAnswer, error) {
 	notices, err := s.Auth.Notices(r.Request.Context(), r.Principal)
 	views := make([]noticeView, len(notices))
 	for i, n := range notices {
-		views[i] = noticeView{n.ID, n.At.UTC(), n.Event, nullIfZero(n.Address), n.ByOther}
+		views[i] = noticeView{n.ID, n.At.UTC(), n.Event, rest.NullIfZero(n.Address), n.ByOther}
 	}
 	return noticesAnswer{views}, err
 }

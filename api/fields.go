@@ -39,7 +39,7 @@ type fieldsAnswer struct {
 var fieldList = sync.OnceValues(func() ([]byte, string) {
 	views := make([]fieldView, len(channel.All))
 	for i, f := range channel.All {
-		views[i] = fieldView{f.Name, f.Type.String(), nullIfZero(f.Unit), f.Meaning, f.Charted}
+		views[i] = fieldView{f.Name, f.Type.String(), rest.NullIfZero(f.Unit), f.Meaning, f.Charted}
 	}
 	body, err := json.Marshal(fieldsAnswer{views})
 	if err != nil {

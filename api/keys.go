@@ -40,17 +40,9 @@ type keyView struct {
 func viewKey(k auth.Key, secret string) keyView {
 	return keyView{
 		Secret: secret, ID: k.ID, Name: k.Name, Scope: k.Scope, Prefix: k.Prefix,
-		CreatedAt: k.CreatedAt.UTC(), CreatedBy: nullIfZero(k.CreatedBy),
-		ExpiresAt: inUTC(k.ExpiresAt), RevokedAt: inUTC(k.RevokedAt), LastUsedAt: inUTC(k.LastUsedAt), NoChannels: k.NoChannels,
+		CreatedAt: k.CreatedAt.UTC(), CreatedBy: rest.NullIfZero(k.CreatedBy),
+		ExpiresAt: rest.InUTC(k.ExpiresAt), RevokedAt: rest.InUTC(k.RevokedAt), LastUsedAt: rest.InUTC(k.LastUsedAt), NoChannels: k.NoChannels,
 	}
-}
-
-func inUTC(t *time.Time) *time.Time {
-	if t == nil {
-		return nil
-	}
-	utc := t.UTC()
-	return &utc
 }
 
 type keysAnswer struct {
@@ -167,12 +159,12 @@ func (s *server) readAudit(r *request, p *auditParams) (auditAnswer, error) {
 	out := auditAnswer{Events: make([]eventView, len(events))}
 	for i, e := range events {
 		out.Events[i] = eventView{
-			e.ID, e.At.UTC(), e.Name, nullIfZero(e.UserID), nullIfZero(e.ActorID),
-			nullIfZero(e.EmailHash), nullIfZero(e.Address), e.Detail,
+			e.ID, e.At.UTC(), e.Name, rest.NullIfZero(e.UserID), rest.NullIfZero(e.ActorID),
+			rest.NullIfZero(e.EmailHash), rest.NullIfZero(e.Address), e.Detail,
 		}
 	}
 	if len(events) == p.Limit {
-		out.Next = nullIfZero(strconv.FormatInt(events[p.Limit-1].ID, 10))
+		out.Next = rest.NullIfZero(strconv.FormatInt(events[p.Limit-1].ID, 10))
 	}
 	return out, nil
 }

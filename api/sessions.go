@@ -72,7 +72,7 @@ type sessionView struct {
 
 func viewSession(s *timeseries.Session) sessionView {
 	return sessionView{
-		ID: s.ID, Name: s.Name, Start: nullIfZero(s.StartText), End: nullIfZero(s.EndText),
+		ID: s.ID, Name: s.Name, Start: rest.NullIfZero(s.StartText), End: rest.NullIfZero(s.EndText),
 		DurationS: math.Round(s.End.Sub(s.Start).Seconds()*1000) / 1000,
 		Records:   s.Records, SetAside: s.SetAside, Watermark: s.Batch, Version: s.Version(),
 		Live:    followable(s),
@@ -178,15 +178,6 @@ func parseListCursor(text string, sorted bool) (start time.Time, id string, offs
 		}
 	}
 	return time.Time{}, "", 0, fault.Field("cursor", "is not a cursor that this server gave out for such a list")
-}
-
-// nullIfZero is how an answer says that there is nothing.
-func nullIfZero[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
 }
 
 func (s *server) getSession(r *request, _ *none) (sessionView, error) {

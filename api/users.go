@@ -41,7 +41,7 @@ type userView struct {
 
 func viewUser(p auth.Profile) userView {
 	return userView{
-		p.UserID, p.Email, nullIfZero(p.Name), p.Role, nullIfZero(p.RequestedRole), p.Approval, p.CreatedAt.UTC(), p.SecondFactor,
+		p.UserID, p.Email, rest.NullIfZero(p.Name), p.Role, rest.NullIfZero(p.RequestedRole), p.Approval, p.CreatedAt.UTC(), p.SecondFactor,
 	}
 }
 

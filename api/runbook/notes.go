@@ -50,8 +50,8 @@ type NoteView struct {
 
 func view(p auth.Principal, n *note.Note) NoteView {
 	v := NoteView{
-		ID: n.ID, Kind: n.Kind, From: utc(n.From), To: utc(n.To), Latitude: n.Latitude, Longitude: n.Longitude, Severity: n.Severity, Text: n.Text,
-		Revision: n.Revision, CreatedAt: utc(n.CreatedAt), ChangedAt: utc(n.ChangedAt),
+		ID: n.ID, Kind: n.Kind, From: rest.InUTC(n.From), To: rest.InUTC(n.To), Latitude: n.Latitude, Longitude: n.Longitude, Severity: n.Severity, Text: n.Text,
+		Revision: n.Revision, CreatedAt: rest.InUTC(n.CreatedAt), ChangedAt: rest.InUTC(n.ChangedAt),
 	}
 	if n.ID != nil && auth.Allow(p, auth.EditSession, auth.SessionAge{}).Allowed {
 		v.Editable = all(p) || n.Account != nil && *n.Account == p.UserID
@@ -69,14 +69,6 @@ func Notes(p auth.Principal, list []note.Note) []NoteView {
 		views[i] = view(p, &list[i])
 	}
 	return views
-}
-
-func utc(t *time.Time) *time.Time {
-	if t == nil {
-		return nil
-	}
-	u := t.UTC()
-	return &u
 }
 
 // all reports whether a principal may change what others noted.

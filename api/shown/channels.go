@@ -3,6 +3,7 @@ package shown
 import (
 	"time"
 
+	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
@@ -39,7 +40,7 @@ func view(c registry.Channel, system unit.System) (v KnownChannelView, as *unit.
 		member = ""
 	}
 	v = KnownChannelView{
-		Name: c.Name, Kind: c.Kind, Type: c.Type.String(), Unit: nullIfEmpty(c.Unit), Meaning: nullIfEmpty(c.Meaning), Member: nullIfEmpty(member),
+		Name: c.Name, Kind: c.Kind, Type: c.Type.String(), Unit: rest.NullIfZero(c.Unit), Meaning: rest.NullIfZero(c.Meaning), Member: rest.NullIfZero(member),
 		Charted: c.Charted || rollup.IsState(c.Channel), Hidden: c.Hidden, Expression: c.Expression, About: c.About,
 	}
 	u, ok := system.Shown(c.Unit)
@@ -78,11 +79,4 @@ func RunChannel(h timeseries.HeldChannel, system unit.System) RunChannelView {
 		v.Min, v.Max = of(*u, v.Min), of(*u, v.Max)
 	}
 	return v
-}
-
-func nullIfEmpty(text string) *string {
-	if text == "" {
-		return nil
-	}
-	return &text
 }
