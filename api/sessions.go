@@ -201,11 +201,7 @@ type editSessionParams struct {
 
 func (s *server) editSession(r *request, p *editSessionParams) (sessionView, error) {
 	change := timeseries.SessionChange{Name: p.Body.Name, Book: p.Body.Book, Seen: p.Body.Seen}
-	names := change.Book.Names()
-	if change.Name != nil {
-		names = append(names, "session_name")
-	}
-	ctx := r.Audited(auth.SessionEdited, map[string]any{"session": fault.Clip(r.Param("id")), "changed": names})
+	ctx := r.Audited(auth.SessionEdited, map[string]any{"session": fault.Clip(r.Param("id")), "changed": change.Names()})
 	session, err := s.Store.EditSession(ctx, r.Param("id"), change)
 	if err != nil {
 		return sessionView{}, err

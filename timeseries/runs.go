@@ -124,6 +124,15 @@ type SessionChange struct {
 	Seen *int32
 }
 
+// Names are what it changes, as the audit log has it.
+func (c SessionChange) Names() []string {
+	names := c.Book.Names()
+	if c.Name != nil {
+		names = append(names, "session_name")
+	}
+	return names
+}
+
 // EditSession changes a run's name, its book or both, and returns the run as it is
 // then. It returns NotFound where there is no such run, and Invalid for what cannot
 // be kept.

@@ -47,11 +47,7 @@ func (f bookFlags) change() book.Change {
 }
 
 func editSession(ctx context.Context, store *timeseries.Store, id string, change timeseries.SessionChange) error {
-	names := change.Book.Names()
-	if change.Name != nil {
-		names = append(names, "session_name")
-	}
-	ctx = auth.Audited(ctx, operator, auth.Event{Name: auth.SessionEdited, Detail: map[string]any{"session": id, "changed": names}})
+	ctx = auth.Audited(ctx, operator, auth.Event{Name: auth.SessionEdited, Detail: map[string]any{"session": id, "changed": change.Names()}})
 	_, err := store.EditSession(ctx, id, change)
 	return err
 }
