@@ -68,11 +68,13 @@ func (s *server) compareLaps(r *request, p *compareParams) error {
 	if err != nil {
 		return err
 	}
-	set, err := s.Store.Channels.Current(r.Request.Context())
-	if err != nil {
-		return err
+	if system := p.System(r.Principal); system != "" {
+		set, err := s.Store.Channels.Current(r.Request.Context())
+		if err != nil {
+			return err
+		}
+		shown.Comparison(answer, set, system)
 	}
-	shown.Comparison(answer, set, p.System(r.Principal))
 	return r.CacheableJSON(answer)
 }
 

@@ -158,11 +158,13 @@ func (s *server) laps(r *request, p *lapsParams) (laps *analysis.Laps, err error
 	if err != nil {
 		return nil, err
 	}
-	set, err := s.Store.Channels.Current(r.Request.Context())
-	if err != nil {
-		return nil, err
+	if system := p.System(r.Principal); system != "" && len(p.Metrics) > 0 {
+		set, err := s.Store.Channels.Current(r.Request.Context())
+		if err != nil {
+			return nil, err
+		}
+		shown.Laps(laps.Laps, set, system)
 	}
-	shown.Laps(laps.Laps, set, p.System(r.Principal))
 	return laps, nil
 }
 

@@ -80,9 +80,6 @@ func list(u unit.Shown, values []float64) []float64 {
 // Comparison has the channels of compared laps in a system of units, and says which.
 // The figures of the laps stay in the units that their names say.
 func Comparison(c *compare.Comparison, set *registry.Set, system unit.System) {
-	if system == "" {
-		return
-	}
 	c.Units = map[string]string{}
 	for _, lap := range c.Laps {
 		for name, values := range lap.Metrics {
@@ -107,9 +104,6 @@ func Comparison(c *compare.Comparison, set *registry.Set, system unit.System) {
 // Laps has what laps say of channels in a system of units, and says which. Their other
 // figures stay in the units that their names say.
 func Laps(laps []analysis.Lap, set *registry.Set, system unit.System) {
-	if system == "" {
-		return
-	}
 	for _, lap := range laps {
 		for name, m := range lap.Metrics {
 			known, _ := set.Find(name)
