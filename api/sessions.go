@@ -104,7 +104,7 @@ type sessionsAnswer struct {
 }
 
 func (s *server) listSessions(r *request, p *listSessionsParams) (out sessionsAnswer, err error) {
-	filter, err := p.Sessions(r)
+	filter, _, err := p.Sessions(r)
 	if err != nil {
 		return out, err
 	}

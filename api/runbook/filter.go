@@ -30,19 +30,20 @@ type Filter struct {
 // maxWords is how many words are looked for.
 const maxWords = 20
 
-// Sessions is the filter for the store, narrowed to what the caller may list.
-func (p *Filter) Sessions(r *rest.Request) (f timeseries.SessionFilter, err error) {
+// Sessions is the filter for the store, narrowed to what the caller may list, and the
+// time zone of its days.
+func (p *Filter) Sessions(r *rest.Request) (f timeseries.SessionFilter, zone *time.Location, err error) {
 	f = timeseries.SessionFilter{
 		StartedAfter: p.From, StartedBefore: p.To,
 		Book: book.Filter{Driver: p.Driver, Car: p.Car, Setup: p.Setup, Tyres: p.Tyres, Weather: p.Weather, Tag: p.Tag, Words: strings.Fields(p.Q)},
 	}
 	if len(f.Book.Words) > maxWords {
-		return f, fault.Field("q", "must have at most %d words", maxWords)
+		return f, nil, fault.Field("q", "must have at most %d words", maxWords)
 	}
 	for _, text := range r.QueryArray("field") { // a value may hold commas
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" || value == "" {
-			return f, fault.Field("field", "%q is not of the form name=value", fault.Clip(text))
+			return f, nil, fault.Field("field", "%q is not of the form name=value", fault.Clip(text))
 		}
 		if f.Book.Fields == nil {
 			f.Book.Fields = map[string]string{}
@@ -51,17 +52,16 @@ func (p *Filter) Sessions(r *rest.Request) (f timeseries.SessionFilter, err erro
 	}
 	for _, t := range []string{p.Q, p.Driver, p.Car, p.Setup, p.Tyres, p.Weather, p.Tag, strings.Join(r.QueryArray("field"), "")} {
 		if t != "" && schema.Storable(t) == "" { // the database would not even compare it
-			return f, fault.New(fault.Invalid, "a filter must be valid UTF-8 without the character U+0000")
+			return f, nil, fault.New(fault.Invalid, "a filter must be valid UTF-8 without the character U+0000")
 		}
 	}
-	zone, err := p.zone()
-	if err != nil {
-		return f, err
+	if zone, err = Zone(p.Timezone); err != nil {
+		return f, nil, err
 	}
 	if p.Day != "" {
 		from, to, err := book.Day(p.Day, time.Now(), zone)
 		if err != nil {
-			return f, err
+			return f, nil, err
 		}
 		if from.After(f.StartedAfter) {
 			f.StartedAfter = from
@@ -75,10 +75,8 @@ func (p *Filter) Sessions(r *rest.Request) (f timeseries.SessionFilter, err erro
 			f.StartedAfter = begin
 		}
 	}
-	return f, nil
+	return f, zone, nil
 }
-
-func (p *Filter) zone() (*time.Location, error) { return Zone(p.Timezone) }
 
 // Zone is the time zone of a parameter timezone.
 func Zone(name string) (*time.Location, error) {

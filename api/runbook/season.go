@@ -56,11 +56,7 @@ type pointView struct {
 }
 
 func (h handler) season(r *rest.Request, p *seasonParams) (out seasonAnswer, err error) {
-	filter, err := p.Sessions(r)
-	if err != nil {
-		return out, err
-	}
-	zone, err := p.zone()
+	filter, zone, err := p.Sessions(r)
 	if err != nil {
 		return out, err
 	}
