@@ -285,3 +285,27 @@ func TestTablesInOtherUnitsAreReadBack(t *testing.T) {
 		}
 	}
 }
+
+// A member that became no channel, since a math channel has its name, has no unit.
+func TestUnitsAreNotOfAMathChannelsNamesake(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	admin := s.as(t, auth.Admin)
+	if got := s.call(t, "PUT", "/api/v1/channels/pace", admin, `{"unit":"m/s","expression":"2 * speed_ms"}`); got.status != 200 {
+		t.Fatalf("%+v", got)
+	}
+	if got := s.call(t, "POST", "/api/v1/telemetry", admin, `{"session_id":"run","timestamp":"2026-03-21T10:00:00Z","speed_ms":5,"pace":7}`+"\n"); got.status != 200 {
+		t.Fatalf("%+v", got)
+	}
+	if _, err := s.store.Rollups.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := s.text(t, "/api/v1/sessions/run/records?format=ndjson&units=metric", admin)
+	if !strings.Contains(text, `"speed_ms (km/h)":18`) || !strings.Contains(text, `"pace": 7`) {
+		t.Errorf("the member of the record is %s", text)
+	}
+	text, _ = s.text(t, "/api/v1/sessions/run/records?format=ndjson&units=metric&fields=pace", admin)
+	if !strings.Contains(text, `"pace (km/h)":36`) {
+		t.Errorf("the math channel is %s", text)
+	}
+}

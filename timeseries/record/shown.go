@@ -18,24 +18,29 @@ type shown struct {
 	extra    map[string]unit.Shown
 }
 
-// ShownIn also has members shown in other units: by their names in records, and those
-// that are computed by theirs. Rows then write such a member with its unit behind its
+// ShownIn also has members shown in other units, by their names in records, and what
+// is computed by its own. Rows then write such a member with its unit behind its
 // name, as in "speed_ms (km/h)", which is how files that are read name units: nobody
 // takes the value for one in the stored unit.
-func (s *Selection) ShownIn(units map[string]unit.Shown) *Selection {
+func (s *Selection) ShownIn(members, computed map[string]unit.Shown) *Selection {
 	with := *s
-	with.shown = shown{channels: make([]*unit.Shown, len(s.channels)), computed: make([]*unit.Shown, len(s.computed)), extra: units}
-	of := func(name string) *unit.Shown {
+	with.shown = shown{channels: make([]*unit.Shown, len(s.channels)), computed: make([]*unit.Shown, len(s.computed)), extra: map[string]unit.Shown{}}
+	of := func(units map[string]unit.Shown, name string) *unit.Shown {
 		if u, ok := units[name]; ok {
 			return &u
 		}
 		return nil
 	}
 	for at, i := range s.channels {
-		with.shown.channels[at] = of(channel.All[i].Name)
+		with.shown.channels[at] = of(members, channel.All[i].Name)
 	}
 	for at, c := range s.computed {
-		with.shown.computed[at] = of(c.Name)
+		with.shown.computed[at] = of(computed, c.Name)
+	}
+	for name, u := range members {
+		if _, column := channel.Index(name); !column {
+			with.shown.extra[name] = u
+		}
 	}
 	return &with
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -239,22 +240,24 @@ func (s *Set) UnitOf(member string) string {
 }
 
 // Shown tells in which units a system shows what is measured, by the names of members
-// in records and of math channels: those that it does not show as they are stored.
-func (s *Set) Shown(system unit.System) map[string]unit.Shown {
-	list := map[string]unit.Shown{}
+// in records, and of math channels by theirs: those that it does not show as they are
+// stored. A member may have the name of a math channel and be none.
+func (s *Set) Shown(system unit.System) (members, computed map[string]unit.Shown) {
+	members, computed = map[string]unit.Shown{}, map[string]unit.Shown{}
 	for _, c := range s.list {
 		if c.Type != channel.Float && c.Type != channel.Int {
 			continue
 		}
-		if u, ok := system.Shown(c.Unit); ok {
-			name := c.Name
-			if c.Formula == nil && c.Member != "" {
-				name = c.Member
-			}
-			list[name] = u
+		u, ok := system.Shown(c.Unit)
+		switch {
+		case !ok:
+		case c.Formula != nil:
+			computed[c.Name] = u
+		default:
+			members[cmp.Or(c.Member, c.Name)] = u
 		}
 	}
-	return list
+	return members, computed
 }
 
 func (r *Registry) readSet(ctx context.Context, q schema.Querier) (*Set, error) {
