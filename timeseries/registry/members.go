@@ -164,7 +164,7 @@ func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fre
 		SELECT member, records, numbers, texts, first_time, last_time, low, high, no_channels
 		FROM kept
 		WHERE fresh OR heard
-		ORDER BY place
+		ORDER BY fresh, place
 		LIMIT $6`, session, from, to, done, upTo, maxMembers, known)
 	return fresh, upTo, err
 }
