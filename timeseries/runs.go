@@ -241,10 +241,18 @@ func (s *Store) RunNotes(ctx context.Context, id string, kinds []string) ([]note
 	if err != nil || session == nil {
 		return nil, err
 	}
+	summarised := false
 	return s.Notes.All(ctx, id, session.CreatedAt.String()+" "+session.Version(), kinds, func(ctx context.Context, kind string) error {
 		switch kind {
 		case "gap", "outlier":
-			_, err := s.Summary(ctx, id)
+			if summarised {
+				return nil
+			}
+			conn, _, err := s.summarised(ctx, id)
+			if err == nil {
+				conn.Release()
+				summarised = true
+			}
 			return err
 		case "stop":
 			_, err := s.Analysis.Update(ctx, id)

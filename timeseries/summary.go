@@ -123,33 +123,39 @@ func (s *Store) archiveStats(ctx context.Context, id string) (archive.Stats, err
 	}, nil
 }
 
-// Summary returns the figures of a session as of its newest batch.
-func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
-	var key int32
-	err := s.reads.QueryRow(ctx, `SELECT session FROM sessions WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&key)
+// summarised brings the summary of a session up to its newest batch. It is read on
+// the connection, which the caller releases.
+func (s *Store) summarised(ctx context.Context, id string) (conn *pgxpool.Conn, key int32, err error) {
+	err = s.reads.QueryRow(ctx, `SELECT session FROM sessions WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&key)
 	if err == pgx.ErrNoRows {
-		return nil, fault.NoSession(id)
+		return nil, 0, fault.NoSession(id)
+	}
+	if err == nil {
+		// Whoever comes while another one works it out finds it done, and holds no
+		// connection until then.
+		err = s.summarising.Do(ctx, key, func() (err error) {
+			if conn, err = s.reads.Acquire(ctx); err != nil {
+				return err
+			}
+			return s.summarise(ctx, conn.Conn(), key)
+		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("summarise session: %w", err)
-	}
-	// Whoever comes while another one works it out finds it done, and holds no
-	// connection until then.
-	var conn *pgxpool.Conn
-	defer func() {
 		if conn != nil {
 			conn.Release()
 		}
-	}()
-	err = s.summarising.Do(ctx, key, func() (err error) {
-		if conn, err = s.reads.Acquire(ctx); err != nil {
-			return err
-		}
-		return s.summarise(ctx, conn.Conn(), key)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("summarise session: %w", err)
+		return nil, 0, fmt.Errorf("summarise session: %w", err)
 	}
+	return conn, key, nil
+}
+
+// Summary returns the figures of a session as of its newest batch.
+func (s *Store) Summary(ctx context.Context, id string) (*Summary, error) {
+	conn, key, err := s.summarised(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Release()
 	sum := &Summary{Session: id, Gaps: []Gap{}, Channels: []usual.Channel{}}
 	var start, end *time.Time
 	var channels map[string]usual.Channel
