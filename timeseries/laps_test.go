@@ -373,3 +373,33 @@ func TestLapsOfASettledRun(t *testing.T) {
 	h.insert(records[half:]...)
 	await.Until(t, "the other stint", func() bool { race := ask(); return len(race.Stints) == 2 && len(race.Stops) == 1 })
 }
+
+// Of minutes that a server of an older version worked out, which kept no highest power,
+// it is not known; it is not 0 W.
+func TestLapsOfAnOlderVersion(t *testing.T) {
+	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is worked out of what was read")
+	h := newServer(t)
+	start := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
+	var records []rec
+	for i := range 1900 { // at 10 Hz, laps of 60 s
+		records = append(records, rec{"session_id": "old", "timestamp": record.FormatTime(start.Add(time.Duration(i) * 100 * time.Millisecond)), "power_w": -100, "speed_ms": 10, "lap": 1 + i/600})
+	}
+	h.insert(records[:1300]...)
+	if _, err := h.store.Analysis.Update(t.Context(), "old"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.pool.Exec(t.Context(), "UPDATE analysis_parts SET peak_w = '{}', altitude_m = '{}'"); err != nil {
+		t.Fatal(err)
+	}
+	h.insert(records[1300:]...)
+	race, err := h.store.Analysis.Laps(t.Context(), analysis.LapRequest{Session: "old"})
+	if err != nil || len(race.Laps) != 3 {
+		t.Fatalf("%v, %+v", err, race)
+	}
+	for i, known := range []bool{false, false, true} {
+		if got := race.Laps[i].MaxPower; (got != nil) != known || known && *got != -100 {
+			t.Errorf("lap %d has up to %v W", i+1, got)
+		}
+	}
+}

@@ -176,8 +176,12 @@ func (r *run) scan(rows pgx.Rows) error {
 	into = append(into, &changed, &after, &number)
 	_, err := pgx.ForEachRow(rows, into, func() error {
 		for k := range c[:bins] {
+			none := 0.0
+			if k == 5 || k == 7 { // peak_w, altitude_m
+				none = math.NaN()
+			}
 			for len(c[k]) < len(at) { // a server of an older version stored it
-				c[k] = append(c[k], 0)
+				c[k] = append(c[k], none)
 			}
 		}
 		for i := range at {
