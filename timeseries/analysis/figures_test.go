@@ -90,3 +90,17 @@ func TestCoasting(t *testing.T) {
 		t.Errorf("%+v", last)
 	}
 }
+
+// A car that stands on the line until its counter has counted has no lap that ends
+// before it begins.
+func TestNoLapBeforeItMoves(t *testing.T) {
+	t.Parallel()
+	r := &run{Moved: &moment{At: 70e6}, Counted: []counted{{0, 0, 1}, {60e6, 60e6, 2}, {120e6, 120e6, 3}}}
+	for at := range int64(130) {
+		r.Bins = append(r.Bins, bin{At: at * 1e6})
+	}
+	laps := r.countedLaps()
+	if len(laps) != 1 || laps[0].Seconds != 60 {
+		t.Errorf("%+v", laps)
+	}
+}

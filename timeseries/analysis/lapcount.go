@@ -77,7 +77,7 @@ func (r *run) countedLaps() []lap {
 	for i, c := range r.Counted {
 		here := crossing{float64(c.At), float64(c.At-c.After) / 1e6 / math.Sqrt(12)}
 		step := i > 0 && c.Number == r.Counted[i-1].Number+1
-		if step && begin != nil {
+		if step && begin != nil && here.At > begin.At { // it may have moved later
 			one := r.legs([]crossing{*begin, here})[0]
 			list = append(list, lap{leg: one})
 		}
