@@ -3,6 +3,7 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"sort"
 	"time"
 )
 
@@ -146,6 +147,9 @@ func (r *run) legs(crossings []crossing) []leg {
 	k := 0
 	var before bin
 	for i, c := range crossings {
+		if i == 0 { // what was before is of no leg
+			k = sort.Search(len(r.Bins), func(k int) bool { return float64(r.Bins[k].At) > c.At })
+		}
 		top, peak := math.NaN(), math.NaN()
 		for ; k < len(r.Bins) && float64(r.Bins[k].At) <= c.At; k++ {
 			top, peak = highest(top, r.Bins[k].Top), highest(peak, r.Bins[k].Peak)
