@@ -2,7 +2,7 @@ package analysis
 
 import (
 	"context"
-	"sync"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,43 +14,16 @@ const (
 	// settledAfter is for how long a run has not changed when its drives are kept in
 	// memory: the driver modes come from levels, which follow a little later.
 	settledAfter = time.Minute
-	// mostSettled bounds the runs that are kept.
-	mostSettled = 100
+	// keptBytes is how much of them is kept.
+	keptBytes = 16 << 20
 )
 
-// drives are what functions of schema analytics make of a run second by second.
+// drives are what functions of schema analytics make of a run second by second. Those
+// of a run that does not change any more are kept: those of a day take a second to make.
 type drives struct {
 	stints []Stint
 	stops  []Stop
 	modes  []ModeShare
-}
-
-// settled keeps the drives of runs that do not change any more: those of a day take a
-// second to make.
-type settled struct {
-	mu   sync.Mutex
-	runs map[int32]settledRun
-}
-
-type settledRun struct {
-	computed time.Time // when its analysis was
-	drives
-}
-
-func (s *settled) find(session int32, computed time.Time) (drives, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	run, ok := s.runs[session]
-	return run.drives, ok && run.computed.Equal(computed)
-}
-
-func (s *settled) keep(session int32, computed time.Time, d drives) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.runs == nil || len(s.runs) >= mostSettled {
-		s.runs = map[int32]settledRun{}
-	}
-	s.runs[session] = settledRun{computed, d}
 }
 
 // drives returns those of a run, by an analysis of the snapshot.
@@ -62,7 +35,8 @@ func (a *Analysis) drives(ctx context.Context, tx pgx.Tx, session int32, id stri
 		return d, err
 	}
 	known := err == nil
-	if found, ok := a.settled.find(session, computed); known && ok {
+	key := fmt.Sprint(session, " ", computed.UnixMicro())
+	if found, ok := a.settled.Get(key); known && ok {
 		return found, nil
 	}
 	if d.stints, err = schema.List(ctx, tx, pgx.RowToStructByName[Stint], "SELECT * FROM analytics.stints($1)", id); err != nil {
@@ -75,7 +49,7 @@ func (a *Analysis) drives(ctx context.Context, tx pgx.Tx, session int32, id stri
 		return d, err
 	}
 	if known && age > settledAfter.Seconds() {
-		a.settled.keep(session, computed, d)
+		a.settled.Put(key, d, 256*(1+len(d.stints)+len(d.stops)+len(d.modes)))
 	}
 	return d, nil
 }

@@ -15,6 +15,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
+	"github.com/ecovolt/telemetryd/timeseries/series/kept"
 	"github.com/ecovolt/telemetryd/timeseries/track"
 )
 
@@ -23,14 +24,14 @@ import (
 type Analysis struct {
 	pool, reads *pgxpool.Pool
 	inFlight    *load.InFlight
-	settled     settled
+	settled     *kept.Values[drives]
 }
 
 // New makes an Analysis on a migrated database. What somebody waits for is read,
 // and worked out where it has to be, on the connections of reads; what nobody
 // waits for yields to uploads.
 func New(pool, reads *pgxpool.Pool, inFlight *load.InFlight) *Analysis {
-	return &Analysis{pool: pool, reads: reads, inFlight: inFlight}
+	return &Analysis{pool: pool, reads: reads, inFlight: inFlight, settled: kept.New[drives](keptBytes)}
 }
 
 const (
