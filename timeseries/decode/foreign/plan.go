@@ -302,12 +302,10 @@ func (p *plan) nameOwn() {
 			c.Name = c.Label
 			continue
 		}
-		if p.inOwnUnit(c) && !used[c.Name] {
-			used[c.Name] = true
+		if p.inOwnUnit(c, used) {
 			continue
 		}
 		name := c.Label
-		c.convert = nil
 		if count[name] > 1 && c.source != "" {
 			name = fmt.Sprintf("%s (%s)", c.Label, c.source)
 		}
@@ -321,10 +319,10 @@ func (p *plan) nameOwn() {
 }
 
 // inOwnUnit makes a column whose header has another unit than the member it names
-// that member.
-func (p *plan) inOwnUnit(c *Column) bool {
+// that member, unless another column has its name.
+func (p *plan) inOwnUnit(c *Column, used map[string]bool) bool {
 	member, ok := strings.CutSuffix(c.Label, " ("+c.unit+")")
-	if !ok || c.unit == "" || p.opt.Unit == nil {
+	if !ok || c.unit == "" || p.opt.Unit == nil || used[member] {
 		return false
 	}
 	to := p.opt.Unit(member)
@@ -333,6 +331,7 @@ func (p *plan) inOwnUnit(c *Column) bool {
 		return false
 	}
 	c.Name, c.toUnit, c.convert = member, to, &conversion
+	used[member] = true
 	return true
 }
 
