@@ -58,6 +58,9 @@ func TestTrackIsKnownByPlace(t *testing.T) {
 	s.put(t, "first", driven{quick: even(4), seed: 1})
 	first := s.laps(t, internal, "first")
 	id := trackOf(first)
+	if got := s.call(t, "GET", "/api/v1/sessions/first/laps?at_least=80000", internal, nil); len(got.body["laps"].([]any)) != 0 || trackOf(got.body) != id {
+		t.Errorf("without a lap that long: %+v", got.body)
+	}
 	if id == 0 || len(names(first)) < 3 || names(first)[0] != "Sector 1" {
 		t.Fatalf("%v", first)
 	}

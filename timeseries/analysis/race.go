@@ -25,7 +25,6 @@ type Lap struct {
 	MaxPower       *float64             `json:"max_power_w" db:"max_power_w" doc:"Highest power, W"`
 	Coasting       *float64             `json:"coasting_share" db:"coasting_share" doc:"Share of the measured time in which the car moved with 25 W or less either way, 0 to 1; null without speed or power"`
 	Valid          bool                 `json:"valid" db:"valid" doc:"No pause and no gap"`
-	Track          *string              `json:"-" db:"track"`
 	Metrics        map[string]LapMetric `json:"metrics,omitempty" db:"-" doc:"Channels that were asked for, by name; one that no record of the lap has counts 0"`
 	Sectors        []SectorDrive        `json:"sectors" db:"-" doc:"They add up to the lap; none where the request says what a lap is"`
 }
@@ -160,7 +159,10 @@ func (a *Analysis) Laps(ctx context.Context, req LapRequest) (*Laps, error) {
 			return err
 		}
 		var err error
-		if laps.Laps, err = schema.List(ctx, tx, pgx.RowToStructByName[Lap], "SELECT * FROM analytics.laps($1, $2, $3, $4, $5)",
+		if laps.Laps, err = schema.List(ctx, tx, pgx.RowToStructByName[Lap], `
+			SELECT lap, from_time, to_time, seconds, distance_m, energy_wh, efficiency_km_kwh, avg_speed_kmh, max_speed_kmh, avg_power_w, time_rank, efficiency_rank,
+			       paused_s, silent_s, error_s, max_power_w, coasting_share, valid
+			FROM analytics.laps($1, $2, $3, $4, $5)`,
 			req.Session, req.Latitude, req.Longitude, req.Radius, req.AtLeast); err != nil {
 			return err
 		}
@@ -190,18 +192,19 @@ func (l *Laps) readSectors(ctx context.Context, tx pgx.Tx, req *LapRequest) erro
 	var names []string
 	var length *float64
 	var id *int32
+	var name *string
 	err := tx.QueryRow(ctx, `
-		SELECT r.gates_m, `+track.Names("r.track", "r.gates_m")+`, r.lap_m, r.track
-		FROM analysis_runs r JOIN sessions s USING (session)
-		WHERE s.id = $1 AND s.deleted_at IS NULL`, req.Session).Scan(&gates, &names, &length, &id)
+		SELECT r.gates_m, `+track.Names("r.track", "r.gates_m")+`, r.lap_m, t.track, `+track.Name("t")+`
+		FROM analysis_runs r JOIN sessions s USING (session) LEFT JOIN tracks t USING (track)
+		WHERE s.id = $1 AND s.deleted_at IS NULL`, req.Session).Scan(&gates, &names, &length, &id, &name)
 	if err == pgx.ErrNoRows || err == nil && length == nil {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if id != nil && len(l.Laps) > 0 && l.Laps[0].Track != nil {
-		l.Track = &TrackName{*id, *l.Laps[0].Track}
+	if id != nil && name != nil {
+		l.Track = &TrackName{*id, *name}
 	}
 	if req.Latitude != nil || req.AtLeast != usualAtLeast {
 		return nil
@@ -216,10 +219,11 @@ func (l *Laps) readSectors(ctx context.Context, tx pgx.Tx, req *LapRequest) erro
 	type row struct {
 		Lap int64 `db:"lap"`
 		SectorDrive
-		From float64 `db:"from_m"`
-		Name string  `db:"name"`
 	}
-	rows, err := schema.List(ctx, tx, pgx.RowToStructByName[row], "SELECT * FROM analytics.sectors($1)", req.Session)
+	rows, err := schema.List(ctx, tx, pgx.RowToStructByName[row], `
+		SELECT lap, sector, from_time, to_time, seconds, distance_m, energy_wh, efficiency_km_kwh, avg_speed_kmh, max_speed_kmh, avg_power_w,
+		       max_power_w, coasting_share, time_rank, paused_s, silent_s, error_s
+		FROM analytics.sectors($1)`, req.Session)
 	if err != nil {
 		return err
 	}

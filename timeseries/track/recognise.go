@@ -158,6 +158,11 @@ func Stale(track, revision, round, at string) string {
 		ELSE %[3]s AND EXISTS (SELECT FROM tracks t WHERE t.created_at > %[4]s) END, false)`, track, revision, round, at)
 }
 
+// Name is SQL for what a track is called, of that alias.
+func Name(t string) string {
+	return "coalesce(nullif(" + t + ".name, ''), 'Track ' || " + t + ".track)"
+}
+
 // Names is SQL for the names of the sectors of a track, as many as there are gates.
 func Names(track, gates string) string {
 	return `(SELECT array_agg(coalesce(nullif(t.gate_names[i], ''), 'Sector ' || i) ORDER BY i)

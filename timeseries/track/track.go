@@ -65,8 +65,8 @@ type row struct {
 	Created, Updated time.Time
 }
 
-const selectRow = `
-	SELECT track, latitude, longitude, altitude_m, length_m, coalesce(nullif(name, ''), 'Track ' || track), gates_m, gate_names, finish_set, created_at, updated_at
+var selectRow = `
+	SELECT track, latitude, longitude, altitude_m, length_m, ` + Name("tracks") + `, gates_m, gate_names, finish_set, created_at, updated_at
 	FROM tracks`
 
 func scanRow(r pgx.CollectableRow) (t row, err error) {
