@@ -79,29 +79,22 @@ func boolToInt(b bool) int {
 
 // factor returns what tells the values of a factor of a run.
 func factor(by string) (of func(*Point) []string, ok bool) {
-	text := func(of func(*Point) *string) func(*Point) []string {
-		return func(p *Point) []string {
-			if t := of(p); t != nil {
-				return []string{*t}
-			}
-			return nil
-		}
-	}
 	switch by {
 	case "day":
 		return func(p *Point) []string { return []string{p.Day} }, true
-	case "driver":
-		return text(func(p *Point) *string { return p.Driver }), true
-	case "car":
-		return text(func(p *Point) *string { return p.Car }), true
-	case "setup":
-		return text(func(p *Point) *string { return p.Setup }), true
-	case "tyres":
-		return text(func(p *Point) *string { return p.Tyres }), true
-	case "weather":
-		return text(func(p *Point) *string { return p.Weather }), true
 	case "tag":
 		return func(p *Point) []string { return p.Tags }, true
+	}
+	var no Change
+	for i, t := range no.texts(&Entry{}) {
+		if t.name == by {
+			return func(p *Point) []string {
+				if value := *no.texts(&p.Entry)[i].to; value != nil {
+					return []string{*value}
+				}
+				return nil
+			}, true
+		}
 	}
 	name, ok := strings.CutPrefix(by, "field:")
 	return func(p *Point) []string {
