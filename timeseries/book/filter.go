@@ -2,6 +2,7 @@ package book
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -37,8 +38,8 @@ func (f *Filter) Where(first int) (conditions string, args []any) {
 	if f.Tag != "" {
 		of("EXISTS (SELECT FROM unnest(b.tags) tag WHERE lower(tag) = lower(" + arg(f.Tag) + "::text))")
 	}
-	for name, want := range f.Fields {
-		of("lower(b.fields ->> " + arg(name) + "::text) = lower(" + arg(want) + "::text)")
+	for _, name := range slices.Sorted(maps.Keys(f.Fields)) { // one statement for the same filter
+		of("lower(b.fields ->> " + arg(name) + "::text) = lower(" + arg(f.Fields[name]) + "::text)")
 	}
 	if len(f.Words) > 0 {
 		fmt.Fprintf(&b, ` AND (
