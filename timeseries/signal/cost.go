@@ -25,11 +25,7 @@ var mostCells = [...]int{series.Member: 50_000_000, series.Guest: 10_000_000}
 // cost returns what a read costs, or what would fit where that is too much.
 func (req *Request) cost(want wanted, runs []run) (int, error) {
 	each := groupCells
-	channels := want.by
-	if want.mean != nil {
-		channels = append(channels[:len(channels):len(channels)], *want.mean)
-	}
-	for _, c := range channels {
+	for _, c := range want.all() {
 		switch {
 		case c.Formula != nil:
 			each += memberCells * max(1, len(c.Formula.Inputs))

@@ -111,6 +111,14 @@ type wanted struct {
 	mean *channel.Channel
 }
 
+// all are the channels of the axes, and mean behind them.
+func (w *wanted) all() []channel.Channel {
+	if w.mean == nil {
+		return w.by
+	}
+	return append(slices.Clone(w.by), *w.mean)
+}
+
 // Read counts. It fails with fault.Invalid and the parameter, with fault.NotFound for a
 // run that is not there, with fault.Invalid for a read that costs more than its class
 // may, with what would fit, and with fault.Unavailable where too many such wait or one
@@ -292,11 +300,7 @@ func (req *Request) key(want wanted, runs []run) string {
 	for _, l := range req.Laps {
 		key += fmt.Sprint(" ", l.From.UnixMicro(), "-", l.To.UnixMicro())
 	}
-	channels := want.by
-	if want.mean != nil {
-		channels = append(slices.Clone(channels), *want.mean)
-	}
-	for i, c := range channels {
+	for i, c := range want.all() {
 		key += fmt.Sprintf(" %q %q %q", c.Name, c.Unit, c.Number())
 		if i < len(want.bins) {
 			key += fmt.Sprint(" ", want.bins[i].Count, " ", edge(want.bins[i].Low), " ", edge(want.bins[i].High))
