@@ -130,23 +130,27 @@ func (s *Store) summarised(ctx context.Context, id string) (conn *pgxpool.Conn, 
 	if err == pgx.ErrNoRows {
 		return nil, 0, fault.NoSession(id)
 	}
-	if err == nil {
-		// Whoever comes while another one works it out finds it done, and holds no
-		// connection until then.
-		err = s.summarising.Do(ctx, key, func() (err error) {
-			if conn, err = s.reads.Acquire(ctx); err != nil {
-				return err
-			}
-			return s.summarise(ctx, conn.Conn(), key)
-		})
-	}
 	if err != nil {
-		if conn != nil {
-			conn.Release()
-		}
 		return nil, 0, fmt.Errorf("summarise session: %w", err)
 	}
-	return conn, key, nil
+	// Whoever comes while another one works it out finds it done, and holds no
+	// connection until then.
+	var held *pgxpool.Conn
+	defer func() {
+		if conn == nil && held != nil {
+			held.Release()
+		}
+	}()
+	err = s.summarising.Do(ctx, key, func() (err error) {
+		if held, err = s.reads.Acquire(ctx); err != nil {
+			return err
+		}
+		return s.summarise(ctx, held.Conn(), key)
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("summarise session: %w", err)
+	}
+	return held, key, nil
 }
 
 // Summary returns the figures of a session as of its newest batch.
