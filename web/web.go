@@ -46,6 +46,9 @@ func Handler(styles ...string) (http.Handler, error) {
 		if err != nil {
 			return err
 		}
+		if body, err = minified(name, body); err != nil {
+			return err
+		}
 		fmt.Fprintf(sum, "%s %d\n", name, len(body))
 		sum.Write(body)
 		p.assets[strings.TrimPrefix(name, "static/")] = newAsset(contentType(name), body)
