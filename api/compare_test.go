@@ -143,11 +143,20 @@ func TestCompareLaps(t *testing.T) {
 			if v := number(lap, "cruise_variance"); v < 1 || v > 3 {
 				t.Errorf("seed %d: the variance of speed is %v", seed, v)
 			}
-			sum := map[string]float64{}
+			sum, records, highest := map[string]float64{}, 0.0, 0.0
 			for _, sector := range lap["sectors"].([]any) {
 				for name, v := range sector.(object) {
-					sum[name] += v.(float64)
+					if v, ok := v.(float64); ok {
+						sum[name] += v
+					}
 				}
+				one := sector.(object)["means"].(object)["speed_ms"].(object)
+				records += number(one, "count")
+				highest = max(highest, number(one, "max"))
+			}
+			// Each record of the lap is in one of its sectors.
+			if whole := lap["means"].(object)["speed_ms"].(object); number(whole, "count") != records || number(whole, "max") != highest || number(whole, "mean") < 5 || lap["means"].(object)["driver_mode"] != nil {
+				t.Errorf("seed %d: the lap has %v, its sectors %v records and %v m/s", seed, whole, records, highest)
 			}
 			for name, v := range sum {
 				if math.Abs(v-number(lap, name)) > 1e-3 {

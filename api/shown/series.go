@@ -82,6 +82,10 @@ func list(u unit.Shown, values []float64) []float64 {
 func Comparison(c *compare.Comparison, set *registry.Set, system unit.System) {
 	c.Units = map[string]string{}
 	for _, lap := range c.Laps {
+		means(lap.Means, set, system)
+		for _, sector := range lap.Sectors {
+			means(sector.Means, set, system)
+		}
 		for name, values := range lap.Metrics {
 			known, _ := set.Find(name)
 			c.Units[name] = known.Unit
@@ -105,13 +109,17 @@ func Comparison(c *compare.Comparison, set *registry.Set, system unit.System) {
 // figures stay in the units that their names say.
 func Laps(laps []analysis.Lap, set *registry.Set, system unit.System) {
 	for _, lap := range laps {
-		for name, m := range lap.Metrics {
-			known, _ := set.Find(name)
-			m.Unit = &known.Unit
-			if u, ok := system.Shown(known.Unit); ok {
-				m.Unit, m.Mean, m.Min, m.Max = &u.Unit, of(u, m.Mean), of(u, m.Min), of(u, m.Max)
-			}
-			lap.Metrics[name] = m
+		means(lap.Metrics, set, system)
+	}
+}
+
+func means(metrics map[string]analysis.LapMetric, set *registry.Set, system unit.System) {
+	for name, m := range metrics {
+		known, _ := set.Find(name)
+		m.Unit = &known.Unit
+		if u, ok := system.Shown(known.Unit); ok {
+			m.Unit, m.Mean, m.Min, m.Max = &u.Unit, of(u, m.Mean), of(u, m.Min), of(u, m.Max)
 		}
+		metrics[name] = m
 	}
 }

@@ -103,13 +103,18 @@ type ComparedLap struct {
 	More     []*float64       `json:"de_j" doc:"By how much more energy than the first lap it had used there, J; null where nothing measures it"`
 	Sectors  []LapSector      `json:"sectors" doc:"The sectors of the lap; they add up to it"`
 	Metrics  map[string][]any `json:"metrics" doc:"Channels by name: what the lap's records say at each place, null where they say nothing"`
+	Means    Means            `json:"means" doc:"Those of them that are numbers, by name: mean, lowest and highest of the lap's records"`
 }
+
+// Means are what the records of a lap or a sector say of channels, each once.
+type Means map[string]analysis.LapMetric
 
 // LapSector is what a sector took a lap.
 type LapSector struct {
 	Seconds  float64  `json:"time_s" doc:"Its time, s"`
 	Energy   *float64 `json:"energy_j" doc:"J"`
 	Distance *float64 `json:"distance_m" doc:"By the lap's odometer over no gap, m"`
+	Means    Means    `json:"means" doc:"As the lap's, of the records of the sector"`
 }
 
 // laid is a lap on the axis.
@@ -235,10 +240,15 @@ func read(ctx context.Context, tx pgx.Tx, req *Request, want []channel.Channel, 
 			}
 			return s.energy
 		})
+		rec, err := readRecords(ctx, tx, l, want)
+		if err != nil {
+			return nil, err
+		}
+		c.Means = rec.means([][2]float64{{0, l.way.Seconds}})
 		parts := l.track.at(edges)
 		for k := 1; k < len(parts); k++ {
 			a, b := parts[k-1], parts[k]
-			s := LapSector{Seconds: round(b.elapsed - a.elapsed)}
+			s := LapSector{Seconds: round(b.elapsed - a.elapsed), Means: rec.means(between(a.at, b.at, l.way.Seconds))}
 			if c.Energy != nil {
 				s.Energy = number(b.energy - a.energy)
 			}
@@ -246,10 +256,6 @@ func read(ctx context.Context, tx pgx.Tx, req *Request, want []channel.Channel, 
 				s.Distance = number(b.way - a.way)
 			}
 			c.Sectors = append(c.Sectors, s)
-		}
-		rec, err := readRecords(ctx, tx, l, want)
-		if err != nil {
-			return nil, err
 		}
 		c.Cruise = rec.cruise()
 		c.Match = round(l.track.share(rec.gaps, axis[len(axis)-1]))
@@ -274,6 +280,15 @@ func cellsOf(c *analysis.Course, w *analysis.Way, want []channel.Channel) int {
 		}
 	}
 	return int(float64(c.Records) * share * float64(each))
+}
+
+// between is when a lap went from one place of the axis to another: where it begins
+// within that, it came to its end before it was at its begin.
+func between(from, to, seconds float64) [][2]float64 {
+	if to < from {
+		return [][2]float64{{from, seconds}, {0, to}}
+	}
+	return [][2]float64{{from, to}}
 }
 
 // less are the differences to the first lap.

@@ -203,6 +203,33 @@ func (r *records) cruise() *float64 {
 	return number(max(0, r.sq/r.seconds-mean*mean))
 }
 
+// means are those of the channels that are numbers, of records at these times, s
+// since the lap began, begin included.
+func (r *records) means(times [][2]float64) Means {
+	all := Means{}
+	for k := range r.channels {
+		one := &r.channels[k]
+		if one.Type == channel.Text {
+			continue
+		}
+		var m analysis.LapMetric
+		sum, low, high := 0.0, math.Inf(1), math.Inf(-1)
+		for _, part := range times {
+			for i := sort.SearchFloat64s(one.t, part[0]); i < len(one.t) && one.t[i] < part[1]; i++ {
+				v := one.v[i]
+				m.Count++
+				sum, low, high = sum+v, min(low, v), max(high, v)
+			}
+		}
+		if m.Count > 0 {
+			mean := sum / float64(m.Count)
+			m.Mean, m.Min, m.Max = number(mean), &low, &high
+		}
+		all[one.Name] = m
+	}
+	return all
+}
+
 // at is the channel at the times of a lap: numbers, texts, or nil.
 func (v *values) at(when []state) []any {
 	list := make([]any, len(when))

@@ -5,14 +5,17 @@ import { h, icon, replace, toast } from "./dom.js";
 import { api, query, sessionPath } from "./api.js";
 import { setParams, setTitle } from "./router.js";
 import { ChartStack, hue } from "./charts.js";
+import { LapMap } from "./lapmap.js";
 import { channelsOf, isState } from "./channels.js";
 import { pick } from "./picker.js";
 import { runName } from "./runs.js";
-import { clockSpan, date, num, NONE } from "./format.js";
+import { clockSpan, date, measure, num, title, unit, NONE } from "./format.js";
 import { conversion, figure, preferred, shownUnit } from "./units.js";
 
 const MOST = 6;
 const PLACES = 1000;
+const MOST_CHANNELS = 16; // that the server compares at once
+const PLACE = ["latitude", "longitude"]; // what the map is drawn by
 // more are the channels that the comparison itself has, differences to the first lap.
 const more = () => [
   { name: "dt_s", display: "Behind the first lap", unit: "s", type: "number", decimals: 2, own: 1 },
@@ -42,7 +45,7 @@ export function render(main, params) {
   const abort = new AbortController(), { signal } = abort;
   let laps = read(params.get("laps"));
   let metrics = params.get("metrics")?.split(",") || ["speed_ms", "power_w"];
-  let channels = null, stack = null, stopped = false, asked = 0;
+  let channels = null, stack = null, map = null, remember = 0, stopped = false, asked = 0;
   const runs = new Map(), known = new Map(); // of each run what it is, and its laps
   const legend = h("ul", { class: "legend", "aria-label": "Compared laps" });
   legend.style.listStyle = "none";
@@ -50,11 +53,20 @@ export function render(main, params) {
   const add = h("select", { "aria-label": "Add a lap" });
   const ids = () => [...new Set(laps.map((l) => l.run))];
   const chosen = () => metrics.map((name) => channels?.get(name)).filter((c) => c?.charted && !isState(c));
+  // The map is left out where so much is drawn that its channels would be too many.
+  const asks = () => { const drawn = chosen().map((c) => c.name); return [...new Set([...drawn, "speed_ms", ...PLACE])].filter((name) => channels.get(name)).slice(0, Math.max(MOST_CHANNELS, drawn.length)); };
   const other = (by, text) => h("a", { class: "button secondary", href: query("/compare", { runs: ids().join(","), by }) }, text);
   const head = h("div", { class: "actions" });
   main.append(h("div", { class: "run" }, h("div", { class: "run-head" }, h("h1", null, "Compare laps"), head), legend, body));
 
   const changed = () => { setParams({ laps: write(laps) }); draw(); };
+  const destroy = () => { stack?.destroy(); map?.destroy(); stack = map = null; };
+  // moved is told what the charts show: the address keeps it, in m.
+  const moved = (a, b, whole) => {
+    map?.setWindow(a, b, whole);
+    clearTimeout(remember);
+    remember = setTimeout(() => setParams(whole ? { from: null, to: null } : { from: a.toFixed(1), to: b.toFixed(1) }), 250);
+  };
   add.addEventListener("change", () => { if (add.value) { laps.push(read(add.value)[0]); changed(); } });
   const name = ({ run, lap }) => `${runName(runs.get(run))}, lap ${lap}`;
 
@@ -68,7 +80,7 @@ export function render(main, params) {
       const swatch = h("span", { class: "swatch", "aria-hidden": "true" });
       swatch.style.background = hue(i);
       return h("li", { class: "card legend-item" }, swatch,
-        h("span", null, h("a", { href: `/runs/${encodeURIComponent(one.run)}` }, name(one)), " ", h("span", { class: "muted small" }, date(new Date(runs.get(one.run).start_time)))),
+        h("span", null, h("a", { href: `/runs/${encodeURIComponent(one.run)}` }, name(one)), " ", h("span", { class: "muted small" }, [date(new Date(runs.get(one.run).start_time)), runs.get(one.run).book.driver].filter(Boolean).join(", "))),
         laps.length > 1 && h("button", { type: "button", class: "plain tiny", "aria-label": `Remove ${name(one)}`, on: { click: () => { laps = laps.filter((l) => l !== one); changed(); } } }, icon("close")));
     }), laps.length < MOST && h("li", null, add));
   }
@@ -80,14 +92,16 @@ export function render(main, params) {
       if (!known.has(run)) known.set(run, await lapsOf(run, signal));
     }));
     channels ??= await channelsOf(ids(), signal);
-    const answer = await api(query("/api/v1/compare", { laps: write(laps), metrics: chosen().map((c) => c.name).join(","), points: PLACES, units: preferred() }), { signal });
+    const answer = await api(query("/api/v1/compare", { laps: write(laps), metrics: asks().join(","), points: PLACES, units: preferred() }), { signal });
     if (stopped || turn !== asked) return;
-    stack?.destroy();
+    const window = stack?.win || [Number(params.get("from")), Number(params.get("to"))];
+    destroy();
     drawHead();
     const apart = answer.laps.filter((l) => l.aligned !== answer.by);
     const charts = h("div", { class: "card" }, apart.length > 0 && h("p", { class: "pad muted small" },
       `Not on the line of the first lap, and so laid over it by their distance: ${apart.map((l) => name({ run: l.session, lap: l.lap })).join("; ")}.`));
-    replace(body, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts of all laps"), charts), h("aside", { class: "side", "aria-label": "Figures" }, figures(answer)));
+    const way = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Where the difference is"));
+    replace(body, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts of all laps"), charts), h("aside", { class: "side", "aria-label": "Map and figures" }, way, figures(answer)));
     const x = answer.distance_m, one = x.map(() => 1);
     const line = (v) => ({ min: v, max: v, avg: v, count: one });
     stack = new ChartStack(charts, {
@@ -96,28 +110,62 @@ export function render(main, params) {
         x, columns: Object.fromEntries(wanted.map((m) => [m.name, answer.laps.map((l) => line((m.own ? l[m.name]?.map((v) => (v == null ? v : v * m.own)) : l.metrics[m.name]) ?? x.map(() => null)))])),
         info: { short: `${x.length} places`, text: `at ${x.length} places of the lap`, width: 0, level: "raw" },
       }),
+      onWindow: moved, onCursor: (at) => map?.mark(at),
     });
+    map = new LapMap(way, { name: (l) => name({ run: l.session, lap: l.lap }), goTo, cursor: (at) => stack.setCursor(at), chose: (by) => setParams({ map: by }) });
+    map.show(answer, channels, params.get("map"));
+    if (window[1] > window[0]) stack.win = [Math.max(0, window[0]), Math.min(x.at(-1), window[1])];
+    map.setWindow(...stack.win, stack.whole);
     stack.setMetrics([...more(), ...chosen()]);
   }
 
+  // goTo shows a part of the lap alone; asked for again, all of it.
+  function goTo(from, to) {
+    const [a, b] = stack.win;
+    if (Math.abs(a - from) < 1 && Math.abs(b - to) < 1) stack.reset();
+    else stack.show(from, to, { wait: 0 });
+  }
+
+  // Figures of each lap, with how much more than the first lap's they are.
   function figures({ laps: list, sectors }) {
     const energy = (v) => figure(v, "J", -1), inEnergy = shownUnit("J"), squared = conversion("m/s").factor ** 2;
+    const part = ({ run, lap }) => known.get(run)?.find((l) => l.lap === lap) || {};
+    const own = list.map((l) => part({ run: l.session, lap: l.lap }));
+    const most = chosen().filter((c) => list[0].means[c.name]);
+    // A row: what it is called, its figure of a lap, and how that is written.
+    const of = (title, get, write, go, plain) => ({ title, get, write, go, plain });
+    const parts = (get, at = "") => most.flatMap((c) => {
+      const text = (what) => `${at}${what} ${title(c)}, ${unit(c.unit)}`.replace(/, $/, ""), say = (v) => (v == null ? NONE : measure(v, c));
+      return [c.name !== "speed_ms" && of(text("Mean"), (l, i) => get(l, i)?.[c.name]?.mean, say), of(text("Highest"), (l, i) => get(l, i)?.[c.name]?.max, say)].filter(Boolean);
+    });
     const rows = [
-      ["Time", (l) => clockSpan(l.time_s, 2)], [`Energy, ${inEnergy}`, (l) => energy(l.energy_j)], [`Energy, ${inEnergy}/km`, (l) => energy(l.energy_j_per_km)],
-      [`Variance of speed, (${shownUnit("m/s")})²`, (l) => (l.cruise_variance == null ? NONE : num(l.cruise_variance * squared, 2))], ["Data, %", (l) => (l.match == null ? NONE : num(l.match * 100, 1))],
-      ...sectors.flatMap(({ name }, i) => [[`${name}, s`, (l) => num(l.sectors[i]?.time_s, 2)], [`${name}, ${inEnergy}`, (l) => energy(l.sectors[i]?.energy_j)]]),
+      of("Time", (l) => l.time_s, (v) => clockSpan(v, 2)), of(`Energy, ${inEnergy}`, (l) => l.energy_j, energy), of(`Energy, ${inEnergy}/km`, (l) => l.energy_j_per_km, energy),
+      of(`Mean speed, ${shownUnit("km/h")}`, (_, i) => own[i].avg_speed_kmh, (v) => figure(v, "km/h", 1)),
+      of(`Variance of speed, (${shownUnit("m/s")})²`, (l) => (l.cruise_variance == null ? null : l.cruise_variance * squared), (v) => (v == null ? NONE : num(v, 2))),
+      of("Coasting, %", (_, i) => (own[i].coasting_share == null ? null : own[i].coasting_share * 100), (v) => (v == null ? NONE : num(v, 1))),
+      of("Data, %", (l) => l.match * 100, (v) => num(v, 1), null, true), ...parts((l) => l.means),
     ];
-    return h("section", { class: "card panel", "aria-labelledby": "figures-title" }, h("h2", { id: "figures-title" }, "Figures"),
-      h("div", { class: "laps figures", tabindex: "0", role: "region", "aria-label": "Figures as a table" }, h("table", null,
-        h("caption", { class: "sr" }, "Figures of the compared laps"),
-        h("thead", null, h("tr", null, h("th", { scope: "col" }, h("span", { class: "sr" }, "Figure")), list.map((l, i) => {
-          const swatch = h("span", { class: "swatch", "aria-hidden": "true" });
-          swatch.style.background = hue(i);
-          return h("th", { scope: "col", class: "n" }, swatch, ` ${name({ run: l.session, lap: l.lap })}`);
-        }))),
-        h("tbody", null, rows.map(([title, of]) => h("tr", null, h("th", { scope: "row" }, title), list.map((l) => h("td", { class: "n" }, of(l)))))))));
+    const sectorRows = sectors.flatMap((s, k) => [
+      of(`${s.name}, s`, (l) => l.sectors[k]?.time_s, (v) => num(v, 2), () => goTo(s.from_m, s.to_m)), of(`${s.name}, ${inEnergy}`, (l) => l.sectors[k]?.energy_j, energy),
+    ]);
+    const evidence = sectors.flatMap((s, k) => parts((l) => l.sectors[k]?.means, `${s.name}: `));
+    const more = (row, l, i) => {
+      const first = row.get(list[0], 0), v = row.get(l, i), by = i && !row.plain && first > 0 && v != null ? ((v - first) / first) * 100 : null;
+      return by == null ? null : h("span", { class: "muted more" }, ` ${by > 0 ? "+" : ""}${num(by, 1)} %`);
+    };
+    const table = (caption, rows) => h("div", { class: "laps figures", tabindex: "0", role: "region", "aria-label": `${caption} as a table` }, h("table", null,
+      h("caption", { class: "sr" }, `${caption} of the compared laps`),
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, h("span", { class: "sr" }, "Figure")), list.map((l, i) => {
+        const swatch = h("span", { class: "swatch", "aria-hidden": "true" });
+        swatch.style.background = hue(i);
+        return h("th", { scope: "col", class: "n" }, swatch, ` ${name({ run: l.session, lap: l.lap })}`);
+      }))),
+      h("tbody", null, rows.map((row) => h("tr", null, h("th", { scope: "row" }, row.go ? h("button", { type: "button", "aria-label": `${row.title}: show it alone in the charts`, on: { click: row.go } }, row.title) : row.title),
+        list.map((l, i) => h("td", { class: "n" }, row.write(row.get(l, i)), more(row, l, i))))))));
+    return h("section", { class: "card panel", "aria-labelledby": "figures-title" }, h("h2", { id: "figures-title" }, "Figures"), table("Figures", [...rows, ...sectorRows]),
+      evidence.length > 0 && h("details", null, h("summary", null, "Channels by sector"), table("Channels by sector", evidence)));
   }
 
   draw().catch((err) => { if (err.name !== "AbortError") { replace(body, h("p", { class: "problem" }, err.message)); toast(err.message, "error"); } });
-  return () => { stopped = true; abort.abort(); stack?.destroy(); };
+  return () => { stopped = true; abort.abort(); clearTimeout(remember); destroy(); };
 }

@@ -32,8 +32,8 @@ export class Track {
     cancelAnimationFrame(this.due);
   }
 
-  // setLines takes ways, each {points: [[lon, lat, x?]...], color?}. x is where
-  // on the charts' axis the car was there.
+  // setLines takes ways, each {parts: [[[lon, lat, x?]...]...], color?, width?}. x is
+  // where on the charts' axis the car was there. One with a width hides what is below.
   setLines(lines) {
     this.lines = lines.map((line) => ({ ...line, parts: line.parts.map((part) => part.filter((p) => p[0] || p[1])).filter((part) => part.length) })).filter((line) => line.parts.length);
     this.box = null;
@@ -140,10 +140,10 @@ export class Track {
     this.lines.forEach((line, i) => {
       const color = line.color || css("--accent");
       if (!i) for (const part of line.parts) stroke(part, css("--track"), 6);
-      g.globalAlpha = 0.6; // laps lie over one another
-      for (const part of line.parts) if (!this.window) stroke(part, color, 1.5);
+      g.globalAlpha = line.width ? 1 : 0.6; // laps lie over one another
+      for (const part of line.parts) if (!this.window) stroke(part, color, line.width || 1.5);
       g.globalAlpha = 1;
-      if (this.window) for (const part of line.parts) stroke(part, color, 2.2, this.window);
+      if (this.window) for (const part of line.parts) stroke(part, color, line.width || 2.2, this.window);
     });
     const first = this.lines[0]?.parts[0]?.[0];
     if (first) {
