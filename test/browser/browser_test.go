@@ -52,16 +52,22 @@ func TestPage(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 35*time.Minute)
 	defer cancel()
-	node := exec.CommandContext(ctx, "node", "--test-reporter=spec", "page.test.mjs")
-	node.Env = append(os.Environ(), "BASE_URL="+d.URL(), "NO_WEBSOCKETS_URL="+withoutWebsockets(t, d.URL()), "CHROMIUM="+chromium,
+	environ := append(os.Environ(), "BASE_URL="+d.URL(), "NO_WEBSOCKETS_URL="+withoutWebsockets(t, d.URL()), "CHROMIUM="+chromium,
 		"DEPLOY_KEY="+deployKey, "ADMIN_EMAIL=admin@example.org", "ADMIN_PASSWORD=the first administrator",
 		"RUN_ID="+run.id, "RUN_NAME="+run.name, fmt.Sprint("RUN_RECORDS=", run.records), fmt.Sprint("RUN_SPIKE=", run.spike),
 		fmt.Sprint("RUN_PEAK=", run.peak), fmt.Sprint("RUN_PEAK_AT=", run.peakAt.Seconds()), fmt.Sprint("RUN_SECONDS=", run.length.Seconds()),
 		fmt.Sprint("RUN_GAP_FROM=", run.gapFrom.Seconds()), fmt.Sprint("RUN_GAP_TO=", run.gapTo.Seconds()))
-	output, err := node.CombinedOutput()
-	t.Logf("%s", output)
-	if err != nil {
-		t.Errorf("node page.test.mjs (are its packages installed? npm ci --prefix test/browser): %v", err)
+	// One after another: what one changes, such as units, another would see.
+	for _, file := range []string{"page.test.mjs", "workbench.test.mjs"} {
+		t.Run(file, func(t *testing.T) {
+			node := exec.CommandContext(ctx, "node", "--test-reporter=spec", file)
+			node.Env = environ
+			output, err := node.CombinedOutput()
+			t.Logf("%s", output)
+			if err != nil {
+				t.Errorf("node %s (are its packages installed? npm ci --prefix test/browser): %v", file, err)
+			}
+		})
 	}
 }
 

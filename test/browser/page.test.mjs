@@ -4,143 +4,20 @@
 
 import assert from "node:assert/strict";
 import { createReadStream, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
-import { chromium } from "playwright-core";
 import { totp } from "../node/totp.mjs";
+import { accessible, base, chart, complaints, drag, env, highest, launch, plot, quit, resting, run, second, settled, signIn, span, undrawn, until, visit, weigh, windowOf } from "./visit.mjs";
 
-const env = (name) => process.env[name] ?? assert.fail(`${name} is not set`);
-const base = env("BASE_URL");
-const run = {
-  id: env("RUN_ID"), name: env("RUN_NAME"), records: Number(env("RUN_RECORDS")), spike: Number(env("RUN_SPIKE")), peak: Number(env("RUN_PEAK")),
-  peakAt: Number(env("RUN_PEAK_AT")), seconds: Number(env("RUN_SECONDS")), gapFrom: Number(env("RUN_GAP_FROM")), gapTo: Number(env("RUN_GAP_TO")),
-};
-const second = encodeURIComponent("second/run"); // the run to compare with
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const WEIGHT = 200_000; // bytes that a first visit may transfer, sign-in and a run's charts included
 
-let browser, context, page;
-const complaints = [];
+let context, page;
 
 before(async () => {
-  browser = await chromium.launch({
-    executablePath: env("CHROMIUM"),
-    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
+  await launch();
   ({ context, page } = await visit());
 });
-after(() => browser?.close());
-
-// visit opens the page as a new visitor. What its console says is a complaint,
-// but for the refusals that a test expects.
-async function visit({ expect = /^$/, ...options } = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, timezoneId: "UTC", locale: "en-GB", ...options });
-  context.setDefaultTimeout(120_000); // a machine may be busy
-  const page = await context.newPage();
-  page.on("console", (m) => { if (["error", "warning"].includes(m.type()) && !expect.test(m.text())) complaints.push(`${m.type()}: ${m.text()} at ${m.location().url}`); });
-  page.on("pageerror", (e) => complaints.push(`exception: ${e.stack}`));
-  return { context, page };
-}
-
-// weigh counts what the browser transfers, headers included.
-async function weigh(page) {
-  const client = await page.context().newCDPSession(page);
-  await client.send("Network.enable");
-  let bytes = 0, requests = 0;
-  client.on("Network.loadingFinished", (e) => { bytes += e.encodedDataLength; requests++; });
-  return () => ({ bytes, requests });
-}
-
-async function signIn(page, email, password) {
-  await page.getByLabel("E-mail").fill(email);
-  await page.getByLabel("Password").fill(password);
-  await page.locator("form").getByRole("button", { name: "Sign in" }).click();
-}
-
-const chart = (page, metric) => page.locator(`[data-metric="${metric}"]`);
-
-// settled waits until the charts show what was asked for last.
-async function settled(page) {
-  await page.waitForTimeout(150); // longer than the charts wait before they ask
-  await page.waitForFunction(() => !document.querySelector(".stack[aria-busy]") && document.querySelector(".chart .u-over"));
-}
-
-// highest reads the maximum that a chart states for its window.
-async function highest(page, metric) {
-  const text = await chart(page, metric).locator(".range").textContent();
-  return Number(/max ([−\-\d.,]+)/.exec(text)?.[1].replace(",", "").replace("−", "-"));
-}
-
-async function plot(page, metric) {
-  const over = chart(page, metric).locator(".u-over");
-  await over.scrollIntoViewIfNeeded();
-  return over.boundingBox();
-}
-
-// undrawn returns at which of these seconds of a window of that many a chart has
-// no pixel of its line.
-const undrawn = (page, metric, times, seconds) => chart(page, metric).evaluate((node, [times, seconds]) => {
-  const canvas = node.querySelector("canvas"), over = node.querySelector(".u-over");
-  const ratio = canvas.width / canvas.clientWidth, box = over.getBoundingClientRect(), at = canvas.getBoundingClientRect();
-  const colour = getComputedStyle(node.querySelector(".swatch")).backgroundColor.match(/\d+/g).map(Number);
-  const left = (box.left - at.left) * ratio, top = (box.top - at.top) * ratio, width = box.width * ratio;
-  const { data, width: stride } = canvas.getContext("2d").getImageData(0, top, canvas.width, box.height * ratio);
-  const drawn = (column) => {
-    for (let i = 4 * column; i < data.length; i += 4 * stride) if (colour.every((v, k) => Math.abs(data[i + k] - v) < 48) && data[i + 3] > 128) return true;
-    return false;
-  };
-  return times.filter((t) => {
-    const column = Math.round(left + (t / seconds) * width);
-    return ![-2, -1, 0, 1, 2].some((by) => drawn(column + by));
-  });
-}, [times, seconds]);
-
-// until waits for what the page's own code cannot be asked for at once.
-async function until(what, check) {
-  for (const end = Date.now() + 120_000; !(await check());) {
-    if (Date.now() > end) assert.fail(`timed out waiting for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-// resting is plot once the page around it moves no more: figures come later.
-async function resting(page, metric) {
-  await page.locator(".tile").first().waitFor();
-  for (let before = null; ;) {
-    const box = await plot(page, metric);
-    if (before?.y === box.y) return box;
-    before = box;
-    await page.waitForTimeout(300);
-  }
-}
-
-async function drag(page, box, from, to, { shift = false } = {}) {
-  const y = box.y + box.height / 2;
-  if (shift) await page.keyboard.down("Shift");
-  await page.mouse.move(box.x + box.width * from, y);
-  await page.mouse.down();
-  await page.mouse.move(box.x + (box.width * (from + to)) / 2, y, { steps: 4 });
-  await page.mouse.move(box.x + box.width * to, y, { steps: 4 });
-  await page.mouse.up();
-  if (shift) await page.keyboard.up("Shift");
-  await settled(page);
-}
-
-const span = (page) => page.evaluate(() => { const q = new URLSearchParams(location.search); return q.has("from") ? [Number(q.get("from")), Number(q.get("to"))] : null; });
-async function windowOf(page) {
-  await page.waitForTimeout(400); // the address follows a little later
-  return (await span(page)) || [0, run.seconds];
-}
-
-async function accessible(page, where) {
-  await page.getByRole("heading", { level: 1 }).first().waitFor();
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
-  const bad = violations.filter((v) => ["moderate", "serious", "critical"].includes(v.impact));
-  assert.deepEqual(bad.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join("; ")}`), [], `${where}: axe-core`);
-  for (const v of violations) console.log(`# ${where}: ${v.impact} ${v.id} (${v.nodes.length})`);
-}
+after(quit);
 
 describe("the built-in page", { concurrency: false }, () => {
   test("shows a visitor what is live and nothing else", async () => {
@@ -1233,8 +1110,8 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.evaluate(() => scrollTo(0, 0));
     const box = await plot(page, "speed_ms");
     await page.mouse.move(box.x + box.width * ((100 - 62.83) / 62.83), box.y + 40);
-    await until("the place at the cursor", async () => /^Lap 2 · Sector \d · \d+ m$/.test(await page.locator(".here").textContent()));
-    const metres = Number(/(\d+) m/.exec(await page.locator(".here").textContent())[1]);
+    await until("the place at the cursor", async () => /^10:01:\d\d\.\d{3} · Lap 2 · Sector \d · \d+ m$/.test(await page.locator(".here").textContent()));
+    const metres = Number(/(\d+) m$/.exec(await page.locator(".here").textContent())[1]);
     assert.ok(Math.abs(metres - 372) < 15, `${metres} m into the lap`);
     await accessible(page, "a run with laps");
   });

@@ -33,6 +33,7 @@ const shapes = {
   right: "M9.5 5.5 16 12l-6.5 6.5",
   close: "M6 6l12 12M18 6 6 18",
   down: "M12 4v11M7 10.5l5 5 5-5M5 20h14",
+  pin: "M9 4h6l-1 7 3 3H7l3-3zM12 14v6",
   page: "M6 3h8l4 4v14H6zM14 3v4h4M9 12h6M9 16h6",
   table: "M4 5h16v14H4zM4 10h16M4 14.5h16M10 5v14",
   sliders: "M4 7h9M17 7h3M4 17h3M11 17h9M15 5v4M9 15v4",

@@ -61,6 +61,7 @@ export function gestures(stack, u) {
       const far = Math.abs(e.clientX - from) > 5;
       for (const { plot } of stack.charts) plot?.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
       if (far && e.type === "pointerup") { stack.onTouch?.(); stack.show(Math.max(a, stack.win[0]), Math.min(b, stack.win[1]), { wait: 0 }); }
+      else if (!far && e.type === "pointerup" && !stack.following) stack.onClick?.(at(e.clientX), u);
     }
     mode = "";
   };

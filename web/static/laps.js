@@ -122,16 +122,29 @@ export class Laps {
       h("tbody", null, this.stints.map((stint) => h("tr", null, this.jump(stint, `stint ${stint.stint}`, String(stint.stint)), COLUMNS.slice(1, 5).map((c) => h("td", { class: "n" }, c.key === "seconds" ? clockSpan(stint.seconds, 1) : c.show(stint)))))));
   }
 
-  // at says where in the laps the run was, x s since its start.
-  at(x) {
+  // place is where in the laps the run was, x s since its start: metres into which lap
+  // and sector, if it was in any.
+  place(x) {
     const t = this.to.start + x, lap = this.laps.find((l) => l.begin <= t && t < l.end);
-    if (!lap) return "";
-    const parts = [...lap.sectors].sort((a, b) => a.begin - b.begin);
-    const sector = parts.find((s) => s.begin <= t && t < s.end) || parts.at(-1);
-    const share = (t - lap.begin) / lap.seconds;
-    const name = sector && this.sectors[sector.sector - 1]?.name;
-    const into = lap.distance_m == null ? null : Laps.metres(lap, parts, t) ?? share * lap.distance_m;
-    return [`Lap ${lap.lap}`, name, into != null && withUnit(into, "m", 0)].filter(Boolean).join(" · ");
+    if (!lap) return null;
+    const parts = [...lap.sectors].sort((a, b) => a.begin - b.begin), share = (t - lap.begin) / lap.seconds;
+    return { lap, sector: parts.find((s) => s.begin <= t && t < s.end) || parts.at(-1), metres: lap.distance_m == null ? null : Laps.metres(lap, parts, t) ?? share * lap.distance_m };
+  }
+
+  // at says so.
+  at(x) {
+    const place = this.place(x);
+    return place ? [`Lap ${place.lap.lap}`, place.sector && this.sectors[place.sector.sector - 1]?.name, place.metres != null && withUnit(place.metres, "m", 0)].filter(Boolean).join(" · ") : "";
+  }
+
+  // between is how many metres were driven from a to b, in laps that follow one another.
+  between(a, b) {
+    const [from, to] = [this.place(a), this.place(b)];
+    if (from?.metres == null || to?.metres == null) return null;
+    if (b < a) return -this.between(b, a);
+    const laps = this.laps.filter((l) => l.begin >= from.lap.begin && l.begin < to.lap.begin);
+    if (laps.some((l, i) => l.distance_m == null || (laps[i + 1] || to.lap).begin - l.end > 0.001)) return null;
+    return laps.reduce((sum, l) => sum + l.distance_m, to.metres - from.metres);
   }
 
   // metres is how far into a lap it was, from where its sectors began.

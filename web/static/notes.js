@@ -22,11 +22,10 @@ export class Notes {
   constructor(view, node) {
     Object.assign(this, { view, node, said: [], marked: [], all: [], shown: LISTED, filter: "", last: null });
     this.mayWrite = mayEdit();
-    const { stack } = view, before = stack.onCursor;
-    stack.onPlot = (plot) => this.draw(plot);
+    const { stack } = view;
+    stack.guests.push({ plot: (plot) => this.draw(plot), cursor: (x) => { if (x != null) this.last = x; } });
     stack.onMark = (by) => this.jump(by);
     if (this.mayWrite) stack.onNote = () => this.write();
-    stack.onCursor = (x) => { if (x != null) this.last = x; before?.(x); };
     this.list = h("ul", { class: "notes" });
     this.title = h("h2", { id: "notes-title" }, "Notes");
     const filter = h("select", { "aria-label": "Which notes" }, [["", "All"], ["people", "By people"], ["server", "By the server"]].map(([value, text]) => h("option", { value }, text)));
@@ -79,7 +78,7 @@ export class Notes {
     this.more.hidden = list.length <= this.shown;
     this.view.track.setPlaces(list.filter((n) => n.latitude != null && n.kind === "note").map((n) => ({ at: [n.longitude, n.latitude], color: css(KINDS[n.kind][1]) })));
     this.view.stack.redraw();
-    this.view.paintOverview();
+    this.view.strip.paint();
   }
 
   when(n) { return n.a == null ? (n.latitude == null ? "Run" : "Place") : clock(this.view.start + n.a * 1000, 60); }

@@ -4,18 +4,16 @@ import { announce, css, h, icon, replace, toast } from "./dom.js";
 import { api, query, sessionPath } from "./api.js";
 import { currentUser, isAdmin, mayEdit } from "./account.js";
 import { go, setParams, setTitle, show } from "./router.js";
-import { ChartStack, hue } from "./charts.js";
+import { ChartStack } from "./charts.js";
 import { editButton, Laps } from "./laps.js";
 import { Track, trackLines } from "./track.js";
 import { channelsOf, isState } from "./channels.js";
-import { pick } from "./picker.js";
+import { Overview } from "./overview.js";
 import { Live } from "./window.js";
 import { forget, runSeries } from "./series.js";
 import { badge, onTrack, runName } from "./runs.js";
-import { download } from "./download.js";
 import { count, date, duration, hourMinute } from "./format.js";
 import { fillTiles } from "./tiles.js";
-import { onTheme } from "./theme.js";
 
 const CHOICE = "telemetryd.metrics";
 const FIRST = ["speed_ms", "power_w", "voltage_v", "current_a"];
@@ -68,6 +66,7 @@ class RunView {
     const charts = h("div", { class: "card" }, this.tools, this.overview);
     this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"), (this.mapTools = h("div", { class: "map-tools" })));
     const laps = h("section", { class: "card panel", "aria-labelledby": "laps-title", hidden: true });
+    this.valued = h("section", { class: "card panel", "aria-labelledby": "values-title", hidden: true });
     this.noted = h("section", { class: "card panel", "aria-labelledby": "notes-title", hidden: true });
     const counted = h("details", { open: params.has("signals") }, h("summary", null, h("h2", { id: "signals-title" }, "Signals")));
     counted.addEventListener("toggle", () => import("./signals.js").then(({ Signals }) => {
@@ -79,22 +78,24 @@ class RunView {
     replace(page,
       h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
       this.said, this.tiles, this.why,
-      h("div", { class: "run-body", hidden: !run.start_time }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Track, laps and notes" }, this.map, laps, this.noted)),
+      h("div", { class: "run-body", hidden: !run.start_time }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Values, track, laps and notes" }, this.valued, this.map, laps, this.noted)),
       h("section", { class: "card panel", "aria-labelledby": "signals-title", hidden: !run.start_time }, counted), this.merges, this.aside, this.others, this.age);
 
-    this.laps = new Laps(laps, { id: this.id, start: this.start / 1000, goTo: (part) => this.goTo(part), drawn: () => { this.stack.redraw(); this.paintOverview(); this.signals?.moved(); } });
+    this.laps = new Laps(laps, { id: this.id, start: this.start / 1000, goTo: (part) => this.goTo(part), drawn: () => { this.stack.redraw(); this.strip.paint(); this.signals?.moved(); } });
     this.stack = new ChartStack(charts, {
       behind: (g, box, first) => this.laps.paint(g, this.stack.win, box.left, box.top, box.width, box.height, first),
       extent: [0, this.length()], start: this.start, clockTime: params.get("axis") !== "elapsed",
       load: (a, b, points, metrics, s) => runSeries(this.run, a, b, points, metrics, s, !onTrack(this.run)),
       onWindow: (a, b, whole) => this.moved(a, b, whole),
       onCursor: (x) => this.cursor(x),
+      onClick: (x, plot) => this.cursors((cursors) => cursors.click(x, plot)),
+      onPin: () => this.cursors((cursors) => cursors.pin(this.stack.cursorAt ?? undefined)),
       onTouch: () => this.live && this.stopLive(),
       onRemove: (name) => this.choose(this.metrics.filter((m) => m !== name)),
     });
     this.track = new Track(this.map, { onPick: (x) => this.stack.setCursor(x) });
     this.map.hidden = true;
-    this.overviewSetup();
+    this.strip = new Overview(this, this.overview);
     this.toolbar();
     this.header();
 
@@ -113,8 +114,9 @@ class RunView {
     this.listOthers();
     this.loadTrack();
     this.loadFigures();
-    this.drawOverview();
+    this.strip.draw();
     import("./notes.js").then(({ Notes }) => { if (!signal.aborted) this.notes = new Notes(this, this.noted); }).catch(this.failed);
+    if (params.has("cursor") || params.has("values")) this.cursors((cursors, { pinsOf }) => { cursors.show(true); cursors.set(pinsOf(params)); });
     if (onTrack(run)) {
       this.keep();
       zoomed ? this.listen(120) : this.startLive(120);
@@ -134,11 +136,11 @@ class RunView {
     clearTimeout(this.remember);
     this.watched?.stop();
     this.notes?.destroy();
+    this.pinned?.destroy();
     this.signals?.destroy();
     this.stack.destroy();
     this.track.destroy();
-    this.untheme?.();
-    this.overviewSize?.disconnect();
+    this.strip.destroy();
   }
 
   length() { return Math.max(0.1, this.run.duration_s + 0.001, this.liveEnd || 0); }
@@ -155,7 +157,7 @@ class RunView {
       this.live.metrics = this.chosen();
       this.live.draw();
     } else this.stack.setMetrics(this.chosen());
-    this.drawOverview();
+    this.strip.draw();
   }
 
   header() {
@@ -177,7 +179,7 @@ class RunView {
     const buttons = [
       h("a", { class: "button secondary", href: `/compare?runs=${encodeURIComponent(this.id)}` }, icon("compare"), "Compare"),
       h("button", { class: "button secondary", type: "button", title: "The run on one page, to be printed", on: { click: () => import("./brief.js").then(({ openBrief }) => openBrief(this.id)).catch(this.failed) } }, icon("page"), "Brief"),
-      h("button", { class: "button secondary", type: "button", on: { click: () => download(this.run, { metrics: this.metrics, window: this.stack.whole ? null : this.stack.win.map((v) => this.start + v * 1000) }) } }, icon("down"), "CSV"),
+      h("button", { class: "button secondary", type: "button", on: { click: () => import("./download.js").then(({ download }) => download(this.run, { metrics: this.metrics, window: this.stack.whole ? null : this.stack.win.map((v) => this.start + v * 1000) })).catch(this.failed) } }, icon("down"), "CSV"),
     ];
     if (currentUser() && currentUser().role !== "guest") import("./merge.js").then(({ listMerges }) => listMerges(this.merges, this.run, mayEdit(), again)).catch(this.failed);
     if (mayEdit() && !onTrack(this.run)) {
@@ -201,7 +203,7 @@ class RunView {
 
   toolbar() {
     const button = (label, shape, click) => h("button", { type: "button", class: "button secondary", "aria-label": label, title: label, on: { click } }, icon(shape));
-    const leave = (act) => () => { if (this.live) this.stopLive(); act(); };
+    const leave = (act) => () => { this.still(); act(); };
     this.liveButton = h("button", { type: "button", class: "button secondary", "aria-pressed": "false", hidden: !onTrack(this.run), on: { click: () => (this.live ? this.stopLive() : this.startLive(this.liveSpan || 120)) } });
     this.liveWindow = h("select", { "aria-label": "Live window", hidden: true }, WINDOWS.map(([s, text]) => h("option", { value: s, selected: s === 120 }, text)));
     this.liveWindow.addEventListener("change", () => this.startLive(Number(this.liveWindow.value)));
@@ -212,16 +214,18 @@ class RunView {
       setParams({ axis: this.stack.clockTime ? null : "elapsed" });
       this.stack.draw();
     });
-    const table = h("button", { type: "button", class: "button secondary", "aria-pressed": "false", title: "Show the values as a table" }, icon("table"), h("span", { class: "wide-only" }, "Table"));
+    const table = h("button", { type: "button", class: "button secondary", "aria-pressed": "false", title: "Show the values as a table" }, icon("table"));
     table.setAttribute("aria-label", "Table of values");
     table.addEventListener("click", () => table.setAttribute("aria-pressed", String(this.stack.toggleTable())));
-    const metrics = h("button", { type: "button", class: "button secondary", on: { click: () => { this.picker = pick(() => this.channels.list, this.metrics, this.channels.present, (m) => this.choose(m)); } } }, icon("sliders"), "Metrics");
+    this.valueButton = button("Values of all channels", "list", () => this.cursors((cursors) => cursors.show(!cursors.open)));
+    this.valueButton.setAttribute("aria-pressed", "false");
+    const metrics = h("button", { type: "button", class: "button secondary", on: { click: () => import("./picker.js").then(({ pick }) => { this.picker = pick(() => this.channels.list, this.metrics, this.channels.present, (m) => this.choose(m)); }).catch(this.failed) } }, icon("sliders"), "Metrics");
     replace(this.tools, this.liveButton, this.liveWindow,
       h("div", { class: "group", role: "group", "aria-label": "Window" },
         button("Earlier", "left", leave(() => this.stack.pan(-0.5))), button("Zoom in", "plus", leave(() => this.stack.zoom(0.5))),
         button("Zoom out", "minus", leave(() => this.stack.zoom(2))), button("Later", "right", leave(() => this.stack.pan(0.5))),
         button("Whole run", "reset", leave(() => this.stack.reset()))),
-      this.here, axis, table, metrics);
+      this.here, axis, this.valueButton, table, metrics);
     this.liveLabel();
   }
 
@@ -302,7 +306,7 @@ class RunView {
 
   moved(a, b, whole) {
     this.track.setWindow(...(whole ? [null] : [a, b]));
-    this.paintOverview();
+    this.strip.paint();
     this.signals?.moved();
     clearTimeout(this.remember);
     this.remember = setTimeout(() => setParams({ from: whole ? null : a.toFixed(3), to: whole ? null : b.toFixed(3) }), 300);
@@ -310,12 +314,33 @@ class RunView {
 
   cursor(x) {
     if (this.live) return;
-    const at = x == null ? null : this.track.at(x);
-    this.track.setMarks(at ? [{ at, color: css("--ink") }] : []);
     this.cursorAt = x;
-    this.here.textContent = x == null ? "" : this.laps.at(x);
-    this.paintOverview();
+    this.here.textContent = x == null ? "" : [this.stack.x(x, 1), this.laps.at(x)].filter(Boolean).join(" · ");
+    this.mark();
+    this.strip.paint();
   }
+
+  // mark shows on the track where the cursors are.
+  mark() {
+    const mark = (x, color) => { const at = x == null ? null : this.track.at(x); return at && { at, color: css(color) }; };
+    this.track.setMarks([...this.pins.map((x) => mark(x, "--focus")), mark(this.cursorAt, "--ink")]);
+  }
+
+  // cursors has work done with those that stay, which are made when they are asked for.
+  cursors(work) {
+    const made = ({ Cursors }) => (this.pinned ??= new Cursors(this.stack, this.valued, {
+      place: (x) => this.laps.at(x), between: (a, b) => this.laps.between(a, b), counter: this.channels.get("distance_m"),
+      changed: () => {
+        this.valueButton.setAttribute("aria-pressed", String(this.pinned.open));
+        setParams({ cursor: this.pins.map((x) => x.toFixed(3)).join(), values: this.pinned.open ? 1 : null });
+        this.mark();
+        this.strip.paint();
+      },
+    }));
+    import("./cursors.js").then((module) => { if (!this.signal.aborted) work(made(module), module); }).catch(this.failed);
+  }
+
+  get pins() { return this.pinned?.pins || []; }
 
   // keep has the figures of a run that goes on follow it.
   keep() {
@@ -336,7 +361,7 @@ class RunView {
         this.loadFigures();
         this.notes?.follow();
         this.signals?.moved();
-        this.drawOverview();
+        this.strip.draw();
         if (!this.live) this.loadTrackSoon();
       }
       if (!this.run.live) clearInterval(this.timer);
@@ -387,7 +412,7 @@ class RunView {
     fillTiles(this.tiles, s);
     replace(this.why, s.sent?.why);
     this.why.hidden = !s.sent;
-    this.paintOverview();
+    this.strip.paint();
   }
 
   // listOthers says what the records have that became no channel.
@@ -397,99 +422,13 @@ class RunView {
     if (!this.others.hidden) import("./others.js").then(({ listOthers }) => listOthers(this.others, others, slow));
   }
 
+  // still ends following, before the window is moved.
+  still() { if (this.live) this.stopLive(); }
+
   // goTo shows a part of the run, such as a lap, in the charts.
   goTo(part) {
-    if (this.live) this.stopLive();
+    this.still();
     const a = (Date.parse(part.from) - this.start) / 1000;
     this.stack.show(a, a + part.seconds, { wait: 0 });
-  }
-
-  // The overview: the whole run in little, with the window, its gaps and the
-  // cursor. Dragging moves the window; outside of it, a click brings it there.
-  overviewSetup() {
-    const c = this.overview;
-    let from = null;
-    const at = (e) => ((e.clientX - c.getBoundingClientRect().left) / c.clientWidth) * this.length();
-    c.addEventListener("pointerdown", (e) => {
-      if (this.live) this.stopLive();
-      c.setPointerCapture(e.pointerId);
-      const x = at(e), [a, b] = this.stack.win, near = this.length() * (8 / c.clientWidth);
-      const mode = this.stack.whole ? "new" : Math.abs(x - a) < near ? "a" : Math.abs(x - b) < near ? "b" : x > a && x < b ? "move" : "center";
-      from = { x, win: [a, b], mode };
-      if (mode === "center") { this.stack.show(x - (b - a) / 2, x + (b - a) / 2); from.win = [...this.stack.win]; from.mode = "move"; }
-    });
-    c.addEventListener("pointermove", (e) => {
-      if (!from) return;
-      const x = at(e), by = x - from.x, [a, b] = from.win;
-      if (from.mode === "move") this.stack.show(a + by, b + by, { keep: false });
-      if (from.mode === "a") this.stack.show(Math.min(a + by, b - 0.05), b, { keep: false });
-      if (from.mode === "b") this.stack.show(a, Math.max(b + by, a + 0.05), { keep: false });
-      if (from.mode === "new" && Math.abs(by) > this.length() * 0.01) this.stack.show(Math.min(x, from.x), Math.max(x, from.x), { keep: false });
-    });
-    for (const type of ["pointerup", "pointercancel"]) c.addEventListener(type, () => { from = null; });
-    c.addEventListener("dblclick", () => this.stack.reset());
-    this.untheme = onTheme(() => this.paintOverview());
-    this.overviewSize = new ResizeObserver(() => this.paintOverview());
-    this.overviewSize.observe(c);
-  }
-
-  async drawOverview() {
-    const metric = this.chosen().find((c) => !isState(c));
-    if (!metric) return;
-    try {
-      this.little = { metric: metric.name, ...(await runSeries(this.run, 0, this.length(), 400, [metric], this.signal, !onTrack(this.run))) };
-      this.paintOverview();
-    } catch { /* the charts tell what is wrong */ }
-  }
-
-  paintOverview() {
-    const c = this.overview, w = c.clientWidth, ht = c.clientHeight, ratio = devicePixelRatio || 1;
-    const line = this.little?.columns[this.little.metric]?.[0];
-    if (!w) return;
-    c.width = w * ratio;
-    c.height = ht * ratio;
-    const g = c.getContext("2d"), px = (x) => (x / this.length()) * w;
-    g.scale(ratio, ratio);
-    const [a, b] = this.stack.win;
-    if (!this.stack.whole) { g.fillStyle = css("--accent-soft"); g.fillRect(px(a), 0, Math.max(2, px(b) - px(a)), ht); }
-    this.laps?.paint(g, [0, this.length()], 0, 0, w, ht, false);
-    if (line) {
-      let lo = Infinity, hi = -Infinity;
-      for (let i = 0; i < line.min.length; i++) { if (line.min[i] != null) { lo = Math.min(lo, line.min[i]); hi = Math.max(hi, line.max[i]); } }
-      const py = (v) => ht - 5 - ((v - lo) / (hi - lo || 1)) * (ht - 10);
-      const color = hue(0);
-      const x = this.little.x, part = [];
-      g.fillStyle = g.strokeStyle = color;
-      g.lineWidth = 1.2;
-      g.lineJoin = "round";
-      const flush = () => {
-        if (!part.length) return;
-        g.globalAlpha = 0.3;
-        g.beginPath();
-        for (const i of part) g.lineTo(px(x[i]), py(line.max[i]) - 0.5);
-        for (const i of part.reverse()) g.lineTo(px(x[i]), py(line.min[i]) + 0.5);
-        g.fill();
-        g.globalAlpha = 1;
-        g.beginPath();
-        for (const i of part) g.lineTo(px(x[i]), py(line.avg[i]));
-        if (part.length === 1) g.lineTo(px(x[part[0]]) + 1, py(line.avg[part[0]]));
-        g.stroke();
-        part.length = 0;
-      };
-      x.forEach((_, i) => { if (line.avg[i] === null) flush(); else if (line.avg[i] !== undefined) part.push(i); });
-      flush();
-    }
-    g.fillStyle = css("--live");
-    for (const gap of this.summary?.gaps || []) {
-      const from = px((Date.parse(gap.from) - this.start) / 1000), to = px((Date.parse(gap.to) - this.start) / 1000);
-      g.fillRect(from, ht - 3, Math.max(2, to - from), 3);
-    }
-    this.notes?.strip(g, px);
-    if (!this.stack.whole) {
-      g.strokeStyle = css("--accent");
-      g.lineWidth = 1.5;
-      g.strokeRect(px(a), 0.75, Math.max(2, px(b) - px(a)), ht - 1.5);
-    }
-    if (this.cursorAt != null) { g.fillStyle = css("--muted"); g.fillRect(px(this.cursorAt), 0, 1, ht); }
   }
 }

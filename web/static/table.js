@@ -4,14 +4,14 @@ import { h } from "./dom.js";
 import { measure, title, unit, NONE } from "./format.js";
 
 export function valuesTable(stack) {
-  const { data, charts, bands, lines, win } = stack;
+  const { data, bands, lines, win } = stack, drawn = stack.charts.flatMap((c) => c.channels);
   if (!data) return null;
   const rows = [], n = data.x.length, group = Math.max(1, Math.ceil(n / 60));
   const step = ((win[1] - win[0]) / n) * group * 15; // rows are to differ
   for (let i = 0; i < n; i += group) {
     const cells = [h("th", { scope: "row" }, stack.x(data.x[i], step))];
     let any = false;
-    for (const { metric } of charts) {
+    for (const metric of drawn) {
       for (const k of lines.keys()) {
         const line = data.columns[metric.name]?.[k];
         let lo = Infinity, hi = -Infinity, sum = 0, w = 0;
@@ -33,7 +33,7 @@ export function valuesTable(stack) {
   }
   const heads = [], subs = [];
   const head = (metric, line) => [line.label, [title(metric), unit(metric.unit)].filter(Boolean).join(", ")].filter(Boolean).join(": ");
-  for (const { metric } of charts) for (const line of lines) {
+  for (const metric of drawn) for (const line of lines) {
     heads.push(h("th", { scope: "colgroup", colspan: 3 }, head(metric, line)));
     for (const s of ["min", "avg", "max"]) subs.push(h("th", { scope: "col", class: "n" }, s));
   }

@@ -1,0 +1,85 @@
+// Drives the page of a run as a workbench: cursors that stay, peaks, history and
+// links, arranged charts.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { accessible, base, chart, complaints, env, launch, quit, resting, settled, signIn, until, visit } from "./visit.mjs";
+
+const START = Date.parse("2026-06-07T10:00:00Z"), ROUND = 200 * Math.PI; // m, of a circle
+const id = "bench", here = `${base}/runs/${id}?metrics=speed_ms,power_w,motor_temp_c`;
+
+// Four rounds at 10 m/s, five records a second; the power peaks in one record.
+const power = (i) => (i === 777 ? 912.5 : 200 + 50 * Math.sin(i / 40));
+const PEAK = "10:02:35.400"; // when that was
+
+let context, page;
+
+before(async () => {
+  await launch();
+  const records = Array.from({ length: 1290 }, (_, i) => ({
+    session_id: id, timestamp: new Date(START + i * 200).toISOString(), speed_ms: 10, power_w: power(i), voltage_v: 48 - i / 1000, motor_temp_c: 40 + i / 100,
+    latitude: 47.1 + Math.sin(i / 50) / 1111.95, longitude: 11.5 + Math.cos(i / 50) / 756.9, ...(i % 2 ? {} : { pump: i < 600 ? "on" : "off" }),
+  }));
+  const response = await fetch(`${base}/api/v1/telemetry`, { method: "POST", headers: { Authorization: `Bearer ${env("DEPLOY_KEY")}`, "Content-Type": "application/json" }, body: JSON.stringify(records) });
+  assert.equal(response.status, 200, await response.text());
+  ({ context, page } = await visit());
+  await page.goto(`${base}/signin`);
+  await signIn(page, env("ADMIN_EMAIL"), env("ADMIN_PASSWORD"));
+  await page.getByRole("heading", { name: "All runs" }).waitFor();
+});
+after(quit);
+
+// open shows the run, and waits for its laps.
+async function open(page, address = here) {
+  await page.goto(address);
+  await settled(page);
+  await page.getByRole("region", { name: "Laps; choose one to see it in the charts" }).waitFor();
+  await page.evaluate(() => scrollTo(0, 0));
+}
+
+const values = (page) => page.getByRole("region", { name: "Values of the charts' channels" });
+const row = async (page, channel) => (await values(page).locator(`[data-of="${channel}"] td`).allTextContents()).map((v) => (v === "–" ? null : Number(v.replace("−", "-").replace("+", "").replaceAll(",", "")) || v));
+const near = (v, want, by, what) => assert.ok(Math.abs(v - want) <= by, `${what}: ${v}, want ${want}`);
+
+describe("the page as a workbench", { concurrency: false }, () => {
+  test("pins cursors, and says the values at each and what is between them", async () => {
+    await open(page);
+    const box = await resting(page, "speed_ms"), at = (part) => [box.x + box.width * part, box.y + 40], seconds = 257.801;
+    await page.mouse.move(...at(0.25));
+    await page.locator(".here", { hasText: /^10:01:0\d\.\d{3} · Lap 2 · Sector \d · \d+ m$/ }).waitFor();
+    await page.mouse.click(...at(0.25));
+    await page.mouse.click(...at(0.5));
+    await until("values of the records there", async () => { const cells = await row(page, "motor_temp_c"); return cells.length === 7 && cells[3]; });
+    const [, a, b, by, low, mean, high] = await row(page, "motor_temp_c");
+    near(a, 40 + (seconds * 0.25) / 20, 0.03, "at A"); // 0.05 °C/s
+    near(b, 40 + (seconds * 0.5) / 20, 0.03, "at B");
+    near(by, b - a, 0.011, "between them");
+    near(low, 40, 0.001, "lowest"), near(mean, 46.445, 0.01, "mean"), near(high, 52.89, 0.001, "highest");
+    const said = await page.locator(".where").innerText();
+    const [, dt, way] = /B − A ([\d.]+) s · ([\d.]+) m/.exec(said);
+    near(dt, seconds / 4, 0.5, "seconds between them"), near(way, dt * 10, 6, "metres between them");
+    assert.match(said, /A 10:01:0\d\.\d{3} · Lap 2/);
+    await accessible(page, "a run with pinned cursors");
+    // A state has its text, and the keyboard does the same.
+    await page.locator("#charts").focus();
+    await page.keyboard.press("Escape");
+    assert.equal(await page.locator(".where").innerText().then((text) => text.includes("B")), false);
+    await page.keyboard.press("Period");
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Period");
+    await page.keyboard.press("Enter");
+    await until("what is between them", async () => /B − A \d\.\d+ s/.test(await page.locator(".where").innerText()));
+  });
+
+  test("goes to the record with the highest value", async () => {
+    await open(page);
+    await chart(page, "power_w").getByRole("button", { name: "max 912.5" }).click();
+    await page.locator(".here", { hasText: PEAK }).waitFor();
+    await page.waitForFunction((at) => document.getElementById("status").textContent.endsWith(`Power 912.5 W at ${at}`), PEAK);
+    await page.locator("#charts").focus();
+    await page.keyboard.press("Enter");
+    await until("its value", async () => (await row(page, "power_w"))[1] === 912.5);
+  });
+
+  test("never complained on the console", () => assert.deepEqual(complaints, []));
+});
