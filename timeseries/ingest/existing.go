@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/aside"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -69,8 +70,8 @@ func asideBefore(ctx context.Context, tx pgx.Tx, r *copyRows, s *share, batch in
 	var timestamps, members []string
 	for i := range r.indexes() {
 		v := r.batch.Record(i)
-		odd := newOddRecord(&v, i, 0, cmp.Or(v.Odd, record.Stray))
-		places, timestamps, members = append(places, i), append(timestamps, odd.timestamp), append(members, odd.members)
+		odd := aside.New(&v, i, 0, cmp.Or(v.Odd, record.Stray))
+		places, timestamps, members = append(places, i), append(timestamps, odd.Timestamp), append(members, odd.Members)
 	}
 	list, err := schema.List(ctx, tx, pgx.RowTo[int], `
 		SELECT place

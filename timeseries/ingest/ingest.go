@@ -115,7 +115,7 @@ func (r *Result) setAside(s *share) {
 		for _, odd := range rows.aside {
 			r.SetAside++
 			r.Sessions[i].SetAside++
-			r.tellOdd(odd.problem())
+			r.tellOdd(odd.Problem())
 		}
 	}
 }

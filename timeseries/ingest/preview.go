@@ -7,6 +7,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/aside"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -34,7 +35,7 @@ func Preview(ctx context.Context, dec *decode.Decoder, opt Options) (r Result, e
 				times[b.Session(i)] = append(times[b.Session(i)], v.Micros)
 				continue
 			}
-			r.tellOdd(newOddRecord(&v, b.Index(i), b.Line(i), v.Odd).problem())
+			r.tellOdd(aside.New(&v, b.Index(i), b.Line(i), v.Odd).Problem())
 			r.SetAside++
 		}
 		for i, id := range b.Sessions() {

@@ -10,10 +10,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/aside"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/sparse"
@@ -84,41 +84,7 @@ type copyRows struct {
 	layout  record.Layout
 	data    []byte // with zeros for session and batch
 	offsets []int  // where in data each row begins
-	aside   []oddRecord
-}
-
-// oddRecord is a record that is set aside.
-type oddRecord struct {
-	index     int // place in the upload
-	line      int // of the file, or 0
-	reason    record.Oddity
-	time      *time.Time // nil when the timestamp is none
-	timestamp string     // as received
-	members   string     // the others, as JSON
-}
-
-func (o oddRecord) String() string {
-	return fmt.Sprintf("%q is %s", fault.Clip(o.timestamp), map[record.Oddity]string{
-		record.NoTime: "no time", record.TooEarly: "before 2000-01-02", record.TooLate: "more than a day ahead of the server's clock",
-		record.Stray: "more than 7 days from the run's other records",
-	}[o.reason])
-}
-
-// problem is what the uploader is told of it.
-func (o oddRecord) problem() fault.Problem {
-	return fault.Problem{Index: &o.index, Line: o.line, Field: "timestamp", Reason: o.String()}
-}
-
-func newOddRecord(v *record.Values, index, line int, reason record.Oddity) oddRecord {
-	odd := oddRecord{index: index, line: line, reason: reason, timestamp: string(v.TimeText), members: string(v.AppendJSON(nil))}
-	if reason != record.NoTime {
-		at := time.UnixMicro(v.Micros)
-		odd.time = &at
-		if odd.timestamp == "" {
-			odd.timestamp = record.FormatTime(at)
-		}
-	}
-	return odd
+	aside   []aside.Record
 }
 
 // newCopyRows encodes the records of one of the batch's sessions but those to skip
@@ -131,7 +97,7 @@ func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool, strays cl
 			r.clock.Add(&v)
 		}
 		if reason := r.oddity(&v); reason != "" {
-			r.aside = append(r.aside, newOddRecord(&v, b.Index(i), b.Line(i), reason))
+			r.aside = append(r.aside, aside.New(&v, b.Index(i), b.Line(i), reason))
 			if r.name == nil && v.Present.Has(nameChannel) {
 				r.name = v.Bytes(nameChannel)
 			}

@@ -262,7 +262,7 @@ func (u *upload) bringBack(ctx context.Context, tx pgx.Tx, s *share, c cluster.C
 			n++
 			if batch >= began {
 				own++
-				u.result.dropOdd(oddRecord{timestamp: timestamp, reason: record.Stray}.String())
+				u.result.dropOdd(aside.Why(timestamp, record.Stray))
 			}
 			return nil
 		})

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/aside"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -271,12 +272,6 @@ const (
 	logBatchSQL = `
 		INSERT INTO ingest_batches (session, batch, digest, form, idempotency_key, min_time, max_time, records, source, from_file, set_aside, members, no_channels)
 		VALUES ($1, $2, $3, 2, $4, $5, $6, $7, $8, $9, $10, $11, nullif($12, false))`
-
-	setAsideSQL = `
-		INSERT INTO set_aside (session, batch, source, reason, time, timestamp, record)
-		SELECT $1, $2, $3, reason, time, timestamp, record::jsonb
-		FROM unnest($4::text[], $5::timestamptz[], $6::text[], $7::text[]) WITH ORDINALITY AS odd (reason, time, timestamp, record, place)
-		ORDER BY place`
 )
 
 // lock locks the session's row, making it if need be, and numbers the batch. In
@@ -415,15 +410,6 @@ func queueLog(b *pgx.Batch, s *share, key string, opt Options) {
 		slices.ContainsFunc(s.rows, func(r *copyRows) bool { return r.layout.Extra }), opt.NoChannels)
 	s.clock.QueueSteps(b, s.session, s.batch)
 	for _, r := range s.rows {
-		if len(r.aside) == 0 {
-			continue
-		}
-		var reasons, timestamps, members []string
-		var times []*time.Time
-		for _, odd := range r.aside {
-			reasons, times = append(reasons, string(odd.reason)), append(times, odd.time)
-			timestamps, members = append(timestamps, odd.timestamp), append(members, odd.members)
-		}
-		b.Queue(setAsideSQL, s.session, s.batch, opt.Source, reasons, times, timestamps, members)
+		aside.Queue(b, s.session, s.batch, opt.Source, r.aside)
 	}
 }

@@ -1,6 +1,6 @@
-// Package aside has the statements by which a record goes to where records are
-// set aside, the table set_aside, and is read from there page by page. It holds
-// no state.
+// Package aside has what is set aside of an upload, and the statements by which it
+// goes to the table set_aside and is read from there page by page. It holds no
+// state.
 package aside
 
 // RowSQL is what set_aside has of a row g of telemetry: timestamp and record,
