@@ -350,7 +350,7 @@ func purge(ctx context.Context, tx pgx.Tx, session int32) error {
 	if err := note.Forget(ctx, tx, session); err != nil {
 		return err
 	}
-	err := schema.DeleteOf(ctx, tx, session, "summary_parts", "session_summaries", "ingest_batches", "set_aside", "clusters", "clock_steps", "repaired", "merges", "merge_fills", "imported_files")
+	err := schema.DeleteOf(ctx, tx, session, "summary_parts", "session_summaries", "ingest_batches", "set_aside", "members_aside", "clusters", "clock_steps", "repaired", "merges", "merge_fills", "imported_files")
 	if err != nil {
 		return err
 	}

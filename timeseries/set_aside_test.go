@@ -92,6 +92,43 @@ func TestOddTimesAreSetAside(t *testing.T) {
 	}
 }
 
+// A record with too many members is set aside with all of them where its time cannot
+// be right; when it is put back, those beyond the bound stay aside.
+func TestTooManyMembersPutBack(t *testing.T) {
+	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is in plain tables")
+	h := newServer(t)
+	many := rec{"session_id": "s", "timestamp": "2000-01-01T00:00:00Z", "speed_ms": 1.0}
+	for i := range 1030 {
+		many[fmt.Sprintf("f%04d", i)] = i
+	}
+	if result := h.insert(many, recordAt("s", 0, 1)); result.SetAside != 1 || len(result.Odd) != 1 {
+		t.Fatalf("%+v", result)
+	}
+	if _, err := h.store.Writer.Repair(t.Context(), ingest.Repair{Session: "s", At: raceStart}); err != nil {
+		t.Fatal(err)
+	}
+	for again := range 2 {
+		if n := h.count("SELECT sum((SELECT count(*) FROM jsonb_object_keys(members))) FROM members_aside"); n != 6 {
+			t.Errorf("%d members are set aside, want 6", n)
+		}
+		if n := h.count("SELECT count(*) FROM jsonb_object_keys((SELECT extra FROM telemetry JOIN sessions USING (session) WHERE deleted_at IS NULL AND extra ? 'f0000'))"); n != 1024 {
+			t.Errorf("%d members are kept, want 1024", n)
+		}
+		if again == 0 {
+			if _, err := h.store.Writer.Repair(t.Context(), ingest.Repair{Session: "s", Shift: time.Hour, All: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := h.store.DeleteSession(t.Context(), "s"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.store.PurgeDeleted(t.Context()); err != nil || h.count("SELECT count(*) FROM members_aside") != 0 {
+		t.Errorf("members outlive their run: %v", err)
+	}
+}
+
 // A real-time clock that was reset: the file's run begins where its good
 // records do, on each way in.
 func TestClockReset(t *testing.T) {

@@ -106,7 +106,13 @@ BEGIN
                'warning', format('%s %s set aside: %s', count(*), CASE count(*) WHEN 1 THEN 'record' ELSE 'records' END, a.reason), NULL::text, NULL::bigint, min(a.received_at)
         FROM set_aside a
         WHERE a.session = run.session
-        GROUP BY a.reason;
+        GROUP BY a.reason
+        UNION ALL
+        SELECT 'set_aside', min(a.time), nullif(max(a.time), min(a.time)), NULL, NULL, 'warning',
+               format('Members of %s %s set aside: more than 1,024', count(*), CASE count(*) WHEN 1 THEN 'record' ELSE 'records' END), NULL, NULL, NULL
+        FROM members_aside a
+        WHERE a.session = run.session
+        HAVING count(*) > 0;
     END IF;
     IF kinds IS NULL OR 'outlier' = ANY (kinds) THEN
         RETURN QUERY
@@ -154,7 +160,7 @@ BEGIN
         GRANT EXECUTE ON FUNCTION analytics.moment(text), analytics.notes(text, text[]) TO telemetry_analyst;
         -- Not whose account a note is of.
         GRANT SELECT (note, session, from_time, to_time, latitude, longitude, text, author_name, revision, created_at, changed_at) ON notes TO telemetry_analyst;
-        GRANT SELECT ON driver_notifications, session_summaries, summary_parts, clock_steps, set_aside TO telemetry_analyst;
+        GRANT SELECT ON driver_notifications, session_summaries, summary_parts, clock_steps, set_aside, members_aside TO telemetry_analyst;
     END IF;
 END
 $$;

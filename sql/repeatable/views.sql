@@ -74,6 +74,27 @@ COMMENT ON COLUMN analytics.set_aside.received_at IS 'Server time when the recor
 COMMENT ON COLUMN analytics.set_aside.source IS 'The way in: function, rest, import, ...';
 COMMENT ON COLUMN analytics.set_aside.record IS 'The record''s other members';
 
+DROP VIEW IF EXISTS analytics.members_aside CASCADE;
+CREATE VIEW analytics.members_aside AS
+SELECT s.id AS session_id,
+       a.id,
+       a.batch,
+       a.time,
+       a.received_at,
+       a.source,
+       a.members
+FROM members_aside a
+JOIN sessions s ON s.session = a.session
+WHERE s.deleted_at IS NULL;
+COMMENT ON VIEW analytics.members_aside IS 'Members beyond the 1,024 that a record may have; the records are where the others are';
+COMMENT ON COLUMN analytics.members_aside.session_id IS 'Id of the run';
+COMMENT ON COLUMN analytics.members_aside.id IS 'Order of arrival';
+COMMENT ON COLUMN analytics.members_aside.batch IS 'Number of the batch in its run that brought the record';
+COMMENT ON COLUMN analytics.members_aside.time IS 'When the vehicle measured the record, UTC';
+COMMENT ON COLUMN analytics.members_aside.received_at IS 'Server time when the record came, UTC';
+COMMENT ON COLUMN analytics.members_aside.source IS 'The way in: function, rest, import, ...';
+COMMENT ON COLUMN analytics.members_aside.members IS 'The members that are not kept with the record';
+
 DROP VIEW IF EXISTS analytics.clock_steps CASCADE;
 CREATE VIEW analytics.clock_steps AS
 SELECT s.id AS session_id,

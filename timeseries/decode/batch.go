@@ -15,13 +15,12 @@ import (
 // Limits on what a record may hold. They bound the work and memory that one
 // record can cost; the real clients stay far below all of them.
 const (
-	MaxRecordBytes   = 1 << 20 // length of one encoded record
-	maxSessionID     = 256     // bytes of a session id
-	maxTextBytes     = 64 << 10
-	maxUnknownFields = 1024    // members without a column of their own
-	maxNesting       = 32      // depth of a JSON value inside a record
-	maxGrown         = 8 << 20 // by how many bytes the numbers in a record may be longer where exponents are written out
-	MaxProblems      = 100     // problems listed; further ones are only counted
+	MaxRecordBytes = 1 << 20 // length of one encoded record
+	maxSessionID   = 256     // bytes of a session id
+	maxTextBytes   = 64 << 10
+	maxNesting     = 32      // depth of a JSON value inside a record
+	maxGrown       = 8 << 20 // by how many bytes the numbers in a record may be longer where exponents are written out
+	MaxProblems    = 100     // problems listed; further ones are only counted
 
 	// MaxChunkBytes ends a chunk of a stream before it has all its records, so
 	// that records of extraordinary size do not break the bound on memory. It
@@ -41,6 +40,7 @@ type row struct {
 	timeText record.Substring // empty when the timestamp was in the usual form
 	odd      record.Oddity
 	extra    record.Substring // a JSON object, or empty
+	surplus  record.Substring // likewise
 }
 
 // Batch holds decoded and validated records until they are stored. Values lie
@@ -129,7 +129,7 @@ func (b *Batch) Record(i int) record.Values {
 	n := len(channel.All)
 	return record.Values{
 		Micros: r.micros, Present: r.present, Values: b.values[i*n : (i+1)*n : (i+1)*n], Text: b.text,
-		TimeText: r.timeText.Of(b.text), Extra: r.extra.Of(b.text), Odd: r.odd,
+		TimeText: r.timeText.Of(b.text), Extra: r.extra.Of(b.text), Surplus: r.surplus.Of(b.text), Odd: r.odd,
 	}
 }
 
@@ -141,6 +141,7 @@ func (b *Batch) Append(other *Batch) {
 		r.session = b.sessionNumber([]byte(other.sessions[r.session]))
 		r.timeText.Off += shift
 		r.extra.Off += shift
+		r.surplus.Off += shift
 		b.rows = append(b.rows, r)
 		at := len(b.values)
 		b.values = append(b.values, other.values[i*len(channel.All):(i+1)*len(channel.All)]...)
@@ -190,6 +191,7 @@ type rowBuilder struct {
 	values     []uint64
 	textMark   int
 	extra      []byte
+	surplus    []byte
 	unknown    int
 	hasSession bool
 	hasTime    bool
@@ -204,7 +206,7 @@ func (rb *rowBuilder) begin(b *Batch, index int, now time.Time) {
 	n := len(b.values)
 	b.values = slices.Grow(b.values, len(channel.All))[:n+len(channel.All)]
 	*rb = rowBuilder{
-		batch: b, values: b.values[n:], textMark: len(b.text), extra: rb.extra[:0],
+		batch: b, values: b.values[n:], textMark: len(b.text), extra: rb.extra[:0], surplus: rb.surplus[:0],
 		latest: now.Add(maxAhead).UnixMicro(), index: index, row: row{index: int32(index)},
 	}
 }
@@ -240,6 +242,10 @@ func (rb *rowBuilder) end() {
 	if len(rb.extra) > 0 {
 		rb.extra = append(rb.extra, '}')
 		rb.row.extra = rb.store(rb.extra)
+	}
+	if len(rb.surplus) > 0 {
+		rb.surplus = append(rb.surplus, '}')
+		rb.row.surplus = rb.store(rb.surplus)
 	}
 	b.rows = append(b.rows, rb.row)
 }
@@ -363,21 +369,18 @@ func (rb *rowBuilder) setJSON(i int, raw []byte) {
 // addExtra keeps a member that has no column. name must be valid text and raw
 // checked JSON.
 func (rb *rowBuilder) addExtra(name, raw []byte) {
-	rb.unknown++
-	if rb.unknown > maxUnknownFields {
-		if rb.unknown == maxUnknownFields+1 {
-			rb.problem(string(name), "is one unknown field too many; at most %d are kept", maxUnknownFields)
-		}
-		return
+	object := &rb.extra
+	if rb.unknown++; rb.unknown > record.MaxMembers {
+		object = &rb.surplus
 	}
-	if len(rb.extra) == 0 {
-		rb.extra = append(rb.extra, '{')
+	if len(*object) == 0 {
+		*object = append(*object, '{')
 	} else {
-		rb.extra = append(rb.extra, ',')
+		*object = append(*object, ',')
 	}
-	rb.extra = record.AppendJSONString(rb.extra, name)
-	rb.extra = append(rb.extra, ':')
-	rb.extra = append(rb.extra, raw...)
+	*object = record.AppendJSONString(*object, name)
+	*object = append(*object, ':')
+	*object = append(*object, raw...)
 }
 
 // checkText reports whether PostgreSQL can hold the text.

@@ -26,6 +26,9 @@ type csvColumn struct {
 	text  bool   // an unknown field whose numbers are texts
 }
 
+// maxColumns bounds what each line of a table costs.
+const maxColumns = 16_384
+
 // csvStream decodes tables with a header line; see package foreign. Empty cells
 // mean absent.
 type csvStream struct {
@@ -97,8 +100,8 @@ func (d *csvStream) header() (err error) {
 		return readFault(err)
 	}
 	columns := d.file.Columns()
-	if len(columns) > len(channel.All)+maxUnknownFields {
-		return fault.New(fault.Invalid, "the header names %d columns; at most %d are allowed", len(columns), len(channel.All)+maxUnknownFields)
+	if len(columns) > maxColumns {
+		return fault.New(fault.Invalid, "the header names %d columns; at most %d are allowed", len(columns), maxColumns)
 	}
 	d.powerFromMean = true
 	hasSession := len(d.session) > 0

@@ -63,7 +63,7 @@ type Result struct {
 	AlreadyStored int // records of batches that were stored before
 	Rejected      int // bad records left out; only with SkipBad
 	Problems      []fault.Problem
-	Odd           []fault.Problem // of the records set aside, the first hundred
+	Odd           []fault.Problem // of the records and members set aside, the first hundred
 	Sessions      []SessionResult
 }
 
@@ -116,6 +116,9 @@ func (r *Result) setAside(s *share) {
 			r.SetAside++
 			r.Sessions[i].SetAside++
 			r.tellOdd(odd.Problem())
+		}
+		for _, p := range rows.surplus.Problems {
+			r.tellOdd(p)
 		}
 	}
 }
@@ -221,12 +224,12 @@ func (w *Writer) write(ctx context.Context, r *reader, opt Options, connections 
 		}
 		return Result{}, w.Refused(opt, explain(err))
 	}
-	if u.result.SetAside+u.result.Rejected > 0 {
+	if u.result.SetAside+u.result.Rejected+len(u.result.Odd) > 0 {
 		first := "strays, see the list of records set aside"
 		if named := append(slices.Clone(u.result.Odd), u.result.Problems...); len(named) > 0 {
-			first = named[0].Reason
+			first = named[0].String()
 		}
-		w.Log.Warn("an upload has records that were not stored", "source", opt.Source, "sessions", ids(u.result.Sessions),
+		w.Log.Warn("an upload has records, or members of some, that were not stored", "source", opt.Source, "sessions", ids(u.result.Sessions),
 			"set_aside", u.result.SetAside, "rejected", u.result.Rejected, "first", first)
 	}
 	w.OnCommit(ids(u.result.Sessions)...)

@@ -32,6 +32,9 @@ func Preview(ctx context.Context, dec *decode.Decoder, opt Options) (r Result, e
 			r.Inserted++
 			v := b.Record(i)
 			if v.Odd == "" {
+				if len(v.Surplus) > 0 {
+					r.tellOdd(aside.TooMany(&v, b.Index(i), b.Line(i)))
+				}
 				times[b.Session(i)] = append(times[b.Session(i)], v.Micros)
 				continue
 			}

@@ -445,6 +445,7 @@ func (r *repair) shiftStored(ctx context.Context, tx pgx.Tx) (shifted int64, err
 	for _, table := range []string{"set_aside", "repaired", "merges", "merge_fills", "imported_files", "run_book"} {
 		batch.Queue("UPDATE "+table+" SET session = $2 WHERE session = $1", old, s.session)
 	}
+	batch.Queue("UPDATE members_aside SET session = $2, time = time + $3::interval WHERE session = $1", old, s.session, r.Shift)
 	batch.Queue("UPDATE notes SET session = $2, from_time = from_time + $3::interval, to_time = to_time + $3::interval WHERE session = $1", old, s.session, r.Shift)
 	batch.Queue("UPDATE clusters SET session = $2, from_time = from_time + $3::interval, to_time = to_time + $3::interval WHERE session = $1", old, s.session, r.Shift)
 	batch.Queue("UPDATE sessions SET deleted_at = NULL WHERE session = $1", s.session)

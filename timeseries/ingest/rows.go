@@ -85,6 +85,7 @@ type copyRows struct {
 	data    []byte // with zeros for session and batch
 	offsets []int  // where in data each row begins
 	aside   []aside.Record
+	surplus aside.Surplus
 }
 
 // newCopyRows encodes the records of one of the batch's sessions but those to skip
@@ -103,6 +104,7 @@ func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool, strays cl
 			}
 			continue
 		}
+		r.surplus.Add(&v, b.Index(i), b.Line(i))
 		r.layout.Add(&v)
 		r.extent.add(&v)
 	}

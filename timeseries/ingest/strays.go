@@ -305,6 +305,7 @@ func (u *upload) copyText(ctx context.Context, tx pgx.Tx, s *share, text []byte)
 			r.name = nil
 			counts := r.extent.clone()
 			s.merge(&counts)
+			s.back.Join(&r.surplus)
 			err = u.copy(ctx, tx, s, r)
 		}
 		b.Release()

@@ -49,6 +49,7 @@ type share struct {
 	id     string
 	rows   []*copyRows // of the chunk's blocks
 	digest digest
+	back   aside.Surplus // of records that come back
 	// Once the session is locked:
 	session, batch int32
 	before         stored
@@ -411,5 +412,7 @@ func queueLog(b *pgx.Batch, s *share, key string, opt Options) {
 	s.clock.QueueSteps(b, s.session, s.batch)
 	for _, r := range s.rows {
 		aside.Queue(b, s.session, s.batch, opt.Source, r.aside)
+		r.surplus.Queue(b, s.session, s.batch, opt.Source)
 	}
+	s.back.Queue(b, s.session, s.batch, opt.Source)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/aside"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -280,6 +281,9 @@ func (w *work) stageBatch(ctx context.Context, b *decode.Batch, digest *record.D
 			w.problem(b.Index(i), "%q is no time", fault.Clip(string(v.TimeText)))
 			timeless = append(timeless, []any{int32(b.Index(i)), string(v.TimeText), string(v.AppendJSON(nil))})
 			continue
+		}
+		if len(v.Surplus) > 0 && len(w.report.Problems) < decode.MaxProblems {
+			w.report.Problems = append(w.report.Problems, aside.TooMany(&v, b.Index(i), b.Line(i)))
 		}
 		layout.Add(&v)
 		rows = append(rows, v)

@@ -111,8 +111,11 @@ func (d *Digest) list(v *Values, present Mask) {
 	for _, i := range present.Channels() {
 		d.members = append(d.members, member{channel.All[i].Name, i, nil})
 	}
-	if len(v.Extra) > 0 {
-		d.decoder.Reset(bytes.NewBuffer(v.Extra), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	for _, object := range [][]byte{v.Extra, v.Surplus} {
+		if len(object) == 0 {
+			continue
+		}
+		d.decoder.Reset(bytes.NewBuffer(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 		for _, _ = d.decoder.ReadToken(); d.decoder.PeekKind() == '"'; {
 			name, _ := d.decoder.ReadToken()
 			m := member{name.String(), -1, nil}

@@ -82,8 +82,12 @@ type Values struct {
 	Text     []byte
 	TimeText []byte // the timestamp as received; empty when AppendTimestamp would write it
 	Extra    []byte // the members without a column, as a JSON object; or empty
+	Surplus  []byte // those beyond MaxMembers, likewise
 	Odd      Oddity // why the record is to be set aside; empty as a rule
 }
+
+// MaxMembers is how many members without a column are kept of a record.
+const MaxMembers = 1024
 
 // Oddity is why a record's time cannot be right.
 type Oddity string
@@ -116,11 +120,13 @@ func (v *Values) AppendJSON(dst []byte) []byte {
 			dst = append(dst, v.Bytes(i)...)
 		}
 	}
-	if len(v.Extra) > 2 {
-		if len(dst) > 1 && dst[len(dst)-1] != '{' {
-			dst = append(dst, ',')
+	for _, object := range [][]byte{v.Extra, v.Surplus} {
+		if len(object) > 2 {
+			if dst[len(dst)-1] != '{' {
+				dst = append(dst, ',')
+			}
+			dst = append(dst, object[1:len(object)-1]...)
 		}
-		return append(dst, v.Extra[1:]...)
 	}
 	return append(dst, '}')
 }
