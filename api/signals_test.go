@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -32,6 +33,9 @@ func TestSignalsOverREST(t *testing.T) {
 	x := got.body["x"].(object)
 	if counts := fmt.Sprint(got.body["counts"]); counts != "[10 10 10 10 10 10 10 10 10 20]" || x["unit"] != "km/h" || x["above"] != 390.0 || column(x["edges"])[10] != 36 {
 		t.Errorf("%s between %v, %v above", counts, x["edges"], x["above"])
+	}
+	if mean, apart := x["mean"].(float64), x["deviation"].(float64); math.Abs(mean-24.5*3.6) > 1e-9 || math.Abs(apart-3.6*math.Sqrt(500./499*(50*50-1)/12)) > 1e-9 {
+		t.Errorf("%v ± %v km/h", mean, apart)
 	}
 	if got = get("race", "x=speed_ms&x_bins=1&also=older,race", internal); got.body["records"] != 600.0 || len(got.body["sessions"].([]any)) != 2 {
 		t.Errorf("two runs: %+v", got.body)

@@ -39,7 +39,7 @@ func drives(rng *rand.Rand, runs, each int) (list []rec) {
 
 // bruteForce counts a request as the definitions of package signal say, between these
 // edges.
-func bruteForce(list []rec, req signal.Request, x, y []float64) (counts []int64, means []*float64, records, missing, outside int64) {
+func bruteForce(list []rec, req signal.Request, x, y []float64) (counts []int64, means []*float64, records, missing, outside int64, is looked) {
 	place := func(v any, edges []float64) (int, bool) {
 		f, ok := v.(float64)
 		if !ok {
@@ -78,6 +78,7 @@ func bruteForce(list []rec, req signal.Request, x, y []float64) (counts []int64,
 			continue
 		}
 		records++
+		is.add(value(r, req.X), value(r, req.Y))
 		i, has := place(value(r, req.X), x)
 		j, also := 0, true
 		if req.Y != "" {
@@ -103,7 +104,45 @@ func bruteForce(list []rec, req signal.Request, x, y []float64) (counts []int64,
 			means[i] = &mean
 		}
 	}
-	return counts, means, records, missing, outside
+	return counts, means, records, missing, outside, is
+}
+
+// looked is what x and y were, and both in the records that have both.
+type looked struct{ x, y, bothX, bothY []float64 }
+
+func (l *looked) add(x, y any) {
+	a, has := x.(float64)
+	b, also := y.(float64)
+	if has {
+		l.x = append(l.x, a)
+	}
+	if also {
+		l.y = append(l.y, b)
+	}
+	if has && also {
+		l.bothX, l.bothY = append(l.bothX, a), append(l.bothY, b)
+	}
+}
+
+// about is the mean of values, and the sum of products of what they are apart from it.
+func about(x, y []float64) (mean, product float64) {
+	other := 0.0
+	for i := range x {
+		mean, other = mean+x[i]/float64(len(x)), other+y[i]/float64(len(x))
+	}
+	for i := range x {
+		product += (x[i] - mean) * (y[i] - other)
+	}
+	return mean, product
+}
+
+// agrees compares an axis with the values that it had.
+func agrees(a *signal.CountedAxis, values []float64) bool {
+	mean, square := about(values, values)
+	near := func(got *float64, want float64, least int) bool {
+		return len(values) < least && got == nil || got != nil && math.Abs(*got-want) < 1e-9
+	}
+	return near(a.Mean, mean, 1) && near(a.Deviation, math.Sqrt(square/float64(len(values)-1)), 2)
 }
 
 // Whatever is counted by, in whatever window, counts are what a look at every record
@@ -169,9 +208,15 @@ func TestSignalsAreExact(t *testing.T) {
 		if len(got.X.Edges) == 0 || req.Y != "" && len(y) == 0 {
 			continue // so short a window that no record has a value
 		}
-		counts, means, records, missing, outside := bruteForce(list, req, got.X.Edges, y)
+		counts, means, records, missing, outside, is := bruteForce(list, req, got.X.Edges, y)
 		if !reflect.DeepEqual(got.Counts, counts) || got.Records != records || got.Missing != missing || got.Outside != outside || got.Counted != records-missing-outside {
 			t.Fatalf("%+v: %d records, %d missing, %d outside, %v;\nwant %d, %d, %d, %v", req, got.Records, got.Missing, got.Outside, got.Counts, records, missing, outside, counts)
+		}
+		_, xx := about(is.bothX, is.bothX)
+		_, yy := about(is.bothY, is.bothY)
+		_, xy := about(is.bothX, is.bothY)
+		if r := got.Correlation; !agrees(&got.X, is.x) || req.Y != "" && !agrees(got.Y, is.y) || (r != nil) != (xx > 0 && yy > 0) || r != nil && math.Abs(*r-xy/math.Sqrt(xx*yy)) > 1e-9 {
+			t.Fatalf("%+v: %+v and %+v, of which the correlation is %v; want %v", req, got.X, got.Y, r, xy/math.Sqrt(xx*yy))
 		}
 		if (got.Mean != nil) != (req.Mean != "") {
 			t.Fatalf("%+v: means %v", req, got.Mean)

@@ -33,7 +33,12 @@ func Signals(counted *signal.Counted, system unit.System) *signal.Counted {
 	axis := func(a signal.CountedAxis) signal.CountedAxis {
 		u, ok := system.Shown(a.Unit)
 		if ok && !slices.ContainsFunc(a.Edges, func(v float64) bool { return math.IsInf(u.Of(v), 0) }) {
-			a.Unit, a.Edges = u.Unit, list(u, a.Edges)
+			a.Unit, a.Edges, a.Mean = u.Unit, list(u, a.Edges), of(u, a.Mean)
+			if a.Deviation != nil {
+				factor, _ := u.Linear()
+				deviation := math.Abs(factor) * *a.Deviation
+				a.Deviation = &deviation
+			}
 		}
 		return a
 	}

@@ -1135,6 +1135,8 @@ describe("the built-in page", { concurrency: false }, () => {
     const bars = await drawn(0);
     assert.ok(bars.includes(0) || bars.includes(1), `bars at ${bars}`);
     assert.ok(bars.includes(9) && !bars.includes(5), `bars at ${bars}`);
+    assert.match(await figures.first().locator("p").textContent(), /^Mean 40\.\d+ ± 4\.\d+ km\/h, up to \d+ records in a bin$/);
+    assert.match(await figures.nth(1).locator("p").textContent(), /^Correlation 1\.00, /);
     await figures.first().locator("canvas").focus();
     await page.keyboard.press("ArrowRight");
     assert.match(await figures.first().locator("p").textContent(), /^36\.0+ to .* km\/h · \d+ records$/);

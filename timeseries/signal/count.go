@@ -142,13 +142,15 @@ func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run
 		a.Mean = &CountedMean{Channel: want.mean.Name, Unit: want.mean.Unit, Means: make([]*float64, cells), Counts: make([]int64, cells)}
 		sums = make([]float64, cells)
 	}
+	var total moments
 	for i := range runs {
 		a.Runs[i] = CountedRun{ID: runs[i].id, Version: runs[i].version}
 		if runs[i].window.Empty() {
 			continue
 		}
-		err := cellsOf(ctx, tx, req, want, &runs[i], axes, func(place []*int, n, with int64, sum float64) {
+		err := cellsOf(ctx, tx, req, want, &runs[i], axes, func(place []*int, n, with int64, sum float64, m *moments) {
 			a.Runs[i].Records += n
+			total.add(m)
 			cell, factor, missing, outside := 0, 1, false, false
 			for k, axis := range axes {
 				bins := max(0, len(axis.Edges)-1)
@@ -192,6 +194,7 @@ func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run
 			a.Mean.Means[i] = &mean
 		}
 	}
+	total.tell(axes, a)
 	a.X = *axes[0]
 	if len(axes) > 1 {
 		a.Y = axes[1]
@@ -201,7 +204,7 @@ func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run
 
 // cellsOf groups the records of a run by the places of their values: 0 is below the
 // bins, nil is no value.
-func cellsOf(ctx context.Context, tx pgx.Tx, req *Request, want wanted, r *run, axes []*CountedAxis, add func(place []*int, n, with int64, sum float64)) error {
+func cellsOf(ctx context.Context, tx pgx.Tx, req *Request, want wanted, r *run, axes []*CountedAxis, add func(place []*int, n, with int64, sum float64, m *moments)) error {
 	where, args := req.records(r)
 	var columns, groups []string
 	place := make([]*int, len(axes))
@@ -227,6 +230,8 @@ func cellsOf(ctx context.Context, tx pgx.Tx, req *Request, want wanted, r *run, 
 		columns = append(columns, "count"+value+finite, "sum"+value+finite)
 		into = append(into, &with, &sum)
 	}
+	var m moments
+	columns, into = append(columns, m.columns(want)...), append(into, m.into(len(axes))...)
 	rows, err := tx.Query(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM telemetry WHERE "+where+" GROUP BY "+strings.Join(groups, ", "), args...)
 	if err != nil {
 		return err
@@ -236,7 +241,7 @@ func cellsOf(ctx context.Context, tx pgx.Tx, req *Request, want wanted, r *run, 
 		if sum != nil {
 			total = *sum
 		}
-		add(place, n, with, total)
+		add(place, n, with, total, &m)
 		return nil
 	})
 	return err

@@ -77,6 +77,8 @@ type Counted struct {
 	Y       *CountedAxis `json:"y" doc:"The second axis; null without y"`
 	Counts  []int64      `json:"counts" doc:"Records in each cell: that of bin i of x and bin j of y is at i + j * (bins of x)"`
 	Mean    *CountedMean `json:"mean" doc:"A channel's mean in each cell; null where none was asked for"`
+	// Correlation is Pearson's.
+	Correlation *float64 `json:"correlation" doc:"Of x and y in the records that carry both, from -1 to 1; null without y, and where one of them never changes"`
 }
 
 // CountedRun is one whose records were counted.
@@ -88,12 +90,14 @@ type CountedRun struct {
 
 // CountedAxis is a channel that was counted by.
 type CountedAxis struct {
-	Channel string    `json:"channel" doc:"Its name"`
-	Unit    string    `json:"unit" doc:"Unit of the edges"`
-	Edges   []float64 `json:"edges" doc:"Where its bins begin, and where the last ends: one more than bins. A value on an edge is in the bin above it, the highest edge in the last bin. Empty where no record has a value"`
-	Missing int64     `json:"missing" doc:"Records that do not carry it"`
-	Below   int64     `json:"below" doc:"Records with a value below the lowest edge"`
-	Above   int64     `json:"above" doc:"Records with a value above the highest edge"`
+	Channel   string    `json:"channel" doc:"Its name"`
+	Unit      string    `json:"unit" doc:"Unit of the edges"`
+	Edges     []float64 `json:"edges" doc:"Where its bins begin, and where the last ends: one more than bins. A value on an edge is in the bin above it, the highest edge in the last bin. Empty where no record has a value"`
+	Missing   int64     `json:"missing" doc:"Records that do not carry it"`
+	Below     int64     `json:"below" doc:"Records with a value below the lowest edge"`
+	Above     int64     `json:"above" doc:"Records with a value above the highest edge"`
+	Mean      *float64  `json:"mean" doc:"Mean of the records that carry it, outside of the bins too; null where none does"`
+	Deviation *float64  `json:"deviation" doc:"Standard deviation of those; null of less than two"`
 }
 
 // CountedMean is a channel's mean in each cell.

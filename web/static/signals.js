@@ -6,7 +6,7 @@ import { css, h, replace } from "./dom.js";
 import { api, query, sessionPath } from "./api.js";
 import { setParams } from "./router.js";
 import { isState } from "./channels.js";
-import { count, measure, title, unit, NONE } from "./format.js";
+import { count, measure, num, title, unit, NONE } from "./format.js";
 import { preferred } from "./units.js";
 import { onTheme } from "./theme.js";
 
@@ -133,7 +133,10 @@ export class Signals {
   scaleOf(f) {
     const [low, high] = this.ends(f);
     if (!Number.isFinite(high)) return "No record has it";
-    return f.mean ? `Mean from ${this.write(low, f.of.mean)} (blue) to ${this.write(high, f.of.mean)} ${unit(f.of.mean.unit)} (red)` : `Up to ${count(high)} records in a ${f.of.y ? "cell" : "bin"}`;
+    const { x, correlation } = f.of;
+    if (!f.mean && !f.of.y) return `Mean ${this.write(x.mean, x)} ± ${this.write(x.deviation, x)} ${unit(x.unit)}, up to ${count(high)} records in a bin`;
+    if (!f.mean && correlation != null) return `Correlation ${num(correlation, 2)}, up to ${count(high)} records in a cell`;
+    return f.mean ? `Mean from ${this.write(low, f.of.mean)} (blue) to ${this.write(high, f.of.mean)} ${unit(f.of.mean.unit)} (red)` : `Up to ${count(high)} records in a cell`;
   }
 
   cell(f) {
