@@ -160,10 +160,12 @@ func TestBriefHasTheFiguresOfREST(t *testing.T) {
 			t.Errorf("no link %s in %q", want, b.links)
 		}
 		// Where the energy went: each sector has what it took all laps.
-		sums := map[float64]float64{}
+		sums, times := map[float64]float64{}, map[float64][]float64{}
 		for _, lap := range laps["laps"].([]any) {
 			for _, part := range lap.(object)["sectors"].([]any) {
-				sums[part.(object)["sector"].(float64)] += part.(object)["energy_wh"].(float64)
+				n := part.(object)["sector"].(float64)
+				sums[n] += part.(object)["energy_wh"].(float64)
+				times[n] = append(times[n], part.(object)["seconds"].(float64))
 			}
 		}
 		if len(sums) < 3 {
@@ -173,8 +175,25 @@ func TestBriefHasTheFiguresOfREST(t *testing.T) {
 		for n, energy := range sums {
 			same("energy_wh", 1+rows+int(n)-1, energy, "Wh")
 		}
-		modes := laps["driver_modes"].([]any)
-		for i, m := range modes {
+		for i, one := range laps["sectors"].([]any) {
+			spread := one.(object)["spread_s"]
+			same("spread_s", i, spread, "")
+			mean, square := 0.0, 0.0
+			for _, v := range times[float64(i+1)] {
+				mean += v / float64(len(times[float64(i+1)]))
+			}
+			for _, v := range times[float64(i+1)] {
+				square += (v - mean) * (v - mean) / float64(len(times[float64(i+1)])-1)
+			}
+			if math.Abs(spread.(float64)-math.Sqrt(square)) > 1e-6 {
+				t.Errorf("sector %d varies by %v s, want %v", i+1, spread, math.Sqrt(square))
+			}
+		}
+		motion, modes := laps["motion"].([]any), laps["driver_modes"].([]any)
+		if len(motion) < 2 {
+			t.Errorf("ways of moving: %v", motion)
+		}
+		for i, m := range append(motion, modes...) {
 			same("energy_wh", 1+rows+len(sums)+i, m.(object)["energy_wh"], "Wh")
 		}
 		if len(modes) != 2 {
@@ -184,7 +203,8 @@ func TestBriefHasTheFiguresOfREST(t *testing.T) {
 	if got, want := strings.Join(s.brief(t, path+"/brief", who).outline, "; "), strings.Join([]string{
 		"Distance; Energy; Efficiency; Time; Mean speed; Top speed; Mean power; Peak power; Climb; Stops; Gaps; Data quality; The run",
 		"Laps; Lap; Time; Distance, m; Energy, Wh; km/kWh; Mean km/h; Top km/h; Coasting, %",
-		"Sectors; Sector; Length; Best; Worst; Energy of all laps; Share",
+		"Sectors; Sector; Length; Best; Worst; Varies by; Energy of all laps; Share",
+		"Where the energy went; While; Time; Efficiency; Energy; Share of energy",
 		"Driver modes; Mode; Time; Efficiency; Energy; Share of energy; What deserves attention",
 	}, "; "); got != want {
 		t.Errorf("the page has\n%s\nwant\n%s", got, want)

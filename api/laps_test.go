@@ -206,3 +206,41 @@ func timeOf(t *testing.T, v any) time.Time {
 	}
 	return at
 }
+
+// Each way of moving has the seconds and the energy that it took, and all of them add
+// up to the run; what there is to tell of a gap is nothing.
+func TestMotion(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	start := time.Date(2026, 6, 3, 10, 0, 0, 0, time.UTC)
+	var list []object
+	speed, at := 0.0, start
+	for _, part := range []struct{ seconds, gain, power float64 }{{20, 0, 0}, {20, 0.5, 300}, {60, 0, 120}, {40, -0.05, 0}, {10, -0.7, -80}} {
+		for range int(part.seconds * 5) {
+			list = append(list, object{"session_id": "parts", "timestamp": record.FormatTime(at), "speed_ms": speed, "power_w": part.power})
+			speed, at = speed+part.gain/5, at.Add(200*time.Millisecond)
+		}
+		if part.power == 120 {
+			at = at.Add(time.Minute)
+		}
+	}
+	s.upload(t, list)
+	got := s.call(t, "GET", "/api/v1/sessions/parts/laps", s.as(t, auth.Internal), nil)
+	if got.status != http.StatusOK {
+		t.Fatalf("%+v", got)
+	}
+	seconds, energy := 0.0, 0.0
+	want := map[string][2]float64{"accelerating": {20, 300 * 20. / 3600}, "cruising": {60, 120 * 60. / 3600}, "coasting": {40, 0}, "standing": {20, 0}, "braking": {10, -80 * 10. / 3600}}
+	for i, one := range got.body["motion"].([]any) {
+		m := one.(object)
+		name, took, used := m["motion"].(string), m["seconds"].(float64), m["energy_wh"].(float64)
+		if math.Abs(took-want[name][0]) > 2 || math.Abs(used-want[name][1]) > 0.1 || i == 0 && name != "cruising" {
+			t.Errorf("%d: %s %v s, %v Wh, want %v", i, name, took, used, want[name])
+		}
+		delete(want, name)
+		seconds, energy = seconds+took, energy+used
+	}
+	if len(want) > 0 || math.Abs(seconds-149.8) > 0.5 || math.Abs(energy-(300*20+120*60-800)/3600.) > 0.1 {
+		t.Errorf("none of %v; in all %v s, %v Wh", want, seconds, energy)
+	}
+}

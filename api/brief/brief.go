@@ -88,7 +88,7 @@ type page struct {
 	LapTable       drives
 	StintTable     drives
 	Sectors        []sector
-	Modes          []mode
+	Shares         []parts
 	Attention      []item
 	Batch          int32
 }
@@ -113,7 +113,7 @@ func (r *run) html() ([]byte, error) {
 		p.draw()
 		p.laps()
 		p.sectors()
-		p.modes()
+		p.shares()
 	}
 	p.attention()
 	var out bytes.Buffer

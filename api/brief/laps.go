@@ -112,6 +112,7 @@ type sector struct {
 	Name           string
 	Length, Energy figure
 	Best, Worst    *passage
+	Spread         figure
 	Share          figure
 }
 
@@ -166,31 +167,48 @@ func (p *page) sectors() {
 		s := cmp.Or(taken[l.Sector], &sums{})
 		p.Sectors = append(p.Sectors, sector{
 			clip(l.Name), p.figure("length_m", &l.Length, "m", 0), p.figure("energy_wh", s.energy, "Wh", 1),
-			pass(s.best, s.quickest), pass(s.worst, s.least), share(s.energy, total),
+			pass(s.best, s.quickest), pass(s.worst, s.least), p.figure("spread_s", l.Spread, "s", 2), share(s.energy, total),
 		})
 	}
 }
 
-// mode is what a driver mode took.
-type mode struct {
+// part is what a way of moving or a driver mode took.
+type part struct {
 	Name                     string
 	Time, Efficiency, Energy figure
 	Share                    figure
 }
 
+// parts are the shares of a run of one kind.
+type parts struct {
+	Title, Head string
+	Rows        []part
+}
+
 // mostModes bounds how many are listed: a car may send anything.
 const mostModes = 8
 
-func (p *page) modes() {
-	modes, total := p.run.Laps.Modes, 0.0
-	for _, m := range modes {
-		if m.Energy != nil {
-			total += *m.Energy
+// shares are where the energy went: by how the car moved, and by its driver modes.
+func (p *page) shares() {
+	list := func(title, head string, n int, at func(int) (string, *analysis.Share)) {
+		total := 0.0
+		for i := range n {
+			if _, s := at(i); s.Energy != nil {
+				total += *s.Energy
+			}
+		}
+		of := parts{Title: title, Head: head}
+		for i := range min(mostModes, n) {
+			name, s := at(i)
+			of.Rows = append(of.Rows, part{
+				clip(name), lasting("seconds", &s.Seconds), p.figure("efficiency_km_kwh", s.Efficiency, "km/kWh", 1), p.figure("energy_wh", s.Energy, "Wh", 1), share(s.Energy, total),
+			})
+		}
+		if n > 0 {
+			p.Shares = append(p.Shares, of)
 		}
 	}
-	for _, m := range modes[:min(mostModes, len(modes))] {
-		p.Modes = append(p.Modes, mode{
-			clip(m.Mode), lasting("seconds", &m.Seconds), p.figure("efficiency_km_kwh", m.Efficiency, "km/kWh", 1), p.figure("energy_wh", m.Energy, "Wh", 1), share(m.Energy, total),
-		})
-	}
+	motion, modes := p.run.Laps.Motion, p.run.Laps.Modes
+	list("Where the energy went", "While", len(motion), func(i int) (string, *analysis.Share) { return motion[i].Motion, &motion[i].Share })
+	list("Driver modes", "Mode", len(modes), func(i int) (string, *analysis.Share) { return modes[i].Mode, &modes[i].Share })
 }

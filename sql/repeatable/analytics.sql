@@ -462,6 +462,47 @@ $$;
 COMMENT ON FUNCTION analytics.mode_shares(text) IS
 'How long a run was in each driver mode: s, share of 1, m, Wh, km/kWh, km/h';
 
+DROP FUNCTION IF EXISTS analytics.motion_shares(text);
+CREATE FUNCTION analytics.motion_shares(session_id text)
+RETURNS TABLE (
+    motion        text,
+    seconds       double precision,
+    share         double precision,
+    distance_m    double precision,
+    energy_wh     double precision,
+    efficiency_km_kwh double precision,
+    avg_speed_kmh double precision
+)
+LANGUAGE sql STABLE
+SET jit = off
+SET search_path FROM CURRENT
+AS $$
+    WITH told AS (
+        SELECT s.*,
+               -- Nothing is known of what happened in a gap.
+               CASE WHEN s.gap_s = 0 AND lead(s.gap_s) OVER w = 0
+                    THEN (lead(s.speed_ms) OVER w - lag(s.speed_ms) OVER w) / extract(epoch FROM lead(s.second) OVER w - lag(s.second) OVER w) END AS gains
+        FROM analytics.seconds(motion_shares.session_id) s
+        WINDOW w AS (ORDER BY s.second)
+    ), named AS (
+        SELECT t.lasts_s, t.distance_m, t.energy_j,
+               CASE WHEN t.speed_ms < 0.5 THEN 'standing'
+                    WHEN t.power_w < -25 OR t.gains <= -0.5 THEN 'braking'
+                    WHEN t.power_w <= 25 THEN 'coasting'
+                    WHEN t.gains >= 0.1 THEN 'accelerating'
+                    ELSE 'cruising' END AS motion
+        FROM told t
+        WHERE t.speed_ms IS NOT NULL AND t.power_w IS NOT NULL
+    )
+    SELECT n.motion, sum(n.lasts_s), sum(n.lasts_s) / nullif(sum(sum(n.lasts_s)) OVER (), 0), sum(n.distance_m), sum(n.energy_j) / 3600,
+           analytics.efficiency(sum(n.distance_m), sum(n.energy_j)), sum(n.distance_m) / nullif(sum(n.lasts_s), 0) * 3.6
+    FROM named n
+    GROUP BY n.motion
+    ORDER BY 5 DESC
+$$;
+COMMENT ON FUNCTION analytics.motion_shares(text) IS
+'What a run took standing (below 0.5 m/s), braking (less than -25 W, or slower by 0.5 m/s2 or more), coasting (25 W or less either way), accelerating (by 0.1 m/s2 or more) and cruising, by the second: s, share of 1, m, Wh, km/kWh, km/h. None where nothing measures speed or power';
+
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'telemetry_analyst') THEN

@@ -1064,7 +1064,7 @@ describe("the built-in page", { concurrency: false }, () => {
     await tab.waitForURL(/^blob:/);
     await tab.getByRole("heading", { name: "What deserves attention" }).waitFor();
     assert.equal(await tab.locator("h1").evaluate((node) => getComputedStyle(node).fontSize), "21px"); // the page's policy lets it have its style
-    assert.deepEqual(await tab.locator("h2").allTextContents(), ["The run", "Laps", "Sectors", "What deserves attention"]);
+    assert.deepEqual(await tab.locator("h2").allTextContents(), ["The run", "Laps", "Sectors", "Where the energy went", "What deserves attention"]);
     const sheet = await tab.pdf({ preferCSSPageSize: true });
     const text = sheet.toString("latin1"), [, wide, high] = /MediaBox ?\[0 0 ([\d.]+) ([\d.]+)\]/.exec(text);
     assert.equal(text.match(/\/Type ?\/Page\b/g).length, 1, "sheets");
@@ -1099,7 +1099,9 @@ describe("the built-in page", { concurrency: false }, () => {
     assert.equal(new URL(href, base).searchParams.get("laps"), "round:2,round:4");
     await page.getByText("3 sectors").click();
     const sectors = page.getByRole("region", { name: "Sectors of the laps" });
-    assert.equal(await sectors.locator("tbody tr").count(), 4);
+    assert.equal(await sectors.locator("tbody tr").count(), 5); // four laps, and how much they vary
+    await page.getByText("Where the energy went").click();
+    await page.getByRole("listitem").filter({ hasText: /^cruising\d+ %, \d+\.\d Wh, \d+ min/ }).waitFor();
     const cells = (await sectors.locator("tbody tr").first().locator("td").allTextContents()).map(Number);
     assert.ok(Math.abs(cells.reduce((a, b) => a + b) - 62.83) < 0.1, `sectors of ${cells}`);
     await page.getByLabel("Figure of the sectors").selectOption("energy");

@@ -58,12 +58,14 @@ type TrackName struct {
 
 // LineSector is a part of the line that the laps of a run have in common.
 type LineSector struct {
-	Sector      int32    `json:"sector" doc:"Number along the line, from 1"`
-	Name        string   `json:"name" doc:"What it is called"`
-	From        float64  `json:"from_m" doc:"Where it begins on the line that the laps have in common, m"`
-	Length      float64  `json:"length_m" doc:"Its length, m"`
-	BestLap     *int64   `json:"best_lap" doc:"The lap that passed it quickest; null where all paused in it"`
-	BestSeconds *float64 `json:"best_seconds" doc:"In which time, s"`
+	Sector       int32    `json:"sector" doc:"Number along the line, from 1"`
+	Name         string   `json:"name" doc:"What it is called"`
+	From         float64  `json:"from_m" doc:"Where it begins on the line that the laps have in common, m"`
+	Length       float64  `json:"length_m" doc:"Its length, m"`
+	BestLap      *int64   `json:"best_lap" doc:"The lap that passed it quickest; null where all paused in it"`
+	BestSeconds  *float64 `json:"best_seconds" doc:"In which time, s"`
+	Spread       *float64 `json:"spread_s" doc:"Standard deviation of the laps' times through it, without pause and gap, s; null of less than two"`
+	EnergySpread *float64 `json:"spread_wh" doc:"As spread_s, of their energy, Wh"`
 }
 
 // Best is the quickest lap of a run without a pause, and what its quickest sectors
@@ -105,7 +107,18 @@ type Stop struct {
 
 // ModeShare is how long the car was in a driver mode.
 type ModeShare struct {
-	Mode       string   `json:"driver_mode" db:"driver_mode"`
+	Mode string `json:"driver_mode" db:"driver_mode"`
+	Share
+}
+
+// MotionShare is what the car took moving in one way.
+type MotionShare struct {
+	Motion string `json:"motion" db:"motion" enum:"standing,braking,coasting,accelerating,cruising" doc:"By the second: standing below 0.5 m/s, braking at less than -25 W or slower by 0.5 m/s2 or more, coasting at 25 W or less either way, accelerating by 0.1 m/s2 or more, cruising otherwise"`
+	Share
+}
+
+// Share is a part of a run that is not of one piece.
+type Share struct {
 	Seconds    float64  `json:"seconds" db:"seconds"`
 	Share      *float64 `json:"share" db:"share"` // of 1
 	Distance   *float64 `json:"distance_m" db:"distance_m"`
@@ -131,9 +144,7 @@ type Laps struct {
 	Laps    []Lap        `json:"laps"`
 	Sectors []LineSector `json:"sectors" doc:"Of the line that the laps have in common; none where the request says what a lap is"`
 	Best    *Best        `json:"best" doc:"The quickest lap; null without one that has a rank"`
-	Stints  []Stint      `json:"stints"`
-	Stops   []Stop       `json:"stops"`
-	Modes   []ModeShare  `json:"driver_modes"`
+	Drives
 }
 
 // usualAtLeast is the shortest lap where the request does not say, s.
@@ -169,8 +180,7 @@ func (a *Analysis) Laps(ctx context.Context, req LapRequest) (*Laps, error) {
 		if err = laps.readSectors(ctx, tx, &req); err != nil {
 			return err
 		}
-		d, err := a.drives(ctx, tx, session, req.Session)
-		laps.Stints, laps.Stops, laps.Modes = d.stints, d.stops, d.modes
+		laps.Drives, err = a.drives(ctx, tx, session, req.Session)
 		return err
 	})
 	if err != nil {
@@ -217,13 +227,18 @@ func (l *Laps) readSectors(ctx context.Context, tx pgx.Tx, req *LapRequest) erro
 		l.Sectors = append(l.Sectors, LineSector{Sector: int32(i + 1), Name: names[i], From: g, Length: to - g})
 	}
 	type row struct {
-		Lap int64 `db:"lap"`
+		Lap          int64    `db:"lap"`
+		Spread       *float64 `db:"spread"`
+		EnergySpread *float64 `db:"energy_spread"`
 		SectorDrive
 	}
 	rows, err := schema.List(ctx, tx, pgx.RowToStructByName[row], `
 		SELECT lap, sector, from_time, to_time, seconds, distance_m, energy_wh, efficiency_km_kwh, avg_speed_kmh, max_speed_kmh, avg_power_w,
-		       max_power_w, coasting_share, time_rank, paused_s, silent_s, error_s
-		FROM analytics.sectors($1)`, req.Session)
+		       max_power_w, coasting_share, time_rank, paused_s, silent_s, error_s,
+		       stddev_samp(seconds) FILTER (WHERE paused_s = 0 AND silent_s = 0) OVER w AS spread, stddev_samp(energy_wh) FILTER (WHERE paused_s = 0 AND silent_s = 0) OVER w AS energy_spread
+		FROM analytics.sectors($1)
+		WINDOW w AS (PARTITION BY sector)
+		ORDER BY lap, sector`, req.Session)
 	if err != nil {
 		return err
 	}
@@ -236,7 +251,9 @@ func (l *Laps) readSectors(ctx context.Context, tx pgx.Tx, req *LapRequest) erro
 			continue
 		}
 		l.Laps[k].Sectors = append(l.Laps[k].Sectors, s.SectorDrive)
-		if of := &l.Sectors[s.Sector-1]; s.TimeRank != nil && *s.TimeRank == 1 && of.BestLap == nil {
+		of := &l.Sectors[s.Sector-1]
+		of.Spread, of.EnergySpread = s.Spread, s.EnergySpread
+		if s.TimeRank != nil && *s.TimeRank == 1 && of.BestLap == nil {
 			of.BestLap, of.BestSeconds = &l.Laps[k].Lap, &l.Laps[k].Sectors[len(l.Laps[k].Sectors)-1].Seconds
 		}
 	}

@@ -18,16 +18,17 @@ const (
 	keptBytes = 16 << 20
 )
 
-// drives are what functions of schema analytics make of a run second by second. Those
+// Drives are what functions of schema analytics make of a run second by second. Those
 // of a run that does not change any more are kept: those of a day take a second to make.
-type drives struct {
-	stints []Stint
-	stops  []Stop
-	modes  []ModeShare
+type Drives struct {
+	Stints []Stint       `json:"stints"`
+	Stops  []Stop        `json:"stops"`
+	Modes  []ModeShare   `json:"driver_modes"`
+	Motion []MotionShare `json:"motion" doc:"Where the time and the energy went, the most energy first; none where nothing measures speed or power"`
 }
 
 // drives returns those of a run, by an analysis of the snapshot.
-func (a *Analysis) drives(ctx context.Context, tx pgx.Tx, session int32, id string) (d drives, err error) {
+func (a *Analysis) drives(ctx context.Context, tx pgx.Tx, session int32, id string) (d Drives, err error) {
 	var computed time.Time
 	var age float64
 	err = tx.QueryRow(ctx, "SELECT computed_at, extract(epoch FROM clock_timestamp() - computed_at)::float8 FROM analysis_runs WHERE session = $1", session).Scan(&computed, &age)
@@ -39,17 +40,20 @@ func (a *Analysis) drives(ctx context.Context, tx pgx.Tx, session int32, id stri
 	if found, ok := a.settled.Get(key); known && ok {
 		return found, nil
 	}
-	if d.stints, err = schema.List(ctx, tx, pgx.RowToStructByName[Stint], "SELECT * FROM analytics.stints($1)", id); err != nil {
+	if d.Stints, err = schema.List(ctx, tx, pgx.RowToStructByName[Stint], "SELECT * FROM analytics.stints($1)", id); err != nil {
 		return d, err
 	}
-	if d.stops, err = schema.List(ctx, tx, pgx.RowToStructByName[Stop], "SELECT * FROM analytics.stops($1)", id); err != nil {
+	if d.Stops, err = schema.List(ctx, tx, pgx.RowToStructByName[Stop], "SELECT * FROM analytics.stops($1)", id); err != nil {
 		return d, err
 	}
-	if d.modes, err = schema.List(ctx, tx, pgx.RowToStructByName[ModeShare], "SELECT * FROM analytics.mode_shares($1)", id); err != nil {
+	if d.Modes, err = schema.List(ctx, tx, pgx.RowToStructByName[ModeShare], "SELECT * FROM analytics.mode_shares($1)", id); err != nil {
+		return d, err
+	}
+	if d.Motion, err = schema.List(ctx, tx, pgx.RowToStructByName[MotionShare], "SELECT * FROM analytics.motion_shares($1)", id); err != nil {
 		return d, err
 	}
 	if known && age > settledAfter.Seconds() {
-		a.settled.Put(key, d, 256*(1+len(d.stints)+len(d.stops)+len(d.modes)))
+		a.settled.Put(key, d, 256*(1+len(d.Stints)+len(d.Stops)+len(d.Modes)+len(d.Motion)))
 	}
 	return d, nil
 }

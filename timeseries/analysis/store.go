@@ -24,14 +24,14 @@ import (
 type Analysis struct {
 	pool, reads *pgxpool.Pool
 	inFlight    *load.InFlight
-	settled     *kept.Values[drives]
+	settled     *kept.Values[Drives]
 }
 
 // New makes an Analysis on a migrated database. What somebody waits for is read,
 // and worked out where it has to be, on the connections of reads; what nobody
 // waits for yields to uploads.
 func New(pool, reads *pgxpool.Pool, inFlight *load.InFlight) *Analysis {
-	return &Analysis{pool: pool, reads: reads, inFlight: inFlight, settled: kept.New[drives](keptBytes)}
+	return &Analysis{pool: pool, reads: reads, inFlight: inFlight, settled: kept.New[Drives](keptBytes)}
 }
 
 const (

@@ -19,8 +19,8 @@ const COLUMNS = [
 ];
 
 const SECTORS = {
-  seconds: { title: "Time, s", show: (s) => num(s.seconds, 2) },
-  energy: { title: "Energy, ", unit: "Wh", show: (s) => figure(s.energy_wh, "Wh", 2) },
+  seconds: { title: "Time, s", show: (s) => num(s.seconds, 2), spread: (s) => num(s.spread_s, 2) },
+  energy: { title: "Energy, ", unit: "Wh", show: (s) => figure(s.energy_wh, "Wh", 2), spread: (s) => figure(s.spread_wh, "Wh", 2) },
   efficiency: { title: "km/kWh", show: (s) => num(s.efficiency_km_kwh) },
   speed: { title: "", unit: "km/h", show: (s) => figure(s.avg_speed_kmh, "km/h", 1) },
 };
@@ -37,7 +37,7 @@ export class Laps {
 
   // show takes what the server says; a table that somebody uses stays as it is.
   show(answer) {
-    Object.assign(this, { sectors: [], track: null, best: null, stints: [], stops: [], driver_modes: [], ...answer });
+    Object.assign(this, { sectors: [], track: null, best: null, stints: [], stops: [], driver_modes: [], motion: [], ...answer });
     for (const lap of this.laps) for (const part of [lap, ...lap.sectors]) Object.assign(part, { begin: time(part.from), end: time(part.to) });
     for (const n of this.chosen) if (!this.laps.some((l) => l.lap === n)) this.chosen.delete(n);
     if (!this.node.contains(document.activeElement)) this.draw();
@@ -45,7 +45,7 @@ export class Laps {
   }
 
   draw() {
-    const { laps, stints, stops, driver_modes: modes, track, node } = this;
+    const { laps, stints, stops, driver_modes: modes, motion, track, node } = this;
     node.hidden = !laps.length && !stints.length;
     if (node.hidden) return;
     const open = new Set([...node.querySelectorAll("details[open]")].map((d) => d.className));
@@ -56,12 +56,19 @@ export class Laps {
       stints.length > 0 && more("stints", `${stints.length} ${stints.length === 1 ? "stint" : "stints"}, ${stops.length} ${stops.length === 1 ? "stop" : "stops"}`,
         this.stintTable(),
         stops.length > 0 && h("p", { class: "pad muted small" }, "Stops: ", stops.slice(0, 12).map((stop, i) => [i ? ", " : "", h("button", { type: "button", class: "link", on: { click: () => this.to.goTo(stop) } }, `${clock(Date.parse(stop.from), 60)} for ${duration(stop.seconds)}`)]))),
-      modes.length > 0 && more("modes", "Driver modes", h("ul", { class: "shares" }, modes.filter((m) => m.share > 0).map((m, i) => {
-        const bar = h("span", { class: "share-bar", "aria-hidden": "true" });
-        bar.style.width = `${Math.max(1, m.share * 100)}%`;
-        bar.style.background = hue(i);
-        return h("li", null, h("span", null, m.driver_mode), h("span", { class: "n muted" }, `${num(m.share * 100)} %, ${duration(m.seconds)}`), bar);
-      }))));
+      motion.length > 0 && more("motion", "Where the energy went", this.shareList(motion, (m) => m.motion, (m) => m.energy_wh)),
+      modes.length > 0 && more("modes", "Driver modes", this.shareList(modes.filter((m) => m.share > 0), (m) => m.driver_mode, (m) => m.seconds)));
+  }
+
+  // shareList are parts of the run, each with its share of what counts.
+  shareList(parts, name, of) {
+    const all = parts.reduce((sum, m) => sum + Math.max(0, of(m)), 0);
+    return h("ul", { class: "shares" }, parts.map((m, i) => {
+      const bar = h("span", { class: "share-bar", "aria-hidden": "true" }), share = (of(m) / all) * 100;
+      bar.style.width = `${Math.max(1, share)}%`;
+      bar.style.background = hue(i);
+      return h("li", null, h("span", null, name(m)), h("span", { class: "n muted" }, [`${num(share)} %`, m.energy_wh != null && withUnit(m.energy_wh, "Wh", 1), duration(m.seconds)].filter(Boolean).join(", ")), bar);
+    }));
   }
 
   // again draws the tables and keeps the focus on what stands for the same.
@@ -107,13 +114,14 @@ export class Laps {
   }
 
   sectorTable() {
-    const { show } = SECTORS[this.shown], best = this.sectors.map((s) => s.best_lap);
+    const { show, spread } = SECTORS[this.shown], best = this.sectors.map((s) => s.best_lap);
     const what = h("select", { class: "shown", "aria-label": "Figure of the sectors" }, Object.entries(SECTORS).map(([key, one]) => h("option", { value: key, selected: key === this.shown }, headOf(one))));
     what.addEventListener("change", () => { this.shown = what.value; this.again("select.shown"); });
     return [h("p", { class: "pad" }, what), this.region("Sectors of the laps",
       h("thead", null, h("tr", null, h("th", { scope: "col" }, "Lap"), this.sectors.map((s) => h("th", { scope: "col", class: "n", title: withUnit(s.length_m, "m", 0) }, s.name.replace(/^Sector /, "S"))))),
       h("tbody", null, this.laps.map((lap) => h("tr", null, this.jump(lap, `lap ${lap.lap}`, String(lap.lap)), lap.sectors.map((s, i) => h("td", { class: ["n", this.shown === "seconds" && best[i] === lap.lap && "mark-cell"].filter(Boolean).join(" ") },
-        h("button", { type: "button", "aria-label": `Show ${this.sectors[i].name} of lap ${lap.lap} in the charts: ${show(s)}`, on: { click: () => this.to.goTo({ from: s.from, seconds: s.end - s.begin }) } }, show(s))))))))];
+        h("button", { type: "button", "aria-label": `Show ${this.sectors[i].name} of lap ${lap.lap} in the charts: ${show(s)}`, on: { click: () => this.to.goTo({ from: s.from, seconds: s.end - s.begin }) } }, show(s)))))),
+      spread && this.laps.length > 1 && h("tr", null, h("th", { scope: "row", title: "Standard deviation, of laps without pause and gap" }, "Varies by"), this.sectors.map((s) => h("td", { class: "n muted" }, spread(s))))))];
   }
 
   stintTable() {
