@@ -350,7 +350,7 @@ AS $$
            CASE WHEN w.paused_s = 0 AND w.silent_s = 0 AND w.efficiency IS NOT NULL
                THEN rank() OVER (PARTITION BY w.paused_s = 0 AND w.silent_s = 0 ORDER BY w.efficiency DESC NULLS LAST) END,
            w.paused_s, w.silent_s, w.error_s, w.peak_w,
-           CASE WHEN w.has_coast THEN w.coast_s / w.measured END,
+           CASE WHEN w.has_coast THEN least(w.coast_s / w.measured, 1) END,
            w.paused_s = 0 AND w.silent_s = 0, w.track
     FROM whole w
     ORDER BY w.lap
@@ -393,7 +393,7 @@ AS $$
            s.top_ms * 3.6,
            CASE WHEN d.has_energy THEN s.energy_j / d.measured END,
            s.peak_w,
-           CASE WHEN r.has_coast THEN s.coast_s / d.measured END,
+           CASE WHEN r.has_coast THEN least(s.coast_s / d.measured, 1) END,
            CASE WHEN s.paused_s = 0 THEN rank() OVER (PARTITION BY s.sector, s.paused_s = 0 ORDER BY s.seconds) END,
            s.paused_s, s.silent_s, s.error_s, r.gates_m[s.sector],
            coalesce(nullif(k.gate_names[s.sector], ''), 'Sector ' || s.sector)
