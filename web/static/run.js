@@ -337,7 +337,8 @@ class RunView {
         this.strip.paint();
       },
     }));
-    import("./cursors.js").then((module) => { if (!this.signal.aborted) work(made(module), module); }).catch(this.failed);
+    // One promise, since what waits for a second one may come before what waits for the first.
+    (this.module ??= import("./cursors.js")).then((module) => { if (!this.signal.aborted) work(made(module), module); }).catch(this.failed);
   }
 
   get pins() { return this.pinned?.pins || []; }
