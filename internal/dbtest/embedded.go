@@ -56,6 +56,9 @@ func embedded(ctx context.Context) (string, error) {
 			"max_connections":                    "400",
 			"max_worker_processes":               "64",
 			"timescaledb.max_background_workers": "48",
+			// How often its launcher looks (ms). Dropping a database waits for it, and it
+			// misses being told while others come and go: for a minute, by default.
+			"timescaledb.bgw_launcher_poll_time": "500",
 			"log_min_messages":                   "fatal",
 		},
 	})
