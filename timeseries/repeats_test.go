@@ -138,7 +138,6 @@ func TestRepeatedInstants(t *testing.T) {
 // compared with what they are not.
 func TestGrownLogOfSeveralChunks(t *testing.T) {
 	t.Parallel()
-	dbtest.NeedsBackends(t, "one thread takes minutes to look so many records up")
 	h := newServer(t)
 	log := func(n int, repeats ingest.Repeats) (ingest.Result, error) {
 		return h.store.Writer.Import(t.Context(), decode.New(strings.NewReader(ndjson(sameDrive("s", "", n))), decode.Options{}), ingest.Options{Source: "test", Repeats: repeats})
@@ -160,7 +159,6 @@ func TestGrownLogOfSeveralChunks(t *testing.T) {
 // export of the same drive is told or refused, another car's is not.
 func TestDriveOfAnotherRun(t *testing.T) {
 	t.Parallel()
-	dbtest.NeedsBackends(t, "one thread takes minutes to look so many records up")
 	h := newServer(t)
 	lines := func(records []rec, columns ...string) string {
 		var text strings.Builder

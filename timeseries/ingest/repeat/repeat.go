@@ -58,21 +58,16 @@ const (
 		ORDER BY least(o.last_time, n.last_time) - greatest(o.first_time, n.first_time) DESC, o.session
 		LIMIT 20`
 
+	// No join of the two: of a run that has just come the planner expects a record or
+	// none, and would go over all of the other for each of its own.
 	sharedSQL = `
-		WITH file AS (
-			SELECT time
+		SELECT count(*) FILTER (WHERE new > 0), count(*) FILTER (WHERE new > 0 AND held > 0), coalesce(sum(held) FILTER (WHERE new > 0), 0)::int
+		FROM (
+			SELECT count(*) FILTER (WHERE session = $1) AS new, count(*) FILTER (WHERE session = $2) AS held
 			FROM telemetry
-			WHERE session = $1 AND time >= $3 AND time <= $4
+			WHERE session IN ($1, $2) AND time >= $3 AND time <= $4
 			GROUP BY time
-		), run AS (
-			SELECT time, count(*) AS records
-			FROM telemetry
-			WHERE session = $2 AND time >= $3 AND time <= $4
-			GROUP BY time
-		)
-		SELECT (SELECT count(*) FROM file), count(*), coalesce(sum(run.records), 0)::int
-		FROM file
-		JOIN run USING (time)`
+		) instants`
 
 	// Two cars may be driven at the same seconds: so a few of the instants must
 	// have the same values, and different ones among them: a speed of 5, 6, 7, 5, 6, 7
@@ -83,9 +78,9 @@ const (
 		WITH file AS (
 			SELECT time, row_number() OVER (ORDER BY time) AS place, count(*) OVER () AS places
 			FROM telemetry
-			WHERE session = $1 AND time >= $3 AND time <= $4
-			  AND time IN (SELECT time FROM telemetry WHERE session = $2 AND time >= $3 AND time <= $4)
+			WHERE session IN ($1, $2) AND time >= $3 AND time <= $4
 			GROUP BY time
+			HAVING count(*) FILTER (WHERE session = $1) > 0 AND count(*) FILTER (WHERE session = $2) > 0
 		), compared AS (
 			SELECT a.key, a.value, a.value = b.value AS same,
 			       CASE WHEN jsonb_typeof(a.value) = 'number' AND jsonb_typeof(b.value) = 'number' THEN a.value::float8 END AS number,
