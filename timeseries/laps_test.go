@@ -112,7 +112,7 @@ func TestLaps(t *testing.T) {
 		if len(race.Stints) != 2 || math.Abs(*race.Stints[0].Distance-3.5*2*math.Pi*trackRadius) > 15 {
 			t.Errorf("stints %+v", race.Stints)
 		}
-		if len(race.Modes) != 2 || race.Modes[0].Mode != "coasting" || math.Abs(*race.Modes[0].Share.Share+*race.Modes[1].Share.Share-1) > 1e-9 {
+		if len(race.Modes) != 2 || race.Modes[0].Mode != "coasting" || math.Abs(*race.Modes[0].Share+*race.Modes[1].Share-1) > 1e-9 {
 			t.Errorf("modes %+v", race.Modes)
 		}
 	}

@@ -108,17 +108,17 @@ type Stop struct {
 // ModeShare is how long the car was in a driver mode.
 type ModeShare struct {
 	Mode string `json:"driver_mode" db:"driver_mode"`
-	Share
+	Portion
 }
 
 // MotionShare is what the car took moving in one way.
 type MotionShare struct {
 	Motion string `json:"motion" db:"motion" enum:"standing,braking,coasting,accelerating,cruising" doc:"By the second: standing below 0.5 m/s, braking at less than -25 W or slower by 0.5 m/s2 or more, coasting at 25 W or less either way, accelerating by 0.1 m/s2 or more, cruising otherwise"`
-	Share
+	Portion
 }
 
-// Share is a part of a run that is not of one piece.
-type Share struct {
+// Portion is a part of a run that is not of one piece.
+type Portion struct {
 	Seconds    float64  `json:"seconds" db:"seconds"`
 	Share      *float64 `json:"share" db:"share"` // of 1
 	Distance   *float64 `json:"distance_m" db:"distance_m"`
