@@ -94,10 +94,17 @@ describe("the built-in page", { concurrency: false }, () => {
     let [a, b] = await windowOf(page);
     let box = await plot(page, "accel_x");
     await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await page.mouse.wheel(0, 400); // the page's
+    await until("the page to scroll", () => page.evaluate(() => scrollY > 0));
+    assert.deepEqual(await windowOf(page), [a, b], "the wheel scrolls the page");
+    box = await plot(page, "accel_x");
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await page.keyboard.down("Control");
     await page.mouse.wheel(0, 400);
+    await page.keyboard.up("Control");
     await settled(page);
     let [c, d] = await windowOf(page);
-    assert.ok(d - c > b - a, "the wheel zooms out");
+    assert.ok(d - c > b - a, "Ctrl and the wheel zoom out");
     box = await plot(page, "accel_x");
     await drag(page, box, 0.5, 0.7, { shift: true });
     let [e, f] = await windowOf(page);
@@ -232,7 +239,9 @@ describe("the built-in page", { concurrency: false }, () => {
     // Zooming into the past stops following; the button goes on.
     const box = await plot(page, "speed_ms");
     await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await page.keyboard.down("Control");
     await page.mouse.wheel(0, -300);
+    await page.keyboard.up("Control");
     await page.getByRole("button", { name: "Go live" }).waitFor();
     await settled(page);
     await page.getByRole("button", { name: "Go live" }).click();
@@ -278,7 +287,9 @@ describe("the built-in page", { concurrency: false }, () => {
     // It is told wherever one looks.
     const box = await plot(page, "speed_ms");
     await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await page.keyboard.down("Control");
     await page.mouse.wheel(0, -300);
+    await page.keyboard.up("Control");
     await page.getByRole("button", { name: "Go live" }).waitFor();
     await send([[(Date.now() - start) / 1000, 11, 0]]);
     await badge("Live");

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { accessible, base, chart, complaints, env, launch, quit, resting, settled, signIn, until, visit } from "./visit.mjs";
+import { accessible, base, chart, complaints, drag, env, launch, plot, quit, resting, second, settled, signIn, span, until, visit } from "./visit.mjs";
 
 const START = Date.parse("2026-06-07T10:00:00Z"), ROUND = 200 * Math.PI; // m, of a circle
 const id = "bench", here = `${base}/runs/${id}?metrics=speed_ms,power_w,motor_temp_c`;
@@ -79,6 +79,63 @@ describe("the page as a workbench", { concurrency: false }, () => {
     await page.locator("#charts").focus();
     await page.keyboard.press("Enter");
     await until("its value", async () => (await row(page, "power_w"))[1] === 912.5);
+  });
+
+  test("undoes a zoom by Back, and opens a link just as it was", async () => {
+    await open(page);
+    const win = async (what, check) => { await until(what, async () => check(await span(page))); return span(page); };
+    await drag(page, await resting(page, "speed_ms"), 0.2, 0.8);
+    const first = await win("the first zoom", (w) => w);
+    await page.locator("#charts").focus();
+    await page.keyboard.press("+");
+    await settled(page);
+    await win("the second zoom", (w) => w[1] - w[0] < (first[1] - first[0]) * 0.6);
+    await page.goBack();
+    await win("the window before", (w) => w && Math.abs(w[0] - first[0]) < 0.002 && Math.abs(w[1] - first[1]) < 0.002);
+    await page.waitForFunction((t) => document.querySelector(".stack-status").textContent.startsWith(t), `${new Date(START + first[0] * 1000).toISOString().slice(11, 19)}`);
+    await page.goForward();
+    const last = await win("the second zoom again", (w) => w && w[1] - w[0] < (first[1] - first[0]) * 0.6);
+    await settled(page);
+    // Cursors, ticked laps and channels belong to the link.
+    const box = await plot(page, "speed_ms");
+    await page.mouse.click(box.x + box.width * 0.2, box.y + 30);
+    await page.mouse.click(box.x + box.width * 0.7, box.y + 30);
+    await page.getByLabel("Compare lap 2").check();
+    await until("both cursors in the address", async () => new URL(page.url()).searchParams.get("cursor")?.includes(","));
+    const told = () => page.locator(".where").innerText().then((text) => text.replace(/^Cursor.*\n/, ""));
+    const link = page.url(), said = await told();
+    await page.goto("about:blank");
+    await open(page, link);
+    assert.deepEqual(await span(page), last);
+    await until("the cursors", async () => (await told()).split("\n")[2] === said.split("\n")[2]);
+    assert.ok(await page.getByLabel("Compare lap 2").isChecked());
+    assert.deepEqual(await page.locator(".chart").evaluateAll((nodes) => nodes.map((n) => n.dataset.metric)), ["speed_ms", "power_w", "motor_temp_c"]);
+    assert.equal(page.url().split("?")[1].split("&").sort().join(), link.split("?")[1].split("&").sort().join());
+    // Backspace does what Back does; of a page that was opened there is nothing to undo.
+    await page.locator("#charts").focus();
+    await page.keyboard.press("Backspace");
+    await page.keyboard.press("0");
+    await win("the whole run", (w) => !w);
+    await page.locator("#charts").focus();
+    await page.keyboard.press("Backspace");
+    await win("the zoom", (w) => w && Math.abs(w[0] - last[0]) < 0.002);
+  });
+
+  test("compares with a shift and cursors that the link says", async () => {
+    await page.goto(`${base}/compare?runs=${id},${second}&metrics=speed_ms`);
+    await settled(page);
+    await page.getByLabel("shift s").nth(1).fill("-12");
+    await page.getByLabel("shift s").nth(1).press("Enter");
+    await settled(page);
+    const box = await plot(page, "speed_ms");
+    await page.mouse.click(box.x + box.width * 0.1, box.y + 30);
+    await until("shift and cursor in the address", async () => /shift=0,-12/.test(page.url()) && /cursor=\d/.test(page.url()));
+    await page.goto(page.url());
+    await settled(page);
+    assert.equal(await page.getByLabel("shift s").nth(1).inputValue(), "-12");
+    await page.locator(".where", { hasText: /A \d:\d\d/ }).waitFor();
+    await until("a value of each run", async () => (await values(page).locator("tbody tr").count()) === 2);
+    await accessible(page, "a comparison with a cursor");
   });
 
   test("never complained on the console", () => assert.deepEqual(complaints, []));

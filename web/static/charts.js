@@ -19,15 +19,14 @@ export class ChartStack {
   // options: extent [a, b] in seconds since start (or metres), start in ms
   // since 1970, kind "time" or "distance", lines [{label, color?}], load(a, b,
   // points, metrics, signal) which gives data, onWindow(a, b, whole), onCursor(x or
-  // null), onClick(x, plot) and onPin() where cursors stay, and behind(context, box, first) which draws below the lines of a chart.
+  // null), and behind(context, box, first) which draws below the lines of a chart.
   constructor(root, options) {
     Object.assign(this, { kind: "time", clockTime: true, lines: [{}], metrics: [], joined: new Set(), heights: new Map(), failed: "", told: "" }, options);
     this.stateHues = Object.create(null); // channels may be called constructor
     this.win = [...this.extent];
-    this.past = [];
     this.charts = [];
     this.bands = []; // of states, below the charts
-    this.guests = []; // who draws and reads along: each may have plot(plot), drawn(), cursor(x), key(event)
+    this.guests = []; // who draws and reads along: each may have plot(plot), drawn(), cursor(x), window(step), key(event)
     this.right = PAD; // px right of the plots
     this.touches = new Map(); // where each finger is, by pointer, for gestures.js
     this.status = h("p", { class: "stack-status", id: "stack-status" });
@@ -36,7 +35,7 @@ export class ChartStack {
     });
     this.keys = h("p", { class: "sr", id: "stack-keys" }, "Arrow left and right pan, plus and minus zoom, 0 shows everything, Backspace goes back, comma and full stop move the cursor and read the values, Enter pins it and Escape takes pinned ones away, n and p go to the next and the previous mark, m makes a note.");
     this.table = h("div", { class: "table-scroll", hidden: true, tabindex: "0", role: "region", "aria-label": "Values of the charts as a table" });
-    const hint = h("p", { class: "stack-hint", "aria-hidden": "true" }, "Drag to zoom, wheel to zoom, Shift and drag to pan, double click for everything. With the charts focused: arrows, + and −, 0, and , . for single values, n and p for marks.");
+    const hint = h("p", { class: "stack-hint", "aria-hidden": "true" }, "Drag to zoom, or turn the wheel with Ctrl, Shift and drag to pan, double click for everything. With the charts focused: arrows, + and −, 0, and , . for single values, n and p for marks.");
     const touchHint = h("p", { class: "stack-hint touch", "aria-hidden": "true" }, "Two fingers zoom, one moves along, a tap reads the values.");
     root.append(this.keys, this.status, this.body, hint, touchHint, this.table);
     this.body.addEventListener("keydown", (e) => this.key(e));
@@ -89,7 +88,8 @@ export class ChartStack {
     if (all && !this.following) this.show(a, b, { keep: false });
   }
 
-  // show moves to the window from a to b, which may reach beyond the run by nothing.
+  // show moves to the window from a to b, which may reach beyond the run by nothing;
+  // where it is to be kept, Back leads to the one before.
   show(a, b, { keep = true, quiet = false, wait = 60 } = {}) {
     const [lo, hi] = this.extent;
     let span = Math.max(MIN_SPAN, Math.min(b - a, hi - lo));
@@ -97,10 +97,10 @@ export class ChartStack {
     a = Math.min(Math.max(a, lo), hi - span);
     b = a + span;
     if (a === this.win[0] && b === this.win[1]) return;
-    if (keep && !this.following) { this.past.push(this.win); if (this.past.length > 50) this.past.shift(); }
     this.win = [a, b];
     this.scale();
     this.onWindow?.(a, b, this.whole);
+    this.tell("window", keep && !this.following);
     this.quiet = quiet;
     this.reload(wait);
   }
@@ -116,11 +116,6 @@ export class ChartStack {
   }
 
   reset() { this.show(...this.extent); }
-
-  back() {
-    const before = this.past.pop();
-    if (before) this.show(...before, { keep: false });
-  }
 
   // follow draws live data instead of loading any: x and columns as load gives
   // them, window [a, b]. unfollow goes back to loading.
@@ -272,7 +267,7 @@ export class ChartStack {
       ArrowLeft: () => this.pan(-0.2), ArrowRight: () => this.pan(0.2),
       ArrowUp: () => this.zoom(0.5), ArrowDown: () => this.zoom(2),
       "+": () => this.zoom(0.5), "=": () => this.zoom(0.5), "-": () => this.zoom(2), _: () => this.zoom(2),
-      0: () => this.reset(), Home: () => this.reset(), Escape: () => this.reset(), Backspace: () => this.back(),
+      0: () => this.reset(), Home: () => this.reset(), Escape: () => this.reset(), Backspace: this.onBack,
       ",": () => this.step(-1), ".": () => this.step(1),
       n: this.onMark && (() => this.onMark(1)), p: this.onMark && (() => this.onMark(-1)), m: this.onNote, Enter: this.onPin && (() => this.onPin()),
     }[e.key];

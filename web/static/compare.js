@@ -5,6 +5,7 @@ import { h, icon, replace, toast } from "./dom.js";
 import { api, query, sessionPath } from "./api.js";
 import { currentUser } from "./account.js";
 import { go, setParams, setTitle } from "./router.js";
+import { Bench } from "./bench.js";
 import { ChartStack, hue } from "./charts.js";
 import { Track, trackLines } from "./track.js";
 import { channelsOf } from "./channels.js";
@@ -28,11 +29,11 @@ export function render(main, { params }) {
   const abort = new AbortController();
   const page = h("div", { class: "run" });
   main.append(page);
-  let stack = null, track = null, stopped = false;
+  let stack = null, bench = null, track = null, stopped = false;
   let ids = (params.get("runs") || "").split(",").filter(Boolean);
   let align = params.get("by") === "distance" ? "distance" : "elapsed";
   let metrics = params.get("metrics")?.split(",") || FIRST;
-  const shift = new Map();
+  const shift = new Map(ids.map((id, i) => [id, Number(params.get("shift")?.split(",")[i]) || 0]));
   const summaries = new Map();
   let all = [], channels = null;
 
@@ -45,7 +46,7 @@ export function render(main, { params }) {
     button.addEventListener("click", () => {
       align = value;
       shift.clear();
-      setParams({ by: value });
+      setParams({ by: value, shift: null, from: null, to: null, cursor: null });
       for (const b of button.parentNode.children) b.setAttribute("aria-pressed", String(b === button));
       draw();
     });
@@ -67,8 +68,10 @@ export function render(main, { params }) {
   add.addEventListener("change", () => { if (add.value) { ids.push(add.value); changed(); } });
   const chosen = () => metrics.map((name) => channels?.get(name)).filter((c) => c?.charted);
   const runOf = (id) => all.find((run) => run.session_id === id);
-  const changed = () => { setParams({ runs: ids.join(",") }); draw(); };
-  const destroy = () => { stack?.destroy(); track?.destroy(); stack = track = null; };
+  const shifts = () => (ids.some((id) => shift.get(id)) ? ids.map((id) => shift.get(id) || 0).join() : null);
+  const changed = () => { setParams({ runs: ids.join(","), shift: shifts() }); draw(); };
+  const destroy = () => { stack?.destroy(); bench?.destroy(); track?.destroy(); stack = bench = track = null; };
+  const failed = (err) => { if (err.name !== "AbortError") toast(err.message, "error"); };
 
   async function load() {
     all = (await api(query("/api/v1/sessions", { limit: 500 }), { signal: abort.signal })).sessions;
@@ -83,7 +86,7 @@ export function render(main, { params }) {
       const run = runOf(id), swatch = h("span", { class: "swatch", "aria-hidden": "true" }), name = runName(run);
       swatch.style.background = hue(i);
       const offset = h("input", { type: "number", step: align === "distance" ? 10 : 1, value: shift.get(id) || 0 });
-      offset.addEventListener("change", () => { shift.set(id, Number(offset.value) || 0); stack?.reload(0); });
+      offset.addEventListener("change", () => { shift.set(id, Number(offset.value) || 0); setParams({ shift: shifts() }); stack?.reload(0); });
       return h("li", { class: "card legend-item" }, swatch,
         h("span", null, h("a", { href: `/runs/${encodeURIComponent(id)}` }, name), " ", h("span", { class: "muted small" }, date(new Date(run.start_time)))),
         h("label", null, align === "distance" ? "shift m" : "shift s", offset),
@@ -110,20 +113,23 @@ export function render(main, { params }) {
       `By distance there is nothing to draw of ${uncounted.map((id) => runName(runOf(id))).join(", ")}: no distance counter.`));
     const tools = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Charts", "aria-controls": "charts" });
     const map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"));
+    const valued = h("section", { class: "card panel", "aria-labelledby": "values-title" });
     charts.append(tools);
-    replace(body, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts of all runs"), charts), h("aside", { class: "side", "aria-label": "Track and figures" }, map, figures(parts)));
+    replace(body, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts of all runs"), charts), h("aside", { class: "side", "aria-label": "Values, track and figures" }, valued, map, figures(parts)));
     stack = new ChartStack(charts, {
       kind: align === "distance" ? "distance" : "time", clockTime: false, start: 0, extent: [0, far],
       lines: ids.map((id) => ({ label: runName(runOf(id)) })),
       load: (a, b, points, names, signal) => compareSeries(ids, align, a, b, points, names, signal, ids.map((id) => shift.get(id) || 0)),
       onCursor: (x) => mark(x),
     });
+    bench = new Bench(stack, valued, { address: () => ({ metrics: metrics.join(), shift: shifts() }), failed });
     const button = (label, shape, click) => h("button", { type: "button", class: "button secondary", "aria-label": label, title: label, on: { click } }, icon(shape));
     const table = button("Table of values", "table", () => table.setAttribute("aria-pressed", String(stack.toggleTable())));
     table.setAttribute("aria-pressed", "false");
     replace(tools, h("div", { class: "group", role: "group", "aria-label": "Window" },
       button("Earlier", "left", () => stack.pan(-0.5)), button("Zoom in", "plus", () => stack.zoom(0.5)), button("Zoom out", "minus", () => stack.zoom(2)), button("Later", "right", () => stack.pan(0.5)), button("Everything", "reset", () => stack.reset())),
-    h("span", { class: "push" }), table);
+    h("span", { class: "push" }), bench.button, table);
+    bench.open(new URLSearchParams(location.search));
     stack.setMetrics(chosen());
     track = new Track(map);
     map.hidden = true;
@@ -168,5 +174,5 @@ export function render(main, { params }) {
   }
 
   load().catch((err) => { if (err.name !== "AbortError") { replace(body, h("p", { class: "problem" }, err.message)); toast(err.message, "error"); } });
-  return () => { stopped = true; abort.abort(); destroy(); };
+  return Object.assign(() => { stopped = true; abort.abort(); destroy(); }, { turn: (params) => bench?.turn(params) });
 }

@@ -37,9 +37,9 @@ export class Cursors {
     this.to.changed?.();
   }
 
-  // set puts the cursors at these places.
-  set(pins) {
-    this.pins = pins;
+  // set puts the cursors at these places, as precisely as an address says them.
+  set(places) {
+    const pins = (this.pins = places.map((x) => Number(x.toFixed(3))));
     for (const x of this.exact.keys()) if (!pins.includes(x)) this.exact.delete(x);
     if (pins.length) this.node.hidden = false;
     this.drawn();
@@ -162,6 +162,3 @@ export class Cursors {
     }
   }
 }
-
-// pinsOf reads the cursors that an address names, s or m.
-export const pinsOf = (params) => (params.get("cursor") || "").split(",").filter(Boolean).map(Number).filter(Number.isFinite).slice(0, 2);

@@ -1,5 +1,6 @@
-// What pointers do on a chart: drag zooms, shift or the middle button pans, the wheel
-// zooms and pans sideways; on a touch screen one finger pans and two zoom.
+// What pointers do on a chart: drag zooms, a click pins, shift or the middle button pans,
+// the wheel zooms with Ctrl, as touchpads report two fingers, and pans sideways; else it
+// scrolls the page. On a touch screen one finger pans and two zoom.
 
 // gestures has the plot of a chart move the window of its stack.
 export function gestures(stack, u) {
@@ -8,13 +9,13 @@ export function gestures(stack, u) {
   let from = null, mode = "", start = null;
 
   over.addEventListener("wheel", (e) => {
-    const sideways = e.shiftKey ? e.deltaY || e.deltaX : Math.abs(e.deltaX) > Math.abs(e.deltaY) ? e.deltaX : 0;
+    if (!e.ctrlKey && !e.metaKey && !e.shiftKey && Math.abs(e.deltaX) <= Math.abs(e.deltaY)) return;
+    const sideways = e.ctrlKey || e.metaKey ? 0 : e.shiftKey ? e.deltaY || e.deltaX : Math.abs(e.deltaX) > Math.abs(e.deltaY) ? e.deltaX : 0;
     const unitOf = e.deltaMode === 1 ? 18 : 1;
-    if (!sideways && e.deltaY > 0 && stack.whole) return; // nothing more to show: let the page scroll
     e.preventDefault();
     stack.onTouch?.();
     if (sideways) return stack.pan((sideways * unitOf) / over.clientWidth);
-    stack.zoom(Math.exp(Math.max(-0.6, Math.min(0.6, e.deltaY * unitOf * (e.ctrlKey ? 0.01 : 0.0025)))), at(e.clientX));
+    stack.zoom(Math.exp(Math.max(-0.6, Math.min(0.6, e.deltaY * unitOf * (Math.abs(e.deltaY) < 50 ? 0.01 : 0.0025)))), at(e.clientX));
   }, { passive: false });
 
   over.addEventListener("dblclick", () => { stack.onTouch?.(); stack.reset(); });
@@ -32,7 +33,6 @@ export function gestures(stack, u) {
     mode = e.shiftKey || e.button === 1 ? "pan" : "select";
     from = e.clientX;
     start = { win: [...stack.win] };
-    if (mode === "pan") stack.past.push(start.win);
   });
 
   over.addEventListener("pointermove", (e) => {

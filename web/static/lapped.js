@@ -4,6 +4,7 @@
 import { h, icon, replace, toast } from "./dom.js";
 import { api, query, sessionPath } from "./api.js";
 import { setParams, setTitle } from "./router.js";
+import { Bench } from "./bench.js";
 import { ChartStack, hue } from "./charts.js";
 import { LapMap } from "./lapmap.js";
 import { channelsOf, isState } from "./channels.js";
@@ -45,7 +46,7 @@ export function render(main, params) {
   const abort = new AbortController(), { signal } = abort;
   let laps = read(params.get("laps"));
   let metrics = params.get("metrics")?.split(",") || ["speed_ms", "power_w"];
-  let channels = null, stack = null, map = null, remember = 0, stopped = false, asked = 0;
+  let channels = null, stack = null, bench = null, map = null, stopped = false, asked = 0;
   const runs = new Map(), known = new Map(); // of each run what it is, and its laps
   const legend = h("ul", { class: "legend", "aria-label": "Compared laps" });
   legend.style.listStyle = "none";
@@ -60,13 +61,7 @@ export function render(main, params) {
   main.append(h("div", { class: "run" }, h("div", { class: "run-head" }, h("h1", null, "Compare laps"), head), legend, body));
 
   const changed = () => { setParams({ laps: write(laps) }); draw(); };
-  const destroy = () => { stack?.destroy(); map?.destroy(); stack = map = null; };
-  // moved is told what the charts show: the address keeps it, in m.
-  const moved = (a, b, whole) => {
-    map?.setWindow(a, b, whole);
-    clearTimeout(remember);
-    remember = setTimeout(() => setParams(whole ? { from: null, to: null } : { from: a.toFixed(1), to: b.toFixed(1) }), 250);
-  };
+  const destroy = () => { stack?.destroy(); bench?.destroy(); map?.destroy(); stack = bench = map = null; };
   add.addEventListener("change", () => { if (add.value) { laps.push(read(add.value)[0]); changed(); } });
   const name = ({ run, lap }) => `${runName(runs.get(run))}, lap ${lap}`;
 
@@ -94,14 +89,14 @@ export function render(main, params) {
     channels ??= await channelsOf(ids(), signal);
     const answer = await api(query("/api/v1/compare", { laps: write(laps), metrics: asks().join(","), points: PLACES, units: preferred() }), { signal });
     if (stopped || turn !== asked) return;
-    const window = stack?.win || [Number(params.get("from")), Number(params.get("to"))];
     destroy();
     drawHead();
     const apart = answer.laps.filter((l) => l.aligned !== answer.by);
-    const charts = h("div", { class: "card" }, apart.length > 0 && h("p", { class: "pad muted small" },
+    const valued = h("section", { class: "card panel", "aria-labelledby": "values-title" }), tools = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Charts", "aria-controls": "charts" });
+    const charts = h("div", { class: "card" }, tools, apart.length > 0 && h("p", { class: "pad muted small" },
       `Not on the line of the first lap, and so laid over it by their distance: ${apart.map((l) => name({ run: l.session, lap: l.lap })).join("; ")}.`));
     const way = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Where the difference is"));
-    replace(body, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts of all laps"), charts), h("aside", { class: "side", "aria-label": "Map and figures" }, way, figures(answer)));
+    replace(body, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts of all laps"), charts), h("aside", { class: "side", "aria-label": "Values, map and figures" }, valued, way, figures(answer)));
     const x = answer.distance_m, one = x.map(() => 1);
     const line = (v) => ({ min: v, max: v, avg: v, count: one });
     stack = new ChartStack(charts, {
@@ -110,11 +105,13 @@ export function render(main, params) {
         x, columns: Object.fromEntries(wanted.map((m) => [m.name, answer.laps.map((l) => line((m.own ? l[m.name]?.map((v) => (v == null ? v : v * m.own)) : l.metrics[m.name]) ?? x.map(() => null)))])),
         info: { short: `${x.length} places`, text: `at ${x.length} places of the lap`, width: 0, level: "raw" },
       }),
-      onWindow: moved, onCursor: (at) => map?.mark(at),
+      onWindow: (a, b, whole) => map?.setWindow(a, b, whole), onCursor: (at) => map?.mark(at),
     });
     map = new LapMap(way, { name: (l) => name({ run: l.session, lap: l.lap }), goTo, cursor: (at) => stack.setCursor(at), chose: (by) => setParams({ map: by }) });
     map.show(answer, channels, params.get("map"));
-    if (window[1] > window[0]) stack.win = [Math.max(0, window[0]), Math.min(x.at(-1), window[1])];
+    bench = new Bench(stack, valued, { address: () => ({ laps: write(laps), metrics: metrics.join() }), failed: (err) => toast(err.message, "error") });
+    replace(tools, h("span", { class: "push" }), bench.button);
+    bench.open(new URLSearchParams(location.search));
     map.setWindow(...stack.win, stack.whole);
     stack.setMetrics([...more(), ...chosen()]);
   }
@@ -167,5 +164,5 @@ export function render(main, params) {
   }
 
   draw().catch((err) => { if (err.name !== "AbortError") { replace(body, h("p", { class: "problem" }, err.message)); toast(err.message, "error"); } });
-  return () => { stopped = true; abort.abort(); clearTimeout(remember); destroy(); };
+  return Object.assign(() => { stopped = true; abort.abort(); destroy(); }, { turn: (params) => bench?.turn(params) });
 }

@@ -102,7 +102,7 @@ export class Overview {
       g.strokeRect(px(a), 0.75, Math.max(2, px(b) - px(a)), ht - 1.5);
     }
     g.fillStyle = css("--focus");
-    for (const x of this.view.pins) g.fillRect(px(x) - 0.75, 0, 1.5, ht);
+    for (const x of this.view.bench.pins) g.fillRect(px(x) - 0.75, 0, 1.5, ht);
     if (this.view.cursorAt != null) { g.fillStyle = css("--muted"); g.fillRect(px(this.view.cursorAt), 0, 1, ht); }
   }
 }

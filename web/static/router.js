@@ -13,17 +13,19 @@ const routes = [
 ];
 
 let leave = null; // ends the page that is shown
+let shown = ""; // its path
 let turn = 0;
 
 // show renders the page of the current address into main. A page's module has
-// render(main, context), which returns a function that ends it.
+// render(main, context), which returns a function that ends it; that may have turn(params),
+// which shows what another query of the same path says.
 export async function show({ focus = true } = {}) {
   const mine = ++turn;
   const main = document.getElementById("main");
   leave?.();
   leave = null;
   main.replaceChildren();
-  const path = location.pathname;
+  const path = (shown = location.pathname);
   document.dispatchEvent(new CustomEvent("navigate"));
   for (const [pattern, load] of routes) {
     const match = pattern.exec(path);
@@ -57,15 +59,18 @@ export function go(url) {
   show();
 }
 
-// setParams changes the query of the current address without leaving the page.
-export function setParams(params) {
+// setParams changes the query of the current address without leaving the page; after a
+// step, Back leads to the address as it was.
+export function setParams(params, step) {
   const q = new URLSearchParams(location.search);
   for (const [name, value] of Object.entries(params)) {
     if (value == null || value === "") q.delete(name);
     else q.set(name, value);
   }
   const text = q.toString().replaceAll("%2C", ",");
-  history.replaceState(null, "", location.pathname + (text ? `?${text}` : ""));
+  const url = location.pathname + (text ? `?${text}` : "");
+  if (step && url !== location.pathname + location.search) history.pushState({ step: (history.state?.step || 0) + 1 }, "", url);
+  else history.replaceState(history.state, "", url);
 }
 
 export const setTitle = (title) => { document.title = `${title} · telemetryd`; };
@@ -79,6 +84,6 @@ export function start() {
     e.preventDefault();
     go(url.pathname + url.search);
   });
-  addEventListener("popstate", () => show());
+  addEventListener("popstate", () => (leave?.turn && location.pathname === shown ? leave.turn(new URLSearchParams(location.search)) : show()));
   show({ focus: false });
 }

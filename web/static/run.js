@@ -6,6 +6,7 @@ import { currentUser, isAdmin, mayEdit } from "./account.js";
 import { go, setParams, setTitle, show } from "./router.js";
 import { ChartStack } from "./charts.js";
 import { editButton, Laps } from "./laps.js";
+import { Bench } from "./bench.js";
 import { Track, trackLines } from "./track.js";
 import { channelsOf, isState } from "./channels.js";
 import { Overview } from "./overview.js";
@@ -38,7 +39,7 @@ export function render(main, { args: [id], params }) {
         h("p", { class: "muted" }, guest ? "Only live runs can be watched without an account." : err.message),
         guest ? h("a", { class: "button", href: `/signin?next=${encodeURIComponent(location.pathname + location.search)}` }, "Sign in") : h("a", { class: "button secondary", href: "/" }, "All runs")));
     });
-  return () => { abort.abort(); view?.destroy(); };
+  return Object.assign(() => { abort.abort(); view?.destroy(); }, { turn: (params) => (view ? view.bench.turn(params) : show()) });
 }
 
 // again shows the run anew, since its records changed.
@@ -81,17 +82,19 @@ class RunView {
       h("div", { class: "run-body", hidden: !run.start_time }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Values, track, laps and notes" }, this.valued, this.map, laps, this.noted)),
       h("section", { class: "card panel", "aria-labelledby": "signals-title", hidden: !run.start_time }, counted), this.merges, this.aside, this.others, this.age);
 
-    this.laps = new Laps(laps, { id: this.id, start: this.start / 1000, goTo: (part) => this.goTo(part), drawn: () => { this.stack.redraw(); this.strip.paint(); this.signals?.moved(); } });
+    this.laps = new Laps(laps, { id: this.id, start: this.start / 1000, goTo: (part) => this.goTo(part), drawn: () => { setParams({ laps: this.address().laps }); this.stack.redraw(); this.strip.paint(); this.signals?.moved(); } });
     this.stack = new ChartStack(charts, {
       behind: (g, box, first) => this.laps.paint(g, this.stack.win, box.left, box.top, box.width, box.height, first),
       extent: [0, this.length()], start: this.start, clockTime: params.get("axis") !== "elapsed",
       load: (a, b, points, metrics, s) => runSeries(this.run, a, b, points, metrics, s, !onTrack(this.run)),
       onWindow: (a, b, whole) => this.moved(a, b, whole),
       onCursor: (x) => this.cursor(x),
-      onClick: (x, plot) => this.cursors((cursors) => cursors.click(x, plot)),
-      onPin: () => this.cursors((cursors) => cursors.pin(this.stack.cursorAt ?? undefined)),
       onTouch: () => this.live && this.stopLive(),
       onRemove: (name) => this.choose(this.metrics.filter((m) => m !== name)),
+    });
+    this.bench = new Bench(this.stack, this.valued, {
+      to: { place: (x) => this.laps.at(x), between: (a, b) => this.laps.between(a, b), counter: channels.get("distance_m"), changed: () => { this.mark(); this.strip.paint(); } },
+      address: () => this.address(), failed: this.failed,
     });
     this.track = new Track(this.map, { onPick: (x) => this.stack.setCursor(x) });
     this.map.hidden = true;
@@ -107,16 +110,14 @@ class RunView {
     if (!this.metrics.length) this.metrics = FIRST.filter(has);
     if (!this.metrics.length) this.metrics = list.filter((c) => present.has(c.name) && !c.hidden && !isState(c)).slice(0, 4).map((f) => f.name);
 
-    const from = Number(params.get("from")), to = Number(params.get("to"));
-    const zoomed = params.has("from") && to > from;
-    if (zoomed) this.stack.win = [Math.max(0, from), Math.min(this.length(), to)];
+    for (const lap of (params.get("laps") || "").split(",").filter(Boolean)) this.laps.chosen.add(Number(lap));
+    const zoomed = this.bench.open(params);
     this.stack.setMetrics(this.chosen());
     this.listOthers();
     this.loadTrack();
     this.loadFigures();
     this.strip.draw();
     import("./notes.js").then(({ Notes }) => { if (!signal.aborted) this.notes = new Notes(this, this.noted); }).catch(this.failed);
-    if (params.has("cursor") || params.has("values")) this.cursors((cursors, { pinsOf }) => { cursors.show(true); cursors.set(pinsOf(params)); });
     if (onTrack(run)) {
       this.keep();
       zoomed ? this.listen(120) : this.startLive(120);
@@ -133,10 +134,9 @@ class RunView {
   destroy() {
     clearInterval(this.timer);
     clearTimeout(this.trackDue);
-    clearTimeout(this.remember);
     this.watched?.stop();
     this.notes?.destroy();
-    this.pinned?.destroy();
+    this.bench.destroy();
     this.signals?.destroy();
     this.stack.destroy();
     this.track.destroy();
@@ -217,15 +217,13 @@ class RunView {
     const table = h("button", { type: "button", class: "button secondary", "aria-pressed": "false", title: "Show the values as a table" }, icon("table"));
     table.setAttribute("aria-label", "Table of values");
     table.addEventListener("click", () => table.setAttribute("aria-pressed", String(this.stack.toggleTable())));
-    this.valueButton = button("Values of all channels", "list", () => this.cursors((cursors) => cursors.show(!cursors.open)));
-    this.valueButton.setAttribute("aria-pressed", "false");
     const metrics = h("button", { type: "button", class: "button secondary", on: { click: () => import("./picker.js").then(({ pick }) => { this.picker = pick(() => this.channels.list, this.metrics, this.channels.present, (m) => this.choose(m)); }).catch(this.failed) } }, icon("sliders"), "Metrics");
     replace(this.tools, this.liveButton, this.liveWindow,
       h("div", { class: "group", role: "group", "aria-label": "Window" },
         button("Earlier", "left", leave(() => this.stack.pan(-0.5))), button("Zoom in", "plus", leave(() => this.stack.zoom(0.5))),
         button("Zoom out", "minus", leave(() => this.stack.zoom(2))), button("Later", "right", leave(() => this.stack.pan(0.5))),
         button("Whole run", "reset", leave(() => this.stack.reset()))),
-      this.here, axis, this.valueButton, table, metrics);
+      this.here, axis, this.bench.button, table, metrics);
     this.liveLabel();
   }
 
@@ -301,6 +299,7 @@ class RunView {
     this.stack.win = [Math.max(0, a), Math.min(this.length(), b)];
     this.stack.reload(0);
     this.moved(...this.stack.win, false);
+    this.bench.window(false);
     this.liveLabel();
   }
 
@@ -308,8 +307,14 @@ class RunView {
     this.track.setWindow(...(whole ? [null] : [a, b]));
     this.strip.paint();
     this.signals?.moved();
-    clearTimeout(this.remember);
-    this.remember = setTimeout(() => setParams({ from: whole ? null : a.toFixed(3), to: whole ? null : b.toFixed(3) }), 300);
+  }
+
+  // address is what of the view stands in its address, beside what the bench knows.
+  address() {
+    return {
+      metrics: this.metrics.join(), axis: this.stack.clockTime ? null : "elapsed", laps: [...this.laps.chosen].sort((a, b) => a - b).join(),
+      signals: this.signals?.node.open ? this.signals.chosen.join() : null,
+    };
   }
 
   cursor(x) {
@@ -323,25 +328,8 @@ class RunView {
   // mark shows on the track where the cursors are.
   mark() {
     const mark = (x, color) => { const at = x == null ? null : this.track.at(x); return at && { at, color: css(color) }; };
-    this.track.setMarks([...this.pins.map((x) => mark(x, "--focus")), mark(this.cursorAt, "--ink")]);
+    this.track.setMarks([...this.bench.pins.map((x) => mark(x, "--focus")), mark(this.cursorAt, "--ink")]);
   }
-
-  // cursors has work done with those that stay, which are made when they are asked for.
-  cursors(work) {
-    const made = ({ Cursors }) => (this.pinned ??= new Cursors(this.stack, this.valued, {
-      place: (x) => this.laps.at(x), between: (a, b) => this.laps.between(a, b), counter: this.channels.get("distance_m"),
-      changed: () => {
-        this.valueButton.setAttribute("aria-pressed", String(this.pinned.open));
-        setParams({ cursor: this.pins.map((x) => x.toFixed(3)).join(), values: this.pinned.open ? 1 : null });
-        this.mark();
-        this.strip.paint();
-      },
-    }));
-    // One promise, since what waits for a second one may come before what waits for the first.
-    (this.module ??= import("./cursors.js")).then((module) => { if (!this.signal.aborted) work(made(module), module); }).catch(this.failed);
-  }
-
-  get pins() { return this.pinned?.pins || []; }
 
   // keep has the figures of a run that goes on follow it.
   keep() {
