@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/analysis/split"
 )
 
 // drives is a table of laps or stints.
@@ -190,7 +191,7 @@ const mostModes = 8
 
 // shares are where the energy went: by how the car moved, and by its driver modes.
 func (p *page) shares() {
-	list := func(title, head string, n int, at func(int) (string, *analysis.Portion)) {
+	list := func(title, head string, n int, at func(int) (string, *split.Part)) {
 		total := 0.0
 		for i := range n {
 			if _, s := at(i); s.Energy != nil {
@@ -209,6 +210,6 @@ func (p *page) shares() {
 		}
 	}
 	motion, modes := p.run.Laps.Motion, p.run.Laps.Modes
-	list("Where the energy went", "While", len(motion), func(i int) (string, *analysis.Portion) { return motion[i].Motion, &motion[i].Portion })
-	list("Driver modes", "Mode", len(modes), func(i int) (string, *analysis.Portion) { return modes[i].Mode, &modes[i].Portion })
+	list("Where the energy went", "While", len(motion), func(i int) (string, *split.Part) { return motion[i].Motion, &motion[i].Part })
+	list("Driver modes", "Mode", len(modes), func(i int) (string, *split.Part) { return modes[i].Mode, &modes[i].Part })
 }

@@ -437,6 +437,50 @@ COMMENT ON COLUMN analytics.tracks.runs IS 'Runs on it, count';
 COMMENT ON COLUMN analytics.tracks.created_at IS 'When it was found, server time';
 COMMENT ON COLUMN analytics.tracks.updated_at IS 'When a person changed it last, or it was found, server time';
 
+DROP FUNCTION IF EXISTS analytics.shares(text);
+CREATE FUNCTION analytics.shares(session_id text)
+RETURNS TABLE (
+    kind          text,
+    name          text,
+    seconds       double precision,
+    share         double precision,
+    distance_m    double precision,
+    energy_wh     double precision,
+    efficiency_km_kwh double precision,
+    avg_speed_kmh double precision
+)
+LANGUAGE sql STABLE
+SET jit = off
+SET search_path FROM CURRENT
+AS $$
+    WITH told AS (
+        SELECT s.*,
+               -- Nothing is known of what happened in a gap.
+               CASE WHEN s.gap_s = 0 AND lead(s.gap_s) OVER w = 0
+                    THEN (lead(s.speed_ms) OVER w - lag(s.speed_ms) OVER w) / extract(epoch FROM lead(s.second) OVER w - lag(s.second) OVER w) END AS gains
+        FROM analytics.seconds(shares.session_id) s
+        WINDOW w AS (ORDER BY s.second)
+    ), named AS (
+        SELECT t.lasts_s, t.distance_m, t.energy_j, n.kind, n.name
+        FROM told t
+        CROSS JOIN LATERAL (VALUES
+            ('driver_mode', t.driver_mode),
+            ('motion', CASE WHEN t.speed_ms IS NULL OR t.power_w IS NULL THEN NULL
+                            WHEN t.speed_ms < 0.5 THEN 'standing'
+                            WHEN t.power_w < -25 OR t.gains <= -0.5 THEN 'braking'
+                            WHEN t.power_w <= 25 THEN 'coasting'
+                            WHEN t.gains >= 0.1 THEN 'accelerating'
+                            ELSE 'cruising' END)) n (kind, name)
+        WHERE n.name IS NOT NULL
+    )
+    SELECT n.kind, n.name, sum(n.lasts_s), sum(n.lasts_s) / nullif(sum(sum(n.lasts_s)) OVER (PARTITION BY n.kind), 0), sum(n.distance_m), sum(n.energy_j) / 3600,
+           analytics.efficiency(sum(n.distance_m), sum(n.energy_j)), sum(n.distance_m) / nullif(sum(n.lasts_s), 0) * 3.6
+    FROM named n
+    GROUP BY n.kind, n.name
+$$;
+COMMENT ON FUNCTION analytics.shares(text) IS
+'A run by the driver modes (kind driver_mode) and by the ways of moving (kind motion) of its seconds, as mode_shares and motion_shares say it of one kind each';
+
 DROP FUNCTION IF EXISTS analytics.mode_shares(text);
 CREATE FUNCTION analytics.mode_shares(session_id text)
 RETURNS TABLE (
@@ -452,12 +496,10 @@ LANGUAGE sql STABLE
 SET jit = off
 SET search_path FROM CURRENT
 AS $$
-    SELECT s.driver_mode, sum(s.lasts_s), sum(s.lasts_s) / nullif(sum(sum(s.lasts_s)) OVER (), 0), sum(s.distance_m), sum(s.energy_j) / 3600,
-           analytics.efficiency(sum(s.distance_m), sum(s.energy_j)), sum(s.distance_m) / nullif(sum(s.lasts_s), 0) * 3.6
-    FROM analytics.seconds(mode_shares.session_id) s
-    WHERE s.driver_mode IS NOT NULL
-    GROUP BY s.driver_mode
-    ORDER BY 2 DESC
+    SELECT s.name, s.seconds, s.share, s.distance_m, s.energy_wh, s.efficiency_km_kwh, s.avg_speed_kmh
+    FROM analytics.shares(mode_shares.session_id) s
+    WHERE s.kind = 'driver_mode'
+    ORDER BY s.seconds DESC
 $$;
 COMMENT ON FUNCTION analytics.mode_shares(text) IS
 'How long a run was in each driver mode: s, share of 1, m, Wh, km/kWh, km/h';
@@ -477,28 +519,10 @@ LANGUAGE sql STABLE
 SET jit = off
 SET search_path FROM CURRENT
 AS $$
-    WITH told AS (
-        SELECT s.*,
-               -- Nothing is known of what happened in a gap.
-               CASE WHEN s.gap_s = 0 AND lead(s.gap_s) OVER w = 0
-                    THEN (lead(s.speed_ms) OVER w - lag(s.speed_ms) OVER w) / extract(epoch FROM lead(s.second) OVER w - lag(s.second) OVER w) END AS gains
-        FROM analytics.seconds(motion_shares.session_id) s
-        WINDOW w AS (ORDER BY s.second)
-    ), named AS (
-        SELECT t.lasts_s, t.distance_m, t.energy_j,
-               CASE WHEN t.speed_ms < 0.5 THEN 'standing'
-                    WHEN t.power_w < -25 OR t.gains <= -0.5 THEN 'braking'
-                    WHEN t.power_w <= 25 THEN 'coasting'
-                    WHEN t.gains >= 0.1 THEN 'accelerating'
-                    ELSE 'cruising' END AS motion
-        FROM told t
-        WHERE t.speed_ms IS NOT NULL AND t.power_w IS NOT NULL
-    )
-    SELECT n.motion, sum(n.lasts_s), sum(n.lasts_s) / nullif(sum(sum(n.lasts_s)) OVER (), 0), sum(n.distance_m), sum(n.energy_j) / 3600,
-           analytics.efficiency(sum(n.distance_m), sum(n.energy_j)), sum(n.distance_m) / nullif(sum(n.lasts_s), 0) * 3.6
-    FROM named n
-    GROUP BY n.motion
-    ORDER BY 5 DESC
+    SELECT s.name, s.seconds, s.share, s.distance_m, s.energy_wh, s.efficiency_km_kwh, s.avg_speed_kmh
+    FROM analytics.shares(motion_shares.session_id) s
+    WHERE s.kind = 'motion'
+    ORDER BY s.energy_wh DESC
 $$;
 COMMENT ON FUNCTION analytics.motion_shares(text) IS
 'What a run took standing (below 0.5 m/s), braking (less than -25 W, or slower by 0.5 m/s2 or more), coasting (25 W or less either way), accelerating (by 0.1 m/s2 or more) and cruising, by the second: s, share of 1, m, Wh, km/kWh, km/h. None where nothing measures speed or power';

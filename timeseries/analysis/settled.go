@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/analysis/split"
 )
 
 const (
@@ -21,10 +22,10 @@ const (
 // Drives are what functions of schema analytics make of a run second by second. Those
 // of a run that does not change any more are kept: those of a day take a second to make.
 type Drives struct {
-	Stints []Stint       `json:"stints"`
-	Stops  []Stop        `json:"stops"`
-	Modes  []ModeShare   `json:"driver_modes"`
-	Motion []MotionShare `json:"motion" doc:"Where the time and the energy went, the most energy first; none where nothing measures speed or power"`
+	Stints []Stint        `json:"stints"`
+	Stops  []Stop         `json:"stops"`
+	Modes  []split.Mode   `json:"driver_modes"`
+	Motion []split.Motion `json:"motion" doc:"Where the time and the energy went, the most energy first; none where nothing measures speed or power"`
 }
 
 // drives returns those of a run, by an analysis of the snapshot.
@@ -46,10 +47,7 @@ func (a *Analysis) drives(ctx context.Context, tx pgx.Tx, session int32, id stri
 	if d.Stops, err = schema.List(ctx, tx, pgx.RowToStructByName[Stop], "SELECT * FROM analytics.stops($1)", id); err != nil {
 		return d, err
 	}
-	if d.Modes, err = schema.List(ctx, tx, pgx.RowToStructByName[ModeShare], "SELECT * FROM analytics.mode_shares($1)", id); err != nil {
-		return d, err
-	}
-	if d.Motion, err = schema.List(ctx, tx, pgx.RowToStructByName[MotionShare], "SELECT * FROM analytics.motion_shares($1)", id); err != nil {
+	if d.Modes, d.Motion, err = split.Read(ctx, tx, id); err != nil {
 		return d, err
 	}
 	if known && age > settledAfter.Seconds() {

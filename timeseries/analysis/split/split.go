@@ -1,0 +1,58 @@
+// Package split divides a run by what the car did in its seconds: in which driver
+// mode it was, and how it moved. It reads the function shares of schema analytics,
+// and owns no table.
+package split
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	schema "github.com/ecovolt/telemetryd/sql"
+)
+
+// Mode is how long the car was in a driver mode.
+type Mode struct {
+	Mode string `json:"driver_mode"`
+	Part
+}
+
+// Motion is what the car took moving in one way.
+type Motion struct {
+	Motion string `json:"motion" enum:"standing,braking,coasting,accelerating,cruising" doc:"By the second: standing below 0.5 m/s, braking at less than -25 W or slower by 0.5 m/s2 or more, coasting at 25 W or less either way, accelerating by 0.1 m/s2 or more, cruising otherwise"`
+	Part
+}
+
+// Part is what such seconds come to, wherever in the run they are.
+type Part struct {
+	Seconds    float64  `json:"seconds" db:"seconds"`
+	Share      *float64 `json:"share" db:"share"` // of 1
+	Distance   *float64 `json:"distance_m" db:"distance_m"`
+	Energy     *float64 `json:"energy_wh" db:"energy_wh"`
+	Efficiency *float64 `json:"efficiency_km_kwh" db:"efficiency_km_kwh"`
+	AvgSpeed   *float64 `json:"avg_speed_kmh" db:"avg_speed_kmh"`
+}
+
+// Read returns the driver modes of a run, the longest first, and its ways of moving,
+// the one with the most energy first: both at once, since what takes the time is to
+// work out the seconds of the run.
+func Read(ctx context.Context, tx pgx.Tx, id string) (modes []Mode, motion []Motion, err error) {
+	type row struct {
+		Kind string `db:"kind"`
+		Name string `db:"name"`
+		Part
+	}
+	rows, err := schema.List(ctx, tx, pgx.RowToStructByName[row], `
+		SELECT *
+		FROM analytics.shares($1)
+		ORDER BY CASE kind WHEN 'motion' THEN energy_wh ELSE seconds END DESC`, id)
+	modes, motion = []Mode{}, []Motion{}
+	for _, r := range rows {
+		if r.Kind == "motion" {
+			motion = append(motion, Motion{r.Name, r.Part})
+		} else {
+			modes = append(modes, Mode{r.Name, r.Part})
+		}
+	}
+	return modes, motion, err
+}
