@@ -20,8 +20,7 @@ func (moments) columns(want wanted) (columns []string) {
 	for k, c := range want.by {
 		v := "(" + c.Number() + ")"
 		value[k], has[k] = v, v+" BETWEEN -1e140 AND 1e140"
-		add(has[k], "count"+v, "avg"+v, "count"+v)
-		columns[len(columns)-1] += " * coalesce(var_pop" + v + " FILTER (WHERE " + has[k] + "), 0)"
+		add(has[k], "count"+v, "avg"+v, "regr_sxx("+v+", "+v+")")
 	}
 	if len(want.by) > 1 {
 		yx := "(" + value[1] + ", " + value[0] + ")"
