@@ -192,3 +192,12 @@ func (h *server) beside(url string) *server {
 	h.t.Cleanup(pool.Close)
 	return &server{t: h.t, pool: pool, store: timeseries.New(pool, timeseries.Options{})}
 }
+
+// analyseAnew has readers wait until what came since is worked out: on a busy machine
+// they are content with what was computed just now.
+func (h *server) analyseAnew() {
+	h.t.Helper()
+	if _, err := h.pool.Exec(h.t.Context(), "UPDATE analysis_runs SET took_s = 0"); err != nil {
+		h.t.Fatal(err)
+	}
+}
