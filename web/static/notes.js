@@ -101,7 +101,7 @@ export class Notes {
   show(n) {
     const { stack, track } = this.view;
     if (n.a == null) return track.setMarks([{ at: [n.longitude, n.latitude], color: css(KINDS[n.kind][1]) }]);
-    if (this.view.live) this.view.stopLive();
+    this.view.still();
     const [a, b] = stack.win, long = (n.b ?? n.a) - n.a;
     if (n.a < a || (n.b ?? n.a) > b) {
       const span = Math.max(b - a, long * 1.4), mid = n.a + long / 2;

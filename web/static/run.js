@@ -89,7 +89,7 @@ class RunView {
       load: (a, b, points, metrics, s) => runSeries(this.run, a, b, points, metrics, s, !onTrack(this.run)),
       onWindow: (a, b, whole) => this.moved(a, b, whole),
       onCursor: (x) => this.cursor(x),
-      onTouch: () => this.live && this.stopLive(),
+      onTouch: () => this.still(),
       onRemove: (name) => this.choose(this.metrics.filter((m) => m !== name)),
     });
     this.bench = new Bench(this.stack, this.valued, {
@@ -284,7 +284,7 @@ class RunView {
       changed: () => this.notes?.changed(),
       state: (state) => { if (state === "open" && this.away) this.loadTrackSoon(); this.away = state === "waiting" || state === "away"; this.liveLabel(state); },
       silent: (age, silent) => this.hush(age, silent),
-      refused: (message) => { toast(message, "error"); this.watched.stop(); this.age.hidden = true; if (this.live) this.stopLive(); },
+      refused: (message) => { toast(message, "error"); this.watched.stop(); this.age.hidden = true; this.still(); },
     });
     return this.watched;
   }
@@ -411,7 +411,7 @@ class RunView {
     if (!this.others.hidden) import("./others.js").then(({ listOthers }) => listOthers(this.others, others, slow));
   }
 
-  // still ends following, before the window is moved.
+  // still ends following, as moving the window does.
   still() { if (this.live) this.stopLive(); }
 
   // goTo shows a part of the run, such as a lap, in the charts.
