@@ -29,7 +29,7 @@ function spans({ x = [], states = [] } = {}) {
 // Band is the part of a ChartStack that shows one such channel.
 export class Band {
   constructor(stack, channel) {
-    Object.assign(this, { stack, metric: channel, channel, lines: [] });
+    Object.assign(this, { stack, channel, lines: [] });
     this.hues = stack.stateHues[channel.name] ??= new Map(); // by state: as long as the page is open
     this.names = h("span", { class: "range muted states" });
     const readouts = stack.lines.map((line) => h("span", { class: "readout" }, stack.lines.length > 1 && h("span", { class: "muted small" }, line.label), h("output", null, NONE)));
@@ -50,21 +50,21 @@ export class Band {
   }
 
   time(clientX) {
-    const [a, b] = this.stack.win, width = this.stack.width - AXIS - this.stack.right;
+    const [a, b] = this.stack.win, width = this.stack.width - AXIS - PAD;
     const x = a + ((clientX - this.canvas.getBoundingClientRect().left - AXIS) / width) * (b - a);
     return x < a || x > b ? null : x;
   }
 
   // show draws what was loaded.
   show(data) {
-    this.lines = (data.columns[this.metric.name] || []).map(spans);
+    this.lines = (data.columns[this.channel.name] || []).map(spans);
     this.draw();
     this.tell();
     this.read(this.stack.cursorAt);
   }
 
   draw() {
-    const [a, b] = this.stack.win, width = this.stack.width, plot = width - AXIS - this.stack.right, ratio = devicePixelRatio || 1;
+    const [a, b] = this.stack.win, width = this.stack.width, plot = width - AXIS - PAD, ratio = devicePixelRatio || 1;
     const height = HEIGHT * this.stack.lines.length;
     this.canvas.width = width * ratio;
     this.canvas.height = height * ratio;

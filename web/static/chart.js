@@ -1,8 +1,7 @@
-// One chart of a stack: its head with what is read, and what uPlot draws. Several
-// channels may share it: those of one unit have one axis, of two units one each.
+// One chart of a stack: its head with what is read, and what uPlot draws.
 
 import { css, h, icon, replace, toast } from "./dom.js";
-import { AXIS } from "./bands.js";
+import { AXIS, PAD } from "./bands.js";
 import { gestures } from "./gestures.js";
 import { drawLimits, limitsText, withLimits } from "./limits.js";
 import { measure, num, title, unit, NONE } from "./format.js";
@@ -30,54 +29,40 @@ function lone(values) {
 const TIME_STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
 const WAY_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000];
 
-export const SCALES = ["y", "y2"]; // of the axes on the left and on the right
-
 export class Chart {
-  // channels are drawn in it, of at most two units; first is the place of their first
-  // among all that the stack draws.
-  constructor(stack, channels, first) {
-    Object.assign(this, { stack, channels, metric: channels[0] });
-    this.units = [...new Set(channels.map((c) => c.unit || ""))];
-    // Each line of each channel, in the order in which it is drawn.
-    this.traces = channels.flatMap((channel, j) => stack.lines.map((line, k) => ({
-      channel, k, scale: SCALES[this.units.indexOf(channel.unit || "")],
-      color: line.color || (stack.lines.length > 1 ? hue(k) : channel.colour || hue(first + j)),
-      dash: stack.lines.length > 1 ? j * 2 + k : 0,
-    })));
-    this.holder = h("div", { class: "plot", role: "img", "aria-labelledby": channels.map((c) => `chart-${c.name}-title chart-${c.name}-range${limitsText(c) && ` chart-${c.name}-limits`}`).join(" ") });
-    this.heads = channels.map((channel, j) => this.head(channel, j));
-    this.foot = h("div", { class: "chart-foot" });
-    this.node = h("section", { class: "chart", "aria-labelledby": channels.map((c) => `chart-${c.name}-title`).join(" "), "data-metric": this.metric.name }, this.heads.map((head) => head.node), this.holder, this.foot);
-  }
-
-  head(channel, j) {
-    const { stack } = this, id = `chart-${channel.name}`, bounds = limitsText(channel), mine = this.traces.filter((t) => t.channel === channel);
-    const swatchOf = (trace) => {
+  // i is the place of the channel among all that the stack draws.
+  constructor(stack, channel, i) {
+    Object.assign(this, { stack, channel });
+    this.colors = stack.lines.map((line, k) => line.color || (stack.lines.length > 1 ? hue(k) : channel.colour || hue(i)));
+    this.outputs = stack.lines.map(() => h("output", null, NONE));
+    const id = `chart-${channel.name}`, bounds = limitsText(channel), several = stack.lines.length > 1;
+    const swatchOf = (color) => {
       const swatch = h("span", { class: "swatch", "aria-hidden": "true" });
-      swatch.style.background = trace.color;
+      swatch.style.background = color;
       return swatch;
     };
-    for (const trace of mine) trace.output = h("output", null, NONE);
-    const [low, mean, high] = ["min", "", "max"].map((what) => what ? h("button", { type: "button", title: `Put the cursor at the ${what === "min" ? "lowest" : "highest"} value`, on: { click: () => import("./peaks.js").then(({ toPeak }) => toPeak(stack, channel, 0, what)).catch((err) => toast(err.message, "error")) } }) : h("span"));
-    const range = h("span", { class: "range muted", id: `${id}-range` }), level = h("span", { class: "level muted" });
-    const node = h("header", { "data-metric": j > 0 && channel.name },
-      h("h3", { id: `${id}-title`, title: channel.meaning }, mine.length === 1 && swatchOf(mine[0]), title(channel), channel.unit && h("span", { class: "unit" }, unit(channel.unit))),
-      bounds && h("span", { class: "sr", id: `${id}-limits` }, `Limits: ${bounds}`),
-      h("span", { class: "readouts" }, mine.map((trace) => h("span", { class: "readout" }, mine.length > 1 && swatchOf(trace), trace.output))), range, level,
-      stack.onRemove && h("button", { class: "plain tiny", type: "button", "aria-label": `Remove ${title(channel)}`, on: { click: () => stack.onRemove(channel.name) } }, icon("close")));
-    return { channel, node, range, figures: [low, mean, high], level, traces: mine, outputs: mine.map((t) => t.output) };
+    const peak = (what, name) => h("button", { type: "button", title: `Put the cursor at the ${name} value`, on: { click: () => import("./peaks.js").then(({ toPeak }) => toPeak(stack, channel, 0, what)).catch((err) => toast(err.message, "error")) } });
+    this.figures = [peak("min", "lowest"), h("span"), peak("max", "highest")];
+    this.range = h("span", { class: "range muted", id: `${id}-range` });
+    this.level = h("span", { class: "level muted" });
+    this.holder = h("div", { class: "plot", role: "img", "aria-labelledby": `${id}-title ${id}-range${bounds && ` ${id}-limits`}` });
+    this.node = h("section", { class: "chart", "aria-labelledby": `${id}-title`, "data-metric": channel.name },
+      h("header", null,
+        h("h3", { id: `${id}-title`, title: channel.meaning }, !several && swatchOf(this.colors[0]), title(channel), channel.unit && h("span", { class: "unit" }, unit(channel.unit))),
+        bounds && h("span", { class: "sr", id: `${id}-limits` }, `Limits: ${bounds}`),
+        h("span", { class: "readouts" }, this.outputs.map((output, k) => h("span", { class: "readout" }, several && swatchOf(this.colors[k]), output))), this.range, this.level,
+        stack.onRemove && h("button", { class: "plain tiny", type: "button", "aria-label": `Remove ${title(channel)}`, on: { click: () => stack.onRemove(channel.name) } }, icon("close"))),
+      this.holder);
   }
 
-  // lineOf is what was loaded for a trace.
-  lineOf({ channel, k }) { return this.stack.data?.columns[channel.name]?.[k]; }
+  // drawn is what was loaded of each line; of some there may be nothing.
+  get drawn() { return this.stack.lines.map((_, k) => this.stack.data?.columns[this.channel.name]?.[k]); }
 
   // arrays gives what uPlot draws: x, then lowest, highest and mean of each line.
   arrays() {
     const { x } = this.stack.data, none = () => x.map(() => null);
-    return [x, ...this.traces.flatMap((trace) => { const line = this.lineOf(trace); return line?.avg ? [line.min, line.max, line.avg] : [none(), none(), none()]; })];
+    return [x, ...this.drawn.flatMap((line) => (line?.avg ? [line.min, line.max, line.avg] : [none(), none(), none()]))];
   }
-
-  get height() { return this.stack.heightOf(this.metric.name); }
 
   draw() {
     const { win } = this.stack;
@@ -87,7 +72,7 @@ export class Chart {
     } else {
       this.plot = this.make();
     }
-    this.figures();
+    this.figure();
   }
 
   // scale moves to the stack's window before it is loaded.
@@ -97,31 +82,29 @@ export class Chart {
     this.plot?.setScale("x", { min, max });
   }
 
-  resize() { this.plot?.setSize({ width: this.stack.width, height: this.height }); }
+  resize() { this.plot?.setSize({ width: this.stack.width, height: this.stack.height }); }
 
   make() {
     const { stack } = this, line = css("--line"), muted = css("--muted"), font = "11px system-ui, sans-serif";
     const series = [{}], bands = [];
-    this.traces.forEach(({ color, scale, dash }, i) => {
-      const edge = { scale, stroke: alpha(color, 0.55), width: 1, points: { show: false }, spanGaps: false };
+    this.colors.forEach((color, k) => {
+      const edge = { stroke: alpha(color, 0.55), width: 1, points: { show: false }, spanGaps: false };
       series.push({ ...edge }, { ...edge }, {
-        scale, stroke: color, width: 1.6, spanGaps: false, dash: dash ? [8, 2 + dash] : undefined,
+        stroke: color, width: 1.6, spanGaps: false, dash: k ? [8, 2 + k] : undefined,
         points: { show: (u, si, i0, i1) => i1 - i0 < stack.points / 14, filter: (u, si, show) => (show ? null : lone(u.data[si])), size: 4, fill: color },
       });
-      bands.push({ series: [2 + 3 * i, 1 + 3 * i], fill: alpha(color, 0.22) });
+      bands.push({ series: [2 + 3 * k, 1 + 3 * k], fill: alpha(color, 0.22) });
     });
     const values = (_, splits) => splits.map((v) => (Math.abs(v) >= 10000 ? `${num(v / 1000, splits[1] - splits[0] < 1000 ? 1 : 0)}k` : String(+v.toFixed(6))));
-    const only = (scale) => this.channels.filter((c) => SCALES[this.units.indexOf(c.unit || "")] === scale);
-    const range = (scale) => (_, lo, hi) => {
+    const range = (_, lo, hi) => {
       if (lo == null) return [0, 1];
-      for (const channel of only(scale)) [lo, hi] = withLimits(channel, lo, hi);
+      [lo, hi] = withLimits(this.channel, lo, hi);
       const pad = (hi - lo) * 0.09 || Math.abs(hi) * 0.1 || 1;
       return [lo >= 0 && lo - pad < 0 ? 0 : lo - pad, hi + pad];
     };
-    const used = SCALES.slice(0, this.units.length), tall = this.height > 110;
     const u = new uPlot({
-      width: stack.width, height: this.height, series, bands, padding: [8, used.length > 1 ? 0 : stack.right, 0, 0], legend: { show: false }, ms: 1e-3,
-      scales: { x: { time: false, range: () => stack.win }, ...Object.fromEntries(used.map((scale) => [scale, { range: range(scale) }])) },
+      width: stack.width, height: stack.height, series, bands, padding: [8, PAD, 0, 0], legend: { show: false }, ms: 1e-3,
+      scales: { x: { time: false, range: () => stack.win }, y: { range } },
       axes: [
         {
           stroke: muted, font, size: 24, gap: 3, space: 84, grid: { stroke: line, width: 1 }, ticks: { show: false },
@@ -136,10 +119,7 @@ export class Chart {
             return splits.map((v) => stack.x(v, span));
           },
         },
-        ...used.map((scale, i) => ({
-          scale, side: i ? 1 : 3, font, size: AXIS, gap: 6, space: tall ? 34 : 24, grid: { show: !i, stroke: line, width: 1 }, ticks: { show: false }, values,
-          stroke: used.length > 1 ? this.traces.find((t) => t.scale === scale).color : muted,
-        })),
+        { stroke: muted, font, size: AXIS, gap: 6, space: 34, grid: { stroke: line, width: 1 }, ticks: { show: false }, values },
       ],
       cursor: {
         drag: { x: false, y: false, setScale: false }, focus: { prox: -1 }, y: false,
@@ -147,13 +127,13 @@ export class Chart {
         points: { show: (_, si) => {
           if (si % 3) return false;
           const point = h("div", { class: "cursor-point" });
-          point.style.background = this.traces[si / 3 - 1].color;
+          point.style.background = this.colors[si / 3 - 1];
           return point;
         } },
       },
       select: { show: true, left: 0, top: 0, width: 0, height: 0 },
       hooks: {
-        drawAxes: [(plot) => { stack.behind?.(plot.ctx, plot.bbox, this === stack.charts[0]); for (const scale of used) for (const channel of only(scale)) drawLimits(plot, channel, scale); }],
+        drawAxes: [(plot) => { stack.behind?.(plot.ctx, plot.bbox, this === stack.charts[0]); drawLimits(plot, this.channel); }],
         draw: [(plot) => stack.tell("plot", plot)], setCursor: [(plot) => this.moved(plot)],
       },
     }, this.arrays(), this.holder);
@@ -170,50 +150,48 @@ export class Chart {
   // point puts the cursor at x; null takes it away.
   point(x) { this.plot?.setCursor(x == null ? { left: -10, top: -10 } : { left: this.plot.valToPos(x, "x"), top: 10 }, false); }
 
-  // figures writes what the window holds: lowest, mean and highest.
-  figures() {
-    const { stack } = this, { x, info } = stack.data, [from, to] = stack.win;
-    for (const head of this.heads) {
-      const lines = head.traces.map((trace) => this.lineOf(trace)).filter(Boolean), write = (v) => measure(v, head.channel);
-      for (const line of lines) {
-        let lo = Infinity, hi = -Infinity, sum = 0, n = 0;
-        for (let i = 0; i < x.length; i++) {
-          if (line.avg[i] == null || x[i] < from || x[i] > to) continue;
-          if (line.min[i] < lo) lo = line.min[i];
-          if (line.max[i] > hi) hi = line.max[i];
-          const weight = line.count?.[i] ?? 1;
-          sum += line.avg[i] * weight;
-          n += weight;
-        }
-        line.stats = n ? { lo, hi, mean: sum / n } : null;
+  write(v) { return measure(v, this.channel); }
+
+  // figure writes what the window holds: lowest, mean and highest.
+  figure() {
+    const { stack, channel } = this, { x, info } = stack.data, [from, to] = stack.win, lines = this.drawn.filter(Boolean);
+    for (const line of lines) {
+      let lo = Infinity, hi = -Infinity, sum = 0, n = 0;
+      for (let i = 0; i < x.length; i++) {
+        if (line.avg[i] == null || x[i] < from || x[i] > to) continue;
+        if (line.min[i] < lo) lo = line.min[i];
+        if (line.max[i] > hi) hi = line.max[i];
+        const weight = line.count?.[i] ?? 1;
+        sum += line.avg[i] * weight;
+        n += weight;
       }
-      const stats = lines[0]?.stats, texts = stats && [`min ${write(stats.lo)}`, `avg ${write(stats.mean)}`, `max ${write(stats.hi)}`];
-      head.figures.forEach((node, i) => { node.textContent = texts?.[i] || ""; });
-      // What has the focus stays where it is.
-      if (!texts || stack.lines.length > 1) replace(head.range, stack.lines.length > 1 ? "" : "no data here");
-      else if (!head.range.firstElementChild) replace(head.range, ...head.figures.flatMap((node, i) => (i ? [" · ", node] : [node])));
-      head.summary = texts && `${title(head.channel)} ${texts.join(", ")} ${unit(head.channel.unit)}`;
-      head.level.textContent = (head === this.heads[0] && info?.short) || "";
+      line.stats = n ? { lo, hi, mean: sum / n } : null;
     }
+    const stats = lines[0]?.stats, texts = stats && [`min ${this.write(stats.lo)}`, `avg ${this.write(stats.mean)}`, `max ${this.write(stats.hi)}`];
+    this.figures.forEach((node, i) => { node.textContent = texts?.[i] || ""; });
+    // What has the focus stays where it is.
+    if (!texts || stack.lines.length > 1) replace(this.range, stack.lines.length > 1 ? "" : "no data here");
+    else if (!this.range.firstElementChild) replace(this.range, ...this.figures.flatMap((node, i) => (i ? [" · ", node] : [node])));
+    this.summary = texts && `${title(channel)} ${texts.join(", ")} ${unit(channel.unit)}`;
+    this.level.textContent = info?.short || "";
     if (stack.cursorAt == null) this.rest();
   }
 
   // rest shows, without a cursor, the newest value of a live run.
   rest() {
-    for (const trace of this.traces) {
-      const line = this.lineOf(trace), write = (v) => measure(v, trace.channel);
-      const v = this.stack.following ? line?.avg.findLast((v) => v != null) : null;
-      trace.output.textContent = v != null ? write(v) : this.stack.lines.length > 1 && line?.stats ? `avg ${write(line.stats.mean)}` : "";
-    }
+    const { following, lines } = this.stack;
+    this.drawn.forEach((line, k) => {
+      const v = following ? line?.avg.findLast((v) => v != null) : null;
+      this.outputs[k].textContent = v != null ? this.write(v) : lines.length > 1 && line?.stats ? `avg ${this.write(line.stats.mean)}` : "";
+    });
   }
 
   // read shows the values that are drawn at place i.
   read(i) {
-    for (const trace of this.traces) {
-      const line = this.lineOf(trace), write = (v) => measure(v, trace.channel);
+    this.drawn.forEach((line, k) => {
       const at = line ? nearest(line, i) : i, v = line?.avg[at];
-      trace.output.textContent = v == null ? NONE : line.max[at] - line.min[at] > Math.abs(v) * 1e-9 ? `${write(v)} (${write(line.min[at])} to ${write(line.max[at])})` : write(v);
-    }
+      this.outputs[k].textContent = v == null ? NONE : line.max[at] - line.min[at] > Math.abs(v) * 1e-9 ? `${this.write(v)} (${this.write(line.min[at])} to ${this.write(line.max[at])})` : this.write(v);
+    });
   }
 }
 

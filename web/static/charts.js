@@ -6,14 +6,11 @@
 import { h, icon, replace, announce, css, toast } from "./dom.js";
 import { onTheme } from "./theme.js";
 import { AXIS, PAD, Band } from "./bands.js";
-import { Chart, hue } from "./chart.js";
+import { Chart } from "./chart.js";
 import { isState } from "./channels.js";
 import { clock, clockSpan, duration, num, title, unit, zone } from "./format.js";
 
 const MIN_SPAN = 0.05; // of a window, in seconds (or metres)
-const UNITS = 2; // that the channels of one chart may have: an axis on either side
-
-export { hue };
 
 export class ChartStack {
   // options: extent [a, b] in seconds since start (or metres), start in ms
@@ -21,13 +18,12 @@ export class ChartStack {
   // points, metrics, signal) which gives data, onWindow(a, b, whole), onCursor(x or
   // null), and behind(context, box, first) which draws below the lines of a chart.
   constructor(root, options) {
-    Object.assign(this, { kind: "time", clockTime: true, lines: [{}], metrics: [], joined: new Set(), heights: new Map(), failed: "", told: "" }, options);
+    Object.assign(this, { kind: "time", clockTime: true, lines: [{}], metrics: [], failed: "", told: "" }, options);
     this.stateHues = Object.create(null); // channels may be called constructor
     this.win = [...this.extent];
     this.charts = [];
     this.bands = []; // of states, below the charts
     this.guests = []; // who draws and reads along: each may have plot(plot), drawn(), cursor(x), window(step), key(event)
-    this.right = PAD; // px right of the plots
     this.touches = new Map(); // where each finger is, by pointer, for gestures.js
     this.status = h("p", { class: "stack-status", id: "stack-status" });
     this.body = h("div", {
@@ -54,17 +50,17 @@ export class ChartStack {
   }
 
   get width() { return Math.max(160, this.body.clientWidth); }
-  get points() { return Math.max(50, Math.min(4000, Math.round(this.width - AXIS - this.right))); }
+  get points() { return Math.max(50, Math.min(4000, Math.round(this.width - AXIS - PAD))); }
   get whole() { return this.win[0] <= this.extent[0] && this.win[1] >= this.extent[1]; }
 
   // drawable are those that the axis allows: states have no place along the way.
   get drawable() { return this.kind === "distance" ? this.metrics.filter((m) => !isState(m)) : this.metrics; }
 
   // readers are what shows the values of a channel, in the order of the page.
-  get readers() { return [...this.charts.flatMap((c) => c.heads), ...this.bands]; }
+  get readers() { return [...this.charts, ...this.bands]; }
 
-  // heightOf is how tall a chart is, px: as somebody wants it, or the lower the more there are.
-  heightOf(name) { return this.heights.get(name) ?? (innerWidth < 640 ? 142 : this.metrics.length > 6 ? 118 : this.metrics.length > 4 ? 150 : 176); }
+  // height of a chart, px: the lower the more there are.
+  get height() { return innerWidth < 640 ? 142 : this.metrics.length > 6 ? 118 : this.metrics.length > 4 ? 150 : 176; }
 
   // zero is where the steps of the axis of time count from, s: the hours of a day are local ones.
   zero() {
@@ -151,7 +147,7 @@ export class ChartStack {
       this.data = data;
       this.failed = "";
       this.draw();
-      if (!this.quiet) announce(`${this.describe()}. ${this.charts.flatMap((c) => c.heads).map((head) => head.summary).filter(Boolean).slice(0, 2).join(". ")}`);
+      if (!this.quiet) announce(`${this.describe()}. ${this.charts.map((c) => c.summary).filter(Boolean).slice(0, 2).join(". ")}`);
     } catch (err) {
       if (err.name === "AbortError" || abort.signal.aborted) return;
       this.failed = err.message;
@@ -190,14 +186,7 @@ export class ChartStack {
 
   rebuild() {
     for (const c of this.charts) c.plot?.destroy();
-    this.charts = [];
-    const drawn = this.metrics.filter((m) => !isState(m));
-    for (let i = 0, j; i < drawn.length; i = j) {
-      const units = new Set([drawn[i].unit]);
-      for (j = i + 1; j < drawn.length && this.joined.has(drawn[j].name) && units.add(drawn[j].unit).size <= UNITS;) j++;
-      this.charts.push(new Chart(this, drawn.slice(i, j), i));
-    }
-    this.right = this.charts.some((c) => c.units.length > 1) ? AXIS : PAD;
+    this.charts = this.metrics.filter((m) => !isState(m)).map((channel, i) => new Chart(this, channel, i));
     this.bands = this.drawable.filter(isState).map((metric) => new Band(this, metric));
     const all = [...this.charts, ...this.bands];
     replace(this.body, all.length ? all.map((c) => c.node) : h("p", { class: "empty" }, this.metrics.length ? "States are drawn by time." : "Choose a metric to draw."));

@@ -2,7 +2,7 @@
 // tables, as bands in charts and strip, and where the cursor is among them.
 
 import { css, h, icon, replace } from "./dom.js";
-import { hue } from "./charts.js";
+import { hue } from "./chart.js";
 import { query } from "./api.js";
 import { clock, clockSpan, duration, num, NONE } from "./format.js";
 import { figure, shownUnit, withUnit } from "./units.js";

@@ -23,7 +23,7 @@ export function withLimits(channel, lo, hi) {
 }
 
 // drawLimits draws them below the lines of a plot.
-export function drawLimits(plot, channel, scale) {
+export function drawLimits(plot, channel) {
   const { ctx: g, bbox: { left, top, width, height } } = plot, ratio = devicePixelRatio || 1;
   g.save();
   g.beginPath();
@@ -32,7 +32,7 @@ export function drawLimits(plot, channel, scale) {
   g.font = `${10 * ratio}px system-ui, sans-serif`;
   g.textAlign = "right";
   for (const l of of(channel)) {
-    const y = plot.valToPos(l.at, scale, true), end = l.side < 0 ? top + height : top;
+    const y = plot.valToPos(l.at, "y", true), end = l.side < 0 ? top + height : top;
     g.fillStyle = g.strokeStyle = css(l.color);
     g.globalAlpha = 0.09;
     if ((end - y) * l.side < 0) g.fillRect(left, Math.min(y, end), width, Math.abs(end - y));

@@ -2,7 +2,7 @@
 
 import { css, h, replace, toast } from "./dom.js";
 import { api, query, sessionPath } from "./api.js";
-import { hue } from "./charts.js";
+import { hue } from "./chart.js";
 import { count, date, duration, hourMinute, label, num } from "./format.js";
 
 // odd names the records of a file that are not merged, since their time cannot be right.

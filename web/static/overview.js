@@ -2,7 +2,7 @@
 // the cursor. Dragging moves the window; outside of it, a click brings it there.
 
 import { css } from "./dom.js";
-import { hue } from "./charts.js";
+import { hue } from "./chart.js";
 import { isState } from "./channels.js";
 import { onTrack } from "./runs.js";
 import { runSeries } from "./series.js";
