@@ -20,6 +20,7 @@ import { snapshot, start } from './cluster.mjs'
 import { Reader, copyInResponse, errorResponse, message, parameterStatus, commandComplete, readyForQuery, frames } from './wire.mjs'
 
 const owner = 'postgres' // the role that PGlite comes with
+const buffer = 8192 // bytes that PGlite takes in at once
 const patience = 60_000 // ms that a connection waits for another's transaction
 
 // A database: one PGlite, and the turn that connections take on it.
@@ -258,9 +259,11 @@ class Connection {
     }
     this.#pipeline.push(frame.bytes)
     if (frame.type === 'S' || frame.type === 'H') {
-      const pipeline = this.#pipeline
+      const pipeline = this.#pipeline, whole = Buffer.concat(pipeline)
       this.#pipeline = []
-      await this.#run(pipeline)
+      // Where a message ends with the buffer, PGlite leaves those behind it unread. Each
+      // comes by itself then: of one that is alone, all is read.
+      await this.#run(whole.length > buffer ? pipeline : [whole])
     }
   }
 
@@ -270,7 +273,7 @@ class Connection {
     if (frame.type !== 'c' && frame.type !== 'f') return
     const pipeline = this.#copying
     this.#copying = null
-    await this.#run(pipeline, (answer) => answer.type !== 'G')
+    await this.#run([Buffer.concat(pipeline)], (answer) => answer.type !== 'G')
   }
 
   async #command(sql) {
@@ -281,9 +284,10 @@ class Connection {
     }
   }
 
-  async #run(pipeline, keep = () => true) {
+  async #run(parts, keep = () => true) {
     await this.#hold()
-    const answers = frames(await this.#database.run(this, Buffer.concat(pipeline))).filter(keep)
+    const answers = []
+    for (const part of parts) answers.push(...frames(await this.#database.run(this, part)).filter(keep))
     const ready = answers.findLast((answer) => answer.type === 'Z')
     if (ready && ready.body.toString() === 'I') this.#free()
     this.#send(Buffer.concat(answers.map((answer) => answer.bytes)))
