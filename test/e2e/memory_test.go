@@ -91,7 +91,6 @@ func TestMemoryStaysBounded(t *testing.T) {
 	await.Until(t, "the run is worked out", func() bool {
 		return queryOne[bool](t, dbtest.URL(t), "SELECT EXISTS (SELECT FROM analysis_runs r JOIN rollup_progress p USING (session) WHERE r.batch = 1 AND p.batch = 1)")
 	})
-	before := p.peak()
 	for _, form := range []string{"ndjson", "csv", "json"} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/api/v1/sessions/long/records?format="+form, nil)
 		if err != nil {
@@ -108,8 +107,8 @@ func TestMemoryStaysBounded(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", form, size, err)
 		}
 	}
-	if took := p.peak() - before; took > 32<<20 {
-		t.Errorf("reading %d records took %d MB", n, took>>20)
+	if peak := p.peak(); peak > 80<<20 {
+		t.Errorf("reading %d records took %d MB", n, peak>>20)
 	}
 	small("reading a long session")
 
