@@ -5,11 +5,9 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
-	"io"
 	"net/http"
-	"path"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/andybalholm/brotli"
@@ -23,8 +21,8 @@ import (
 // asset is one file and its compressed forms.
 type asset struct {
 	contentType string
-	body        []byte
 	tag         string // without quotes
+	body        func() []byte
 	brotli      func() []byte
 	gzip        func() []byte
 }
@@ -34,12 +32,13 @@ const minCompress = 512
 
 func newAsset(contentType string, body []byte) *asset {
 	sum := sha256.Sum256(body)
-	a := &asset{contentType: contentType, body: body, tag: hex.EncodeToString(sum[:8])}
+	a := &asset{contentType: contentType, tag: hex.EncodeToString(sum[:8])}
+	a.body = sync.OnceValue(func() []byte { return minified(contentType, body) })
 	a.brotli = sync.OnceValue(func() []byte {
-		return compress(body, func(out *bytes.Buffer) writeCloser { return brotli.NewWriterLevel(out, 9) })
+		return compress(a.body(), func(out *bytes.Buffer) writeCloser { return brotli.NewWriterLevel(out, 9) })
 	})
 	a.gzip = sync.OnceValue(func() []byte {
-		return compress(body, func(out *bytes.Buffer) writeCloser {
+		return compress(a.body(), func(out *bytes.Buffer) writeCloser {
 			w, _ := gzip.NewWriterLevel(out, gzip.BestCompression) // the level is a valid one
 			return w
 		})
@@ -49,23 +48,22 @@ func newAsset(contentType string, body []byte) *asset {
 
 // minified is a script or style sheet without what browsers do not need, comments
 // above all: a fifth of what a first visit transfers of them, compressed. Other
-// files stay as they are.
-func minified(name string, body []byte) ([]byte, error) {
-	var shorter func(*minify.M, io.Writer, io.Reader, map[string]string) error
-	switch path.Ext(name) {
-	case ".js":
-		shorter = js.Minify
-	case ".css":
-		shorter = css.Minify
-	default:
-		return body, nil
+// bodies, and what is no script or sheet after all, stay as they are.
+func minified(contentType string, body []byte) []byte {
+	kind, _, _ := strings.Cut(contentType, ";")
+	short, err := minifier.Bytes(kind, body)
+	if err != nil {
+		return body
 	}
-	var out bytes.Buffer
-	if err := shorter(nil, &out, bytes.NewReader(body), nil); err != nil {
-		return nil, fmt.Errorf("minify %s: %w", name, err)
-	}
-	return out.Bytes(), nil
+	return short
 }
+
+var minifier = func() *minify.M {
+	m := minify.New()
+	m.AddFunc("text/javascript", js.Minify)
+	m.AddFunc("text/css", css.Minify)
+	return m
+}()
 
 type writeCloser interface {
 	Write([]byte) (int, error)
@@ -95,7 +93,7 @@ func (a *asset) serve(w http.ResponseWriter, r *http.Request, cache string) {
 	h.Set("Cache-Control", cache)
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("X-Content-Type-Options", "nosniff")
-	body, tag := a.body, a.tag
+	body, tag := a.body(), a.tag
 	for _, e := range []struct {
 		name string
 		body func() []byte

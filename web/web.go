@@ -46,9 +46,6 @@ func Handler(styles ...string) (http.Handler, error) {
 		if err != nil {
 			return err
 		}
-		if body, err = minified(name, body); err != nil {
-			return err
-		}
 		fmt.Fprintf(sum, "%s %d\n", name, len(body))
 		sum.Write(body)
 		p.assets[strings.TrimPrefix(name, "static/")] = newAsset(contentType(name), body)
@@ -63,7 +60,7 @@ func Handler(styles ...string) (http.Handler, error) {
 		return nil, fmt.Errorf("the page has no index.html")
 	}
 	delete(p.assets, "index.html")
-	p.index = newAsset(index.contentType, []byte(p.fillIn(string(index.body))))
+	p.index = newAsset(index.contentType, []byte(p.fillIn(string(index.body()))))
 	return p, nil
 }
 
