@@ -45,7 +45,10 @@ function become(next) {
 function close() {
   clearTimeout(timer);
   timer = 0;
-  socket?.close(1000);
+  // One that is about to open is closed then: browsers complain of what is given up.
+  const mine = socket;
+  if (mine?.readyState === WebSocket.CONNECTING) mine.onopen = () => mine.close(1000);
+  else mine?.close(1000);
   socket = null;
   events?.abort();
   events = null;
