@@ -393,6 +393,7 @@ func TestLapsOfAnOlderVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.insert(records[1300:]...)
+	h.analyseAnew()
 	race, err := h.store.Analysis.Laps(t.Context(), analysis.LapRequest{Session: "old"})
 	if err != nil || len(race.Laps) != 3 {
 		t.Fatalf("%v, %+v", err, race)
