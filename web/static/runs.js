@@ -182,7 +182,9 @@ export function render(main, { params }) {
     clearTimeout(timer);
     try {
       const answer = await loadRuns(abort.signal);
-      const older = runs.length > answer.sessions.length ? runs.slice(answer.sessions.length) : [];
+      // A run that has begun meanwhile moves the others on: what is older than the page is behind its last run.
+      const last = answer.next_cursor ? runs.findIndex((run) => run.session_id === answer.sessions.at(-1).session_id) + 1 || answer.sessions.length : Infinity;
+      const older = runs.slice(last);
       const known = new Set(answer.sessions.map((run) => run.session_id));
       runs = [...answer.sessions, ...older.filter((run) => !known.has(run.session_id))];
       if (!older.length) cursor = answer.next_cursor;
