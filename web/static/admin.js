@@ -11,7 +11,7 @@ const roles = ["guest", "external", "internal", "admin"];
 export function render(main, { args: [tab] }) {
   setTitle({ users: "Users", channels: "Channels", keys: "Deploy keys", audit: "Audit log" }[tab]);
   if (!isAdmin()) {
-    main.append(h("div", { class: "empty" }, h("h1", null, "For administrators"), h("a", { class: "button", href: `/signin?next=/admin/${tab}` }, "Sign in")));
+    main.append(h("div", { class: "empty" }, h("h1", null, "For administrators"), h("a", { class: "button", href: "/signin" }, "Sign in")));
     return;
   }
   const body = h("div");

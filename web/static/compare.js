@@ -23,7 +23,7 @@ const MOST = 6;
 export function render(main, { params }) {
   setTitle("Compare");
   if (!currentUser()) {
-    main.append(h("div", { class: "empty" }, h("h1", null, "Compare runs"), h("p", { class: "muted" }, "Past runs are for the crew."), h("a", { class: "button", href: "/signin?next=/compare" }, "Sign in")));
+    main.append(h("div", { class: "empty" }, h("h1", null, "Compare runs"), h("p", { class: "muted" }, "Past runs are for the crew."), h("a", { class: "button", href: "/signin" }, "Sign in")));
     return;
   }
   if (params.get("laps")) return renderLaps(main, params);

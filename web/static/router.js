@@ -6,6 +6,7 @@ import { unitsKnown } from "./units.js";
 const routes = [
   [/^\/(?:index\.html)?$/, () => import("./runs.js")],
   [/^\/runs\/([^/]+)$/, () => import("./run.js")],
+  [/^\/runs\/([^/]+)\/brief$/, () => import("./brief.js")],
   [/^\/season$/, () => import("./season.js")],
   [/^\/compare$/, () => import("./compare.js")],
   [/^\/(signin|signup|account)$/, () => import("./signin.js")],
@@ -54,7 +55,9 @@ export async function show({ focus = true } = {}) {
   show({ focus });
 }
 
+// go leads to another page; from signing in one comes back.
 export function go(url) {
+  if (url === "/signin" && !/^\/(sign|account)/.test(location.pathname)) url += `?next=${encodeURIComponent(location.pathname + location.search)}`;
   history.pushState(null, "", url);
   show();
 }
