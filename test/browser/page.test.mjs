@@ -1070,9 +1070,8 @@ describe("the built-in page", { concurrency: false }, () => {
 
   test("opens the brief of a run, which prints on one sheet and leads back to the laps", async () => {
     await page.goto(`${base}/runs/round`);
-    const [tab] = await Promise.all([page.waitForEvent("popup"), page.getByRole("button", { name: "Brief" }).click()]);
+    const [tab] = await Promise.all([page.waitForEvent("popup"), page.getByRole("link", { name: "Brief" }).click()]);
     tab.on("console", (m) => complaints.push(`${m.type()}: ${m.text()} in a brief`));
-    await tab.waitForURL(/^blob:/);
     await tab.getByRole("heading", { name: "What deserves attention" }).waitFor();
     assert.equal(await tab.locator("h1").evaluate((node) => getComputedStyle(node).fontSize), "21px"); // the page's policy lets it have its style
     assert.deepEqual(await tab.locator("h2").allTextContents(), ["The run", "Laps", "Sectors", "Where the energy went", "What deserves attention"]);
@@ -1090,6 +1089,70 @@ describe("the built-in page", { concurrency: false }, () => {
     const [a, b] = await span(tab);
     assert.ok(Math.abs(a - asked.searchParams.get("from")) < 0.01 && Math.abs(b - asked.searchParams.get("to")) < 0.01, `${a} to ${b} of ${asked}`);
     await tab.close();
+  });
+
+  test("lets a newcomer find where a run was lost, note it, send it and print it", async () => {
+    const people = [];
+    for (const name of ["nina", "omar"]) {
+      const response = await fetch(`${base}/api/v1/users`, { method: "POST", headers: { Authorization: `Bearer ${env("DEPLOY_KEY")}`, "Content-Type": "application/json" },
+        body: JSON.stringify({ email: `${name}@team.example`, password: "a long enough password", name, role: "internal" }) });
+      assert.equal(response.status, 201, await response.text());
+      const visitor = await visit({ expect: /status of 40[13]/ });
+      people.push({ ...visitor, enter: (on) => signIn(on, `${name}@team.example`, "a long enough password") });
+    }
+    const [nina, omar] = people, { page } = nina;
+    await page.goto(base);
+    await page.getByRole("link", { name: "Sign in" }).first().click();
+    await nina.enter(page);
+    // The best lap against the worst.
+    await page.getByLabel("Search runs").fill("round");
+    await page.getByRole("link", { name: "Run round", exact: true }).click();
+    await page.getByRole("link", { name: "Compare the quickest and the slowest" }).click();
+    await settled(page);
+    assert.equal(await page.locator(".legend-item").count(), 2);
+    // Where the energy went: on the map, and in which sector.
+    await page.getByLabel("What the map is coloured by").selectOption("Energy");
+    await page.getByText(/against the first: blue less, red more energy/).waitFor();
+    const used = await page.getByRole("row", { name: /^Sector \d, Wh/ }).evaluateAll((rows) => rows.map((row) => parseFloat(row.querySelector("td").textContent)));
+    const most = used.indexOf(Math.max(...used)) + 1;
+    await page.getByRole("button", { name: `Sector ${most}, s: show it alone in the charts` }).click();
+    await settled(page);
+    await until("the part in the address", async () => /from=/.test(page.url()) && /map=energy/.test(page.url()));
+    const sent = page.url();
+    // It is noted on the slow lap, in its run.
+    const slow = await page.locator(".legend-item a").last().textContent();
+    await page.locator(".legend-item a").last().click();
+    await settled(page);
+    await page.getByRole("button", { name: "Note…" }).click();
+    await page.getByLabel("What is there to note?").fill(`${slow} loses most in sector ${most}`);
+    await page.getByLabel("What the charts show").check();
+    await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+    await page.locator(".notes p", { hasText: "loses most" }).waitFor();
+    // Who gets the link signs in and sees the same part of the same laps.
+    await omar.page.goto(sent);
+    await omar.page.getByRole("link", { name: "Sign in" }).last().click();
+    await omar.enter(omar.page);
+    await omar.page.getByLabel("coloured by the difference").waitFor();
+    await settled(omar.page);
+    assert.equal(omar.page.url(), sent);
+    assert.equal(await omar.page.getByLabel("What the map is coloured by").inputValue(), "energy");
+    // The brief has the note, on one sheet, and an address that can be sent as well.
+    const [brief] = await Promise.all([page.waitForEvent("popup"), page.getByRole("link", { name: "Brief" }).click()]);
+    await brief.getByText("loses most in sector").waitFor();
+    assert.equal((await brief.pdf({ preferCSSPageSize: true })).toString("latin1").match(/\/Type ?\/Page\b/g).length, 1, "sheets");
+    await omar.page.getByRole("button", { name: "Sign out" }).click();
+    await omar.page.getByRole("link", { name: "Sign in" }).last().waitFor();
+    await omar.page.goto(brief.url());
+    await omar.page.getByRole("heading", { name: "This run is for the crew" }).waitFor();
+    await omar.page.getByRole("link", { name: "Sign in" }).last().click();
+    await omar.enter(omar.page);
+    await omar.page.getByText("loses most in sector").waitFor();
+    assert.equal(omar.page.url(), brief.url());
+    await omar.page.goBack(); // to where the brief was asked for before
+    await omar.page.getByText("loses most in sector").waitFor();
+    await omar.page.getByRole("link").first().click();
+    await settled(omar.page);
+    for (const { context } of people) await context.close();
   });
 
   test("lists laps with their sectors, draws them in the charts, and says where the cursor is among them", async () => {

@@ -1,18 +1,32 @@
-// The brief of a run, in a tab of its own. The server makes it; it is fetched here,
-// since a link would not carry the token.
+// The brief of a run, at an address of its own that can be sent. The server makes it; it
+// is fetched here, since a link would not carry the token, and takes the page's place.
 
-import { query, send, sessionPath } from "./api.js";
+import { h, replace } from "./dom.js";
+import { query, sessionPath } from "./api.js";
+import { currentUser, token } from "./account.js";
+import { setTitle } from "./router.js";
 
-export async function openBrief(id) {
-  const tab = open("", "_blank"); // at once: later, browsers would not let it
-  try {
-    const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
-    const text = await (await send(query(sessionPath(id, "/brief"), { units: "display", timezone: timeZone }))).text();
-    // Where the server does not know its own address its links are paths, which lead nowhere from a blob.
-    const url = URL.createObjectURL(new Blob([text.replaceAll(' href="/', ` href="${location.origin}/`)], { type: "text/html" }));
-    tab ? tab.location.replace(url) : location.assign(url);
-  } catch (err) {
-    tab?.close();
-    throw err;
-  }
+export function render(main, { args: [id] }) {
+  setTitle("Brief");
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions(), request = new XMLHttpRequest();
+  const fail = (status) => {
+    const guest = !currentUser() && (status === 401 || status === 403);
+    replace(main, h("div", { class: "empty" }, h("h1", null, guest ? "This run is for the crew" : status === 404 ? "There is no such run" : "The brief could not be loaded"),
+      guest ? h("a", { class: "button", href: "/signin" }, "Sign in") : h("a", { class: "button secondary", href: `/runs/${encodeURIComponent(id)}` }, "The run")));
+  };
+  // The browser reads it into a document itself: the page's policy makes none of text.
+  request.open("GET", query(sessionPath(id, "/brief"), { units: "display", timezone: timeZone }));
+  request.responseType = "document";
+  if (token()) request.setRequestHeader("Authorization", `Bearer ${token()}`);
+  request.onerror = () => fail(0);
+  request.onload = () => {
+    const page = request.status === 200 && request.responseXML?.documentElement;
+    if (!page) return fail(request.status);
+    // The page is gone with its frame: links load what they lead to, and so does Back.
+    page.addEventListener("click", (e) => e.stopPropagation());
+    for (const type of ["popstate", "storage"]) addEventListener(type, (e) => { e.stopImmediatePropagation(); if (type === "popstate") location.reload(); }, true);
+    document.replaceChild(document.adoptNode(page), document.documentElement);
+  };
+  request.send();
+  return () => request.abort();
 }

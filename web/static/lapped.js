@@ -66,6 +66,12 @@ export function render(main, params) {
   add.addEventListener("change", () => { if (add.value) { laps.push(read(add.value)[0]); changed(); } });
   const name = ({ run, lap }) => `${runName(runs.get(run))}, lap ${lap}`;
 
+  // partOf leads to the lap in its run, where it can be noted.
+  function partOf({ run, lap }) {
+    const l = known.get(run).find((l) => l.lap === lap), start = Date.parse(runs.get(run).start_time), at = (text) => Math.max(0, (Date.parse(text) - start) / 1000).toFixed(3);
+    return query(`/runs/${encodeURIComponent(run)}`, l ? { from: at(l.from), to: at(l.to) } : {});
+  }
+
   function drawHead() {
     replace(head,
       h("div", { class: "group", role: "group", "aria-label": "Align by" }, other("elapsed", "By time"), other("distance", "By distance"), h("button", { type: "button", class: "button secondary", "aria-pressed": "true" }, "By lap")),
@@ -76,7 +82,7 @@ export function render(main, params) {
       const swatch = h("span", { class: "swatch", "aria-hidden": "true" });
       swatch.style.background = hue(i);
       return h("li", { class: "card legend-item" }, swatch,
-        h("span", null, h("a", { href: `/runs/${encodeURIComponent(one.run)}` }, name(one)), " ", h("span", { class: "muted small" }, [date(new Date(runs.get(one.run).start_time)), runs.get(one.run).book.driver].filter(Boolean).join(", "))),
+        h("span", null, h("a", { href: partOf(one) }, name(one)), " ", h("span", { class: "muted small" }, [date(new Date(runs.get(one.run).start_time)), runs.get(one.run).book.driver].filter(Boolean).join(", "))),
         laps.length > 1 && h("button", { type: "button", class: "plain tiny", "aria-label": `Remove ${name(one)}`, on: { click: () => { laps = laps.filter((l) => l !== one); changed(); } } }, icon("close")));
     }), laps.length < MOST && h("li", null, add));
   }

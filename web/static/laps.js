@@ -106,12 +106,15 @@ export class Laps {
 
   foot() {
     const { best, chosen } = this, list = this.laps.filter((l) => chosen.has(l.lap));
+    const ranked = this.laps.filter((l) => l.time_rank).sort((a, b) => a.time_rank - b.time_rank);
     return h("p", { class: "pad muted small" },
       best && `Best ${clockSpan(best.seconds, 2)}${best.theoretical_s == null ? "" : `, of best sectors ${clockSpan(best.theoretical_s, 2)}`}. `,
-      list.length > 1
-        ? h("a", { href: query("/compare", { laps: list.map((l) => `${encodeURIComponent(this.to.id)}:${l.lap}`).join(",") }) }, `Compare ${list.length} laps`)
-        : this.laps.length > 1 && "Tick laps to compare them.");
+      list.length > 1 ? this.compare(list, `Compare ${list.length} laps`)
+        : ranked.length > 1 ? [this.compare([ranked[0], ranked.at(-1)], "Compare the quickest and the slowest"), ", or tick laps."]
+          : this.laps.length > 1 && "Tick laps to compare them.");
   }
+
+  compare(list, text) { return h("a", { href: query("/compare", { laps: list.map((l) => `${encodeURIComponent(this.to.id)}:${l.lap}`).join(",") }) }, text); }
 
   sectorTable() {
     const { show, spread } = SECTORS[this.shown], best = this.sectors.map((s) => s.best_lap);

@@ -37,7 +37,7 @@ export function render(main, { args: [id], params }) {
       replace(page, h("div", { class: "empty" },
         h("h1", null, guest ? "This run is for the crew" : err.status === 404 ? "There is no such run" : "The run could not be loaded"),
         h("p", { class: "muted" }, guest ? "Only live runs can be watched without an account." : err.message),
-        guest ? h("a", { class: "button", href: `/signin?next=${encodeURIComponent(location.pathname + location.search)}` }, "Sign in") : h("a", { class: "button secondary", href: "/" }, "All runs")));
+        guest ? h("a", { class: "button", href: "/signin" }, "Sign in") : h("a", { class: "button secondary", href: "/" }, "All runs")));
     });
   return Object.assign(() => { abort.abort(); view?.destroy(); }, { turn: (params) => (view ? view.bench.turn(params) : show()) });
 }
@@ -178,7 +178,7 @@ class RunView {
   actions() {
     const buttons = [
       h("a", { class: "button secondary", href: `/compare?runs=${encodeURIComponent(this.id)}` }, icon("compare"), "Compare"),
-      h("button", { class: "button secondary", type: "button", title: "The run on one page, to be printed", on: { click: () => import("./brief.js").then(({ openBrief }) => openBrief(this.id)).catch(this.failed) } }, icon("page"), "Brief"),
+      h("a", { class: "button secondary", href: `/runs/${encodeURIComponent(this.id)}/brief`, target: "_blank", rel: "opener", title: "The run on one page, to be printed" }, icon("page"), "Brief"),
       h("button", { class: "button secondary", type: "button", on: { click: () => import("./download.js").then(({ download }) => download(this.run, { metrics: this.metrics, window: this.stack.whole ? null : this.stack.win.map((v) => this.start + v * 1000) })).catch(this.failed) } }, icon("down"), "CSV"),
     ];
     if (currentUser() && currentUser().role !== "guest") import("./merge.js").then(({ listMerges }) => listMerges(this.merges, this.run, mayEdit(), again)).catch(this.failed);
