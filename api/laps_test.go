@@ -135,7 +135,8 @@ func TestSentCountersBeside(t *testing.T) {
 	}
 }
 
-// What records of a lap say of channels is what they say, of whatever kind those are.
+// What records of a lap say of channels is what they say, of whatever kind those are,
+// and again when some of them came since.
 func TestLapMetrics(t *testing.T) {
 	t.Parallel()
 	s := open(t, api.Config{})
@@ -155,42 +156,54 @@ func TestLapMetrics(t *testing.T) {
 		}
 	}
 	path := "/api/v1/sessions/run/laps"
-	got := s.call(t, "GET", path+"?metrics=speed_ms,message_id,double,huge,tyre_pressure", internal, nil)
-	laps, _ := got.body["laps"].([]any)
-	if len(laps) != 3 {
-		t.Fatalf("%+v", got)
-	}
-	for _, one := range laps {
-		lap := one.(object)
-		type sums struct{ n, sum, low, high float64 }
-		want := map[string]*sums{}
-		for _, r := range list {
-			if at := r["timestamp"].(string); at < record.FormatTime(timeOf(t, lap["from"])) || at >= record.FormatTime(timeOf(t, lap["to"])) {
-				continue
-			}
-			r["double"], r["huge"] = r["speed_ms"].(float64)*2, r["speed_ms"].(float64)*1e200
-			for _, name := range []string{"speed_ms", "message_id", "double", "huge", "tyre_pressure"} {
-				v, ok := r[name].(float64)
-				if n, whole := r[name].(int); whole {
-					v, ok = float64(n), true
-				}
-				if !ok {
+	check := func() {
+		t.Helper()
+		got := s.call(t, "GET", path+"?metrics=speed_ms,message_id,double,huge,tyre_pressure", internal, nil)
+		laps, _ := got.body["laps"].([]any)
+		if len(laps) != 3 {
+			t.Fatalf("%+v", got)
+		}
+		for _, one := range laps {
+			lap := one.(object)
+			type sums struct{ n, sum, low, high float64 }
+			want := map[string]*sums{}
+			for _, r := range list {
+				if at := r["timestamp"].(string); at < record.FormatTime(timeOf(t, lap["from"])) || at >= record.FormatTime(timeOf(t, lap["to"])) {
 					continue
 				}
-				if want[name] == nil {
-					want[name] = &sums{low: v, high: v}
+				if speed, ok := r["speed_ms"].(float64); ok {
+					r["double"], r["huge"] = speed*2, speed*1e200
 				}
-				w := want[name]
-				w.n, w.sum, w.low, w.high = w.n+1, w.sum+v, min(w.low, v), max(w.high, v)
+				for _, name := range []string{"speed_ms", "message_id", "double", "huge", "tyre_pressure"} {
+					v, ok := r[name].(float64)
+					if n, whole := r[name].(int); whole {
+						v, ok = float64(n), true
+					}
+					if !ok {
+						continue
+					}
+					if want[name] == nil {
+						want[name] = &sums{low: v, high: v}
+					}
+					w := want[name]
+					w.n, w.sum, w.low, w.high = w.n+1, w.sum+v, min(w.low, v), max(w.high, v)
+				}
 			}
-		}
-		for name, w := range want {
-			got := lap["metrics"].(object)[name].(object)
-			if got["count"] != w.n || got["min"] != w.low || got["max"] != w.high || math.Abs(got["mean"].(float64)-w.sum/w.n) > 1e-9*math.Abs(w.sum) {
-				t.Errorf("lap %v: %s is %v, want %+v", lap["lap"], name, got, *w)
+			for name, w := range want {
+				got := lap["metrics"].(object)[name].(object)
+				if got["count"] != w.n || got["min"] != w.low || got["max"] != w.high || math.Abs(got["mean"].(float64)-w.sum/w.n) > 1e-9*math.Abs(w.sum) {
+					t.Errorf("lap %v: %s is %v, want %+v", lap["lap"], name, got, *w)
+				}
 			}
 		}
 	}
+	check()
+	check() // as it was worked out before
+	at := timeOf(t, list[len(list)/2]["timestamp"]).Add(time.Millisecond)
+	late := object{"session_id": "run", "timestamp": record.FormatTime(at), "tyre_pressure": 1e6}
+	list = append(list, late)
+	s.upload(t, list[len(list)-1:])
+	check()
 	for query, want := range map[string]int{"?metrics=nothing": 400, "?metrics=driver_mode": 400, "?metrics=outliers": 400, "?metrics=pull": 400} {
 		if got := s.call(t, "GET", path+query, internal, nil); got.status != want {
 			t.Errorf("%s: %+v", query, got)

@@ -17,6 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/series"
+	"github.com/ecovolt/telemetryd/timeseries/series/kept"
 )
 
 // Reader compares laps of one database.
@@ -24,11 +25,12 @@ type Reader struct {
 	pool     *pgxpool.Pool
 	channels series.Channels
 	heavy    *load.Queue
+	told     *kept.Values[told]
 }
 
 // New returns a Reader on the connections for what somebody waits for.
 func New(pool *pgxpool.Pool, channels series.Channels) *Reader {
-	return &Reader{pool, channels, load.NewQueue(max(1, int(pool.Config().MaxConns)/3), 1, 2*timeout)}
+	return &Reader{pool, channels, load.NewQueue(max(1, int(pool.Config().MaxConns)/3), 1, 2*timeout), kept.New[told](keptBytes)}
 }
 
 const (
@@ -42,6 +44,8 @@ const (
 	// heavyCells is how many values of records a request goes over that takes
 	// turns with others of its kind; see package series for what one costs.
 	heavyCells = 1_000_000
+	// keptBytes is how much of what laps' records say of channels is kept.
+	keptBytes = 16 << 20
 )
 
 // mostCells bounds the values of records that a request goes over, by class: those

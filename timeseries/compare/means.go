@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,11 +38,11 @@ func (r *Reader) Means(ctx context.Context, run string, laps []analysis.Lap, req
 		}
 	}
 	err = r.heavy.Try(ctx, func(admitted bool) error {
-		return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)", fmt.Sprint(timeout.Milliseconds())); err != nil {
 				return err
 			}
-			return means(ctx, tx, run, laps, want, &req, admitted)
+			return r.means(ctx, tx, run, laps, want, &req, admitted)
 		})
 	})
 	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
@@ -50,26 +51,84 @@ func (r *Reader) Means(ctx context.Context, run string, laps []analysis.Lap, req
 	return fault.Wrap("read the means of laps", err)
 }
 
-func means(ctx context.Context, tx pgx.Tx, run string, laps []analysis.Lap, want []channel.Channel, req *Request, admitted bool) error {
-	var session int32
+// told is what the records of laps say of channels, as of a batch of their run.
+type told struct {
+	batch int32
+	laps  map[stretch][]analysis.LapMetric
+}
+
+// stretch is when a lap begins and ends, microseconds since 1970.
+type stretch struct{ from, to int64 }
+
+func stretchOf(l *analysis.Lap) stretch { return stretch{l.From.UnixMicro(), l.To.UnixMicro()} }
+
+// metricBytes is about what a channel of a lap takes to be kept.
+const metricBytes = 96
+
+// means takes what is known of laps, and reads the others: while a run drives, those
+// that a batch since then has records of.
+func (r *Reader) means(ctx context.Context, tx pgx.Tx, run string, laps []analysis.Lap, want []channel.Channel, req *Request, admitted bool) error {
+	var session, batch, revision int32
 	var records int64
-	err := tx.QueryRow(ctx, "SELECT session, records FROM sessions WHERE id = $1 AND deleted_at IS NULL", run).Scan(&session, &records)
+	err := tx.QueryRow(ctx, "SELECT session, batch, revision, records FROM sessions WHERE id = $1 AND deleted_at IS NULL", run).Scan(&session, &batch, &revision, &records)
 	if err == pgx.ErrNoRows {
 		return fault.NoSession(run)
 	}
 	if err != nil {
 		return err
 	}
-	switch values := records * int64(len(want)); {
-	case values > mostMeans[req.Class]:
-		return fault.Field("metrics", "these metrics go over %d values, and may over %d", values, mostMeans[req.Class])
-	case values > heavyCells && !admitted:
-		return load.ErrHeavy
+	key := fmt.Sprint(session, " ", revision)
+	for _, c := range want {
+		key += fmt.Sprintf(" %q %q", c.Name, c.Number())
 	}
-	from, to := make([]time.Time, len(laps)), make([]time.Time, len(laps))
+	known, _ := r.told.Get(key)
+	if known.batch > batch { // a replica may be behind what it was
+		known = told{}
+	}
+	var changed *time.Time
+	if known.batch < batch {
+		err := tx.QueryRow(ctx, "SELECT min(min_time) FROM ingest_batches WHERE session = $1 AND batch > $2", session, known.batch).Scan(&changed)
+		if err != nil {
+			return err
+		}
+	}
+	now := told{batch, map[stretch][]analysis.LapMetric{}}
+	var unknown []*analysis.Lap
 	for i := range laps {
-		from[i], to[i] = laps[i].From, laps[i].To
+		at := stretchOf(&laps[i])
+		if of, ok := known.laps[at]; ok && (changed == nil || at.to <= changed.UnixMicro()) {
+			now.laps[at] = of
+		} else {
+			unknown = append(unknown, &laps[i])
+		}
+	}
+	if len(unknown) > 0 {
+		switch values := records * int64(len(want)); {
+		case values > mostMeans[req.Class]:
+			return fault.Field("metrics", "these metrics go over %d values, and may over %d", values, mostMeans[req.Class])
+		case values/int64(len(laps))*int64(len(unknown)) > heavyCells && !admitted:
+			return load.ErrHeavy
+		}
+		if err := readMeans(ctx, tx, session, unknown, want, now.laps); err != nil {
+			return err
+		}
+		r.told.Put(key, now, len(laps)*len(want)*metricBytes)
+	}
+	for i := range laps {
 		laps[i].Metrics = map[string]analysis.LapMetric{}
+		for k, of := range now.laps[stretchOf(&laps[i])] {
+			laps[i].Metrics[want[k].Name] = of
+		}
+	}
+	return nil
+}
+
+// readMeans reads from records what laps, which follow one another, say of channels.
+func readMeans(ctx context.Context, tx pgx.Tx, session int32, laps []*analysis.Lap, want []channel.Channel, into map[stretch][]analysis.LapMetric) error {
+	from, to := make([]time.Time, len(laps)), make([]time.Time, len(laps))
+	for i, l := range laps {
+		from[i], to[i] = l.From, l.To
+		into[stretchOf(l)] = nil
 	}
 	columns := []string{"width_bucket(time, $2::timestamptz[])"}
 	for _, c := range want {
@@ -89,19 +148,18 @@ func means(ctx context.Context, tx pgx.Tx, run string, laps []analysis.Lap, want
 	}
 	lap := 0
 	found := make([]analysis.LapMetric, len(want))
-	into := []any{&lap}
+	fields := []any{&lap}
 	for k := range found {
-		into = append(into, &found[k].Count, &found[k].Mean, &found[k].Min, &found[k].Max)
+		fields = append(fields, &found[k].Count, &found[k].Mean, &found[k].Min, &found[k].Max)
 	}
-	_, err = pgx.ForEachRow(rows, into, func() error {
-		for k, c := range want {
-			of := found[k]
-			if of.Mean != nil { // their sum yet
+	_, err = pgx.ForEachRow(rows, fields, func() error {
+		for k := range found {
+			if of := &found[k]; of.Mean != nil { // their sum yet
 				mean := *of.Mean / float64(of.Count)
 				of.Mean = &mean
 			}
-			laps[lap-1].Metrics[c.Name] = of
 		}
+		into[stretchOf(laps[lap-1])] = slices.Clone(found)
 		return nil
 	})
 	return err
