@@ -21,7 +21,7 @@ type row struct {
 	Cells              []figure
 }
 
-func (p *page) driveCells(d *analysis.Drive) []figure {
+func (p *page) driveCells(d *split.Drive) []figure {
 	return []figure{
 		lapTime("seconds", &d.Seconds), p.figure("distance_m", d.Distance, "m", 0), p.figure("energy_wh", d.Energy, "Wh", 2),
 		p.figure("efficiency_km_kwh", d.Efficiency, "km/kWh", 1), p.figure("avg_speed_kmh", d.AvgSpeed, "km/h", 1), p.figure("max_speed_kmh", d.MaxSpeed, "km/h", 1),

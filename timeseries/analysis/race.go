@@ -10,13 +10,14 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/analysis/split"
 	"github.com/ecovolt/telemetryd/timeseries/track"
 )
 
 // Lap is one round of the track.
 type Lap struct {
 	Lap int64 `json:"lap" db:"lap"` // from 1
-	Drive
+	split.Drive
 	TimeRank       *int64               `json:"time_rank" db:"time_rank"`             // 1 is the quickest; nil with a pause
 	EfficiencyRank *int64               `json:"efficiency_rank" db:"efficiency_rank"` // 1 is the most efficient; nil with a pause or a gap
 	Paused         float64              `json:"paused_s" db:"paused_s"`               // in pauses of 10 s or more
@@ -41,7 +42,7 @@ type LapMetric struct {
 // SectorDrive is what a sector took a lap.
 type SectorDrive struct {
 	Sector int32 `json:"sector" db:"sector" doc:"Number along the line, from 1"`
-	Drive
+	split.Drive
 	MaxPower *float64 `json:"max_power_w" db:"max_power_w" doc:"Highest power, W"`
 	Coasting *float64 `json:"coasting_share" db:"coasting_share" doc:"As of laps, 0 to 1"`
 	TimeRank *int64   `json:"time_rank" db:"time_rank" doc:"1 is the quickest of this sector; null with a pause in it"`
@@ -76,35 +77,6 @@ type Best struct {
 	Theoretical *float64 `json:"theoretical_s" doc:"What the quickest of each sector add up to, s; null where one has none"`
 }
 
-// Stint is a drive between two pauses.
-type Stint struct {
-	Stint int64 `json:"stint" db:"stint"` // from 1
-	Drive
-}
-
-// Drive is what a part of a run amounts to.
-type Drive struct {
-	From       time.Time `json:"from" db:"from_time"`
-	To         time.Time `json:"to" db:"to_time"`
-	Seconds    float64   `json:"seconds" db:"seconds"`
-	Distance   *float64  `json:"distance_m" db:"distance_m"`
-	Energy     *float64  `json:"energy_wh" db:"energy_wh"`
-	Efficiency *float64  `json:"efficiency_km_kwh" db:"efficiency_km_kwh"`
-	AvgSpeed   *float64  `json:"avg_speed_kmh" db:"avg_speed_kmh"`
-	MaxSpeed   *float64  `json:"max_speed_kmh" db:"max_speed_kmh"`
-	AvgPower   *float64  `json:"avg_power_w" db:"avg_power_w"`
-}
-
-// Stop is a time at which the car stood still.
-type Stop struct {
-	Stop      int64     `json:"stop" db:"stop"` // from 1
-	From      time.Time `json:"from" db:"from_time"`
-	To        time.Time `json:"to" db:"to_time"`
-	Seconds   float64   `json:"seconds" db:"seconds"`
-	Latitude  *float64  `json:"latitude" db:"latitude"`
-	Longitude *float64  `json:"longitude" db:"longitude"`
-}
-
 // LapRequest says what a lap is.
 type LapRequest struct {
 	Session string
@@ -122,7 +94,7 @@ type Laps struct {
 	Laps    []Lap        `json:"laps"`
 	Sectors []LineSector `json:"sectors" doc:"Of the line that the laps have in common; none where the request says what a lap is"`
 	Best    *Best        `json:"best" doc:"The quickest lap; null without one that has a rank"`
-	Drives
+	split.Drives
 }
 
 // usualAtLeast is the shortest lap where the request does not say, s.
@@ -158,7 +130,7 @@ func (a *Analysis) Laps(ctx context.Context, req LapRequest) (*Laps, error) {
 		if err = laps.readSectors(ctx, tx, &req); err != nil {
 			return err
 		}
-		laps.Drives, err = a.drives(ctx, tx, session, req.Session)
+		laps.Drives, err = a.drives.Read(ctx, tx, session, req.Session)
 		return err
 	})
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/load"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/analysis/split"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
-	"github.com/ecovolt/telemetryd/timeseries/series/kept"
 	"github.com/ecovolt/telemetryd/timeseries/track"
 )
 
@@ -24,14 +24,14 @@ import (
 type Analysis struct {
 	pool, reads *pgxpool.Pool
 	inFlight    *load.InFlight
-	settled     *kept.Values[Drives]
+	drives      *split.Reader
 }
 
 // New makes an Analysis on a migrated database. What somebody waits for is read,
 // and worked out where it has to be, on the connections of reads; what nobody
 // waits for yields to uploads.
 func New(pool, reads *pgxpool.Pool, inFlight *load.InFlight) *Analysis {
-	return &Analysis{pool: pool, reads: reads, inFlight: inFlight, settled: kept.New[Drives](keptBytes)}
+	return &Analysis{pool: pool, reads: reads, inFlight: inFlight, drives: split.New()}
 }
 
 const (

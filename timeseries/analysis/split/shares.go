@@ -1,5 +1,5 @@
-// Package split divides a run by what the car did in its seconds: in which driver
-// mode it was, and how it moved. It reads the function shares of schema analytics,
+// Package split divides a run by what the car did in its seconds: its stints and stops,
+// in which driver mode it was, and how it moved. It reads functions of schema analytics,
 // and owns no table.
 package split
 
@@ -33,10 +33,10 @@ type Part struct {
 	AvgSpeed   *float64 `json:"avg_speed_kmh" db:"avg_speed_kmh"`
 }
 
-// Read returns the driver modes of a run, the longest first, and its ways of moving,
+// readShares returns the driver modes of a run, the longest first, and its ways of moving,
 // the one with the most energy first: both at once, since what takes the time is to
 // work out the seconds of the run.
-func Read(ctx context.Context, tx pgx.Tx, id string) (modes []Mode, motion []Motion, err error) {
+func readShares(ctx context.Context, tx pgx.Tx, id string) (modes []Mode, motion []Motion, err error) {
 	type row struct {
 		Kind string `db:"kind"`
 		Name string `db:"name"`
