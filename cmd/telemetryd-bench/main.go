@@ -18,7 +18,7 @@ import (
 
 type cli struct {
 	database.Flags
-	Suites  []string `arg:"" optional:"" help:"What to measure: ingest, series, live, screens, scale. Default: everything."`
+	Suites  []string `arg:"" optional:"" help:"What to measure: ingest, costs, series, live, scale, screens. Default: everything."`
 	Rows    int      `default:"100000" help:"Records of each ingest case."`
 	Program string   `type:"path" placeholder:"FILE" help:"The telemetryd to measure. Default: the one beside this program."`
 

@@ -43,6 +43,8 @@ type Env struct {
 	Pool   *pgxpool.Pool
 	URL    string // of the scratch database
 	Daemon *process.Process
+
+	programs time.Duration // processor time of those that were run to their end
 }
 
 // Suite is a group of measurements that belong together.
@@ -56,6 +58,7 @@ type Suite struct {
 func Suites() []Suite {
 	return []Suite{
 		{"ingest", "records/s into one hypertable, beside psql \\copy of the same rows", ingest},
+		{"costs", "processor time of values until all that follows them is done, beside psql \\copy", costs},
 		{"series", "reads of one long session at every zoom, beside a GROUP BY of its records", series},
 		{"live", "from the start of an upload to every screen, at 50 commits/s", live},
 		{"scale", "one, two and three instances; reads with and without a replica", scale},
@@ -115,7 +118,8 @@ func runSuite(ctx context.Context, opt Options, suite Suite, migrate func(contex
 	return suite.Run(ctx, e)
 }
 
-// refreshed waits until rollups and summaries hold all that was stored.
+// refreshed waits until rollups, summaries and what is kept of members without a column
+// hold all that was stored.
 func refreshed(ctx context.Context, db interface {
 	QueryRow(context.Context, string, ...any) pgx.Row
 }) error {
@@ -125,7 +129,8 @@ func refreshed(ctx context.Context, db interface {
 			SELECT EXISTS (
 				SELECT FROM sessions s
 				LEFT JOIN rollup_progress p USING (session) LEFT JOIN session_summaries m USING (session)
-				WHERE s.batch > least(coalesce(p.batch, 0), coalesce(m.batch, 0)) AND s.deleted_at IS NULL)`).Scan(&behind)
+				LEFT JOIN member_progress c USING (session) LEFT JOIN member_level_progress l USING (session)
+				WHERE s.batch > least(coalesce(p.batch, 0), coalesce(m.batch, 0), coalesce(c.batch, 0), coalesce(l.batch, 0)) AND s.deleted_at IS NULL)`).Scan(&behind)
 		if err != nil || !behind {
 			return err
 		}

@@ -247,9 +247,15 @@ func ingestCases() []ingestCase {
 // psqlCopy is the measure of all: text, by psql, on one connection.
 func psqlCopy(ctx context.Context, e *Env, r rows, next *int) (float64, error) {
 	r = r.turn(next)
+	begun, err := r.copyInto(ctx, e, "telemetry", *next)
+	return float64(len(r.times)) / time.Since(begun).Seconds(), err
+}
+
+// copyInto has psql copy the records, and returns when it began.
+func (r rows) copyInto(ctx context.Context, e *Env, table string, session int) (begun time.Time, err error) {
 	file := filepath.Join(os.TempDir(), fmt.Sprintf("telemetryd-bench-%d.txt", os.Getpid()))
-	if err := os.WriteFile(file, r.copyText(*next), 0o600); err != nil {
-		return 0, err
+	if err := os.WriteFile(file, r.copyText(session), 0o600); err != nil {
+		return begun, err
 	}
 	defer os.Remove(file)
 	psql := "psql"
@@ -258,18 +264,25 @@ func psqlCopy(ctx context.Context, e *Env, r rows, next *int) (float64, error) {
 	}
 	// The server of a private root cannot see our files: psql reads its standard input.
 	cmd := exec.CommandContext(ctx, psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", e.URL,
-		"-c", "\\copy telemetry ("+strings.Join(columnNames(), ", ")+") from pstdin")
+		"-c", "\\copy "+table+" ("+strings.Join(columnNames(), ", ")+") from pstdin")
 	in, err := os.Open(file)
 	if err != nil {
-		return 0, err
+		return begun, err
 	}
 	defer in.Close()
 	cmd.Stdin = in
-	start := time.Now()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("psql: %w: %s", err, out)
+	return e.run(cmd)
+}
+
+// run runs a program to its end, and returns when it began.
+func (e *Env) run(cmd *exec.Cmd) (begun time.Time, err error) {
+	begun = time.Now()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return begun, fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, out)
 	}
-	return float64(len(r.times)) / time.Since(start).Seconds(), nil
+	e.programs += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return begun, nil
 }
 
 // pgxCopy is pgx's own CopyFrom of ready values.
@@ -289,19 +302,20 @@ func pgxCopy(ctx context.Context, e *Env, r rows, next *int) (float64, []time.Du
 
 func importFile(ctx context.Context, e *Env, r rows, next *int) (float64, []time.Duration, error) {
 	r = r.turn(next)
+	begun, err := r.importAs(ctx, e, fmt.Sprintf("import-%d", *next))
+	return float64(len(r.times)) / time.Since(begun).Seconds(), nil, err
+}
+
+// importAs has telemetryd import the records as a run, and returns when it began.
+func (r rows) importAs(ctx context.Context, e *Env, session string) (begun time.Time, err error) {
 	file := filepath.Join(os.TempDir(), fmt.Sprintf("telemetryd-bench-%d.csv", os.Getpid()))
-	if err := os.WriteFile(file, r.body("csv", fmt.Sprintf("import-%d", *next), 0, len(r.times)), 0o600); err != nil {
-		return 0, nil, err
+	if err := os.WriteFile(file, r.body("csv", session, 0, len(r.times)), 0o600); err != nil {
+		return begun, err
 	}
 	defer os.Remove(file)
 	cmd := exec.CommandContext(ctx, e.Program, "import", "--quiet", file)
 	cmd.Env = append(os.Environ(), "TELEMETRYD_DATABASE_URL="+e.URL)
-	start := time.Now()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("%w: %s", err, out)
-	}
-	return float64(len(r.times)) / time.Since(start).Seconds(), nil, err
+	return e.run(cmd)
 }
 
 // httpCase posts to the daemon: each client has a session of its own and sends

@@ -89,7 +89,8 @@ func (p *Process) ForgetPeakMemory() error {
 // Memory is what the daemon holds now, in bytes.
 func (p *Process) Memory() int64 { return p.status("VmRSS:") }
 
-// CPU is the processor time that the daemon has used so far.
+// CPU is the processor time that the daemon, and children of it that have ended, have
+// used so far.
 func (p *Process) CPU() time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
 	if err != nil {
@@ -97,13 +98,16 @@ func (p *Process) CPU() time.Duration {
 	}
 	_, rest, _ := strings.Cut(string(text), ") ") // after the program's name
 	fields := strings.Fields(rest)
-	if len(fields) < 13 {
+	if len(fields) < 15 {
 		return 0
 	}
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	var ticks int64
+	for _, field := range fields[11:15] { // user and system, then the same of children
+		n, _ := strconv.ParseInt(field, 10, 64)
+		ticks += n
+	}
 	const tick = 10 * time.Millisecond // of every Linux
-	return time.Duration(user+system) * tick
+	return time.Duration(ticks) * tick
 }
 
 func (p *Process) status(name string) int64 {
