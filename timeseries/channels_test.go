@@ -1,10 +1,12 @@
 package timeseries_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -141,13 +143,18 @@ func TestMembersAreCounted(t *testing.T) {
 	h := newServer(t)
 	rng := rand.New(rand.NewPCG(13, 2))
 	start := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
-	values := []any{1, 2.5, true, false, "text", nil, []int{1}, map[string]int{"a": 1}, 1e-310, "1"}
+	values := []any{
+		1, 2.5, true, false, "text", nil, []int{1}, map[string]int{"a": 1}, 1e-310, "1", -0.25, 0, 1e200, -1e100, 12345678.901234567, -9007199254740993,
+		`} " \`, map[string]any{"}": []string{`"]`, `\"`}},
+	}
+	names := []string{"member", `a "quoted" one`, `back\slash`, "Müll", "x"}
 	for range 12 {
 		var records []rec
 		for range 1 + rng.IntN(50) {
 			r := rec{"session_id": fmt.Sprint("run ", rng.IntN(3)), "timestamp": record.FormatTime(start.Add(time.Duration(rng.IntN(1e9)) * time.Microsecond))}
 			for k := range rng.IntN(4) {
-				r[fmt.Sprint("member ", k)] = values[rng.IntN(len(values))]
+				r[names[(k+rng.IntN(2))%len(names)]] = values[rng.IntN(len(values))]
+				r["digits"] = json.Number(strconv.FormatFloat(rng.NormFloat64(), 'f', rng.IntN(20), 64))
 			}
 			records = append(records, r)
 		}
@@ -168,10 +175,7 @@ func TestMembersAreCounted(t *testing.T) {
 				 SELECT session, member, records, numbers, texts, first_time, last_time, low, high FROM session_members)) d`
 		counted := `WITH counted AS (
 			SELECT t.session, m.key, count(*), count(n), count(*) FILTER (WHERE jsonb_typeof(m.value) = 'string'), min(t.time), max(t.time), min(n), max(n)
-			FROM telemetry t CROSS JOIN LATERAL jsonb_each(t.extra) m CROSS JOIN LATERAL (
-				SELECT CASE WHEN m.value::text IN ('true', 'false') THEN (m.value::text = 'true')::int::float8
-				            WHEN jsonb_typeof(m.value) = 'number' AND m.value::text::numeric > 1e-300 THEN m.value::text::float8
-				            WHEN jsonb_typeof(m.value) = 'number' THEN 0 END AS n) v
+			FROM telemetry t CROSS JOIN LATERAL jsonb_each(t.extra) m CROSS JOIN LATERAL channel_number(m.value) n
 			WHERE jsonb_typeof(m.value) <> 'null' GROUP BY 1, 2)`
 		if n := h.count(counted + all); n != 0 {
 			t.Errorf("%s: %d rows differ from what the records have", when, n)

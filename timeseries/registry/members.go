@@ -13,6 +13,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
+	"github.com/ecovolt/telemetryd/timeseries/extra"
 	"github.com/ecovolt/telemetryd/timeseries/progress"
 )
 
@@ -110,7 +111,6 @@ func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fre
 		}
 	}
 	var from, to *time.Time
-	var known bool
 	err = tx.QueryRow(ctx, `
 		WITH full_run AS (
 			SELECT count(*) >= $4 AS known FROM session_members WHERE session = $1
@@ -122,50 +122,16 @@ func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fre
 			SELECT * FROM ahead, full_run WHERE known OR total <= $5 OR total = records
 		)
 		SELECT CASE WHEN (SELECT count(*) FROM piece) = (SELECT count(*) FROM ahead) THEN $3 ELSE max(batch) END,
-		       min(min_time), max(max_time), (SELECT known FROM full_run)
-		FROM piece`, session, done, batch, maxMembers, pieceRecords).Scan(&upTo, &from, &to, &known)
+		       min(min_time), max(max_time)
+		FROM piece`, session, done, batch, maxMembers, pieceRecords).Scan(&upTo, &from, &to)
 	if err != nil {
 		return nil, 0, err
 	}
 	if err = progress.Reached(ctx, tx, counted, session, upTo); err != nil || from == nil {
 		return nil, upTo, err
 	}
-	fresh, err = schema.List(ctx, tx, pgx.RowToStructByPos[Member], `
-		WITH found AS (
-			SELECT member, count(*) AS records, count(n) AS numbers, count(*) FILTER (WHERE kind = 'string') AS texts,
-			       min(time) AS first_time, max(time) AS last_time, min(n) AS low, max(n) AS high, bool_and(silent) AS no_channels
-			FROM (
-				SELECT m.key AS member, t.time, channel_number(m.value) AS n, jsonb_typeof(m.value) AS kind,
-				       t.batch IN (SELECT batch FROM ingest_batches WHERE session = $1 AND batch > $4 AND batch <= $5 AND no_channels) AS silent
-				FROM telemetry t
-				CROSS JOIN LATERAL jsonb_each(t.extra) m
-				WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.batch > $4 AND t.batch <= $5 AND t.extra IS NOT NULL
-				  AND (NOT $7 OR m.key IN (SELECT member FROM session_members WHERE session = $1))
-				OFFSET 0 -- a number is made once
-			) f
-			WHERE kind <> 'null'
-			GROUP BY 1
-		), known AS (
-			SELECT member, no_channels FROM session_members WHERE session = $1
-		), kept AS (
-			SELECT f.*, k.member IS NULL AS fresh, k.no_channels AND NOT f.no_channels AS heard,
-			       count(*) FILTER (WHERE k.member IS NULL) OVER (ORDER BY f.first_time, f.member) AS place
-			FROM found f LEFT JOIN known k USING (member)
-		), counted AS (
-			INSERT INTO session_members AS c (session, member, records, numbers, texts, first_time, last_time, low, high, no_channels)
-			SELECT $1, member, records, numbers, texts, first_time, last_time, low, high, no_channels
-			FROM kept
-			WHERE NOT fresh OR place + (SELECT count(*) FROM known) <= $6
-			ON CONFLICT (session, member) DO UPDATE SET
-				records = c.records + excluded.records, numbers = c.numbers + excluded.numbers, texts = c.texts + excluded.texts,
-				first_time = least(c.first_time, excluded.first_time), last_time = greatest(c.last_time, excluded.last_time),
-				low = least(c.low, excluded.low), high = greatest(c.high, excluded.high), no_channels = c.no_channels AND excluded.no_channels
-		)
-		SELECT member, records, numbers, texts, first_time, last_time, low, high, no_channels
-		FROM kept
-		WHERE fresh OR heard
-		ORDER BY fresh, place
-		LIMIT $6`, session, from, to, done, upTo, maxMembers, known)
+	part := extra.Part{Session: session, From: *from, To: to.Add(time.Microsecond), Before: done, UpTo: upTo}
+	fresh, err = countRecords(ctx, tx, part)
 	return fresh, upTo, err
 }
 

@@ -131,18 +131,20 @@ func follow(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (re
 	if err != nil {
 		return false, err
 	}
-	for i, width := range widths {
+	for k, s := range spans {
+		spans[k] = s.Outward(widths[0])
+	}
+	spans = rollup.Merge(spans, 0)
+	if err := makeFinest(ctx, tx, session, spans); err != nil {
+		return false, fmt.Errorf("%v: %w", widths[0], err)
+	}
+	for i, width := range widths[1:] {
 		for k, s := range spans {
 			spans[k] = s.Outward(width)
 		}
 		spans = rollup.Merge(spans, 0)
 		for _, s := range spans {
-			if i == 0 {
-				_, err = tx.Exec(ctx, finest, session, s.From, s.To, mostMembers, width.Seconds(), width)
-			} else {
-				_, err = tx.Exec(ctx, coarser, session, s.From, s.To, widths[i-1].Seconds(), width.Seconds(), width)
-			}
-			if err != nil {
+			if _, err := tx.Exec(ctx, coarser, session, s.From, s.To, widths[i].Seconds(), width.Seconds(), width); err != nil {
 				return false, fmt.Errorf("%v from %v to %v: %w", width, s.From, s.To, err)
 			}
 		}
@@ -155,40 +157,6 @@ const onto = `
 	ON CONFLICT (session, width, slot, bucket) DO UPDATE SET
 		low = excluded.low, high = excluded.high, sum = excluded.sum, count = excluded.count,
 		first_time = excluded.first_time, last_time = excluded.last_time`
-
-// finest makes buckets of the records, and gives slots to members that are new while
-// there are some left.
-const finest = `
-	WITH known AS MATERIALIZED (
-		SELECT member, slot FROM level_members WHERE session = $1
-	), found AS MATERIALIZED (
-		SELECT member, time_bucket($6::interval, time) AS bucket, min(n) AS low, max(n) AS high, sum(n) AS sum,
-		       count(*) AS count, min(time) AS first_time, max(time) AS last_time
-		FROM (
-			SELECT m.key AS member, t.time, channel_number(m.value) AS n
-			FROM telemetry t
-			CROSS JOIN LATERAL jsonb_each(t.extra) m
-			WHERE t.session = $1 AND t.time >= $2 AND t.time < $3 AND t.extra IS NOT NULL AND octet_length(m.key) <= 1024
-			  AND ((SELECT count(*) FROM known) < $4 OR m.key IN (SELECT member FROM known))
-			OFFSET 0 -- a number is made once
-		) f
-		WHERE n IS NOT NULL
-		GROUP BY 1, 2
-	), fresh AS (
-		INSERT INTO level_members (session, slot, member)
-		SELECT $1, place, member
-		FROM (
-			SELECT member, (SELECT count(*) FROM known) + row_number() OVER (ORDER BY min(first_time), member) AS place
-			FROM found
-			WHERE member NOT IN (SELECT member FROM known)
-			GROUP BY member
-		) placed
-		WHERE place <= $4
-		RETURNING member, slot
-	)
-	INSERT INTO member_levels (session, width, slot, bucket, low, high, sum, count, first_time, last_time)
-	SELECT $1, $5, slot, bucket, low, high, sum, count, first_time, last_time
-	FROM found JOIN (TABLE known UNION ALL TABLE fresh) s USING (member)` + onto
 
 // coarser makes buckets of the next finer level's.
 const coarser = `

@@ -1,0 +1,274 @@
+// Package extra reads the members that have no column out of stored records, in the
+// order in which these were measured.
+//
+// It does here what jsonb_each does in the database: that makes a row of each member of
+// each record, with its name and a value of arbitrary precision, and takes ten times as
+// long. What numbers it finds are those of the database's function channel_number.
+//
+// A Names is used by one goroutine. Nothing is kept between calls of Each but what it
+// knows.
+package extra
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Names are the members that are told apart. Each has a place, from 0 on, in the order
+// in which they first came; those of one record in that of its stored form.
+type Names struct {
+	// Most is how many there may be. Further ones are not told.
+	Most int
+	// Longest is how many bytes of a name there may be; 0 for any.
+	Longest int
+	// Numbers says that a member gets its place with its first number.
+	Numbers bool
+
+	List   []string // by place
+	places map[string]int
+	last   []met // members of the record before, in their order
+}
+
+type met struct {
+	name  []byte // as it is encoded
+	place int
+}
+
+const (
+	// none is the place of a member that never gets one, and later that of one that has
+	// none yet.
+	none  = -1
+	later = -2
+)
+
+// Know gives a name the next place.
+func (n *Names) Know(name string) (place int) {
+	if n.places == nil {
+		n.places = map[string]int{}
+	}
+	place = len(n.List)
+	n.places[name], n.List = place, append(n.List, name)
+	return place
+}
+
+// Value is one of a record's members, and not null.
+type Value struct {
+	Place   int
+	Number  float64 // true is 1, false 0
+	Numeric bool    // it has a number
+	Text    bool
+}
+
+// Record is one that has members without a column. Its values are valid until the next.
+type Record struct {
+	Time   time.Time
+	Batch  int32
+	Values []Value
+}
+
+// Part is which records of a session are read: those of a range of time, and of
+// batches. Before and UpTo are left out and included, From and To the other way round.
+type Part struct {
+	Session      int32
+	From, To     time.Time
+	Before, UpTo int32
+}
+
+// fetch is how many records are asked for at once. Between, the transaction may do
+// other things.
+const fetch = 500
+
+// Each calls tell for each record of the part that has members without a column, and
+// pause after some of them, when the transaction may be used.
+func (n *Names) Each(ctx context.Context, tx pgx.Tx, part Part, tell func(Record) error, pause func() error) error {
+	_, err := tx.Exec(ctx, `
+		DECLARE members NO SCROLL CURSOR FOR
+		SELECT time, batch, extra FROM telemetry
+		WHERE session = $1 AND time >= $2 AND time < $3 AND batch > $4 AND batch <= $5 AND extra IS NOT NULL
+		ORDER BY time, batch, ord`, part.Session, part.From, part.To, part.Before, part.UpTo)
+	if err != nil {
+		return err
+	}
+	var values []Value
+	for got := fetch; got == fetch; {
+		if got, err = n.fetch(ctx, tx, &values, tell); err == nil {
+			err = pause()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec(ctx, "CLOSE members")
+	return err
+}
+
+// fetch reads the next records, and returns how many there were.
+func (n *Names) fetch(ctx context.Context, tx pgx.Tx, values *[]Value, tell func(Record) error) (got int, err error) {
+	rows, err := tx.Query(ctx, fmt.Sprintf("FETCH %d FROM members", fetch), pgx.QueryResultFormats{pgx.BinaryFormatCode, pgx.BinaryFormatCode, pgx.TextFormatCode})
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for ; rows.Next(); got++ {
+		raw := rows.RawValues()
+		if len(raw) != 3 || len(raw[0]) != 8 || len(raw[1]) != 4 || len(raw[2]) < 2 || raw[2][0] != '{' {
+			return 0, errors.New("a record's members are not as PostgreSQL sends them")
+		}
+		if *values = n.read((*values)[:0], raw[2]); len(*values) == 0 {
+			continue
+		}
+		if err := tell(Record{Time: moment(raw[0]), Batch: int32(binary.BigEndian.Uint32(raw[1])), Values: *values}); err != nil {
+			return 0, err
+		}
+	}
+	return got, rows.Err()
+}
+
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+
+func moment(raw []byte) time.Time {
+	return time.UnixMicro(int64(binary.BigEndian.Uint64(raw)) + epoch).UTC()
+}
+
+// read appends the members of an object as PostgreSQL writes it: valid, in an order that
+// depends on the names alone, and with nothing but single spaces between.
+func (n *Names) read(values []Value, object []byte) []Value {
+	at := 1
+	for i := 0; at < len(object) && object[at] == '"'; i++ {
+		end := at + 1
+		for object[end] != '"' {
+			if object[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		name := object[at : end+1]
+		at = end + len(`": `)
+		var v Value
+		v, at = value(object, at)
+		at += len(", ")
+		if v.Place == none { // null
+			continue
+		}
+		if i >= len(n.last) {
+			n.last = append(n.last, make([]met, i+1-len(n.last))...)
+		}
+		if m := &n.last[i]; m.place == later || !bytes.Equal(m.name, name) {
+			m.name, m.place = append(m.name[:0], name...), n.find(name, v.Numeric)
+		}
+		if v.Place = n.last[i].place; v.Place >= 0 {
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
+// find returns the place of a member, which gets one if it may.
+func (n *Names) find(encoded []byte, numeric bool) int {
+	var unescaped string
+	name := encoded[1 : len(encoded)-1]
+	if bytes.IndexByte(name, '\\') >= 0 && json.Unmarshal(encoded, &unescaped) == nil {
+		name = []byte(unescaped)
+	}
+	if place, ok := n.places[string(name)]; ok {
+		return place
+	}
+	switch {
+	case len(n.List) >= n.Most, n.Longest > 0 && len(name) > n.Longest:
+		return none
+	case n.Numbers && !numeric:
+		return later
+	}
+	return n.Know(string(name))
+}
+
+// value reads the value at that place, and returns where it ends. That of null is none.
+func value(object []byte, at int) (v Value, end int) {
+	switch object[at] {
+	case 'n':
+		return Value{Place: none}, at + len("null")
+	case 't':
+		return Value{Number: 1, Numeric: true}, at + len("true")
+	case 'f':
+		return Value{Numeric: true}, at + len("false")
+	case '"', '{', '[':
+		depth, quoted := 0, false
+		for end = at; ; end++ {
+			switch c := object[end]; {
+			case quoted && c == '\\':
+				end++
+			case c == '"':
+				quoted = !quoted
+			case quoted:
+			case c == '{' || c == '[':
+				depth++
+			case c == '}' || c == ']':
+				depth--
+			}
+			if depth == 0 && !quoted {
+				return Value{Text: object[at] == '"'}, end + 1
+			}
+		}
+	}
+	for end = at; object[end] != ',' && object[end] != '}'; end++ {
+	}
+	v.Number, v.Numeric = number(object[at:end])
+	return v, end
+}
+
+var powers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
+
+// number is channel_number: the nearest float, nothing over 1e100, 0 below 1e-300.
+// PostgreSQL writes numbers without exponents.
+func number(text []byte) (f float64, ok bool) {
+	digits, negative := text, text[0] == '-'
+	if negative {
+		digits = text[1:]
+	}
+	if len(digits) <= 16 { // with a point: what few digits mean, one division rounds as it should
+		mantissa, point := int64(0), len(digits)-1
+		for i, c := range digits {
+			if c == '.' {
+				point = i
+			} else {
+				mantissa = mantissa*10 + int64(c-'0')
+			}
+		}
+		if after := len(digits) - 1 - point; mantissa <= 1<<53 && after < len(powers) {
+			f = float64(mantissa) / powers[after]
+			if negative && mantissa != 0 {
+				f = -f
+			}
+			return f, true
+		}
+	}
+	f, err := strconv.ParseFloat(string(text), 64)
+	size := math.Abs(f)
+	if size == 1e-300 || size == 1e100 { // it may have been rounded to the bound
+		exact, _ := new(big.Rat).SetString(string(digits))
+		bound, _ := new(big.Rat).SetString(strconv.FormatFloat(size, 'g', -1, 64))
+		switch side := exact.Cmp(bound); {
+		case size == 1e100 && side > 0:
+			return 0, false
+		case size == 1e-300 && side < 0:
+			return 0, true
+		}
+	}
+	switch {
+	case size < 1e-300:
+		return 0, true
+	case err != nil || size > 1e100:
+		return 0, false
+	}
+	return f, true
+}
