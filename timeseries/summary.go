@@ -406,8 +406,9 @@ func (s *Store) summariseTx(ctx context.Context, tx pgx.Tx, session int32) error
 	return err
 }
 
-// summaryPartsSQL counts whole minutes. A step is the time since the record
-// before, in the same minute; those between minutes are added by the merge.
+// summaryPartsSQL counts whole minutes. A step is the time since the record before, in
+// the same minute; those between minutes are added by the merge. Over all of a piece,
+// the window has the order of the columnstore, and nothing is sorted.
 const summaryPartsSQL = `
 INSERT INTO summary_parts (
 	session, minute, records, first_time, last_time,
@@ -443,11 +444,11 @@ FROM (
 	       coalesce(outlier_severity, CASE WHEN jsonb_typeof(outliers) = 'object' THEN outliers ->> 'severity' END) AS severity,
 	       coalesce(acc_eff_km_kwh, inst_eff_km_kwh, current_efficiency_km_kwh) AS efficiency,
 	       voltage_v, quality_score, elevation_gain_m, optimal_speed_kmh, route_distance_km, cumulative_energy_kwh,
-	       extract(epoch FROM time - lag(time) OVER w)::float8 AS step,
-	       lead(time) OVER w IS NULL AS is_last
+	       CASE WHEN lag(time) OVER w >= time_bucket(INTERVAL '1 minute', time) THEN date_part('epoch', time - lag(time) OVER w) END AS step,
+	       (lead(time) OVER w >= time_bucket(INTERVAL '1 minute', time) + INTERVAL '1 minute') IS NOT false AS is_last
 	FROM telemetry
 	WHERE session = $1 AND time >= $2 AND time < $3
-	WINDOW w AS (PARTITION BY time_bucket(INTERVAL '1 minute', time) ORDER BY time, batch, ord)
+	WINDOW w AS (ORDER BY time, batch, ord)
 ) r
 GROUP BY minute`
 
