@@ -179,6 +179,8 @@ var access = map[string]rule{
 	"GET /api/v1/tracks":                             {may: listers},
 	"GET /api/v1/tracks/:id":                         {may: listers},
 	"PATCH /api/v1/tracks/:id":                       {may: team, args: `{}`},
+	"DELETE /api/v1/tracks/:id":                      {may: team},
+	"POST /api/v1/tracks/:id/merge":                  {may: team, args: `{"track":2}`},
 	"GET /api/v1/compare":                            {may: records, query: "?laps=%s:1", perSession: true},
 	"GET /api/v1/live":                               {may: records, perSession: true, stream: true},
 	"GET /api/v1/live/sessions":                      {may: everybody},

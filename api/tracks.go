@@ -13,6 +13,8 @@ func (s *server) trackRoutes() []route {
 	return []route{
 		rest.JSON("GET", "/api/v1/tracks", auth.ListSessions, "List the circuits that runs go round, which are found by themselves.", s.listTracks),
 		rest.JSON("GET", "/api/v1/tracks/:id", auth.ListSessions, "Return a circuit with its line, its sectors and its altitudes.", s.getTrackOf, rest.FailsWith(fault.NotFound)),
+		rest.JSON("DELETE", "/api/v1/tracks/:id", auth.EditTracks, "Forget a circuit, with those that were made part of it. Laps of its runs are worked out anew then: a run of two laps finds it again, without a name and with sectors of its own, and counts its laps from where it began.", s.deleteTrack, rest.FailsWith(fault.NotFound)),
+		rest.JSON("POST", "/api/v1/tracks/:id/merge", auth.EditTracks, "Make another circuit, which is the same place found a second time, part of this one: runs of both have this one's name, finish and sectors then.", s.mergeTrack, rest.FailsWith(fault.NotFound)),
 		rest.JSON("PATCH", "/api/v1/tracks/:id", auth.EditTracks, "Name a circuit and its sectors, move gates, or set the finish. Laps of all its runs are worked out anew then.", s.editTrack, rest.FailsWith(fault.NotFound)),
 	}
 }
@@ -51,4 +53,26 @@ func (s *server) editTrack(r *request, p *editTrackParams) (*track.Circuit, erro
 		return nil, err
 	}
 	return s.Store.Tracks.Edit(r.Audited(auth.TrackChanged, map[string]any{"track": id}), id, p.Body)
+}
+
+func (s *server) deleteTrack(r *request, _ *none) (none, error) {
+	id, err := trackID(r)
+	if err != nil {
+		return none{}, err
+	}
+	return none{}, s.Store.Tracks.Delete(r.Audited(auth.TrackDeleted, map[string]any{"track": id}), id)
+}
+
+type mergeTrackParams struct {
+	Body struct {
+		Track int32 `json:"track" doc:"The circuit that becomes part of the one in the path"`
+	}
+}
+
+func (s *server) mergeTrack(r *request, p *mergeTrackParams) (*track.Circuit, error) {
+	id, err := trackID(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.Store.Tracks.Merge(r.Audited(auth.TracksMerged, map[string]any{"track": id, "other": p.Body.Track}), id, p.Body.Track)
 }

@@ -175,3 +175,74 @@ func TestEditTrack(t *testing.T) {
 		t.Errorf("%d entries of the audit log", n)
 	}
 }
+
+// Two circuits that are one place become one: runs that were on either, and those that
+// come, have the name, the finish and the sectors of the one that is kept.
+func TestMergeTracks(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	internal, external, admin := s.as(t, auth.Internal), s.as(t, auth.External), s.as(t, auth.Admin)
+	s.put(t, "first", driven{quick: even(4), seed: 1})
+	s.put(t, "beside", driven{quick: even(4), seed: 2, from: 100, north: 0.0003}) // 33 m
+	s.put(t, "abroad", driven{quick: even(3), seed: 4, north: 0.05})
+	kept, other, abroad := trackOf(s.laps(t, internal, "first")), trackOf(s.laps(t, internal, "beside")), trackOf(s.laps(t, internal, "abroad"))
+	path := fmt.Sprintf("/api/v1/tracks/%.0f", kept)
+	if other == kept {
+		t.Fatal("both are on one track already")
+	}
+	s.call(t, "PATCH", path, internal, object{"name": "Nogaro", "sectors": []object{{"name": "Start", "from_m": 150}, {"name": "Bend", "from_m": 450}}})
+	for _, wrong := range []float64{kept, abroad, 999} {
+		if got := s.call(t, "POST", path+"/merge", internal, object{"track": wrong}); got.status != 400 || got.body["problems"].([]any)[0].(object)["field"] != "track" {
+			t.Errorf("track %v: %+v", wrong, got)
+		}
+	}
+	if got := s.call(t, "POST", path+"/merge", external, object{"track": other}); got.status != 403 {
+		t.Errorf("an external account: %+v", got)
+	}
+	if got := s.call(t, "POST", path+"/merge", internal, object{"track": other}); got.status != http.StatusOK || got.body["name"] != "Nogaro" {
+		t.Fatalf("%+v", got)
+	}
+	s.put(t, "later", driven{quick: even(3), seed: 3, from: 200, north: 0.0003})
+	for run, want := range map[string]int{"first": 3, "beside": 3, "later": 2} {
+		laps := s.laps(t, internal, run)
+		if got := names(laps); trackOf(laps) != kept || !slices.Equal(got, []string{"Start", "Bend"}) {
+			t.Errorf("%s: %v of %v", run, got, laps["track"])
+			continue
+		}
+		list := laps["laps"].([]any)
+		if len(list) != want {
+			t.Errorf("%s: %d laps from the finish, want %d", run, len(list), want)
+		}
+		// 33 m to the north, the gates lie where they do on the line that is kept.
+		for k, metres := range []float64{300, around - 300} {
+			if got := list[1].(object)["sectors"].([]any)[k].(object)["distance_m"].(float64); math.Abs(got-metres) > 40 {
+				t.Errorf("%s: sector %d is %.1f m, want %.0f", run, k+1, got, metres)
+			}
+		}
+	}
+	if got := s.call(t, "GET", "/api/v1/tracks", internal, nil); len(got.body["tracks"].([]any)) != 2 {
+		t.Errorf("%v", got.body)
+	}
+	if got := s.call(t, "GET", fmt.Sprintf("/api/v1/tracks/%.0f", other), internal, nil); got.status != 404 {
+		t.Errorf("the other one: %+v", got)
+	}
+	// What is forgotten is found anew, as it was before people said anything of it.
+	if got := s.call(t, "DELETE", path, external, nil); got.status != 403 {
+		t.Errorf("an external account: %+v", got)
+	}
+	if got := s.call(t, "DELETE", path, internal, nil); got.status != http.StatusNoContent {
+		t.Errorf("%+v", got)
+	}
+	for _, run := range []string{"first", "beside"} {
+		laps := s.laps(t, internal, run)
+		if id := trackOf(laps); id == 0 || id == kept || id == other || names(laps)[0] != "Sector 1" || len(laps["laps"].([]any)) != 4 {
+			t.Errorf("%s: %d laps on %v, %v", run, len(laps["laps"].([]any)), laps["track"], names(laps))
+		}
+	}
+	for event, want := range map[string]int{"tracks_merged": 1, "track_deleted": 1} {
+		audit := s.call(t, "GET", "/api/v1/audit?limit=50", admin, nil).body["events"].([]any)
+		if n := len(slices.DeleteFunc(audit, func(e any) bool { return e.(object)["event"] != event })); n != want {
+			t.Errorf("%d entries %s of the audit log", n, event)
+		}
+	}
+}

@@ -52,7 +52,9 @@ const (
 	MergeUndone     = "merge_undone"
 	ChannelChanged  = "channel_changed" // declared or described
 	ChannelHidden   = "channel_hidden"
-	TrackChanged    = "track_changed"    // named, or its gates moved
+	TrackChanged    = "track_changed" // named, or its gates moved
+	TrackDeleted    = "track_deleted"
+	TracksMerged    = "tracks_merged"
 	SessionRepaired = "session_repaired" // a run's records were put back, dropped or shifted
 )
 

@@ -423,7 +423,8 @@ SELECT t.track,
        (SELECT count(*) FROM analysis_runs r JOIN sessions s USING (session) WHERE r.track = t.track AND s.deleted_at IS NULL) AS runs,
        t.created_at,
        t.updated_at
-FROM tracks t;
+FROM tracks t
+WHERE t.same_as IS NULL;
 COMMENT ON VIEW analytics.tracks IS 'Circuits that runs go round, in the direction in which they do; laps and sectors name them';
 COMMENT ON COLUMN analytics.tracks.track IS 'Key';
 COMMENT ON COLUMN analytics.tracks.name IS 'What it is called';

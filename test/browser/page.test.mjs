@@ -1265,6 +1265,22 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.goto(`${base}/compare?laps=round:1,round:3&metrics=speed_ms`);
     await settled(page);
     await page.getByRole("rowheader", { name: "Start, s" }).waitFor();
+    // The same place, found a second time 33 m to the north, is made part of it; and what is forgotten has no name.
+    const start = Date.parse("2026-06-06T10:00:00Z"), key = { Authorization: `Bearer ${env("DEPLOY_KEY")}` };
+    const records = Array.from({ length: 700 }, (_, i) => ({ session_id: "round north", timestamp: new Date(start + i * 200).toISOString(), speed_ms: 10, latitude: 48.1003 + Math.sin(i / 50) / 1111.95, longitude: 11.5 + Math.cos(i / 50) / 742.6 }));
+    assert.equal((await fetch(`${base}/api/v1/telemetry`, { method: "POST", headers: { ...key, "Content-Type": "application/json" }, body: JSON.stringify(records) })).status, 200);
+    assert.equal((await fetch(`${base}/api/v1/sessions/round%20north/laps`, { headers: key })).status, 200);
+    await page.goto(`${base}/runs/round`);
+    await page.getByRole("button", { name: "Edit track" }).click();
+    page.once("dialog", (d) => d.accept());
+    await editor.getByLabel("Another track that is this place, too").selectOption({ index: 1 });
+    await page.getByText("The tracks are one.").waitFor();
+    await page.goto(`${base}/runs/round%20north`);
+    await page.getByRole("heading", { name: "on The circle" }).waitFor();
+    await page.getByRole("button", { name: "Edit track" }).click();
+    page.once("dialog", (d) => d.accept());
+    await editor.getByRole("button", { name: "Forget this track" }).click();
+    await page.getByRole("heading", { name: /on Track \d/ }).waitFor();
     await page.goto(base);
     await page.getByRole("heading", { name: "All runs" }).waitFor();
   });

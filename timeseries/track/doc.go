@@ -17,7 +17,9 @@
 //     began itself, so that none is lost; then all count from the finish.
 //
 // A track is found by a run of two laps, and its line gets better while that run
-// drives on, until it is the mean of eight. It stays when the run is deleted.
+// drives on, until it is the mean of eight. It stays when the run is deleted. People
+// may make one part of another: its line stays one by which runs are known, and they
+// have name and gates of the other.
 //
 // Recognise works in the transaction of whoever works out a run, any number of them
 // at once: a lock lets one of them add a track. Units: m, deg (WGS84).

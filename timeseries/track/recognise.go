@@ -61,7 +61,7 @@ func Recognise(ctx context.Context, tx pgx.Tx, f Found) (Known, error) {
 	err := tx.QueryRow(ctx, `
 		UPDATE tracks SET latitude = $2, longitude = $3, altitude_m = $4, length_m = $5, south = $6, north = $7, laps = $8, gates_m = $9,
 			gate_names = array_fill(''::text, ARRAY[cardinality($9::float8[])]), revision = revision + 1
-		WHERE found_by = $1 AND NOT edited
+		WHERE found_by = $1 AND NOT edited AND same_as IS NULL
 		RETURNING track, revision`, f.columns(own.Gates)...).Scan(&own.Track, &own.Revision)
 	if err == pgx.ErrNoRows {
 		err = tx.QueryRow(ctx, `
@@ -88,25 +88,26 @@ type candidate struct {
 	Gates          []float64
 	Finish, Edited bool
 	Laps           int
-	Own            bool // the run found it
+	Own            bool   // the run found it
+	Same           *int32 // the one that it is part of
+}
+
+const selectCandidate = `
+	SELECT track, revision, latitude, longitude, altitude_m, length_m, gates_m, finish_set, edited, laps, found_by IS NOT DISTINCT FROM $1, same_as
+	FROM tracks`
+
+func scanCandidate(row pgx.CollectableRow) (c candidate, err error) {
+	err = row.Scan(&c.Track, &c.Revision, &c.Lat, &c.Lon, &c.Alt, &c.Length, &c.Gates, &c.Finish, &c.Edited, &c.Laps, &c.Own, &c.Same)
+	return c, err
 }
 
 // match finds the track that a line leads along, the one that its run found first.
 // Those of another way are noted in elsewhere with their revision, and not tried again.
 func match(ctx context.Context, tx pgx.Tx, f *Found, l *Line, elsewhere map[int32]int32) (t *candidate, known Known, err error) {
 	const margin = 0.001 // deg
-	rows, err := tx.Query(ctx, `
-		SELECT track, revision, latitude, longitude, altitude_m, length_m, gates_m, finish_set, edited, laps, found_by IS NOT DISTINCT FROM $1
-		FROM tracks
+	list, err := schema.List(ctx, tx, scanCandidate, selectCandidate+`
 		WHERE south <= $2 AND north >= $3 AND length_m BETWEEN $4 * 0.8 AND $4 * 1.25
 		ORDER BY found_by IS NOT DISTINCT FROM $1 DESC, track`, f.Session, slices.Max(f.Lat)+margin, slices.Min(f.Lat)-margin, f.Length)
-	if err != nil {
-		return nil, known, fmt.Errorf("look for a track: %w", err)
-	}
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c candidate, err error) {
-		err = row.Scan(&c.Track, &c.Revision, &c.Lat, &c.Lon, &c.Alt, &c.Length, &c.Gates, &c.Finish, &c.Edited, &c.Laps, &c.Own)
-		return c, err
-	})
 	if err != nil {
 		return nil, known, fmt.Errorf("look for a track: %w", err)
 	}
@@ -119,7 +120,15 @@ func match(ctx context.Context, tx pgx.Tx, f *Found, l *Line, elsewhere map[int3
 		if math.Abs(math.Remainder(c.Lon[0]-f.Lon[0], 360))*math.Cos(f.Lat[0]*math.Pi/180)*fix.MetresPerDegree > c.Length {
 			continue
 		}
-		places, ok := l.along(c.Plane(f.Lat[0], f.Lon[0]))
+		places, ok := l.along(c.Plane(f.Lat[0], f.Lon[0]), beside)
+		if ok && c.Same != nil {
+			whole, err := schema.One(ctx, tx, scanCandidate, selectCandidate+" WHERE track = $2", f.Session, *c.Same)
+			if err != nil {
+				return nil, known, fmt.Errorf("read the track that another is part of: %w", err)
+			}
+			c, whole.Own = &whole, false // its line is not this run's
+			places, ok = l.along(c.Plane(f.Lat[0], f.Lon[0]), merged+beside)
+		}
 		if !ok {
 			continue
 		}

@@ -39,6 +39,8 @@ const (
 	beside = 15
 	// mostBeside is which share of it may lie further off.
 	mostBeside = 0.08
+	// merged is how far two tracks may lie beside one another that people take for one.
+	merged = 60
 	// window is how far from where it should be a place is looked for, m.
 	window = 20
 	// starts is from how many of its corners a line is tried: where the track meets
@@ -47,21 +49,22 @@ const (
 )
 
 // along returns the place on another line of each corner of this one, which grow by
-// its length once round; ok is false where it leads elsewhere, or the other way.
-func (l *Line) along(other *Line) (places []float64, ok bool) {
+// its length once round; ok is false where it leads elsewhere, further than within beside it, or
+// the other way.
+func (l *Line) along(other *Line, within float64) (places []float64, ok bool) {
 	for try := range starts {
-		if places, ok = l.from(other, try*len(l.X)/starts); ok {
+		if places, ok = l.from(other, within, try*len(l.X)/starts); ok {
 			return places, true
 		}
 	}
 	return nil, false
 }
 
-func (l *Line) from(other *Line, start int) ([]float64, bool) {
+func (l *Line) from(other *Line, within float64, start int) ([]float64, bool) {
 	m := len(l.X)
 	pace := other.Length / l.Length
 	at, away := other.Nearest(l.X[start], l.Y[start], 0, other.Length)
-	if away > beside || math.Cos(l.heading(float64(start)*l.Step)-other.heading(at)) < 0.7 {
+	if away > within || math.Cos(l.heading(float64(start)*l.Step)-other.heading(at)) < 0.7 {
 		return nil, false
 	}
 	places := make([]float64, m)
@@ -72,7 +75,7 @@ func (l *Line) from(other *Line, start int) ([]float64, bool) {
 		if k > 0 {
 			expected := place + l.Step*pace
 			found, away := other.Nearest(l.X[i], l.Y[i], expected-reach, expected+reach)
-			if away > beside {
+			if away > within {
 				if off++; float64(off) > mostBeside*float64(m) {
 					return nil, false
 				}

@@ -72,7 +72,7 @@ func TestLineAlongAnother(t *testing.T) {
 		{"far away", oval, from(oval, 0, 1, 100), false},
 	} {
 		track, line := round(tc.track), round(tc.line)
-		places, ok := line.along(track)
+		places, ok := line.along(track, beside)
 		if ok != tc.along {
 			t.Errorf("%s: %v", tc.name, ok)
 		}

@@ -99,7 +99,7 @@ func (t *row) view(line bool) Circuit {
 
 // List returns all tracks by name, without their lines.
 func (s *Tracks) List(ctx context.Context) ([]Circuit, error) {
-	rows, err := schema.List(ctx, s.reads, scanRow, selectRow+" ORDER BY track")
+	rows, err := schema.List(ctx, s.reads, scanRow, selectRow+" WHERE same_as IS NULL ORDER BY track")
 	if err != nil {
 		return nil, fmt.Errorf("list tracks: %w", err)
 	}
@@ -113,7 +113,7 @@ func (s *Tracks) List(ctx context.Context) ([]Circuit, error) {
 
 // Get returns a track. It fails with fault.NotFound.
 func (s *Tracks) Get(ctx context.Context, id int32) (*Circuit, error) {
-	rows, err := schema.List(ctx, s.reads, scanRow, selectRow+" WHERE track = $1", id)
+	rows, err := schema.List(ctx, s.reads, scanRow, selectRow+" WHERE same_as IS NULL AND track = $1", id)
 	if err != nil {
 		return nil, fmt.Errorf("read a track: %w", err)
 	}
@@ -150,7 +150,7 @@ const (
 // fault.NotFound, and with fault.Invalid and the member.
 func (s *Tracks) Edit(ctx context.Context, id int32, e Edit) (*Circuit, error) {
 	err := schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		rows, err := schema.List(ctx, tx, scanRow, selectRow+" WHERE track = $1 FOR UPDATE", id)
+		rows, err := schema.List(ctx, tx, scanRow, selectRow+" WHERE same_as IS NULL AND track = $1 FOR UPDATE", id)
 		if err != nil {
 			return err
 		}

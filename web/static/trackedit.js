@@ -1,8 +1,9 @@
 // The editor of a track: its name, its sectors, and where they begin, which can be
-// dragged on the map or written in metres.
+// dragged on the map or written in metres; and another track that is the same place.
 
 import { css, dialog, h, icon, replace, toast } from "./dom.js";
 import { api } from "./api.js";
+import { METRES_PER_DEGREE } from "./fixes.js";
 import { num } from "./format.js";
 import { Track } from "./track.js";
 
@@ -10,8 +11,8 @@ const MOST = 40;
 
 // editTrack opens it; saved is called when the track was changed.
 export async function editTrack(id, saved) {
-  let track;
-  try { track = await api(`/api/v1/tracks/${id}`); } catch (err) { return void toast(err.message, "error"); }
+  let track, all;
+  try { [track, { tracks: all }] = await Promise.all([api(`/api/v1/tracks/${id}`), api("/api/v1/tracks")]); } catch (err) { return void toast(err.message, "error"); }
   const line = track.line.map((c) => [c.longitude, c.latitude]), step = track.length_m / line.length;
   let gates = track.sectors.map((s) => ({ name: s.name, at: s.from_m }));
   const name = h("input", { id: "track-name", value: track.name, maxlength: 100 });
@@ -20,12 +21,35 @@ export async function editTrack(id, saved) {
   const save = h("button", { class: "button", type: "submit" }, "Save");
   const form = h("form", null, h("div", { class: "field" }, h("label", { for: "track-name" }, "Name"), name), box,
     h("p", { class: "muted small" }, `${num(track.length_m)} m. Drag a gate on the map, or write where it is. The first sector begins at the finish: laps of all runs count from there once it was moved.`),
-    list, problem, h("div", { class: "actions" }, h("button", { class: "button secondary", type: "button", on: { click: split } }, icon("plus"), "Add a gate"), save));
+    list, problem, h("div", { class: "actions" }, h("button", { class: "button secondary", type: "button", on: { click: split } }, icon("plus"), "Add a gate"), save), end());
   const node = dialog("Edit track", form);
   const map = new Track(box);
   map.setLines([{ parts: [[...line, line[0]]] }]);
   map.canvas.setAttribute("aria-label", "The track with its gates");
   node.addEventListener("close", () => map.destroy());
+
+  // end has what one does to a track as a whole.
+  function end() {
+    const act = (what, said, path, options) => async () => {
+      if (!confirm(what)) return;
+      try {
+        await api(`/api/v1/tracks/${id}${path}`, options);
+        toast(said);
+        node.close();
+        saved();
+      } catch (err) { problem.textContent = [err.message, ...(err.problems || []).map((p) => `${p.field} ${p.reason}`)].join(": "); }
+    };
+    const apart = (t) => Math.hypot(t.latitude - track.latitude, (t.longitude - track.longitude) * Math.cos((track.latitude * Math.PI) / 180)) * METRES_PER_DEGREE;
+    const near = all.filter((t) => t.id !== id && apart(t) < track.length_m && Math.abs(Math.log(t.length_m / track.length_m)) < 0.22);
+    const same = h("select", { id: "track-same" }, h("option", { value: "" }, "None"), near.map((t) => h("option", { value: t.id }, `${t.name}, ${num(t.length_m)} m`)));
+    same.addEventListener("change", async () => {
+      const other = near.find((t) => t.id === Number(same.value));
+      if (other) await act(`Make “${other.name}” part of “${track.name}”? Its runs have this one's name, finish and sectors then. This cannot be undone.`, "The tracks are one.", "/merge", { method: "POST", body: { track: other.id } })();
+      same.value = "";
+    });
+    return [near.length > 0 && h("div", { class: "field" }, h("label", { for: "track-same" }, "Another track that is this place, too"), same),
+      h("button", { class: "button small danger", type: "button", on: { click: act(`Forget “${track.name}” with its name, gates and finish? A run of two laps finds it again; laps count from where each run began.`, "The track is forgotten.", "", { method: "DELETE" }) } }, "Forget this track")];
+  }
 
   const place = (at) => {
     const f = at / step, i = Math.floor(f) % line.length, [a, b] = [line[i], line[(i + 1) % line.length]];
