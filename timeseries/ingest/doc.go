@@ -19,7 +19,8 @@
 //
 // An import copies the chunks over several connections, the loaders. It appears
 // whole or not at all like the others, since its records are loaded under the
-// key of a hidden session that the upload's own transaction shows.
+// key of a hidden session that the upload's own transaction shows. What comes in
+// order goes straight into the columnstore (package pack).
 //
 // Records of a session that lie more than 7 days apart are clusters (package
 // cluster); small ones are strays, which are set aside (table set_aside) and come

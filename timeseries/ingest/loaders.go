@@ -13,6 +13,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
+	"github.com/ecovolt/telemetryd/timeseries/ingest/pack"
 )
 
 // One connection copies no faster than one processor of the server works. A
@@ -48,6 +49,7 @@ type loaders struct {
 	upload      *upload
 	connections int
 	sessions    map[string]*loadedSession // by id
+	packs       bool                      // records may go straight into the columnstore
 	jobs        chan *share
 	group       *errgroup.Group
 	groupCtx    context.Context
@@ -68,6 +70,7 @@ type loadedSession struct {
 	clock   clock.Clock
 	aside   int          // records set aside
 	parted  cluster.List // of the records; nil while they are one
+	packed  pack.Order
 }
 
 // prepare hides the session of an upload that begins with one, as usual: now it
@@ -85,6 +88,10 @@ func (l *loaders) prepare(ctx context.Context, first *block) (err error) {
 func (l *loaders) begin(ctx context.Context, tx pgx.Tx) error {
 	// It is idle while others copy, for as long as that takes.
 	if _, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil {
+		return err
+	}
+	var err error
+	if l.packs, err = pack.Possible(ctx, tx); err != nil {
 		return err
 	}
 	l.group, l.groupCtx = errgroup.WithContext(ctx)
@@ -185,6 +192,7 @@ func (l *loaders) take(ctx context.Context, tx pgx.Tx, s *share) (taken bool, er
 		run.total.name = counts.name
 	}
 	s.session, s.batch = run.session, run.batch
+	s.packed = l.packs && len(s.rows) == 1 && run.packed.Take(s.rows[0].times(), time.Now())
 	select {
 	case l.jobs <- s:
 	case <-l.groupCtx.Done():
@@ -288,6 +296,9 @@ func (l *loaders) load(ctx context.Context, s *share) error {
 			before.Queue("SET LOCAL lock_timeout = '1min'")
 			before.Queue(holdSessionSQL, s.session).QueryRow(func(row pgx.Row) error { return row.Scan(&held) })
 			queueLog(&before, s, "", l.upload.opt)
+			if s.packed {
+				pack.Queue(&before)
+			}
 			if err := tx.SendBatch(ctx, &before).Close(); err != nil {
 				return fmt.Errorf("log batch: %w", err)
 			}

@@ -50,6 +50,7 @@ type share struct {
 	rows   []*copyRows // of the chunk's blocks
 	digest digest
 	back   aside.Surplus // of records that come back
+	packed bool          // it goes straight into the columnstore
 	// Once the session is locked:
 	session, batch int32
 	before         stored
