@@ -257,3 +257,44 @@ func TestMotion(t *testing.T) {
 		t.Errorf("none of %v; in all %v s, %v Wh", want, seconds, energy)
 	}
 }
+
+// The lap that a run is in has the sectors that are over, which are those of the whole
+// lap later; a sector in which laps begin is over with the lap.
+func TestLapInProgress(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	who := s.as(t, auth.Internal)
+	s.put(t, "track", driven{quick: even(4), seed: 1})
+	s.laps(t, who, "track")
+	for _, from := range []float64{0, 100} {
+		id := fmt.Sprint("from-", from)
+		list, seconds, _ := driven{id: id, quick: []float64{1, 1.1, 0.9}, power: even(3), seed: 2, from: from}.drive()
+		at := seconds[0] + seconds[1] + seconds[2]*0.9
+		s.upload(t, list[:int(at/0.2)])
+		laps := s.laps(t, who, id)
+		now, _ := laps["open_lap"].(object)
+		if len(laps["laps"].([]any)) != 2 || now["lap"] != 3.0 || now["from"] != laps["laps"].([]any)[1].(object)["to"] {
+			t.Errorf("%s: %d laps, then %v", id, len(laps["laps"].([]any)), now)
+			continue
+		}
+		over := now["sectors"].([]any)
+		if len(over) != len(names(laps))-1 {
+			t.Errorf("%s: %d of %d sectors are over", id, len(over), len(names(laps)))
+		}
+		s.upload(t, list[int(at/0.2):])
+		laps = s.laps(t, who, id)
+		whole := laps["laps"].([]any)[2].(object)["sectors"].([]any)
+		for _, one := range over {
+			same := whole[int(one.(object)["sector"].(float64))-1].(object)
+			if a, b := one.(object)["seconds"].(float64), same["seconds"].(float64); math.Abs(a-b) > 0.2 || one.(object)["time_rank"] != nil {
+				t.Errorf("%s: sector %v took %.2f s, and %.2f s of the whole lap", id, same["sector"], a, b)
+			}
+		}
+		if now := laps["open_lap"].(object); now["lap"] != 4.0 || len(now["sectors"].([]any)) != 0 {
+			t.Errorf("%s: after the last lap %v", id, now)
+		}
+		if got := s.call(t, "GET", "/api/v1/sessions/"+id+"/laps?at_least=30", who, nil); got.body["open_lap"] != nil {
+			t.Errorf("%s: where the request says what a lap is: %v", id, got.body["open_lap"])
+		}
+	}
+}

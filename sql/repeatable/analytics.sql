@@ -379,13 +379,15 @@ RETURNS TABLE (
     silent_s      double precision,
     error_s       double precision,
     from_m        double precision,
-    name          text
+    name          text,
+    lap_over      boolean
 )
 LANGUAGE sql STABLE
 SET jit = off
 SET search_path FROM CURRENT
 AS $$
-    SELECT l.lap, s.sector, s.from_time, s.to_time, s.seconds,
+    WITH done AS MATERIALIZED (SELECT lap, from_time FROM analytics.laps(sectors.session_id))
+    SELECT coalesce(l.lap, (SELECT count(*) + 1 FROM done)), s.sector, s.from_time, s.to_time, s.seconds,
            CASE WHEN d.has_distance THEN s.distance_m END,
            CASE WHEN d.has_energy THEN s.energy_j / 3600 END,
            CASE WHEN d.has_distance AND d.has_energy THEN analytics.efficiency(s.distance_m, s.energy_j) END,
@@ -394,21 +396,22 @@ AS $$
            CASE WHEN d.has_energy THEN s.energy_j / d.measured END,
            s.peak_w,
            CASE WHEN r.has_coast THEN least(s.coast_s / d.measured, 1) END,
-           CASE WHEN s.paused_s = 0 THEN rank() OVER (PARTITION BY s.sector, s.paused_s = 0 ORDER BY s.seconds) END,
+           CASE WHEN s.paused_s = 0 AND l.lap IS NOT NULL THEN rank() OVER (PARTITION BY s.sector, s.paused_s = 0, l.lap IS NOT NULL ORDER BY s.seconds) END,
            s.paused_s, s.silent_s, s.error_s, r.gates_m[s.sector],
-           coalesce(nullif(k.gate_names[s.sector], ''), 'Sector ' || s.sector)
+           coalesce(nullif(k.gate_names[s.sector], ''), 'Sector ' || s.sector),
+           l.lap IS NOT NULL
     FROM analysis_runs r
     LEFT JOIN tracks k USING (track)
     JOIN sessions t USING (session)
-    CROSS JOIN analytics.laps(sectors.session_id) l
-    JOIN analysis_laps a ON a.session = r.session AND a.from_time = l.from_time
-    JOIN analysis_sectors s ON s.session = r.session AND s.lap = a.lap
+    JOIN analysis_sectors s ON s.session = r.session
+    LEFT JOIN analysis_laps a ON a.session = r.session AND a.lap = s.lap
+    LEFT JOIN done l ON l.from_time = a.from_time
     CROSS JOIN LATERAL (SELECT r.distance_from IS NOT NULL AS has_distance, r.energy_from IS NOT NULL AS has_energy, nullif(s.seconds - s.silent_s, 0) AS measured) d
-    WHERE t.id = sectors.session_id AND t.deleted_at IS NULL
-    ORDER BY l.lap, s.sector
+    WHERE t.id = sectors.session_id AND t.deleted_at IS NULL AND (l.lap IS NOT NULL OR a.lap IS NULL)
+    ORDER BY 1, s.sector
 $$;
 COMMENT ON FUNCTION analytics.sectors(text) IS
-'Sectors of the laps of a run, which they add up to; the quickest of each, time_rank 1, are its theoretical best. from_m is where it begins on the line that the laps have in common (m). A sector in which the lap begins has two parts: from_time and to_time are those of the later one. Columns are as of laps';
+'Sectors of the laps of a run, which they add up to; the quickest of each, time_rank 1, are its theoretical best. from_m is where it begins on the line that the laps have in common (m). A sector in which the lap begins has two parts: from_time and to_time are those of the later one. Those of the lap that is not over (lap_over is false) come last and have no rank. Columns are as of laps';
 
 DROP VIEW IF EXISTS analytics.tracks CASCADE;
 CREATE VIEW analytics.tracks AS

@@ -1267,7 +1267,7 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.getByRole("rowheader", { name: "Start, s" }).waitFor();
     // The same place, found a second time 33 m to the north, is made part of it; and what is forgotten has no name.
     const start = Date.parse("2026-06-06T10:00:00Z"), key = { Authorization: `Bearer ${env("DEPLOY_KEY")}` };
-    const records = Array.from({ length: 700 }, (_, i) => ({ session_id: "round north", timestamp: new Date(start + i * 200).toISOString(), speed_ms: 10, latitude: 48.1003 + Math.sin(i / 50) / 1111.95, longitude: 11.5 + Math.cos(i / 50) / 742.6 }));
+    const records = Array.from({ length: 850 }, (_, i) => ({ session_id: "round north", timestamp: new Date(start + i * 200).toISOString(), speed_ms: 10, latitude: 48.1003 + Math.sin(i / 50) / 1111.95, longitude: 11.5 + Math.cos(i / 50) / 742.6 }));
     assert.equal((await fetch(`${base}/api/v1/telemetry`, { method: "POST", headers: { ...key, "Content-Type": "application/json" }, body: JSON.stringify(records) })).status, 200);
     assert.equal((await fetch(`${base}/api/v1/sessions/round%20north/laps`, { headers: key })).status, 200);
     await page.goto(`${base}/runs/round`);
@@ -1277,6 +1277,10 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.getByText("The tracks are one.").waitFor();
     await page.goto(`${base}/runs/round%20north`);
     await page.getByRole("heading", { name: "on The circle" }).waitFor();
+    // It ended in its third lap, of which some sectors are over.
+    await page.getByText(/4 sectors; lap 3: [12] over/).click();
+    const third = await page.getByRole("region", { name: "Sectors of the laps" }).getByRole("row", { name: /^3…/ }).getByRole("cell").allTextContents();
+    assert.ok(third.length === 4 && third.some((text) => text === "–") && third.some((text) => /^\d+\.\d\d [−+]0\.\d\d$/.test(text)), `sectors of the third lap: ${third}`);
     await page.getByRole("button", { name: "Edit track" }).click();
     page.once("dialog", (d) => d.accept());
     await editor.getByRole("button", { name: "Forget this track" }).click();

@@ -109,12 +109,12 @@ type lap struct {
 	sectors []leg
 }
 
-// laps are the figures of the laps and their sectors.
-func (r *run) laps(course *lapCourse) []lap {
-	var list []lap
+// laps are the figures of the laps and their sectors; open is the lap that is not over,
+// of which only From and the sectors that are over are known, nil where there is none.
+func (r *run) laps(course *lapCourse) (list []lap, open *lap) {
 	parts := r.legs(course.Crossings)
-	n := len(course.Parts)
-	for i := 0; i+n <= len(parts); i += n {
+	i, n := 0, len(course.Parts)
+	for ; i+n <= len(parts); i += n {
 		l := lap{leg: parts[i], sectors: make([]leg, len(course.Gates))}
 		for k, part := range parts[i : i+n] {
 			if k > 0 {
@@ -131,7 +131,17 @@ func (r *run) laps(course *lapCourse) []lap {
 		l.Error = math.Hypot(course.Crossings[i].Error, course.Crossings[i+n].Error)
 		list = append(list, l)
 	}
-	return list
+	if i == len(course.Crossings) {
+		return list, nil
+	}
+	open = &lap{leg: leg{From: time.UnixMicro(int64(math.Round(course.Crossings[i].At))).UTC()}, sectors: make([]leg, len(course.Gates))}
+	for k, part := range parts[i:] {
+		// The lap ends in the sector in which it began: that has another part to come.
+		if k > 0 || course.Parts[0] != course.Parts[n-1] || n == 1 {
+			open.sectors[course.Parts[k]] = part
+		}
+	}
+	return list, open
 }
 
 // extend adds another part of the lap or sector.

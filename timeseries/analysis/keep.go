@@ -2,21 +2,28 @@ package analysis
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// storeLaps replaces the laps and sectors of the run.
-func (u *update) storeLaps(ctx context.Context, list []lap) error {
+// storeLaps replaces the laps and sectors of the run, those of the open lap too.
+func (u *update) storeLaps(ctx context.Context, list []lap, open *lap) error {
 	if _, err := u.tx.Exec(ctx, "WITH laps AS (DELETE FROM analysis_laps WHERE session = $1) DELETE FROM analysis_sectors WHERE session = $1", u.session); err != nil {
 		return err
 	}
 	var laps, sectors [][]any
 	for i, l := range list {
-		n := int32(i + 1)
-		laps = append(laps, append([]any{u.session, n, l.FromWay}, l.columns()...))
+		laps = append(laps, append([]any{u.session, int32(i + 1), l.FromWay}, l.columns()...))
+	}
+	if open != nil {
+		list = append(slices.Clip(list), *open)
+	}
+	for i, l := range list {
 		for k, s := range l.sectors {
-			sectors = append(sectors, append([]any{u.session, n, int32(k + 1), s.Seconds}, s.columns()...))
+			if i < len(laps) || s.Seconds > 0 {
+				sectors = append(sectors, append([]any{u.session, int32(i + 1), int32(k + 1), s.Seconds}, s.columns()...))
+			}
 		}
 	}
 	if _, err := u.tx.CopyFrom(ctx, pgx.Identifier{"analysis_laps"}, append([]string{"session", "lap", "from_way_m"}, legColumns...), pgx.CopyFromRows(laps)); err != nil {

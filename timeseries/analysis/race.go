@@ -45,7 +45,7 @@ type SectorDrive struct {
 	split.Drive
 	MaxPower *float64 `json:"max_power_w" db:"max_power_w" doc:"Highest power, W"`
 	Coasting *float64 `json:"coasting_share" db:"coasting_share" doc:"As of laps, 0 to 1"`
-	TimeRank *int64   `json:"time_rank" db:"time_rank" doc:"1 is the quickest of this sector; null with a pause in it"`
+	TimeRank *int64   `json:"time_rank" db:"time_rank" doc:"1 is the quickest of this sector; null with a pause in it, and in the lap that is not over"`
 	Paused   float64  `json:"paused_s" db:"paused_s"`
 	Silent   float64  `json:"silent_s" db:"silent_s"`
 	Error    *float64 `json:"error_s" db:"error_s"`
@@ -67,6 +67,13 @@ type LineSector struct {
 	BestSeconds  *float64 `json:"best_seconds" doc:"In which time, s"`
 	Spread       *float64 `json:"spread_s" doc:"Standard deviation of the laps' times through it, without pause and gap, s; null of less than two"`
 	EnergySpread *float64 `json:"spread_wh" doc:"As spread_s, of their energy, Wh"`
+}
+
+// OpenLap is the lap that a run is in, or ended in.
+type OpenLap struct {
+	Lap     int64         `json:"lap" doc:"The number that it will have"`
+	From    time.Time     `json:"from" doc:"When it began"`
+	Sectors []SectorDrive `json:"sectors" doc:"Those that are over"`
 }
 
 // Best is the quickest lap of a run without a pause, and what its quickest sectors
@@ -94,6 +101,7 @@ type Laps struct {
 	Laps    []Lap        `json:"laps"`
 	Sectors []LineSector `json:"sectors" doc:"Of the line that the laps have in common; none where the request says what a lap is"`
 	Best    *Best        `json:"best" doc:"The quickest lap; null without one that has a rank"`
+	Open    *OpenLap     `json:"open_lap" doc:"The lap that is not over; null without a line, and where the request says what a lap is"`
 	split.Drives
 }
 
@@ -153,10 +161,11 @@ func (l *Laps) readSectors(ctx context.Context, tx pgx.Tx, req *LapRequest) erro
 	var length *float64
 	var id *int32
 	var name *string
+	var open *time.Time
 	err := tx.QueryRow(ctx, `
-		SELECT r.gates_m, `+track.Names("r.track", "r.gates_m")+`, r.lap_m, t.track, `+track.Name("t")+`
+		SELECT r.open_from, r.gates_m, `+track.Names("r.track", "r.gates_m")+`, r.lap_m, t.track, `+track.Name("t")+`
 		FROM analysis_runs r JOIN sessions s USING (session) LEFT JOIN tracks t USING (track)
-		WHERE s.id = $1 AND s.deleted_at IS NULL`, req.Session).Scan(&gates, &names, &length, &id, &name)
+		WHERE s.id = $1 AND s.deleted_at IS NULL`, req.Session).Scan(&open, &gates, &names, &length, &id, &name)
 	if err == pgx.ErrNoRows || err == nil && length == nil {
 		return nil
 	}
@@ -176,16 +185,21 @@ func (l *Laps) readSectors(ctx context.Context, tx pgx.Tx, req *LapRequest) erro
 		}
 		l.Sectors = append(l.Sectors, LineSector{Sector: int32(i + 1), Name: names[i], From: g, Length: to - g})
 	}
+	if open != nil {
+		l.Open = &OpenLap{int64(len(l.Laps) + 1), open.UTC(), []SectorDrive{}}
+	}
 	type row struct {
 		Lap          int64    `db:"lap"`
+		Over         bool     `db:"lap_over"`
 		Spread       *float64 `db:"spread"`
 		EnergySpread *float64 `db:"energy_spread"`
 		SectorDrive
 	}
 	rows, err := schema.List(ctx, tx, pgx.RowToStructByName[row], `
 		SELECT lap, sector, from_time, to_time, seconds, distance_m, energy_wh, efficiency_km_kwh, avg_speed_kmh, max_speed_kmh, avg_power_w,
-		       max_power_w, coasting_share, time_rank, paused_s, silent_s, error_s,
-		       stddev_samp(seconds) FILTER (WHERE paused_s = 0 AND silent_s = 0) OVER w AS spread, stddev_samp(energy_wh) FILTER (WHERE paused_s = 0 AND silent_s = 0) OVER w AS energy_spread
+		       max_power_w, coasting_share, time_rank, paused_s, silent_s, error_s, lap_over,
+		       stddev_samp(seconds) FILTER (WHERE lap_over AND paused_s = 0 AND silent_s = 0) OVER w AS spread,
+		       stddev_samp(energy_wh) FILTER (WHERE lap_over AND paused_s = 0 AND silent_s = 0) OVER w AS energy_spread
 		FROM analytics.sectors($1)
 		WINDOW w AS (PARTITION BY sector)
 		ORDER BY lap, sector`, req.Session)
@@ -194,6 +208,9 @@ func (l *Laps) readSectors(ctx context.Context, tx pgx.Tx, req *LapRequest) erro
 	}
 	k := 0
 	for _, s := range rows {
+		if !s.Over && l.Open != nil {
+			l.Open.Sectors = append(l.Open.Sectors, s.SectorDrive)
+		}
 		for k < len(l.Laps) && l.Laps[k].Lap < s.Lap {
 			k++
 		}

@@ -391,12 +391,16 @@ func (u *update) conclude(ctx context.Context, from time.Time) error {
 		course = run.course(f, known.Gates, known.Finish)
 	}
 	var laps []lap
+	var open *lap
+	var openFrom *time.Time
 	if course != nil {
-		laps = run.laps(course)
+		if laps, open = run.laps(course); open != nil {
+			openFrom = &open.From
+		}
 	} else if len(run.Bins) > 0 {
 		laps = run.countedLaps()
 	}
-	if err := u.storeLaps(ctx, laps); err != nil {
+	if err := u.storeLaps(ctx, laps, open); err != nil {
 		return fmt.Errorf("store the laps of a run: %w", err)
 	}
 	f := u.state.figures()
@@ -405,18 +409,19 @@ func (u *update) conclude(ctx context.Context, from time.Time) error {
 	}
 	_, err = u.tx.Exec(ctx, `
 		INSERT INTO analysis_runs (session, batch, took_s, distance_m, distance_from, energy_j, energy_from, sent_distance_m, sent_energy_j, sent_why,
-			silent_s, paused_s, no_fix, lap_m, noise_m, line_latitude, line_longitude, gates_m, has_coast, track, track_revision)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, nullif($20::integer, 0), $21)
+			silent_s, paused_s, no_fix, lap_m, noise_m, line_latitude, line_longitude, gates_m, has_coast, track, track_revision, open_from)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, nullif($20::integer, 0), $21, $22)
 		ON CONFLICT (session) DO UPDATE SET
 			batch = excluded.batch, computed_at = clock_timestamp(), took_s = excluded.took_s,
 			distance_m = excluded.distance_m, distance_from = excluded.distance_from, energy_j = excluded.energy_j, energy_from = excluded.energy_from,
 			sent_distance_m = excluded.sent_distance_m, sent_energy_j = excluded.sent_energy_j, sent_why = excluded.sent_why,
 			silent_s = excluded.silent_s, paused_s = excluded.paused_s, no_fix = excluded.no_fix, lap_m = excluded.lap_m, noise_m = excluded.noise_m,
 			line_latitude = excluded.line_latitude, line_longitude = excluded.line_longitude,
-			gates_m = excluded.gates_m, has_coast = excluded.has_coast, track = excluded.track, track_revision = excluded.track_revision`,
+			gates_m = excluded.gates_m, has_coast = excluded.has_coast, track = excluded.track, track_revision = excluded.track_revision,
+			open_from = excluded.open_from`,
 		u.session, u.batch, time.Since(u.begin).Seconds(), f.Distance, f.DistanceFrom, f.Energy, f.EnergyFrom, f.SentDistance, f.SentEnergy, f.SentWhy,
 		f.Silent, f.Paused, u.state.Every.Count-run.fixed, nanIsNull(course.Length), nanIsNull(course.Noise), course.Lat, course.Lon,
-		course.Gates, u.state.Coast.Known && u.state.Power.Known, known.Track, known.Revision)
+		course.Gates, u.state.Coast.Known && u.state.Power.Known, known.Track, known.Revision, openFrom)
 	if err != nil {
 		return fmt.Errorf("store the figures of a run: %w", err)
 	}

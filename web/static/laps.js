@@ -37,7 +37,7 @@ export class Laps {
 
   // show takes what the server says; a table that somebody uses stays as it is.
   show(answer) {
-    Object.assign(this, { sectors: [], track: null, best: null, stints: [], stops: [], driver_modes: [], motion: [], ...answer });
+    Object.assign(this, { sectors: [], track: null, best: null, open_lap: null, stints: [], stops: [], driver_modes: [], motion: [], ...answer });
     for (const lap of this.laps) for (const part of [lap, ...lap.sectors]) Object.assign(part, { begin: time(part.from), end: time(part.to) });
     for (const n of this.chosen) if (!this.laps.some((l) => l.lap === n)) this.chosen.delete(n);
     if (!this.node.contains(document.activeElement)) this.draw();
@@ -52,7 +52,7 @@ export class Laps {
     const more = (name, title, ...content) => h("details", { class: name, open: open.has(name) }, h("summary", null, title), ...content);
     replace(node, h("h2", { id: "laps-title" }, laps.length ? `Laps (${laps.length})` : "Stints", track && h("span", { class: "muted small" }, ` on ${track.name}`)),
       laps.length > 0 && [this.lapTable(), this.foot()],
-      this.sectors.length > 0 && more("sectors", `${this.sectors.length} sectors`, this.sectorTable()),
+      this.sectors.length > 0 && more("sectors", `${this.sectors.length} sectors${this.going() ? `; lap ${this.open_lap.lap}: ${this.open_lap.sectors.length} over` : ""}`, this.sectorTable()),
       stints.length > 0 && more("stints", `${stints.length} ${stints.length === 1 ? "stint" : "stints"}, ${stops.length} ${stops.length === 1 ? "stop" : "stops"}`,
         this.stintTable(),
         stops.length > 0 && h("p", { class: "pad muted small" }, "Stops: ", stops.slice(0, 12).map((stop, i) => [i ? ", " : "", h("button", { type: "button", class: "link", on: { click: () => this.to.goTo(stop) } }, `${clock(Date.parse(stop.from), 60)} for ${duration(stop.seconds)}`)]))),
@@ -116,6 +116,18 @@ export class Laps {
 
   compare(list, text) { return h("a", { href: query("/compare", { laps: list.map((l) => `${encodeURIComponent(this.to.id)}:${l.lap}`).join(",") }) }, text); }
 
+  // going tells whether the lap that is not over has sectors that are.
+  going() { return this.open_lap?.sectors.length > 0; }
+
+  // openRow has them, with how much slower than the best each was.
+  openRow({ show }) {
+    const { lap, sectors } = this.open_lap;
+    return h("tr", { class: "open" }, h("th", { scope: "row", title: "Not over" }, `${lap}…`), this.sectors.map((best) => {
+      const s = sectors.find((one) => one.sector === best.sector), by = s && this.shown === "seconds" && best.best_seconds != null ? s.seconds - best.best_seconds : null;
+      return h("td", { class: "n" }, s ? show(s) : NONE, by != null && h("span", { class: "muted" }, ` ${by < 0 ? "−" : "+"}${num(Math.abs(by), 2)}`));
+    }));
+  }
+
   sectorTable() {
     const { show, spread } = SECTORS[this.shown], best = this.sectors.map((s) => s.best_lap);
     const what = h("select", { class: "shown", "aria-label": "Figure of the sectors" }, Object.entries(SECTORS).map(([key, one]) => h("option", { value: key, selected: key === this.shown }, headOf(one))));
@@ -124,6 +136,7 @@ export class Laps {
       h("thead", null, h("tr", null, h("th", { scope: "col" }, "Lap"), this.sectors.map((s) => h("th", { scope: "col", class: "n", title: withUnit(s.length_m, "m", 0) }, s.name.replace(/^Sector /, "S"))))),
       h("tbody", null, this.laps.map((lap) => h("tr", null, this.jump(lap, `lap ${lap.lap}`, String(lap.lap)), lap.sectors.map((s, i) => h("td", { class: ["n", this.shown === "seconds" && best[i] === lap.lap && "mark-cell"].filter(Boolean).join(" ") },
         h("button", { type: "button", "aria-label": `Show ${this.sectors[i].name} of lap ${lap.lap} in the charts: ${show(s)}`, on: { click: () => this.to.goTo({ from: s.from, seconds: s.end - s.begin }) } }, show(s)))))),
+      this.going() && this.openRow(SECTORS[this.shown]),
       spread && this.laps.length > 1 && h("tr", null, h("th", { scope: "row", title: "Standard deviation, of laps without pause and gap" }, "Varies by"), this.sectors.map((s) => h("td", { class: "n muted" }, spread(s))))))];
   }
 
