@@ -266,13 +266,39 @@ func (d *csvStream) extra(rb *rowBuilder, col *csvColumn, cell []byte) {
 // unknown keeps a cell of a column that has no field: a number as a number,
 // anything else as text.
 func (d *csvStream) unknown(rb *rowBuilder, col *csvColumn, cell []byte) {
-	if !col.text && number.Is(cell) && isNumberText(cell) {
+	if !col.text && (isDecimal(cell) || number.Is(cell) && isNumberText(cell)) {
 		rb.addExtra(col.name, cell)
 		return
 	}
 	if rb.checkText(string(col.name), cell) {
 		rb.addExtra(col.name, record.AppendJSONString(nil, cell))
 	}
+}
+
+// isDecimal reports whether cell is a number as most are: some digits, perhaps with a
+// sign and a point.
+func isDecimal(cell []byte) bool {
+	digits := func(i int) int {
+		for i < len(cell) && cell[i]-'0' <= 9 {
+			i++
+		}
+		return i
+	}
+	begin := 0
+	if cell[0] == '-' {
+		begin = 1
+	}
+	end := digits(begin)
+	if end == begin || end > begin+1 && cell[begin] == '0' || len(cell) > 100 {
+		return false
+	}
+	if end < len(cell) && cell[end] == '.' {
+		point := end
+		if end = digits(point + 1); end == point+1 {
+			return false
+		}
+	}
+	return end == len(cell)
 }
 
 // isNumberText reports whether cell is a JSON number, finite as a float64.

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
 // Names are the members that are told apart. Each has a place, from 0 on, in the order
@@ -140,33 +142,23 @@ func moment(raw []byte) time.Time {
 	return time.UnixMicro(int64(binary.BigEndian.Uint64(raw)) + epoch).UTC()
 }
 
-// read appends the members of an object as PostgreSQL writes it: valid, in an order that
-// depends on the names alone, and with nothing but single spaces between.
+// read appends the members of an object that PostgreSQL wrote, whose order depends on
+// the names alone.
 func (n *Names) read(values []Value, object []byte) []Value {
-	at := 1
-	for i := 0; at < len(object) && object[at] == '"'; i++ {
-		end := at + 1
-		for object[end] != '"' {
-			if object[end] == '\\' {
-				end++
-			}
-			end++
-		}
-		name := object[at : end+1]
-		at = end + len(`": `)
-		var v Value
-		v, at = value(object, at)
-		at += len(", ")
-		if v.Place == none { // null
+	i := 0
+	for name, text := range record.Members(object) {
+		v, null := value(text)
+		if null {
 			continue
 		}
 		if i >= len(n.last) {
-			n.last = append(n.last, make([]met, i+1-len(n.last))...)
+			n.last = append(n.last, met{})
 		}
-		if m := &n.last[i]; m.place == later || !bytes.Equal(m.name, name) {
+		m := &n.last[i]
+		if i++; m.place == later || !bytes.Equal(m.name, name) {
 			m.name, m.place = append(m.name[:0], name...), n.find(name, v.Numeric)
 		}
-		if v.Place = n.last[i].place; v.Place >= 0 {
+		if v.Place = m.place; v.Place >= 0 {
 			values = append(values, v)
 		}
 	}
@@ -192,38 +184,22 @@ func (n *Names) find(encoded []byte, numeric bool) int {
 	return n.Know(string(name))
 }
 
-// value reads the value at that place, and returns where it ends. That of null is none.
-func value(object []byte, at int) (v Value, end int) {
-	switch object[at] {
+// value reads a value.
+func value(text []byte) (v Value, null bool) {
+	switch text[0] {
 	case 'n':
-		return Value{Place: none}, at + len("null")
+		return v, true
 	case 't':
-		return Value{Number: 1, Numeric: true}, at + len("true")
+		return Value{Number: 1, Numeric: true}, false
 	case 'f':
-		return Value{Numeric: true}, at + len("false")
-	case '"', '{', '[':
-		depth, quoted := 0, false
-		for end = at; ; end++ {
-			switch c := object[end]; {
-			case quoted && c == '\\':
-				end++
-			case c == '"':
-				quoted = !quoted
-			case quoted:
-			case c == '{' || c == '[':
-				depth++
-			case c == '}' || c == ']':
-				depth--
-			}
-			if depth == 0 && !quoted {
-				return Value{Text: object[at] == '"'}, end + 1
-			}
-		}
+		return Value{Numeric: true}, false
+	case '{', '[':
+	case '"':
+		v.Text = true
+	default:
+		v.Number, v.Numeric = number(text)
 	}
-	for end = at; object[end] != ',' && object[end] != '}'; end++ {
-	}
-	v.Number, v.Numeric = number(object[at:end])
-	return v, end
+	return v, false
 }
 
 var powers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}

@@ -34,12 +34,17 @@ type Digest struct {
 	plain   bool
 	decoder jsontext.Decoder
 	buf     []byte
+	// As they stood in the last record, where all of them counted or had a successor:
+	// names of members without a channel, and values of the record that is added.
+	stood  [][]byte
+	values [][]byte
 }
 
 // member is a channel, or a member without one.
 type member struct {
 	name    string
 	channel int // or -1
+	at      int // where it stood among the members without a channel
 	value   []byte
 }
 
@@ -77,7 +82,7 @@ func (d *Digest) Add(v *Values) {
 	// Records of one sender have the same members, so that their names are
 	// listed, and hashed, only where they differ from those of the record before.
 	d.buf = append(d.buf[:0], 0)
-	if !d.plain || len(v.Extra) > 0 || present != d.present {
+	if (!d.plain || len(v.Extra) > 0 || present != d.present) && !d.again(v, present) {
 		d.list(v, present)
 	}
 	if v.Odd == NoTime {
@@ -105,12 +110,65 @@ func (d *Digest) Add(v *Values) {
 	d.hash.Write(d.buf)
 }
 
+// again takes the values of a record with the members of the one before, in the same
+// order, and reports whether it is one.
+func (d *Digest) again(v *Values, present Mask) bool {
+	if len(d.stood) == 0 || present != d.present {
+		return false
+	}
+	d.values = d.values[:0]
+	for _, object := range [][]byte{v.Extra, v.Surplus} {
+		if len(object) == 0 {
+			continue
+		}
+		for name, value := range Members(object) {
+			n := len(d.values)
+			if n == len(d.stood) || !bytes.Equal(name, d.stood[n]) || string(value) == `""` {
+				return false
+			}
+			d.values = append(d.values, value)
+		}
+	}
+	if len(d.values) < len(d.stood) {
+		return false
+	}
+	for i := range d.members {
+		if m := &d.members[i]; m.channel < 0 {
+			m.value = d.values[m.at]
+		}
+	}
+	return true
+}
+
+// remember notes how the members without a channel stand in a record.
+func (d *Digest) remember(v *Values) {
+	n := 0
+	for _, object := range [][]byte{v.Extra, v.Surplus} {
+		if len(object) == 0 {
+			continue
+		}
+		for name, value := range Members(object) {
+			if string(value) == `""` {
+				d.stood = d.stood[:0]
+				return
+			}
+			if n == len(d.stood) {
+				d.stood = append(d.stood, nil)
+			}
+			d.stood[n] = append(d.stood[n][:0], name...)
+			n++
+		}
+	}
+	d.stood = d.stood[:n]
+}
+
 // list lists the members of a record, and notes their names where they are others.
 func (d *Digest) list(v *Values, present Mask) {
 	d.members = d.members[:0]
 	for _, i := range present.Channels() {
-		d.members = append(d.members, member{channel.All[i].Name, i, nil})
+		d.members = append(d.members, member{channel.All[i].Name, i, 0, nil})
 	}
+	stood := 0
 	for _, object := range [][]byte{v.Extra, v.Surplus} {
 		if len(object) == 0 {
 			continue
@@ -118,12 +176,14 @@ func (d *Digest) list(v *Values, present Mask) {
 		d.decoder.Reset(bytes.NewBuffer(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 		for _, _ = d.decoder.ReadToken(); d.decoder.PeekKind() == '"'; {
 			name, _ := d.decoder.ReadToken()
-			m := member{name.String(), -1, nil}
+			m := member{name.String(), -1, stood, nil}
 			m.value, _ = d.decoder.ReadValue()
+			stood++
 			d.members = append(d.members, m)
 		}
 	}
 	d.plain, d.present = len(v.Extra) == 0, present
+	d.remember(v)
 	slices.SortStableFunc(d.members, func(x, y member) int { return strings.Compare(x.name, y.name) })
 	kept := d.members[:0]
 	for i, m := range d.members {
