@@ -2,11 +2,13 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // storm is sustained ingest of numbered batches, by the function endpoint and
@@ -39,7 +42,8 @@ type numbered struct {
 	acknowledged bool
 }
 
-const stormSessions = 3
+// stormSensors are members that no channel is named for; each batch has one.
+const stormSessions, stormSensors = 3, 7
 
 // perBatch is more than the records of any batch: message_id / perBatch is the batch's number.
 const perBatch = 10_000
@@ -81,6 +85,7 @@ func (s *storm) run(ctx context.Context, writer uint64) {
 		for i := range size {
 			r := recordAt(fmt.Sprint("storm-", number%stormSessions), number)
 			r["message_id"] = number*perBatch + i
+			r[fmt.Sprint("sensor_", number%stormSensors)] = i
 			records = append(records, r)
 		}
 		r := insertion(records)
@@ -194,11 +199,53 @@ func TestKillingTheDaemon(t *testing.T) {
 		p = serve(t, "--database-url", dbtest.URL(t))
 		s.url.Store(&p.url)
 	}
+	other := serve(t, "--database-url", dbtest.URL(t))
 	s.requests(10)
 	// The last stop is an operator's: what was accepted is finished and answered.
 	p.stop()
 	stop()
 	s.check(pool)
+	s.checkChannels(pool, other)
+}
+
+// checkChannels wants an instance to know of all members what records have of them.
+func (s *storm) checkChannels(pool *pgxpool.Pool, p *process) {
+	s.t.Helper()
+	stored, err := schema.List(s.t.Context(), pool, pgx.RowTo[string], `
+		SELECT format('%s %s %s', s.id, m.name, count(*))
+		FROM telemetry JOIN sessions s USING (session), jsonb_object_keys(extra) m (name)
+		GROUP BY s.id, m.name
+		ORDER BY 1`)
+	if err != nil || len(stored) == 0 {
+		s.t.Fatal(err, stored)
+	}
+	var told []string
+	await.Until(s.t, "the channels of all runs have all values", func() bool {
+		told = nil
+		for run := range stormSessions {
+			id := fmt.Sprint("storm-", run)
+			a, err := sendTo(s.t.Context(), http.DefaultClient, p.url, request{method: "GET", path: "/api/v1/sessions/" + id + "/channels"})
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			var of struct {
+				Channels []struct {
+					Name    string `json:"name"`
+					Records int    `json:"records"`
+				} `json:"channels"`
+			}
+			if err := json.Unmarshal(a.body, &of); err != nil {
+				s.t.Fatal(err, a)
+			}
+			for _, c := range of.Channels {
+				if strings.HasPrefix(c.Name, "sensor_") {
+					told = append(told, fmt.Sprint(id, " ", c.Name, " ", c.Records))
+				}
+			}
+		}
+		slices.Sort(told)
+		return slices.Equal(told, stored)
+	}, p.log)
 }
 
 // PostgreSQL is killed, alone or with all its processes, in the middle of
