@@ -20,7 +20,7 @@ import (
 // UpToDate reports whether the numbered migrations have nothing to do. It
 // spares commands the locks and round trips of a migration.
 func UpToDate(ctx context.Context, conn *pgx.Conn) (bool, error) {
-	newest, err := newestVersion()
+	newest, err := Newest()
 	if err != nil {
 		return false, err
 	}
@@ -41,8 +41,8 @@ func upToDate(ctx context.Context, databaseURL string) (bool, error) {
 	return UpToDate(ctx, conn)
 }
 
-// newestVersion is the highest number among the embedded migrations.
-func newestVersion() (int, error) {
+// Newest is the highest number among the embedded migrations.
+func Newest() (int, error) {
 	names, err := fs.Glob(Migrations, "migrations/*.up.sql")
 	if err != nil || len(names) == 0 {
 		return 0, fmt.Errorf("read migrations: %w", err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/analyst"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 func (f facts) postgres() Finding {
@@ -175,6 +176,12 @@ func (f facts) migrations() Finding {
 		finding.Level = Problem
 		finding.Found = fmt.Sprintf("the migration to version %d failed half-way", f.migration)
 		finding.Advice = "Look at the log of the migration, restore a backup or repair by hand, then set schema_migrations.dirty to false"
+		return finding
+	}
+	if newest, err := schema.Newest(); err == nil && f.migration > int64(newest) {
+		finding.Level = Problem
+		finding.Found += fmt.Sprintf(" by a newer telemetryd: this one knows versions up to %d", newest)
+		finding.Advice = "Start the newer telemetryd, or restore a backup from before its upgrade"
 	}
 	return finding
 }

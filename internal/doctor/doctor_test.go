@@ -58,6 +58,18 @@ func TestFailedMigrationIsRefused(t *testing.T) {
 	}
 }
 
+func TestNewerDatabaseIsRefused(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	if _, err := pool.Exec(t.Context(), "UPDATE schema_migrations SET version = version + 1"); err != nil {
+		t.Fatal(err)
+	}
+	err := doctor.Require(t.Context(), pool)
+	if err == nil || !strings.Contains(err.Error(), "by a newer telemetryd") {
+		t.Errorf("error %v, want one about the newer version", err)
+	}
+}
+
 func TestMachineLooksAtTheDataDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
