@@ -22,9 +22,7 @@ export function render(main, { args: [id] }) {
   request.onload = () => {
     const page = request.status === 200 && request.responseXML?.documentElement;
     if (!page) return fail(request.status);
-    // The page is gone with its frame: links load what they lead to, and so does Back.
-    page.addEventListener("click", (e) => e.stopPropagation());
-    for (const type of ["popstate", "storage"]) addEventListener(type, (e) => { e.stopImmediatePropagation(); if (type === "popstate") location.reload(); }, true);
+    page.addEventListener("click", (e) => e.stopPropagation()); // its links load what they lead to, and so does Back: see show
     document.replaceChild(document.adoptNode(page), document.documentElement);
   };
   request.send();

@@ -51,5 +51,5 @@ header();
 loadUnits(); // which pages wait for, beside their module
 await loadUser();
 watch();
-onAccount(() => { header(); watch(); loadUnits(); show({ focus: false }); });
+onAccount(() => { watch(); loadUnits(); show({ focus: false }); });
 start();

@@ -23,6 +23,7 @@ let turn = 0;
 export async function show({ focus = true } = {}) {
   const mine = ++turn;
   const main = document.getElementById("main");
+  if (!main) return location.reload(); // a brief has taken the page's place
   leave?.();
   leave = null;
   main.replaceChildren();
