@@ -122,7 +122,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	}
 	s.Merges = &merge.Merger{Writer: s.Writer, MaxRecords: 2_000_000}
 	s.Channels = registry.New(pool, opt.Reads)
-	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, InFlight: s.inFlight, Also: []rollup.Work{s.Channels, rollup.MemberColumns{Channels: s.Channels}, tall.Levels{}, summaries{s}}, OnPass: opt.OnRefresh})
+	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, InFlight: s.inFlight, Also: []rollup.Work{tall.Levels{Channels: s.Channels}, s.Channels, rollup.MemberColumns{Channels: s.Channels}, summaries{s}}, OnPass: opt.OnRefresh})
 	s.Series = series.New(opt.Reads, s.Rollups, s.Channels)
 	s.Tracks = track.New(pool, opt.Reads)
 	s.Notes = note.New(pool, opt.Reads)

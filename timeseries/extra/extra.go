@@ -38,7 +38,8 @@ type Names struct {
 
 	List   []string // by place
 	places map[string]int
-	last   []met // members of the record before, in their order
+	last   []met   // members of the record before, in their order
+	values []Value // of this record
 }
 
 type met struct {
@@ -90,9 +91,15 @@ type Part struct {
 // other things.
 const fetch = 500
 
-// Each calls tell for each record of the part that has members without a column, and
-// pause after some of them, when the transaction may be used.
-func (n *Names) Each(ctx context.Context, tx pgx.Tx, part Part, tell func(Record) error, pause func() error) error {
+// Reader is told of records, with members by names of its own.
+type Reader struct {
+	Names *Names
+	Tell  func(Record)
+}
+
+// Each tells the readers of each record of the part with members without a column that
+// they know, and calls pause after some records, when the transaction may be used.
+func Each(ctx context.Context, tx pgx.Tx, part Part, pause func() error, readers ...Reader) error {
 	_, err := tx.Exec(ctx, `
 		DECLARE members NO SCROLL CURSOR FOR
 		SELECT time, batch, extra FROM telemetry
@@ -101,9 +108,8 @@ func (n *Names) Each(ctx context.Context, tx pgx.Tx, part Part, tell func(Record
 	if err != nil {
 		return err
 	}
-	var values []Value
 	for got := fetch; got == fetch; {
-		if got, err = n.fetch(ctx, tx, &values, tell); err == nil {
+		if got, err = next(ctx, tx, readers); err == nil {
 			err = pause()
 		}
 		if err != nil {
@@ -114,8 +120,8 @@ func (n *Names) Each(ctx context.Context, tx pgx.Tx, part Part, tell func(Record
 	return err
 }
 
-// fetch reads the next records, and returns how many there were.
-func (n *Names) fetch(ctx context.Context, tx pgx.Tx, values *[]Value, tell func(Record) error) (got int, err error) {
+// next reads the next records, and returns how many there were.
+func next(ctx context.Context, tx pgx.Tx, readers []Reader) (got int, err error) {
 	rows, err := tx.Query(ctx, fmt.Sprintf("FETCH %d FROM members", fetch), pgx.QueryResultFormats{pgx.BinaryFormatCode, pgx.BinaryFormatCode, pgx.TextFormatCode})
 	if err != nil {
 		return 0, err
@@ -126,11 +132,25 @@ func (n *Names) fetch(ctx context.Context, tx pgx.Tx, values *[]Value, tell func
 		if len(raw) != 3 || len(raw[0]) != 8 || len(raw[1]) != 4 || len(raw[2]) < 2 || raw[2][0] != '{' {
 			return 0, errors.New("a record's members are not as PostgreSQL sends them")
 		}
-		if *values = n.read((*values)[:0], raw[2]); len(*values) == 0 {
-			continue
+		r := Record{Time: moment(raw[0]), Batch: int32(binary.BigEndian.Uint32(raw[1]))}
+		for _, reader := range readers {
+			reader.Names.values = reader.Names.values[:0]
 		}
-		if err := tell(Record{Time: moment(raw[0]), Batch: int32(binary.BigEndian.Uint32(raw[1])), Values: *values}); err != nil {
-			return 0, err
+		i := 0
+		for name, text := range record.Members(raw[2]) {
+			v, null := value(text)
+			if null {
+				continue
+			}
+			for _, reader := range readers {
+				reader.Names.take(i, name, v)
+			}
+			i++
+		}
+		for _, reader := range readers {
+			if r.Values = reader.Names.values; len(r.Values) > 0 {
+				reader.Tell(r)
+			}
 		}
 	}
 	return got, rows.Err()
@@ -142,27 +162,19 @@ func moment(raw []byte) time.Time {
 	return time.UnixMicro(int64(binary.BigEndian.Uint64(raw)) + epoch).UTC()
 }
 
-// read appends the members of an object that PostgreSQL wrote, whose order depends on
-// the names alone.
-func (n *Names) read(values []Value, object []byte) []Value {
-	i := 0
-	for name, text := range record.Members(object) {
-		v, null := value(text)
-		if null {
-			continue
-		}
-		if i >= len(n.last) {
-			n.last = append(n.last, met{})
-		}
-		m := &n.last[i]
-		if i++; m.place == later || !bytes.Equal(m.name, name) {
-			m.name, m.place = append(m.name[:0], name...), n.find(name, v.Numeric)
-		}
-		if v.Place = m.place; v.Place >= 0 {
-			values = append(values, v)
-		}
+// take adds a member of a record, the one at i of those that are not null. The order
+// of these depends on their names alone.
+func (n *Names) take(i int, name []byte, v Value) {
+	if i >= len(n.last) {
+		n.last = append(n.last, met{})
 	}
-	return values
+	m := &n.last[i]
+	if m.place == later || !bytes.Equal(m.name, name) {
+		m.name, m.place = append(m.name[:0], name...), n.find(name, v.Numeric)
+	}
+	if v.Place = m.place; v.Place >= 0 {
+		n.values = append(n.values, v)
+	}
 }
 
 // find returns the place of a member, which gets one if it may.

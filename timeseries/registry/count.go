@@ -11,58 +11,101 @@ import (
 
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/extra"
+	"github.com/ecovolt/telemetryd/timeseries/progress"
 )
 
-// countRecords adds the members of records of a run to those that are known of it, and
-// returns the ones that are new, or were known of keys that make no channels only: these
-// first, the others by when they came.
-func countRecords(ctx context.Context, tx pgx.Tx, part extra.Part) (fresh []Member, err error) {
-	type known struct {
-		Member string
-		Silent bool
-	}
-	before, err := schema.List(ctx, tx, pgx.RowToStructByPos[known], "SELECT member, no_channels FROM session_members WHERE session = $1", part.Session)
+// Counter adds the members of some batches of a run to those that are known of it.
+type Counter struct {
+	registry    *Registry
+	session     int32
+	after, upTo int32   // the batches: those after the one, up to the other
+	silent      []int32 // thereof batches that make no channels
+	before      []known // members that are known, in the order of their places
+	names       extra.Names
+	counts      []Member // by place
+	fresh       bool
+}
+
+type known struct {
+	Member string
+	Silent bool
+}
+
+func (r *Registry) counter(ctx context.Context, tx pgx.Tx, session, after, upTo int32) (c *Counter, err error) {
+	c = &Counter{registry: r, session: session, after: after, upTo: upTo, names: extra.Names{Most: maxMembers}}
+	c.before, err = schema.List(ctx, tx, pgx.RowToStructByPos[known], "SELECT member, no_channels FROM session_members WHERE session = $1", session)
 	if err != nil {
 		return nil, err
 	}
-	silent, err := schema.List(ctx, tx, pgx.RowTo[int32], "SELECT batch FROM ingest_batches WHERE session = $1 AND batch > $2 AND batch <= $3 AND no_channels ORDER BY batch",
-		part.Session, part.Before, part.UpTo)
-	if err != nil {
+	for _, m := range c.before {
+		c.names.Know(m.Member)
+	}
+	c.silent, err = schema.List(ctx, tx, pgx.RowTo[int32], "SELECT batch FROM ingest_batches WHERE session = $1 AND batch > $2 AND batch <= $3 AND no_channels ORDER BY batch", session, after, upTo)
+	return c, err
+}
+
+// Beside begins to count those batches of a run, whose newest is given, for who reads
+// all records of theirs in order of time anyway. It returns nil where others are the
+// next to be counted.
+func (r *Registry) Beside(ctx context.Context, tx pgx.Tx, session, rewritten, after, upTo, newest int32) (*Counter, error) {
+	done, err := begin(ctx, tx, session, newest, rewritten)
+	if err != nil || done != after {
 		return nil, err
 	}
-	names := extra.Names{Most: maxMembers}
-	for _, m := range before {
-		names.Know(m.Member)
-	}
-	counts := make([]Member, len(before)) // by place
-	err = names.Each(ctx, tx, part, func(r extra.Record) error {
-		counts = append(counts, make([]Member, len(names.List)-len(counts))...)
-		_, quiet := slices.BinarySearch(silent, r.Batch)
-		for _, v := range r.Values {
-			counts[v.Place].count(&r, v, quiet)
+	return r.counter(ctx, tx, session, after, upTo)
+}
+
+// Reader counts what it is told of.
+func (c *Counter) Reader() extra.Reader {
+	return extra.Reader{Names: &c.names, Tell: func(r extra.Record) {
+		if r.Batch <= c.after || r.Batch > c.upTo {
+			return
 		}
-		return nil
-	}, func() error { return nil })
-	if err != nil {
-		return nil, err
-	}
-	var came, heard []Member
-	for place, m := range counts {
-		if m.Member = names.List[place]; m.Records == 0 {
+		c.counts = append(c.counts, make([]Member, len(c.names.List)-len(c.counts))...)
+		_, silent := slices.BinarySearch(c.silent, r.Batch)
+		for _, v := range r.Values {
+			c.counts[v.Place].count(&r, v, silent)
+		}
+	}}
+}
+
+// Conclude keeps what was counted, in the transaction that read the records, and makes
+// channels of members that are new, or were known of keys that make no channels only.
+func (c *Counter) Conclude(ctx context.Context, tx pgx.Tx) error {
+	var came, heard, fresh []Member
+	for place, m := range c.counts {
+		if m.Member = c.names.List[place]; m.Records == 0 {
 			continue
 		}
 		came = append(came, m)
 		switch {
-		case place >= len(before):
+		case place >= len(c.before):
 			fresh = append(fresh, m)
-		case before[place].Silent && !m.NoChannels:
+		case c.before[place].Silent && !m.NoChannels:
 			heard = append(heard, m)
 		}
+	}
+	if err := store(ctx, tx, c.session, came); err != nil {
+		return err
+	}
+	if err := progress.Reached(ctx, tx, counted, c.session, c.upTo); err != nil {
+		return err
 	}
 	slices.SortFunc(fresh, func(a, b Member) int {
 		return cmp.Or(a.FirstTime.Compare(b.FirstTime), strings.Compare(a.Member, b.Member))
 	})
-	return append(heard, fresh...), store(ctx, tx, part.Session, came)
+	if fresh = append(heard, fresh...); len(fresh) == 0 {
+		return nil
+	}
+	c.fresh = true
+	return c.registry.see(ctx, tx, fresh)
+}
+
+// Close is called when the transaction has ended. Whoever asks next sees what is new.
+func (c *Counter) Close() {
+	if c != nil && c.fresh {
+		c.registry.current.Store(nil)
+	}
 }
 
 // count adds what a record has of the member. Records come in order of time.

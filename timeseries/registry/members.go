@@ -55,21 +55,12 @@ func (r *Registry) Do(ctx context.Context, conn *pgx.Conn) error {
 			break
 		}
 		for done := false; !done && ctx.Err() == nil; {
-			var fresh []Member
+			var c *Counter
 			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
-				var upTo int32
-				if fresh, upTo, err = count(ctx, tx, s.Session, s.Batch, s.Rewritten); err != nil {
-					return err
-				}
-				done = upTo == s.Batch
-				if len(fresh) == 0 {
-					return nil
-				}
-				return r.see(ctx, tx, fresh)
+				c, done, err = r.count(ctx, tx, s.Session, s.Batch, s.Rewritten)
+				return err
 			})
-			if len(fresh) > 0 {
-				r.current.Store(nil) // whoever asks next sees what is new
-			}
+			c.Close()
 			if err != nil {
 				failed = errors.Join(failed, fmt.Errorf("count the members of run %d: %w", s.Session, err))
 				break
@@ -97,19 +88,23 @@ type Member struct {
 	NoChannels bool
 }
 
+// begin begins to count batches of a run, and returns after which ones.
+func begin(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (done int32, err error) {
+	done, err = progress.Resume(ctx, tx, counted, session, batch, rewritten)
+	if err == nil && done == 0 { // never counted, or records of it were taken away or changed since
+		err = schema.DeleteOf(ctx, tx, session, "session_members")
+	}
+	return done, err
+}
+
 // count adds batches of a run, up to that one at most, to what is known of its
-// members. It returns the members that it had not before, or had only by keys that make
-// no channels, and how far it came.
-func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fresh []Member, upTo int32, err error) {
-	done, err := progress.Resume(ctx, tx, counted, session, batch, rewritten)
+// members, and reports whether it was reached.
+func (r *Registry) count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (c *Counter, reached bool, err error) {
+	done, err := begin(ctx, tx, session, batch, rewritten)
 	if err != nil {
-		return nil, 0, err
+		return nil, false, err
 	}
-	if done == 0 { // never counted, or records of it were taken away or changed since
-		if err := schema.DeleteOf(ctx, tx, session, "session_members"); err != nil {
-			return nil, 0, err
-		}
-	}
+	var upTo int32
 	var from, to *time.Time
 	err = tx.QueryRow(ctx, `
 		WITH full_run AS (
@@ -125,14 +120,19 @@ func count(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (fre
 		       min(min_time), max(max_time)
 		FROM piece`, session, done, batch, maxMembers, pieceRecords).Scan(&upTo, &from, &to)
 	if err != nil {
-		return nil, 0, err
+		return nil, false, err
 	}
-	if err = progress.Reached(ctx, tx, counted, session, upTo); err != nil || from == nil {
-		return nil, upTo, err
+	if from == nil {
+		return nil, upTo == batch, progress.Reached(ctx, tx, counted, session, upTo)
+	}
+	if c, err = r.counter(ctx, tx, session, done, upTo); err != nil {
+		return nil, false, err
 	}
 	part := extra.Part{Session: session, From: *from, To: to.Add(time.Microsecond), Before: done, UpTo: upTo}
-	fresh, err = countRecords(ctx, tx, part)
-	return fresh, upTo, err
+	if err := extra.Each(ctx, tx, part, func() error { return nil }, c.Reader()); err != nil {
+		return nil, false, err
+	}
+	return c, upTo == batch, c.Conclude(ctx, tx)
 }
 
 // see makes channels of members that have no column, where they can be charted and

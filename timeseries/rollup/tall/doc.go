@@ -2,6 +2,7 @@
 // the tables level_members, member_levels and member_level_progress.
 //
 //	telemetry.extra ──► 10 s ──► 1 min ──► 10 min      a row for each member and bucket
+//	                └─► registry: the same records are counted
 //	     │                         │
 //	     │ Levels, behind          ▼
 //	     │ the rollups           Known, Behind, Relation ──► series

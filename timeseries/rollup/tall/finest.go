@@ -43,8 +43,9 @@ type numbers struct {
 	first, last    time.Time
 }
 
-// makeFinest replaces the buckets of ranges of time, which are whole ones.
-func makeFinest(ctx context.Context, tx pgx.Tx, session int32, spans []rollup.Span) error {
+// makeFinest replaces the buckets of ranges of time, which are whole ones and in order,
+// and tells others of their records.
+func makeFinest(ctx context.Context, tx pgx.Tx, session int32, spans []rollup.Span, others ...extra.Reader) error {
 	f := &finest{session: session, names: extra.Names{Most: mostMembers, Longest: longestMember, Numbers: true}}
 	members, err := schema.List(ctx, tx, pgx.RowTo[string], "SELECT member FROM level_members WHERE session = $1 ORDER BY slot", session)
 	if err != nil {
@@ -55,12 +56,12 @@ func makeFinest(ctx context.Context, tx pgx.Tx, session int32, spans []rollup.Sp
 	}
 	for _, s := range spans {
 		part := extra.Part{Session: session, From: s.From, To: s.To, UpTo: math.MaxInt32}
-		err := f.names.Each(ctx, tx, part, f.add, func() error {
+		err := extra.Each(ctx, tx, part, func() error {
 			if f.pending < pendingBuckets {
 				return nil
 			}
 			return f.store(ctx, tx, len(f.buckets)-1) // the newest may lack something
-		})
+		}, append(others, extra.Reader{Names: &f.names, Tell: f.add})...)
 		if err != nil {
 			return err
 		}
@@ -81,7 +82,7 @@ func makeFinest(ctx context.Context, tx pgx.Tx, session int32, spans []rollup.Sp
 	return nil
 }
 
-func (f *finest) add(r extra.Record) error {
+func (f *finest) add(r extra.Record) {
 	start := rollup.Floor(r.Time, widths[0])
 	if n := len(f.buckets); n == 0 || !f.buckets[n-1].start.Equal(start) {
 		f.buckets = append(f.buckets, bucket{start: start})
@@ -102,7 +103,6 @@ func (f *finest) add(r extra.Record) error {
 		m.low, m.high, m.sum = min(m.low, v.Number), max(m.high, v.Number), m.sum+v.Number
 		m.count, m.last = m.count+1, r.Time
 	}
-	return nil
 }
 
 // store stores the first n buckets, and forgets them.

@@ -9,7 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/extra"
 	"github.com/ecovolt/telemetryd/timeseries/progress"
+	"github.com/ecovolt/telemetryd/timeseries/registry"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
@@ -29,7 +31,9 @@ const (
 var widths = []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute}
 
 // Levels keeps the levels up to date. It is work that goes on behind the rollups'.
-type Levels struct{}
+// Members that Channels is to count next are counted beside, so that records are read
+// once for both.
+type Levels struct{ Channels *registry.Registry }
 
 // table is that of how far the levels follow.
 const table = "member_level_progress"
@@ -52,7 +56,7 @@ func (Levels) Due(ctx context.Context, conn *pgx.Conn) (found bool, err error) {
 }
 
 // Do implements rollup.Work.
-func (Levels) Do(ctx context.Context, conn *pgx.Conn) error {
+func (l Levels) Do(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, `
 		INSERT INTO `+table+` AS p (session, batch, rewritten, changed)
 		SELECT session, batch, rewritten, batch
@@ -77,10 +81,12 @@ func (Levels) Do(ctx context.Context, conn *pgx.Conn) error {
 	begun := time.Now()
 	for _, r := range runs { // one that fails keeps none out
 		for done := r.Plain; !done && ctx.Err() == nil && !conn.IsClosed() && time.Since(begun) < longestTurn; {
+			var counter *registry.Counter
 			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
-				done, err = follow(ctx, tx, r.Session, r.Batch, r.Rewritten)
+				counter, done, err = l.follow(ctx, tx, r.Session, r.Batch, r.Rewritten)
 				return err
 			})
+			counter.Close()
 			if err != nil {
 				failed = errors.Join(failed, fmt.Errorf("levels of the members of run %d: %w", r.Session, err))
 				break
@@ -92,19 +98,19 @@ func (Levels) Do(ctx context.Context, conn *pgx.Conn) error {
 
 // follow brings the levels of a run up by a piece, and reports whether that reached
 // the batch.
-func follow(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (reached bool, err error) {
+func (l Levels) follow(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (counter *registry.Counter, reached bool, err error) {
 	done, err := progress.Resume(ctx, tx, table, session, batch, rewritten)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	if done == 0 { // new, or records of it were taken away or changed since
 		// What retention left only here stays.
 		oldest, err := rollup.OldestRecord(ctx, tx)
 		if err != nil {
-			return false, err
+			return nil, false, err
 		}
 		if _, err := tx.Exec(ctx, "DELETE FROM member_levels WHERE session = $1 AND bucket >= $2", session, oldest); err != nil {
-			return false, err
+			return nil, false, err
 		}
 	}
 	var upTo int32
@@ -122,21 +128,28 @@ func follow(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (re
 		FROM counted
 		WHERE coalesce(total, 0) <= $4 OR batch = first`, session, done, batch, pieceRecords).Scan(&upTo, &some)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	if !some {
-		return upTo == batch, progress.Reached(ctx, tx, table, session, upTo)
+		return counter, upTo == batch, progress.Reached(ctx, tx, table, session, upTo)
 	}
 	spans, _, err := rollup.Changed(ctx, tx, []rollup.Change{{Session: session, After: done, UpTo: upTo}}, widths[len(widths)-1])
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	for k, s := range spans {
 		spans[k] = s.Outward(widths[0])
 	}
 	spans = rollup.Merge(spans, 0)
-	if err := makeFinest(ctx, tx, session, spans); err != nil {
-		return false, fmt.Errorf("%v: %w", widths[0], err)
+	if counter, err = l.Channels.Beside(ctx, tx, session, rewritten, done, upTo, batch); err != nil {
+		return nil, false, err
+	}
+	var others []extra.Reader
+	if counter != nil {
+		others = append(others, counter.Reader())
+	}
+	if err := makeFinest(ctx, tx, session, spans, others...); err != nil {
+		return nil, false, fmt.Errorf("%v: %w", widths[0], err)
 	}
 	for i, width := range widths[1:] {
 		for k, s := range spans {
@@ -145,11 +158,16 @@ func follow(ctx context.Context, tx pgx.Tx, session, batch, rewritten int32) (re
 		spans = rollup.Merge(spans, 0)
 		for _, s := range spans {
 			if _, err := tx.Exec(ctx, coarser, session, s.From, s.To, widths[i].Seconds(), width.Seconds(), width); err != nil {
-				return false, fmt.Errorf("%v from %v to %v: %w", width, s.From, s.To, err)
+				return nil, false, fmt.Errorf("%v from %v to %v: %w", width, s.From, s.To, err)
 			}
 		}
 	}
-	return upTo == batch, progress.Reached(ctx, tx, table, session, upTo)
+	if counter != nil {
+		if err := counter.Conclude(ctx, tx); err != nil {
+			return nil, false, fmt.Errorf("count members: %w", err)
+		}
+	}
+	return counter, upTo == batch, progress.Reached(ctx, tx, table, session, upTo)
 }
 
 // onto replaces buckets that were there.
