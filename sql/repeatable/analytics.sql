@@ -248,25 +248,33 @@ BEGIN
         (SELECT l.to_time, 'infinity', l.from_way_m + l.distance_m + share * (SELECT avg(m.distance_m) FROM analysis_laps m WHERE m.session = run.session), l.error_s
          FROM analysis_laps l WHERE l.session = run.session ORDER BY l.lap DESC LIMIT 1)
     )
-    SELECT to_timestamp((b.at0 + b.f * (b.at - b.at0)) / 1e6), t.way, b.energy0 + b.f * (b.energy - b.energy0),
-           b.silent0 + b.f * (b.silent - b.silent0), b.paused0 + b.f * (b.paused - b.paused0), t.error_s,
-           b.coast0 + b.f * (b.coast - b.coast0)
+    SELECT to_timestamp((c.at0 + f.f * (b.at - c.at0)) / 1e6), t.way, c.energy0 + f.f * (b.energy - c.energy0),
+           c.silent0 + f.f * (b.silent - c.silent0), c.paused0 + f.f * (b.paused - c.paused0), t.error_s,
+           c.coast0 + f.f * (b.coast - c.coast0)
     FROM targets t
+    -- The last half second that began before it, found by halving: the way grows,
+    -- but where a car reverses.
+    LEFT JOIN LATERAL (
+        SELECT p.minute, p.at, p.way_m, p.energy_j, p.silent_s, p.paused_s, p.coast_s, width_bucket(t.way, p.way_m) AS i
+        FROM analysis_parts p
+        WHERE p.session = run.session AND p.minute >= t.from_time - INTERVAL '2 minutes' AND p.minute <= t.to_time AND p.way_m[1] <= t.way
+        ORDER BY p.minute DESC
+        LIMIT 1
+    ) a ON true
     CROSS JOIN LATERAL (
-        SELECT x.*, (t.way - x.way0) / (x.way - x.way0) AS f
-        FROM (
-            SELECT b.*, lag(b.at, 1, start) OVER w AS at0, lag(b.way, 1, 0::float8) OVER w AS way0, lag(b.energy, 1, 0::float8) OVER w AS energy0,
-                   lag(b.silent, 1, 0::float8) OVER w AS silent0, lag(b.paused, 1, 0::float8) OVER w AS paused0,
-                   lag(b.coast, 1, 0::float8) OVER w AS coast0
-            FROM analysis_parts p
-            CROSS JOIN LATERAL unnest(p.at, p.way_m, p.energy_j, p.silent_s, p.paused_s, p.coast_s) b (at, way, energy, silent, paused, coast)
-            WHERE p.session = run.session AND p.minute >= t.from_time - INTERVAL '2 minutes' AND p.minute <= t.to_time
-            WINDOW w AS (ORDER BY b.at)
-        ) x
-        WHERE x.way0 <= t.way AND x.way > t.way
-        ORDER BY x.at
+        SELECT coalesce(a.at[a.i], start) AS at0, coalesce(a.way_m[a.i], 0) AS way0, coalesce(a.energy_j[a.i], 0) AS energy0,
+               coalesce(a.silent_s[a.i], 0) AS silent0, coalesce(a.paused_s[a.i], 0) AS paused0, coalesce(a.coast_s[a.i], 0) AS coast0
+    ) c
+    CROSS JOIN LATERAL (
+        SELECT p.at[k.k] AS at, p.way_m[k.k] AS way, p.energy_j[k.k] AS energy, p.silent_s[k.k] AS silent, p.paused_s[k.k] AS paused, p.coast_s[k.k] AS coast
+        FROM analysis_parts p
+        CROSS JOIN LATERAL (SELECT CASE WHEN p.minute = a.minute THEN a.i + 1 ELSE 1 END AS k) k
+        WHERE p.session = run.session AND p.minute >= coalesce(a.minute, t.from_time - INTERVAL '2 minutes') AND cardinality(p.at) >= k.k
+        ORDER BY p.minute
         LIMIT 1
     ) b
+    CROSS JOIN LATERAL (SELECT (t.way - c.way0) / nullif(b.way - c.way0, 0) AS f) f
+    WHERE b.way > t.way
     ORDER BY 1;
 END
 $$;
