@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -296,5 +297,53 @@ func TestLapInProgress(t *testing.T) {
 		if got := s.call(t, "GET", "/api/v1/sessions/"+id+"/laps?at_least=30", who, nil); got.body["open_lap"] != nil {
 			t.Errorf("%s: where the request says what a lap is: %v", id, got.body["open_lap"])
 		}
+	}
+}
+
+// A place that is noted says when the run came by, lap by lap; one that is far from its
+// way never.
+func TestPassesOfNotedPlaces(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	who := s.as(t, auth.Internal)
+	s.put(t, "round", driven{quick: []float64{1, 1.2, 0.9}, seed: 1})
+	for _, body := range []object{
+		{"text": "bump", "latitude": 48.1 + 100.0/111195, "longitude": 11.5}, // a quarter of the way round
+		{"text": "bakery", "latitude": 48.11, "longitude": 11.5},
+		{"text": "all of it"},
+	} {
+		if got := s.call(t, "POST", "/api/v1/sessions/round/notes", who, body); got.status != http.StatusCreated {
+			t.Fatalf("%+v", got)
+		}
+	}
+	_, took, _ := driven{id: "round", quick: []float64{1, 1.2, 0.9}, power: even(3), seed: 1}.drive()
+	got := s.call(t, "GET", "/api/v1/sessions/round/notes?kind=note&passes=true", who, nil)
+	if got.status != http.StatusOK {
+		t.Fatalf("%+v", got)
+	}
+	for _, one := range got.body["notes"].([]any) {
+		n := one.(object)
+		passes, _ := n["passes"].([]any)
+		if n["text"] != "bump" {
+			if len(passes) > 0 {
+				t.Errorf("%v: passed %v", n["text"], passes)
+			}
+			continue
+		}
+		if len(passes) != 3 {
+			t.Fatalf("bump: passed %v", passes)
+		}
+		before := time.Date(2026, 6, 3, 10, 0, 0, 0, time.UTC)
+		for i, pass := range passes {
+			at, err := time.Parse(time.RFC3339, pass.(object)["at"].(string))
+			// What a quarter of the circle takes at 8 + 2 sin(2 angle) m/s, of what all of it does.
+			if share := at.Sub(before).Seconds() / took[i]; err != nil || pass.(object)["lap"] != float64(i+1) || math.Abs(share-0.2098) > 0.01 {
+				t.Errorf("bump: %v, %.4f of the lap (%v)", pass, share, err)
+			}
+			before = before.Add(time.Duration(took[i] * 1e9))
+		}
+	}
+	if got := s.call(t, "GET", "/api/v1/sessions/round/notes?kind=note", who, nil); strings.Contains(fmt.Sprint(got.body), "passes") {
+		t.Errorf("without being asked for: %v", got.body)
 	}
 }

@@ -46,6 +46,13 @@ type NoteView struct {
 	Revision  *int32     `json:"revision"`
 	CreatedAt *time.Time `json:"created_at"`
 	ChangedAt *time.Time `json:"changed_at"`
+	Passes    []PassView `json:"passes,omitempty" doc:"When the run came by the place, where passes were asked for"`
+}
+
+// PassView is when a run came by a place.
+type PassView struct {
+	At  time.Time `json:"at" doc:"When"`
+	Lap *int64    `json:"lap" doc:"In which lap; null in one that is not over"`
 }
 
 func view(p auth.Principal, n *note.Note) NoteView {
@@ -77,6 +84,7 @@ func all(p auth.Principal) bool { return p.EffectiveRole() == auth.Admin }
 type listNotesParams struct {
 	Kind   []string `query:"kind" doc:"Only these kinds: note, notification, stop, gap, clock_step, set_aside, outlier" example:"note,stop"`
 	Format string   `query:"format" enum:"json,csv" doc:"Form of the answer; default json"`
+	Passes string   `query:"passes" enum:"true,false" doc:"Say of the newest 20 notes on a place when the run came by within 25 m, by its laps; not in CSV"`
 }
 
 type notesAnswer struct {
@@ -94,6 +102,17 @@ func (h handler) listNotes(r *rest.Request, p *listNotesParams) error {
 		return err
 	}
 	views := Notes(r.Principal, list)
+	if p.Passes == "true" && p.Format != "csv" {
+		passes, err := h.store.NotePasses(r.Request.Context(), r.Session.ID)
+		if err != nil {
+			return err
+		}
+		for _, pass := range passes {
+			if i := slices.IndexFunc(views, func(v NoteView) bool { return v.ID != nil && *v.ID == pass.Note }); i >= 0 {
+				views[i].Passes = append(views[i].Passes, PassView{pass.At.UTC(), pass.Lap})
+			}
+		}
+	}
 	if p.Format != "csv" {
 		return r.CacheableJSON(notesAnswer{views})
 	}

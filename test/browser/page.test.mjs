@@ -1235,6 +1235,33 @@ describe("the built-in page", { concurrency: false }, () => {
     await until("the figures again", async () => (await figures.count()) === 3);
   });
 
+  test("marks where the car came by a place that was noted", async () => {
+    const place = { text: "a bump", latitude: 48.1 + Math.sin(1) / 1111.95, longitude: 11.5 + Math.cos(1) / 742.6 }; // 100 m into the lap
+    const response = await fetch(`${base}/api/v1/sessions/round/notes`, { method: "POST", headers: { Authorization: `Bearer ${env("DEPLOY_KEY")}`, "Content-Type": "application/json" }, body: JSON.stringify(place) });
+    assert.equal(response.status, 201, await response.text());
+    await page.goto(`${base}/runs/round?metrics=speed_ms`);
+    await settled(page);
+    await page.getByRole("region", { name: /^Notes/ }).getByText("passed 4 times").waitFor();
+    const bump = page.getByRole("listitem").filter({ hasText: "a bump" }).getByRole("button", { name: "Show Place, note" });
+    for (const lap of [1, 2]) {
+      await bump.click();
+      await page.locator(".here", { hasText: new RegExp(`Lap ${lap} · .* · (99|100|101) m$`) }).waitFor();
+    }
+    const inked = await page.evaluate(() => {
+      const canvas = document.querySelector('[data-metric="speed_ms"] canvas'), over = document.querySelector('[data-metric="speed_ms"] .u-over').getBoundingClientRect(), at = canvas.getBoundingClientRect();
+      const want = getComputedStyle(document.documentElement).getPropertyValue("--c5").trim(), rgb = [1, 3, 5].map((i) => parseInt(want.slice(i, i + 2), 16));
+      const { data } = canvas.getContext("2d").getImageData(0, over.bottom - at.top - 11, canvas.width, 6);
+      let n = 0;
+      for (let i = 0; i < data.length; i += 4) if (rgb.every((v, k) => Math.abs(data[i + k] - v) < 12) && data[i + 3] > 200) n++;
+      return n;
+    });
+    assert.ok(inked >= 4 * 30, `${inked} pixels of flags`);
+    await page.goto(`${base}/compare?laps=round:1,round:3&metrics=speed_ms`);
+    await settled(page);
+    await page.getByRole("list", { name: "Noted places" }).getByRole("button", { name: /^(9[5-9]|10[0-5]) m$/ }).waitFor();
+    await accessible(page, "laps with a noted place");
+  });
+
   test("names a track and its sectors, and moves its gates", async () => {
     await page.goto(`${base}/runs/round`);
     await settled(page);

@@ -82,10 +82,13 @@ export class LapMap {
       } else part.push(p);
     });
     this.track.setLines(lines);
-    this.track.setPlaces(this.answer.sectors.map((s) => ({ at: this.track.at(s.from_m), color: css("--ink") })).filter((s) => s.at));
+    this.track.setPlaces([...this.answer.sectors.map((s) => ({ at: this.track.at(s.from_m), color: css("--ink") })).filter((s) => s.at), ...(this.noted || [])]);
     const end = num(most, w.digits);
     this.scale.textContent = known.length ? `${this.to.name(this.answer.laps[this.other])} against the first: blue less, red ${w.more}, up to ${end} ${w.unit(this.channels)} either way. Click a sector to see it alone.` : "Nothing measures that.";
   }
+
+  // note adds places that people noted.
+  note(places) { this.noted = places; if (!this.root.hidden) this.draw(); }
 
   // color is from blue over grey to red.
   static color(level) {

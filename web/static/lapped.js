@@ -116,6 +116,7 @@ export function render(main, params) {
     });
     map = new LapMap(way, { name: (l) => name({ run: l.session, lap: l.lap }), goTo, cursor: (at) => stack.setCursor(at), chose: (by) => setParams({ map: by }) });
     map.show(answer, channels, params.get("map"));
+    import("./places.js").then((places) => places.show(ids(), { stack, map, node: way, signal })).catch((err) => { if (err.name !== "AbortError") toast(err.message, "error"); });
     bench = new Bench(stack, valued, { address: () => ({ laps: write(laps), metrics: metrics.join() }), failed: (err) => toast(err.message, "error") });
     replace(tools, h("span", { class: "push" }), bench.button);
     bench.open(new URLSearchParams(location.search));

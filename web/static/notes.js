@@ -7,6 +7,7 @@ import { mayEdit } from "./account.js";
 import { subscribe } from "./live.js";
 import { onTrack } from "./runs.js";
 import { clock, count, duration } from "./format.js";
+import { drawPlace } from "./places.js";
 
 const KINDS = {
   note: ["Note", "--c5"], notification: ["Message to the driver", "--c2"], stop: ["Stop", "--muted"], gap: ["Gap", "--live"],
@@ -47,10 +48,25 @@ export class Notes {
     try {
       const { notes } = await api(query(sessionPath(this.view.id, "/notes"), { kind: kinds.join(",") }), { signal: this.view.signal });
       const at = (text) => (text ? (Date.parse(text) - this.view.start) / 1000 : null);
-      this[kinds === SAID ? "said" : "marked"] = notes.map((n) => ({ ...n, a: at(n.from), b: at(n.to) }));
+      this[kinds === SAID ? "said" : "marked"] = notes.map((n) => ({ ...n, a: at(n.from), b: at(n.to), passes: this.said.find((old) => n.id != null && old.id === n.id)?.passes || [] }));
       this.fill();
+      if (kinds === SAID) await this.pass();
     } catch (err) { this.view.failed(err); }
   }
+
+  // pass finds when the car came by the places, which waits for the laps.
+  async pass() {
+    this.looked = Date.now();
+    if (!this.said.some((n) => this.isPlace(n))) return;
+    const { notes } = await api(query(sessionPath(this.view.id, "/notes"), { kind: "note", passes: "true" }), { signal: this.view.signal });
+    for (const { id, passes = [] } of notes) {
+      const n = this.said.find((one) => one.id === id);
+      if (n) n.passes = passes.map((p) => ({ ...p, x: (Date.parse(p.at) - this.view.start) / 1000 }));
+    }
+    this.fill();
+  }
+
+  isPlace(n) { return n.kind === "note" && n.a == null && n.latitude != null; }
 
   // changed: something was said of the run, a note or in its book.
   async changed() {
@@ -62,7 +78,11 @@ export class Notes {
   }
 
   // follow looks now and then at what the server marks of a run that goes on.
-  follow() { if (Date.now() - this.looked > PAUSE) this.load(MARKED); }
+  follow() {
+    if (Date.now() - this.looked <= PAUSE) return;
+    this.load(MARKED);
+    this.pass().catch(this.view.failed);
+  }
 
   // wanted are the notes that the filter lets through.
   wanted() { return this.all.filter((n) => !this.filter || (this.filter === "people") === (n.kind === "note")); }
@@ -90,7 +110,7 @@ export class Notes {
     return h("li", null, swatch,
       h("div", null,
         n.a != null || n.latitude != null ? h("button", { type: "button", class: "link", "data-of": of, "aria-label": `Show ${name}`, on: { click: () => this.show(n) } }, this.when(n)) : h("span", { class: "muted" }, this.when(n)),
-        n.kind === "note" && n.b != null && h("span", { class: "muted small" }, ` ${duration(n.b - n.a)}`), " ", h("span", { class: "muted small" }, kind === "Note" ? n.author && h("bdi", null, n.author) : kind),
+        n.kind === "note" && n.b != null && h("span", { class: "muted small" }, ` ${duration(n.b - n.a)}`), n.passes?.length > 0 && h("span", { class: "muted small" }, ` passed ${n.passes.length === 1 ? "once" : `${count(n.passes.length)} times`}`), " ", h("span", { class: "muted small" }, kind === "Note" ? n.author && h("bdi", null, n.author) : kind),
         h("p", { dir: "auto" }, n.text)),
       n.editable && h("span", { class: "row-actions" },
         h("button", { type: "button", class: "link small", "aria-label": `Edit ${name}`, on: { click: () => this.edit(n) } }, "Edit"),
@@ -100,16 +120,18 @@ export class Notes {
   // show brings a note into view, with the cursor on it.
   show(n) {
     const { stack, track } = this.view;
-    if (n.a == null) return track.setMarks([{ at: [n.longitude, n.latitude], color: css(KINDS[n.kind][1]) }]);
+    // Of a place it is the next time that the car comes by.
+    const pass = n.a == null ? n.passes.find((p) => p.x > (stack.cursorAt ?? -Infinity) + 0.001) || n.passes[0] : null, from = n.a ?? pass?.x, to = n.b ?? from;
+    if (from == null) return track.setMarks([{ at: [n.longitude, n.latitude], color: css(KINDS[n.kind][1]) }]);
     this.view.still();
-    const [a, b] = stack.win, long = (n.b ?? n.a) - n.a;
-    if (n.a < a || (n.b ?? n.a) > b) {
-      const span = Math.max(b - a, long * 1.4), mid = n.a + long / 2;
+    const [a, b] = stack.win, long = to - from;
+    if (from < a || to > b) {
+      const span = Math.max(b - a, long * 1.4), mid = from + long / 2;
       stack.show(mid - span / 2, mid + span / 2, { wait: 0, quiet: true });
     }
     this.at = n;
-    stack.setCursor(n.a);
-    announce(`${this.when(n)}, ${KINDS[n.kind][0]}: ${n.text}`);
+    stack.setCursor(from);
+    announce(pass ? `${clock(this.view.start + from * 1000, 20)}${pass.lap ? `, lap ${pass.lap}` : ""}: ${n.text}` : `${this.when(n)}, ${KINDS[n.kind][0]}: ${n.text}`);
   }
 
   // jump goes to the next mark behind the cursor, or before it.
@@ -128,7 +150,14 @@ export class Notes {
     g.rect(left, top, width, height);
     g.clip();
     for (const n of this.all) {
-      if (n.a == null) continue;
+      if (n.a == null) {
+        for (const { x } of n.passes) {
+          const key = `pass ${Math.round(plot.valToPos(x, "x", true))}`;
+          if (!drawn.has(key)) drawPlace(plot, x, colors[n.kind]);
+          drawn.add(key);
+        }
+        continue;
+      }
       const x = plot.valToPos(n.a, "x", true), to = n.b == null ? x : plot.valToPos(n.b, "x", true), key = `${n.kind} ${Math.round(x)} ${Math.round(to)}`;
       if (to < left || x > left + width || drawn.has(key)) continue;
       drawn.add(key);
