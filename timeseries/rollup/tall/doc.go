@@ -2,7 +2,6 @@
 // the tables level_members, member_levels and member_level_progress.
 //
 //	telemetry.extra ──► 10 s ──► 1 min ──► 10 min      a row for each member and bucket
-//	                └─► registry: the same records are counted
 //	     │                         │
 //	     │ Levels, behind          ▼
 //	     │ the rollups           Known, Behind, Relation ──► series
@@ -18,6 +17,9 @@
 // decided where they are first seen, and no later. So a reader that finds one in
 // level_members finds all its records in the levels, up to the batch of
 // member_level_progress; later batches it reads from the records.
+//
+// Package registry counts the members of the same records, and is told of them where
+// both have come as far: to read them is most of the work.
 //
 // Concurrency: Levels is work of whoever refreshes the rollups, one instance at a time;
 // it is done run by run in transactions of its own, so that one that is stopped half-way
