@@ -19,6 +19,7 @@ import (
 	"math"
 	"math/big"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -214,36 +215,15 @@ func value(text []byte) (v Value, null bool) {
 	return v, false
 }
 
-var powers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
-
 // number is channel_number: the nearest float, nothing over 1e100, 0 below 1e-300.
-// PostgreSQL writes numbers without exponents.
 func number(text []byte) (f float64, ok bool) {
-	digits, negative := text, text[0] == '-'
-	if negative {
-		digits = text[1:]
-	}
-	if len(digits) <= 16 { // with a point: what few digits mean, one division rounds as it should
-		mantissa, point := int64(0), len(digits)-1
-		for i, c := range digits {
-			if c == '.' {
-				point = i
-			} else {
-				mantissa = mantissa*10 + int64(c-'0')
-			}
-		}
-		if after := len(digits) - 1 - point; mantissa <= 1<<53 && after < len(powers) {
-			f = float64(mantissa) / powers[after]
-			if negative && mantissa != 0 {
-				f = -f
-			}
-			return f, true
-		}
+	if f, ok = record.Decimal(text); ok {
+		return f, true
 	}
 	f, err := strconv.ParseFloat(string(text), 64)
 	size := math.Abs(f)
 	if size == 1e-300 || size == 1e100 { // it may have been rounded to the bound
-		exact, _ := new(big.Rat).SetString(string(digits))
+		exact, _ := new(big.Rat).SetString(strings.TrimPrefix(string(text), "-"))
 		bound, _ := new(big.Rat).SetString(strconv.FormatFloat(size, 'g', -1, 64))
 		switch side := exact.Cmp(bound); {
 		case size == 1e100 && side > 0:

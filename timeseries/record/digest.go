@@ -237,6 +237,10 @@ func (d *Digest) text(text []byte) {
 // literal adds a number as it stands in JSON. Digits that a float cannot hold
 // tell numbers apart, such as those of long ids.
 func (d *Digest) literal(number []byte) {
+	if v, ok := Decimal(number); ok {
+		d.number(v)
+		return
+	}
 	v, err := strconv.ParseFloat(string(number), 64)
 	if err != nil || len(number) > 17 && significant(number) > 17 {
 		d.sized('d', number)

@@ -58,3 +58,33 @@ func endOf(object []byte, at int) int {
 		}
 	}
 }
+
+var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
+
+// Decimal reads a JSON number as most are: of so few digits that these and the power
+// of ten are exact, so that one division rounds as it should. It reports false for others.
+func Decimal(number []byte) (v float64, ok bool) {
+	digits := number
+	if number[0] == '-' {
+		digits = number[1:]
+	}
+	if len(digits) > len(powersOfTen) {
+		return 0, false
+	}
+	mantissa, point := int64(0), len(digits)-1
+	for i, c := range digits {
+		switch {
+		case c-'0' <= 9:
+			mantissa = mantissa*10 + int64(c-'0')
+		case c == '.':
+			point = i
+		default:
+			return 0, false
+		}
+	}
+	v = float64(mantissa) / powersOfTen[len(digits)-1-point]
+	if len(digits) < len(number) {
+		v = -v
+	}
+	return v, true
+}
