@@ -44,6 +44,7 @@ func only(callers ...string) who {
 var (
 	everybody = only(callers...)
 	accounts  = only("guest", "external", "internal", "admin")
+	known     = only("external", "internal", "admin")
 	admins    = only("admin", "admin key")
 	team      = only("internal", "admin", "admin key")
 	machines  = only("admin", "admin key", "ingest key")
@@ -206,6 +207,9 @@ var access = map[string]rule{
 	"GET /api/v1/auth/sessions":                      {may: accounts},
 	"GET /api/v1/auth/preferences":                   {may: accounts},
 	"PUT /api/v1/auth/preferences":                   {may: accounts, args: `{"units":"metric"}`},
+	"GET /api/v1/auth/layouts":                       {may: known},
+	"PUT /api/v1/auth/layouts/:name":                 {may: known, args: `{}`},
+	"DELETE /api/v1/auth/layouts/:name":              {may: known},
 	"GET /api/v1/units":                              {may: everybody},
 	"POST /api/v1/auth/sessions/end":                 {may: accounts, args: `{}`},
 	"GET /api/v1/auth/second-factor":                 {may: accounts},

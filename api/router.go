@@ -15,10 +15,12 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ecovolt/telemetryd/api/access"
+	"github.com/ecovolt/telemetryd/api/layouts"
 	"github.com/ecovolt/telemetryd/api/openapi"
 	"github.com/ecovolt/telemetryd/api/runbook"
 	"github.com/ecovolt/telemetryd/api/shown"
 	"github.com/ecovolt/telemetryd/auth"
+	"github.com/ecovolt/telemetryd/dashboard"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/internal/httpx/problem"
@@ -33,7 +35,9 @@ type Deps struct {
 	// is none.
 	Replica *timeseries.Replica
 	Auth    *auth.Service
-	Convex  FunctionHandler // the endpoints of Convex clients
+	// Dashboards keeps what accounts arranged.
+	Dashboards *dashboard.Service
+	Convex     FunctionHandler // the endpoints of Convex clients
 	// Live serves the live stream; see live.Stream. Nil serves none.
 	Live   http.Handler
 	Log    *slog.Logger
@@ -180,7 +184,7 @@ func (s *server) routes() []route {
 		s.mergeRoutes(),
 		s.archiveRoutes(),
 		s.seriesRoutes(), s.compareRoutes(), s.signalRoutes(), runbook.Routes(s.Store, s.Auth), s.briefRoutes(),
-		s.authRoutes(), s.credentialRoutes(),
+		s.authRoutes(), s.credentialRoutes(), layouts.Routes(s.Dashboards),
 		s.userRoutes(),
 		s.keyRoutes(),
 		s.liveRoutes(),

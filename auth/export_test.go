@@ -18,6 +18,6 @@ func Actions() []Action {
 	return []Action{
 		ReadPublic, UseAccount, ReadRecords, ReadSeries, ReadHistory, ReadProgress, ListSessions,
 		Ingest, ReportLive, WriteNotifications, EditSession, EditTracks, DeleteSession, RepairSession, OwnDashboard,
-		RequestUpgrade, ChangePassword, OwnSessions, OwnCredentials, ManageUsers, ManageKeys, ReadAudit,
+		RequestUpgrade, ChangePassword, OwnSessions, OwnCredentials, OwnLayouts, ManageUsers, ManageKeys, ReadAudit,
 	}
 }

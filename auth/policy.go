@@ -63,6 +63,8 @@ const (
 	OwnCredentials Action = "account.credentials"
 	// OwnPreferences is what one likes to see, such as in which units.
 	OwnPreferences Action = "account.preferences"
+	// OwnLayouts is how one likes charts arranged.
+	OwnLayouts Action = "account.layouts"
 	// ManageUsers is listing and changing other accounts.
 	ManageUsers Action = "users.manage"
 	// ManageKeys is listing, making and revoking deploy keys.
@@ -125,6 +127,7 @@ type grant struct {
 	roles  []Role // may always
 	ingest bool   // ingest-scoped keys may
 	signed bool   // any signed-in account may, guests too
+	known  bool   // signed-in accounts but guests may
 	// history lets external accounts in for recent sessions, live everybody
 	// for live ones.
 	history, live bool
@@ -162,6 +165,7 @@ var policy = map[Action]grant{
 	OwnSessions:        {signed: true},
 	OwnCredentials:     {signed: true},
 	OwnPreferences:     {signed: true},
+	OwnLayouts:         {known: true},
 	ManageUsers:        {roles: admins},
 	ManageKeys:         {roles: admins},
 	ReadAudit:          {roles: admins},
@@ -178,6 +182,7 @@ func Allow(p Principal, action Action, session SessionAge) Decision {
 	role := p.EffectiveRole()
 	switch {
 	case g.signed && p.SignedIn(),
+		g.known && p.SignedIn() && role != Guest,
 		g.ingest && p.Key != nil,
 		slices.Contains(g.roles, role):
 		d := Decision{Allowed: true}

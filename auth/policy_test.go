@@ -79,6 +79,7 @@ func TestAllow(t *testing.T) {
 		auth.ChangePassword:     cells(accounts, all...),
 		auth.OwnSessions:        cells(accounts, all...),
 		auth.OwnCredentials:     cells(accounts, all...),
+		auth.OwnLayouts:         cells([]string{"external", "internal", "admin"}, all...),
 		auth.ManageUsers:        cells(admins, all...),
 		auth.ManageKeys:         cells(admins, all...),
 		auth.ReadAudit:          cells(admins, all...),

@@ -646,3 +646,47 @@ func TestImportBeyondTheRulesAddsNothing(t *testing.T) {
 		t.Errorf("%d views were left behind, error %v", n, err)
 	}
 }
+
+func TestLayouts(t *testing.T) {
+	s, _ := setup(t)
+	ctx := t.Context()
+	one := func(channels ...string) []dashboard.Chart {
+		return []dashboard.Chart{{Channels: channels, Size: "tall"}}
+	}
+	for name, charts := range map[string][]dashboard.Chart{
+		"":                       one("speed_ms"),
+		strings.Repeat("x", 61):  one("speed_ms"),
+		"none":                   {},
+		"an empty chart":         one(),
+		"no name of a channel":   one(""),
+		"a channel without end":  one(strings.Repeat("x", 201)),
+		"what cannot be stored":  one("a\x00b"),
+		"twice":                  append(one("speed_ms"), one("speed_ms")...),
+		"another size":           {{Channels: []string{"speed_ms"}, Size: "huge"}},
+		"more than can be drawn": one(strings.Split(strings.Repeat("x ", 101), " ")...),
+	} {
+		if _, err := s.SaveLayout(ctx, owner, name, charts); !fault.Is(err, fault.Invalid) {
+			t.Errorf("saved %q: %v", name, err)
+		}
+	}
+	for i := range 32 {
+		must[dashboard.Layout](t)(s.SaveLayout(ctx, owner, fmt.Sprintf("Layout %02d", i), one("speed_ms")))
+	}
+	_, err := s.SaveLayout(ctx, owner, "One more", one("speed_ms"))
+	wantCode(t, err, "LAYOUT_LIMIT")
+	must[dashboard.Layout](t)(s.SaveLayout(ctx, "grace", "Layout 00", one("power_w")))
+	must[dashboard.Layout](t)(s.SaveLayout(ctx, owner, " Layout  07", one("power_w", "speed_ms"))) // in the place of the one that has the name
+	list := must[[]dashboard.Layout](t)(s.Layouts(ctx, owner))
+	if len(list) != 32 || list[7].Name != "Layout 07" || !cmp.Equal(list[7].Charts, one("power_w", "speed_ms")) || !cmp.Equal(list[0].Charts, one("speed_ms")) {
+		t.Errorf("layouts: %+v", list)
+	}
+	if err := s.RemoveLayout(ctx, owner, "Layout 07"); err != nil {
+		t.Error(err)
+	}
+	if err := s.RemoveLayout(ctx, owner, "Layout 07"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("removed twice: %v", err)
+	}
+	if list := must[[]dashboard.Layout](t)(s.Layouts(ctx, "grace")); len(list) != 1 || list[0].Charts[0].Channels[0] != "power_w" {
+		t.Errorf("layouts of another: %+v", list)
+	}
+}

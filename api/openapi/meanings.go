@@ -175,6 +175,7 @@ var pathMeanings = map[string]string{
 	"channels.name":        "Name of the channel: a letter, then letters, digits and single underscores, at most 56",
 	"import-profiles.name": "Name of the mapping",
 	"archives.name":        "Signed name, as an archives function returned it",
+	"auth.name":            "Name of the layout, 1 to 60 characters",
 }
 
 var tagMeanings = map[string]string{

@@ -188,7 +188,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 	d.metrics.watch(d)
 	return api.New(api.Deps{
 		Page: page, Metrics: d.publicMetrics(), Observe: d.metrics.observeRequest,
-		Store: d.Store, Replica: d.replica, Auth: d.Auth, Convex: d.functions, Live: d.Live, Log: d.log, Results: results,
+		Store: d.Store, Replica: d.replica, Auth: d.Auth, Dashboards: dashboard.New(d.pools.Reads), Convex: d.functions, Live: d.Live, Log: d.log, Results: results,
 		Config: d.apiConfig(),
 	})
 }
