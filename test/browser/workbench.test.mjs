@@ -2,6 +2,7 @@
 // links, arranged charts.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { accessible, base, chart, complaints, drag, env, launch, plot, quit, resting, second, settled, signIn, span, until, visit } from "./visit.mjs";
 
@@ -103,6 +104,7 @@ describe("the page as a workbench", { concurrency: false }, () => {
     await page.getByLabel("Compare lap 2").check();
     await until("both cursors in the address", async () => new URL(page.url()).searchParams.get("cursor")?.includes(","));
     const told = () => page.locator(".where").innerText().then((text) => text.replace(/^Cursor.*\n/, ""));
+    await page.locator(".where", { hasText: /B − A [\d.]+ s · [\d.]+ m$/ }).waitFor();
     const link = page.url(), said = await told();
     await page.goto("about:blank");
     await open(page, link);
@@ -119,6 +121,78 @@ describe("the page as a workbench", { concurrency: false }, () => {
     await page.locator("#charts").focus();
     await page.keyboard.press("Backspace");
     await win("the zoom", (w) => w && Math.abs(w[0] - last[0]) < 0.002);
+  });
+
+  test("draws several channels in one chart, and keeps height and order", async () => {
+    await open(page, `${here},pump`);
+    const traces = () => page.locator(".chart").evaluateAll((nodes) => nodes.map((n) => [...n.querySelectorAll("[data-trace]")].map((t) => t.dataset.trace).join("+")).filter(Boolean));
+    const menu = page.getByRole("dialog", { name: "Arrange Speed" });
+    await page.getByRole("button", { name: "Arrange Speed" }).click();
+    await menu.getByRole("checkbox", { name: "Power" }).check(); // it leaves its own chart
+    await menu.getByRole("checkbox", { name: "Voltage" }).check(); // that was not drawn
+    await settled(page);
+    assert.deepEqual(await traces(), ["speed_ms+power_w+voltage_v", "motor_temp_c"]);
+    assert.ok(await menu.getByRole("checkbox", { name: "Motor temperature" }).isDisabled(), "a fourth unit");
+    await accessible(page, "the menu of a chart");
+    // By the keyboard, which goes on where it was.
+    const low = (await plot(page, "speed_ms")).height;
+    await menu.getByRole("button", { name: "Tall" }).focus();
+    await page.keyboard.press("Enter");
+    await until("a tall chart", async () => (await plot(page, "speed_ms")).height > low * 1.5);
+    await menu.getByRole("button", { name: "Move down" }).focus();
+    await page.keyboard.press("Enter");
+    await until("the other order", async () => (await traces()).join() === "motor_temp_c,speed_ms+power_w+voltage_v");
+    await page.keyboard.press("Escape");
+    await page.waitForFunction(() => document.activeElement.getAttribute("aria-label") === "Arrange Speed");
+    assert.match(page.url(), /metrics=motor_temp_c,speed_ms,power_w,voltage_v,pump&charts=1,3l$/);
+    const box = await plot(page, "speed_ms");
+    await page.mouse.move(box.x + box.width / 2, box.y + 30);
+    await until("a value of each channel", async () => (await page.locator(".together output").allTextContents()).every((text) => /^\d/.test(text)));
+    await page.reload(); // and without the address
+    await settled(page);
+    await page.goto(`${base}/runs/${id}`);
+    await settled(page);
+    assert.deepEqual(await traces(), ["motor_temp_c", "speed_ms+power_w+voltage_v"]);
+    // A layout is drawn of another run as well, without what that lacks.
+    await page.getByRole("button", { name: "Layouts" }).click();
+    await page.getByLabel("Keep the charts as they are now").fill("Heat");
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await page.getByRole("button", { name: "Heat", exact: true }).waitFor();
+    await accessible(page, "layouts");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Remove Power" }).click();
+    await until("the rest of it", async () => (await traces()).join() === "motor_temp_c,speed_ms+voltage_v");
+    await page.goto(`${base}/runs/odd?metrics=speed_ms`);
+    await settled(page);
+    await page.getByRole("button", { name: "Layouts" }).click();
+    await page.getByRole("button", { name: "Heat", exact: true }).click();
+    await until("the layout", async () => (await traces()).join() === "motor_temp_c,speed_ms");
+    await page.getByText("this run lacks 3 of its 5 channels").waitFor();
+    await page.getByRole("button", { name: "Layouts" }).click();
+    await page.getByRole("button", { name: "Delete Heat" }).click();
+    await page.getByText("None is saved yet.").waitFor();
+    await page.evaluate(() => localStorage.clear());
+  });
+
+  test("colours the track of the window by a channel, and saves a picture of a chart", async () => {
+    await open(page, `${here}&from=60&to=120`);
+    await page.getByLabel("What the map is coloured by").selectOption("motor_temp_c");
+    const scale = (from, to) => page.locator(".way-scale", { hasText: new RegExp(`^≤ ${from}\\.\\d+ to ≥ ${to}\\.\\d+ °C$`) }).waitFor();
+    await scale(43, 45); // 0.05 °C/s
+    await page.getByRole("button", { name: "Whole run" }).click();
+    await scale(40, 52);
+    await page.reload();
+    await settled(page);
+    await scale(40, 52);
+    assert.equal(new URL(page.url()).searchParams.get("map"), "motor_temp_c");
+    await page.getByRole("button", { name: "Arrange Power" }).click();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save as PNG" }).click()]);
+    assert.match(download.suggestedFilename(), /^Run_bench.*power_w\.png$/);
+    const picture = readFileSync(await download.path());
+    assert.equal(picture.toString("latin1", 1, 4), "PNG");
+    const own = await plot(page, "power_w");
+    assert.ok(picture.readUInt32BE(16) > own.width && picture.readUInt32BE(20) > own.height + 60, "the chart with a head");
+    await page.keyboard.press("Escape");
   });
 
   test("compares with a shift and cursors that the link says", async () => {

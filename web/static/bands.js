@@ -8,6 +8,7 @@ import { NONE, num, title } from "./format.js";
 // The plots of charts and bands stand below one another.
 export const AXIS = 58; // width of the y axis, px
 export const PAD = 26; // right of the plot, where half of the last time stands
+export const RIGHT = 42; // width of a further y axis, px
 
 const HEIGHT = 24; // of a band, px
 const NAMED = 6; // states that the head names
@@ -34,6 +35,7 @@ export class Band {
     this.names = h("span", { class: "range muted states" });
     const readouts = stack.lines.map((line) => h("span", { class: "readout" }, stack.lines.length > 1 && h("span", { class: "muted small" }, line.label), h("output", null, NONE)));
     this.outputs = readouts.map((node) => node.querySelector("output"));
+    this.readers = [this];
     this.canvas = h("canvas", { class: "band", role: "img", "aria-labelledby": `chart-${channel.name}-title chart-${channel.name}-range` });
     this.names.id = `chart-${channel.name}-range`;
     this.node = h("section", { class: "chart", "aria-labelledby": `chart-${channel.name}-title`, "data-metric": channel.name },
@@ -50,7 +52,7 @@ export class Band {
   }
 
   time(clientX) {
-    const [a, b] = this.stack.win, width = this.stack.width - AXIS - PAD;
+    const [a, b] = this.stack.win, width = this.stack.width - AXIS - this.stack.right;
     const x = a + ((clientX - this.canvas.getBoundingClientRect().left - AXIS) / width) * (b - a);
     return x < a || x > b ? null : x;
   }
@@ -64,7 +66,7 @@ export class Band {
   }
 
   draw() {
-    const [a, b] = this.stack.win, width = this.stack.width, plot = width - AXIS - PAD, ratio = devicePixelRatio || 1;
+    const [a, b] = this.stack.win, width = this.stack.width, plot = width - AXIS - this.stack.right, ratio = devicePixelRatio || 1;
     const height = HEIGHT * this.stack.lines.length;
     this.canvas.width = width * ratio;
     this.canvas.height = height * ratio;

@@ -5,7 +5,8 @@
 
 import { h, icon, replace, announce, css, toast } from "./dom.js";
 import { onTheme } from "./theme.js";
-import { AXIS, PAD, Band } from "./bands.js";
+import { chosen, unitsOf } from "./arrange.js";
+import { AXIS, PAD, RIGHT, Band } from "./bands.js";
 import { Chart } from "./chart.js";
 import { isState } from "./channels.js";
 import { clock, clockSpan, duration, num, title, unit, zone } from "./format.js";
@@ -16,9 +17,11 @@ export class ChartStack {
   // options: extent [a, b] in seconds since start (or metres), start in ms
   // since 1970, kind "time" or "distance", lines [{label, color?}], load(a, b,
   // points, metrics, signal) which gives data, onWindow(a, b, whole), onCursor(x or
-  // null), and behind(context, box, first) which draws below the lines of a chart.
+  // null), behind(context, box, first) which draws below the lines of a chart, caption()
+  // of pictures, onArrange(charts), told of another arrangement, and choices(), the
+  // channels that a chart can take.
   constructor(root, options) {
-    Object.assign(this, { kind: "time", clockTime: true, lines: [{}], metrics: [], failed: "", told: "" }, options);
+    Object.assign(this, { kind: "time", clockTime: true, lines: [{}], metrics: [], arrangement: [], right: PAD, failed: "", told: "", onArrange: (charts) => this.setMetrics(this.metrics, charts) }, options);
     this.stateHues = Object.create(null); // channels may be called constructor
     this.win = [...this.extent];
     this.charts = [];
@@ -50,17 +53,17 @@ export class ChartStack {
   }
 
   get width() { return Math.max(160, this.body.clientWidth); }
-  get points() { return Math.max(50, Math.min(4000, Math.round(this.width - AXIS - PAD))); }
+  get points() { return Math.max(50, Math.min(4000, Math.round(this.width - AXIS - this.right))); }
   get whole() { return this.win[0] <= this.extent[0] && this.win[1] >= this.extent[1]; }
 
   // drawable are those that the axis allows: states have no place along the way.
   get drawable() { return this.kind === "distance" ? this.metrics.filter((m) => !isState(m)) : this.metrics; }
 
   // readers are what shows the values of a channel, in the order of the page.
-  get readers() { return [...this.charts, ...this.bands]; }
+  get readers() { return [...this.charts, ...this.bands].flatMap((c) => c.readers); }
 
-  // height of a chart, px: the lower the more there are.
-  get height() { return innerWidth < 640 ? 142 : this.metrics.length > 6 ? 118 : this.metrics.length > 4 ? 150 : 176; }
+  // height of a chart of the usual size, px: the lower the more there are.
+  get height() { const n = this.arrangement.length; return innerWidth < 640 ? 142 : n > 6 ? 118 : n > 4 ? 150 : 176; }
 
   // zero is where the steps of the axis of time count from, s: the hours of a day are local ones.
   zero() {
@@ -70,12 +73,14 @@ export class ChartStack {
 
   tell(what, ...of) { for (const guest of this.guests) guest[what]?.(...of); }
 
-  // setMetrics chooses the charts: a list of channels, as the server lists them.
-  setMetrics(metrics) {
-    this.metrics = metrics;
-    this.data = null;
+  // setMetrics chooses the channels, as the server lists them, and how they stand in
+  // charts. What is loaded is kept if it has them all.
+  setMetrics(metrics, arrangement = chosen(this.arrangement, metrics.map((m) => m.name))) {
+    Object.assign(this, { metrics, arrangement });
+    const known = this.data && !this.waiting && !this.abort && metrics.every((m) => m.name in this.data.columns);
+    if (!known) this.data = null;
     this.rebuild();
-    this.reload(0);
+    if (!known) this.reload(0);
   }
 
   setExtent(a, b) {
@@ -136,6 +141,7 @@ export class ChartStack {
   }
 
   async load1() {
+    this.waiting = 0;
     this.abort?.abort();
     const abort = (this.abort = new AbortController());
     const [a, b] = this.win;
@@ -154,6 +160,7 @@ export class ChartStack {
       this.report();
     } finally {
       if (this.abort === abort) {
+        this.abort = null;
         this.body.removeAttribute("aria-busy");
         this.body.classList.remove("loading");
       }
@@ -186,7 +193,11 @@ export class ChartStack {
 
   rebuild() {
     for (const c of this.charts) c.plot?.destroy();
-    this.charts = this.metrics.filter((m) => !isState(m)).map((channel, i) => new Chart(this, channel, i));
+    const by = new Map(this.metrics.map((m) => [m.name, m]));
+    const groups = this.arrangement.map((place) => [place, place.names.map((name) => by.get(name)).filter((m) => m && !isState(m))]).filter(([, group]) => group.length);
+    this.right = Math.max(PAD, ...groups.map(([, group]) => RIGHT * (unitsOf(group).length - 1)));
+    let i = 0;
+    this.charts = groups.map(([place, group]) => new Chart(this, group, place, (i += group.length) - group.length));
     this.bands = this.drawable.filter(isState).map((metric) => new Band(this, metric));
     const all = [...this.charts, ...this.bands];
     replace(this.body, all.length ? all.map((c) => c.node) : h("p", { class: "empty" }, this.metrics.length ? "States are drawn by time." : "Choose a metric to draw."));

@@ -21,7 +21,7 @@ export class Cursors {
     this.asked = new AbortController();
     const button = (label, shape, click) => h("button", { type: "button", class: "plain", "aria-label": label, title: label, on: { click } }, icon(shape));
     this.where = h("ul", { class: "where pad small" });
-    this.rows = h("div", { class: "laps figures", tabindex: "0", role: "region", "aria-label": "Values of the charts' channels" });
+    this.rows = h("div", { class: "laps figures at", tabindex: "0", role: "region", "aria-label": "Values of the charts' channels" });
     replace(node, h("div", { class: "notes-head" }, h("h2", { id: "values-title" }, "Values"),
       button("Pin the cursor", "pin", () => this.pin()), button("Take the pinned cursors away", "close", () => this.set([]))), this.where, this.rows);
     stack.guests.push(this);

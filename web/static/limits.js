@@ -1,7 +1,7 @@
 // The limits of a channel in its chart: a line at each, and a light shade beyond.
 
 import { css } from "./dom.js";
-import { num, unit } from "./format.js";
+import { num, title, unit } from "./format.js";
 
 const limits = [
   ["warn_low", "warning", -1, "--c3"], ["warn_high", "warning", 1, "--c3"],
@@ -22,8 +22,9 @@ export function withLimits(channel, lo, hi) {
   return [Math.min(lo, ...near), Math.max(hi, ...near)];
 }
 
-// drawLimits draws them below the lines of a plot.
-export function drawLimits(plot, channel) {
+// drawLimits draws them below the lines of a plot, by the scale of the channel; named
+// where others are drawn with it.
+export function drawLimits(plot, channel, scale, named) {
   const { ctx: g, bbox: { left, top, width, height } } = plot, ratio = devicePixelRatio || 1;
   g.save();
   g.beginPath();
@@ -32,7 +33,7 @@ export function drawLimits(plot, channel) {
   g.font = `${10 * ratio}px system-ui, sans-serif`;
   g.textAlign = "right";
   for (const l of of(channel)) {
-    const y = plot.valToPos(l.at, "y", true), end = l.side < 0 ? top + height : top;
+    const y = plot.valToPos(l.at, scale, true), end = l.side < 0 ? top + height : top;
     g.fillStyle = g.strokeStyle = css(l.color);
     g.globalAlpha = 0.09;
     if ((end - y) * l.side < 0) g.fillRect(left, Math.min(y, end), width, Math.abs(end - y));
@@ -42,7 +43,7 @@ export function drawLimits(plot, channel) {
     g.moveTo(left, y);
     g.lineTo(left + width, y);
     g.stroke();
-    g.fillText(`${l.text} ${write(l.at, channel)}`, left + width - 4 * ratio, l.side < 0 ? y - 3 * ratio : y + 10 * ratio);
+    g.fillText(`${named ? `${title(channel)}: ` : ""}${l.text} ${write(l.at, channel)}`, left + width - 4 * ratio, l.side < 0 ? y - 3 * ratio : y + 10 * ratio);
   }
   g.restore();
 }

@@ -4,6 +4,7 @@ import { announce, css, h, icon, replace, toast } from "./dom.js";
 import { api, query, sessionPath } from "./api.js";
 import { currentUser, isAdmin, mayEdit } from "./account.js";
 import { go, setParams, setTitle, show } from "./router.js";
+import { arranged, chosen, namesOf, tidy, written } from "./arrange.js";
 import { ChartStack } from "./charts.js";
 import { editButton, Laps } from "./laps.js";
 import { Bench } from "./bench.js";
@@ -16,8 +17,9 @@ import { badge, onTrack, runName } from "./runs.js";
 import { count, date, duration, hourMinute } from "./format.js";
 import { fillTiles } from "./tiles.js";
 
-const CHOICE = "telemetryd.metrics";
+const CHOICE = "telemetryd.metrics", ARRANGEMENT = "telemetryd.charts"; // as addresses have them
 const FIRST = ["speed_ms", "power_w", "voltage_v", "current_a"];
+const TOLERANCE = 2; // m that positions are off
 const WINDOWS = [[30, "Last 30 s"], [120, "Last 2 min"], [300, "Last 5 min"]];
 
 export function render(main, { args: [id], params }) {
@@ -65,7 +67,7 @@ class RunView {
     this.overview = h("canvas", { class: "overview", "aria-hidden": "true" });
     this.here = h("span", { class: "push here muted small" });
     const charts = h("div", { class: "card" }, this.tools, this.overview);
-    this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"), (this.mapTools = h("div", { class: "map-tools" })));
+    this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"), (this.mapTools = h("div", { class: "map-tools" }, (this.mapEdit = h("div", null)))));
     const laps = h("section", { class: "card panel", "aria-labelledby": "laps-title", hidden: true });
     this.valued = h("section", { class: "card panel", "aria-labelledby": "values-title", hidden: true });
     this.noted = h("section", { class: "card panel", "aria-labelledby": "notes-title", hidden: true });
@@ -91,6 +93,8 @@ class RunView {
       onCursor: (x) => this.cursor(x),
       onTouch: () => this.still(),
       onRemove: (name) => this.choose(this.metrics.filter((m) => m !== name)),
+      caption: () => `${runName(this.run)}, ${date(new Date(this.start))}`,
+      onArrange: (charts) => this.arrange(charts), choices: () => this.channels.list.filter((c) => this.channels.present.has(c.name) && !c.hidden),
     });
     this.bench = new Bench(this.stack, this.valued, {
       to: { place: (x) => this.laps.at(x), between: (a, b) => this.laps.between(a, b), counter: channels.get("distance_m"), changed: () => { this.mark(); this.strip.paint(); } },
@@ -105,14 +109,14 @@ class RunView {
     const asked = params.get("metrics")?.split(",");
     const stored = JSON.parse(localStorage.getItem(CHOICE) || "null");
     const { present, list } = channels;
-    const has = (name) => channels.get(name)?.charted && (!present.size || present.has(name));
-    this.metrics = (asked || stored || FIRST).filter(has);
-    if (!this.metrics.length) this.metrics = FIRST.filter(has);
-    if (!this.metrics.length) this.metrics = list.filter((c) => present.has(c.name) && !c.hidden && !isState(c)).slice(0, 4).map((f) => f.name);
+    const { has } = this;
+    this.charts = tidy(asked || stored ? arranged(asked || stored, asked ? params.get("charts") : localStorage.getItem(ARRANGEMENT)) : arranged(FIRST), has);
+    if (!this.charts.length) this.charts = tidy(arranged(FIRST), has);
+    if (!this.charts.length) this.charts = arranged(list.filter((c) => present.has(c.name) && !c.hidden && !isState(c)).slice(0, 4).map((f) => f.name));
 
     for (const lap of (params.get("laps") || "").split(",").filter(Boolean)) this.laps.chosen.add(Number(lap));
     const zoomed = this.bench.open(params);
-    this.stack.setMetrics(this.chosen());
+    this.stack.setMetrics(this.chosen(), this.charts);
     this.listOthers();
     this.loadTrack();
     this.loadFigures();
@@ -139,24 +143,39 @@ class RunView {
     this.bench.destroy();
     this.signals?.destroy();
     this.stack.destroy();
+    this.way?.destroy();
     this.track.destroy();
     this.strip.destroy();
   }
 
   length() { return Math.max(0.1, this.run.duration_s + 0.001, this.liveEnd || 0); }
+  // has gives the channel of a name, if the run has it.
+  has = (name) => { const { present } = this.channels, channel = this.channels.get(name); return channel?.charted && (!present.size || present.has(name)) && channel; };
+
+  // use draws a saved layout, without what the run lacks; it gives how many channels that are.
+  use(layout) {
+    const charts = tidy(layout, this.has);
+    if (charts.length) this.arrange(charts);
+    return namesOf(charts).length;
+  }
+
+  get metrics() { return namesOf(this.charts); }
   chosen() { return this.metrics.map((name) => this.channels.get(name)); }
 
-  choose(metrics) {
-    this.metrics = metrics;
+  // choose draws these channels; what was drawn stays in its chart.
+  choose(metrics) { this.arrange(chosen(this.charts, metrics)); }
+
+  arrange(charts) {
+    this.charts = charts;
+    const { metrics } = this;
     localStorage.setItem(CHOICE, JSON.stringify(metrics));
-    setParams({ metrics: metrics.join(",") });
+    localStorage.setItem(ARRANGEMENT, written(charts));
+    setParams({ metrics: metrics.join(), charts: written(charts) });
+    this.stack.setMetrics(this.chosen(), charts);
     if (this.live) {
-      this.stack.metrics = this.chosen();
-      this.stack.data = null;
-      this.stack.rebuild();
       this.live.metrics = this.chosen();
       this.live.draw();
-    } else this.stack.setMetrics(this.chosen());
+    }
     this.strip.draw();
   }
 
@@ -217,13 +236,14 @@ class RunView {
     const table = h("button", { type: "button", class: "button secondary", "aria-pressed": "false", title: "Show the values as a table" }, icon("table"));
     table.setAttribute("aria-label", "Table of values");
     table.addEventListener("click", () => table.setAttribute("aria-pressed", String(this.stack.toggleTable())));
-    const metrics = h("button", { type: "button", class: "button secondary", on: { click: () => import("./picker.js").then(({ pick }) => { this.picker = pick(() => this.channels.list, this.metrics, this.channels.present, (m) => this.choose(m)); }).catch(this.failed) } }, icon("sliders"), "Metrics");
+    const metrics = h("button", { type: "button", class: "button secondary", on: { click: () => import("./picker.js").then(({ pick }) => { this.picker = pick(() => this.channels.list, this.metrics, this.channels.present, (m) => this.choose(m)); }).catch(this.failed) } }, icon("sliders"), h("span", { class: "text" }, "Metrics"));
+    const layouts = currentUser() && currentUser().role !== "guest" && button("Layouts", "layout", () => import("./layouts.js").then(({ openLayouts }) => openLayouts(this)).catch(this.failed));
     replace(this.tools, this.liveButton, this.liveWindow,
       h("div", { class: "group", role: "group", "aria-label": "Window" },
         button("Earlier", "left", leave(() => this.stack.pan(-0.5))), button("Zoom in", "plus", leave(() => this.stack.zoom(0.5))),
         button("Zoom out", "minus", leave(() => this.stack.zoom(2))), button("Later", "right", leave(() => this.stack.pan(0.5))),
         button("Whole run", "reset", leave(() => this.stack.reset()))),
-      this.here, axis, this.bench.button, table, metrics);
+      this.here, axis, this.bench.button, table, layouts, metrics);
     this.liveLabel();
   }
 
@@ -305,6 +325,7 @@ class RunView {
 
   moved(a, b, whole) {
     this.track.setWindow(...(whole ? [null] : [a, b]));
+    this.way?.moved();
     this.strip.paint();
     this.signals?.moved();
   }
@@ -312,8 +333,8 @@ class RunView {
   // address is what of the view stands in its address, beside what the bench knows.
   address() {
     return {
-      metrics: this.metrics.join(), axis: this.stack.clockTime ? null : "elapsed", laps: [...this.laps.chosen].sort((a, b) => a - b).join(),
-      signals: this.signals?.node.open ? this.signals.chosen.join() : null,
+      metrics: this.metrics.join(), charts: written(this.charts), axis: this.stack.clockTime ? null : "elapsed", laps: [...this.laps.chosen].sort((a, b) => a - b).join(),
+      map: this.way?.name, signals: this.signals?.node.open ? this.signals.chosen.join() : null,
     };
   }
 
@@ -374,12 +395,13 @@ class RunView {
 
   async loadTrack() {
     try {
-      const answer = await api(query(sessionPath(this.id, "/track"), { tolerance: 2, points: 1200 }), { signal: this.signal });
+      const answer = await api(query(sessionPath(this.id, "/track"), { tolerance: TOLERANCE, points: 1200 }), { signal: this.signal });
       const lines = trackLines(answer, this.start);
       if (!lines.length) return;
       this.map.hidden = false;
-      this.track.setLines([{ parts: lines }]);
-      this.track.add(this.recent);
+      const { Way } = await import("./way.js");
+      if (this.signal.aborted) return;
+      (this.way ??= new Way(this, this.mapTools, new URLSearchParams(location.search).get("map"))).show(lines, answer.properties.tolerance_m > TOLERANCE);
       this.track.setWindow(...(this.stack.whole ? [null] : this.stack.win));
     } catch (err) {
       if (err.name !== "AbortError" && err.status !== 404) this.track.note.textContent = err.message;
@@ -392,7 +414,8 @@ class RunView {
     load("/summary", (answer) => this.fillTiles(answer));
     load("/laps", (answer) => {
       this.laps.show(answer);
-      replace(this.mapTools, answer.track && mayEdit() && editButton(answer.track, () => this.loadFigures()));
+      this.bench.pinned?.drawn(); // metres between cursors
+      replace(this.mapEdit, answer.track && mayEdit() && editButton(answer.track, () => this.loadFigures()));
     });
   }
 

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { measure, title, unit, NONE } from "./format.js";
 
 export function valuesTable(stack) {
-  const { data, charts, bands, lines, win } = stack;
+  const { data, bands, lines, win } = stack, charts = stack.charts.flatMap((c) => c.readers);
   if (!data) return null;
   const rows = [], n = data.x.length, group = Math.max(1, Math.ceil(n / 60));
   const step = ((win[1] - win[0]) / n) * group * 15; // rows are to differ
