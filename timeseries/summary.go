@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgerrcode"
@@ -94,13 +95,6 @@ const summaryPause = 5 * time.Second
 
 // summaryPiece is how much is counted at once, whole minutes.
 const summaryPiece = 30 * time.Minute
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
 
 // archiveStats returns the figures of a summary by the archives' names, which
 // have 0 for what is not known.
@@ -367,13 +361,12 @@ func (s *Store) summariseTx(ctx context.Context, tx pgx.Tx, session int32) error
 		// By pieces that can be sorted in memory. Where one is empty, the next record
 		// may be months away: one that was changed counts for all of its batch's time.
 		for at := span.From; at.Before(span.To); {
-			to := earlier(at.Add(summaryPiece), span.To)
-			parts, err := tx.Exec(ctx, summaryPartsSQL, session, at, to)
+			piece := rollup.Span{From: at, To: at.Add(summaryPiece)}.Clip(span)
+			minutes, err := countMinutes(ctx, tx, session, piece)
 			if err != nil {
 				return err
 			}
-			at = to
-			if parts.RowsAffected() > 0 {
+			if at = piece.To; minutes > 0 {
 				continue
 			}
 			var next time.Time
@@ -406,10 +399,27 @@ func (s *Store) summariseTx(ctx context.Context, tx pgx.Tx, session int32) error
 	return err
 }
 
+// countMinutes counts minutes of which nothing is stored, and returns how many have
+// records. TimescaleDB before 2.28 takes a chunk for sorted that late records are in:
+// where steps go back in time, the records are sorted first.
+func countMinutes(ctx context.Context, tx pgx.Tx, session int32, piece rollup.Span) (minutes int, err error) {
+	var back bool
+	err = tx.QueryRow(ctx, summaryPartsSQL, session, piece.From, piece.To).Scan(&minutes, &back)
+	if err != nil || !back {
+		return minutes, err
+	}
+	if _, err := tx.Exec(ctx, "DELETE FROM summary_parts WHERE session = $1 AND minute >= $2 AND minute < $3", session, piece.From, piece.To); err != nil {
+		return 0, err
+	}
+	sorted := strings.Replace(summaryPartsSQL, "WINDOW w AS (", "WINDOW w AS (PARTITION BY time_bucket(INTERVAL '1 minute', time) ", 1)
+	return minutes, tx.QueryRow(ctx, sorted, session, piece.From, piece.To).Scan(&minutes, &back)
+}
+
 // summaryPartsSQL counts whole minutes. A step is the time since the record before, in
 // the same minute; those between minutes are added by the merge. Over all of a piece,
 // the window has the order of the columnstore, and nothing is sorted.
 const summaryPartsSQL = `
+WITH counted AS (
 INSERT INTO summary_parts (
 	session, minute, records, first_time, last_time,
 	first_speed, first_power, speed_max,
@@ -444,13 +454,16 @@ FROM (
 	       coalesce(outlier_severity, CASE WHEN jsonb_typeof(outliers) = 'object' THEN outliers ->> 'severity' END) AS severity,
 	       coalesce(acc_eff_km_kwh, inst_eff_km_kwh, current_efficiency_km_kwh) AS efficiency,
 	       voltage_v, quality_score, elevation_gain_m, optimal_speed_kmh, route_distance_km, cumulative_energy_kwh,
-	       CASE WHEN lag(time) OVER w >= time_bucket(INTERVAL '1 minute', time) THEN date_part('epoch', time - lag(time) OVER w) END AS step,
+	       CASE WHEN lag(time) OVER w > time THEN 'NaN' WHEN lag(time) OVER w >= time_bucket(INTERVAL '1 minute', time) THEN date_part('epoch', time - lag(time) OVER w) END AS step,
 	       (lead(time) OVER w >= time_bucket(INTERVAL '1 minute', time) + INTERVAL '1 minute') IS NOT false AS is_last
 	FROM telemetry
 	WHERE session = $1 AND time >= $2 AND time < $3
 	WINDOW w AS (ORDER BY time, batch, ord)
 ) r
-GROUP BY minute`
+GROUP BY minute
+RETURNING step_sum
+)
+SELECT count(*), coalesce(bool_or(step_sum = 'NaN'), false) FROM counted`
 
 const summaryMergeSQL = `
 WITH parts AS (

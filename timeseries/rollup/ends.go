@@ -72,8 +72,9 @@ func (p *pass) refreshEnds(ctx context.Context, w window) error {
 			columns, values = columns+", "+name, values+", min(t."+name+")"
 		}
 		// Each record by itself would be found in a batch of a thousand that has to be
-		// decompressed; and no plan but one for this window fits.
-		if _, err := tx.Exec(ctx, "SET LOCAL enable_nestloop = off"); err != nil {
+		// decompressed; to join in the order of the columnstore, TimescaleDB before 2.28
+		// takes a chunk for sorted that is not; and no plan but one for this window fits.
+		if _, err := tx.Exec(ctx, "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off"); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, fmt.Sprintf(`
