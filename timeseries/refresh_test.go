@@ -78,6 +78,9 @@ func TestRefreshIsExact(t *testing.T) {
 			if _, err := s.PurgeDeleted(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			if seed > 0 { // by two connections, since nothing came in to this one
+				s = timeseries.New(pool, timeseries.Options{LargeRefresh: 1})
+			}
 			refresh(t, s)
 			levelsEqualRecords(t, pool)
 			if again := refresh(t, s); again.Windows != 0 || again.Sessions != 0 {
@@ -217,6 +220,49 @@ func TestRefreshSharesItsConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	levelsEqualRecords(t, pool)
+}
+
+// A large refresh does what it can while one of its windows is held up.
+func TestLargeRefreshGoesOnBeside(t *testing.T) {
+	t.Parallel()
+	dbtest.NeedsBackends(t, "one transaction at a time: nothing can hold up a window")
+	pool, ctx := dbtest.New(t), t.Context()
+	store(t, timeseries.New(pool, timeseries.Options{}), "a", run(rand.New(rand.NewPCG(1, 3)), time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 500))
+	s := timeseries.New(pool, timeseries.Options{LargeRefresh: 1}) // to which nothing came in
+	catalog, err := s.Rollups.Catalog(ctx, pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	if _, err := tx.Exec(ctx, "LOCK TABLE "+catalog.Tables["telemetry_10s"]+" IN EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	passed := make(chan error, 1)
+	go func() {
+		_, err := s.Rollups.Refresh(ctx)
+		passed <- err
+	}()
+	await.Until(t, "the states and the summary are there", func() (found bool) {
+		err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+catalog.Tables["telemetry_states_10m"]+") AND EXISTS (SELECT FROM session_summaries WHERE records = 500)").Scan(&found)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	})
+	if err := tx.Rollback(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-passed; err != nil {
+		t.Fatal(err)
+	}
+	levelsEqualRecords(t, pool)
+	if sum, err := s.Summary(ctx, "a"); err != nil || sum.Records != 500 || len(sum.Channels) == 0 {
+		t.Errorf("%+v, %v", sum, err)
+	}
 }
 
 // A long run leaves the records and the rollups when it is deleted, from the

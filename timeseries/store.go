@@ -35,6 +35,8 @@ type Options struct {
 	// InFlight counts the uploads that are being stored, for those who work
 	// beside them. Nil makes one that the Store alone knows.
 	InFlight *load.InFlight
+	// LargeRefresh is rollup.Options.Large.
+	LargeRefresh int64
 	// Reads and Exports are the connections for what somebody waits for, and for
 	// long answers. Nil takes those of the Store.
 	Reads, Exports *pgxpool.Pool
@@ -122,7 +124,10 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	}
 	s.Merges = &merge.Merger{Writer: s.Writer, MaxRecords: 2_000_000}
 	s.Channels = registry.New(pool, opt.Reads)
-	s.Rollups = rollup.New(pool, rollup.Options{Logger: s.log, InFlight: s.inFlight, Also: []rollup.Work{tall.Levels{Channels: s.Channels}, s.Channels, rollup.MemberColumns{Channels: s.Channels}, summaries{s}}, OnPass: opt.OnRefresh})
+	s.Rollups = rollup.New(pool, rollup.Options{
+		Logger: s.log, InFlight: s.inFlight, Large: opt.LargeRefresh, Ahead: summaries{s}.Ahead, OnPass: opt.OnRefresh,
+		Also: []rollup.Work{tall.Levels{Channels: s.Channels}, s.Channels, rollup.MemberColumns{Channels: s.Channels}, summaries{s}},
+	})
 	s.Series = series.New(opt.Reads, s.Rollups, s.Channels)
 	s.Tracks = track.New(pool, opt.Reads)
 	s.Notes = note.New(pool, opt.Reads)

@@ -2,7 +2,6 @@ package timeseries
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -261,62 +260,17 @@ func readGaps(ctx context.Context, q schema.Querier, session int32, sum *Summary
 	return gaps, max(0, all-len(gaps)), nil
 }
 
-// summaries are brought up to date by whoever refreshes the rollups.
-type summaries struct{ store *Store }
-
-// dueSummaries are the sessions that have grown since they were summarised, a
-// while ago, or were summarised by a version that did not know channels.
-const dueSummaries = `
-	SELECT s.session
-	FROM sessions s LEFT JOIN session_summaries m USING (session)
-	WHERE s.deleted_at IS NULL AND (s.batch > coalesce(m.batch, 0) OR m.channels IS NULL)
-	  AND (m.computed_at IS NULL OR m.computed_at < clock_timestamp() - $1::interval)`
-
-// Due implements rollup.Work.
-func (w summaries) Due(ctx context.Context, conn *pgx.Conn) (due bool, err error) {
-	if err = conn.QueryRow(ctx, "SELECT EXISTS ("+dueSummaries+")", summaryPause).Scan(&due); err != nil {
-		return false, fmt.Errorf("look for sessions to summarise: %w", err)
-	}
-	return due, nil
-}
-
-// Do computes what changed since the summaries were made.
-func (w summaries) Do(ctx context.Context, conn *pgx.Conn) error {
-	sessions, err := schema.List(ctx, conn, pgx.RowTo[int32], dueSummaries, summaryPause)
-	if err != nil {
-		return fmt.Errorf("find sessions to summarise: %w", err)
-	}
-	var failed error
-	for _, session := range sessions { // one that fails keeps none out
-		err := w.store.summarising.Do(ctx, session, func() error { return w.store.summarise(ctx, conn, session) })
-		if ctx.Err() != nil {
-			return errors.Join(failed, err)
-		}
-		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("summarise run %d: %w", session, err))
-			if conn.IsClosed() {
-				break // all others would fail alike
-			}
-			continue
-		}
-		// Lists of sessions show figures of the summary.
-		if _, err := conn.Exec(ctx, "UPDATE sessions SET revision = revision + 1 WHERE session = $1", session); err != nil {
-			return errors.Join(failed, fmt.Errorf("announce a summary: %w", err))
-		}
-	}
-	return failed
-}
-
 // summarise brings the summary of one session up to its newest batch. It reads
 // only the minutes that changed. Other instances may do it at the same time; within
 // this one callers take turns, since all but one would have worked for nothing.
 func (s *Store) summarise(ctx context.Context, conn *pgx.Conn, session int32) error {
-	var err error
+	return oneSnapshot(ctx, conn, func(tx pgx.Tx) error { return s.summariseTx(ctx, tx, session) })
+}
+
+// oneSnapshot runs work so that figures are those of a whole batch.
+func oneSnapshot(ctx context.Context, conn *pgx.Conn, work func(pgx.Tx) error) (err error) {
 	for range 5 {
-		// One snapshot, so that the figures are those of a whole batch.
-		err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
-			return s.summariseTx(ctx, tx, session)
-		})
+		err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, work)
 		if !schema.HasCode(err, pgerrcode.SerializationFailure, pgerrcode.UniqueViolation, pgerrcode.LockNotAvailable) {
 			return err
 		}
@@ -327,60 +281,8 @@ func (s *Store) summarise(ctx context.Context, conn *pgx.Conn, session int32) er
 }
 
 func (s *Store) summariseTx(ctx context.Context, tx pgx.Tx, session int32) error {
-	var id string
-	var batch, done int32
-	var known bool
-	err := tx.QueryRow(ctx, `
-		SELECT s.id, s.batch, coalesce(m.batch, 0), m.channels IS NOT NULL
-		FROM sessions s LEFT JOIN session_summaries m USING (session)
-		WHERE s.session = $1 AND s.deleted_at IS NULL`, session).Scan(&id, &batch, &done, &known)
-	if err == pgx.ErrNoRows {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if batch == done && known {
-		return nil
-	}
-	spans, _, err := rollup.Changed(ctx, tx, []rollup.Change{{Session: session, After: done, UpTo: batch}}, time.Minute)
-	if err != nil {
-		return err
-	}
-	for i, s := range spans {
-		spans[i] = s.Outward(time.Minute)
-	}
-	spans = rollup.Merge(spans, 10*time.Minute)
-	if _, err := tx.Exec(ctx, "SELECT set_config('jit', 'off', true), set_config('work_mem', '32MB', true), set_config('plan_cache_mode', 'force_custom_plan', true)"); err != nil {
-		return err
-	}
-	for _, span := range spans {
-		if _, err := tx.Exec(ctx, "DELETE FROM summary_parts WHERE session = $1 AND minute >= $2 AND minute < $3", session, span.From, span.To); err != nil {
-			return err
-		}
-		// By pieces that can be sorted in memory. Where one is empty, the next record
-		// may be months away: one that was changed counts for all of its batch's time.
-		for at := span.From; at.Before(span.To); {
-			piece := rollup.Span{From: at, To: at.Add(summaryPiece)}.Clip(span)
-			minutes, err := countMinutes(ctx, tx, session, piece)
-			if err != nil {
-				return err
-			}
-			if at = piece.To; minutes > 0 {
-				continue
-			}
-			var next time.Time
-			err = tx.QueryRow(ctx, "SELECT time FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3 ORDER BY time LIMIT 1", session, at, span.To).Scan(&next)
-			if err == pgx.ErrNoRows {
-				break
-			}
-			if err != nil {
-				return err
-			}
-			at = next.Truncate(time.Minute)
-		}
-	}
-	if _, err := tx.Exec(ctx, summaryMergeSQL, session, batch); err != nil {
+	id, changed, err := addUp(ctx, tx, session)
+	if err != nil || !changed {
 		return err
 	}
 	var sample usual.Sample
@@ -397,6 +299,64 @@ func (s *Store) summariseTx(ctx context.Context, tx pgx.Tx, session int32) error
 	_, err = tx.Exec(ctx, "UPDATE session_summaries SET channels = $2, step_s = $3, sampled = $4 WHERE session = $1",
 		session, sample.Channels, sample.Step.Seconds(), sample.Records)
 	return err
+}
+
+// addUp brings all of a summary but its channels up to the newest batch, and reports
+// whether anything, channels included, was behind it.
+func addUp(ctx context.Context, tx pgx.Tx, session int32) (id string, changed bool, err error) {
+	var batch, done int32
+	var known bool
+	err = tx.QueryRow(ctx, `
+		SELECT s.id, s.batch, coalesce(m.batch, 0), m.channels IS NOT NULL
+		FROM sessions s LEFT JOIN session_summaries m USING (session)
+		WHERE s.session = $1 AND s.deleted_at IS NULL`, session).Scan(&id, &batch, &done, &known)
+	if err == pgx.ErrNoRows || err == nil && batch == done && known {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	spans, _, err := rollup.Changed(ctx, tx, []rollup.Change{{Session: session, After: done, UpTo: batch}}, time.Minute)
+	if err != nil {
+		return "", false, err
+	}
+	for i, s := range spans {
+		spans[i] = s.Outward(time.Minute)
+	}
+	spans = rollup.Merge(spans, 10*time.Minute)
+	if _, err := tx.Exec(ctx, "SELECT set_config('jit', 'off', true), set_config('work_mem', '32MB', true), set_config('plan_cache_mode', 'force_custom_plan', true)"); err != nil {
+		return "", false, err
+	}
+	for _, span := range spans {
+		if _, err := tx.Exec(ctx, "DELETE FROM summary_parts WHERE session = $1 AND minute >= $2 AND minute < $3", session, span.From, span.To); err != nil {
+			return "", false, err
+		}
+		// By pieces that can be sorted in memory. Where one is empty, the next record
+		// may be months away: one that was changed counts for all of its batch's time.
+		for at := span.From; at.Before(span.To); {
+			piece := rollup.Span{From: at, To: at.Add(summaryPiece)}.Clip(span)
+			minutes, err := countMinutes(ctx, tx, session, piece)
+			if err != nil {
+				return "", false, err
+			}
+			if at = piece.To; minutes > 0 {
+				continue
+			}
+			var next time.Time
+			err = tx.QueryRow(ctx, "SELECT time FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3 ORDER BY time LIMIT 1", session, at, span.To).Scan(&next)
+			if err == pgx.ErrNoRows {
+				break
+			}
+			if err != nil {
+				return "", false, err
+			}
+			at = next.Truncate(time.Minute)
+		}
+	}
+	if _, err := tx.Exec(ctx, summaryMergeSQL, session, batch); err != nil {
+		return "", false, err
+	}
+	return id, true, nil
 }
 
 // countMinutes counts minutes of which nothing is stored, and returns how many have

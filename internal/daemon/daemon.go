@@ -364,13 +364,18 @@ func (d *Daemon) purge(ctx context.Context) {
 	}
 }
 
+// longestYield is how long what can wait lets a large refresh of charts go first.
+const longestYield = 30 * time.Second
+
 func (d *Daemon) analyse(ctx context.Context) {
+	d.Store.Rollups.Yield(ctx, longestYield)
 	if _, err := d.Store.Analysis.Refresh(ctx); err != nil && ctx.Err() == nil {
 		d.log.Warn("cannot work out laps, distance and energy yet", "error", err)
 	}
 }
 
 func (d *Daemon) divide(ctx context.Context) {
+	d.Store.Rollups.Yield(ctx, longestYield)
 	if _, err := d.Store.Archives.KeepUp(ctx); err != nil && ctx.Err() == nil {
 		d.log.Warn("cannot divide long sessions into archive parts yet", "error", err)
 	}

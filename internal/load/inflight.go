@@ -16,6 +16,7 @@ type InFlight struct {
 	running int
 	mean    float64 // of running over the last moments, as of at
 	at      time.Time
+	changed time.Time // when running last did
 }
 
 // Begin counts one more upload until end is called, once.
@@ -29,6 +30,7 @@ func (u *InFlight) change(by int) {
 	defer u.mu.Unlock()
 	u.settle()
 	u.running += by
+	u.changed = u.at
 }
 
 // settle lets the mean follow what has run since it was last asked for: exactly,
@@ -50,6 +52,17 @@ func (u *InFlight) atOnce() float64 {
 // Busy reports whether uploads are at work most of the time: work beside them
 // should then take half of the machine at most.
 func (u *InFlight) Busy() bool { return u.atOnce() > 0.5 }
+
+// longestSilence is how long a bridge that sends says nothing.
+const longestSilence = 2 * time.Second
+
+// Idle reports whether no upload is stored, nor was lately: nobody has to wait for work
+// that takes all of the machine.
+func (u *InFlight) Idle() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.running == 0 && time.Since(u.changed) > longestSilence
+}
 
 const (
 	// restShare is how many times as long as it took, work rests while one

@@ -32,6 +32,10 @@
 // call Refresh and Apply at once; one works, the others leave or wait. A pass
 // that is stopped half-way is done again, since progress is recorded last.
 //
+// A large pass, such as after an import, takes a second connection while no uploads
+// come in: what is made of others waits for those, and the summaries' sums are made
+// beside. What can wait gives it the machine (Yield).
+//
 // Units: buckets begin at whole multiples of their width since Origin, in UTC,
 // as time_bucket has it; sums and counts are over records, not over time.
 package rollup

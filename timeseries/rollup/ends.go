@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
@@ -60,13 +61,13 @@ func (c *Catalog) endsLevels() (levels []Level) {
 }
 
 // refreshEnds looks the ends of a window up anew, after its levels.
-func (p *pass) refreshEnds(ctx context.Context, w window) error {
+func (p *pass) refreshEnds(ctx context.Context, conn *pgxpool.Conn, w window) error {
 	var ends []string
 	for _, l := range p.catalog.endsLevels() {
 		ends = append(ends, fmt.Sprintf("SELECT session, unnest(ARRAY[first_time, last_time]) AS time FROM %s WHERE bucket >= $1 AND bucket < $2 AND records >= %d",
 			p.catalog.Tables[l.Relation], EndsRecords))
 	}
-	return p.replace(ctx, EndsTable, w, func(tx pgx.Tx, carried record.Mask) error {
+	return p.replace(ctx, conn, EndsTable, w, func(tx pgx.Tx, carried record.Mask) error {
 		columns, values := "", ""
 		for _, name := range endsChannels(carried.Has) {
 			columns, values = columns+", "+name, values+", min(t."+name+")"

@@ -20,7 +20,7 @@ import (
 // did is recorded now and then when there is much to do.
 const passRecords = 3_000_000
 
-// bulkRecords is from how many new records a refresh is a large one.
+// bulkRecords is from how many new records a refresh is a large one, where nobody says.
 const bulkRecords = 200_000
 
 // longestTurn is how long a pass keeps a connection once somebody may want it:
@@ -30,8 +30,8 @@ const longestTurn = 100 * time.Millisecond
 // pass is one pass of the refresher.
 type pass struct {
 	log     *slog.Logger
+	bulk    int64         // from how many new records on the pass is a large one
 	conn    *pgxpool.Conn // of this turn
-	since   time.Time     // when the turn began
 	catalog *Catalog
 	fence   schema.Fence
 	result  *Result
@@ -39,7 +39,8 @@ type pass struct {
 	// What the first turn finds.
 	sessions []pending
 	dirty    []int64
-	windows  []window // that are left
+	large    bool
+	windows  windows
 }
 
 // window is a part of a level that is aggregated anew.
@@ -91,7 +92,7 @@ func (p *pass) find(ctx context.Context) (err error) {
 	if spans, err = p.keepHistory(ctx, spans); err != nil {
 		return err
 	}
-	if records >= bulkRecords {
+	if p.large = records >= p.bulk; p.large {
 		if err := p.compress(ctx, spans); err != nil {
 			return err
 		}
@@ -99,7 +100,7 @@ func (p *pass) find(ctx context.Context) (err error) {
 	if err := p.summarize(ctx, spans); err != nil {
 		return err
 	}
-	p.plan(spans)
+	p.windows.left = p.plan(spans)
 	return nil
 }
 
@@ -203,9 +204,13 @@ func OldestRecord(ctx context.Context, q schema.Querier) (time.Time, error) {
 // in between that did not change, at a small cost for each call.
 const maxWindows = 24
 
+// endsPiece is of how much time the ends are looked up at once: what that joins is
+// held in memory.
+const endsPiece = 2 * time.Hour
+
 // plan lists the windows that hold the ranges, finest level first, since each
 // level reads the one below.
-func (p *pass) plan(spans []Span) {
+func (p *pass) plan(spans []Span) (windows []window) {
 	list := relations()
 	if !p.catalog.aggregates {
 		list = plainRelations()
@@ -223,14 +228,21 @@ func (p *pass) plan(spans []Span) {
 			of = Merge(of, gap)
 		}
 		for _, s := range of {
-			p.windows = append(p.windows, window{rel, s})
+			for rel.name == EndsTable && s.Length() > endsPiece {
+				piece := Span{s.From, Ceil(s.From.Add(1), endsPiece)}
+				windows, s.From = append(windows, window{rel, piece}), piece.To
+			}
+			windows = append(windows, window{rel, s})
 		}
 	}
+	return windows
 }
 
-// refresh aggregates windows anew, until none is left or the turn is over.
-func (p *pass) refresh(ctx context.Context) error {
-	if len(p.windows) == 0 {
+// refresh aggregates windows anew, until none is left that can be or the turn is
+// over, which began then.
+func (p *pass) refresh(ctx context.Context, conn *pgxpool.Conn, since time.Time) error {
+	w, ok := p.windows.take()
+	if !ok {
 		return nil
 	}
 	set, reset := p.settings()
@@ -238,45 +250,45 @@ func (p *pass) refresh(ctx context.Context) error {
 		// A connection that keeps these settings must not return to the pool.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if _, err := p.conn.Exec(ctx, reset); err != nil {
-			p.conn.Conn().Close(ctx)
+		if _, err := conn.Exec(ctx, reset); err != nil {
+			conn.Conn().Close(ctx)
 		}
 	}()
-	if _, err := p.conn.Exec(ctx, set); err != nil {
+	if _, err := conn.Exec(ctx, set); err != nil {
 		return err
 	}
-	for first := true; len(p.windows) > 0 && (first || time.Since(p.since) < longestTurn); first = false {
-		w := p.windows[0]
-		if err := p.refreshWindow(ctx, w); err != nil {
+	for ; ok; w, ok = p.windows.take() {
+		if err := p.refreshWindow(ctx, conn, w); err != nil {
 			return fmt.Errorf("%s from %v to %v: %w", w.name, w.From, w.To, err)
 		}
-		p.result.Windows++
-		p.windows = p.windows[1:]
+		if p.windows.done(w); time.Since(since) >= longestTurn {
+			break
+		}
 	}
 	return nil
 }
 
-func (p *pass) refreshWindow(ctx context.Context, w window) error {
+func (p *pass) refreshWindow(ctx context.Context, conn *pgxpool.Conn, w window) error {
 	switch {
 	case w.name == EndsTable:
-		return p.refreshEnds(ctx, w)
+		return p.refreshEnds(ctx, conn, w)
 	case !p.catalog.aggregates:
-		return p.refreshTable(ctx, w)
+		return p.refreshTable(ctx, conn, w)
 	}
 	// It cannot run in a transaction block, nor with parameters in all versions.
-	_, err := p.conn.Exec(ctx, fmt.Sprintf("CALL refresh_continuous_aggregate('%s', %s, %s%s)",
+	_, err := conn.Exec(ctx, fmt.Sprintf("CALL refresh_continuous_aggregate('%s', %s, %s%s)",
 		w.name, timeLiteral(w.From), timeLiteral(w.To), p.catalog.refreshOptions))
 	return err
 }
 
 // refreshTable aggregates a window of whole buckets anew where there are no
 // continuous aggregates. Channels that no run of that time carries are left out.
-func (p *pass) refreshTable(ctx context.Context, w window) error {
+func (p *pass) refreshTable(ctx context.Context, conn *pgxpool.Conn, w window) error {
 	finer := w.finer
 	if finer != "" {
 		finer = plainTable(finer)
 	}
-	return p.replace(ctx, plainTable(w.name), w, func(tx pgx.Tx, carried record.Mask) error {
+	return p.replace(ctx, conn, plainTable(w.name), w, func(tx pgx.Tx, carried record.Mask) error {
 		some := w.relation.of(carried)
 		if len(some.columns) == 0 {
 			return nil
@@ -291,8 +303,8 @@ func (p *pass) refreshTable(ctx context.Context, w window) error {
 }
 
 // replace makes a window of a table of ours anew, by what runs of that time carry.
-func (p *pass) replace(ctx context.Context, table string, w window, insert func(tx pgx.Tx, carried record.Mask) error) error {
-	return pgx.BeginFunc(ctx, p.conn, func(tx pgx.Tx) error {
+func (p *pass) replace(ctx context.Context, conn *pgxpool.Conn, table string, w window, insert func(tx pgx.Tx, carried record.Mask) error) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if err := p.fence.Check(ctx, tx); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/internal/retry"
@@ -24,6 +25,12 @@ type Options struct {
 	InFlight *load.InFlight
 	// Also is further work of whoever refreshes, at the end of each pass.
 	Also []Work
+	// Large is from how many new records on a refresh is a large one: it moves days that
+	// are over to the columnstore first, and takes two connections. Default 200,000.
+	Large int64
+	// Ahead begins with work of Also that needs no rollups while a large refresh goes
+	// on. Nil is none.
+	Ahead func(context.Context, *pgx.Conn) error
 	// OnPass is told how each pass of Run ended. Nil is no call.
 	OnPass func(Result, error)
 }
@@ -42,6 +49,7 @@ type Rollups struct {
 	pool    *pgxpool.Pool
 	opt     Options
 	catalog atomic.Pointer[Catalog]
+	large   atomic.Bool // a large pass is on
 }
 
 // New returns the Rollups of a migrated database.
@@ -51,6 +59,9 @@ func New(pool *pgxpool.Pool, opt Options) *Rollups {
 	}
 	if opt.InFlight == nil {
 		opt.InFlight = new(load.InFlight)
+	}
+	if opt.Large <= 0 {
+		opt.Large = bulkRecords
 	}
 	if opt.OnPass == nil {
 		opt.OnPass = func(Result, error) {}
@@ -130,25 +141,45 @@ func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
 	}
 	lease := schema.Lease{Pool: r.pool, Name: LeaseName, Log: r.opt.Logger}
 	led, err := lease.TryLead(ctx, func(ctx context.Context, fence schema.Fence) error {
-		p := &pass{log: r.opt.Logger, fence: fence, result: &result}
-		for more := true; more && err == nil; {
-			err = r.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-				return schema.Unbounded(ctx, conn.Conn(), func() (err error) {
-					if more, err = r.turn(ctx, p, conn); err != nil {
-						r.catalog.Store(nil)
-						return fmt.Errorf("refresh rollups: %w", err)
-					}
-					if more {
-						return nil
-					}
-					for _, w := range r.opt.Also { // one that fails keeps none from its work
-						err = errors.Join(err, w.Do(ctx, conn.Conn()))
-					}
-					return err
-				})
-			})
+		p := &pass{log: r.opt.Logger, bulk: r.opt.Large, fence: fence, result: &result}
+		defer r.large.Store(false)
+		both, ctx := errgroup.WithContext(ctx)
+		refreshed := func(err error) error {
+			if err != nil {
+				r.catalog.Store(nil)
+				err = fmt.Errorf("refresh rollups: %w", err)
+			}
+			return err
 		}
-		return err
+		both.Go(func() (err error) {
+			for more := true; more && err == nil; {
+				if ready, over := p.windows.state(); !ready && !over { // what is needed is made beside
+					err = retry.Pause(ctx, besidePause)
+					continue
+				}
+				found := p.catalog != nil
+				err = r.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+					return schema.Unbounded(ctx, conn.Conn(), func() (err error) {
+						if more, err = r.turn(ctx, p, conn); err != nil || more {
+							return refreshed(err)
+						}
+						result.Windows = p.windows.count
+						for _, w := range r.opt.Also { // one that fails keeps none from its work
+							err = errors.Join(err, w.Do(ctx, conn.Conn()))
+						}
+						return err
+					})
+				})
+				if more && !found && p.large {
+					r.large.Store(true)
+					if r.pool.Config().MaxConns >= besideConnections {
+						both.Go(func() error { return refreshed(r.beside(ctx, p)) })
+					}
+				}
+			}
+			return err
+		})
+		return both.Wait()
 	})
 	result.Busy = !led && err == nil
 	return result, err
@@ -176,7 +207,8 @@ func (r *Rollups) due(ctx context.Context, conn *pgx.Conn) (due bool, err error)
 // turn goes on with a pass on a connection, while no other instance refreshes,
 // and reports whether there is more to do.
 func (r *Rollups) turn(ctx context.Context, p *pass, conn *pgxpool.Conn) (more bool, err error) {
-	p.conn, p.since = conn, time.Now()
+	since := time.Now()
+	p.conn = conn
 	if p.catalog == nil {
 		catalog, err := r.Catalog(ctx, conn)
 		if err != nil {
@@ -199,9 +231,15 @@ func (r *Rollups) turn(ctx context.Context, p *pass, conn *pgxpool.Conn) (more b
 		if err := p.find(ctx); err != nil {
 			return false, err
 		}
+		if ready, _ := p.windows.state(); ready && p.large {
+			return true, nil
+		}
 	}
-	if err := p.refresh(ctx); err != nil || len(p.windows) > 0 {
-		return err == nil, err
+	if err := p.refresh(ctx, conn, since); err != nil {
+		return false, err
+	}
+	if _, over := p.windows.state(); !over {
+		return true, nil
 	}
 	if err := p.advance(ctx); err != nil {
 		return false, err
