@@ -14,7 +14,7 @@ import (
 type summaries struct{ store *Store }
 
 // dueSummaries are the sessions that have grown since they were summarised, a
-// while ago, or whose summary lacks channels: Ahead leaves them to Do, and there were
+// while ago, or whose summary lacks channels: ahead leaves them to Do, and there were
 // versions that did not know of them.
 const dueSummaries = `
 	SELECT s.session
@@ -30,8 +30,8 @@ func (w summaries) Due(ctx context.Context, conn *pgx.Conn) (due bool, err error
 	return due, nil
 }
 
-// Ahead adds up new runs, all but their channels, which are counted by the levels.
-func (w summaries) Ahead(ctx context.Context, conn *pgx.Conn) error {
+// ahead adds up new runs, all but their channels, which are counted by the levels.
+func (w summaries) ahead(ctx context.Context, conn *pgx.Conn) error {
 	sessions, err := schema.List(ctx, conn, pgx.RowTo[int32], `
 		SELECT s.session
 		FROM sessions s LEFT JOIN session_summaries m USING (session)
