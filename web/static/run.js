@@ -277,6 +277,7 @@ class RunView {
     this.liveWindow.value = String(span);
     setParams({ from: null, to: null });
     this.live = this.listen(span);
+    this.way?.moved();
     this.liveLabel("connecting");
     announce("Following live data");
   }

@@ -33,7 +33,8 @@ export class Track {
   }
 
   // setLines takes ways, each {parts: [[[lon, lat, x?]...]...], color?, width?}. x is
-  // where on the charts' axis the car was there. One with a width hides what is below.
+  // where on the charts' axis the car was there. One with a width hides what is below;
+  // one that is under is no more than a hint, whatever the window.
   setLines(lines) {
     this.lines = lines.map((line) => ({ ...line, parts: line.parts.map((part) => part.filter((p) => p[0] || p[1])).filter((part) => part.length) })).filter((line) => line.parts.length);
     this.box = null;
@@ -137,7 +138,9 @@ export class Track {
       g.lineWidth = width;
       g.stroke();
     };
+    for (const line of this.lines) if (line.under) for (const part of line.parts) stroke(part, css("--track"), 2.5);
     this.lines.forEach((line, i) => {
+      if (line.under) return;
       const color = line.color || css("--accent");
       if (!i) for (const part of line.parts) stroke(part, css("--track"), 6);
       g.globalAlpha = line.width ? 1 : 0.6; // laps lie over one another

@@ -81,7 +81,10 @@ export class Way {
   }
 
   draw() {
-    const { view: { track, stack }, channel, points } = this, lines = [{ parts: this.parts }];
+    const { view: { track, stack }, channel, points } = this, fine = [[]];
+    for (const p of points || []) p ? fine[fine.length - 1].push(p.at) : fine.push([]);
+    // Cursors stand on the first: of a long run the whole way is a rough one.
+    const lines = this.coarse && fine.some((part) => part.length) ? [{ parts: fine }, { parts: this.parts, under: true }] : [{ parts: this.parts }];
     const known = (points || []).filter((p) => p?.value != null).map((p) => p.value).sort((p, q) => p - q), at = (part) => known[Math.round((known.length - 1) * part)];
     const low = at(SPREAD), high = at(1 - SPREAD), coloured = channel && known.length > 1;
     const level = (v) => (v == null || !coloured ? -1 : Math.max(0, Math.min(LEVELS - 1, Math.floor(((v - low) / (high - low || 1)) * LEVELS))));
@@ -95,9 +98,10 @@ export class Way {
         before = now;
       } else part.push(p.at);
     }
-    if (lines.length > 1) lines[0].color = css("--track");
+    if (points) lines[0].color = css("--track");
     track.setLines(lines);
     track.add(this.view.recent);
+    if (!stack.following) this.view.mark();
     this.scale.hidden = !channel;
     if (!channel) return;
     const end = (v, far) => h("b", null, `${far ? (v === low ? "≤ " : "≥ ") : ""}${measure(v, channel)}`);
