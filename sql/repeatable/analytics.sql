@@ -281,6 +281,34 @@ $$;
 COMMENT ON FUNCTION analytics.passes(text, double precision, double precision, double precision) IS
 'When a run passed a place on the way of its laps: time (UTC), and the way (m), energy (J), gaps (s), pauses (s) and rolling without power (coast_s, s) since the start; error_s is the standard deviation of the time between two (s). None where the place lies further than radius_m (m) from that way';
 
+DROP VIEW IF EXISTS analytics.tracks CASCADE;
+CREATE VIEW analytics.tracks AS
+SELECT t.track,
+       coalesce(nullif(t.name, ''), 'Track ' || t.track) AS name,
+       t.length_m,
+       cardinality(t.gates_m) AS sectors,
+       (SELECT max(a) - min(a) FROM unnest(t.altitude_m) a) AS height_m,
+       t.latitude[1] AS latitude,
+       t.longitude[1] AS longitude,
+       t.finish_set,
+       (SELECT count(*) FROM analysis_runs r JOIN sessions s USING (session) WHERE r.track = t.track AND s.deleted_at IS NULL) AS runs,
+       t.created_at,
+       t.updated_at
+FROM tracks t
+WHERE t.same_as IS NULL;
+COMMENT ON VIEW analytics.tracks IS 'Circuits that runs go round, in the direction in which they do; laps and sectors name them';
+COMMENT ON COLUMN analytics.tracks.track IS 'Key';
+COMMENT ON COLUMN analytics.tracks.name IS 'What it is called';
+COMMENT ON COLUMN analytics.tracks.length_m IS 'Length by the speed of the run that found it, m';
+COMMENT ON COLUMN analytics.tracks.sectors IS 'Sectors, count';
+COMMENT ON COLUMN analytics.tracks.height_m IS 'Between its lowest and its highest place; NULL where no altitude is known, m';
+COMMENT ON COLUMN analytics.tracks.latitude IS 'Where its line begins, deg';
+COMMENT ON COLUMN analytics.tracks.longitude IS 'Where its line begins, deg';
+COMMENT ON COLUMN analytics.tracks.finish_set IS 'Whether a person set the finish, from which laps count then';
+COMMENT ON COLUMN analytics.tracks.runs IS 'Runs on it, count';
+COMMENT ON COLUMN analytics.tracks.created_at IS 'When it was found, server time';
+COMMENT ON COLUMN analytics.tracks.updated_at IS 'When a person changed it last, or it was found, server time';
+
 DROP FUNCTION IF EXISTS analytics.laps(text, double precision, double precision, double precision, double precision);
 CREATE FUNCTION analytics.laps(
     session_id     text,
@@ -315,8 +343,8 @@ SET search_path FROM CURRENT
 AS $$
     WITH run AS (
         SELECT r.session, r.distance_from IS NOT NULL AS has_distance, r.energy_from IS NOT NULL AS has_energy, r.has_coast,
-               coalesce(nullif(t.name, ''), 'Track ' || t.track) AS track
-        FROM analysis_runs r JOIN sessions s USING (session) LEFT JOIN tracks t USING (track)
+               t.name AS track
+        FROM analysis_runs r JOIN sessions s USING (session) LEFT JOIN analytics.tracks t USING (track)
         WHERE s.id = laps.session_id AND s.deleted_at IS NULL
     ), rounds AS (
         SELECT l.from_time, l.to_time, l.distance_m AS metres, l.energy_j AS joules, l.silent_s, l.paused_s, l.top_ms, l.error_s, l.peak_w, l.coast_s
@@ -420,34 +448,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION analytics.sectors(text) IS
 'Sectors of the laps of a run, which they add up to; the quickest of each, time_rank 1, are its theoretical best. from_m is where it begins on the line that the laps have in common (m). A sector in which the lap begins has two parts: from_time and to_time are those of the later one. Those of the lap that is not over (lap_over is false) come last and have no rank. Columns are as of laps';
-
-DROP VIEW IF EXISTS analytics.tracks CASCADE;
-CREATE VIEW analytics.tracks AS
-SELECT t.track,
-       coalesce(nullif(t.name, ''), 'Track ' || t.track) AS name,
-       t.length_m,
-       cardinality(t.gates_m) AS sectors,
-       (SELECT max(a) - min(a) FROM unnest(t.altitude_m) a) AS height_m,
-       t.latitude[1] AS latitude,
-       t.longitude[1] AS longitude,
-       t.finish_set,
-       (SELECT count(*) FROM analysis_runs r JOIN sessions s USING (session) WHERE r.track = t.track AND s.deleted_at IS NULL) AS runs,
-       t.created_at,
-       t.updated_at
-FROM tracks t
-WHERE t.same_as IS NULL;
-COMMENT ON VIEW analytics.tracks IS 'Circuits that runs go round, in the direction in which they do; laps and sectors name them';
-COMMENT ON COLUMN analytics.tracks.track IS 'Key';
-COMMENT ON COLUMN analytics.tracks.name IS 'What it is called';
-COMMENT ON COLUMN analytics.tracks.length_m IS 'Length by the speed of the run that found it, m';
-COMMENT ON COLUMN analytics.tracks.sectors IS 'Sectors, count';
-COMMENT ON COLUMN analytics.tracks.height_m IS 'Between its lowest and its highest place; NULL where no altitude is known, m';
-COMMENT ON COLUMN analytics.tracks.latitude IS 'Where its line begins, deg';
-COMMENT ON COLUMN analytics.tracks.longitude IS 'Where its line begins, deg';
-COMMENT ON COLUMN analytics.tracks.finish_set IS 'Whether a person set the finish, from which laps count then';
-COMMENT ON COLUMN analytics.tracks.runs IS 'Runs on it, count';
-COMMENT ON COLUMN analytics.tracks.created_at IS 'When it was found, server time';
-COMMENT ON COLUMN analytics.tracks.updated_at IS 'When a person changed it last, or it was found, server time';
 
 DROP FUNCTION IF EXISTS analytics.shares(text);
 CREATE FUNCTION analytics.shares(session_id text)
