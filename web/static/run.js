@@ -335,7 +335,7 @@ class RunView {
   address() {
     return {
       metrics: this.metrics.join(), charts: written(this.charts), axis: this.stack.clockTime ? null : "elapsed", laps: [...this.laps.chosen].sort((a, b) => a - b).join(),
-      map: this.way?.name, signals: this.signals?.node.open ? this.signals.chosen.join() : null,
+      map: this.way?.name, ...this.signals?.address(),
     };
   }
 

@@ -1,6 +1,7 @@
 // How often channels had which values in the window of the charts, or in the ticked
 // laps: a histogram, the density of two channels, and the mean of a third in each cell.
-// What is drawn can be read cell by cell, with the pointer or with arrow keys, and as a table.
+// What is drawn can be read cell by cell, with the pointer or with arrow keys, and as a table;
+// a click marks in charts and map where the run had those values (brush.js).
 
 import { css, h, replace } from "./dom.js";
 import { api, query, sessionPath } from "./api.js";
@@ -18,7 +19,7 @@ export class Signals {
   // view is the run's page, node the details that they are in; asked are the channels
   // that its address names, if any.
   constructor(view, node, asked) {
-    Object.assign(this, { view, node, figures: [] });
+    Object.assign(this, { view, node, figures: [], of: new URLSearchParams(location.search).get("signals_of") });
     this.chosen = asked ? asked.split(",") : null;
     this.status = h("p", { class: "muted small pad", role: "status" });
     this.form = h("div", { class: "inline-form" });
@@ -44,7 +45,10 @@ export class Signals {
     this.moved(0);
   }
 
-  remember() { setParams({ signals: this.node.open ? this.chosen.join(",") : null }); }
+  remember() { setParams(this.address()); }
+
+  // address is what of them stands in the address of the page.
+  address() { return this.node.open ? { signals: this.chosen.join(","), signals_of: this.of === "laps" ? "laps" : null } : { signals: null, signals_of: null }; }
 
   // moved is told that the window, the ticked laps or the records are others.
   moved(wait = 400) {
@@ -65,19 +69,23 @@ export class Signals {
       return h("div", { class: "field" }, h("label", { for: node.id }, text), node);
     };
     const of = h("select", { id: "signal-of" }, [["window", "Window of the charts"], ["laps", "Ticked laps"]].map(([value, text]) => h("option", { value, selected: value === this.of }, text)));
-    of.addEventListener("change", () => { this.of = of.value; this.moved(0); });
+    of.addEventListener("change", () => { this.of = of.value; this.remember(); this.moved(0); });
     replace(this.form, select(0, "Signal"), select(1, "against"), select(2, "Mean of"), h("div", { class: "field" }, h("label", { for: "signal-of" }, "in"), of));
   }
 
   async load() {
     this.abort?.abort(); // what was asked for before must not come after what is shown now
     this.abort = new AbortController();
+    this.brush?.show([]);
     this.choose();
     const { view } = this, [x, y, mean] = this.chosen, laps = this.of === "laps" && [...view.laps.chosen].sort((a, b) => a - b).join(",");
     if (!x) return;
     if (laps === "") return void this.fill([], "Tick laps to see their signals.");
     const at = (s) => new Date(Math.round(view.start + s * 1000)).toISOString();
     const part = laps ? { laps } : view.stack.whole ? {} : { from: at(view.stack.win[0]), to: at(view.stack.win[1]) };
+    // What was counted lately is there at once; what is not takes seconds in a long run.
+    const { run } = view, seconds = laps ? view.laps.laps.filter((l) => view.laps.chosen.has(l.lap)).reduce((sum, l) => sum + l.seconds, 0) : view.stack.win[1] - view.stack.win[0];
+    const waits = setTimeout(() => { this.status.textContent = `Reading ${seconds ? `about ${count(Math.ceil(run.record_count * Math.min(1, seconds / (run.duration_s || 1))))} ` : ""}records…`; this.node.setAttribute("aria-busy", "true"); }, 300);
     const asked = (more) => api(query(sessionPath(view.id, "/signals"), { x, ...more, ...part, units: preferred(), x_bins: BINS, y_bins: BINS }), { signal: this.abort.signal });
     try {
       const [one, two] = await Promise.all([asked({ mean: y ? null : mean }), y && asked({ y, mean })]);
@@ -86,14 +94,27 @@ export class Signals {
       this.fill([{ of: one, title: name(one.x) }, two && { of: two, title: `${name(two.x)} and ${name(two.y)}` }, two?.mean && { of: two, mean: true, title: `${name(two.mean)} by ${name(two.x)} and ${name(two.y)}` }].filter(Boolean), two ? `${said(one)}; with both ${said(two)}` : said(one));
     } catch (err) {
       if (err.name !== "AbortError") this.fill([], err.message);
+    } finally {
+      clearTimeout(waits);
+      this.node.removeAttribute("aria-busy");
     }
+  }
+
+  // mark shows where the values of the cells between two were.
+  async mark(f, [i, j], [k, l]) {
+    const { view } = this, { x, y } = f.of, of = (axis, a, b) => ({ channel: axis.channel, low: axis.edges[Math.min(a, b)], high: axis.edges[Math.max(a, b) + 1] });
+    this.brush ??= new (await import("./brush.js")).Brush(view);
+    const laps = this.of === "laps" ? view.laps.bands(...view.stack.extent).filter((l) => l.chosen) : null, ranges = [of(x, i, k), y && of(y, j, l)].filter(Boolean);
+    try {
+      f.says.textContent = `${ranges.map((r, n) => { const axis = [x, y][n]; return `${this.write(r.low, axis)} to ${this.write(r.high, axis)} ${unit(axis.unit)}`.trim(); }).join(" · ")} · ${await this.brush.pick(ranges, laps ? view.stack.extent : view.stack.win, laps, this.abort.signal)}`;
+    } catch (err) { view.failed(err); }
   }
 
   fill(figures, text) {
     this.status.textContent = text;
     this.figures = figures.filter((f) => f.of.counts.length);
     replace(this.body, this.figures.map((f) => {
-      f.canvas = h("canvas", { role: "img", tabindex: 0, "aria-label": `${f.title}. ${f.of.y ? "Arrow keys go from cell to cell" : "Arrow keys go from bin to bin"}` });
+      f.canvas = h("canvas", { role: "img", tabindex: 0, "aria-label": `${f.title}. ${f.of.y ? "Arrow keys go from cell to cell" : "Arrow keys go from bin to bin"}, Enter marks where it was` });
       f.says = h("p", { class: "muted small", "aria-live": "polite" }, this.scaleOf(f));
       const nx = f.of.x.edges.length - 1, ny = f.of.y ? f.of.y.edges.length - 1 : 1;
       const point = (i, j) => {
@@ -101,12 +122,18 @@ export class Signals {
         f.says.textContent = this.cell(f);
         this.paint(f);
       };
-      f.canvas.addEventListener("pointermove", (e) => {
+      const under = (e) => {
         const box = f.canvas.getBoundingClientRect();
         point(Math.floor(((e.clientX - box.left - LEFT) / (box.width - LEFT - RIGHT)) * nx), Math.floor((1 - (e.clientY - box.top - TOP) / (HEIGHT - TOP - BOTTOM)) * ny));
-      });
-      f.canvas.addEventListener("pointerleave", () => { f.at = null; f.says.textContent = this.scaleOf(f); this.paint(f); });
+      };
+      let held = null;
+      f.canvas.addEventListener("pointermove", under);
+      f.canvas.addEventListener("pointerleave", () => { f.at = held = null; f.says.textContent = this.scaleOf(f); this.paint(f); });
+      f.canvas.addEventListener("pointerdown", (e) => { under(e); held = f.at; });
+      f.canvas.addEventListener("pointerup", (e) => { under(e); if (held) this.mark(f, held, f.at); held = null; });
       f.canvas.addEventListener("keydown", (e) => {
+        if (e.key === "Enter" && f.at) this.mark(f, f.at, f.at);
+        if (e.key === "Escape") this.brush?.show([]);
         const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[e.key];
         if (!by) return;
         e.preventDefault();

@@ -17,6 +17,7 @@ export class Track {
     this.lines = [];
     this.marks = [];
     this.places = [];
+    this.brush = [];
     this.resized = new ResizeObserver(() => this.paint());
     this.resized.observe(this.canvas);
     this.untheme = onTheme(() => this.paint());
@@ -71,6 +72,9 @@ export class Track {
 
   // setPlaces takes what is noted of places: {at: [lon, lat], color}.
   setPlaces(places) { this.places = places; this.later(); }
+
+  // setBrush takes spans of the charts' axis that are to stand out.
+  setBrush(spans) { this.brush = spans; this.later(); }
 
   later() { this.due ||= requestAnimationFrame(() => { this.due = 0; this.paint(); }); }
 
@@ -148,6 +152,16 @@ export class Track {
       g.globalAlpha = 1;
       if (this.window) for (const part of line.parts) stroke(part, color, line.width || 2.2, this.window);
     });
+    let next = 0;
+    if (this.brush.length) for (const part of this.lines[0]?.parts || []) {
+      const chosen = [[]];
+      for (const p of part) {
+        while (next < this.brush.length && this.brush[next][1] < p[2]) { next++; chosen.push([]); }
+        if (next < this.brush.length && p[2] >= this.brush[next][0]) chosen.at(-1).push(p);
+        else if (chosen.at(-1).length) chosen.push([]);
+      }
+      for (const some of chosen) if (some.length) stroke(some.length > 1 ? some : [some[0], some[0]], css("--c2"), 5);
+    }
     const first = this.lines[0]?.parts[0]?.[0];
     if (first) {
       const [x, y] = to(first);
