@@ -139,9 +139,12 @@ describe("the page as a workbench", { concurrency: false }, () => {
     await menu.getByRole("button", { name: "Tall" }).focus();
     await page.keyboard.press("Enter");
     await until("a tall chart", async () => (await plot(page, "speed_ms")).height > low * 1.5);
+    const swatches = () => page.locator("[data-trace]").evaluateAll((nodes) => nodes.map((n) => `${n.dataset.trace} ${n.querySelector(".swatch").style.background}`).sort());
+    const colours = await swatches();
     await menu.getByRole("button", { name: "Move down" }).focus();
     await page.keyboard.press("Enter");
     await until("the other order", async () => (await traces()).join() === "motor_temp_c,speed_ms+power_w+voltage_v");
+    assert.deepEqual(await swatches(), colours, "a channel keeps its colour");
     await page.keyboard.press("Escape");
     await page.waitForFunction(() => document.activeElement.getAttribute("aria-label") === "Arrange Speed");
     assert.match(page.url(), /metrics=motor_temp_c,speed_ms,power_w,voltage_v,pump&charts=1,3l$/);

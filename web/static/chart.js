@@ -32,15 +32,15 @@ const TIME_STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 
 const WAY_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000];
 
 export class Chart {
-  // place is what the arrangement says of the chart; i is the place of its first channel
-  // among all that the stack draws. A chart of several channels draws one run.
-  constructor(stack, channels, place, i) {
+  // place is what the arrangement says of the chart. One of several channels draws one run.
+  constructor(stack, channels, place) {
     Object.assign(this, { stack, place });
     const several = stack.lines.length > 1, together = channels.length > 1, used = [];
     this.units = unitsOf(channels);
-    this.readers = channels.map((channel, c) => {
-      let color = channel.colour || hue(i + c);
-      for (let n = 1; together && n <= HUES && used.includes(color); n++) color = hue(i + c + n);
+    this.readers = channels.map((channel) => {
+      const i = stack.hues.get(channel.name);
+      let color = channel.colour || hue(i);
+      for (let n = 1; together && n <= HUES && used.includes(color); n++) color = hue(i + n);
       used.push(color);
       return this.reader(channel, stack.lines.map((line, k) => line.color || (several ? hue(k) : color)), several);
     });

@@ -23,6 +23,7 @@ export class ChartStack {
   constructor(root, options) {
     Object.assign(this, { kind: "time", clockTime: true, lines: [{}], metrics: [], arrangement: [], right: PAD, failed: "", told: "", onArrange: (charts) => this.setMetrics(this.metrics, charts) }, options);
     this.stateHues = Object.create(null); // channels may be called constructor
+    this.hues = new Map();
     this.win = [...this.extent];
     this.charts = [];
     this.bands = []; // of states, below the charts
@@ -196,13 +197,22 @@ export class ChartStack {
     const by = new Map(this.metrics.map((m) => [m.name, m]));
     const groups = this.arrangement.map((place) => [place, place.names.map((name) => by.get(name)).filter((m) => m && !isState(m))]).filter(([, group]) => group.length);
     this.right = Math.max(PAD, ...groups.map(([, group]) => RIGHT * (unitsOf(group).length - 1)));
-    let i = 0;
-    this.charts = groups.map(([place, group]) => new Chart(this, group, place, (i += group.length) - group.length));
+    this.keepHues(groups.flatMap(([, group]) => group.map((m) => m.name)));
+    this.charts = groups.map(([place, group]) => new Chart(this, group, place));
     this.bands = this.drawable.filter(isState).map((metric) => new Band(this, metric));
     const all = [...this.charts, ...this.bands];
     replace(this.body, all.length ? all.map((c) => c.node) : h("p", { class: "empty" }, this.metrics.length ? "States are drawn by time." : "Choose a metric to draw."));
     this.built = this.width;
     if (this.data) this.draw();
+  }
+
+  // keepHues gives each channel a colour that stays with it, wherever it is moved.
+  keepHues(names) {
+    this.hues = new Map([...this.hues].filter(([name]) => names.includes(name)));
+    for (const name of names) {
+      const used = new Set(this.hues.values());
+      if (!this.hues.has(name)) this.hues.set(name, names.findIndex((_, i) => !used.has(i)));
+    }
   }
 
   draw() {

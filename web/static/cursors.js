@@ -84,6 +84,7 @@ export class Cursors {
     g.globalAlpha = 1;
     g.font = `bold ${11 * ratio}px system-ui, sans-serif`;
     g.textBaseline = "bottom";
+    g.textAlign = "left";
     px.forEach((x, i) => { g.fillRect(x - ratio / 2, top, ratio, height); g.fillText(NAMES[i], x + 3 * ratio, top + height - 2 * ratio); });
     g.restore();
   }

@@ -68,7 +68,7 @@ export class Overview {
       let lo = Infinity, hi = -Infinity;
       for (let i = 0; i < line.min.length; i++) { if (line.min[i] != null) { lo = Math.min(lo, line.min[i]); hi = Math.max(hi, line.max[i]); } }
       const py = (v) => ht - 5 - ((v - lo) / (hi - lo || 1)) * (ht - 10);
-      const color = hue(0);
+      const color = this.view.stack.charts[0]?.readers[0].colors[0] || hue(0);
       const x = this.little.x, part = [];
       g.fillStyle = g.strokeStyle = color;
       g.lineWidth = 1.2;

@@ -9,7 +9,7 @@ import { setParams } from "./router.js";
 import { onTrack } from "./runs.js";
 import { runSeries } from "./series.js";
 
-const POINTS = 3000;
+const COLOURED = 3000, PLAIN = 1200; // points
 const COARSE = 3; // s between two points, from which on they are no way
 const SETTLED = 250; // ms without a move of the window
 const LEVELS = 24; // colours
@@ -63,11 +63,12 @@ export class Way {
     this.abort?.abort();
     const { view, channel } = this, { stack, run } = view, [a, b] = stack.win;
     this.points = null;
-    this.far = (b - a) / POINTS > COARSE;
+    const most = channel ? COLOURED : PLAIN;
+    this.far = (b - a) / most > COARSE;
     if (stack.following || this.far || !(channel || (this.coarse && !stack.whole))) return this.draw();
     const abort = (this.abort = new AbortController()), place = ["latitude", "longitude"].map((name) => view.channels.get(name));
     try {
-      const { x, columns } = await runSeries(run, a, b, POINTS, [...place, channel].filter(Boolean), abort.signal, !onTrack(run));
+      const { x, columns } = await runSeries(run, a, b, most, [...place, channel].filter(Boolean), abort.signal, !onTrack(run));
       if (abort.signal.aborted || view.signal.aborted) return;
       const [lat, lon, of] = [...place, channel].map((c) => c && columns[c.name]?.[0]?.avg), fixes = new Fixes();
       let last = null; // value of the channel: it may be measured less often
