@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
@@ -305,7 +306,7 @@ func TestSignalsSayWhatFits(t *testing.T) {
 		{signal.Request{X: "speed_ms", XBins: bins}, "to"},
 		{signal.Request{X: "driver_mode", XBins: bins}, "x"},
 		{signal.Request{X: "nothing", XBins: bins}, "x"},
-		{signal.Request{X: "speed_ms", Y: "change", XBins: bins, YBins: bins}, "y"},
+		{signal.Request{X: "speed_ms", Y: "change", XBins: bins, YBins: bins, To: raceStart.Add(50 * time.Second)}, "to"},
 		{signal.Request{X: "speed_ms", Mean: "nothing", XBins: bins}, "mean"},
 		{signal.Request{X: "speed_ms", Y: "power_w", XBins: signal.Bins{Count: 5000}, YBins: bins}, "y_bins"},
 		{signal.Request{X: "speed_ms", XBins: bins, From: raceStart.Add(time.Hour), To: raceStart}, "to"},
@@ -319,5 +320,61 @@ func TestSignalsSayWhatFits(t *testing.T) {
 	}
 	if _, err := h.store.Signals.Read(t.Context(), signal.Request{Runs: []string{"none"}, X: "speed_ms", XBins: bins}); fault.As(err) == nil || fault.As(err).Kind != fault.NotFound {
 		t.Errorf("a run that is not there: %v", err)
+	}
+}
+
+// A rate goes by the record before, in a window and in laps too, and is counted with
+// others as they are counted.
+func TestSignalsOfRates(t *testing.T) {
+	t.Parallel()
+	dbtest.NeedsBackends(t, "rates are counted in Go: the same on both editions")
+	h := newServer(t)
+	var list []rec
+	for i := range 100 {
+		r := recordAt("run", time.Duration(i)*time.Second, i)
+		r["speed_ms"], r["power_w"] = float64(i*i)/2, float64(10*i) // its rate is i - 0.5
+		if i == 50 {
+			delete(r, "speed_ms")
+		}
+		list = append(list, r)
+	}
+	h.insert(list...)
+	if _, err := h.store.Channels.Put(t.Context(), "", "change", registry.Definition{Expression: "rate(speed_ms)"}); err != nil {
+		t.Fatal(err)
+	}
+	read := func(req signal.Request) *signal.Counted {
+		t.Helper()
+		req.Runs, req.Class = []string{"run"}, series.Member
+		a, err := h.store.Signals.Read(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	low, high := 0.0, 100.0
+	bins := signal.Bins{Count: 10, Low: &low, High: &high}
+	// The first has none, nor has 50; that of 51 is over two seconds.
+	all := read(signal.Request{X: "change", XBins: bins})
+	if all.Records != 100 || all.Missing != 2 || !reflect.DeepEqual(all.Counts, []int64{10, 10, 10, 10, 9, 10, 10, 10, 10, 9}) {
+		t.Errorf("all: %+v", all)
+	}
+	if mean := *all.X.Mean; math.Abs(mean-(99.0*99/2-49.5-50.5+50)/98) > 1e-9 || *all.X.Deviation < 28 || *all.X.Deviation > 29 {
+		t.Errorf("mean %v, deviation %v", mean, *all.X.Deviation)
+	}
+	if got := read(signal.Request{X: "change", XBins: signal.Bins{Count: 4}, From: raceStart.Add(10 * time.Second), To: raceStart.Add(20 * time.Second)}); got.Records != 10 || got.Missing != 0 || got.X.Edges[0] != 9.5 || got.X.Edges[4] != 18.5 {
+		t.Errorf("a window: %+v", got)
+	}
+	laps := []rollup.Span{{From: raceStart.Add(10 * time.Second), To: raceStart.Add(15 * time.Second)}, {From: raceStart.Add(20 * time.Second), To: raceStart.Add(25 * time.Second)}}
+	got := read(signal.Request{X: "change", Y: "power_w", Mean: "change", XBins: bins, YBins: signal.Bins{Count: 2}, Laps: laps})
+	if got.Records != 10 || got.Y.Edges[0] != 100 || got.Y.Edges[2] != 240 || got.Counts[0]+got.Counts[1] != 5 || got.Counts[11]+got.Counts[12] != 5 || *got.Mean.Means[1] != 12 || math.Abs(*got.Correlation-1) > 1e-12 {
+		t.Errorf("laps: %+v", got)
+	}
+	// What needs no record before it is counted alike, whoever counts.
+	for _, mean := range []string{"speed_ms", "change"} {
+		a := read(signal.Request{X: "speed_ms", Y: "power_w", Mean: mean, XBins: signal.Bins{Count: 7}, YBins: signal.Bins{Count: 5}})
+		a.Mean = nil
+		if b := read(signal.Request{X: "speed_ms", Y: "power_w", XBins: signal.Bins{Count: 7}, YBins: signal.Bins{Count: 5}}); !reflect.DeepEqual(a.Counts, b.Counts) || math.Abs(*a.Y.Deviation-*b.Y.Deviation) > 1e-9 || math.Abs(*a.Correlation-*b.Correlation) > 1e-12 {
+			t.Errorf("with the mean of %s: %+v, want %+v", mean, a, b)
+		}
 	}
 }

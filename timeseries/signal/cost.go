@@ -35,6 +35,9 @@ func (req *Request) cost(want wanted, runs []run) (int, error) {
 			each += memberCells
 		}
 	}
+	if want.walked() {
+		each = mostCells[series.Member] / mostWalked
+	}
 	total, fits := 0, 0
 	most := mostCells[req.Class]
 	for _, r := range runs {

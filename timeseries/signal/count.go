@@ -33,7 +33,7 @@ func (b *Bins) open() bool { return b.Low == nil || b.High == nil }
 
 // bounds reads from the levels what the channels are at least and at most that are
 // counted by, where the request does not say between what; and in which versions of the
-// runs. Laps are nothing for levels: their records say it.
+// runs. Laps and rates are nothing for levels: their records say it.
 func (r *Reader) bounds(ctx context.Context, req *Request, want wanted) ([]extent, []string, error) {
 	extents := []extent{nothing, nothing}[:len(want.by)]
 	var names []string
@@ -42,7 +42,7 @@ func (r *Reader) bounds(ctx context.Context, req *Request, want wanted) ([]exten
 			names = append(names, c.Name)
 		}
 	}
-	if len(names) == 0 || len(req.Laps) > 0 {
+	if len(names) == 0 || len(req.Laps) > 0 || want.walked() {
 		return extents, nil, nil
 	}
 	answer, err := r.series.Read(ctx, series.Request{Sessions: req.Runs, Metrics: names, From: req.From, To: req.To, Points: 1, Class: req.Class})
@@ -120,7 +120,19 @@ func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run
 	if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)", fmt.Sprint(timeout.Milliseconds())); err != nil {
 		return nil, err
 	}
-	if len(req.Laps) > 0 {
+	walks := make([][]values, len(runs))
+	if want.walked() {
+		for i := range runs {
+			if runs[i].window.Empty() {
+				continue
+			}
+			var err error
+			if walks[i], err = req.walk(ctx, tx, want, &runs[i]); err != nil {
+				return nil, err
+			}
+		}
+		extents = extentsOf(walks, len(want.by))
+	} else if len(req.Laps) > 0 {
 		var err error
 		if extents, err = ofLaps(ctx, tx, req, want, &runs[0]); err != nil {
 			return nil, err
@@ -148,7 +160,7 @@ func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run
 		if runs[i].window.Empty() {
 			continue
 		}
-		err := cellsOf(ctx, tx, req, want, &runs[i], axes, func(place []*int, n, with int64, sum float64, m *moments) {
+		add := func(place []*int, n, with int64, sum float64, m *moments) {
 			a.Runs[i].Records += n
 			total.add(m)
 			cell, factor, missing, outside := 0, 1, false, false
@@ -182,8 +194,10 @@ func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run
 					sums[cell] += sum
 				}
 			}
-		})
-		if err != nil {
+		}
+		if want.walked() {
+			tally(walks[i], want, axes, add)
+		} else if err := cellsOf(ctx, tx, req, want, &runs[i], axes, add); err != nil {
 			return nil, err
 		}
 		a.Records += a.Runs[i].Records

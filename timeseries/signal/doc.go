@@ -17,6 +17,8 @@
 //   - Bins are equally wide between the edges that the answer has. A value on an edge
 //     belongs to the bin above it, the highest edge to the last bin. Where the request
 //     names no bounds they are the lowest and the highest value, and nothing is outside.
+//   - What is made of rates is known in the order of the records only: they are read and
+//     counted here, and not by the database.
 //   - A mean is of the records of a cell that carry the channel, each once, however long
 //     it stood for.
 //

@@ -222,8 +222,6 @@ func (r *Reader) check(ctx context.Context, req *Request) (want wanted, err erro
 			return want, fault.Field(a.param, "%q is not a channel", fault.Clip(a.name))
 		case !c.Charted:
 			return want, fault.Field(a.param, "%q is no measurement", fault.Clip(a.name))
-		case c.Neighbours():
-			return want, fault.Field(a.param, "%q is made of several records each time, and these are counted one by one", c.Name)
 		case a.bins == nil:
 			want.mean = &c
 			continue
