@@ -148,7 +148,11 @@ func TestMembersAreCounted(t *testing.T) {
 		`} " \`, map[string]any{"}": []string{`"]`, `\"`}},
 	}
 	names := []string{"member", `a "quoted" one`, `back\slash`, "Müll", "x"}
-	for range 12 {
+	for i := range 12 {
+		if i == 6 {
+			h.refresh()
+			h.compress()
+		}
 		var records []rec
 		for range 1 + rng.IntN(50) {
 			r := rec{"session_id": fmt.Sprint("run ", rng.IntN(3)), "timestamp": record.FormatTime(start.Add(time.Duration(rng.IntN(1e9)) * time.Microsecond))}

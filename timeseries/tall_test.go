@@ -96,6 +96,7 @@ func TestLevelsOfMembers(t *testing.T) {
 				}
 			}
 			alike("once it came")
+			h.compress()
 			h.insert(late...)
 			alike("with late records that the levels lack")
 			h.refresh()
@@ -147,6 +148,16 @@ func TestLevelsOfMembersAreBounded(t *testing.T) {
 		h.insert(batch...)
 		h.refresh()
 	}
+	h.compress()
+	var late []rec
+	for i := range 500 {
+		r := rec{"session_id": "flood", "timestamp": record.FormatTime(start.Add(time.Duration(i)*4*time.Second + time.Second/2))}
+		for k := range 150 {
+			r[fmt.Sprintf("cell_%d", k)] = -k
+		}
+		late = append(late, r)
+	}
+	h.insert(late...)
 	for h.count("SELECT count(*) FROM member_level_progress p JOIN sessions s USING (session) WHERE p.batch = s.batch") == 0 {
 		h.refresh()
 	}
@@ -156,7 +167,7 @@ func TestLevelsOfMembersAreBounded(t *testing.T) {
 	if n, err := h.store.WithoutLevels(t.Context()); err != nil || n != 50 {
 		t.Errorf("%d channels have no levels, want 50: %v", n, err)
 	}
-	for name, want := range map[string]int64{"cell_0": 2000, "cell_149": 1000, "cell_150": 500, "cell_199": 500} {
+	for name, want := range map[string]int64{"cell_0": 2500, "cell_149": 1500, "cell_150": 500, "cell_199": 500} {
 		answer, err := h.store.Series.Read(t.Context(), series.Request{Sessions: []string{"flood"}, Metrics: []string{name}, Points: 10})
 		if err != nil {
 			t.Fatal(err)

@@ -1,5 +1,6 @@
 // Package extra reads the members that have no column out of stored records, in the
-// order in which these were measured.
+// order in which these were measured, as far as the database is to be believed: before
+// 2.28 TimescaleDB takes a chunk of the columnstore for sorted that late records are in.
 //
 // It does here what jsonb_each does in the database: that makes a row of each member of
 // each record, with its name and a value of arbitrary precision, and takes ten times as

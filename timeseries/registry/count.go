@@ -108,12 +108,18 @@ func (c *Counter) Close() {
 	}
 }
 
-// count adds what a record has of the member. Records come in order of time.
+// count adds what a record has of the member.
 func (m *Member) count(r *extra.Record, v extra.Value, silent bool) {
 	if m.Records == 0 {
-		m.FirstTime, m.NoChannels = r.Time, true
+		m.FirstTime, m.LastTime, m.NoChannels = r.Time, r.Time, true
 	}
-	m.Records, m.LastTime, m.NoChannels = m.Records+1, r.Time, m.NoChannels && silent
+	if r.Time.Before(m.FirstTime) {
+		m.FirstTime = r.Time
+	}
+	if r.Time.After(m.LastTime) {
+		m.LastTime = r.Time
+	}
+	m.Records, m.NoChannels = m.Records+1, m.NoChannels && silent
 	switch {
 	case v.Text:
 		m.Texts++

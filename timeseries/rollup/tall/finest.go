@@ -27,8 +27,13 @@ type finest struct {
 	session int32
 	names   extra.Names // the place of a member is one less than its slot
 
-	buckets []bucket // that are not stored yet, in order of time
-	pending int      // members in them
+	buckets []*bucket // that are not stored yet
+	at      map[time.Time]*bucket
+	pending int // members in them
+	// stored are buckets of the range that were stored before all of it was read. More
+	// may come to them: TimescaleDB before 2.28 takes a chunk of the columnstore for
+	// sorted that late records are in.
+	stored map[time.Time]bool
 }
 
 // bucket is what members have in a range of time.
@@ -55,6 +60,7 @@ func makeFinest(ctx context.Context, tx pgx.Tx, session int32, spans []rollup.Sp
 		f.names.Know(m)
 	}
 	for _, s := range spans {
+		f.at, f.stored = map[time.Time]*bucket{}, map[time.Time]bool{}
 		part := extra.Part{Session: session, From: s.From, To: s.To, UpTo: math.MaxInt32}
 		err := extra.Each(ctx, tx, part, func() error {
 			if f.pending < pendingBuckets {
@@ -84,10 +90,13 @@ func makeFinest(ctx context.Context, tx pgx.Tx, session int32, spans []rollup.Sp
 
 func (f *finest) add(r extra.Record) {
 	start := rollup.Floor(r.Time, widths[0])
-	if n := len(f.buckets); n == 0 || !f.buckets[n-1].start.Equal(start) {
-		f.buckets = append(f.buckets, bucket{start: start})
+	var b *bucket
+	if n := len(f.buckets); n > 0 && f.buckets[n-1].start.Equal(start) {
+		b = f.buckets[n-1]
+	} else if b = f.at[start]; b == nil {
+		b = &bucket{start: start}
+		f.buckets, f.at[start] = append(f.buckets, b), b
 	}
-	b := &f.buckets[len(f.buckets)-1]
 	if more := len(f.names.List) - len(b.members); more > 0 {
 		b.members = append(b.members, make([]numbers, more)...)
 	}
@@ -97,38 +106,68 @@ func (f *finest) add(r extra.Record) {
 		}
 		m := &b.members[v.Place]
 		if m.count == 0 {
-			*m = numbers{low: v.Number, high: v.Number, first: r.Time}
+			*m = numbers{low: v.Number, high: v.Number, first: r.Time, last: r.Time}
 			f.pending++
 		}
-		m.low, m.high, m.sum = min(m.low, v.Number), max(m.high, v.Number), m.sum+v.Number
-		m.count, m.last = m.count+1, r.Time
+		m.low, m.high, m.sum, m.count = min(m.low, v.Number), max(m.high, v.Number), m.sum+v.Number, m.count+1
+		if r.Time.Before(m.first) {
+			m.first = r.Time
+		}
+		if r.Time.After(m.last) {
+			m.last = r.Time
+		}
 	}
 }
 
 // store stores the first n buckets, and forgets them.
 func (f *finest) store(ctx context.Context, tx pgx.Tx, n int) error {
-	var slots []int16
-	var starts, firsts, lasts []time.Time
-	var lows, highs, sums []float64
-	var counts []int32
+	var fresh, again columns
 	for place := range f.names.List { // in the order of the table's key
 		for _, b := range f.buckets[:n] {
 			if place >= len(b.members) || b.members[place].count == 0 {
 				continue
 			}
-			m := &b.members[place]
-			slots, starts, firsts, lasts = append(slots, int16(place+1)), append(starts, b.start), append(firsts, m.first), append(lasts, m.last)
-			lows, highs, sums, counts = append(lows, m.low), append(highs, m.high), append(sums, m.sum), append(counts, m.count)
+			f.pending--
+			if f.stored[b.start] {
+				again.add(place, b)
+			} else {
+				fresh.add(place, b)
+			}
 		}
 	}
-	f.buckets, f.pending = append(f.buckets[:0], f.buckets[n:]...), f.pending-len(slots)
-	if len(slots) == 0 {
+	for _, b := range f.buckets[:n] {
+		f.stored[b.start] = true
+		delete(f.at, b.start)
+	}
+	f.buckets = append(f.buckets[:0], f.buckets[n:]...)
+	if err := fresh.insert(ctx, tx, f.session, onto); err != nil {
+		return err
+	}
+	return again.insert(ctx, tx, f.session, into)
+}
+
+// columns are those of rows of the level.
+type columns struct {
+	slots                 []int16
+	starts, firsts, lasts []time.Time
+	lows, highs, sums     []float64
+	counts                []int32
+}
+
+func (c *columns) add(place int, b *bucket) {
+	m := &b.members[place]
+	c.slots, c.starts, c.firsts, c.lasts = append(c.slots, int16(place+1)), append(c.starts, b.start), append(c.firsts, m.first), append(c.lasts, m.last)
+	c.lows, c.highs, c.sums, c.counts = append(c.lows, m.low), append(c.highs, m.high), append(c.sums, m.sum), append(c.counts, m.count)
+}
+
+func (c *columns) insert(ctx context.Context, tx pgx.Tx, session int32, conflict string) error {
+	if len(c.slots) == 0 {
 		return nil
 	}
 	_, err := tx.Exec(ctx, `
-		INSERT INTO member_levels (session, width, slot, bucket, low, high, sum, count, first_time, last_time)
-		SELECT $1, $2, * FROM unnest($3::smallint[], $4::timestamptz[], $5::float8[], $6::float8[], $7::float8[], $8::integer[], $9::timestamptz[], $10::timestamptz[])`+onto,
-		f.session, widths[0].Seconds(), slots, starts, lows, highs, sums, counts, firsts, lasts)
+		INSERT INTO member_levels AS m (session, width, slot, bucket, low, high, sum, count, first_time, last_time)
+		SELECT $1, $2, * FROM unnest($3::smallint[], $4::timestamptz[], $5::float8[], $6::float8[], $7::float8[], $8::integer[], $9::timestamptz[], $10::timestamptz[])`+conflict,
+		session, widths[0].Seconds(), c.slots, c.starts, c.lows, c.highs, c.sums, c.counts, c.firsts, c.lasts)
 	if err != nil {
 		return fmt.Errorf("store buckets: %w", err)
 	}

@@ -176,6 +176,12 @@ const onto = `
 		low = excluded.low, high = excluded.high, sum = excluded.sum, count = excluded.count,
 		first_time = excluded.first_time, last_time = excluded.last_time`
 
+// into adds to buckets that were there.
+const into = `
+	ON CONFLICT (session, width, slot, bucket) DO UPDATE SET
+		low = least(m.low, excluded.low), high = greatest(m.high, excluded.high), sum = m.sum + excluded.sum, count = m.count + excluded.count,
+		first_time = least(m.first_time, excluded.first_time), last_time = greatest(m.last_time, excluded.last_time)`
+
 // coarser makes buckets of the next finer level's.
 const coarser = `
 	INSERT INTO member_levels (session, width, slot, bucket, low, high, sum, count, first_time, last_time)
