@@ -303,6 +303,29 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
+// What is written to goes over a hundred columns when it is analysed: for few records,
+// and levels seldom. Chunks that are made later take after the table.
+func TestAnalysesAreCheap(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	store(t, timeseries.New(pool, timeseries.Options{}), "a", run(rand.New(rand.NewPCG(1, 3)), time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 50))
+	if err := rollup.Apply(t.Context(), dbtest.URL(t), &rollup.Policies{}); err != nil {
+		t.Fatal(err)
+	}
+	var columns, thorough, often int
+	err := pool.QueryRow(t.Context(), `
+		SELECT (SELECT count(*) FROM pg_attribute a JOIN pg_inherits i ON i.inhrelid = a.attrelid
+		        WHERE i.inhparent = 'telemetry'::regclass AND a.attnum > 0),
+		       (SELECT count(*) FROM pg_attribute a JOIN pg_inherits i ON i.inhrelid = a.attrelid
+		        WHERE i.inhparent = 'telemetry'::regclass AND a.attnum > 0 AND a.attstattarget IS DISTINCT FROM 10),
+		       (SELECT count(*) FROM timescaledb_information.continuous_aggregates c
+		        JOIN pg_class t ON t.oid = format('%I.%I', c.materialization_hypertable_schema, c.materialization_hypertable_name)::regclass
+		        WHERE 'autovacuum_analyze_scale_factor=1' = ANY(t.reloptions) IS NOT true)`).Scan(&columns, &thorough, &often)
+	if err != nil || columns == 0 || thorough > 0 || often > 0 {
+		t.Errorf("of %d columns %d, and %d levels: %v", columns, thorough, often, err)
+	}
+}
+
 // Levels leave out what no run carries. Whatever brings a channel, and whenever, has
 // it in them: a batch, a merge, what was set aside, and a version that does not know
 // of channels that are left out.

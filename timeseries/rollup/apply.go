@@ -74,7 +74,7 @@ func Objects(continuous bool, policies *Policies) ([]schema.Repeatable, error) {
 	if policies != nil {
 		groups = append(groups, schema.Repeatable{
 			Name:       "policies",
-			Definition: fmt.Sprintf("%t %+v", continuous, *policies),
+			Definition: fmt.Sprintf("%t %+v %s", continuous, *policies, seldomAnalysed),
 			Make: func(ctx context.Context, tx pgx.Tx) error {
 				if !continuous {
 					return nil

@@ -24,6 +24,10 @@ type Policies struct {
 	RefreshEvery time.Duration
 }
 
+// seldomAnalysed has a level's chunks analysed when they have doubled, and not grown by
+// a tenth: that goes over hundreds of columns, of which plans need two.
+const seldomAnalysed = "autovacuum_analyze_scale_factor = 1"
+
 // makePolicies sets up the columnstore and the background policies.
 func makePolicies(ctx context.Context, tx pgx.Tx, p Policies) error {
 	var enabled bool
@@ -61,6 +65,13 @@ func makePolicies(ctx context.Context, tx pgx.Tx, p Policies) error {
 				"SELECT add_continuous_aggregate_policy('%s', start_offset => %s, end_offset => %s, schedule_interval => %s)",
 				r.name, interval(start), interval(r.width), interval(p.RefreshEvery)))
 		}
+	}
+	for _, r := range relations() {
+		table, _, err := materialization(ctx, tx, r.name)
+		if err != nil {
+			return err
+		}
+		statements = append(statements, "ALTER TABLE "+table+" SET ("+seldomAnalysed+")")
 	}
 	for _, r := range append(relations(), relation{name: EndsTable}) {
 		statements = append(statements, fmt.Sprintf("SELECT remove_retention_policy('%s', if_exists => true)", r.name))
