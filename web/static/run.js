@@ -203,7 +203,7 @@ class RunView {
     if (currentUser() && currentUser().role !== "guest") import("./merge.js").then(({ listMerges }) => listMerges(this.merges, this.run, mayEdit(), again)).catch(this.failed);
     if (mayEdit() && !onTrack(this.run)) {
       const take = (file) => import("./merge.js").then(({ mergeFile }) => mergeFile(file, this.run, () => { this.changed = true; })).then((node) => node.addEventListener("close", () => this.changed && again()));
-      const place = h("span", { class: "group" });
+      const place = h("span");
       buttons.push(place);
       import("./files.js").then(({ fileButton }) => place.append(...fileButton("Merge a file…", take)));
     }
