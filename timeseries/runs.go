@@ -261,12 +261,3 @@ func (s *Store) RunNotes(ctx context.Context, id string, kinds []string) ([]note
 		return nil
 	})
 }
-
-// NotePasses returns when a run came by the places that are noted of it, by its laps as
-// of its newest batch.
-func (s *Store) NotePasses(ctx context.Context, id string) ([]note.Pass, error) {
-	if _, err := s.Analysis.Update(ctx, id); err != nil {
-		return nil, err
-	}
-	return s.Notes.Passes(ctx, id)
-}

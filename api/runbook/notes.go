@@ -103,7 +103,10 @@ func (h handler) listNotes(r *rest.Request, p *listNotesParams) error {
 	}
 	views := Notes(r.Principal, list)
 	if p.Passes == "true" && p.Format != "csv" {
-		passes, err := h.store.NotePasses(r.Request.Context(), r.Session.ID)
+		if _, err := h.store.Analysis.Update(r.Request.Context(), r.Session.ID); err != nil {
+			return err
+		}
+		passes, err := h.store.Notes.Passes(r.Request.Context(), r.Session.ID)
 		if err != nil {
 			return err
 		}
