@@ -28,6 +28,9 @@ const (
 	// pieceRecords is how many records are counted at once while a run may still get
 	// new members: each of them may bring its own.
 	pieceRecords = 10_000
+	// longestTurn is how long all else that follows records waits while a large import
+	// is counted; it goes on in the next pass.
+	longestTurn = 2 * time.Second
 )
 
 // counted is the table of how far members are counted.
@@ -45,16 +48,20 @@ func (r *Registry) Due(ctx context.Context, conn *pgx.Conn) (due bool, err error
 // new.
 func (r *Registry) Do(ctx context.Context, conn *pgx.Conn) error {
 	type due struct{ Session, Batch, Rewritten, Done int32 }
-	sessions, err := schema.List(ctx, conn, pgx.RowToStructByPos[due], progress.Due(counted))
+	// A race that is on must not wait for an import.
+	sessions, err := schema.List(ctx, conn, pgx.RowToStructByPos[due], `
+		SELECT d.* FROM (`+progress.Due(counted)+`) d JOIN sessions s USING (session)
+		ORDER BY s.records * (d.batch - d.done) / greatest(d.batch, 1), session DESC`)
 	if err != nil {
 		return fmt.Errorf("find runs whose members are not counted: %w", err)
 	}
 	var failed error
+	begun := time.Now()
 	for _, s := range sessions { // one that fails keeps none out, unless all would
 		if conn.IsClosed() {
 			break
 		}
-		for done := false; !done && ctx.Err() == nil; {
+		for done := false; !done && ctx.Err() == nil && time.Since(begun) < longestTurn; {
 			var c *Counter
 			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
 				c, done, err = r.count(ctx, tx, s.Session, s.Batch, s.Rewritten)
