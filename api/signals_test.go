@@ -40,6 +40,13 @@ func TestSignalsOverREST(t *testing.T) {
 	if got = get("race", "x=speed_ms&x_bins=1&also=older,race", internal); got.body["records"] != 600.0 || len(got.body["sessions"].([]any)) != 2 {
 		t.Errorf("two runs: %+v", got.body)
 	}
+	// 1e308 km/h are nothing out of the way, and 1e308 Wh are more J than there are numbers.
+	if got := s.call(t, "PUT", "/api/v1/channels/energy", s.as(t, auth.Admin), object{"expression": "power_w * 1", "unit": "J"}); got.status != 200 {
+		t.Fatalf("%+v", got)
+	}
+	if got = get("race", "x=energy&units=metric&x_bins=1&x_low=-1e308&x_high=1e308", internal); got.status != 200 || got.body["counted"] != 500.0 {
+		t.Errorf("bounds that no stored value can have: %+v", got)
+	}
 	got = get("circles", "x=speed_ms&y=power_w&laps=1,3", internal)
 	if want := (seconds[0] + seconds[2]) * 5; got.status != 200 || got.body["records"].(float64) < want-10 || got.body["records"].(float64) > want+10 {
 		t.Errorf("two laps: %d, %v records, want about %v", got.status, got.body["records"], want)

@@ -9,7 +9,8 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/signal"
 )
 
-// Bins are bins of a channel whose bounds are in a system of units.
+// Bins are bins of a channel whose bounds are in a system of units. A bound that no
+// stored value can have is the farthest that one can.
 func Bins(set *registry.Set, system unit.System, name string, count int, low, high *float64) signal.Bins {
 	b := signal.Bins{Count: count, Low: low, High: high}
 	known, _ := set.Find(name)
@@ -19,7 +20,7 @@ func Bins(set *registry.Set, system unit.System, name string, count int, low, hi
 			if v == nil {
 				return nil
 			}
-			own := (*v - offset) / factor
+			own := min(math.MaxFloat64, max(-math.MaxFloat64, (*v-offset)/factor))
 			return &own
 		}
 		b.Low, b.High = stored(low), stored(high)
