@@ -37,7 +37,7 @@ type putChannelParams struct{ Body registry.Definition }
 
 func (s *server) putChannel(r *request, p *putChannelParams) (shown.KnownChannelView, error) {
 	name := r.Param("name")
-	if p.Body.Expression == "" {
+	if p.Body.Expression == "" || p.Body.Hidden { // to hide is an administrator's, by PUT as by DELETE
 		if allowed := auth.Allow(r.Principal, auth.EditChannels, auth.SessionAge{}); !allowed.Allowed {
 			return shown.KnownChannelView{}, allowed.Err
 		}

@@ -76,7 +76,7 @@ func TestNewSensorOverREST(t *testing.T) {
 		t.Errorf("decimals that are none: %+v", got)
 	}
 	internal := s.as(t, auth.Internal)
-	for body, status := range map[string]int{`{"expression":"battery_temp_c / 2"}`: 200, `{"unit":"W"}`: 403} {
+	for body, status := range map[string]int{`{"expression":"battery_temp_c / 2"}`: 200, `{"unit":"W"}`: 403, `{"expression":"battery_temp_c / 2","hidden":true}`: 403} {
 		if got := s.call(t, "PUT", "/api/v1/channels/half", internal, body); got.status != status {
 			t.Errorf("an internal account: PUT %s = %+v, want %d", body, got, status)
 		}
