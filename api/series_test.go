@@ -65,6 +65,7 @@ func TestSeriesOverREST(t *testing.T) {
 		}
 	}
 
+	older := s.call(t, "GET", "/api/v1/sessions/older/series?metrics=speed_ms", internal, nil)
 	again := s.call(t, "GET", "/api/v1/sessions/race/series?metrics=speed_ms,power_w&points=100", internal, nil, "If-None-Match", got.header.Get("ETag"))
 	if again.status != http.StatusNotModified {
 		t.Errorf("asking again: %d", again.status)
@@ -75,6 +76,16 @@ func TestSeriesOverREST(t *testing.T) {
 	pinned := s.call(t, "GET", "/api/v1/sessions/race/series?metrics=speed_ms&version="+one["version"].(string), internal, nil)
 	if cache := pinned.header.Get("Cache-Control"); !strings.Contains(cache, "immutable") {
 		t.Errorf("Cache-Control of a named version %q", cache)
+	}
+
+	// A run of the same id is another one.
+	if got := s.call(t, "DELETE", "/api/v1/sessions/older", s.as(t, auth.Admin), nil); got.status != 200 {
+		t.Fatalf("%+v", got)
+	}
+	was := older.body["sessions"].([]any)[0].(object)["version"]
+	s.drive(t, "older", start.AddDate(0, 0, -1), 3000)
+	if is := s.call(t, "GET", "/api/v1/sessions/older/series?metrics=speed_ms", internal, nil).body["sessions"].([]any)[0].(object)["version"]; is == was {
+		t.Errorf("version %v of two runs", is)
 	}
 
 	compared := s.call(t, "GET", "/api/v1/sessions/race/series?metrics=speed_ms&compare=older&align=elapsed&end=60", internal, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func TestBookFollowsItsRun(t *testing.T) {
 	h.insert(recordAt("s", 0, 1))
 	name, driver := "By hand", "Ann"
 	run := h.edit("s", timeseries.SessionChange{Name: &name, Book: book.Change{Driver: &driver, Tags: &[]string{"rain"}, Fields: map[string]string{"wing": "2"}}})
-	if *run.Name != name || *run.Book.Driver != "Ann" || run.Book.Revision != 1 || run.Version() == "1.0" {
+	if *run.Name != name || *run.Book.Driver != "Ann" || run.Book.Revision != 1 || strings.HasSuffix(run.Version(), ".1.0") {
 		t.Errorf("%+v", run)
 	}
 	if v, err := h.store.Deltas.Versions(t.Context(), []string{schema.TopicBook("s")}); err != nil || v[schema.TopicBook("s")] != "1" {

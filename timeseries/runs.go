@@ -242,7 +242,7 @@ func (s *Store) RunNotes(ctx context.Context, id string, kinds []string) ([]note
 		return nil, err
 	}
 	summarised := false
-	return s.Notes.All(ctx, id, session.CreatedAt.String()+" "+session.Version(), kinds, func(ctx context.Context, kind string) error {
+	return s.Notes.All(ctx, id, session.Version(), kinds, func(ctx context.Context, kind string) error {
 		switch kind {
 		case "gap", "outlier":
 			if summarised {

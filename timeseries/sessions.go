@@ -35,6 +35,7 @@ type Session struct {
 	CreatedAt time.Time  // server time of the first batch
 	UpdatedAt time.Time  // server time of the newest batch
 	Revision  int32
+	number    int32     // of all runs one's own: that of a deleted one's namesake is another
 	ReadAt    time.Time // server time when this was read
 	Figures   Figures
 	Totals    Totals
@@ -67,10 +68,11 @@ func (s *Session) Listed() time.Time {
 	return s.Start
 }
 
-// Version changes whenever the session's records or metadata do.
-func (s *Session) Version() string { return fmt.Sprintf("%d.%d", s.Batch, s.Revision) }
+// Version changes whenever the session's records or metadata do, and no two sessions
+// have the same: answers are kept by it for good.
+func (s *Session) Version() string { return fmt.Sprintf("%d.%d.%d", s.number, s.Batch, s.Revision) }
 
-const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, set_aside, batch, ended_at, created_at, updated_at, revision, clock_timestamp()`
+const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, set_aside, batch, ended_at, created_at, updated_at, revision, session, clock_timestamp()`
 
 // sessionFigures follow sessionColumns. Planning them takes several times as long as
 // finding a session by its id, which nearly every request does: it does without.
@@ -89,7 +91,7 @@ func scanSession(row pgx.CollectableRow) (Session, error) {
 	var firstText, lastText *string
 	var figures, totals []*float64
 	var said []byte
-	err := row.Scan(&s.ID, &s.Name, &first, &last, &firstText, &lastText, &s.Records, &s.SetAside, &s.Batch, &s.EndedAt, &s.CreatedAt, &s.UpdatedAt, &s.Revision, &s.ReadAt, &figures, &totals, &said)
+	err := row.Scan(&s.ID, &s.Name, &first, &last, &firstText, &lastText, &s.Records, &s.SetAside, &s.Batch, &s.EndedAt, &s.CreatedAt, &s.UpdatedAt, &s.Revision, &s.number, &s.ReadAt, &figures, &totals, &said)
 	if err != nil {
 		return Session{}, err
 	}

@@ -252,7 +252,7 @@ type run struct {
 func (r *Reader) find(ctx context.Context, q schema.Querier, req *Request) ([]run, error) {
 	runs := make([]run, len(req.Runs))
 	rows, err := q.Query(ctx, `
-		SELECT session, id, batch || '.' || revision, records, first_time, last_time
+		SELECT session, id, session || '.' || batch || '.' || revision, records, first_time, last_time
 		FROM sessions
 		WHERE id = ANY($1) AND deleted_at IS NULL`, req.Runs)
 	if err != nil {
@@ -309,7 +309,7 @@ func (req *Request) key(want wanted, runs []run) string {
 		}
 	}
 	for _, run := range runs {
-		key += fmt.Sprint(" ", run.session, " ", run.version)
+		key += " " + run.version
 	}
 	return key
 }
