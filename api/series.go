@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/compare"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
@@ -43,7 +44,7 @@ type seriesParams struct {
 	Fill    string    `query:"fill" enum:"gap,null,locf" doc:"What stands for buckets without records"`
 	Compare []string  `query:"compare" doc:"Further runs"`
 	Align   string    `query:"align" enum:"time,elapsed,distance" doc:"What runs have in common; distance is what the car counted (distance_m)"`
-	Version string    `query:"version" doc:"The run's version that you know: the answer may then be kept for ever"`
+	Version string    `query:"version" doc:"The run's version that you know: an answer of the function contract's fields may then be kept for ever"`
 	shown.Params
 }
 
@@ -79,10 +80,12 @@ func (s *server) getSeries(r *request, p *seriesParams) error {
 		return err
 	}
 	// A caller that names the version it knows of the session may keep the
-	// answer for ever, if that is the version it got.
+	// answer for ever, if that is the version it got: but for channels of which somebody
+	// may say something else tomorrow, a formula, a unit or an alias.
 	pinned := len(answer.Sessions) == 1 && p.Version == answer.Sessions[0].Version
+	lasting := p.Lasting() && !slices.ContainsFunc(p.Metrics, func(name string) bool { _, contract := channel.Index(name); return !contract })
 	answer = s.charts.In(p.System(r.Principal), answer)
-	return r.Cacheable("application/json", answer.JSON(), pinned && p.Lasting(), answer.Settled && p.Lasting())
+	return r.Cacheable("application/json", answer.JSON(), pinned && lasting, answer.Settled && lasting)
 }
 
 // read reads from the path's session, and maybe others: from the replica, if

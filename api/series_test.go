@@ -34,7 +34,7 @@ func TestSeriesOverREST(t *testing.T) {
 	s.drive(t, "race", start, 3000)
 	s.drive(t, "older", start.AddDate(0, 0, -1), 3000)
 	internal := s.as(t, auth.Internal)
-	external := s.as(t, auth.External)
+	external, admin := s.as(t, auth.External), s.as(t, auth.Admin)
 
 	got := s.call(t, "GET", "/api/v1/sessions/race/series?metrics=speed_ms,power_w&points=100", internal, nil)
 	if got.status != 200 {
@@ -78,8 +78,15 @@ func TestSeriesOverREST(t *testing.T) {
 		t.Errorf("Cache-Control of a named version %q", cache)
 	}
 
+	if got := s.call(t, "PUT", "/api/v1/channels/double", admin, object{"expression": "speed_ms * 2"}); got.status != 200 {
+		t.Fatalf("%+v", got)
+	}
+	formula := s.call(t, "GET", "/api/v1/sessions/race/series?metrics=speed_ms,double&version="+one["version"].(string), internal, nil)
+	if cache := formula.header.Get("Cache-Control"); formula.status != 200 || cache != "private, no-cache" {
+		t.Errorf("%d, Cache-Control %q of what has another formula tomorrow", formula.status, cache)
+	}
 	// A run of the same id is another one.
-	if got := s.call(t, "DELETE", "/api/v1/sessions/older", s.as(t, auth.Admin), nil); got.status != 200 {
+	if got := s.call(t, "DELETE", "/api/v1/sessions/older", admin, nil); got.status != 200 {
 		t.Fatalf("%+v", got)
 	}
 	was := older.body["sessions"].([]any)[0].(object)["version"]
