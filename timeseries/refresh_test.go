@@ -241,7 +241,11 @@ func TestLargeRefreshGoesOnBeside(t *testing.T) {
 	if _, err := tx.Exec(ctx, "LOCK TABLE "+catalog.Tables["telemetry_10s"]+" IN EXCLUSIVE MODE"); err != nil {
 		t.Fatal(err)
 	}
-	passed := make(chan error, 1)
+	passed, free := make(chan error, 1), make(chan bool)
+	go func() {
+		s.Rollups.Yield(ctx, time.Hour)
+		close(free)
+	}()
 	go func() {
 		_, err := s.Rollups.Refresh(ctx)
 		passed <- err
@@ -253,12 +257,18 @@ func TestLargeRefreshGoesOnBeside(t *testing.T) {
 		}
 		return found
 	})
+	select {
+	case <-free:
+		t.Error("what can wait did not")
+	default:
+	}
 	if err := tx.Rollback(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-passed; err != nil {
 		t.Fatal(err)
 	}
+	<-free
 	levelsEqualRecords(t, pool)
 	if sum, err := s.Summary(ctx, "a"); err != nil || sum.Records != 500 || len(sum.Channels) == 0 {
 		t.Errorf("%+v, %v", sum, err)

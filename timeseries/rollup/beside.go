@@ -107,11 +107,16 @@ func (r *Rollups) beside(ctx context.Context, p *pass) error {
 	}
 }
 
-// Yield waits until no large refresh goes on here, which takes two processors, but no
-// longer than patience, or until ctx ends.
+// Yield waits until no large refresh is due or goes on, whichever instance does it, but
+// no longer than patience, or until ctx ends.
 func (r *Rollups) Yield(ctx context.Context, patience time.Duration) {
-	for until := time.Now().Add(patience); r.large.Load() && time.Now().Before(until); {
-		if retry.Pause(ctx, 100*time.Millisecond) != nil {
+	for until := time.Now().Add(patience); time.Now().Before(until); {
+		var large bool
+		err := r.pool.QueryRow(ctx, `
+			SELECT coalesce(sum(s.records * (s.batch - coalesce(p.batch, 0)) / s.batch), 0) >= $1
+			FROM sessions s LEFT JOIN rollup_progress p USING (session)
+			WHERE s.batch > coalesce(p.batch, 0)`, r.opt.Large).Scan(&large)
+		if err != nil || !large || retry.Pause(ctx, time.Second/2) != nil {
 			return
 		}
 	}

@@ -49,7 +49,6 @@ type Rollups struct {
 	pool    *pgxpool.Pool
 	opt     Options
 	catalog atomic.Pointer[Catalog]
-	large   atomic.Bool // a large pass is on
 }
 
 // New returns the Rollups of a migrated database.
@@ -142,7 +141,6 @@ func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
 	lease := schema.Lease{Pool: r.pool, Name: LeaseName, Log: r.opt.Logger}
 	led, err := lease.TryLead(ctx, func(ctx context.Context, fence schema.Fence) error {
 		p := &pass{log: r.opt.Logger, bulk: r.opt.Large, fence: fence, result: &result}
-		defer r.large.Store(false)
 		both, ctx := errgroup.WithContext(ctx)
 		refreshed := func(err error) error {
 			if err != nil {
@@ -170,11 +168,8 @@ func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
 						return err
 					})
 				})
-				if more && !found && p.large {
-					r.large.Store(true)
-					if r.pool.Config().MaxConns >= besideConnections {
-						both.Go(func() error { return refreshed(r.beside(ctx, p)) })
-					}
+				if more && !found && p.large && r.pool.Config().MaxConns >= besideConnections {
+					both.Go(func() error { return refreshed(r.beside(ctx, p)) })
 				}
 			}
 			return err
