@@ -204,8 +204,9 @@ func TestBoundsOfNotes(t *testing.T) {
 		"empty": {Text: " \n"}, "long": {Text: strings.Repeat("é", 2001)}, "control": {Text: "a\x00b"}, "broken": {Text: "\xff"},
 		"end without begin": {Text: "x", To: after(0)}, "backwards": {Text: "x", From: after(1), To: after(1)},
 		"half a place": {Text: "x", Latitude: &nowhere}, "nowhere": {Text: "x", Latitude: &nowhere, Longitude: &nowhere}, "never": {Text: "x", From: &far},
+		"for ever": {Text: "x", From: after(0), To: &far},
 	} {
-		if _, err := h.store.Notes.Add(t.Context(), "s", ann, c); !fault.Is(err, fault.Invalid) {
+		if _, err := h.store.Notes.Add(t.Context(), "s", ann, c); !fault.Is(err, fault.Invalid) || name == "for ever" && fault.As(err).Problems[0].Field != "to" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

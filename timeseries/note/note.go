@@ -216,9 +216,12 @@ func (c *Content) check() error {
 	case c.Latitude != nil && !(math.Abs(*c.Latitude) <= 90 && math.Abs(*c.Longitude) <= 180):
 		return fault.Field("latitude", "is no place on earth")
 	}
-	for _, t := range []*time.Time{c.From, c.To} {
-		if t != nil && (t.Year() < 1900 || t.Year() > 2200) {
-			return fault.Field("from", "is no time of a run")
+	for _, t := range []struct {
+		field string
+		at    *time.Time
+	}{{"from", c.From}, {"to", c.To}} {
+		if t.at != nil && (t.at.Year() < 1900 || t.at.Year() > 2200) {
+			return fault.Field(t.field, "is no time of a run")
 		}
 	}
 	return nil
