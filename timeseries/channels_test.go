@@ -322,12 +322,18 @@ func TestEditingChannels(t *testing.T) {
 		"x7":             {registry.Definition{About: registry.About{Aliases: []string{"timestamp"}}}, `field aliases: "timestamp" is the name of something else`},
 		"x5":             {registry.Definition{Unit: "\x00"}, "unit: holds a NUL"},
 		"x6":             {registry.Definition{About: registry.About{Aliases: []string{"a\x00"}}}, "aliases: holds a NUL"},
+		"x8":             {registry.Definition{Unit: "V\nA"}, "unit: must not hold control characters"},
+		"x9":             {registry.Definition{About: registry.About{Display: "\x1b[31m"}}, "display: must not hold control characters"},
 		"speed_ms":       {registry.Definition{About: registry.About{Display: "Speed"}}, ""},
 		"voltage_v":      {registry.Definition{Unit: "mV"}, "function contract"},
 	} {
 		if err := put(name, c.d); (err == nil) != (c.fail == "") || err != nil && !regexp.MustCompile(c.fail).MatchString(err.Error()) {
 			t.Errorf("%s: %v, want %q", name, err, c.fail)
 		}
+	}
+	twice := []registry.Named{{Name: "twice", Definition: registry.Definition{Unit: "V"}}, {Name: "other"}, {Name: "twice", Definition: registry.Definition{Unit: "A"}}}
+	if err := h.store.Channels.PutAll(t.Context(), "", twice, func(i int) string { return fmt.Sprint("line ", i) }); err == nil || !strings.Contains(err.Error(), `line 2: invalid input: field name: "twice" is said before`) {
+		t.Errorf("a channel that is said twice: %v", err)
 	}
 	set, err := h.store.Channels.Current(t.Context())
 	if err != nil {

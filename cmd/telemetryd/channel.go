@@ -8,12 +8,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/database"
+	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
 )
 
@@ -172,7 +174,9 @@ func readChannels(in io.Reader) (list []registry.Named, lines []int, err error) 
 		return nil, nil, err
 	}
 	for i, name := range header {
-		header[i] = strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))
+		if header[i] = strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff"))); slices.Contains(header[:i], header[i]) {
+			return nil, nil, fmt.Errorf("line 1: the column %s stands there twice", fault.Clip(header[i]))
+		}
 	}
 	for {
 		cells, err := r.Read()
@@ -186,7 +190,7 @@ func readChannels(in io.Reader) (list []registry.Named, lines []int, err error) 
 		var n registry.Named
 		for i, cell := range cells {
 			if err := setCell(&n, header[i], strings.TrimSpace(cell)); err != nil {
-				return nil, nil, fmt.Errorf("line %d, column %s: %w", line, header[i], err)
+				return nil, nil, fmt.Errorf("line %d, column %s: %w", line, fault.Clip(header[i]), err)
 			}
 		}
 		list, lines = append(list, n), append(lines, line)

@@ -32,6 +32,7 @@ func TestTableOfChannels(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                        "it is empty",
 		"name,units\nx,V":         "line 2, column units: there is no such column",
+		"name,unit, Unit\nx,V,A":  "line 1: the column unit stands there twice",
 		"name,low\nx,1\ny,little": `line 3, column low: "little" is no number`,
 		"name,decimals\nx,1.5":    `line 2, column decimals: "1.5" is no whole number`,
 		"name,unit\nx":            "record on line 2: wrong number of fields",

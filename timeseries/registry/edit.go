@@ -6,6 +6,7 @@ import (
 	"math"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 
@@ -52,6 +53,8 @@ func (d *Definition) check() error {
 		}
 		if problem := record.TextProblem([]byte(text)); problem != "" {
 			wrong(field, "%s", problem)
+		} else if strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && !(field == "meaning" && r == '\n') }) {
+			wrong(field, "must not hold control characters") // terminals and tables obey them
 		}
 	}
 	said("unit", d.Unit)
@@ -125,7 +128,12 @@ type Named struct {
 // PutAll puts several, all or none: where is what to call one in an error.
 func (r *Registry) PutAll(ctx context.Context, by string, list []Named, where func(int) string) error {
 	err := r.edit(ctx, func(tx pgx.Tx) error {
+		said := map[string]bool{}
 		for i, n := range list {
+			if said[n.Name] {
+				return fmt.Errorf("%s: %w", where(i), fault.Field("name", "%q is said before", n.Name))
+			}
+			said[n.Name] = true
 			if _, err := r.put(ctx, tx, by, n.Name, n.Definition); err != nil {
 				return fmt.Errorf("%s: %w", where(i), err)
 			}
