@@ -377,4 +377,11 @@ func TestSignalsOfRates(t *testing.T) {
 			t.Errorf("with the mean of %s: %+v, want %+v", mean, a, b)
 		}
 	}
+	// Another rate under the name is counted anew.
+	if _, err := h.store.Channels.Put(t.Context(), "", "change", registry.Definition{Expression: "rate(power_w)"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(signal.Request{X: "change", XBins: bins}); got.Missing != 1 || got.Counts[1] != 99 {
+		t.Errorf("after an edit: %+v", got)
+	}
 }

@@ -86,6 +86,15 @@ func (c *Channel) Number() string {
 	return c.SQL()
 }
 
+// Values tells its values from those of others: what is kept of a channel goes by it,
+// since a name stays when its formula is edited, and no SQL tells rates apart.
+func (c *Channel) Values() string {
+	if c.Formula != nil {
+		return c.Formula.Text
+	}
+	return c.Number()
+}
+
 // Literal writes a text as SQL has it, whatever standard_conforming_strings says.
 func Literal(text string) string {
 	text = strings.ReplaceAll(text, "'", "''")

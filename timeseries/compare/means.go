@@ -79,7 +79,7 @@ func (r *Reader) means(ctx context.Context, tx pgx.Tx, run string, laps []analys
 	}
 	key := fmt.Sprint(session, " ", revision)
 	for _, c := range want {
-		key += fmt.Sprintf(" %q %q", c.Name, c.Number())
+		key += fmt.Sprintf(" %q %q", c.Name, c.Values())
 	}
 	known, _ := r.told.Get(key)
 	if known.batch > batch { // a replica may be behind what it was

@@ -166,11 +166,7 @@ func (r *Request) key(want wanted, views []*view) string {
 	var b strings.Builder
 	fmt.Fprint(&b, r.From.UnixMicro(), r.To.UnixMicro(), edge(r.Start), edge(r.End), r.Points, r.Fill, r.Align, r.Mode, r.Class)
 	for _, c := range want.all() {
-		what := c.SQL()
-		if c.Formula != nil {
-			what = c.Formula.Text
-		}
-		fmt.Fprintf(&b, " %q %q %d %q", c.Name, c.Unit, c.Type, what)
+		fmt.Fprintf(&b, " %q %q %d %q", c.Name, c.Unit, c.Type, c.Values())
 	}
 	for _, v := range views { // what the levels lack shows in how an answer is made, not in its figures
 		fmt.Fprintf(&b, " %d %s %v %v %v %p", v.session, v.version, v.settled, v.steps, v.dirty, v.catalog)

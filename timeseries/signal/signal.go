@@ -303,7 +303,7 @@ func (req *Request) key(want wanted, runs []run) string {
 		key += fmt.Sprint(" ", l.From.UnixMicro(), "-", l.To.UnixMicro())
 	}
 	for i, c := range want.all() {
-		key += fmt.Sprintf(" %q %q %q", c.Name, c.Unit, c.Number())
+		key += fmt.Sprintf(" %q %q %q", c.Name, c.Unit, c.Values())
 		if i < len(want.bins) {
 			key += fmt.Sprint(" ", want.bins[i].Count, " ", edge(want.bins[i].Low), " ", edge(want.bins[i].High))
 		}
