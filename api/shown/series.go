@@ -7,9 +7,9 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 	"github.com/ecovolt/telemetryd/timeseries/compare"
+	"github.com/ecovolt/telemetryd/timeseries/kept"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
 	"github.com/ecovolt/telemetryd/timeseries/series"
-	"github.com/ecovolt/telemetryd/timeseries/series/kept"
 )
 
 // keptBytes bounds the charts that are kept in other units than the stored ones.

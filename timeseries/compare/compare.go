@@ -16,8 +16,8 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/kept"
 	"github.com/ecovolt/telemetryd/timeseries/series"
-	"github.com/ecovolt/telemetryd/timeseries/series/kept"
 )
 
 // Reader compares laps of one database.

@@ -11,8 +11,8 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/kept"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
-	"github.com/ecovolt/telemetryd/timeseries/series/kept"
 )
 
 // Reader reads series and tracks of one database. It is safe for concurrent use.

@@ -14,9 +14,9 @@ import (
 	"github.com/ecovolt/telemetryd/internal/load"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/kept"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series"
-	"github.com/ecovolt/telemetryd/timeseries/series/kept"
 )
 
 const (

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	schema "github.com/ecovolt/telemetryd/sql"
-	"github.com/ecovolt/telemetryd/timeseries/series/kept"
+	"github.com/ecovolt/telemetryd/timeseries/kept"
 )
 
 // Drives are what functions of schema analytics make of a run second by second. They

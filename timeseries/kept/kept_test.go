@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/ecovolt/telemetryd/timeseries/series/kept"
+	"github.com/ecovolt/telemetryd/timeseries/kept"
 )
 
 // Whatever is put and asked for, no more is kept than may be, the value of a key is
