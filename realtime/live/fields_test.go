@@ -115,6 +115,10 @@ func TestFieldsByName(t *testing.T) {
 	expect(`"pack_w":50`)
 	all, _ := in.follow(t, "session=s") // somebody who watches everything changes nothing
 	all.records()
+	both, _ := in.follow(t, "session=s&fields=*,pack_w") // nor does who has math channels as well
+	if got := both.records(); !strings.Contains(got[len(got)-1], `"voltage_v":50,`) || !strings.HasSuffix(got[len(got)-1], `"pack_w":50`) {
+		t.Errorf("every member and a math channel are %q", got)
+	}
 	in.see(t)
 	in.math(t, "pack_w", "voltage_v + current_a", "Power of the pack")
 	n := 3

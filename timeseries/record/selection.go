@@ -149,12 +149,12 @@ func (s *Selection) Names() []string {
 
 // Key tells the selection from others: two of one key select the same.
 func (s *Selection) Key() string {
-	if s.all {
-		return "*"
+	key := "*"
+	if !s.all {
+		key = fmt.Sprintf("%q", s.Names())
 	}
-	key := fmt.Sprintf("%q", s.Names())
 	for _, c := range s.computed {
-		key += " " + c.Text
+		key += fmt.Sprintf(" %q %s", c.Name, c.Text)
 	}
 	return key
 }

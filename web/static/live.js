@@ -148,6 +148,8 @@ async function listen() {
     past = Math.max(past, sub.snapshot || 0);
   }
   if (past) q.set("snapshot_seconds", past);
+  const made = new Set([...subscriptions.values()].flatMap((sub) => (sub.fields?.[0] === "*" ? sub.fields : [])));
+  if (made.size) q.set("fields", [...made].join()); // those who want less get all, too
   const headers = { Accept: "text/event-stream" };
   if (token()) headers.Authorization = `Bearer ${token()}`;
   if (cursors.length) headers["Last-Event-ID"] = cursors.join("~");

@@ -173,6 +173,7 @@ class RunView {
     setParams({ metrics: metrics.join(), charts: written(charts) });
     this.stack.setMetrics(this.chosen(), charts);
     if (this.live) {
+      if (!this.live.draws(this.chosen())) this.live = this.listen(this.live.span);
       this.live.metrics = this.chosen();
       this.live.draw();
     }

@@ -7,6 +7,8 @@ import { Fixes } from "./fixes.js";
 import { lines } from "./gaps.js";
 import { Heard } from "./heard.js";
 
+const madeOf = (metrics) => metrics.filter((m) => m.kind === "math").map((m) => m.name);
+
 export class Live {
   // to: start (ms), metrics (channels), draw(data, a, b, newest), seen(points, members) with those of records that are new,
   // late() when records came that belong before others, state(text),
@@ -17,8 +19,10 @@ export class Live {
     this.present = new Set();
     this.fixes = new Fixes();
     this.unwatch = onState((state) => { this.now = state; to.state(state); });
+    this.made = madeOf(to.metrics);
     this.end = subscribe(run.session_id, {
       snapshot: span,
+      fields: this.made.length ? ["*", ...this.made] : null, // records come with math channels where these are asked for
       records: (list, past) => this.take(list, past),
       restart: () => { this.records = []; this.x = []; this.at = null; this.fixes = new Fixes(); to.late(); },
       refused: (message) => to.refused(message),
@@ -65,6 +69,9 @@ export class Live {
     this.silence();
     this.later();
   }
+
+  // draws tells whether what it hears has all of these.
+  draws(metrics) { return madeOf(metrics).every((name) => this.made.includes(name)); }
 
   silence() { this.to.silent(...this.heard.age(this.x)); }
 
