@@ -5,6 +5,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/load"
+	"github.com/ecovolt/telemetryd/timeseries/record/walk"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
@@ -95,9 +96,9 @@ func (c cost) check(req *Request, window rollup.Span, price func(rollup.Span) co
 		}
 		return fits.Length().Truncate(time.Second)
 	}
-	if c.walked > mostWalked {
-		return fault.Field("metrics", "a rate is computed from the records, about %d here, and over %d at most: a window of %v fits", c.walked, mostWalked,
-			fitting(func(c cost) bool { return c.walked <= mostWalked }))
+	if c.walked > walk.Most {
+		return fault.Field("metrics", "a rate is computed from the records, about %d here, and over %d at most: a window of %v fits", c.walked, walk.Most,
+			fitting(func(c cost) bool { return c.walked <= walk.Most }))
 	}
 	if c.cells() <= most {
 		return nil

@@ -8,9 +8,6 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
-// mostWalked is over up to how many records of a run a rate is computed in one read.
-const mostWalked = 400_000
-
 // apart divides channels: those whose values depend on the records before are walked
 // over, whatever the zoom.
 func (v *view) apart(metrics []channel.Channel) (alone, walked part) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/record/walk"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
@@ -36,7 +37,7 @@ func (req *Request) cost(want wanted, runs []run) (int, error) {
 		}
 	}
 	if want.walked() {
-		each = mostCells[series.Member] / mostWalked
+		each = mostCells[series.Member] / walk.Most
 	}
 	total, fits := 0, 0
 	most := mostCells[req.Class]

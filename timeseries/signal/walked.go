@@ -13,10 +13,6 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record/walk"
 )
 
-// mostWalked is about over how many records a read goes that asks for a rate: they are
-// read in their order, and counted here.
-const mostWalked = 400_000
-
 // walked reports whether a channel's value depends on the records before.
 func (w *wanted) walked() bool {
 	return slices.ContainsFunc(w.all(), func(c channel.Channel) bool { return c.Neighbours() })
@@ -45,7 +41,7 @@ func (req *Request) walk(ctx context.Context, tx pgx.Tx, want wanted, r *run) (l
 			lap++
 		}
 		among = len(req.Laps) == 0 || lap < len(req.Laps) && micros >= req.Laps[lap].From.UnixMicro()
-		if over = over || len(list) == 2*mostWalked; among && !over {
+		if over = over || len(list) == 2*walk.Most; among && !over {
 			list = append(list, values{math.NaN(), math.NaN(), math.NaN()})
 		}
 	}, func(k int, value float64, _ int64) {
@@ -54,7 +50,7 @@ func (req *Request) walk(ctx context.Context, tx pgx.Tx, want wanted, r *run) (l
 		}
 	})
 	if over {
-		return nil, fault.Field("to", "a rate is counted over about %d records; ask for a shorter window", mostWalked)
+		return nil, fault.Field("to", "a rate is counted over about %d records; ask for a shorter window", walk.Most)
 	}
 	return list, err
 }

@@ -27,6 +27,9 @@ import (
 // near is how far back is looked first: mostly the record before is enough.
 const near = 2 * time.Second
 
+// Most is about over how many records one read walks, whoever asks.
+const Most = 400_000
+
 // Over selects channels, for those who read the columns of more beside them.
 func Over(channels []channel.Channel) *record.Selection {
 	computed := make([]record.Computed, len(channels))
