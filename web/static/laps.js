@@ -106,11 +106,15 @@ export class Laps {
 
   foot() {
     const { best, chosen } = this, list = this.laps.filter((l) => chosen.has(l.lap));
-    const ranked = this.laps.filter((l) => l.time_rank).sort((a, b) => a.time_rank - b.time_rank);
+    const ends = (rank, text) => {
+      const ranked = this.laps.filter((l) => l[rank]).sort((a, b) => a[rank] - b[rank]);
+      return ranked.length > 1 && this.compare([ranked[0], ranked.at(-1)], text);
+    };
+    const quick = ends("time_rank", "Compare the quickest and the slowest"), saving = ends("efficiency_rank", "the most and the least efficient");
     return h("p", { class: "pad muted small" },
       best && `Best ${clockSpan(best.seconds, 2)}${best.theoretical_s == null ? "" : `, of best sectors ${clockSpan(best.theoretical_s, 2)}`}. `,
       list.length > 1 ? this.compare(list, `Compare ${list.length} laps`)
-        : ranked.length > 1 ? [this.compare([ranked[0], ranked.at(-1)], "Compare the quickest and the slowest"), ", or tick laps."]
+        : quick ? [quick, saving && ", ", saving, ", or tick laps."]
           : this.laps.length > 1 && "Tick laps to compare them.");
   }
 
@@ -206,14 +210,16 @@ export class Laps {
     g.font = `${11 * ratio}px system-ui, sans-serif`;
     g.textBaseline = "top";
     g.textAlign = "left";
-    for (const l of this.bands(a, b)) {
+    const all = this.bands(a, b), line = Math.min(1, (width / (24 * ratio * Math.max(1, all.length))) ** 2); // a hundred lines would hide what is behind them
+    for (const l of all) {
       const from = px(l.from), wide = px(l.to) - from;
       g.globalAlpha = l.chosen ? 0.16 : 0.06;
       g.fillStyle = l.chosen ? accent : ink;
       if (l.chosen || l.odd) g.fillRect(from, top, wide, height);
-      g.globalAlpha = 1;
+      g.globalAlpha = line;
       g.fillStyle = muted;
       g.fillRect(from, top, 1, height);
+      g.globalAlpha = 1;
       if (numbers && wide > 22 * ratio) g.fillText(String(l.lap), Math.max(from, left) + 4 * ratio, top + 2 * ratio);
     }
     g.restore();

@@ -62,6 +62,7 @@ export function pick(channels, chosen, present, apply) {
   const node = dialog("Metrics",
     h("div", { class: "field" }, h("label", { for: "metric-search" }, "Find a metric"), box), list,
     h("div", { class: "dialog-foot" }, h("button", { class: "button", type: "button", on: { click: () => node.close() } }, "Done")));
+  if (matchMedia("(hover: hover)").matches) box.focus(); // on a phone, keys would hide the list
   node.refresh = draw;
   return node;
 }

@@ -424,7 +424,7 @@ class RunView {
   fillTiles(s) {
     this.summary = s;
     fillTiles(this.tiles, s);
-    replace(this.why, s.sent?.why);
+    replace(this.why, s.sent?.why.replace(/^./, (first) => first.toUpperCase()));
     this.why.hidden = !s.sent;
     this.strip.paint();
   }

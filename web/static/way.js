@@ -43,7 +43,9 @@ export class Way {
     const { list, present } = this.view.channels, there = list.filter((c) => present.has(c.name) && !c.hidden && !isState(c) && !/^(lat|long)itude$/.test(c.name));
     if (!there.some((c) => c.name === this.name)) this.name = "";
     if (there.length + 1 === this.select.length) return;
-    replace(this.select, h("option", { value: "" }, "Without colours"), there.map((c) => h("option", { value: c.name, selected: c.name === this.name }, `By ${title(c)}`)));
+    const twice = (c) => there.some((other) => other !== c && title(other) === title(c));
+    replace(this.select, h("option", { value: "" }, "Without colours"),
+      there.map((c) => h("option", { value: c.name, selected: c.name === this.name }, `By ${title(c)}${twice(c) ? ` (${c.name})` : ""}`)));
   }
 
   // show takes the whole way, and whether it was simplified more than its positions are off.
