@@ -26,8 +26,13 @@ func (s site) put(t *testing.T, id string, d driven) {
 	s.upload(t, list)
 }
 
+// laps are those of what was uploaded: on a busy machine readers are content with what
+// was computed just now.
 func (s site) laps(t *testing.T, who, id string) object {
 	t.Helper()
+	if _, err := s.pool.Exec(t.Context(), "UPDATE analysis_runs SET took_s = 0"); err != nil {
+		t.Fatal(err)
+	}
 	got := s.call(t, "GET", "/api/v1/sessions/"+id+"/laps", who, nil)
 	if got.status != http.StatusOK {
 		t.Fatalf("laps of %s: %+v", id, got)
