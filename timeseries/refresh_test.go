@@ -250,8 +250,9 @@ func TestLargeRefreshGoesOnBeside(t *testing.T) {
 		_, err := s.Rollups.Refresh(ctx)
 		passed <- err
 	}()
-	await.Until(t, "the states and the summary are there", func() (found bool) {
-		err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+catalog.Tables["telemetry_states_10m"]+") AND EXISTS (SELECT FROM session_summaries WHERE records = 500)").Scan(&found)
+	// Either connection may be the one that is held up.
+	await.Until(t, "the states are there", func() (found bool) {
+		err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+catalog.Tables["telemetry_states_10m"]+")").Scan(&found)
 		if err != nil {
 			t.Fatal(err)
 		}
