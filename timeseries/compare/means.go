@@ -68,16 +68,18 @@ const metricBytes = 96
 // means takes what is known of laps, and reads the others: while a run drives, those
 // that a batch since then has records of.
 func (r *Reader) means(ctx context.Context, tx pgx.Tx, run string, laps []analysis.Lap, want []channel.Channel, req *Request, admitted bool) error {
-	var session, batch, revision int32
+	var session, batch, rewritten int32
 	var records int64
-	err := tx.QueryRow(ctx, "SELECT session, batch, revision, records FROM sessions WHERE id = $1 AND deleted_at IS NULL", run).Scan(&session, &batch, &revision, &records)
+	err := tx.QueryRow(ctx, "SELECT session, batch, rewritten, records FROM sessions WHERE id = $1 AND deleted_at IS NULL", run).Scan(&session, &batch, &rewritten, &records)
 	if err == pgx.ErrNoRows {
 		return fault.NoSession(run)
 	}
 	if err != nil {
 		return err
 	}
-	key := fmt.Sprint(session, " ", revision)
+	// By the revision, which each analysis of a run that drives raises, nothing would be
+	// found again.
+	key := fmt.Sprint(session, " ", rewritten)
 	for _, c := range want {
 		key += fmt.Sprintf(" %q %q", c.Name, c.Values())
 	}
