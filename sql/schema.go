@@ -27,6 +27,10 @@ const (
 // TopicSession is the records and metadata of one session, by its text id.
 func TopicSession(id string) string { return "session:" + id }
 
+// SessionVersion is SQL for the version of a row s of sessions. It begins with the row's
+// key: a session that was deleted and begun again under its id never looks unchanged.
+const SessionVersion = "s.session || '.' || s.batch || '.' || s.revision"
+
 // TopicUser is one account: its profile, role and bearer sessions.
 func TopicUser(id string) string { return "user:" + id }
 

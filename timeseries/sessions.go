@@ -69,7 +69,7 @@ func (s *Session) Listed() time.Time {
 }
 
 // Version changes whenever the session's records or metadata do, and no two sessions
-// have the same: answers are kept by it for good.
+// have the same: answers are kept by it for good. It is schema.SessionVersion.
 func (s *Session) Version() string { return fmt.Sprintf("%d.%d.%d", s.number, s.Batch, s.Revision) }
 
 const sessionColumns = `id, name, first_time, last_time, first_text, last_text, records, set_aside, batch, ended_at, created_at, updated_at, revision, session, clock_timestamp()`

@@ -19,14 +19,12 @@ type Reader struct {
 // New makes a Reader on a migrated database.
 func New(pool *pgxpool.Pool) *Reader { return &Reader{pool: pool} }
 
-// The version of a session is session.batch.revision, so a session that was
-// deleted and begun again under the same id never looks unchanged. The version
-// of the list of sessions changes with every visible change: the newest key
-// grows when a session appears, the count falls when one goes, and the sums
+// The version of the list of sessions changes with every visible change: the newest
+// key grows when a session appears, the count falls when one goes, and the sums
 // grow while the set stays the same.
 const versionsQuery = `
-SELECT 'session:' || id, session || '.' || batch || '.' || revision
-FROM sessions
+SELECT 'session:' || id, ` + schema.SessionVersion + `
+FROM sessions s
 WHERE id = ANY ($1::text[]) AND deleted_at IS NULL
 UNION ALL
 SELECT topic, version::text

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
@@ -56,7 +57,7 @@ func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channel
 	// what a small read does.
 	batch.Queue("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
 	batch.Queue(`
-		SELECT s.session, s.id, s.session || '.' || s.batch || '.' || s.revision, s.records, s.first_time, s.last_time,
+		SELECT s.session, s.id, `+schema.SessionVersion+`, s.records, s.first_time, s.last_time,
 		       s.ended_at IS NOT NULL OR s.updated_at < now() - INTERVAL '1 hour',
 		       `+usual.KnownSteps("$2")+`,
 		       CASE WHEN s.carried_batch = s.batch THEN s.carried END

@@ -252,8 +252,8 @@ type run struct {
 func (r *Reader) find(ctx context.Context, q schema.Querier, req *Request) ([]run, error) {
 	runs := make([]run, len(req.Runs))
 	rows, err := q.Query(ctx, `
-		SELECT session, id, session || '.' || batch || '.' || revision, records, first_time, last_time
-		FROM sessions
+		SELECT session, id, `+schema.SessionVersion+`, records, first_time, last_time
+		FROM sessions s
 		WHERE id = ANY($1) AND deleted_at IS NULL`, req.Runs)
 	if err != nil {
 		return nil, err
