@@ -3,11 +3,15 @@
 // changed): batches up to batch are in it, unless records were taken away (another
 // sessions.rewritten) or changed by a later batch since.
 //
-// It holds no state. The tables are their packages'.
+// It holds no state, and what works goes on a connection of its caller's. The tables are
+// their packages'.
 package progress
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -44,4 +48,40 @@ func Resume(ctx context.Context, tx pgx.Tx, table string, session, batch, rewrit
 func Reached(ctx context.Context, tx pgx.Tx, table string, session, batch int32) error {
 	_, err := tx.Exec(ctx, "UPDATE "+table+" SET batch = $2 WHERE session = $1", session, batch)
 	return err
+}
+
+// Run is one that a table is behind: a row of Due.
+type Run struct{ Session, Batch, Rewritten, Done int32 }
+
+// SmallestFirst orders rows d of Due by how many records are missing, joined to their
+// sessions s: a race that is on must not wait for an import.
+const SmallestFirst = " ORDER BY s.records * (d.batch - d.done) / greatest(d.batch, 1), session DESC"
+
+// longestTurn is how long all else that follows records waits while a large import is
+// followed; it goes on in the next pass.
+const longestTurn = 2 * time.Second
+
+// Turn works on runs one after another, piece by piece in transactions of their own,
+// until all are done or longestTurn is over. A piece reports whether its run is
+// done, and what to do when the transaction has ended. A run that fails keeps none out,
+// unless all would; what names the work in the error.
+func Turn(ctx context.Context, conn *pgx.Conn, what string, runs []Run, piece func(pgx.Tx, Run) (ended func(), done bool, err error)) (failed error) {
+	begun := time.Now()
+	for _, r := range runs {
+		for done := false; !done && ctx.Err() == nil && !conn.IsClosed() && time.Since(begun) < longestTurn; {
+			var ended func()
+			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
+				ended, done, err = piece(tx, r)
+				return err
+			})
+			if ended != nil {
+				ended()
+			}
+			if err != nil {
+				failed = errors.Join(failed, fmt.Errorf("%s of run %d: %w", what, r.Session, err))
+				break
+			}
+		}
+	}
+	return failed
 }

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,9 +27,6 @@ const (
 	// pieceRecords is how many records are counted at once while a run may still get
 	// new members: each of them may bring its own.
 	pieceRecords = 10_000
-	// longestTurn is how long all else that follows records waits while a large import
-	// is counted; it goes on in the next pass.
-	longestTurn = 2 * time.Second
 )
 
 // counted is the table of how far members are counted.
@@ -47,34 +43,15 @@ func (r *Registry) Due(ctx context.Context, conn *pgx.Conn) (due bool, err error
 // Do counts what came since the last time, and makes channels of members that are
 // new.
 func (r *Registry) Do(ctx context.Context, conn *pgx.Conn) error {
-	type due struct{ Session, Batch, Rewritten, Done int32 }
-	// A race that is on must not wait for an import.
-	sessions, err := schema.List(ctx, conn, pgx.RowToStructByPos[due], `
-		SELECT d.* FROM (`+progress.Due(counted)+`) d JOIN sessions s USING (session)
-		ORDER BY s.records * (d.batch - d.done) / greatest(d.batch, 1), session DESC`)
+	runs, err := schema.List(ctx, conn, pgx.RowToStructByPos[progress.Run],
+		"SELECT d.* FROM ("+progress.Due(counted)+") d JOIN sessions s USING (session)"+progress.SmallestFirst)
 	if err != nil {
 		return fmt.Errorf("find runs whose members are not counted: %w", err)
 	}
-	var failed error
-	begun := time.Now()
-	for _, s := range sessions { // one that fails keeps none out, unless all would
-		if conn.IsClosed() {
-			break
-		}
-		for done := false; !done && ctx.Err() == nil && time.Since(begun) < longestTurn; {
-			var c *Counter
-			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
-				c, done, err = r.count(ctx, tx, s.Session, s.Batch, s.Rewritten)
-				return err
-			})
-			c.Close()
-			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("count the members of run %d: %w", s.Session, err))
-				break
-			}
-		}
-	}
-	return failed
+	return progress.Turn(ctx, conn, "count the members", runs, func(tx pgx.Tx, run progress.Run) (ended func(), done bool, err error) {
+		c, done, err := r.count(ctx, tx, run.Session, run.Batch, run.Rewritten)
+		return c.Close, done, err
+	})
 }
 
 // Forget removes what is known of a run, in the transaction that deletes it.

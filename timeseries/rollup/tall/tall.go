@@ -2,7 +2,6 @@ package tall
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -22,9 +21,6 @@ const (
 	// pieceRecords is about how many new records are taken on in one transaction: each
 	// of them may bring hundreds of members.
 	pieceRecords = 20_000
-	// longestTurn is how long the rollups of others wait while a large import is
-	// followed; it goes on in the next pass.
-	longestTurn = 2 * time.Second
 )
 
 // widths are those of the levels, from the finest on, which is made of the records.
@@ -66,34 +62,15 @@ func (l Levels) Do(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return fmt.Errorf("note runs without members: %w", err)
 	}
-	type run struct {
-		Session, Batch, Rewritten, Done int32
-		Plain                           bool
-	}
-	// A race that is on must not wait for an import.
-	runs, err := schema.List(ctx, conn, pgx.RowToStructByPos[run], due+`
-		JOIN sessions s USING (session)
-		ORDER BY s.records * (d.batch - d.done) / greatest(d.batch, 1), session DESC`)
+	runs, err := schema.List(ctx, conn, pgx.RowToStructByPos[progress.Run],
+		"SELECT d.session, d.batch, d.rewritten, d.done FROM ("+due+") d JOIN sessions s USING (session) WHERE NOT d.plain"+progress.SmallestFirst)
 	if err != nil {
 		return fmt.Errorf("find runs that are ahead of their levels: %w", err)
 	}
-	var failed error
-	begun := time.Now()
-	for _, r := range runs { // one that fails keeps none out
-		for done := r.Plain; !done && ctx.Err() == nil && !conn.IsClosed() && time.Since(begun) < longestTurn; {
-			var counter *registry.Counter
-			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
-				counter, done, err = l.follow(ctx, tx, r.Session, r.Batch, r.Rewritten)
-				return err
-			})
-			counter.Close()
-			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("levels of the members of run %d: %w", r.Session, err))
-				break
-			}
-		}
-	}
-	return failed
+	return progress.Turn(ctx, conn, "levels of the members", runs, func(tx pgx.Tx, run progress.Run) (ended func(), done bool, err error) {
+		counter, done, err := l.follow(ctx, tx, run.Session, run.Batch, run.Rewritten)
+		return counter.Close, done, err
+	})
 }
 
 // follow brings the levels of a run up by a piece, and reports whether that reached
