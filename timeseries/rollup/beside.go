@@ -76,23 +76,23 @@ const (
 // come in: the states beside the metrics, then what needs no window, then the ends
 // with the rest.
 func (r *Rollups) beside(ctx context.Context, p *pass) error {
-	ahead := r.opt.Ahead
+	early := r.opt.Ahead
 	for {
 		ready, over := p.windows.state()
 		if over {
 			return nil
 		}
-		if (ready || ahead != nil) && r.opt.InFlight.Idle() {
+		if (ready || early != nil) && r.opt.InFlight.Idle() {
 			err := r.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 				return schema.Unbounded(ctx, conn.Conn(), func() error {
 					if ready {
 						return p.refresh(ctx, conn, time.Now())
 					}
 					// What it leaves, or fails at, is done at the end of the pass.
-					if err := ahead(ctx, conn.Conn()); err != nil {
+					if err := early(ctx, conn.Conn()); err != nil {
 						r.opt.Logger.Debug("work beside a refresh failed", slog.Any("error", err))
 					}
-					ahead = nil
+					early = nil
 					return ctx.Err()
 				})
 			})
@@ -112,10 +112,7 @@ func (r *Rollups) beside(ctx context.Context, p *pass) error {
 func (r *Rollups) Yield(ctx context.Context, patience time.Duration) {
 	for until := time.Now().Add(patience); time.Now().Before(until); {
 		var large bool
-		err := r.pool.QueryRow(ctx, `
-			SELECT coalesce(sum(s.records * (s.batch - coalesce(p.batch, 0)) / s.batch), 0) >= $1
-			FROM sessions s LEFT JOIN rollup_progress p USING (session)
-			WHERE s.batch > coalesce(p.batch, 0)`, r.opt.Large).Scan(&large)
+		err := r.pool.QueryRow(ctx, "SELECT coalesce(sum("+ahead+"), 0) >= $1 "+behind, r.opt.Large).Scan(&large)
 		if err != nil || !large || retry.Pause(ctx, time.Second/2) != nil {
 			return
 		}

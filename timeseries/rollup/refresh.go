@@ -57,15 +57,19 @@ type pending struct {
 	Records int64 // that are ahead, about
 }
 
+// behind are sessions s whose newest records the rollups lack, by progress p, and ahead
+// is about how many those are.
+const (
+	behind = "FROM sessions s LEFT JOIN rollup_progress p USING (session) WHERE s.batch > coalesce(p.batch, 0)"
+	ahead  = "s.records * (s.batch - coalesce(p.batch, 0)) / s.batch"
+)
+
 // find looks for what has changed.
 func (p *pass) find(ctx context.Context) (err error) {
 	// Batch numbers of a session become visible in order, so that a watermark
 	// by session skips nothing, in whatever order sessions commit.
-	if p.sessions, err = schema.List(ctx, p.conn, pgx.RowToStructByPos[pending], `
-		SELECT s.session, s.batch, coalesce(p.batch, 0), s.records * (s.batch - coalesce(p.batch, 0)) / s.batch
-		FROM sessions s LEFT JOIN rollup_progress p USING (session)
-		WHERE s.batch > coalesce(p.batch, 0)
-		ORDER BY 4, s.session DESC`); err != nil {
+	if p.sessions, err = schema.List(ctx, p.conn, pgx.RowToStructByPos[pending],
+		"SELECT s.session, s.batch, coalesce(p.batch, 0), "+ahead+" "+behind+" ORDER BY 4, s.session DESC"); err != nil {
 		return err
 	}
 	// The small ones first: a race that is on must not wait for an import.

@@ -183,9 +183,7 @@ func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
 // due reports whether anything changed since the last pass.
 func (r *Rollups) due(ctx context.Context, conn *pgx.Conn) (due bool, err error) {
 	err = conn.QueryRow(ctx, `
-		SELECT EXISTS (
-			SELECT FROM sessions s LEFT JOIN rollup_progress p USING (session) WHERE s.batch > coalesce(p.batch, 0)
-		) OR EXISTS (SELECT FROM rollup_dirty)
+		SELECT EXISTS (SELECT `+behind+`) OR EXISTS (SELECT FROM rollup_dirty)
 		OR EXISTS (SELECT FROM emptied WHERE try_at <= clock_timestamp())`).Scan(&due)
 	if err != nil {
 		return false, fmt.Errorf("look for what the rollups lack: %w", err)
