@@ -171,18 +171,7 @@ func TestRefreshSharesItsConnection(t *testing.T) {
 	t.Cleanup(lone.Close)
 	s := timeseries.New(lone, timeseries.Options{})
 	store(t, s, "a", run(rand.New(rand.NewPCG(1, 3)), time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 500))
-	catalog, err := s.Rollups.Catalog(ctx, pool)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tx, err := pool.Begin(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = tx.Rollback(ctx) }()
-	if _, err := tx.Exec(ctx, "LOCK TABLE "+catalog.Tables["telemetry_10s"]+" IN EXCLUSIVE MODE"); err != nil {
-		t.Fatal(err)
-	}
+	_, tx := heldUp(t, pool, s)
 	passed := make(chan error, 1)
 	go func() {
 		_, err := s.Rollups.Refresh(ctx)
@@ -222,6 +211,24 @@ func TestRefreshSharesItsConnection(t *testing.T) {
 	levelsEqualRecords(t, pool)
 }
 
+// heldUp holds up the windows of a level, until its transaction ends.
+func heldUp(t *testing.T, pool *pgxpool.Pool, s *timeseries.Store) (*rollup.Catalog, pgx.Tx) {
+	t.Helper()
+	catalog, err := s.Rollups.Catalog(t.Context(), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
+	if _, err := tx.Exec(t.Context(), "LOCK TABLE "+catalog.Tables["telemetry_10s"]+" IN EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	return catalog, tx
+}
+
 // A large refresh does what it can while one of its windows is held up.
 func TestLargeRefreshGoesOnBeside(t *testing.T) {
 	t.Parallel()
@@ -229,18 +236,7 @@ func TestLargeRefreshGoesOnBeside(t *testing.T) {
 	pool, ctx := dbtest.New(t), t.Context()
 	store(t, timeseries.New(pool, timeseries.Options{}), "a", run(rand.New(rand.NewPCG(1, 3)), time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 500))
 	s := timeseries.New(pool, timeseries.Options{LargeRefresh: 1}) // to which nothing came in
-	catalog, err := s.Rollups.Catalog(ctx, pool)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tx, err := pool.Begin(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = tx.Rollback(ctx) }()
-	if _, err := tx.Exec(ctx, "LOCK TABLE "+catalog.Tables["telemetry_10s"]+" IN EXCLUSIVE MODE"); err != nil {
-		t.Fatal(err)
-	}
+	catalog, tx := heldUp(t, pool, s)
 	passed, free := make(chan error, 1), make(chan bool)
 	go func() {
 		s.Rollups.Yield(ctx, time.Hour)
