@@ -57,6 +57,13 @@ export function replace(node, ...children) {
   return node;
 }
 
+// saveBlob has the browser keep a blob as a file.
+export function saveBlob(blob, name) {
+  const link = h("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
 // announce tells screen readers something, without moving the focus.
 let announcing;
 export function announce(text) {

@@ -1,7 +1,7 @@
 // CSV files of a run, streamed to disk where the browser can, since a long run
 // does not fit into memory.
 
-import { dialog, h, toast } from "./dom.js";
+import { dialog, h, saveBlob, toast } from "./dom.js";
 import { query, send, sessionPath } from "./api.js";
 import { duration, num, unit } from "./format.js";
 import { conversion, preferred } from "./units.js";
@@ -57,7 +57,5 @@ async function save(url, name, signal, tell) {
     else parts.push(value);
   }
   if (out) return out.close();
-  const link = h("a", { href: URL.createObjectURL(new Blob(parts, { type: "text/csv" })), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  saveBlob(new Blob(parts, { type: "text/csv" }), name);
 }

@@ -1,7 +1,7 @@
 // What is noted of a run, by people and by the server: a list, lines and bands in the
 // charts and the strip, places on the track, and jumps from one to the next.
 
-import { announce, css, dialog, h, icon, replace, toast } from "./dom.js";
+import { announce, css, dialog, h, icon, replace, saveBlob, toast } from "./dom.js";
 import { api, query, send, sessionPath } from "./api.js";
 import { mayEdit } from "./account.js";
 import { subscribe } from "./live.js";
@@ -243,9 +243,7 @@ export class Notes {
   async save() {
     try {
       const file = await (await send(query(sessionPath(this.view.id, "/notes"), { format: "csv" }))).blob();
-      const link = h("a", { href: URL.createObjectURL(file), download: `notes-${this.view.id.replace(/[^\w.-]/g, "_")}.csv` });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+      saveBlob(file, `notes-${this.view.id.replace(/[^\w.-]/g, "_")}.csv`);
     } catch (err) { toast(err.message, "error"); }
   }
 }

@@ -1,6 +1,6 @@
 // A picture of a chart: the run, its channels with their figures, and what is drawn.
 
-import { css, h } from "./dom.js";
+import { css, h, saveBlob } from "./dom.js";
 import { title, unit } from "./format.js";
 
 const PAD = 14, LINE = 19; // px
@@ -36,7 +36,5 @@ export async function savePicture(stack, chart) {
   g.drawImage(plot, 0, head, width, plot.height / ratio);
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   const name = [stack.caption?.() || "chart", ...chart.readers.map(({ channel }) => channel.name)].join(" ").replace(/[^\w.-]+/g, "_");
-  const link = h("a", { href: URL.createObjectURL(blob), download: `${name}.png` });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  saveBlob(blob, `${name}.png`);
 }
