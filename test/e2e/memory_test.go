@@ -74,7 +74,7 @@ func TestMemoryStaysBounded(t *testing.T) {
 	small("its start")
 
 	// A long session flows out. (Only its size matters, so SQL makes it.)
-	const n = 200_000
+	const n = 400_000
 	pool := dbtest.New(t)
 	_, err := pool.Exec(t.Context(), `
 		WITH made AS (
@@ -103,11 +103,13 @@ func TestMemoryStaysBounded(t *testing.T) {
 		}
 		size, err := io.Copy(io.Discard, response.Body)
 		response.Body.Close()
-		if err != nil || size < n*100 {
+		if err != nil || size < n*150 {
 			t.Errorf("%s: %d bytes, %v", form, size, err)
 		}
 	}
-	if peak := p.peak(); peak > 80<<20 {
+	// The program's own pages are 30 MB, and the collector lets 9 MB in use become 45;
+	// an answer that was held would be 60 to 80 more.
+	if peak := p.peak(); peak > 100<<20 {
 		t.Errorf("reading %d records took %d MB", n, peak>>20)
 	}
 	small("reading a long session")
