@@ -234,7 +234,18 @@ func TestLargeRefreshGoesOnBeside(t *testing.T) {
 	t.Parallel()
 	dbtest.NeedsBackends(t, "one transaction at a time: nothing can hold up a window")
 	pool, ctx := dbtest.New(t), t.Context()
-	store(t, timeseries.New(pool, timeseries.Options{}), "a", run(rand.New(rand.NewPCG(1, 3)), time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 500))
+	small := timeseries.New(pool, timeseries.Options{})
+	analyst, err := pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer analyst.Rollback(context.WithoutCancel(ctx))
+	if _, err := analyst.Exec(ctx, "LOCK TABLE analytics.records IN ACCESS SHARE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	storeJSON(t, small, []byte(`[{"session_id":"sensor","timestamp":"2026-03-20T12:00:00Z","oil_c":80}]`))
+	refresh(t, small)
+	store(t, small, "a", run(rand.New(rand.NewPCG(1, 3)), time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC), 500))
 	s := timeseries.New(pool, timeseries.Options{LargeRefresh: 1}) // to which nothing came in
 	catalog, tx := heldUp(t, pool, s)
 	passed, free := make(chan error, 1), make(chan bool)
@@ -249,6 +260,17 @@ func TestLargeRefreshGoesOnBeside(t *testing.T) {
 	// Either connection may be the one that is held up.
 	await.Until(t, "the states are there", func() (found bool) {
 		err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+catalog.Tables["telemetry_states_10m"]+")").Scan(&found)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	})
+	// What an analyst's lock kept from an earlier pass does not wait for this one.
+	if err := analyst.Rollback(ctx); err != nil {
+		t.Fatal(err)
+	}
+	await.Until(t, "analysts have the sensor by its name", func() (found bool) {
+		err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'analytics.records'::regclass AND attname = 'oil_c')").Scan(&found)
 		if err != nil {
 			t.Fatal(err)
 		}

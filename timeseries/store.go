@@ -124,9 +124,10 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	}
 	s.Merges = &merge.Merger{Writer: s.Writer, MaxRecords: 2_000_000}
 	s.Channels = registry.New(pool, opt.Reads)
+	columns := rollup.MemberColumns{Channels: s.Channels}
 	s.Rollups = rollup.New(pool, rollup.Options{
-		Logger: s.log, InFlight: s.inFlight, Large: opt.LargeRefresh, Ahead: summaries{s}.ahead, OnPass: opt.OnRefresh,
-		Also: []rollup.Work{tall.Levels{Channels: s.Channels}, s.Channels, rollup.MemberColumns{Channels: s.Channels}, summaries{s}},
+		Logger: s.log, InFlight: s.inFlight, Large: opt.LargeRefresh, Ahead: summaries{s}.ahead, Meanwhile: columns, OnPass: opt.OnRefresh,
+		Also: []rollup.Work{tall.Levels{Channels: s.Channels}, s.Channels, columns, summaries{s}},
 	})
 	s.Series = series.New(opt.Reads, s.Rollups, s.Channels)
 	s.Tracks = track.New(pool, opt.Reads)

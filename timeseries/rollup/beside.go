@@ -74,13 +74,23 @@ const (
 
 // beside does part of a large pass on a connection of its own, as long as no records
 // come in: the states beside the metrics, then what needs no window, then the ends
-// with the rest.
+// with the rest. What cannot wait for the pass it does whether or not records come.
 func (r *Rollups) beside(ctx context.Context, p *pass) error {
-	early := r.opt.Ahead
+	early, last := r.opt.Ahead, time.Now()
 	for {
 		ready, over := p.windows.state()
 		if over {
 			return nil
+		}
+		if time.Since(last) >= pause {
+			if err := r.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+				r.meanwhile(ctx, conn)
+				return ctx.Err()
+			}); err != nil {
+				return err
+			}
+			last = time.Now()
+			continue
 		}
 		if (ready || early != nil) && r.opt.InFlight.Idle() {
 			err := r.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {

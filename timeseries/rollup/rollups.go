@@ -25,6 +25,9 @@ type Options struct {
 	InFlight *load.InFlight
 	// Also is further work of whoever refreshes, at the end of each pass.
 	Also []Work
+	// Meanwhile is work of Also that takes a moment: a long pass does it each second or
+	// so. Nil is none.
+	Meanwhile Work
 	// Large is from how many new records on a refresh is a large one: it moves days that
 	// are over to the columnstore first, and takes two connections. Default 200,000.
 	Large int64
@@ -158,8 +161,12 @@ func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
 				found := p.catalog != nil
 				err = r.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 					return schema.Unbounded(ctx, conn.Conn(), func() (err error) {
-						if more, err = r.turn(ctx, p, conn); err != nil || more {
+						if more, err = r.turn(ctx, p, conn); err != nil {
 							return refreshed(err)
+						}
+						if more {
+							r.meanwhile(ctx, conn)
+							return nil
 						}
 						result.Windows = p.windows.count
 						for _, w := range r.opt.Also { // one that fails keeps none from its work
@@ -178,6 +185,17 @@ func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
 	})
 	result.Busy = !led && err == nil
 	return result, err
+}
+
+// meanwhile does the work that a long pass does not put off. What fails is tried again
+// at the end of the pass, which reports it.
+func (r *Rollups) meanwhile(ctx context.Context, conn *pgxpool.Conn) {
+	if r.opt.Meanwhile == nil {
+		return
+	}
+	if err := r.opt.Meanwhile.Do(ctx, conn.Conn()); err != nil {
+		r.opt.Logger.Debug("work beside a refresh failed", slog.Any("error", err))
+	}
 }
 
 // due reports whether anything changed since the last pass.
