@@ -11,7 +11,7 @@ import (
 func (s *server) channelRoutes() []route {
 	return []route{
 		rest.JSON("GET", "/api/v1/channels", auth.ReadPublic, "List what can be asked for: the function contract's fields, what records brought beside them, what administrators declared, and what is made of others.", s.listChannels),
-		rest.JSON("PUT", "/api/v1/channels/:name", auth.ComputeChannels, "Declare a channel, or say what one is: what the body leaves out is unknown afterwards. Internal accounts may do so for channels that are made of others (expression). The unit and the meaning of the function contract's fields stay.", s.putChannel, rest.FailsWith(fault.Conflict)),
+		rest.JSON("PUT", "/api/v1/channels/:name", auth.ComputeChannels, "Declare a channel, or say what one is: what the body leaves out is unknown afterwards. Internal accounts may do so for channels that are made of others (expression), but change only their own. The unit and the meaning of the function contract's fields stay.", s.putChannel, rest.FailsWith(fault.Conflict)),
 		rest.JSON("DELETE", "/api/v1/channels/:name", auth.EditChannels, "Hide a channel from lists and pickers. Its values stay, and can be asked for by name.", s.hideChannel, rest.FailsWith(fault.NotFound)),
 		rest.JSON("GET", "/api/v1/sessions/:id/channels", auth.ReadSeries, "List the channels that a run has, with how many records carry each, when, and between which values; and what became no channel.", s.sessionChannels),
 	}
@@ -37,13 +37,15 @@ type putChannelParams struct{ Body registry.Definition }
 
 func (s *server) putChannel(r *request, p *putChannelParams) (shown.KnownChannelView, error) {
 	name := r.Param("name")
-	if p.Body.Expression == "" || p.Body.Hidden { // to hide is an administrator's, by PUT as by DELETE
-		if allowed := auth.Allow(r.Principal, auth.EditChannels, auth.SessionAge{}); !allowed.Allowed {
+	put := s.Store.Channels.Put
+	if allowed := auth.Allow(r.Principal, auth.EditChannels, auth.SessionAge{}); !allowed.Allowed {
+		if p.Body.Expression == "" || p.Body.Hidden { // to hide is an administrator's, by PUT as by DELETE
 			return shown.KnownChannelView{}, allowed.Err
 		}
+		put = s.Store.Channels.PutOwn
 	}
 	ctx := r.Audited(auth.ChannelChanged, map[string]any{"channel": fault.Clip(name)})
-	c, err := s.Store.Channels.Put(ctx, r.Principal.UserID, name, p.Body)
+	c, err := put(ctx, r.Principal.UserID, name, p.Body)
 	if err != nil {
 		return shown.KnownChannelView{}, err
 	}

@@ -76,10 +76,13 @@ func TestNewSensorOverREST(t *testing.T) {
 		t.Errorf("decimals that are none: %+v", got)
 	}
 	internal := s.as(t, auth.Internal)
-	for body, status := range map[string]int{`{"expression":"battery_temp_c / 2"}`: 200, `{"unit":"W"}`: 403, `{"expression":"battery_temp_c / 2","hidden":true}`: 403} {
+	for body, status := range map[string]int{`{"expression":"battery_temp_c / 2"}`: 200, `{"expression":"0.5 * battery_temp_c"}`: 200, `{"unit":"W"}`: 403, `{"expression":"battery_temp_c / 2","hidden":true}`: 403} {
 		if got := s.call(t, "PUT", "/api/v1/channels/half", internal, body); got.status != status {
 			t.Errorf("an internal account: PUT %s = %+v, want %d", body, got, status)
 		}
+	}
+	if got := s.call(t, "PUT", "/api/v1/channels/pack_w", internal, `{"expression":"0"}`); got.status != 403 {
+		t.Errorf("an internal account changes what an administrator made: %+v", got)
 	}
 	half := s.call(t, "GET", "/api/v1/sessions/run/records?limit=1&fields=half,pack_w", admin, nil)
 	if first := half.body["records"].([]any)[0].(object); first["half"] != 10.25 || first["pack_w"] != 102.5 {

@@ -119,6 +119,23 @@ func (r *Registry) Put(ctx context.Context, by, name string, d Definition) (save
 	return saved, fault.Wrap("save channel", err)
 }
 
+// PutOwn is Put for whoever may only change what he declared himself. It also fails
+// with fault.Forbidden.
+func (r *Registry) PutOwn(ctx context.Context, by, name string, d Definition) (saved Channel, err error) {
+	err = r.edit(ctx, func(tx pgx.Tx) (err error) {
+		var others bool
+		if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM channels WHERE name = $1 AND created_by <> $2)", name, by).Scan(&others); err != nil {
+			return err
+		}
+		if others {
+			return fault.Coded(fault.Forbidden, "FORBIDDEN", "Only administrators can edit a channel that somebody else made.")
+		}
+		saved, err = r.put(ctx, tx, by, name, d)
+		return err
+	})
+	return saved, fault.Wrap("save channel", err)
+}
+
 // Named is a definition and the name of its channel.
 type Named struct {
 	Name string
