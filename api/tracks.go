@@ -11,7 +11,7 @@ import (
 
 func (s *server) trackRoutes() []route {
 	return []route{
-		rest.JSON("GET", "/api/v1/tracks", auth.ListSessions, "List the circuits that runs go round, which are found by themselves.", s.listTracks),
+		rest.JSON("GET", "/api/v1/tracks", auth.ListSessions, "List the circuits that runs go round, which are found by themselves: those of the runs that the caller may list.", s.listTracks),
 		rest.JSON("GET", "/api/v1/tracks/:id", auth.ListSessions, "Return a circuit with its line, its sectors and its altitudes.", s.getTrackOf, rest.FailsWith(fault.NotFound)),
 		rest.JSON("DELETE", "/api/v1/tracks/:id", auth.EditTracks, "Forget a circuit, with those that were made part of it. Laps of its runs are worked out anew then: a run of two laps finds it again, without a name and with sectors of its own, and counts its laps from where it began.", s.deleteTrack, rest.FailsWith(fault.NotFound)),
 		rest.JSON("POST", "/api/v1/tracks/:id/merge", auth.EditTracks, "Make another circuit, which is the same place found a second time, part of this one: runs of both have this one's name, finish and sectors then.", s.mergeTrack, rest.FailsWith(fault.NotFound)),
@@ -24,7 +24,7 @@ type tracksAnswer struct {
 }
 
 func (s *server) listTracks(r *request, _ *none) (out tracksAnswer, err error) {
-	out.Tracks, err = s.Store.Tracks.List(r.Request.Context())
+	out.Tracks, err = s.Store.Tracks.List(r.Request.Context(), r.Since())
 	return out, err
 }
 
@@ -42,7 +42,7 @@ func (s *server) getTrackOf(r *request, _ *none) (*track.Circuit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Store.Tracks.Get(r.Request.Context(), id)
+	return s.Store.Tracks.Get(r.Request.Context(), id, r.Since())
 }
 
 type editTrackParams struct{ Body track.Edit }

@@ -103,6 +103,17 @@ func TestTrackIsKnownByPlace(t *testing.T) {
 	if got := s.call(t, "GET", "/api/v1/tracks", internal, nil); len(got.body["tracks"].([]any)) != 3 {
 		t.Errorf("%v", got.body)
 	}
+	// Whoever may list no run of a place does not learn of it.
+	external, path := s.as(t, auth.External), fmt.Sprintf("/api/v1/tracks/%.0f", id)
+	for since, want := range map[string]int{"8 days": 0, "6 days": 1} {
+		if _, err := s.pool.Exec(t.Context(), "UPDATE sessions SET first_time = now() - $1::interval WHERE id = 'first'", since); err != nil {
+			t.Fatal(err)
+		}
+		got, one := s.call(t, "GET", "/api/v1/tracks", external, nil), s.call(t, "GET", path, external, nil)
+		if len(got.body["tracks"].([]any)) != want || (one.status == http.StatusOK) != (want == 1) {
+			t.Errorf("%s later: %+v, %+v", since, got, one)
+		}
+	}
 }
 
 // What people say of a track holds for all runs on it, those that were there and

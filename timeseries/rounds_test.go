@@ -209,7 +209,7 @@ func TestTracksAtOnce(t *testing.T) {
 		}
 	})
 	all.Wait()
-	list, err := stores[0].Tracks.List(t.Context())
+	list, err := stores[0].Tracks.List(t.Context(), nil)
 	if err != nil || len(list) != 1 {
 		t.Errorf("%d tracks, %v", len(list), err)
 	}

@@ -73,7 +73,7 @@ func TestLapsOfSimulatedCars(t *testing.T) {
 			t.Errorf("seed %d: %d laps of %d on %v", seed, len(race.Laps), len(opt.Paces), race.Track)
 			continue
 		}
-		circuit, err := s.Tracks.Get(t.Context(), race.Track.ID)
+		circuit, err := s.Tracks.Get(t.Context(), race.Track.ID, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -87,7 +87,7 @@ func (s Source) measure(r *rest.Request, run *run) (err error) {
 	}
 	ctx, id := r.Request.Context(), r.Session.ID
 	if t := run.Laps.Track; t != nil {
-		if run.Circuit, err = s.Store.Tracks.Get(ctx, t.ID); err != nil && !fault.Is(err, fault.NotFound) {
+		if run.Circuit, err = s.Store.Tracks.Get(ctx, t.ID, nil); err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}
 	}

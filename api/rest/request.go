@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -26,6 +27,15 @@ type Request struct {
 	Session   *timeseries.Session // for routes about one session; never nil there
 	Decision  auth.Decision
 	Results   *load.Budget // of all requests
+}
+
+// Since is where the history begins that the caller may list; nil is all of it.
+func (r *Request) Since() *time.Time {
+	if r.Decision.Window == 0 {
+		return nil
+	}
+	since := time.Now().Add(-r.Decision.Window)
+	return &since
 }
 
 // read fills the declared struct from the request.

@@ -70,10 +70,8 @@ func (p *Filter) Sessions(r *rest.Request) (f timeseries.SessionFilter, zone *ti
 			f.StartedBefore = to
 		}
 	}
-	if window := r.Decision.Window; window > 0 {
-		if begin := time.Now().Add(-window); begin.After(f.StartedAfter) {
-			f.StartedAfter = begin
-		}
+	if since := r.Since(); since != nil && since.After(f.StartedAfter) {
+		f.StartedAfter = *since
 	}
 	return f, zone, nil
 }

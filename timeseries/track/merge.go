@@ -56,5 +56,5 @@ func (s *Tracks) Merge(ctx context.Context, id, other int32) (*Circuit, error) {
 	if err != nil {
 		return nil, fault.Wrap("merge tracks", err)
 	}
-	return s.Get(ctx, id)
+	return s.Get(ctx, id, nil)
 }

@@ -97,9 +97,17 @@ func (t *row) view(line bool) Circuit {
 	return view
 }
 
-// List returns all tracks by name, without their lines.
-func (s *Tracks) List(ctx context.Context) ([]Circuit, error) {
-	rows, err := schema.List(ctx, s.reads, scanRow, selectRow+" WHERE same_as IS NULL ORDER BY track")
+// usedSince keeps the tracks that a run is on which started at $1 or later; all where
+// that is NULL.
+const usedSince = ` WHERE same_as IS NULL AND ($1::timestamptz IS NULL OR EXISTS (
+		SELECT FROM analysis_runs r
+		JOIN sessions s USING (session)
+		WHERE r.track = tracks.track AND s.deleted_at IS NULL AND s.first_time >= $1))`
+
+// List returns tracks by name, without their lines: those that a run is on which
+// started since then, or all where that is nil.
+func (s *Tracks) List(ctx context.Context, since *time.Time) ([]Circuit, error) {
+	rows, err := schema.List(ctx, s.reads, scanRow, selectRow+usedSince+" ORDER BY track", since)
 	if err != nil {
 		return nil, fmt.Errorf("list tracks: %w", err)
 	}
@@ -111,9 +119,9 @@ func (s *Tracks) List(ctx context.Context) ([]Circuit, error) {
 	return list, nil
 }
 
-// Get returns a track. It fails with fault.NotFound.
-func (s *Tracks) Get(ctx context.Context, id int32) (*Circuit, error) {
-	rows, err := schema.List(ctx, s.reads, scanRow, selectRow+" WHERE same_as IS NULL AND track = $1", id)
+// Get returns a track, of those that List would have. It fails with fault.NotFound.
+func (s *Tracks) Get(ctx context.Context, id int32, since *time.Time) (*Circuit, error) {
+	rows, err := schema.List(ctx, s.reads, scanRow, selectRow+usedSince+" AND track = $2", since, id)
 	if err != nil {
 		return nil, fmt.Errorf("read a track: %w", err)
 	}
@@ -192,7 +200,7 @@ func (s *Tracks) Edit(ctx context.Context, id int32, e Edit) (*Circuit, error) {
 	if err != nil {
 		return nil, fault.Wrap("edit a track", err)
 	}
-	return s.Get(ctx, id)
+	return s.Get(ctx, id, nil)
 }
 
 func nameOf(field, name string) (string, error) {
