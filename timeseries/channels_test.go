@@ -237,6 +237,24 @@ func TestAnalystsSeeMembers(t *testing.T) {
 	describe(map[string]string{"tyre_fl": "Front left, bar"})
 }
 
+// Where records made as many channels as they may, those that somebody declares are had
+// all the same.
+func TestDeclaredBeyondTheBound(t *testing.T) {
+	t.Parallel()
+	h := newServer(t)
+	if _, err := h.pool.Exec(t.Context(), "INSERT INTO channels (name, kind, type, member) SELECT 'm' || i, 'seen', 'number', 'm' || i FROM generate_series(1, 5000) i"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.store.Channels.Put(t.Context(), "", "oil_c", registry.Definition{}); err != nil {
+		t.Fatal(err)
+	}
+	h.insert(rec{"session_id": "s", "timestamp": record.FormatTime(raceStart), "Oil C": 80, "other": 1})
+	h.refresh()
+	if h.count("SELECT count(*) FROM channels WHERE name = 'oil_c' AND member = 'Oil C'") != 1 || h.count("SELECT count(*) FROM channels WHERE name = 'other'") != 0 {
+		t.Error("the channel that was declared did not get its member, or the bound does not hold")
+	}
+}
+
 // Analysts ask for what is made of others by its name as well: views that are built on
 // theirs live on when it comes and when it changes, by itself or below.
 func TestAnalystsSeeMath(t *testing.T) {

@@ -134,7 +134,8 @@ func (r *Registry) see(ctx context.Context, tx pgx.Tx, members []Member) error {
 	before := set.count(seen)
 	for _, m := range members {
 		name, kind, why := set.becomes(m)
-		if why != "" || name == "" || before+int(made) >= maxSeen {
+		_, said := set.names[name]
+		if why != "" || name == "" || before+int(made) >= maxSeen && !said {
 			continue
 		}
 		// One that was declared before it came keeps what was said of it.
