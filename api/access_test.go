@@ -182,6 +182,7 @@ var access = map[string]rule{
 	"PATCH /api/v1/tracks/:id":                       {may: team, args: `{}`},
 	"DELETE /api/v1/tracks/:id":                      {may: team},
 	"POST /api/v1/tracks/:id/merge":                  {may: team, args: `{"track":2}`},
+	"POST /api/v1/tracks/:id/split":                  {may: team, args: `{"track":2}`},
 	"GET /api/v1/compare":                            {may: records, query: "?laps=%s:1", perSession: true},
 	"GET /api/v1/live":                               {may: records, perSession: true, stream: true},
 	"GET /api/v1/live/sessions":                      {may: everybody},

@@ -172,6 +172,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"PATCH", "/api/v1/tracks/{none}", "", admin, `{}`, 404, ""},
 		{"POST", "/api/v1/tracks/{1}/merge", "", admin, `{"track":1}`, 400, ""},
 		{"POST", "/api/v1/tracks/{none}/merge", "", admin, `{"track":1}`, 404, ""},
+		{"POST", "/api/v1/tracks/{1}/split", "", admin, `{"track":1}`, 400, ""},
+		{"POST", "/api/v1/tracks/{none}/split", "", admin, `{"track":1}`, 404, ""},
 		{"GET", "/api/v1/compare", "?laps=circles:1,circles:2&metrics=speed_ms,driver_mode", admin, "", 200, ""},
 		{"GET", "/api/v1/compare", "?laps=circles:1,circles:2&by=time", admin, "", 200, ""},
 		{"GET", "/api/v1/compare", "?laps=circles:1,circles:2&metrics=speed_ms,driver_mode&units=metric", admin, "", 200, ""},

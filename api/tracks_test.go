@@ -242,6 +242,27 @@ func TestMergeTracks(t *testing.T) {
 	if got := s.call(t, "GET", fmt.Sprintf("/api/v1/tracks/%.0f", other), internal, nil); got.status != 404 {
 		t.Errorf("the other one: %+v", got)
 	}
+	// What was not one place after all is two again; then one, to be forgotten whole.
+	if got := s.call(t, "POST", path+"/split", external, object{"track": other}); got.status != 403 {
+		t.Errorf("an external account: %+v", got)
+	}
+	if got := s.call(t, "POST", path+"/split", internal, object{"track": abroad}); got.status != 400 {
+		t.Errorf("what is no part: %+v", got)
+	}
+	if parts := s.call(t, "GET", path, internal, nil).body["parts"].([]any); len(parts) != 1 || parts[0].(object)["id"] != other {
+		t.Errorf("parts are %v", parts)
+	}
+	if got := s.call(t, "POST", path+"/split", internal, object{"track": other}); got.status != http.StatusOK || got.body["parts"] != nil {
+		t.Errorf("%+v", got)
+	}
+	for run, want := range map[string]float64{"first": kept, "beside": other, "later": other} {
+		if got := trackOf(s.laps(t, internal, run)); got != want {
+			t.Errorf("%s is on track %v, want %v", run, got, want)
+		}
+	}
+	if got := s.call(t, "POST", path+"/merge", internal, object{"track": other}); got.status != http.StatusOK {
+		t.Errorf("%+v", got)
+	}
 	// What is forgotten is found anew, as it was before people said anything of it.
 	if got := s.call(t, "DELETE", path, external, nil); got.status != 403 {
 		t.Errorf("an external account: %+v", got)
@@ -255,7 +276,7 @@ func TestMergeTracks(t *testing.T) {
 			t.Errorf("%s: %d laps on %v, %v", run, len(laps["laps"].([]any)), laps["track"], names(laps))
 		}
 	}
-	for event, want := range map[string]int{"tracks_merged": 1, "track_deleted": 1} {
+	for event, want := range map[string]int{"tracks_merged": 2, "track_split": 1, "track_deleted": 1} {
 		audit := s.call(t, "GET", "/api/v1/audit?limit=50", admin, nil).body["events"].([]any)
 		if n := len(slices.DeleteFunc(audit, func(e any) bool { return e.(object)["event"] != event })); n != want {
 			t.Errorf("%d entries %s of the audit log", n, event)

@@ -55,6 +55,7 @@ const (
 	TrackChanged    = "track_changed" // named, or its gates moved
 	TrackDeleted    = "track_deleted"
 	TracksMerged    = "tracks_merged"
+	TrackSplit      = "track_split"
 	SessionRepaired = "session_repaired" // a run's records were put back, dropped or shifted
 )
 

@@ -58,3 +58,28 @@ func (s *Tracks) Merge(ctx context.Context, id, other int32) (*Circuit, error) {
 	}
 	return s.Get(ctx, id, nil)
 }
+
+// Split makes a track that was made part of this one a track of its own again, with the
+// name and the gates that it had: the runs of this one are worked out anew, each on the
+// line that it keeps to. It fails with fault.NotFound, and with fault.Invalid where the
+// other one is no part of it.
+func (s *Tracks) Split(ctx context.Context, id, other int32) (*Circuit, error) {
+	err := schema.Tx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, "UPDATE tracks SET revision = revision + 1, updated_at = clock_timestamp() WHERE track = $1 AND same_as IS NULL", id)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return fault.New(fault.NotFound, "there is no track %d", id)
+		}
+		tag, err = tx.Exec(ctx, "UPDATE tracks SET same_as = NULL, revision = revision + 1 WHERE track = $1 AND same_as = $2", other, id)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = fault.Field("track", "must be a circuit that was made part of this one")
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fault.Wrap("split a track", err)
+	}
+	return s.Get(ctx, id, nil)
+}

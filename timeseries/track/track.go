@@ -36,8 +36,15 @@ type Circuit struct {
 	Sectors   []Gate    `json:"sectors" doc:"From the finish on"`
 	Created   time.Time `json:"created_at" doc:"When it was found"`
 	Updated   time.Time `json:"updated_at" doc:"When a person changed it last, or it was found"`
-	// Line is nil in lists.
-	Line []Corner `json:"line,omitempty" doc:"Corners of the closed line, at equal lengths"`
+	// Parts and Line are nil in lists.
+	Parts []Part   `json:"parts,omitempty" doc:"Circuits that people made part of this one"`
+	Line  []Corner `json:"line,omitempty" doc:"Corners of the closed line, at equal lengths"`
+}
+
+// Part is a circuit that is the same place as another.
+type Part struct {
+	ID   int32  `json:"id" doc:"What splits it off"`
+	Name string `json:"name" doc:"What it was called"`
 }
 
 // Corner is one of the line's.
@@ -129,6 +136,10 @@ func (s *Tracks) Get(ctx context.Context, id int32, since *time.Time) (*Circuit,
 		return nil, fault.New(fault.NotFound, "there is no track %d", id)
 	}
 	view := rows[0].view(true)
+	view.Parts, err = schema.List(ctx, s.reads, pgx.RowToStructByPos[Part], "SELECT track, "+Name("tracks")+" FROM tracks WHERE same_as = $1 ORDER BY track", id)
+	if err != nil {
+		return nil, fmt.Errorf("read the parts of a track: %w", err)
+	}
 	return &view, nil
 }
 

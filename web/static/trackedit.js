@@ -44,10 +44,12 @@ export async function editTrack(id, saved) {
     const same = h("select", { id: "track-same" }, h("option", { value: "" }, "None"), near.map((t) => h("option", { value: t.id }, `${t.name}, ${num(t.length_m)} m`)));
     same.addEventListener("change", async () => {
       const other = near.find((t) => t.id === Number(same.value));
-      if (other) await act(`Make “${other.name}” part of “${track.name}”? Its runs have this one's name, finish and sectors then. This cannot be undone.`, "The tracks are one.", "/merge", { method: "POST", body: { track: other.id } })();
+      if (other) await act(`Make “${other.name}” part of “${track.name}”? Its runs have this one's name, finish and sectors then.`, "The tracks are one.", "/merge", { method: "POST", body: { track: other.id } })();
       same.value = "";
     });
     return [near.length > 0 && h("div", { class: "field" }, h("label", { for: "track-same" }, "Another track that is this place, too"), same),
+      (track.parts || []).map((t) => h("p", null, `“${t.name}” is this place, too. `,
+        h("button", { class: "button small secondary", type: "button", on: { click: act(`Make “${t.name}” a track of its own again?`, "The tracks are two again.", "/split", { method: "POST", body: { track: t.id } }) } }, "Split off"))),
       h("button", { class: "button small danger", type: "button", on: { click: act(`Forget “${track.name}” with its name, gates and finish? A run of two laps finds it again; laps count from where each run began.`, "The track is forgotten.", "", { method: "DELETE" }) } }, "Forget this track")];
   }
 
