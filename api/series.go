@@ -10,6 +10,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/mirror"
 	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/api/shown"
+	"github.com/ecovolt/telemetryd/api/signals"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
@@ -171,10 +172,15 @@ func (s *server) laps(r *request, p *lapsParams) (laps *analysis.Laps, err error
 	return laps, nil
 }
 
+func (s *server) lapsAsCounted(r *request) (*analysis.Laps, error) { return s.laps(r, &lapsParams{}) }
+
+func (s *server) signalRoutes() []route {
+	return signals.Routes(signals.Source{Store: s.Store, Read: s.read, Admit: s.admitSession, Laps: s.lapsAsCounted})
+}
+
 func (s *server) briefRoutes() []route {
 	return brief.Routes(brief.Source{
-		Store: s.Store, Charts: s.charts, Site: s.site, Read: s.read, Summary: s.summary, Going: followable,
-		Laps: func(r *request) (*analysis.Laps, error) { return s.laps(r, &lapsParams{}) },
+		Store: s.Store, Charts: s.charts, Site: s.site, Read: s.read, Summary: s.summary, Going: followable, Laps: s.lapsAsCounted,
 	})
 }
 

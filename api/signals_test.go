@@ -51,7 +51,22 @@ func TestSignalsOverREST(t *testing.T) {
 	if want := (seconds[0] + seconds[2]) * 5; got.status != 200 || got.body["records"].(float64) < want-10 || got.body["records"].(float64) > want+10 {
 		t.Errorf("two laps: %d, %v records, want about %v", got.status, got.body["records"], want)
 	}
-	for query, status := range map[string]int{"x=speed_ms&laps=9": 400, "x=speed_ms&laps=one": 400, "x=speed_ms&laps=1&also=race": 400, "x=speed_ms&also=none": 404, "y=speed_ms": 400} {
+	// A comma in an id is no comma between two.
+	s.drive(t, "wet, cold", start.AddDate(0, 0, -2), 100)
+	if got = get("race", "x=speed_ms&x_bins=1&also=wet%252C%20cold,older", internal); got.body["records"] != 700.0 {
+		t.Errorf("a run with a comma: %+v", got.body)
+	}
+	// The southern half of the circle, which each lap comes into and leaves once.
+	southern := "47,11,48.1,12"
+	got = get("circles", "x=speed_ms&region="+southern, internal)
+	stays := s.call(t, "GET", "/api/v1/sessions/circles/stays?region="+southern, internal, nil)
+	if n := len(stays.body["stays"].([]any)); n < 3 || math.Abs(stays.body["seconds"].(float64)*5-got.body["records"].(float64)) > float64(n) {
+		t.Errorf("%d stays of %v s together have %v records", n, stays.body["seconds"], got.body["records"])
+	}
+	if part := get("circles", "x=speed_ms&laps=1,3&region="+southern, internal).body["records"].(float64); part < 0.55*got.body["records"].(float64) || part > 0.8*got.body["records"].(float64) {
+		t.Errorf("%v of %v records are of two laps of three", part, got.body["records"])
+	}
+	for query, status := range map[string]int{"x=speed_ms&region=1,2,3": 400, "x=speed_ms&region=48,11,47,12": 400, "x=speed_ms&region=48,11,north,12": 400, "x=speed_ms&laps=9": 400, "x=speed_ms&laps=one": 400, "x=speed_ms&laps=1&also=race": 400, "x=speed_ms&also=none": 404, "y=speed_ms": 400} {
 		if got := get("circles", query, internal); got.status != status {
 			t.Errorf("%s: %+v", query, got)
 		}

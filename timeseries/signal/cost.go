@@ -42,8 +42,7 @@ func (req *Request) cost(want wanted, runs []run) (int, error) {
 	total, fits := 0, 0
 	most := mostCells[req.Class]
 	for _, r := range runs {
-		cells := each * r.among(req)
-		if total += cells; total <= most {
+		if total += r.cells(each); total <= most {
 			fits++
 		}
 	}
@@ -56,19 +55,26 @@ func (req *Request) cost(want wanted, runs []run) (int, error) {
 	case len(req.Laps) > 0:
 		return 0, fault.Field("laps", tooMuch+"about %d of these laps fit", total, most, max(1, len(req.Laps)*most/total))
 	}
-	longest := time.Duration(float64(runs[0].window.Length()) * float64(most) / float64(each*runs[0].among(req)))
+	longest := time.Duration(float64(runs[0].window.Length()) * float64(most) / float64(runs[0].cells(each)))
 	return 0, fault.Field("to", tooMuch+"of these channels a window of %v fits", total, most, longest.Truncate(time.Second))
 }
 
-// among guesses how many of the run's records are looked at.
-func (r *run) among(req *Request) int {
-	length := r.window.Length()
-	if len(req.Laps) > 0 {
-		length = 0
-		for _, l := range req.Laps {
-			length += max(0, l.Clip(r.all).Length())
-		}
+// cells is what the run's part costs at so many for a record that is looked at. Of those of the
+// window that are not, the time alone is, twice: for the extents and for the counts.
+func (r *run) cells(each int) int {
+	all := r.within(r.window.Length())
+	if r.spans == nil {
+		return each * all
 	}
+	length := time.Duration(0)
+	for _, s := range r.spans {
+		length += s.Length()
+	}
+	return each*r.within(length) + 2*all
+}
+
+// within guesses how many records the run has in that long.
+func (r *run) within(length time.Duration) int {
 	if r.all.Empty() || length <= 0 {
 		return 0
 	}

@@ -33,7 +33,7 @@ func (b *Bins) open() bool { return b.Low == nil || b.High == nil }
 
 // bounds reads from the levels what the channels are at least and at most that are
 // counted by, where the request does not say between what; and in which versions of the
-// runs. Laps and rates are nothing for levels: their records say it.
+// runs. Laps, stays and rates are nothing for levels: their records say it.
 func (r *Reader) bounds(ctx context.Context, req *Request, want wanted) ([]extent, []string, error) {
 	extents := []extent{nothing, nothing}[:len(want.by)]
 	var names []string
@@ -42,7 +42,7 @@ func (r *Reader) bounds(ctx context.Context, req *Request, want wanted) ([]exten
 			names = append(names, c.Name)
 		}
 	}
-	if len(names) == 0 || len(req.Laps) > 0 || want.walked() {
+	if len(names) == 0 || req.restricted() || want.walked() {
 		return extents, nil, nil
 	}
 	answer, err := r.series.Read(ctx, series.Request{Sessions: req.Runs, Metrics: names, From: req.From, To: req.To, Points: 1, Class: req.Class})
@@ -66,13 +66,16 @@ func (r *Reader) bounds(ctx context.Context, req *Request, want wanted) ([]exten
 	return extents, versions, nil
 }
 
-// records is SQL of those of a run that are looked at, and its parameters.
-func (req *Request) records(r *run) (where string, args []any) {
+// restricted reports whether less than a window is looked at.
+func (req *Request) restricted() bool { return len(req.Laps) > 0 || req.Region != nil }
+
+// looked is SQL of the records of a run that are looked at, and its parameters.
+func (r *run) looked() (where string, args []any) {
 	where, args = "session = $1 AND time >= $2 AND time < $3", []any{r.session, r.window.From, r.window.To}
-	if len(req.Laps) > 0 {
-		from, to := make([]time.Time, len(req.Laps)), make([]time.Time, len(req.Laps))
-		for i, l := range req.Laps {
-			from[i], to[i] = l.From, l.To
+	if r.spans != nil {
+		from, to := make([]time.Time, len(r.spans)), make([]time.Time, len(r.spans))
+		for i, s := range r.spans {
+			from[i], to[i] = s.From, s.To
 		}
 		where += " AND time < ($5::timestamptz[])[width_bucket(time, $4::timestamptz[])]"
 		args = append(args, from, to)
@@ -127,15 +130,16 @@ func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run
 				continue
 			}
 			var err error
-			if walks[i], err = req.walk(ctx, tx, want, &runs[i]); err != nil {
+			if walks[i], err = runs[i].walk(ctx, tx, want); err != nil {
 				return nil, err
 			}
 		}
 		extents = extentsOf(walks, len(want.by))
-	} else if len(req.Laps) > 0 {
-		var err error
-		if extents, err = ofLaps(ctx, tx, req, want, &runs[0]); err != nil {
-			return nil, err
+	} else if req.restricted() {
+		for i := range runs {
+			if err := spread(ctx, tx, want, &runs[i], extents); err != nil {
+				return nil, err
+			}
 		}
 	}
 	axes := make([]*CountedAxis, len(want.by))
@@ -197,7 +201,7 @@ func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run
 		}
 		if want.walked() {
 			tally(walks[i], want, axes, add)
-		} else if err := cellsOf(ctx, tx, req, want, &runs[i], axes, add); err != nil {
+		} else if err := cellsOf(ctx, tx, want, &runs[i], axes, add); err != nil {
 			return nil, err
 		}
 		a.Records += a.Runs[i].Records
@@ -218,8 +222,8 @@ func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run
 
 // cellsOf groups the records of a run by the places of their values: 0 is below the
 // bins, nil is no value.
-func cellsOf(ctx context.Context, tx pgx.Tx, req *Request, want wanted, r *run, axes []*CountedAxis, add func(place []*int, n, with int64, sum float64, m *moments)) error {
-	where, args := req.records(r)
+func cellsOf(ctx context.Context, tx pgx.Tx, want wanted, r *run, axes []*CountedAxis, add func(place []*int, n, with int64, sum float64, m *moments)) error {
+	where, args := r.looked()
 	var columns, groups []string
 	place := make([]*int, len(axes))
 	var into []any
@@ -261,10 +265,12 @@ func cellsOf(ctx context.Context, tx pgx.Tx, req *Request, want wanted, r *run, 
 	return err
 }
 
-// ofLaps reads extents from the records of laps.
-func ofLaps(ctx context.Context, tx pgx.Tx, req *Request, want wanted, r *run) ([]extent, error) {
-	where, args := req.records(r)
-	extents := make([]extent, len(want.by))
+// spread widens extents by what is looked at of a run.
+func spread(ctx context.Context, tx pgx.Tx, want wanted, r *run, extents []extent) error {
+	if r.window.Empty() {
+		return nil
+	}
+	where, args := r.looked()
 	var columns []string
 	ends := make([]*float64, 2*len(want.by))
 	var into []any
@@ -273,13 +279,12 @@ func ofLaps(ctx context.Context, tx pgx.Tx, req *Request, want wanted, r *run) (
 		into = append(into, &ends[2*k], &ends[2*k+1])
 	}
 	if err := tx.QueryRow(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM telemetry WHERE "+where, args...).Scan(into...); err != nil {
-		return nil, err
+		return err
 	}
 	for k := range extents {
-		extents[k] = nothing
 		if ends[2*k] != nil {
-			extents[k] = extent{*ends[2*k], *ends[2*k+1]}
+			extents[k] = extents[k].with(*ends[2*k], *ends[2*k+1])
 		}
 	}
-	return extents, nil
+	return nil
 }

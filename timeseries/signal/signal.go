@@ -15,6 +15,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/kept"
+	"github.com/ecovolt/telemetryd/timeseries/region"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
@@ -55,8 +56,10 @@ type Request struct {
 	// From and To bound the window, half-open; zero is where a run begins or ends.
 	From, To time.Time
 	// Laps are stretches of the only run, in their order, instead of a window.
-	Laps  []rollup.Span
-	Class series.Class
+	Laps []rollup.Span
+	// Region, where it is not nil, is where the runs must have been.
+	Region *region.Box
+	Class  series.Class
 }
 
 // Bins part an axis. Nil is the lowest or the highest value that there is.
@@ -142,6 +145,9 @@ func (r *Reader) Read(ctx context.Context, req Request) (answer *Counted, err er
 			answer = known
 			return nil
 		}
+		if err := req.within(ctx, r.pool, runs, nil); err != nil {
+			return err
+		}
 		switch c, err := req.cost(want, runs); {
 		case err != nil:
 			return err
@@ -154,7 +160,11 @@ func (r *Reader) Read(ctx context.Context, req Request) (answer *Counted, err er
 			return err
 		}
 		err = pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-			if runs, err = r.find(ctx, tx, &req); err != nil {
+			before := runs
+			if runs, err = r.find(ctx, tx, &req); err == nil {
+				err = req.within(ctx, tx, runs, before)
+			}
+			if err != nil {
 				return err
 			}
 			answer, err = count(ctx, tx, &req, want, runs, bounds)
@@ -247,35 +257,78 @@ type run struct {
 	records int64
 	all     rollup.Span // empty without records
 	window  rollup.Span
+	// spans are what of the window is looked at, in order; nil is all of it.
+	spans []rollup.Span
+	// analysed is when it was last worked out where the run was, where that matters.
+	analysed time.Time
+}
+
+// only has no more of the run looked at than these stretches, which are in order.
+func (r *run) only(stretches []rollup.Span) {
+	before := r.spans
+	if before == nil {
+		before = []rollup.Span{r.window}
+	}
+	r.spans, r.window = []rollup.Span{}, rollup.Span{}
+	for len(before) > 0 && len(stretches) > 0 {
+		if both := before[0].Clip(stretches[0]).Clip(r.all); !both.Empty() {
+			r.spans = append(r.spans, both)
+			r.window = rollup.Span{From: r.spans[0].From, To: both.To}
+		}
+		if before[0].To.Before(stretches[0].To) {
+			before = before[1:]
+		} else {
+			stretches = stretches[1:]
+		}
+	}
+}
+
+// within has no more of the runs looked at than when they were in the region of the request. What
+// others, which were found before, say of that is good as long as their analysis is.
+func (req *Request) within(ctx context.Context, q schema.Querier, runs, others []run) error {
+	if req.Region == nil {
+		return nil
+	}
+	for i := range runs {
+		if others != nil && others[i].version == runs[i].version && others[i].analysed.Equal(runs[i].analysed) {
+			runs[i] = others[i]
+			continue
+		}
+		stays, err := region.Stays(ctx, q, runs[i].session, *req.Region)
+		if err != nil {
+			return err
+		}
+		runs[i].only(stays)
+	}
+	return nil
 }
 
 func (r *Reader) find(ctx context.Context, q schema.Querier, req *Request) ([]run, error) {
 	runs := make([]run, len(req.Runs))
 	rows, err := q.Query(ctx, `
-		SELECT session, id, `+schema.SessionVersion+`, records, first_time, last_time
-		FROM sessions s
+		SELECT session, id, `+schema.SessionVersion+`, records, first_time, last_time, coalesce(computed_at, 'epoch')
+		FROM sessions s LEFT JOIN analysis_runs USING (session)
 		WHERE id = ANY($1) AND deleted_at IS NULL`, req.Runs)
 	if err != nil {
 		return nil, err
 	}
 	var one run
 	var first, last *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&one.session, &one.id, &one.version, &one.records, &first, &last}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&one.session, &one.id, &one.version, &one.records, &first, &last, &one.analysed}, func() error {
 		found := one
 		if first != nil && last != nil {
 			found.all = rollup.Span{From: first.UTC(), To: last.Add(time.Microsecond).UTC()}
 		}
 		found.window = found.all
-		if len(req.Laps) > 0 {
-			found.window = rollup.Span{From: req.Laps[0].From, To: req.Laps[len(req.Laps)-1].To}
-		}
 		if !req.From.IsZero() {
 			found.window.From = req.From
 		}
 		if !req.To.IsZero() {
 			found.window.To = req.To
 		}
-		found.window = found.window.Clip(found.all)
+		if found.window = found.window.Clip(found.all); len(req.Laps) > 0 {
+			found.only(req.Laps)
+		}
 		runs[slices.Index(req.Runs, one.id)] = found
 		return nil
 	})
@@ -288,6 +341,16 @@ func (r *Reader) find(ctx context.Context, q schema.Querier, req *Request) ([]ru
 		}
 	}
 	return runs, nil
+}
+
+// Stays returns when a run was in a region, in order. It fails with fault.NotFound, and as region.Stays.
+func (r *Reader) Stays(ctx context.Context, id string, box region.Box) ([]rollup.Span, error) {
+	runs, err := r.find(ctx, r.pool, &Request{Runs: []string{id}})
+	if err != nil {
+		return nil, fault.Wrap("find when a run was in a region", err)
+	}
+	stays, err := region.Stays(ctx, r.pool, runs[0].session, box)
+	return stays, fault.Wrap("find when a run was in a region", err)
 }
 
 // key tells the answer to a request from all others.
@@ -310,6 +373,9 @@ func (req *Request) key(want wanted, runs []run) string {
 	}
 	for _, run := range runs {
 		key += " " + run.version
+		if req.Region != nil {
+			key += fmt.Sprint(" ", *req.Region, run.analysed.UnixMicro())
+		}
 	}
 	return key
 }

@@ -28,19 +28,19 @@ func (itself) Primed() bool                                                    {
 type values [3]float64
 
 // walk returns the values of all records of a run that are looked at.
-func (req *Request) walk(ctx context.Context, tx pgx.Tx, want wanted, r *run) (list []values, err error) {
+func (r *run) walk(ctx context.Context, tx pgx.Tx, want wanted) (list []values, err error) {
 	channels := want.all()
 	for i, c := range channels {
 		if !c.Neighbours() {
 			channels[i] = channel.Channel{Name: c.Name, Formula: &channel.Formula{Inputs: []string{c.Number()}, Text: c.Number(), Walk: func() channel.Walk { return itself{} }}}
 		}
 	}
-	among, lap, over := true, 0, false
+	among, span, over := true, 0, false
 	err = walk.Read(ctx, tx, r.session, channels, r.window.From, r.window.To, func(micros int64) {
-		for lap < len(req.Laps) && micros >= req.Laps[lap].To.UnixMicro() {
-			lap++
+		for span < len(r.spans) && micros >= r.spans[span].To.UnixMicro() {
+			span++
 		}
-		among = len(req.Laps) == 0 || lap < len(req.Laps) && micros >= req.Laps[lap].From.UnixMicro()
+		among = r.spans == nil || span < len(r.spans) && micros >= r.spans[span].From.UnixMicro()
 		if over = over || len(list) == 2*walk.Most; among && !over {
 			list = append(list, values{math.NaN(), math.NaN(), math.NaN()})
 		}
