@@ -1261,6 +1261,40 @@ describe("the built-in page", { concurrency: false }, () => {
     assert.equal(address.searchParams.get("signals"), "speed_ms,power_w,power_w");
     await page.goto(address.href); // open at once
     await until("the figures again", async () => (await figures.count()) === 3 && Math.abs((await counted()) - 314) < 3);
+
+    // Of a part of the map: its southern half, which each lap comes into once.
+    const map = page.locator("canvas.track"), there = async () => Number(/^In the region on the map: (\d+) of/.exec(await status.textContent())?.[1]);
+    const marked = () => page.locator('[data-metric="speed_ms"] canvas').evaluate((node) => {
+      const want = getComputedStyle(document.documentElement).getPropertyValue("--c6").trim(), rgb = [1, 3, 5].map((i) => parseInt(want.slice(i, i + 2), 16));
+      const { data } = node.getContext("2d").getImageData(0, 0, node.width, node.height), columns = new Set();
+      for (let i = 0; i < data.length; i += 4) if (rgb.every((v, k) => Math.abs(data[i + k] - v) < 12) && data[i + 3] > 200) columns.add((i / 4) % node.width);
+      return columns.size / node.width;
+    });
+    await map.hover();
+    await page.locator("canvas.track[tabindex]").waitFor(); // what picks it is loaded
+    const box = await map.boundingBox();
+    await drag(page, { ...box, y: box.y + box.height / 2, height: 0 }, 0.02, 0.02); // a click picks none
+    await page.keyboard.down("Shift");
+    await page.mouse.move(box.x + 4, box.y + box.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width - 4, box.y + box.height - 4, { steps: 4 });
+    await page.mouse.up();
+    await page.keyboard.up("Shift");
+    await until("the records of the lap's southern half", async () => Math.abs((await there()) - 157) < 4);
+    const chip = page.getByRole("button", { name: /^Clear the region: .* m × .* m · [45] times, / });
+    await until("the stretches in the charts", async () => Math.abs((await marked()) - 0.42) < 0.1);
+    await page.goto(page.url());
+    await until("the same by its address", async () => Math.abs((await there()) - 157) < 4 && (await chip.count()) === 1);
+    await accessible(page, "a run with a region");
+    await chip.click();
+    await until("the whole lap again", async () => Math.abs((await counted()) - 314) < 3);
+    await page.keyboard.press("Enter"); // the button that picks one has the focus
+    await page.getByText("Drag over the map.").waitFor();
+    for (const key of ["ArrowDown", "Shift+ArrowRight", "Enter"]) await page.keyboard.press(key);
+    await page.getByRole("button", { name: /^Clear the region: .* · never there/ }).waitFor(); // in the middle of the circle
+    await until("that nothing was there", async () => /^The car was not in the region/.test(await status.textContent()));
+    await page.keyboard.press("Escape");
+    await until("the whole lap once more", async () => Math.abs((await counted()) - 314) < 3 && !new URL(page.url()).searchParams.has("region"));
   });
 
   test("marks where the car came by a place that was noted", async () => {

@@ -13,9 +13,9 @@ export class Brush {
     view.stack.guests.push({ plot: (plot) => this.draw(plot) });
   }
 
-  // pick marks where all of these channels are between low and high, from a to b or in
-  // laps, which are bands. It gives what to say of it.
-  async pick(ranges, [a, b], laps, signal) {
+  // pick marks where all of these channels are between low and high, from a to b and in one of
+  // each of some lists of bands, such as laps. It gives what to say of it.
+  async pick(ranges, [a, b], bands, signal) {
     const { run, channels } = this.view, metrics = [...new Set(ranges.map((r) => r.channel))].map((name) => channels.get(name));
     const { x, columns, info } = await runSeries(run, a, b, POINTS, metrics, signal, false);
     const steps = x.slice(1).map((t, i) => t - x[i]).sort((p, q) => p - q), usual = Math.max(info?.width || 0, steps[steps.length >> 1] || 0.1);
@@ -28,7 +28,7 @@ export class Brush {
       if (last && from - last[1] < usual / 1e3) last[1] = to;
       else spans.push([from, to]);
     });
-    this.show(laps ? spans.flatMap(([from, to]) => laps.map((l) => [Math.max(from, l.from), Math.min(to, l.to)]).filter(([p, q]) => q > p)) : spans);
+    this.show(bands.reduce((left, list) => left.flatMap(([from, to]) => list.map((l) => [Math.max(from, l.from), Math.min(to, l.to)]).filter(([p, q]) => q > p)), spans));
     const text = this.spans.length ? `marked in charts and map: ${duration(this.spans.reduce((sum, [from, to]) => sum + to - from, 0))} in ${this.spans.length === 1 ? "a stretch" : `${this.spans.length} stretches`}, to ${duration(usual)}` : "nowhere here";
     announce(text);
     return text;

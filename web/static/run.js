@@ -54,6 +54,7 @@ class RunView {
     this.live = null; // what the charts follow
     this.watched = null; // a run on track is listened to all the same
     this.silent = false;
+    this.where = params.get("region"); // the part of the map that signals are counted of
     this.recent = []; // live positions that the way as it is loaded may not have yet
     setTitle(runName(run));
 
@@ -67,7 +68,7 @@ class RunView {
     this.overview = h("canvas", { class: "overview", "aria-hidden": "true" });
     this.here = h("span", { class: "push here muted small" });
     const charts = h("div", { class: "card" }, this.tools, this.overview);
-    this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"), (this.mapTools = h("div", { class: "map-tools" }, (this.mapEdit = h("div", null)))));
+    this.map = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Track"), (this.mapTools = h("div", { class: "map-tools" }, (this.mapEdit = h("div", null)), this.regionButton())));
     const laps = h("section", { class: "card panel", "aria-labelledby": "laps-title", hidden: true });
     this.valued = h("section", { class: "card panel", "aria-labelledby": "values-title", hidden: true });
     this.noted = h("section", { class: "card panel", "aria-labelledby": "notes-title", hidden: true });
@@ -102,6 +103,9 @@ class RunView {
     });
     this.track = new Track(this.map, { onPick: (x) => this.stack.setCursor(x) });
     this.map.hidden = true;
+    this.track.canvas.addEventListener("pointerenter", () => this.region(() => {})); // to be at hand
+    this.track.canvas.addEventListener("pointerdown", (e) => { if (e.shiftKey || this.track.picking) this.region((region) => region.begin(e)); });
+    if (this.where) this.region(() => {});
     this.strip = new Overview(this, this.overview);
     this.toolbar();
     this.header();
@@ -336,7 +340,7 @@ class RunView {
   address() {
     return {
       metrics: this.metrics.join(), charts: written(this.charts), axis: this.stack.clockTime ? null : "elapsed", laps: [...this.laps.chosen].sort((a, b) => a - b).join(),
-      map: this.way?.name, ...this.signals?.address(),
+      map: this.way?.name, region: this.where, ...this.signals?.address(),
     };
   }
 
@@ -346,6 +350,15 @@ class RunView {
     this.here.textContent = x == null ? "" : [this.stack.x(x, 1), this.laps.at(x)].filter(Boolean).join(" · ");
     this.mark();
     this.strip.paint();
+  }
+
+  // region has work done by who picks a part of the map, and is loaded when that is near.
+  region(work) {
+    import("./region.js").then(({ Region }) => { if (!this.signal.aborted) work((this.picked ??= new Region(this, this.mapTools, this.regionPick))); }).catch(this.failed);
+  }
+
+  regionButton() {
+    return (this.regionPick = h("button", { type: "button", class: "button secondary", "aria-pressed": "false", title: "Or drag over the map with Shift", on: { click: (e) => this.region((region) => region.pick(!e.detail)) } }, "Pick a region"));
   }
 
   // mark shows on the track where the cursors are.
@@ -373,6 +386,7 @@ class RunView {
         this.loadFigures();
         this.notes?.follow();
         this.signals?.moved();
+        this.picked?.show();
         this.strip.draw();
         if (!this.live) this.loadTrackSoon();
       }

@@ -82,7 +82,7 @@ export class Signals {
     if (!x) return;
     if (laps === "") return void this.fill([], "Tick laps to see their signals.");
     const at = (s) => new Date(Math.round(view.start + s * 1000)).toISOString();
-    const part = laps ? { laps } : view.stack.whole ? {} : { from: at(view.stack.win[0]), to: at(view.stack.win[1]) };
+    const part = { region: view.where, ...(laps ? { laps } : view.stack.whole ? {} : { from: at(view.stack.win[0]), to: at(view.stack.win[1]) }) };
     // What was counted lately is there at once; what is not takes seconds in a long run.
     const { run } = view, seconds = laps ? view.laps.laps.filter((l) => view.laps.chosen.has(l.lap)).reduce((sum, l) => sum + l.seconds, 0) : view.stack.win[1] - view.stack.win[0];
     const waits = setTimeout(() => { this.status.textContent = `Reading ${seconds ? `about ${count(Math.ceil(run.record_count * Math.min(1, seconds / (run.duration_s || 1))))} ` : ""}records…`; this.node.setAttribute("aria-busy", "true"); }, 300);
@@ -92,6 +92,7 @@ export class Signals {
       const name = (axis) => title(view.channels.get(axis.channel) || { name: axis.channel });
       const said = (a) => [`${count(a.counted)} of ${count(a.records)} records`, a.missing > 0 && `${count(a.missing)} lack ${[a.x, a.y].filter((axis) => axis?.missing).map(name).join(" or ")}`].filter(Boolean).join(", ");
       this.fill([{ of: one, title: name(one.x) }, two && { of: two, title: `${name(two.x)} and ${name(two.y)}` }, two?.mean && { of: two, mean: true, title: `${name(two.mean)} by ${name(two.x)} and ${name(two.y)}` }].filter(Boolean), two ? `${said(one)}; with both ${said(two)}` : said(one));
+      if (view.where) this.status.textContent = one.records ? `In the region on the map: ${this.status.textContent}` : "The car was not in the region on the map then.";
     } catch (err) {
       if (err.name !== "AbortError") this.fill([], err.message);
     } finally {
@@ -104,9 +105,9 @@ export class Signals {
   async mark(f, [i, j], [k, l]) {
     const { view } = this, { x, y } = f.of, of = (axis, a, b) => ({ channel: axis.channel, low: axis.edges[Math.min(a, b)], high: axis.edges[Math.max(a, b) + 1] });
     this.brush ??= new (await import("./brush.js")).Brush(view);
-    const laps = this.of === "laps" ? view.laps.bands(...view.stack.extent).filter((l) => l.chosen) : null, ranges = [of(x, i, k), y && of(y, j, l)].filter(Boolean);
+    const laps = this.of === "laps" ? view.laps.bands(...view.stack.extent).filter((l) => l.chosen) : null, there = view.where && view.picked?.spans.map(([from, to]) => ({ from, to })), ranges = [of(x, i, k), y && of(y, j, l)].filter(Boolean);
     try {
-      f.says.textContent = `${ranges.map((r, n) => { const axis = [x, y][n]; return `${this.write(r.low, axis)} to ${this.write(r.high, axis)} ${unit(axis.unit)}`.trim(); }).join(" · ")} · ${await this.brush.pick(ranges, laps ? view.stack.extent : view.stack.win, laps, this.abort.signal)}`;
+      f.says.textContent = `${ranges.map((r, n) => { const axis = [x, y][n]; return `${this.write(r.low, axis)} to ${this.write(r.high, axis)} ${unit(axis.unit)}`.trim(); }).join(" · ")} · ${await this.brush.pick(ranges, laps ? view.stack.extent : view.stack.win, [laps, there].filter(Boolean), this.abort.signal)}`;
     } catch (err) { view.failed(err); }
   }
 

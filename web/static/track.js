@@ -22,8 +22,9 @@ export class Track {
     this.resized.observe(this.canvas);
     this.untheme = onTheme(() => this.paint());
     if (onPick) {
-      this.canvas.addEventListener("pointerdown", (e) => onPick(this.nearest(e)));
-      this.canvas.addEventListener("pointermove", (e) => { if (e.buttons) onPick(this.nearest(e)); });
+      const point = (e) => { if (!e.shiftKey && !this.picking) onPick(this.nearest(e)); }; // else a region is picked, by region.js
+      this.canvas.addEventListener("pointerdown", point);
+      this.canvas.addEventListener("pointermove", (e) => { if (e.buttons) point(e); });
     }
   }
 
@@ -105,7 +106,7 @@ export class Track {
     const [x0, y0, x1, y1] = this.box, squeeze = Math.cos(((y0 + y1) / 2) * RAD), least = 0.0014; // deg, 150 m
     const k = Math.min((w - 2 * pad) / Math.max((x1 - x0) * squeeze, least), (ht - 2 * pad) / Math.max(y1 - y0, least));
     const cx = (x0 + x1) / 2, cy = (y0 + y1) / 2;
-    return { w, ht, k, to: (p) => [w / 2 + (p[0] - cx) * squeeze * k, ht / 2 - (p[1] - cy) * k] };
+    return { w, ht, k, to: (p) => [w / 2 + (p[0] - cx) * squeeze * k, ht / 2 - (p[1] - cy) * k], from: ([x, y]) => [cx + (x - w / 2) / squeeze / k, cy + (ht / 2 - y) / k] };
   }
 
   nearest(e) {
@@ -162,6 +163,7 @@ export class Track {
       }
       for (const some of chosen) if (some.length) stroke(some.length > 1 ? some : [some[0], some[0]], css("--c2"), 5);
     }
+    this.over?.(g, to);
     const first = this.lines[0]?.parts[0]?.[0];
     if (first) {
       const [x, y] = to(first);
