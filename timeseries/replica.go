@@ -51,7 +51,7 @@ func NewReplica(primary *Store, pool *pgxpool.Pool, log *slog.Logger) *Replica {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Replica{primary: primary, store: New(pool, Options{Logger: log}), pool: pool, log: log}
+	return &Replica{primary: primary, store: New(pool, Options{Logger: log, Columns: primary.Columns}), pool: pool, log: log}
 }
 
 // Read calls read with the replica's store if that holds the sessions as they

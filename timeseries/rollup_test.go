@@ -23,9 +23,9 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
-type column struct{ Name, Type string }
+type typedColumn struct{ Name, Type string }
 
-func rollupColumns(t *testing.T, pool *pgxpool.Pool, relation string) []column {
+func rollupColumns(t *testing.T, pool *pgxpool.Pool, relation string) []typedColumn {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), `
 		SELECT column_name, data_type FROM information_schema.columns
@@ -33,7 +33,7 @@ func rollupColumns(t *testing.T, pool *pgxpool.Pool, relation string) []column {
 	if err != nil {
 		t.Fatal(err)
 	}
-	columns, err := pgx.CollectRows(rows, pgx.RowToStructByPos[column])
+	columns, err := pgx.CollectRows(rows, pgx.RowToStructByPos[typedColumn])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,20 +58,20 @@ func TestRollupColumns(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
 	// The same on both editions, since it follows from the list of fields alone.
-	want := []column{
+	want := []typedColumn{
 		{"session", "integer"}, {"bucket", "timestamp with time zone"}, {"records", "bigint"},
 		{"first_time", "timestamp with time zone"}, {"last_time", "timestamp with time zone"},
 	}
-	states := []column{
+	states := []typedColumn{
 		{"session", "integer"}, {"bucket", "timestamp with time zone"},
 		{"motion_state", "text"}, {"driver_mode", "text"}, {"throttle_intensity", "text"}, {"brake_intensity", "text"},
 	}
 	for _, f := range channel.All {
 		if f.Charted {
 			for _, suffix := range []string{"_min", "_max", "_sum"} {
-				want = append(want, column{f.Name + suffix, "double precision"})
+				want = append(want, typedColumn{f.Name + suffix, "double precision"})
 			}
-			want = append(want, column{f.Name + "_count", "bigint"})
+			want = append(want, typedColumn{f.Name + "_count", "bigint"})
 		}
 	}
 	for _, level := range rollup.Levels {

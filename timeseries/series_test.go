@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/dbtest"
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/column"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
@@ -27,7 +28,7 @@ func newScene(t testing.TB, seed uint64) *scene {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 9))
 	sc := &scene{pool: dbtest.New(t)}
-	sc.store = timeseries.New(sc.pool, timeseries.Options{})
+	sc.store = timeseries.New(sc.pool, timeseries.Options{Columns: column.New([]int{64 << 20, 0, 200 << 10}[seed%3])})
 	base := time.Date(2026, 3, 21, 21, 41, 10, 272851000, time.UTC)
 	var late [][]runSample
 	for i := range 8 {

@@ -9,6 +9,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/load"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/archive"
+	"github.com/ecovolt/telemetryd/timeseries/column"
 	"github.com/ecovolt/telemetryd/timeseries/compare"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
@@ -40,6 +41,8 @@ type Options struct {
 	// Reads and Exports are the connections for what somebody waits for, and for
 	// long answers. Nil takes those of the Store.
 	Reads, Exports *pgxpool.Pool
+	// Columns holds what charts read of late. Nil holds nothing.
+	Columns *column.Memory
 	// OnRefresh is told how each pass of the rollups' refresher ended. Nil is no call.
 	OnRefresh func(rollup.Result, error)
 }
@@ -80,6 +83,8 @@ type Store struct {
 	// Rollups are what charts read instead of the records. Whoever refreshes them
 	// brings the summaries of sessions up to date as well.
 	Rollups *rollup.Rollups
+	// Columns are what is in memory of runs, for Series.
+	Columns *column.Memory
 	// Series are what charts and maps show of sessions.
 	Series *series.Reader
 	// Tracks are the circuits that runs go round.
@@ -102,7 +107,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 		opt.InFlight = new(load.InFlight)
 	}
 	s := &Store{
-		Analysis: analysis.New(pool, opt.Reads, opt.InFlight), Deltas: delta.New(pool), pool: pool, reads: opt.Reads, exports: opt.Exports, log: opt.Logger, onCommit: opt.OnCommit, inFlight: opt.InFlight, PageBytes: 32 << 20,
+		Analysis: analysis.New(pool, opt.Reads, opt.InFlight), Deltas: delta.New(pool), pool: pool, reads: opt.Reads, exports: opt.Exports, log: opt.Logger, onCommit: opt.OnCommit, Columns: opt.Columns, inFlight: opt.InFlight, PageBytes: 32 << 20,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -129,7 +134,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 		Logger: s.log, InFlight: s.inFlight, Large: opt.LargeRefresh, Ahead: summaries{s}.ahead, Meanwhile: columns, OnPass: opt.OnRefresh,
 		Also: []rollup.Work{tall.Levels{Channels: s.Channels}, s.Channels, columns, summaries{s}},
 	})
-	s.Series = series.New(opt.Reads, s.Rollups, s.Channels)
+	s.Series = series.New(opt.Reads, s.Rollups, s.Channels, opt.Columns)
 	s.Tracks = track.New(pool, opt.Reads)
 	s.Notes = note.New(pool, opt.Reads)
 	s.Laps = compare.New(opt.Reads, s.Channels)

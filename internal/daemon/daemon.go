@@ -36,6 +36,7 @@ import (
 	"github.com/ecovolt/telemetryd/realtime/live"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/column"
 	"github.com/ecovolt/telemetryd/web"
 )
 
@@ -150,6 +151,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 		Reads: d.pools.Reads, Exports: d.pools.Exports,
 		Logger: d.log, OnCommit: func(sessions ...string) { d.Hub.WakeSessions(sessions...) }, // nothing is committed before the hub is there
 		OnIngest: d.metrics.observeIngest, OnRefresh: d.metrics.observeRefresh, InFlight: inFlight,
+		Columns: column.New(d.config.ChartMemory),
 	})
 	d.Hub = hub.New(d.Store.Deltas, hub.Options{Tick: d.config.Tick, Log: d.log})
 	d.Auth = auth.New(d.pools.Reads, d.authOptions())

@@ -197,6 +197,12 @@ func (m *metrics) watch(d *Daemon) {
 		}
 		return 0
 	})
+	m.gauge("telemetryd_chart_memory_bytes", "Memory that holds what charts read of runs.",
+		func() float64 { return float64(d.Store.Columns.Stats().Bytes) })
+	m.counter("telemetryd_chart_memory_hits_total", "Charts that were made of what is in memory.",
+		func() float64 { return float64(d.Store.Columns.Stats().Hits) })
+	m.counter("telemetryd_chart_memory_misses_total", "Charts that were not.",
+		func() float64 { return float64(d.Store.Columns.Stats().Misses) })
 	m.gauge("telemetryd_live_connections", "Connections of the live stream now.",
 		func() float64 { return float64(d.Live.Stats().Connections) })
 	m.gauge("telemetryd_live_sessions", "Sessions that the live stream follows now.",

@@ -133,7 +133,7 @@ func usualSteps(ctx context.Context, tx pgx.Tx, session int32, want []channel.Ch
 		names[i] = c.Name
 	}
 	var known map[string]float64
-	err := tx.QueryRow(ctx, "SELECT "+usual.KnownSteps("$2")+" FROM sessions s LEFT JOIN session_summaries m USING (session) WHERE s.session = $1", session, names).Scan(&known)
+	err := tx.QueryRow(ctx, "SELECT "+usual.KnownSteps+" FROM sessions s LEFT JOIN session_summaries m USING (session) WHERE s.session = $1", session, names).Scan(&known)
 	if err != nil {
 		return nil, fmt.Errorf("read how often channels are sent: %w", err)
 	}

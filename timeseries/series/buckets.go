@@ -12,60 +12,11 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
+	"github.com/ecovolt/telemetryd/timeseries/series/bucket"
 	"github.com/ecovolt/telemetryd/timeseries/series/ends"
 	"github.com/ecovolt/telemetryd/timeseries/series/round"
 	"github.com/ecovolt/telemetryd/timeseries/series/selects"
 )
-
-// bucketSums accumulates what the segments of a window add to each bucket. A bucket
-// is known by its place in the grid.
-type bucketSums struct {
-	records []int64
-	metrics []metricSums
-	states  [][]string // the newest, "" for none
-	// vague marks buckets of which the database aggregated a part: when their
-	// samples were, is known up to the bucket.
-	vague []bool
-}
-
-type metricSums struct {
-	min, max, sum []float64
-	count         []int64
-	first, last   []int64 // µs; of the samples
-}
-
-func newBucketSums(n, metrics int) *bucketSums {
-	b := &bucketSums{records: make([]int64, n), metrics: make([]metricSums, metrics), vague: make([]bool, n)}
-	for i := range b.metrics {
-		floats, ints := make([]float64, 3*n), make([]int64, 3*n)
-		b.metrics[i] = metricSums{floats[:n:n], floats[n : 2*n : 2*n], floats[2*n:], ints[:n:n], ints[n : 2*n : 2*n], ints[2*n:]}
-	}
-	return b
-}
-
-// sample adds one sample to bucket i.
-func (m *metricSums) sample(i int, value float64, t int64) {
-	if m.count[i] == 0 {
-		m.first[i], m.last[i] = t, t
-	} else {
-		m.first[i], m.last[i] = min(m.first[i], t), max(m.last[i], t)
-	}
-	m.add(i, value, value, value, 1)
-}
-
-// add merges one row of aggregates into bucket i.
-func (m *metricSums) add(i int, low, high, sum float64, count int64) {
-	if count == 0 {
-		return
-	}
-	if m.count[i] == 0 {
-		m.min[i], m.max[i] = low, high
-	} else {
-		m.min[i], m.max[i] = min(m.min[i], low), max(m.max[i], high)
-	}
-	m.sum[i] += sum
-	m.count[i] += count
-}
 
 // mostDoubts bounds how many silences of a metric are looked up.
 const mostDoubts = 100
@@ -73,28 +24,28 @@ const mostDoubts = 100
 // settle finds out when the samples were between which there may be a gap. Of
 // a vague bucket that is only known up to its ends: where those leave it open
 // whether a silence over an empty bucket is long enough, it is looked up.
-func (v *view) settle(ctx context.Context, sums *bucketSums, times func(int) (int64, int64), metrics []channel.Channel, steps []time.Duration) error {
+func (v *view) settle(ctx context.Context, sums *bucket.Sums, times func(int) (int64, int64), metrics []channel.Channel, steps []time.Duration) error {
 	var batch pgx.Batch
 	for m, c := range metrics {
-		s, gap := &sums.metrics[m], channel.GapAfter(steps[m]).Microseconds()
-		for i, n := range s.count {
-			if n > 0 && sums.vague[i] {
-				s.first[i], s.last[i] = times(i)
+		s, gap := &sums.Metrics[m], channel.GapAfter(steps[m]).Microseconds()
+		for i, n := range s.Count {
+			if n > 0 && sums.Vague[i] {
+				s.First[i], s.Last[i] = times(i)
 			}
 		}
 		var search ends.Search
 		var before, after []int
 		prev := -1
-		for i, n := range s.count {
+		for i, n := range s.Count {
 			if n == 0 {
 				continue
 			}
-			if prev >= 0 && i-prev > 1 && (sums.vague[prev] || sums.vague[i]) {
+			if prev >= 0 && i-prev > 1 && (sums.Vague[prev] || sums.Vague[i]) {
 				begin, _ := times(prev)
 				_, end := times(i)
-				if s.first[i]-s.last[prev] <= gap && end-begin > gap {
+				if s.First[i]-s.Last[prev] <= gap && end-begin > gap {
 					before, after = append(before, prev), append(after, i)
-					search.Add(s.first[i], end+1, begin, s.last[prev]+1)
+					search.Add(s.First[i], end+1, begin, s.Last[prev]+1)
 				}
 			}
 			prev = i
@@ -103,21 +54,13 @@ func (v *view) settle(ctx context.Context, sums *bucketSums, times func(int) (in
 			continue
 		}
 		search.Queue(&batch, v.session, c, func(k int, first, last ends.Sample) {
-			s.last[before[k]], s.first[after[k]] = last.Time, first.Time
+			s.Last[before[k]], s.First[after[k]] = last.Time, first.Time
 		})
 	}
 	if batch.Len() == 0 {
 		return nil
 	}
 	return v.tx.SendBatch(ctx, &batch).Close()
-}
-
-// total counts the records of all buckets.
-func (b *bucketSums) total() (n int64) {
-	for _, r := range b.records {
-		n += r
-	}
-	return n
 }
 
 // readBuckets answers a window with round buckets, or with the records
@@ -132,18 +75,18 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 	}
 	level := v.level(width)
 	n := int(round.Buckets(window, width))
-	origin := rollup.FloorMicro(window.From.UnixMicro(), width.Microseconds())
-	sums := newBucketSums(n, len(want.metrics))
-	place := func(micro int64) int { return int((micro - origin) / width.Microseconds()) }
+	places := bucket.Places{Origin: rollup.FloorMicro(window.From.UnixMicro(), width.Microseconds()), Width: width.Microseconds()}
+	place := places.Of
+	sums := bucket.New(n, len(want.metrics))
 	var batch pgx.Batch
 	alone, walked := v.apart(want.metrics)
 	for _, p := range v.parts(alone.metrics, level) {
-		p.queueSegments(&batch, p.cover(window, p.level), width, p.metrics, sums.of(alone).of(p), place)
+		p.queueSegments(&batch, p.cover(window, p.level), p.metrics, p.sums(alone.sums(sums)), places)
 	}
 	if len(want.states) > 0 {
-		sums.states = make([][]string, len(want.states))
-		for k := range sums.states {
-			sums.states[k] = make([]string, n)
+		sums.States = make([][]string, len(want.states))
+		for k := range sums.States {
+			sums.States[k] = make([]string, n)
 		}
 		for _, p := range v.parts(want.states, v.stateLevel(width)) {
 			v.queueStates(&batch, v.cover(window, p.level), width, p, sums, place)
@@ -152,10 +95,10 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 	if err := v.tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return err
 	}
-	if done, err := v.readPoints(ctx, sums.total() <= int64(req.Points), out, window, req, want, steps); done || err != nil {
+	if done, err := v.readPoints(ctx, sums.Total() <= int64(req.Points), out, window, req, want, steps); done || err != nil {
 		return err
 	}
-	err = walked.walk(ctx, window, func(int64) {}, func(m int, value float64, t int64) { sums.metrics[m].sample(place(t), value, t) })
+	err = walked.walk(ctx, window, func(int64) {}, func(m int, value float64, t int64) { sums.Metrics[m].Sample(place(t), value, t) })
 	if err != nil {
 		return err
 	}
@@ -163,10 +106,9 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 	out.Width = float64(width.Microseconds()) / 1e3
 	// A window that begins inside a bucket has no values from before it.
 	times := func(i int) (first, last int64) {
-		first = origin + int64(i)*width.Microseconds()
-		return max(first, window.From.UnixMicro()), min(first+width.Microseconds(), window.To.UnixMicro()) - 1
+		return max(places.End(i-1), window.From.UnixMicro()), min(places.End(i), window.To.UnixMicro()) - 1
 	}
-	if err := v.settle(ctx, sums.of(alone), times, alone.metrics, pick(alone, steps)); err != nil {
+	if err := v.settle(ctx, alone.sums(sums), times, alone.metrics, pick(alone, steps)); err != nil {
 		return err
 	}
 	axis := grid{times: times, x: func(i int) float64 {
@@ -183,25 +125,29 @@ func (v *view) readBuckets(ctx context.Context, out *Session, window rollup.Span
 const rawStream = 60_000
 
 // queueSegments adds one query for each segment.
-func (v *view) queueSegments(batch *pgx.Batch, segments []segment, width time.Duration, metrics []channel.Channel, sums *bucketSums, place func(int64) int) {
+func (v *view) queueSegments(batch *pgx.Batch, segments []segment, metrics []channel.Channel, sums *bucket.Sums, places bucket.Places) {
+	place := places.Of
 	for _, p := range segments {
+		if v.addHeld(p, metrics, sums, places) {
+			continue
+		}
 		if p.level == raw && v.fewRecords(p.span, rawStream) {
 			queue(batch, func(r *record.Columns) {
 				t := r.Micros()
 				i := place(t)
-				sums.records[i]++
-				for m := range sums.metrics {
+				sums.Records[i]++
+				for m := range sums.Metrics {
 					if value := r.Float(); !math.IsNaN(value) {
-						sums.metrics[m].sample(i, value, t)
+						sums.Metrics[m].Sample(i, value, t)
 					}
 				}
 			}, "SELECT time"+selects.Of(metrics)+" FROM telemetry WHERE session = $1 AND time >= $2 AND time < $3", v.session, p.span.From, p.span.To)
 			continue
 		}
 		table, timeColumn := v.relation(p.level)
-		queue(batch, func(r *record.Columns) { sums.merge(place(r.Micros()), r) },
+		queue(batch, func(r *record.Columns) { sums.Merge(place(r.Micros()), r) },
 			fmt.Sprintf("SELECT time_bucket($4::interval, %[1]s), %[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
-				timeColumn, selects.Aggregates(p.level == raw, metrics), table), v.session, p.span.From, p.span.To, width)
+				timeColumn, selects.Aggregates(p.level == raw, metrics), table), v.session, p.span.From, p.span.To, time.Duration(places.Width)*time.Microsecond)
 	}
 }
 
@@ -211,7 +157,7 @@ const stateBytes = 200
 
 // queueStates adds one query for each segment, from the oldest to the newest, so
 // that each overrules those before.
-func (v *view) queueStates(batch *pgx.Batch, segments []segment, width time.Duration, states part, sums *bucketSums, place func(int64) int) {
+func (v *view) queueStates(batch *pgx.Batch, segments []segment, width time.Duration, states part, sums *bucket.Sums, place func(int64) int) {
 	for _, p := range segments {
 		table, timeColumn := "telemetry", "time"
 		if p.level != raw {
@@ -225,21 +171,11 @@ func (v *view) queueStates(batch *pgx.Batch, segments []segment, width time.Dura
 			i := place(r.Micros())
 			for _, k := range states.places {
 				if state := r.Text(stateBytes); state != "" {
-					sums.states[k][i] = state
+					sums.States[k][i] = state
 				}
 			}
 		}, fmt.Sprintf("SELECT time_bucket($4::interval, %[1]s)%[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
 			timeColumn, columns.String(), table), v.session, p.span.From, p.span.To, width)
-	}
-}
-
-// merge adds the aggregates that a row goes on with to bucket i.
-func (b *bucketSums) merge(i int, r *record.Columns) {
-	b.vague[i] = true
-	b.records[i] += r.Int()
-	for m := range b.metrics {
-		low, high, sum, count := r.Float(), r.Float(), r.Float(), r.Int()
-		b.metrics[m].add(i, low, high, sum, count)
 	}
 }
 
@@ -268,27 +204,35 @@ func (v *view) readPoints(ctx context.Context, few bool, out *Session, window ro
 	if !few || window.Clip(v.span).From.Before(v.lost) {
 		return false, nil // there are more, or only the rollups know the beginning
 	}
-	rows, err := v.tx.Query(ctx, "SELECT time"+selects.Of(want.metrics)+selects.Of(want.states)+` FROM telemetry
-		WHERE session = $1 AND time >= $2 AND time < $3
-		ORDER BY time, batch, ord LIMIT $4`, v.session, window.From, window.To, req.Points+1)
-	if err != nil {
-		return false, err
-	}
 	times := make([]int64, 0, req.Points+1)
 	values := make([][]float64, len(want.metrics))
 	for i := range values {
 		values[i] = make([]float64, 0, req.Points+1)
 	}
 	states := make([][]string, len(want.states))
-	err = record.ReadColumns(rows, func(r *record.Columns) {
-		times = append(times, r.Micros())
+	if len(want.states) > 0 || !v.eachHeld(segment{raw, window}, want.metrics, func(at []int64, of [][]float64) {
+		times = append(times, at...)
 		for i := range values {
-			values[i] = append(values[i], r.Float())
+			values[i] = append(values[i], of[i]...)
 		}
-		for i := range states {
-			states[i] = append(states[i], r.Text(stateBytes))
+	}) {
+		var rows pgx.Rows
+		rows, err = v.tx.Query(ctx, "SELECT time"+selects.Of(want.metrics)+selects.Of(want.states)+` FROM telemetry
+			WHERE session = $1 AND time >= $2 AND time < $3
+			ORDER BY time, batch, ord LIMIT $4`, v.session, window.From, window.To, req.Points+1)
+		if err != nil {
+			return false, err
 		}
-	})
+		err = record.ReadColumns(rows, func(r *record.Columns) {
+			times = append(times, r.Micros())
+			for i := range values {
+				values[i] = append(values[i], r.Float())
+			}
+			for i := range states {
+				states[i] = append(states[i], r.Text(stateBytes))
+			}
+		})
+	}
 	if err != nil || len(times) > req.Points {
 		return false, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record/walk"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series/along"
+	"github.com/ecovolt/telemetryd/timeseries/series/bucket"
 	"github.com/ecovolt/telemetryd/timeseries/series/round"
 	"github.com/ecovolt/telemetryd/timeseries/series/selects"
 )
@@ -77,23 +78,23 @@ func (v *view) readDistance(ctx context.Context, out *Session, start, end float6
 	width := round.Step(start, end, req.Points)
 	first := math.Floor(start / width)
 	n := max(int(math.Ceil(end/width)-first), 1)
-	sums := newBucketSums(n, len(want.metrics))
+	sums := bucket.New(n, len(want.metrics))
 	way := along.Places{Place: func(row along.Row) {
 		if !(row.At >= start && row.At < end) {
 			return
 		}
 		i := min(max(int(math.Floor(row.At/width)-first), 0), n-1)
-		sums.records[i] += row.Records
+		sums.Records[i] += row.Records
 		for m, a := range row.Metrics {
 			if a.Count == 0 {
 				continue
 			}
-			s := &sums.metrics[m]
-			if s.count[i] == 0 {
-				s.first[i], s.last[i] = row.First, row.Last
+			s := &sums.Metrics[m]
+			if s.Count[i] == 0 {
+				s.First[i], s.Last[i] = row.First, row.Last
 			}
-			s.first[i], s.last[i] = min(s.first[i], row.First), max(s.last[i], row.Last)
-			s.add(i, a.Min, a.Max, a.Sum, a.Count)
+			s.First[i], s.Last[i] = min(s.First[i], row.First), max(s.Last[i], row.Last)
+			s.Add(i, a.Min, a.Max, a.Sum, a.Count)
 		}
 	}}
 	if err := v.distanceRows(ctx, window, level, want.metrics, way.Add); err != nil {

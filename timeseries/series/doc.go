@@ -5,11 +5,12 @@
 //	   │  round: the narrowest round width by which the window has so few buckets
 //	   ▼
 //	view: a session in one snapshot ──── rollup_progress, rollup_dirty: what the
-//	   │                                 levels do not show yet
+//	   │                                 levels do not show yet; package column:
+//	   │                                 what of it is in memory
 //	   │  cover: which stretch of the window each level serves exactly
 //	   ▼
-//	[records | 10 s |        1 min         | 10 s | records ]   one query each,
-//	   │                                                        in one round trip
+//	[records | 10 s |        1 min         | 10 s | records ]   from memory, or one query
+//	   │                                                        each, in one round trip
 //	   ▼
 //	buckets: min, max, sum and count added up in each ──► columns ──► Answer, JSON
 //
@@ -27,7 +28,7 @@
 //
 // Concurrency: a Reader is safe for concurrent use; an Answer is kept for whoever
 // asks the same, and does not change. Each read is one read-only transaction on one
-// connection.
+// connection, or one statement where memory has all that it needs.
 //
 // Units: the x axis is in milliseconds since 1970 by time, in seconds by elapsed
 // time and in metres by distance; values are in the channels' own units.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/series/bucket"
 )
 
 // emitter turns columns of time or distance into those of an answer, and finds
@@ -67,16 +68,16 @@ func (g grid) span(i, j int, last, first int64) (from, to float64) {
 }
 
 // emit turns accumulated buckets into columns; ends is nil but with ModeM4.
-func emit(out *Session, sums *bucketSums, ends *m4Columns, axis grid, req *Request, want wanted, steps []time.Duration) {
-	n, filled := len(sums.records), 0
+func emit(out *Session, sums *bucket.Sums, ends *bucket.Columns, axis grid, req *Request, want wanted, steps []time.Duration) {
+	n, filled := len(sums.Records), 0
 	has := func(i int) bool {
-		for m := range sums.metrics {
-			if sums.metrics[m].count[i] > 0 {
+		for m := range sums.Metrics {
+			if sums.Metrics[m].Count[i] > 0 {
 				return true
 			}
 		}
-		for k := range sums.states {
-			if sums.states[k][i] != "" {
+		for k := range sums.States {
+			if sums.States[k][i] != "" {
 				return true
 			}
 		}
@@ -103,45 +104,45 @@ func emit(out *Session, sums *bucketSums, ends *m4Columns, axis grid, req *Reque
 			continue
 		}
 		open := false
-		for m := range sums.metrics {
-			if s := &sums.metrics[m]; s.count[i] > 0 {
-				from, to := axis.span(column[m], i, e.last[m], s.first[i])
-				open = e.sample(m, s.first[i], s.last[i], from, to) || open
+		for m := range sums.Metrics {
+			if s := &sums.Metrics[m]; s.Count[i] > 0 {
+				from, to := axis.span(column[m], i, e.last[m], s.First[i])
+				open = e.sample(m, s.First[i], s.Last[i], from, to) || open
 				column[m] = i
 			}
 		}
-		for k := range sums.states {
-			if sums.states[k][i] != "" {
+		for k := range sums.States {
+			if sums.States[k][i] != "" {
 				first, last := axis.times(i)
-				open = e.sample(len(sums.metrics)+k, first, last, 0, 0) || open
+				open = e.sample(len(sums.Metrics)+k, first, last, 0, 0) || open
 			}
 		}
 		if open && req.Fill == FillGap && before+1 < i {
 			out.hole(axis.x(before + 1))
 		}
 		out.X = append(out.X, axis.x(i))
-		for m := range sums.metrics {
-			s, col := &sums.metrics[m], &out.Metrics[m]
-			if s.count[i] == 0 {
+		for m := range sums.Metrics {
+			s, col := &sums.Metrics[m], &out.Metrics[m]
+			if s.Count[i] == 0 {
 				col.hole(req.Fill)
 				continue
 			}
-			col.Min = append(col.Min, s.min[i])
-			col.Max = append(col.Max, s.max[i])
-			col.Avg = append(col.Avg, mean(s.sum[i], s.count[i], s.min[i], s.max[i]))
-			col.Count = append(col.Count, s.count[i])
+			col.Min = append(col.Min, s.Min[i])
+			col.Max = append(col.Max, s.Max[i])
+			col.Avg = append(col.Avg, mean(s.Sum[i], s.Count[i], s.Min[i], s.Max[i]))
+			col.Count = append(col.Count, s.Count[i])
 			if ends != nil {
-				m4 := &ends.metrics[m]
-				col.First, col.FirstX = append(col.First, m4.first[i]), append(col.FirstX, float64(s.first[i])/1e3)
-				col.Last, col.LastX = append(col.Last, m4.last[i]), append(col.LastX, float64(s.last[i])/1e3)
+				m4 := &ends.Metrics[m]
+				col.First, col.FirstX = append(col.First, m4.First[i]), append(col.FirstX, float64(s.First[i])/1e3)
+				col.Last, col.LastX = append(col.Last, m4.Last[i]), append(col.LastX, float64(s.Last[i])/1e3)
 			}
-			e.done(m, s.last[i])
+			e.done(m, s.Last[i])
 		}
-		for k := range sums.states {
-			out.States[k].add(sums.states[k][i], req.Fill)
-			if sums.states[k][i] != "" {
+		for k := range sums.States {
+			out.States[k].add(sums.States[k][i], req.Fill)
+			if sums.States[k][i] != "" {
 				_, last := axis.times(i)
-				e.done(len(sums.metrics)+k, last)
+				e.done(len(sums.Metrics)+k, last)
 			}
 		}
 		if present {

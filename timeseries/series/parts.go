@@ -4,6 +4,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
+	"github.com/ecovolt/telemetryd/timeseries/series/bucket"
 )
 
 // part is those channels of a read that one relation serves: a level, a level of
@@ -78,16 +79,16 @@ func pick[T any](p part, of []T) []T {
 	return picked
 }
 
-// of is the sums of a part: what is added to them is added to b.
-func (b *bucketSums) of(p part) *bucketSums {
-	own := &bucketSums{records: b.records, metrics: pick(p, b.metrics), vague: b.vague}
+// sums is the sums of a part: what is added to them is added to b.
+func (p part) sums(b *bucket.Sums) *bucket.Sums {
+	own := &bucket.Sums{Records: b.Records, Metrics: pick(p, b.Metrics), Vague: b.Vague}
 	if !p.counts {
-		own.records = make([]int64, len(b.records))
+		own.Records = make([]int64, len(b.Records))
 	}
 	return own
 }
 
-// of is the columns of a part.
-func (c *m4Columns) of(p part) *m4Columns {
-	return &m4Columns{c.edges, c.loose, pick(p, c.metrics)}
+// ends is the columns of a part.
+func (p part) ends(c *bucket.Columns) *bucket.Columns {
+	return &bucket.Columns{Edges: c.Edges, Loose: c.Loose, Metrics: pick(p, c.Metrics)}
 }

@@ -3,6 +3,7 @@ package series
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
@@ -11,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/column"
 	"github.com/ecovolt/telemetryd/timeseries/kept"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
@@ -22,6 +24,7 @@ type Reader struct {
 	channels Channels
 	turns    turns
 	answers  *kept.Values[*Answer]
+	columns  *column.Memory
 }
 
 // keptBytes is how much of the answers of late is kept: those of some hundred charts.
@@ -33,9 +36,10 @@ type Channels interface {
 	Find(ctx context.Context, names []string) (map[string]channel.Channel, error)
 }
 
-// New returns a Reader of the records behind the rollups.
-func New(pool *pgxpool.Pool, rollups *rollup.Rollups, channels Channels) *Reader {
-	return &Reader{pool, rollups, channels, newTurns(int(pool.Config().MaxConns)), kept.New[*Answer](keptBytes)}
+// New returns a Reader of the records behind the rollups, of which columns are held in
+// memory.
+func New(pool *pgxpool.Pool, rollups *rollup.Rollups, channels Channels, columns *column.Memory) *Reader {
+	return &Reader{pool, rollups, channels, newTurns(int(pool.Config().MaxConns)), kept.New[*Answer](keptBytes), columns}
 }
 
 // Read reads metrics at a resolution: at most as many points as asked for,
@@ -93,6 +97,17 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 		}
 		return err
 	}
+	if r.columns.Due(time.Now()) {
+		oldest, err := rollup.OldestRecord(ctx, r.pool)
+		if err != nil {
+			return nil, fault.Wrap("read series", err)
+		}
+		r.columns.Forget(oldest)
+	}
+	err = r.readHeld(ctx, req.Sessions, req.Metrics, members, read)
+	if r.columns.Count(err == nil); err == nil {
+		return answer, nil
+	}
 	err = r.turns[req.Class].Try(ctx, func(atTurn bool) error {
 		admitted = atTurn
 		return r.snapshot(ctx, req.Sessions, req.Metrics, members, read)
@@ -121,7 +136,7 @@ func (r *Reader) snapshot(ctx context.Context, sessions, channels, members []str
 			return err
 		}
 		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-			views, err := openViews(ctx, tx, cat, sessions, channels, members)
+			views, err := r.openViews(ctx, tx, cat, sessions, channels, members)
 			if err != nil {
 				return err
 			}

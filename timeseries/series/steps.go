@@ -117,7 +117,7 @@ func (r *Reader) Sample(ctx context.Context, tx pgx.Tx, session string, before u
 	if err != nil {
 		return usual.Sample{}, err
 	}
-	views, err := openViews(ctx, tx, cat, []string{session}, nil, nil)
+	views, err := r.openViews(ctx, tx, cat, []string{session}, nil, nil)
 	if err != nil {
 		return usual.Sample{}, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/column"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
@@ -27,8 +28,11 @@ type view struct {
 	session int32
 	id      string
 	version string
-	records int64
-	settled bool
+	// rewritten and batch are those of the session's row.
+	rewritten, batch int32
+	growing          bool // records came a moment ago
+	records          int64
+	settled          bool
 	// steps are the usual steps of the channels that were asked for, in s, by the
 	// run's summary. Nil where that is too old to tell.
 	steps map[string]float64
@@ -47,111 +51,104 @@ type view struct {
 	tall *tall.Known
 	// columns are those of a view of these levels, see ofMembers.
 	columns []tall.Column
+	// held is what is in memory of the session.
+	held column.Run
 }
+
+// viewsSQL finds sessions by id, what their summaries know of the usual steps of these
+// channels, and which ranges the levels lack.
+const viewsSQL = `
+	SELECT s.session, s.id, ` + schema.SessionVersion + `, s.records, s.first_time, s.last_time,
+	       s.ended_at IS NOT NULL OR s.updated_at < now() - INTERVAL '1 hour',
+	       s.ended_at IS NULL AND s.updated_at > now() - INTERVAL '1 minute',
+	       ` + usual.KnownSteps + `,
+	       CASE WHEN s.carried_batch = s.batch THEN s.carried END, s.rewritten, s.batch, lacking.since, lacking.until
+	FROM sessions s LEFT JOIN session_summaries m USING (session),
+	     LATERAL (
+		SELECT array_agg(min_time) AS since, array_agg(max_time) AS until
+		FROM (
+			SELECT b.min_time, b.max_time FROM ingest_batches b
+			WHERE b.session = s.session AND b.min_time IS NOT NULL
+			  AND b.batch > coalesce((SELECT p.batch FROM rollup_progress p WHERE p.session = s.session), 0)
+			UNION ALL
+			SELECT d.from_time, d.to_time FROM rollup_dirty d WHERE d.session = s.session
+		) changed
+	     ) lacking
+	WHERE s.id = ANY($1) AND s.deleted_at IS NULL`
 
 // openViews prepares the transaction and finds the sessions, and what their
 // summaries know of these channels, and the levels of these members.
-func openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channels, members []string) ([]*view, error) {
+func (r *Reader) openViews(ctx context.Context, tx pgx.Tx, cat *rollup.Catalog, ids, channels, members []string) ([]*view, error) {
 	var batch pgx.Batch
 	// These go by keys, whatever the parameters: to plan them anew takes a tenth of
 	// what a small read does.
 	batch.Queue("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
-	batch.Queue(`
-		SELECT s.session, s.id, `+schema.SessionVersion+`, s.records, s.first_time, s.last_time,
-		       s.ended_at IS NOT NULL OR s.updated_at < now() - INTERVAL '1 hour',
-		       `+usual.KnownSteps("$2")+`,
-		       CASE WHEN s.carried_batch = s.batch THEN s.carried END
-		FROM sessions s LEFT JOIN session_summaries m USING (session)
-		WHERE s.id = ANY($1) AND s.deleted_at IS NULL`, ids, channels)
-	if cat.Stored() {
-		batch.Queue(`
-			SELECT s.id, b.min_time, b.max_time
-			FROM sessions s
-			LEFT JOIN rollup_progress p USING (session)
-			JOIN ingest_batches b ON b.session = s.session AND b.batch > coalesce(p.batch, 0) AND b.min_time IS NOT NULL
-			WHERE s.id = ANY($1) AND s.deleted_at IS NULL
-			UNION ALL
-			SELECT s.id, d.from_time, d.to_time
-			FROM sessions s JOIN rollup_dirty d USING (session)
-			WHERE s.id = ANY($1) AND s.deleted_at IS NULL`, ids)
-	}
+	var found map[string]*view
+	batch.Queue(viewsSQL, ids, channels).Query(func(rows pgx.Rows) (err error) {
+		found, err = scanViews(rows, cat)
+		return err
+	})
+	var levels map[string]*tall.Known
 	if len(members) > 0 {
-		tall.Queue(&batch, ids, members)
+		levels = tall.Queue(&batch, ids, members)
 	}
 	batch.Queue(cat.Settings, fmt.Sprint(timeout.Milliseconds()))
-	results := tx.SendBatch(ctx, &batch)
-	defer results.Close()
-	if _, err := results.Exec(); err != nil {
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, err
 	}
-	rows, err := results.Query()
-	if err != nil {
-		return nil, err
+	for id, v := range found {
+		v.tall = levels[id]
 	}
+	return r.finish(ctx, tx, found, ids)
+}
+
+// scanViews reads what viewsSQL found, by id.
+func scanViews(rows pgx.Rows, cat *rollup.Catalog) (map[string]*view, error) {
 	found := map[string]*view{}
-	v := view{}
+	v := view{catalog: cat}
 	var first, last *time.Time
 	var carried pgtype.Bits
-	_, err = pgx.ForEachRow(rows, []any{&v.session, &v.id, &v.version, &v.records, &first, &last, &v.settled, &v.steps, &carried}, func() error {
-		v.carried = record.MaskOf(carried.Bytes)
+	var since, until []time.Time
+	_, err := pgx.ForEachRow(rows, []any{&v.session, &v.id, &v.version, &v.records, &first, &last, &v.settled, &v.growing, &v.steps, &carried, &v.rewritten, &v.batch, &since, &until}, func() error {
 		one := v
-		one.tx, one.catalog = tx, cat
+		one.carried = record.MaskOf(carried.Bytes)
 		if first != nil && last != nil {
 			one.span = rollup.Span{From: first.UTC(), To: last.Add(time.Microsecond).UTC()}
 		}
+		for i := range since {
+			one.dirty = append(one.dirty, rollup.Span{From: since[i].UTC(), To: until[i].Add(time.Microsecond).UTC()})
+		}
 		found[one.id] = &one
-		v.steps = nil
+		v.steps, since, until = nil, nil, nil
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	if cat.Stored() {
-		rows, err := results.Query()
-		if err != nil {
-			return nil, err
-		}
-		var id string
-		var from, to time.Time
-		_, err = pgx.ForEachRow(rows, []any{&id, &from, &to}, func() error {
-			v := found[id]
-			v.dirty = append(v.dirty, rollup.Span{From: from.UTC(), To: to.Add(time.Microsecond).UTC()})
-			if len(v.dirty) > 10_000 {
-				v.dirty = rollup.Merge(v.dirty, time.Second)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	if len(members) > 0 {
-		levels, err := tall.Read(results)
-		if err != nil {
-			return nil, err
-		}
-		for id, v := range found {
-			v.tall = levels[id]
-		}
-	}
-	if _, err := results.Exec(); err != nil {
-		return nil, err
-	}
-	if err := results.Close(); err != nil {
-		return nil, err
-	}
+	return found, err
+}
+
+// finish returns the views in the order of the ids, once they know what is lost and what
+// is held.
+func (r *Reader) finish(ctx context.Context, tx pgx.Tx, found map[string]*view, ids []string) ([]*view, error) {
 	views := make([]*view, len(ids))
 	for i, id := range ids {
 		v := found[id]
 		if v == nil {
 			return nil, fault.NoSession(id)
 		}
+		v.tx = tx
 		if err := v.findLost(ctx); err != nil {
 			return nil, err
 		}
 		v.dirty = rollup.Few(v.dirty)
 		if v.tall != nil {
 			v.tall.Behind = rollup.Few(v.tall.Behind)
+		}
+		var err error
+		v.held, err = r.columns.Open(ctx, tx, column.State{
+			ID: id, Session: v.session, Rewritten: v.rewritten, Batch: v.batch, Records: v.records,
+			From: v.span.From.UnixMicro(), To: v.span.To.UnixMicro(), Growing: v.growing,
+		}, column.Loader{Pool: r.pool, Settings: v.catalog.Settings})
+		if err != nil {
+			return nil, err
 		}
 		views[i] = v
 	}

@@ -22,9 +22,10 @@ type Known struct {
 	Behind []rollup.Span
 }
 
-// Queue asks in a batch for what the levels have of these members of runs, by their
-// ids. Read reads the answers, in their order.
-func Queue(batch *pgx.Batch, ids, members []string) {
+// Queue asks in a batch for what the levels have of these members of runs. It returns
+// what the answers, which are read with the batch, fill in by the runs' ids.
+func Queue(batch *pgx.Batch, ids, members []string) map[string]*Known {
+	known := map[string]*Known{}
 	// Of one that was changed otherwise than by its newest batches nothing is known.
 	batch.Queue(`
 		SELECT s.id, m.member, m.slot
@@ -34,45 +35,35 @@ func Queue(batch *pgx.Batch, ids, members []string) {
 		WHERE s.id = ANY($1) AND s.deleted_at IS NULL
 		  AND NOT EXISTS (
 			SELECT FROM ingest_batches b
-			WHERE b.session = s.session AND b.batch > p.changed AND b.changed > 0)`, ids, members)
+			WHERE b.session = s.session AND b.batch > p.changed AND b.changed > 0)`, ids, members).Query(func(rows pgx.Rows) error {
+		var id, member string
+		var slot int16
+		_, err := pgx.ForEachRow(rows, []any{&id, &member, &slot}, func() error {
+			if known[id] == nil {
+				known[id] = &Known{Slots: map[string]int16{}}
+			}
+			known[id].Slots[member] = slot
+			return nil
+		})
+		return err
+	})
 	batch.Queue(`
 		SELECT s.id, b.min_time, b.max_time
 		FROM sessions s
 		JOIN member_level_progress p USING (session)
 		JOIN ingest_batches b ON b.session = s.session AND b.batch > p.batch
-		WHERE s.id = ANY($1) AND s.deleted_at IS NULL AND b.min_time IS NOT NULL AND b.members IS DISTINCT FROM false`, ids)
-}
-
-// Read reads the answers to Queue, by run.
-func Read(results pgx.BatchResults) (map[string]*Known, error) {
-	rows, err := results.Query()
-	if err != nil {
-		return nil, err
-	}
-	known := map[string]*Known{}
-	var id, member string
-	var slot int16
-	_, err = pgx.ForEachRow(rows, []any{&id, &member, &slot}, func() error {
-		if known[id] == nil {
-			known[id] = &Known{Slots: map[string]int16{}}
-		}
-		known[id].Slots[member] = slot
-		return nil
+		WHERE s.id = ANY($1) AND s.deleted_at IS NULL AND b.min_time IS NOT NULL AND b.members IS DISTINCT FROM false`, ids).Query(func(rows pgx.Rows) error {
+		var id string
+		var from, to time.Time
+		_, err := pgx.ForEachRow(rows, []any{&id, &from, &to}, func() error {
+			if k := known[id]; k != nil {
+				k.Behind = append(k.Behind, rollup.Span{From: from.UTC(), To: to.Add(time.Microsecond).UTC()})
+			}
+			return nil
+		})
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	if rows, err = results.Query(); err != nil {
-		return nil, err
-	}
-	var from, to time.Time
-	_, err = pgx.ForEachRow(rows, []any{&id, &from, &to}, func() error {
-		if k := known[id]; k != nil {
-			k.Behind = append(k.Behind, rollup.Span{From: from.UTC(), To: to.Add(time.Microsecond).UTC()})
-		}
-		return nil
-	})
-	return known, err
+	return known
 }
 
 // Members returns the members of a run that have levels, by its id. Of one that is

@@ -45,6 +45,16 @@ func AggregatesWithEnds(raw bool, metrics []channel.Channel) string {
 	return b.String()
 }
 
+// Stored returns what a level has of metrics, as double precisions: the records, then
+// minimum, maximum, sum and count of each.
+func Stored(metrics []channel.Channel) []string {
+	columns := []string{"records::float8"}
+	for _, f := range metrics {
+		columns = append(columns, f.Name+"_min", f.Name+"_max", f.Name+"_sum", f.Name+"_count::float8")
+	}
+	return columns
+}
+
 // Of lists the channels, a comma before each.
 func Of(metrics []channel.Channel) string {
 	var names strings.Builder

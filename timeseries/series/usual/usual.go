@@ -88,11 +88,9 @@ func Stretches(span rollup.Span, records int64) (list []rollup.Span, limit int) 
 }
 
 // KnownSteps is a map of usual steps by channel, in s, as the summary m of a run s has
-// them; NULL where the run has more than doubled since. It is an expression in SQL,
-// names the parameter with the channels'.
-func KnownSteps(names string) string {
-	return `CASE WHEN m.channels IS NOT NULL AND s.records <= 2 * m.records THEN
+// them; NULL where the run has more than doubled since. It is an expression in SQL, $2
+// the channels' names.
+const KnownSteps = `CASE WHEN m.channels IS NOT NULL AND s.records <= 2 * m.records THEN
 		           (SELECT coalesce(jsonb_object_agg(name, (m.channels -> name -> 'step_s')), '{}')
-		            FROM unnest(` + names + `::text[]) name WHERE m.channels ? name)
+		            FROM unnest($2::text[]) name WHERE m.channels ? name)
 		       END`
-}

@@ -1,0 +1,79 @@
+package column
+
+import "testing"
+
+// fill holds n rows of a column, a second apart, in blocks of 100 s.
+func fill(t *testing.T, m *Memory, s State, n int) {
+	t.Helper()
+	q := &request{run: Run{m: m, State: s}, table: Table{From: "records"}, columns: []string{"speed"}}
+	for at := 0; at < n; at += 100 {
+		var read scratch
+		for i := at; i < min(at+100, n); i++ {
+			r := row{at: len(read.values)}
+			r.Micros = int64(i) * 1e6
+			read.rows, read.values = append(read.rows, r), append(read.values, float64(i)/10)
+		}
+		blocks, err := read.pack(q, s, q.columns, int64(at)*1e6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.put(s, 100e6, blocks)
+	}
+}
+
+func rowsOf(r *Rows) (times []int64, values []float64) {
+	r.Each(func(at []int64, columns [][]float64) {
+		times, values = append(times, at...), append(values, columns[0]...)
+	})
+	return times, values
+}
+
+func TestBlocksThatAreReadStay(t *testing.T) {
+	t.Parallel()
+	m := New(20_000)
+	m.loading = true // nobody is to load what is missing
+	s := State{ID: "a", Session: 1, Batch: 1, Records: 1000, From: 0, To: 1000e6}
+	fill(t, m, s, 100)
+	rows, ok := Run{m: m, State: s}.Rows(Table{From: "records"}, []string{"speed"}, 10e6, 20e6)
+	if !ok {
+		t.Fatal("nothing is held")
+	}
+	fill(t, m, State{ID: "b", Session: 2, Batch: 1, Records: 1000, To: 1000e6}, 1000)
+	if m.Holds([]string{"a"}) || !m.Holds([]string{"b"}) || m.Stats().Bytes > 20_000 {
+		t.Errorf("what was read last does not make room: %+v", m.Stats())
+	}
+	times, values := rowsOf(rows)
+	rows.Release()
+	if len(times) != 10 || times[0] != 10e6 || values[9] != 1.9 {
+		t.Errorf("rows whose blocks were put out meanwhile are %v at %v", values, times)
+	}
+}
+
+func TestSnapshotsDoNotSeeWhatIsNewer(t *testing.T) {
+	t.Parallel()
+	m := New(1 << 20)
+	m.loading = true
+	s := State{ID: "a", Session: 1, Batch: 5, Rewritten: 2, Records: 1000, From: 0, To: 1000e6}
+	fill(t, m, s, 100)
+	for _, c := range []struct {
+		batch, rewritten int32
+		held             bool
+	}{{5, 2, true}, {4, 2, false}, {6, 2, false}, {5, 0, false}, {5, 3, false}} {
+		other := s
+		other.Batch, other.Rewritten = c.batch, c.rewritten
+		rows, ok := Run{m: m, State: other}.Rows(Table{From: "records"}, []string{"speed"}, 0, 50e6)
+		if ok != c.held {
+			t.Errorf("batch %d, rewritten %d: %v", c.batch, c.rewritten, ok)
+		}
+		if ok {
+			rows.Release()
+		}
+	}
+	if _, ok := (Run{}).Rows(Table{From: "records"}, []string{"speed"}, 0, 50e6); ok {
+		t.Error("no memory has rows")
+	}
+	var none *Memory
+	if none.Holds([]string{"a"}) || none.Stats() != (Stats{}) {
+		t.Error("no memory holds something")
+	}
+}

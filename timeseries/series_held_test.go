@@ -1,0 +1,103 @@
+package timeseries_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/column"
+	"github.com/ecovolt/telemetryd/timeseries/series"
+)
+
+// What is held in memory of a run shows in no answer, whatever becomes of the run
+// meanwhile, and through whichever instance.
+func TestSeriesOfWhatIsHeld(t *testing.T) {
+	t.Parallel()
+	for seed, bytes := range []int{64 << 20, 150 << 10} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			sc := newScene(t, 301+3*uint64(seed)) // whose store holds nothing
+			rng := rand.New(rand.NewPCG(uint64(seed), 17))
+			plain := sc.store
+			exec := func(sql string, args ...any) {
+				t.Helper()
+				if _, err := sc.pool.Exec(t.Context(), sql, args...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			exec("UPDATE sessions SET ended_at = now()")
+			held := column.New(bytes)
+			with := timeseries.New(sc.pool, timeseries.Options{Columns: held})
+			read := func(s *timeseries.Store, req series.Request) []series.Session {
+				t.Helper()
+				got, err := s.Series.Read(t.Context(), req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return got.Sessions
+			}
+			compare := func(req series.Request) {
+				t.Helper()
+				for fill := range series.Fill(2) { // no answer of before is asked for
+					if req.Fill = fill; rng.IntN(4) > 0 {
+						held.Wait()
+					}
+					want, got := read(plain, req), read(with, req)
+					if d := cmp.Diff(want, got, cmpopts.EquateNaNs(), cmpopts.EquateApprox(1e-12, 0), cmpopts.EquateEmpty()); d != "" {
+						t.Fatalf("%+v: what is held shows (-without +with):\n%s", req, d)
+					}
+				}
+			}
+			for range 40 {
+				switch rng.IntN(9) {
+				case 0: // late
+					from, _ := sc.window(rng)
+					store(t, plain, "race", run(rng, from, 1+rng.IntN(40)))
+				case 1:
+					refresh(t, plain)
+				case 4: // late, while somebody looks at what the levels lack nothing of
+					first, last := sc.records[0].time, sc.records[len(sc.records)-1].time
+					coarse := series.Request{Sessions: []string{"race"}, Metrics: []string{"speed_ms"}, From: first, To: last, Points: 40}
+					store(t, plain, "race", run(rng, first.Add(time.Duration(rng.Int64N(int64(last.Sub(first))))), 10))
+					compare(coarse)
+					held.Wait()
+					refresh(t, plain)
+					compare(coarse)
+				case 2: // the run goes on, or is over again
+					exec("UPDATE sessions SET ended_at = CASE WHEN ended_at IS NULL THEN now() END WHERE id = 'race'")
+				case 3: // records are taken away
+					exec(`WITH gone AS (
+						DELETE FROM telemetry WHERE session = (SELECT session FROM sessions WHERE id = 'race') AND ord % 7 = $1
+					) UPDATE sessions SET batch = batch + 1, rewritten = batch + 1, revision = revision + 1 WHERE id = 'race'`, rng.IntN(7))
+					exec(`INSERT INTO rollup_dirty (session, from_time, to_time) SELECT session, first_time, last_time FROM sessions WHERE id = 'race'`)
+				}
+				from, to := sc.window(rng)
+				req := series.Request{
+					Sessions: []string{"race"}, Metrics: []string{"speed_ms", "power_w"}, From: from, To: to,
+					Points: []int{1, 7, 50, 300, 3000}[rng.IntN(5)], Mode: series.Mode(rng.IntN(2)),
+				}
+				switch rng.IntN(4) {
+				case 0:
+					req.Metrics = append(req.Metrics[:1], "voltage_v")
+				case 1:
+					start, end := float64(rng.IntN(4000)), float64(4001+rng.IntN(9000))
+					req.Sessions, req.Align, req.Start, req.End = []string{"race", "other"}, series.AlignElapsed, &start, &end
+					req.From, req.To = time.Time{}, time.Time{}
+				case 2:
+					req.Mode, req.Align, req.From, req.To = series.ModeMinMax, series.AlignDistance, time.Time{}, time.Time{}
+				}
+				compare(req)
+			}
+			held.Wait()
+			stats := held.Stats()
+			t.Logf("%+v", stats)
+			if stats.Hits == 0 || stats.Misses == 0 || stats.Bytes > bytes {
+				t.Errorf("%+v, of %d bytes", stats, bytes)
+			}
+		})
+	}
+}
