@@ -215,7 +215,11 @@ func (s *server) handle(route route) gin.HandlerFunc {
 		if err == nil {
 			err = route.Handle(r)
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case r.Lines != nil:
+			r.Lines.Fail(c.Request, s.Log, c.FullPath(), err)
+		default:
 			s.fail(c, err)
 		}
 	}

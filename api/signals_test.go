@@ -1,8 +1,12 @@
 package api_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"math"
+	"net/http"
+	"reflect"
 	"testing"
 	"time"
 
@@ -70,6 +74,43 @@ func TestSignalsOverREST(t *testing.T) {
 		if got := get("circles", query, internal); got.status != status {
 			t.Errorf("%s: %+v", query, got)
 		}
+	}
+	// Line by line it says how far it has come, and at once what is known.
+	lines := func(query string) (list []object, status int) {
+		t.Helper()
+		request, _ := http.NewRequestWithContext(t.Context(), "GET", s.url+"/api/v1/sessions/race/signals?"+query, nil)
+		request.Header.Set("Authorization", internal)
+		request.Header.Set("Accept", "application/x-ndjson")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		for decoder := json.NewDecoder(response.Body); ; {
+			var line object
+			if err := decoder.Decode(&line); err == io.EOF {
+				return list, response.StatusCode
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, line)
+		}
+	}
+	first, status := lines("x=speed_ms&x_bins=10&y=power_w&units=metric")
+	if n := len(first); status != 200 || n < 2 || first[0]["progress"] != 0.0 || first[n-1]["answer"].(object)["records"] != 500.0 || first[n-1]["answer"].(object)["x"].(object)["unit"] != "km/h" {
+		t.Errorf("%d, line by line: %v", status, first)
+	}
+	if again, _ := lines("x=speed_ms&x_bins=10&y=power_w&units=metric"); len(again) != 1 || !reflect.DeepEqual(again[0], first[len(first)-1]) {
+		t.Errorf("again: %v", again)
+	}
+	if refused, status := lines("x=nothing"); status != 400 || refused[0]["title"] != "Bad Request" {
+		t.Errorf("what is wrong at once: %d, %v", status, refused)
+	}
+	if _, err := s.pool.Exec(t.Context(), "ALTER TABLE telemetry RENAME COLUMN accel_x TO accel_q"); err != nil {
+		t.Fatal(err)
+	}
+	if failed, _ := lines("x=accel_x&x_low=0&x_high=1"); len(failed) != 2 || failed[1]["error"].(object)["status"] != 500.0 {
+		t.Errorf("what fails while it reads: %v", failed)
 	}
 	if got := get("older", "x=speed_ms", ""); got.status != 401 {
 		t.Errorf("a visitor sees a past run: %d", got.status)

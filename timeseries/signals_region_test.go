@@ -86,6 +86,7 @@ func TestSignalsOfARegion(t *testing.T) {
 	t.Parallel()
 	dbtest.NeedsBackends(t, "the same on both editions: the records of laps are counted so, too")
 	h := newServer(t)
+	h.store.Signals.PieceRecords = 300
 	rng := rand.New(rand.NewPCG(14, 5))
 	list, places := rounds(rng, 2, 1500)
 	h.insert(list...)
@@ -106,7 +107,11 @@ func TestSignalsOfARegion(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req := signal.Request{Runs: []string{"run-0", "run-1"}[:1+rng.IntN(2)], X: "speed_ms", Y: "power_w", XBins: bins, YBins: bins, Region: &box}
+		var progress func(float64)
+		if rng.IntN(2) == 0 {
+			progress = func(float64) {} // in pieces
+		}
+		req := signal.Request{Progress: progress, Runs: []string{"run-0", "run-1"}[:1+rng.IntN(2)], X: "speed_ms", Y: "power_w", XBins: bins, YBins: bins, Region: &box}
 		moment := func() time.Time { return raceStart.Add(time.Duration(rng.IntN(1500)) * 100 * time.Millisecond) }
 		if from, to := moment(), moment(); from.Before(to) {
 			if req.From, req.To = from, to; len(req.Runs) == 1 && rng.IntN(2) == 0 {

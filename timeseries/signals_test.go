@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +152,7 @@ func agrees(a *signal.CountedAxis, values []float64) bool {
 func TestSignalsAreExact(t *testing.T) {
 	t.Parallel()
 	h := newServer(t)
+	h.store.Signals.PieceRecords = 300
 	rng := rand.New(rand.NewPCG(14, 4))
 	list := drives(rng, 3, 800)
 	h.insert(list...)
@@ -198,9 +200,16 @@ func TestSignalsAreExact(t *testing.T) {
 			middle := from.Add(to.Sub(from) / 4)
 			req.Laps = []rollup.Span{{From: from, To: middle}, {From: middle.Add(to.Sub(from) / 4), To: to}}
 		}
+		var shares []float64
+		if rng.IntN(2) == 0 { // in pieces
+			req.Progress = func(share float64) { shares = append(shares, share) }
+		}
 		got, err := h.store.Signals.Read(t.Context(), req)
 		if err != nil {
 			t.Fatalf("%+v: %v", req, err)
+		}
+		if req.Progress != nil && (!slices.IsSorted(shares) || got.Records > 700 && len(shares) < 3 || len(shares) > 0 && (shares[0] != 0 || math.Abs(shares[len(shares)-1]-1) > 0.01)) {
+			t.Fatalf("%+v: read %v of %d records", req, shares, got.Records)
 		}
 		var y []float64
 		if req.Y != "" {

@@ -152,7 +152,7 @@ func describeContent(kinds *schemas, of []Content) Object {
 	out := Object{}
 	for _, c := range of {
 		described := Object{"schema": kinds.of(c.Of)}
-		if example := examples[c.Media]; example != "" {
+		if example := examples[c.Media]; example != "" && c.Of.Kind() == reflect.String {
 			described["example"] = example
 		}
 		out[c.Media] = described

@@ -27,6 +27,7 @@ type Request struct {
 	Session   *timeseries.Session // for routes about one session; never nil there
 	Decision  auth.Decision
 	Results   *load.Budget // of all requests
+	Lines     *httpx.Lines // the answer, where it is one of lines and has begun
 }
 
 // Since is where the history begins that the caller may list; nil is all of it.

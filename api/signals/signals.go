@@ -4,9 +4,11 @@
 package signals
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ecovolt/telemetryd/api/access"
@@ -14,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/shown"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -36,7 +39,7 @@ func Routes(s Source) []rest.Route {
 	return []rest.Route{
 		rest.Stream("GET", "/api/v1/sessions/:id/signals", auth.ReadSeries,
 			"Count what channels were: how often each value of one came, two against one another, and the mean of another in each cell, such as power by speed and acceleration. Counts are exact, of the records of a window, of laps, of a part of the map, or of several runs.",
-			s.getSignals, rest.Returns[signal.Counted]("The counts"), rest.NotModified()),
+			s.getSignals, rest.Answers(http.StatusOK, "The counts; as x-ndjson line by line, how far it has come and then the counts", rest.JSONOf[signal.Counted](), rest.As[Line](httpx.LinesType)), rest.NotModified()),
 		rest.Stream("GET", "/api/v1/sessions/:id/stays", auth.ReadSeries,
 			"Return when a run was within a part of the map, by the fixes that its laps are made of.",
 			s.getStays, rest.Returns[StaysView]("The times"), rest.NotModified()),
@@ -96,6 +99,10 @@ func (s Source) getSignals(r *rest.Request, p *signalParams) error {
 			return err
 		}
 	}
+	lines := strings.Contains(r.GetHeader("Accept"), "ndjson")
+	if lines {
+		req.Progress = progress(r)
+	}
 	var answer *signal.Counted
 	read := func(store *timeseries.Store) (err error) {
 		answer, err = store.Signals.Read(ctx, req)
@@ -109,7 +116,11 @@ func (s Source) getSignals(r *rest.Request, p *signalParams) error {
 	if err != nil {
 		return err
 	}
-	return r.CacheableJSON(shown.Signals(answer, system))
+	r.Writer.Header().Add("Vary", "Accept")
+	if answer = shown.Signals(answer, system); lines {
+		return finish(r, answer)
+	}
+	return r.CacheableJSON(answer)
 }
 
 // analysed reads of runs once they are worked out up to now.

@@ -154,15 +154,29 @@ var turnedAway = rate.Sometimes{First: 1, Interval: time.Minute}
 // it panics with http.ErrAbortHandler: cutting the connection is the only way to
 // tell the client that it is not whole.
 func Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, route string, begun bool, err error) {
+	f := explain(w, r, log, route, err)
+	switch {
+	case begun:
+		panic(http.ErrAbortHandler)
+	case f == nil:
+		w.WriteHeader(statusClientGone)
+		return
+	}
+	SetRetryAfter(w.Header(), f.Wait())
+	if f.Kind == fault.Unauthenticated {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="telemetryd"`)
+	}
+	problem.Write(w, problem.Problem{Status: f.Kind.Status(), Detail: f.Message, Code: f.Code, Problems: f.Problems})
+}
+
+// explain logs what went wrong with a request and returns what its client may see of it; nil where
+// the client left.
+func explain(w http.ResponseWriter, r *http.Request, log *slog.Logger, route string, err error) *fault.Error {
 	id := w.Header().Get("X-Request-Id")
 	// The database's words for work that was cancelled differ.
 	if errors.Is(err, errClientGone) || errors.Is(r.Context().Err(), context.Canceled) {
 		log.Debug("the client left", "method", r.Method, "path", route, "request_id", id, "error", err)
-		if begun {
-			panic(http.ErrAbortHandler)
-		}
-		w.WriteHeader(statusClientGone)
-		return
+		return nil
 	}
 	f := fault.Explain(err)
 	switch {
@@ -173,12 +187,5 @@ func Fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, route string
 	case fault.Refusal(f) == nil:
 		log.Error("request failed", "method", r.Method, "path", route, "request_id", id, "error", err)
 	}
-	if begun {
-		panic(http.ErrAbortHandler)
-	}
-	SetRetryAfter(w.Header(), f.Wait())
-	if f.Kind == fault.Unauthenticated {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="telemetryd"`)
-	}
-	problem.Write(w, problem.Problem{Status: f.Kind.Status(), Detail: f.Message, Code: f.Code, Problems: f.Problems})
+	return f
 }

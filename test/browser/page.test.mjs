@@ -1262,6 +1262,28 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.goto(address.href); // open at once
     await until("the figures again", async () => (await figures.count()) === 3 && Math.abs((await counted()) - 314) < 3);
 
+    // How far the server has come, and what went wrong then.
+    await page.evaluate(() => {
+      const real = window.fetch;
+      window.fetch = (path, options) => {
+        if (!path.includes("/signals?")) return real(path, options);
+        const encoder = new TextEncoder();
+        return Promise.resolve(new Response(new ReadableStream({ start(c) { window.feed = (line) => c.enqueue(encoder.encode(`${JSON.stringify(line)}\n`)); } })));
+      };
+      window.unpatch = () => { window.fetch = real; };
+    });
+    await page.getByLabel("against").selectOption("");
+    await page.waitForFunction(() => window.feed);
+    await page.evaluate(() => window.feed({ progress: 0.42 }));
+    const bar = page.getByRole("progressbar", { name: "Records read" });
+    await until("how far it has come", async () => (await bar.isVisible()) && /^\s*42 %$/.test(await page.locator(".reading").textContent()) && (await bar.evaluate((node) => node.value)) === 0.42);
+    await accessible(page, "signals being read");
+    await page.evaluate(() => window.feed({ error: { status: 503, title: "Service Unavailable", detail: "the window holds more than can be counted in time" } }));
+    await until("what went wrong", async () => /more than can be counted/.test(await status.textContent()) && !(await bar.isVisible()));
+    await page.evaluate(() => window.unpatch());
+    await page.getByLabel("against").selectOption("power_w");
+    await until("the figures once more", async () => (await figures.count()) === 3);
+
     // Of a part of the map: its southern half, which each lap comes into once.
     const map = page.locator("canvas.track"), there = async () => Number(/^In the region on the map: (\d+) of/.exec(await status.textContent())?.[1]);
     const marked = () => page.locator('[data-metric="speed_ms"] canvas').evaluate((node) => {

@@ -6,11 +6,11 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
@@ -69,20 +69,6 @@ func (r *Reader) bounds(ctx context.Context, req *Request, want wanted) ([]exten
 // restricted reports whether less than a window is looked at.
 func (req *Request) restricted() bool { return len(req.Laps) > 0 || req.Region != nil }
 
-// looked is SQL of the records of a run that are looked at, and its parameters.
-func (r *run) looked() (where string, args []any) {
-	where, args = "session = $1 AND time >= $2 AND time < $3", []any{r.session, r.window.From, r.window.To}
-	if r.spans != nil {
-		from, to := make([]time.Time, len(r.spans)), make([]time.Time, len(r.spans))
-		for i, s := range r.spans {
-			from[i], to[i] = s.From, s.To
-		}
-		where += " AND time < ($5::timestamptz[])[width_bucket(time, $4::timestamptz[])]"
-		args = append(args, from, to)
-	}
-	return where, args
-}
-
 // edges are where bins begin, and where the last ends.
 func (b *Bins) edges(param string, e extent) ([]float64, error) {
 	low, high := e.low, e.high
@@ -119,28 +105,35 @@ func (b *Bins) edges(param string, e extent) ([]float64, error) {
 }
 
 // count counts in the records of a snapshot.
-func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run, extents []extent) (*Counted, error) {
+func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run, extents []extent, piece int) (*Counted, error) {
 	if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)", fmt.Sprint(timeout.Milliseconds())); err != nil {
 		return nil, err
 	}
 	walks := make([][]values, len(runs))
-	if want.walked() {
+	open := slices.ContainsFunc(want.bins, func(b Bins) bool { return b.open() })
+	var of *pass
+	switch {
+	case want.walked():
+		of = newPass(req, runs, 1, piece)
 		for i := range runs {
 			if runs[i].window.Empty() {
 				continue
 			}
 			var err error
-			if walks[i], err = runs[i].walk(ctx, tx, want); err != nil {
+			if walks[i], err = runs[i].walk(ctx, tx, want, of); err != nil {
 				return nil, err
 			}
 		}
 		extents = extentsOf(walks, len(want.by))
-	} else if req.restricted() {
+	case req.restricted() && open:
+		of = newPass(req, runs, 2, piece)
 		for i := range runs {
-			if err := spread(ctx, tx, want, &runs[i], extents); err != nil {
+			if err := of.each(&runs[i], func(piece rollup.Span) error { return spread(ctx, tx, want, &runs[i], piece, extents) }); err != nil {
 				return nil, err
 			}
 		}
+	default:
+		of = newPass(req, runs, 1, piece)
 	}
 	axes := make([]*CountedAxis, len(want.by))
 	cells := 1
@@ -201,7 +194,7 @@ func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run
 		}
 		if want.walked() {
 			tally(walks[i], want, axes, add)
-		} else if err := cellsOf(ctx, tx, want, &runs[i], axes, add); err != nil {
+		} else if err := of.each(&runs[i], func(piece rollup.Span) error { return cellsOf(ctx, tx, want, &runs[i], piece, axes, add) }); err != nil {
 			return nil, err
 		}
 		a.Records += a.Runs[i].Records
@@ -220,10 +213,10 @@ func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run
 	return a, nil
 }
 
-// cellsOf groups the records of a run by the places of their values: 0 is below the
+// cellsOf groups the records of a piece of a run by the places of their values: 0 is below the
 // bins, nil is no value.
-func cellsOf(ctx context.Context, tx pgx.Tx, want wanted, r *run, axes []*CountedAxis, add func(place []*int, n, with int64, sum float64, m *moments)) error {
-	where, args := r.looked()
+func cellsOf(ctx context.Context, tx pgx.Tx, want wanted, r *run, piece rollup.Span, axes []*CountedAxis, add func(place []*int, n, with int64, sum float64, m *moments)) error {
+	where, args := r.looked(piece)
 	var columns, groups []string
 	place := make([]*int, len(axes))
 	var into []any
@@ -265,12 +258,9 @@ func cellsOf(ctx context.Context, tx pgx.Tx, want wanted, r *run, axes []*Counte
 	return err
 }
 
-// spread widens extents by what is looked at of a run.
-func spread(ctx context.Context, tx pgx.Tx, want wanted, r *run, extents []extent) error {
-	if r.window.Empty() {
-		return nil
-	}
-	where, args := r.looked()
+// spread widens extents by what is looked at of a piece of a run.
+func spread(ctx context.Context, tx pgx.Tx, want wanted, r *run, piece rollup.Span, extents []extent) error {
+	where, args := r.looked(piece)
 	var columns []string
 	ends := make([]*float64, 2*len(want.by))
 	var into []any

@@ -39,11 +39,14 @@ type Reader struct {
 	series   *series.Reader
 	heavy    *load.Queue
 	answers  *kept.Values[*Counted]
+	// PieceRecords is about how many records are read between two calls of Progress. It is to be
+	// set before the Reader is used; what New sets costs next to nothing.
+	PieceRecords int
 }
 
 // New returns a Reader on the connections for what somebody waits for.
 func New(pool *pgxpool.Pool, channels series.Channels, series *series.Reader) *Reader {
-	return &Reader{pool, channels, series, load.NewQueue(max(1, int(pool.Config().MaxConns)/3), 1, 2*timeout), kept.New[*Counted](keptBytes)}
+	return &Reader{pool, channels, series, load.NewQueue(max(1, int(pool.Config().MaxConns)/3), 1, 2*timeout), kept.New[*Counted](keptBytes), pieceRecords}
 }
 
 // Request asks how often channels had which values.
@@ -60,6 +63,9 @@ type Request struct {
 	// Region, where it is not nil, is where the runs must have been.
 	Region *region.Box
 	Class  series.Class
+	// Progress, where it is not nil, is told which share of the records is read by then, 0 to 1,
+	// by whoever reads them: not of an answer that is kept.
+	Progress func(share float64)
 }
 
 // Bins part an axis. Nil is the lowest or the highest value that there is.
@@ -167,7 +173,7 @@ func (r *Reader) Read(ctx context.Context, req Request) (answer *Counted, err er
 			if err != nil {
 				return err
 			}
-			answer, err = count(ctx, tx, &req, want, runs, bounds)
+			answer, err = count(ctx, tx, &req, want, runs, bounds, r.PieceRecords)
 			return err
 		})
 		if err != nil {
@@ -184,7 +190,7 @@ func (r *Reader) Read(ctx context.Context, req Request) (answer *Counted, err er
 		return nil
 	})
 	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
-		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the window holds more than can be counted in time; ask for a shorter one, or fewer runs", RetryAfter: timeout, Err: err}
+		return nil, errTooLong(err)
 	}
 	if err != nil {
 		return nil, fault.Wrap("count records by channels", err)

@@ -27,16 +27,22 @@ func (itself) Primed() bool                                                    {
 // values are those of a record in the order of wanted.all; NaN where it has none.
 type values [3]float64
 
+// walkedTold is after how many records it is told how far a walk has come.
+const walkedTold = 10_000
+
 // walk returns the values of all records of a run that are looked at.
-func (r *run) walk(ctx context.Context, tx pgx.Tx, want wanted) (list []values, err error) {
+func (r *run) walk(ctx context.Context, tx pgx.Tx, want wanted, of *pass) (list []values, err error) {
 	channels := want.all()
 	for i, c := range channels {
 		if !c.Neighbours() {
 			channels[i] = channel.Channel{Name: c.Name, Formula: &channel.Formula{Inputs: []string{c.Number()}, Text: c.Number(), Walk: func() channel.Walk { return itself{} }}}
 		}
 	}
-	among, span, over := true, 0, false
+	among, span, over, read := true, 0, false, 0
 	err = walk.Read(ctx, tx, r.session, channels, r.window.From, r.window.To, func(micros int64) {
+		if read++; read%walkedTold == 0 {
+			of.read(walkedTold)
+		}
 		for span < len(r.spans) && micros >= r.spans[span].To.UnixMicro() {
 			span++
 		}

@@ -4,7 +4,7 @@
 import { token, dropToken } from "./account.js";
 
 // ApiError is a refusal or failure; its message can be shown.
-class ApiError extends Error {
+export class ApiError extends Error {
   constructor(status, problem, retryAfter) {
     super(problem.detail || problem.title || `the server answered ${status}`);
     this.status = status;

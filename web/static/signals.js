@@ -3,10 +3,11 @@
 // What is drawn can be read cell by cell, with the pointer or with arrow keys, and as a table;
 // a click marks in charts and map where the run had those values (brush.js).
 
-import { css, h, replace } from "./dom.js";
-import { api, query, sessionPath } from "./api.js";
+import { announce, css, h, replace } from "./dom.js";
+import { query, sessionPath } from "./api.js";
 import { setParams } from "./router.js";
 import { isState } from "./channels.js";
+import { lines } from "./lines.js";
 import { count, measure, num, title, unit, NONE } from "./format.js";
 import { preferred } from "./units.js";
 import { onTheme } from "./theme.js";
@@ -22,10 +23,13 @@ export class Signals {
     Object.assign(this, { view, node, figures: [], of: new URLSearchParams(location.search).get("signals_of") });
     this.chosen = asked ? asked.split(",") : null;
     this.status = h("p", { class: "muted small pad", role: "status" });
+    this.bar = h("progress", { max: 1, "aria-label": "Records read" });
+    this.share = h("span", null);
+    this.reading = h("p", { class: "reading pad small", hidden: true }, this.bar, this.share);
     this.form = h("div", { class: "inline-form" });
     this.body = h("div", { class: "signals" });
     this.rows = h("div");
-    node.append(this.form, this.status, this.body, h("details", null, h("summary", null, "Table of signals"), this.rows));
+    node.append(this.form, this.status, this.reading, this.body, h("details", null, h("summary", null, "Table of signals"), this.rows));
     this.untheme = onTheme(() => this.draw());
     this.size = new ResizeObserver(() => this.draw());
     this.size.observe(this.body);
@@ -85,10 +89,15 @@ export class Signals {
     const part = { region: view.where, ...(laps ? { laps } : view.stack.whole ? {} : { from: at(view.stack.win[0]), to: at(view.stack.win[1]) }) };
     // What was counted lately is there at once; what is not takes seconds in a long run.
     const { run } = view, seconds = laps ? view.laps.laps.filter((l) => view.laps.chosen.has(l.lap)).reduce((sum, l) => sum + l.seconds, 0) : view.stack.win[1] - view.stack.win[0];
-    const waits = setTimeout(() => { this.status.textContent = `Reading ${seconds ? `about ${count(Math.ceil(run.record_count * Math.min(1, seconds / (run.duration_s || 1))))} ` : ""}records…`; this.node.setAttribute("aria-busy", "true"); }, 300);
-    const asked = (more) => api(query(sessionPath(view.id, "/signals"), { x, ...more, ...part, units: preferred(), x_bins: BINS, y_bins: BINS }), { signal: this.abort.signal });
+    const shares = y ? [0, 0] : [0];
+    this.progress(0);
+    const waits = setTimeout(() => { this.reading.hidden = false; this.status.textContent = `Reading ${seconds ? `about ${count(Math.ceil(run.record_count * Math.min(1, seconds / (run.duration_s || 1))))} ` : ""}records…`; this.node.setAttribute("aria-busy", "true"); }, 300);
+    const { signal } = this.abort, asked = (k, more) => lines(query(sessionPath(view.id, "/signals"), { x, ...more, ...part, units: preferred(), x_bins: BINS, y_bins: BINS }), signal, (share) => {
+      shares[k] = share;
+      if (!signal.aborted) this.progress(shares.reduce((sum, v) => sum + v) / shares.length);
+    });
     try {
-      const [one, two] = await Promise.all([asked({ mean: y ? null : mean }), y && asked({ y, mean })]);
+      const [one, two] = await Promise.all([asked(0, { mean: y ? null : mean }), y && asked(1, { y, mean })]);
       const name = (axis) => title(view.channels.get(axis.channel) || { name: axis.channel });
       const said = (a) => [`${count(a.counted)} of ${count(a.records)} records`, a.missing > 0 && `${count(a.missing)} lack ${[a.x, a.y].filter((axis) => axis?.missing).map(name).join(" or ")}`].filter(Boolean).join(", ");
       this.fill([{ of: one, title: name(one.x) }, two && { of: two, title: `${name(two.x)} and ${name(two.y)}` }, two?.mean && { of: two, mean: true, title: `${name(two.mean)} by ${name(two.x)} and ${name(two.y)}` }].filter(Boolean), two ? `${said(one)}; with both ${said(two)}` : said(one));
@@ -97,8 +106,19 @@ export class Signals {
       if (err.name !== "AbortError") this.fill([], err.message);
     } finally {
       clearTimeout(waits);
-      this.node.removeAttribute("aria-busy");
+      if (this.abort.signal === signal) {
+        this.reading.hidden = true;
+        this.node.removeAttribute("aria-busy");
+      }
     }
+  }
+
+  // progress shows which share of the records is read, and says so at every quarter.
+  progress(share) {
+    const quarter = (v) => Math.floor(v * 4), before = this.bar.value;
+    this.bar.value = share;
+    this.share.textContent = ` ${num(share * 100)} %`;
+    if (!this.reading.hidden && quarter(share) > quarter(before)) announce(`${num(share * 100)} % read`);
   }
 
   // mark shows where the values of the cells between two were.

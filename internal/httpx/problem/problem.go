@@ -22,10 +22,15 @@ type Problem struct {
 	Request  string          `json:"request_id,omitempty"`
 }
 
-// Write answers with a problem. Type, title and the request's id, which
-// the answer's X-Request-Id has, are filled in.
-func Write(w http.ResponseWriter, p Problem) {
+// Of fills in the type, the title and the request's id, which the answer's X-Request-Id has.
+func Of(w http.ResponseWriter, p Problem) Problem {
 	p.Type, p.Title, p.Request = "about:blank", http.StatusText(p.Status), w.Header().Get("X-Request-Id")
+	return p
+}
+
+// Write answers with a problem, as Of fills it in.
+func Write(w http.ResponseWriter, p Problem) {
+	p = Of(w, p)
 	body, err := json.Marshal(p)
 	if err != nil {
 		body = []byte("{}") // no type in a Problem can fail
