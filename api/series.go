@@ -51,7 +51,7 @@ type seriesParams struct {
 
 func (s *server) getSeries(r *request, p *seriesParams) error {
 	req := series.Request{
-		Sessions: []string{r.Session.ID}, Metrics: p.Metrics, Points: p.Points, From: p.From, To: p.To, Start: p.Start, End: p.End,
+		Sessions: []string{r.Session.ID}, Versions: []string{r.Session.Version()}, Metrics: p.Metrics, Points: p.Points, From: p.From, To: p.To, Start: p.Start, End: p.End,
 		Class: access.SeriesClass(r.Principal),
 	}
 	var others []*timeseries.Session
@@ -66,7 +66,7 @@ func (s *server) getSeries(r *request, p *seriesParams) error {
 		if err != nil {
 			return err
 		}
-		req.Sessions, others = append(req.Sessions, id), append(others, other)
+		req.Sessions, req.Versions, others = append(req.Sessions, id), append(req.Versions, other.Version()), append(others, other)
 	}
 	// Each is one of the declared values.
 	req.Align, _ = series.ParseAlign(p.Align)

@@ -28,7 +28,8 @@
 //
 // Concurrency: a Reader is safe for concurrent use; an Answer is kept for whoever
 // asks the same, and does not change. Each read is one read-only transaction on one
-// connection, or one statement where memory has all that it needs.
+// connection, or one statement where memory has all that it needs, or
+// none if the caller has just read the sessions' versions.
 //
 // Units: the x axis is in milliseconds since 1970 by time, in seconds by elapsed
 // time and in metres by distance; values are in the channels' own units.

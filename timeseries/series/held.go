@@ -2,9 +2,8 @@ package series
 
 import (
 	"context"
-	"errors"
-
-	"github.com/jackc/pgx/v5"
+	"strings"
+	"time"
 
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/column"
@@ -14,29 +13,59 @@ import (
 )
 
 // readHeld calls read with views that have no transaction, where something is held of
-// the sessions: one statement finds out which of that still holds. It fails where the
-// answer needs more than what is held.
-func (r *Reader) readHeld(ctx context.Context, sessions, channels, members []string, read func([]*view) error) error {
-	if len(members) > 0 || !r.columns.Holds(sessions) {
-		return errNotHeld
+// the sessions: one statement finds out which of that still holds, or none. It fails where
+// the answer needs more than what is held.
+func (r *Reader) readHeld(ctx context.Context, req *Request, members []string, read func([]*view) error) error {
+	if len(members) > 0 || !r.columns.Holds(req.Sessions) {
+		return column.ErrNotHeld
 	}
 	cat, err := r.rollups.Catalog(ctx, r.pool)
 	if err != nil {
 		return err
 	}
-	rows, err := r.pool.Query(ctx, viewsSQL, sessions, channels)
-	if err != nil {
-		return err
+	found := r.seen(req, cat)
+	if len(found) < len(req.Sessions) {
+		rows, err := r.pool.Query(ctx, viewsSQL, req.Sessions, req.Metrics)
+		if err != nil {
+			return err
+		}
+		if found, err = scanViews(rows, cat); err != nil {
+			return err
+		}
+		for _, v := range found {
+			// The rest changes no more at this version, or in how an answer is made alone.
+			if v.steps != nil && !v.growing && len(v.dirty) == 0 {
+				r.views.Put(viewKey(v.version, req), seenView{*v, time.Now()}, 1024)
+			}
+		}
 	}
-	found, err := scanViews(rows, cat)
-	if err != nil {
-		return err
-	}
-	views, err := r.finish(ctx, nothing{}, found, sessions)
+	views, err := r.finish(ctx, column.Nothing{}, found, req.Sessions)
 	if err != nil {
 		return err
 	}
 	return read(views)
+}
+
+// seenView is what viewsSQL found at that time.
+type seenView struct {
+	view
+	at time.Time
+}
+
+func viewKey(version string, req *Request) string {
+	return version + "\x00" + strings.Join(req.Metrics, "\x00")
+}
+
+// seen returns the sessions as they were found within a minute, those that are still at
+// the version that the caller has just read.
+func (r *Reader) seen(req *Request, cat *rollup.Catalog) map[string]*view {
+	found := map[string]*view{}
+	for _, version := range req.Versions {
+		if v, ok := r.views.Get(viewKey(version, req)); ok && v.catalog == cat && time.Since(v.at) < time.Minute {
+			found[v.id] = &v.view
+		}
+	}
+	return found
 }
 
 // eachHeld calls each with the rows of a segment, if they are held: of records the value of
@@ -76,30 +105,3 @@ func (v *view) addHeld(s segment, metrics []channel.Channel, sums *bucket.Sums, 
 func (v *view) streamHeld(window rollup.Span, columns *bucket.Columns, sums *bucket.Sums, metrics []channel.Channel) bool {
 	return v.eachHeld(segment{raw, window}, metrics, func(times []int64, values [][]float64) { columns.SampleRows(sums, times, values) })
 }
-
-var errNotHeld = errors.New("the answer needs more than what is held of the session")
-
-// nothing stands for a transaction where there is none: it answers no query.
-type nothing struct{ pgx.Tx }
-
-func (nothing) Query(context.Context, string, ...any) (pgx.Rows, error) { return nil, errNotHeld }
-
-func (nothing) QueryRow(context.Context, string, ...any) pgx.Row { return noRow{} }
-
-func (nothing) SendBatch(_ context.Context, b *pgx.Batch) pgx.BatchResults {
-	if b.Len() > 0 {
-		return noResults{err: errNotHeld}
-	}
-	return noResults{}
-}
-
-type noRow struct{}
-
-func (noRow) Scan(...any) error { return errNotHeld }
-
-type noResults struct {
-	pgx.BatchResults
-	err error
-}
-
-func (r noResults) Close() error { return r.err }

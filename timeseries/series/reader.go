@@ -25,6 +25,7 @@ type Reader struct {
 	turns    turns
 	answers  *kept.Values[*Answer]
 	columns  *column.Memory
+	views    *kept.Values[seenView]
 }
 
 // keptBytes is how much of the answers of late is kept: those of some hundred charts.
@@ -39,7 +40,7 @@ type Channels interface {
 // New returns a Reader of the records behind the rollups, of which columns are held in
 // memory.
 func New(pool *pgxpool.Pool, rollups *rollup.Rollups, channels Channels, columns *column.Memory) *Reader {
-	return &Reader{pool, rollups, channels, newTurns(int(pool.Config().MaxConns)), kept.New[*Answer](keptBytes), columns}
+	return &Reader{pool, rollups, channels, newTurns(int(pool.Config().MaxConns)), kept.New[*Answer](keptBytes), columns, kept.New[seenView](1 << 20)}
 }
 
 // Read reads metrics at a resolution: at most as many points as asked for,
@@ -104,7 +105,7 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 		}
 		r.columns.Forget(oldest)
 	}
-	err = r.readHeld(ctx, req.Sessions, req.Metrics, members, read)
+	err = r.readHeld(ctx, &req, members, read)
 	if r.columns.Count(err == nil); err == nil {
 		return answer, nil
 	}

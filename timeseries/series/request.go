@@ -68,6 +68,9 @@ func (m Mode) String() string { return [...]string{"minmax", "m4"}[m] }
 // Request asks for metrics of one or more sessions at a resolution.
 type Request struct {
 	Sessions []string
+	// Versions are those of the sessions, if the caller has just read them: what is in
+	// memory of them need not be found out anew.
+	Versions []string
 	// Metrics names charted channels, and text states such as driver_mode.
 	Metrics []string
 	// From and To bound the window by time, half-open, with AlignTime. Zero is
