@@ -152,6 +152,10 @@ describe("the built-in page", { concurrency: false }, () => {
     const box = await plot(page, "speed_ms");
     await page.mouse.move(box.x + box.width * 0.2, box.y + 20, { steps: 3 });
     for (const metric of ["speed_ms", "accel_x"]) await page.waitForFunction((m) => /\d/.test(document.querySelector(`[data-metric="${m}"] output`).textContent), metric);
+    for (const part of [0.3, 0.8]) {
+      await page.mouse.move(box.x + (box.width * (run.gapFrom + (run.gapTo - run.gapFrom) * part)) / run.seconds, box.y + 20, { steps: 3 });
+      await page.waitForFunction(() => document.querySelector('[data-metric="speed_ms"] output').textContent === "–");
+    }
     await page.mouse.move(5, 5);
   });
 
@@ -1288,7 +1292,9 @@ describe("the built-in page", { concurrency: false }, () => {
     const map = page.locator("canvas.track"), there = async () => Number(/^In the region on the map: (\d+) of/.exec(await status.textContent())?.[1]);
     const marked = () => page.locator('[data-metric="speed_ms"] canvas').evaluate((node) => {
       const want = getComputedStyle(document.documentElement).getPropertyValue("--c6").trim(), rgb = [1, 3, 5].map((i) => parseInt(want.slice(i, i + 2), 16));
-      const { data } = node.getContext("2d").getImageData(0, 0, node.width, node.height), columns = new Set();
+      const copy = new OffscreenCanvas(node.width, node.height).getContext("2d"), columns = new Set();
+      copy.drawImage(node, 0, 0);
+      const { data } = copy.getImageData(0, 0, node.width, node.height);
       for (let i = 0; i < data.length; i += 4) if (rgb.every((v, k) => Math.abs(data[i + k] - v) < 12) && data[i + 3] > 200) columns.add((i / 4) % node.width);
       return columns.size / node.width;
     });

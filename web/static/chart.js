@@ -237,10 +237,11 @@ export class Chart {
     });
   }
 
-  // read shows the values that are drawn at place i.
-  read(i) {
+  // read shows the values that are drawn at place i, but none of a line that has a gap behind
+  // the place before.
+  read(i, before) {
     for (const reader of this.readers) this.drawn(reader).forEach((line, k) => {
-      const at = line ? nearest(line, i) : i, v = line?.avg[at], write = (v) => measure(v, reader.channel);
+      const at = line ? nearest(line, i) : i, v = line?.avg[before] === null ? null : line?.avg[at], write = (v) => measure(v, reader.channel);
       reader.outputs[k].textContent = v == null ? NONE : line.max[at] - line.min[at] > Math.abs(v) * 1e-9 ? `${write(v)} (${write(line.min[at])} to ${write(line.max[at])})` : write(v);
     });
   }

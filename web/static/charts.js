@@ -265,8 +265,8 @@ export class ChartStack {
 
   values(x) {
     if (!this.data?.x.length) return;
-    const i = this.index(x);
-    for (const chart of this.charts) chart.read(i);
+    const i = this.index(x), before = this.data.x[i] > x ? i - 1 : i; // a gap reaches up to what comes after it
+    for (const chart of this.charts) chart.read(i, before);
     this.status.dataset.at = this.x(this.data.x[i], 1);
   }
 
