@@ -187,6 +187,15 @@ func (f filterFlags) filter(words []string) (filter timeseries.SessionFilter, zo
 	if zone, err = time.LoadLocation(f.Timezone); err != nil {
 		return filter, nil, fmt.Errorf("--timezone: %q is no time zone such as Europe/Berlin", f.Timezone)
 	}
+	// As on the page, today and yesterday among the words are days.
+	words = slices.DeleteFunc(slices.Clone(words), func(word string) bool {
+		day := strings.ToLower(word)
+		if f.Day != "" || day != "today" && day != "yesterday" {
+			return false
+		}
+		f.Day = day
+		return true
+	})
 	filter.Book = book.Filter{Driver: f.Driver, Car: f.Car, Setup: f.Setup, Tyres: f.Tyres, Weather: f.Weather, Tag: f.Tag, Fields: f.Field, Words: words}
 	if f.Day != "" {
 		filter.StartedAfter, filter.StartedBefore, err = book.Day(f.Day, time.Now(), zone)
@@ -196,7 +205,7 @@ func (f filterFlags) filter(words []string) (filter timeseries.SessionFilter, zo
 
 type runListCmd struct {
 	database.Flags
-	Words []string `arg:"" optional:"" help:"Words that must all stand in a run's name, its id or its book."`
+	Words []string `arg:"" optional:"" help:"Words that must all stand in a run's name, its id or its book; today and yesterday are days."`
 	Sort  string   `placeholder:"WHAT" help:"What to sort by, such as efficiency_km_kwh, driver or name. Default: start, newest first."`
 	Back  bool     `help:"Sort the other way round."`
 	Limit int      `default:"100" help:"Most runs to list."`
