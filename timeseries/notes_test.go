@@ -102,7 +102,7 @@ func TestNotes(t *testing.T) {
 		"set_aside - - warning 1 record set aside: no time",
 		"stop 20 40 - Stood for 20 s",
 		"note 30 - - slipped",
-		"gap 59 75 warning No records for 16.0 s",
+		"gap 59 75 warning No records for 16 s",
 		"note 80 100 - fast",
 		"notification 80 - warning Slow down: Corner 3",
 		"notification 81 - info No zone",
@@ -113,6 +113,13 @@ func TestNotes(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{want[0], want[3], want[4], want[5]}, h.noted("s", "note", "gap")); diff != "" {
+		t.Error(diff)
+	}
+	var lasting []string
+	if err := h.pool.QueryRow(t.Context(), "SELECT array_agg(analytics.lasting(s) ORDER BY s) FROM unnest(ARRAY[0.25, 9.9, 9.96, 59.4, 59.6, 2267.2, 3599.6, 5100]) s").Scan(&lasting); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"0.3 s", "9.9 s", "10 s", "59 s", "1 min 00 s", "37 min 47 s", "1 h 00 min", "1 h 25 min"}, lasting); diff != "" {
 		t.Error(diff)
 	}
 	// Analysts see the same, and not whose accounts they are of.

@@ -17,6 +17,19 @@ END
 $$;
 COMMENT ON FUNCTION analytics.moment(text) IS 'The time that a text in the form of ISO 8601 says, UTC where it names no zone; NULL where it is none';
 
+DROP FUNCTION IF EXISTS analytics.lasting(double precision);
+CREATE FUNCTION analytics.lasting(seconds double precision) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT CASE
+        WHEN seconds < 9.95 THEN format('%s s', round(seconds::numeric, 1))
+        WHEN round(seconds) < 60 THEN format('%s s', round(seconds))
+        WHEN round(seconds) < 3600 THEN format('%s min %s s', round(seconds)::bigint / 60, to_char(round(seconds)::bigint % 60, 'FM00'))
+        ELSE format('%s h %s min', round(seconds / 60)::bigint / 60, to_char(round(seconds / 60)::bigint % 60, 'FM00'))
+    END
+$$;
+COMMENT ON FUNCTION analytics.lasting(double precision) IS 'So many seconds as people say it: 7.5 s, 4 min 05 s, 1 h 23 min';
+
 CREATE FUNCTION analytics.notes(session_id text, kinds text[] DEFAULT NULL)
 RETURNS TABLE (
     kind       text,
@@ -63,7 +76,7 @@ BEGIN
     END IF;
     IF kinds IS NULL OR 'stop' = ANY (kinds) THEN
         RETURN QUERY
-        SELECT 'stop', s.from_time, s.to_time, s.latitude, s.longitude, NULL::text, format('Stood for %s s', round(s.seconds)), NULL::text, NULL::bigint, NULL::timestamptz
+        SELECT 'stop', s.from_time, s.to_time, s.latitude, s.longitude, NULL::text, 'Stood for ' || analytics.lasting(s.seconds), NULL::text, NULL::bigint, NULL::timestamptz
         FROM analytics.stops(run.id) s
         ORDER BY s.seconds DESC
         LIMIT most;
@@ -88,14 +101,14 @@ BEGIN
             ) i
             WHERE i.time - i.before > quiet
         )
-        SELECT 'gap', g.begins, g.ends, NULL::double precision, NULL::double precision, 'warning', format('No records for %s s', round(extract(epoch FROM g.ends - g.begins), 1)), NULL::text, NULL::bigint, NULL::timestamptz
+        SELECT 'gap', g.begins, g.ends, NULL::double precision, NULL::double precision, 'warning', 'No records for ' || analytics.lasting(extract(epoch FROM g.ends - g.begins)::float8), NULL::text, NULL::bigint, NULL::timestamptz
         FROM gaps g
         ORDER BY g.ends - g.begins DESC
         LIMIT most;
     END IF;
     IF kinds IS NULL OR 'clock_step' = ANY (kinds) THEN
         RETURN QUERY
-        SELECT 'clock_step', k.to_time, k.from_time, NULL::double precision, NULL::double precision, 'warning', format('The clock stepped back by %s s', round(extract(epoch FROM k.from_time - k.to_time), 1)), NULL::text, NULL::bigint, NULL::timestamptz
+        SELECT 'clock_step', k.to_time, k.from_time, NULL::double precision, NULL::double precision, 'warning', 'The clock stepped back by ' || analytics.lasting(extract(epoch FROM k.from_time - k.to_time)::float8), NULL::text, NULL::bigint, NULL::timestamptz
         FROM clock_steps k
         WHERE k.session = run.session;
     END IF;
