@@ -90,6 +90,9 @@ func (r *run) find() *found {
 		places = f.follow(nodes, r.Measured)
 		if round < rounds-1 {
 			if next := average(nodes, func(n *node) bool { return f.fits(n) }, l.Length); next != nil {
+				if r.Measured {
+					next.Even(f.evenOver(nodes))
+				}
 				l = next
 			}
 		}
@@ -177,6 +180,21 @@ func (f *follower) fits(n *node) bool {
 	}
 	_, away := f.line.Nearest(n.x, n.y, n.s-f.line.Step, n.s+f.line.Step)
 	return away < f.reach()
+}
+
+// mostEven is over how much of a line lengths by the odometer tell where its corners lie
+// along it at most, m: in bends they depend on how far fixes lie beside it.
+const mostEven = 250
+
+// evenOver is over how much of the line they tell it better than the means of fixes do.
+func (f *follower) evenOver(nodes []node) float64 {
+	fixes := 0.0
+	for i := range nodes {
+		if !nodes[i].lost {
+			fixes += nodes[i].n
+		}
+	}
+	return min(mostEven, f.noise*math.Sqrt(f.line.Length/max(1, fixes)/f.wander))
 }
 
 // noiseOf is the noise of a fix, by how far fixes lie beside the line.
@@ -434,7 +452,7 @@ func (r *run) when(a, b *node, share float64) float64 {
 		return t0
 	}
 	f := (d - d0) / (d1 - d0)
-	if k > 1 && k < len(r.Bins)-1 && t1-t0 > longStep {
+	if k > 1 && k < len(r.Bins)-1 {
 		// The speed goes from the one before the step to the one behind it.
 		v0, v1 := (r.odometer[k-1].d-r.odometer[k-2].d)/float64(r.Bins[k-1].At-r.Bins[k-2].At), (r.odometer[k+1].d-r.odometer[k].d)/float64(r.Bins[k+1].At-r.Bins[k].At)
 		if sum := v0 + v1; sum > 0 && v0 > 0 && v1 > 0 && math.Abs(v1-v0) > 1e-3*sum {

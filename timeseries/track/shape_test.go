@@ -128,3 +128,29 @@ func TestSectorsAtCrests(t *testing.T) {
 		t.Errorf("hilly: %.0f, want %.0f", hilly, crest)
 	}
 }
+
+// Corners that lie by decimetres too far along the line, or not far enough, are put
+// right; where that goes on for longer than lengths are trusted, they stay.
+func TestEven(t *testing.T) {
+	t.Parallel()
+	for name, curve := range map[string]func(float64) (float64, float64){"oval": oval, "eight": eight} {
+		for _, tc := range []struct {
+			waves, reach float64
+			moved        bool
+		}{{40, 250, true}, {40, 0, false}, {1, 100, false}} {
+			line, truth := round(curve), round(curve)
+			for i := range line.X {
+				place := float64(i)*truth.Step + 0.5*math.Sin(2*math.Pi*tc.waves*float64(i)/float64(len(line.X)))
+				line.X[i], line.Y[i] = truth.xy(place)
+			}
+			line.Even(tc.reach)
+			off := 0.0
+			for i := range line.X {
+				off = max(off, math.Hypot(line.X[i]-truth.X[i], line.Y[i]-truth.Y[i]))
+			}
+			if tc.moved && off > 0.1 || !tc.moved && (off < 0.4 || off > 0.6) {
+				t.Errorf("%s, %v waves of half a metre, over %v m: off by up to %.2f m", name, tc.waves, tc.reach, off)
+			}
+		}
+	}
+}
