@@ -190,6 +190,37 @@ func (r *run) at(k int, micros float64) bin {
 		f = (micros - float64(a.At)) / float64(b.At-a.At)
 	}
 	between := func(x, y float64) float64 { return x + f*(y-x) }
-	return bin{At: int64(math.Round(micros)), Way: between(a.Way, b.Way), Energy: between(a.Energy, b.Energy),
+	now := bin{At: int64(math.Round(micros)), Way: between(a.Way, b.Way), Energy: between(a.Energy, b.Energy),
 		Silent: between(a.Silent, b.Silent), Paused: between(a.Paused, b.Paused), Coast: between(a.Coast, b.Coast)}
+	if k > 1 && k < len(r.Bins)-1 && f > 0 && f < 1 {
+		var list [4]*bin
+		for i := range list {
+			list[i] = &r.Bins[k-2+i]
+		}
+		now.Way -= f * (1 - f) * bent(list, func(b *bin) float64 { return b.Way })
+		now.Energy -= f * (1 - f) * bent(list, func(b *bin) float64 { return b.Energy })
+	}
+	return now
+}
+
+// bent is by how much a sum bends over the middle of three steps: speed and power go
+// from what they were in the step before to what they are in the one behind, and never
+// beyond. A car under power uses a kilowatt: in a drop-out of a second, or at the
+// edge of half of one, that it did so evenly would be off by some joules.
+func bent(list [4]*bin, sum func(*bin) float64) float64 {
+	var took, rate [3]float64
+	for i := range took {
+		if took[i] = float64(list[i+1].At - list[i].At); took[i] <= 0 {
+			return 0
+		}
+		rate[i] = (sum(list[i+1]) - sum(list[i])) / took[i]
+	}
+	before, behind := rate[1]-rate[0], rate[2]-rate[1]
+	if before*behind <= 0 {
+		return 0
+	}
+	into, out := 2*before/(took[0]+took[1]), 2*behind/(took[1]+took[2])
+	over := 2 * (before + behind) / (took[0] + 2*took[1] + took[2])
+	slope := math.Copysign(min(2*math.Abs(into), 2*math.Abs(out), math.Abs(over)), before)
+	return slope * took[1] * took[1] / 2
 }

@@ -104,3 +104,21 @@ func TestNoLapBeforeItMoves(t *testing.T) {
 		t.Errorf("%+v", laps)
 	}
 }
+
+// Within a step a rate goes from what it was before to what it is behind: a power that
+// rises by 100 W a second is known exactly, one that jumps is not taken to have fallen before.
+func TestWithinAStep(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		sums [4]float64
+		want float64 // half way through the middle step
+	}{{[4]float64{0, 50, 200, 450}, 112.5}, {[4]float64{0, 0, 0, 900}, 0}, {[4]float64{0, 100, 200, 300}, 150}, {[4]float64{0, -50, -200, -450}, -112.5}} {
+		var r run
+		for i, sum := range tc.sums {
+			r.Bins = append(r.Bins, bin{At: int64(i) * 1e6, Way: sum, Energy: 2 * sum})
+		}
+		if b := r.at(2, 1.5e6); math.Abs(b.Way-tc.want) > 1e-9 || math.Abs(b.Energy-2*tc.want) > 1e-9 {
+			t.Errorf("%v: %v m, %v J, want %v", tc.sums, b.Way, b.Energy, tc.want)
+		}
+	}
+}
