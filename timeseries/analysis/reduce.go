@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/ecovolt/telemetryd/timeseries/analysis/still"
 	"github.com/ecovolt/telemetryd/timeseries/fix"
 )
 
@@ -175,100 +176,23 @@ func (c *counter) add(at int64, value float64) (s step) {
 
 // runState is what a reducer knows between two records.
 type runState struct {
-	Every    sampling  `json:"every"` // all records
-	Speed    integral  `json:"speed"`
-	Power    integral  `json:"power"`
-	Distance counter   `json:"distance"`
-	Joules   counter   `json:"joules"`
-	Fixes    fix.Fixes `json:"fixes"`
-	Fixed    int64     `json:"fixed"` // records whose position is a fix
-	Moved    *moment   `json:"moved"` // the first record at speed
-	Pause    pause     `json:"pause"`
-	Coast    coast     `json:"coast"`
-	Laps     lapCount  `json:"laps"`
-	Silence  int64     `json:"silence"` // µs of gaps between records
-	First    int64     `json:"first"`   // the oldest record, µs since 1970
-	Last     int64     `json:"last"`    // the newest
+	Every    sampling    `json:"every"` // all records
+	Speed    integral    `json:"speed"`
+	Power    integral    `json:"power"`
+	Distance counter     `json:"distance"`
+	Joules   counter     `json:"joules"`
+	Fixes    fix.Fixes   `json:"fixes"`
+	Fixed    int64       `json:"fixed"` // records whose position is a fix
+	Moved    *moment     `json:"moved"` // the first record at speed
+	Pause    still.Pause `json:"pause"`
+	Coast    still.Coast `json:"coast"`
+	Laps     lapCount    `json:"laps"`
+	Silence  int64       `json:"silence"` // µs of gaps between records
+	First    int64       `json:"first"`   // the oldest record, µs since 1970
+	Last     int64       `json:"last"`    // the newest
 	// HasSpeed and HasPower tell beforehand that the run has them.
 	HasSpeed bool `json:"has_speed"`
 	HasPower bool `json:"has_power"`
-}
-
-// pause adds up how long the car stood.
-type pause struct {
-	Since int64   `json:"since"` // µs since 1970; 0 while it moves
-	At    int64   `json:"at"`
-	Sum   float64 `json:"sum"` // s
-}
-
-const (
-	// Standing is below which speed the car stands, m/s, and pauseAfter from when
-	// on that is a pause: less is a slow corner or a start.
-	Standing   = 0.5
-	pauseAfter = int64(10 * time.Second / time.Microsecond)
-	// absent is from which silence on the car is taken to have been switched off.
-	absent = int64(time.Minute / time.Microsecond)
-)
-
-// add takes the speed at a moment. A silence is a pause if the car stood when it
-// began or ended, or if it is long.
-func (p *pause) add(at int64, speed float64, gap int64) {
-	if math.IsNaN(speed) {
-		return
-	}
-	step := at - p.At
-	stood := p.Since != 0
-	switch {
-	case p.At == 0:
-	case step > gap && (step >= absent || step >= pauseAfter && (stood || speed < Standing)):
-		p.Sum += float64(step) / 1e6
-		if stood && p.At-p.Since < pauseAfter {
-			p.Sum += float64(p.At-p.Since) / 1e6
-		}
-		p.Since = at - pauseAfter // counted up to here
-	case step > gap:
-		p.Since = 0
-	case stood && at-p.Since >= pauseAfter:
-		if p.At-p.Since < pauseAfter {
-			p.Sum += float64(at-p.Since) / 1e6
-		} else {
-			p.Sum += float64(step) / 1e6
-		}
-	}
-	switch {
-	case speed >= Standing:
-		p.Since = 0
-	case p.Since == 0:
-		p.Since = at
-	}
-	p.At = at
-}
-
-// coast adds up how long the car rolled by itself.
-type coast struct {
-	Known bool    `json:"known"`
-	Speed float64 `json:"speed"` // the newest, m/s
-	Off   bool    `json:"off"`   // the newest power was next to nothing
-	Sum   float64 `json:"sum"`   // s
-}
-
-// idle is up to which power the motor is off, W either way: what electronics take.
-const idle = 25
-
-// add takes what a record says, and how long before it the last power was, s; 0
-// where that was beyond a gap.
-func (c *coast) add(speed, power, took float64) {
-	if !math.IsNaN(speed) {
-		c.Known, c.Speed = true, speed
-	}
-	if math.IsNaN(power) {
-		return
-	}
-	off := math.Abs(power) <= idle
-	if off && c.Off && c.Known && c.Speed >= Standing {
-		c.Sum += took
-	}
-	c.Off = off
 }
 
 // moment is a moment of a run.
@@ -338,7 +262,7 @@ func (r *reducer) Add(s sample) {
 	// A counter that stood in for what comes now is wrong from the start.
 	r.Stale = r.Stale || !math.IsNaN(s.Speed) && !r.Speed.Known && !r.HasSpeed && r.Distance.Grown != 0 ||
 		!math.IsNaN(s.Power) && !r.Power.Known && !r.HasPower && r.Joules.Grown != 0
-	r.Pause.add(s.At, s.Speed, r.Speed.Gap)
+	r.Pause.Add(s.At, s.Speed, r.Speed.Gap)
 	driven, counted := r.Speed.add(s.At, s.Speed), r.Distance.add(s.At, s.DistanceCount)
 	if !r.summed() {
 		driven = counted
@@ -347,7 +271,7 @@ func (r *reducer) Add(s sample) {
 	if took := s.At - r.Power.At; r.Power.Known && took <= r.Power.Gap {
 		rolled = float64(took) / 1e6
 	}
-	r.Coast.add(s.Speed, s.Power, rolled)
+	r.Coast.Add(s.Speed, s.Power, rolled)
 	used, counted := r.Power.add(s.At, s.Power), r.Joules.add(s.At, s.EnergyCount)
 	if !r.Power.Known && !r.HasPower {
 		used = counted

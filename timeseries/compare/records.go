@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/analysis/still"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/record/walk"
@@ -185,7 +186,7 @@ func (r *records) findGaps(all values, seconds float64, before, after bool) {
 func (r *records) drive(speed values, seconds float64) {
 	for i := 1; i < len(speed.t); i++ {
 		a, b, took := speed.v[i-1], speed.v[i], speed.t[i]-speed.t[i-1]
-		if speed.t[i-1] < 0 || speed.t[i] > seconds || took > speed.gap || a < analysis.Standing || b < analysis.Standing {
+		if speed.t[i-1] < 0 || speed.t[i] > seconds || took > speed.gap || a < still.Standing || b < still.Standing {
 			continue
 		}
 		r.seconds += took
