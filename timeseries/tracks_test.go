@@ -58,7 +58,7 @@ func TestLapsOfSimulatedCars(t *testing.T) {
 	if more, err := strconv.Atoi(os.Getenv("TELEMETRYD_TEST_RUNS")); err == nil {
 		runs = more
 	}
-	var laps, sectors, joules, later, more []float64
+	var laps, sectors, joules, later, more, stated []float64
 	for seed := range uint64(runs) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		opt := simulate.Options{Seed: seed, Circuit: seed + 1, SessionID: fmt.Sprint("run-", seed), Rate: 5, Noise: -1, Fixes: 2, DropOuts: 0.01}
@@ -95,6 +95,7 @@ func TestLapsOfSimulatedCars(t *testing.T) {
 			from, before := car.When(begin)
 			to, _ := car.When(begin + car.Around())
 			laps = append(laps, math.Abs(lap.Seconds-(to-from)))
+			stated = append(stated, math.Abs(lap.Seconds-(to-from)) / *lap.Error)
 			if i > 0 {
 				from, before = car.When(begin + gates[0])
 			}
@@ -105,6 +106,7 @@ func TestLapsOfSimulatedCars(t *testing.T) {
 				}
 				at, used := car.When(begin + end)
 				sectors = append(sectors, math.Abs(sector.Seconds-(at-from)))
+				stated = append(stated, math.Abs(sector.Seconds-(at-from)) / *sector.Error)
 				// Of what a sector takes on average: one downhill may take nothing.
 				joules = append(joules, math.Abs(*sector.Energy*3600-(used-before))*float64(len(gates))/(*lap.Energy*3600))
 				from, before = at, used
@@ -129,6 +131,13 @@ func TestLapsOfSimulatedCars(t *testing.T) {
 	report("energy of a sector, of 1", joules, 0.001, 0.008)
 	if off := len(joules) - sort.SearchFloat64s(joules, 0.005); off > len(joules)/500 { // in the drop-outs
 		t.Errorf("the energy of %d sectors of %d is off by more than 0.5 %%", off, len(joules))
+	}
+	report("error by what is stated", stated, 1, 5)
+	if within := sort.SearchFloat64s(stated, 1); within < len(stated)*6/10 || within > len(stated)*9/10 {
+		t.Errorf("%d of %d times are off by less than the stated deviation, want 68 of 100", within, len(stated))
+	}
+	if within := sort.SearchFloat64s(stated, 2); within < len(stated)*9/10 {
+		t.Errorf("%d of %d times are off by less than two of the stated deviations, want 95 of 100", within, len(stated))
 	}
 	report("time against the first lap, s", later, 0.02, 0.06)
 	report("energy against the first lap, of a lap's", more, 0.0005, 0.003)

@@ -112,7 +112,7 @@ type lap struct {
 // laps are the figures of the laps and their sectors; open is the lap that is not over,
 // of which only From and the sectors that are over are known, nil where there is none.
 func (r *run) laps(course *lapCourse) (list []lap, open *lap) {
-	parts := r.legs(course.Crossings)
+	parts := r.legs(course.Crossings, course.Gate)
 	i, n := 0, len(course.Parts)
 	for ; i+n <= len(parts); i += n {
 		l := lap{leg: parts[i], sectors: make([]leg, len(course.Gates))}
@@ -128,7 +128,11 @@ func (r *run) laps(course *lapCourse) (list []lap, open *lap) {
 			s.extend(part)
 			s.From, s.To = part.From, part.To // of the later one
 		}
-		l.Error = math.Hypot(course.Crossings[i].Error, course.Crossings[i+n].Error)
+		// It begins and ends at one gate, wherever that lies.
+		from, to := &course.Crossings[i], &course.Crossings[i+n]
+		if l.Error = math.Hypot(from.Error, to.Error); from.Speed == 0 {
+			l.Error = math.Hypot(l.Error, course.Begun/to.Speed)
+		}
 		list = append(list, l)
 	}
 	if i == len(course.Crossings) {
@@ -151,8 +155,9 @@ func (s *leg) extend(part leg) {
 	s.Top, s.Peak, s.Error = highest(s.Top, part.Top), highest(s.Peak, part.Peak), math.Hypot(s.Error, part.Error)
 }
 
-// legs are the figures between two crossings each.
-func (r *run) legs(crossings []crossing) []leg {
+// legs are the figures between two crossings each, of gates that lie within gate m of
+// where they are said to.
+func (r *run) legs(crossings []crossing, gate float64) []leg {
 	var list []leg
 	k := 0
 	var before bin
@@ -169,7 +174,7 @@ func (r *run) legs(crossings []crossing) []leg {
 			s := leg{
 				From: time.UnixMicro(before.At).UTC(), To: time.UnixMicro(at.At).UTC(), FromWay: before.Way,
 				Distance: at.Way - before.Way, Energy: at.Energy - before.Energy, Silent: at.Silent - before.Silent, Paused: at.Paused - before.Paused,
-				Coast: at.Coast - before.Coast, Top: top, Peak: peak, Error: math.Hypot(crossings[i-1].Error, c.Error),
+				Coast: at.Coast - before.Coast, Top: top, Peak: peak, Error: math.Hypot(crossings[i-1].off(gate), c.off(gate)),
 			}
 			s.Seconds = s.To.Sub(s.From).Seconds()
 			list = append(list, s)
@@ -177,6 +182,14 @@ func (r *run) legs(crossings []crossing) []leg {
 		before = at
 	}
 	return list
+}
+
+// off is the deviation of the moment at which the run was at the gate itself, s.
+func (c *crossing) off(gate float64) float64 {
+	if c.Speed == 0 {
+		return c.Error
+	}
+	return math.Hypot(c.Error, gate/c.Speed)
 }
 
 // at is a run at a moment, of which bin k is the first behind it.

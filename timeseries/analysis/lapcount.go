@@ -75,10 +75,10 @@ func (r *run) countedLaps() []lap {
 	var list []lap
 	var begin *crossing
 	for i, c := range r.Counted {
-		here := crossing{float64(c.At), float64(c.At-c.After) / 1e6 / math.Sqrt(12)}
+		here := crossing{At: float64(c.At), Error: float64(c.At-c.After) / 1e6 / math.Sqrt(12)}
 		step := i > 0 && c.Number == r.Counted[i-1].Number+1
 		if step && begin != nil && here.At > begin.At { // it may have moved later
-			one := r.legs([]crossing{*begin, here})[0]
+			one := r.legs([]crossing{*begin, here}, 0)[0]
 			list = append(list, lap{leg: one})
 		}
 		switch {

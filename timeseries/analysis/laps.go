@@ -29,6 +29,7 @@ type run struct {
 type crossing struct {
 	At    float64 // µs since 1970
 	Error float64 // standard deviation, s
+	Speed float64 // m/s along the line; 0 where the lap begins with the run
 }
 
 // lapCourse is where a run's laps lead along.
@@ -42,6 +43,9 @@ type lapCourse struct {
 	Lat, Lon  []float64 // corners of the line, which is closed; the first is the start
 	Length    float64   // m
 	Noise     float64   // of the fixes, m
+	// Begun and Gate are how exactly it is known where on the line the run began, and
+	// where gates lie along what was driven, which is alike in every lap; deviations, m.
+	Begun, Gate float64
 }
 
 const (
@@ -60,6 +64,8 @@ type found struct {
 	first    int      // node from which on laps count
 	start    crossing // when that was, at the first corner
 	noise    float64
+	begun    float64 // as lapCourse.Begun
+	gate     float64 // as lapCourse.Gate
 }
 
 // find finds the line that a run's laps have in common. It begins where the run
@@ -91,13 +97,18 @@ func (r *run) find() *found {
 		if round < rounds-1 {
 			if next := average(nodes, func(n *node) bool { return f.fits(n) }, l.Length); next != nil {
 				if r.Measured {
-					next.Even(f.evenOver(nodes))
+					next.Even(f.evenOver(f.fixes(nodes)))
 				}
 				l = next
 			}
 		}
 	}
-	from := &found{l, lat0, lon0, nodes, places, first.node, crossing{}, f.noise}
+	from := &found{line: l, lat: lat0, lon: lon0, nodes: nodes, places: places, first: first.node, noise: f.noise, begun: math.Sqrt(max(0, places[first.node].p00))}
+	fixes, over := f.fixes(nodes), float64(kernel)
+	if r.Measured {
+		over = max(kernel, f.evenOver(fixes))
+	}
+	from.gate = math.Hypot(leastGate, f.noise/math.Sqrt(fixes*over*1.5)) // as a mean whose weights fall off to both sides
 	// The start is where the first pass was: there the car may have stood. That the
 	// line begins there its fixes alone could tell to within some metres.
 	begun := float64(r.Bins[0].At)
@@ -156,9 +167,12 @@ func (r *run) course(f *found, gates []float64, finish bool) *lapCourse {
 			begin, began = before+f.line.Length, false
 		}
 	}
-	course := &lapCourse{Length: f.line.Length, Noise: f.noise, Gates: gates}
+	course := &lapCourse{Length: f.line.Length, Noise: f.noise, Gates: gates, Gate: f.gate}
 	shape := f.shape(nil)
 	course.Lat, course.Lon = shape.Lat, shape.Lon
+	if began {
+		course.Begun = f.begun
+	}
 	course.Crossings, course.Parts = r.crossings(f, gates, begin, began)
 	return course
 }
@@ -186,15 +200,25 @@ func (f *follower) fits(n *node) bool {
 // along it at most, m: in bends they depend on how far fixes lie beside it.
 const mostEven = 250
 
-// evenOver is over how much of the line they tell it better than the means of fixes do.
-func (f *follower) evenOver(nodes []node) float64 {
-	fixes := 0.0
+// leastGate is how far gates are off along the line whatever the fixes, m: corners and
+// positions have decimals, and bends of the line are somewhat shorter than those driven.
+const leastGate = 0.04
+
+// evenOver is over how much of the line they tell it better than the means of fixes do,
+// of which so many lie on a metre.
+func (f *follower) evenOver(fixes float64) float64 {
+	return min(mostEven, f.line.Length/2, f.noise/math.Sqrt(fixes*f.wander))
+}
+
+// fixes is how many lie on a metre of the line.
+func (f *follower) fixes(nodes []node) float64 {
+	fixes := 1.0
 	for i := range nodes {
 		if !nodes[i].lost {
 			fixes += nodes[i].n
 		}
 	}
-	return min(mostEven, f.noise*math.Sqrt(f.line.Length/max(1, fixes)/f.wander))
+	return fixes / f.line.Length
 }
 
 // noiseOf is the noise of a fix, by how far fixes lie beside the line.
@@ -391,7 +415,7 @@ func (r *run) crossings(f *found, gates []float64, line float64, began bool) (li
 			if places[i].cut {
 				spread = (b.t - a.t) / math.Sqrt(12) // at any moment of the silence
 			}
-			list = append(list, crossing{start + r.when(a, b, share)*1e6, spread})
+			list = append(list, crossing{start + r.when(a, b, share)*1e6, spread, v})
 		}
 	}
 	return list, parts
