@@ -215,5 +215,33 @@ describe("the page as a workbench", { concurrency: false }, () => {
     await accessible(page, "a comparison with a cursor");
   });
 
+  test("hides nothing that gets the focus, and scrolls as one page", async () => {
+    const { context, page } = await visit({ viewport: { width: 1280, height: 720 } });
+    await page.goto(`${base}/signin`);
+    await signIn(page, env("ADMIN_EMAIL"), env("ADMIN_PASSWORD"));
+    await page.getByRole("heading", { name: "All runs" }).waitFor();
+    await open(page, `${here}&values=1`);
+    await page.locator("#charts").focus();
+    const focused = () => page.evaluate(() => {
+      const node = document.activeElement, box = node.getBoundingClientRect(), hit = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+      return { what: node.getAttribute("aria-label") || node.textContent.trim().slice(0, 40), signals: !!node.closest("summary")?.querySelector("#signals-title"), hidden: box.height < 100 && !(hit && (node.contains(hit) || hit.contains(node))) };
+    });
+    const hidden = [];
+    let at = {};
+    for (let i = 0; i < 120 && !at.signals; i++) {
+      await page.keyboard.press("Tab");
+      at = await focused();
+      if (at.hidden) hidden.push(at.what);
+    }
+    assert.ok(at.signals, `came to ${at.what}`);
+    assert.deepEqual(hidden, []);
+    const before = await page.evaluate(() => scrollY), laps = await page.getByRole("region", { name: "Laps; choose one to see it in the charts" }).boundingBox();
+    assert.ok(before > 0);
+    await page.mouse.move(laps.x + 20, Math.min(700, laps.y + laps.height - 5));
+    await page.mouse.wheel(0, -100);
+    await until("the wheel to scroll the page", () => page.evaluate((before) => scrollY < before, before));
+    await context.close();
+  });
+
   test("never complained on the console", () => assert.deepEqual(complaints, []));
 });

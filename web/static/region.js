@@ -46,7 +46,7 @@ export class Region {
     track.picking = true;
     this.button.setAttribute("aria-pressed", "true");
     canvas.style.touchAction = "none";
-    canvas.focus({ preventScroll: true });
+    canvas.focus({ preventScroll: !byKey });
     this.hint.textContent = "Drag over the map. By keyboard, arrows move a box, with Shift they size it, Enter takes it and Escape leaves.";
     if (byKey) this.move(0, 0);
   }
