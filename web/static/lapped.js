@@ -145,6 +145,7 @@ export function render(main, params) {
     });
     const rows = [
       of("Time", (l) => l.time_s, (v) => clockSpan(v, 2)), of(`Energy, ${inEnergy}`, (l) => l.energy_j, energy), of(`Energy, ${inEnergy}/km`, (l) => l.energy_j_per_km, energy),
+      of(`Distance, ${shownUnit("m")}`, (_, i) => own[i].distance_m, (v) => figure(v, "m", 0)),
       of(`Mean speed, ${shownUnit("km/h")}`, (_, i) => own[i].avg_speed_kmh, (v) => figure(v, "km/h", 1)),
       of(`Variance of speed, (${shownUnit("m/s")})²`, (l) => (l.cruise_variance == null ? null : l.cruise_variance * squared), (v) => (v == null ? NONE : num(v, 2))),
       of("Coasting, %", (_, i) => (own[i].coasting_share == null ? null : own[i].coasting_share * 100), (v) => (v == null ? NONE : num(v, 1))),
