@@ -18,6 +18,8 @@ import (
 type follower struct {
 	line   *track.Line
 	noise  float64 // of a fix, m along the line
+	alike  float64 // of it, what is the same of nodes in a row, and for how many, where that is known
+	lasts  float64
 	wander float64 // variance that the place gains, m² per m of odometer
 	drift  float64 // variance that the scale gains per m of odometer
 	scale  float64 // at first, and its variance

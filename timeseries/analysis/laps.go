@@ -91,7 +91,7 @@ func (r *run) find() *found {
 	f := r.follower(l, usualNoise)
 	var places []estimate
 	for round := range rounds {
-		f.noise = noiseOf(l, nodes)
+		f.noise, f.alike, f.lasts = noiseOf(l, nodes)
 		f.line = l
 		places = f.follow(nodes, r.Measured)
 		if round < rounds-1 {
@@ -103,7 +103,11 @@ func (r *run) find() *found {
 			}
 		}
 	}
-	from := &found{line: l, lat: lat0, lon: lon0, nodes: nodes, places: places, first: first.node, noise: f.noise, begun: math.Sqrt(max(0, places[first.node].p00))}
+	from := &found{line: l, lat: lat0, lon: lon0, nodes: nodes, places: places, first: first.node, noise: f.noise}
+	if r.Measured {
+		f.doubt(nodes, places)
+	}
+	from.begun = math.Sqrt(max(0, places[first.node].p00))
 	fixes, over := f.fixes(nodes), float64(kernel)
 	if r.Measured {
 		over = max(kernel, f.evenOver(fixes))
@@ -221,21 +225,48 @@ func (f *follower) fixes(nodes []node) float64 {
 	return fixes / f.line.Length
 }
 
-// noiseOf is the noise of a fix, by how far fixes lie beside the line.
-func noiseOf(l *track.Line, nodes []node) float64 {
-	var away []float64
+// noiseOf is the noise of a fix, by how far fixes lie beside the line, and how far those
+// of so many nodes lie there together.
+func noiseOf(l *track.Line, nodes []node) (noise, alike, lasts float64) {
+	var away, beside []float64
 	for i := range nodes {
 		if n := &nodes[i]; !n.lost {
-			_, e := l.Nearest(n.x, n.y, n.s-15, n.s+15)
+			at, e := l.Nearest(n.x, n.y, n.s-15, n.s+15)
 			away = append(away, e*math.Sqrt(n.n))
+			if l.Left(n.x, n.y, at) {
+				e = -e
+			}
+			beside = append(beside, e)
 		}
 	}
 	if len(away) == 0 {
-		return usualNoise
+		return usualNoise, 0, 0
 	}
 	slices.Sort(away)
 	// The median of the magnitude of a normal variable is 0.6745 deviations.
-	return min(30, max(0.1, away[len(away)/2]/0.6745))
+	noise = min(30, max(0.1, away[len(away)/2]/0.6745))
+	alike, lasts = fix.Alike(beside, 4*noise)
+	return noise, alike, lasts
+}
+
+// doubt adds to the variance of places what the fixes that they were found from are off
+// by together. Where the odometer was taken to be good, fixes along the line have shown
+// nothing of that; otherwise places follow it, since it may as well be the odometer's.
+func (f *follower) doubt(nodes []node, places []estimate) {
+	if f.alike == 0 || f.wander <= wanders[0] {
+		return
+	}
+	fixes := 0.0
+	for i := range nodes {
+		fixes += nodes[i].n
+	}
+	noise := f.noise * f.noise / fixes * float64(len(nodes))
+	for i := range places {
+		if p := &places[i].p00; *p > 0 {
+			over := noise / *p / f.lasts // for how long places are averaged, of what it lasts
+			*p += f.alike * f.alike * 2 / over * (1 - (1-math.Exp(-over))/over)
+		}
+	}
 }
 
 // nodes puts the spots of a run on a plane.

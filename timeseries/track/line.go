@@ -37,3 +37,11 @@ func (l *Line) Nearest(x, y, from, to float64) (at, away float64) {
 	}
 	return at, math.Sqrt(square)
 }
+
+// Left reports whether a point lies to the left of the line at a place.
+func (l *Line) Left(x, y, at float64) bool {
+	m := len(l.X)
+	a := ((int(math.Floor(at/l.Step)) % m) + m) % m
+	b := (a + 1) % m
+	return (l.X[b]-l.X[a])*(y-l.Y[a]) > (l.Y[b]-l.Y[a])*(x-l.X[a])
+}
