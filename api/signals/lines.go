@@ -12,8 +12,8 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/signal"
 )
 
-// Line is one of an answer that says how far it has come.
-type Line struct {
+// signalsLine is one of an answer that says how far it has come.
+type signalsLine struct {
 	Progress *float64         `json:"progress,omitempty" doc:"Share of the records that is read by now, 0 to 1"`
 	Answer   *signal.Counted  `json:"answer,omitempty" doc:"The counts, in the last line: of what is kept, in the only one"`
 	Error    *problem.Problem `json:"error,omitempty" doc:"What went wrong, in the last line, where others came before"`
@@ -41,7 +41,7 @@ func progress(r *rest.Request) func(share float64) {
 
 // finish sends the last line.
 func finish(r *rest.Request, answer *signal.Counted) error {
-	text, err := json.Marshal(Line{Answer: answer})
+	text, err := json.Marshal(signalsLine{Answer: answer})
 	if err != nil {
 		return err
 	}

@@ -39,10 +39,10 @@ func Routes(s Source) []rest.Route {
 	return []rest.Route{
 		rest.Stream("GET", "/api/v1/sessions/:id/signals", auth.ReadSeries,
 			"Count what channels were: how often each value of one came, two against one another, and the mean of another in each cell, such as power by speed and acceleration. Counts are exact, of the records of a window, of laps, of a part of the map, or of several runs.",
-			s.getSignals, rest.Answers(http.StatusOK, "The counts; as x-ndjson line by line, how far it has come and then the counts", rest.JSONOf[signal.Counted](), rest.As[Line](httpx.LinesType)), rest.NotModified()),
+			s.getSignals, rest.Answers(http.StatusOK, "The counts; as x-ndjson line by line, how far it has come and then the counts", rest.JSONOf[signal.Counted](), rest.As[signalsLine](httpx.LinesType)), rest.NotModified()),
 		rest.Stream("GET", "/api/v1/sessions/:id/stays", auth.ReadSeries,
 			"Return when a run was within a part of the map, by the fixes that its laps are made of.",
-			s.getStays, rest.Returns[StaysView]("The times"), rest.NotModified()),
+			s.getStays, rest.Returns[staysView]("The times"), rest.NotModified()),
 	}
 }
 

@@ -16,14 +16,14 @@ type staysParams struct {
 	Region string `query:"region" required:"true" doc:"South,west,north,east of it in degrees. West is over east where it crosses 180 degrees" example:"48.1,11.4,48.2,11.6"`
 }
 
-// StaysView is when a run was within a region.
-type StaysView struct {
-	Stays   []StayView `json:"stays" doc:"Each time, in order"`
+// staysView is when a run was within a region.
+type staysView struct {
+	Stays   []stayView `json:"stays" doc:"Each time, in order"`
 	Seconds float64    `json:"seconds" doc:"What they last together, s"`
 }
 
-// StayView is one time.
-type StayView struct {
+// stayView is one time.
+type stayView struct {
 	From    time.Time `json:"from" doc:"When the run came in"`
 	To      time.Time `json:"to" doc:"When it went out, not part of it"`
 	Seconds float64   `json:"seconds" doc:"s"`
@@ -42,10 +42,10 @@ func (s Source) getStays(r *rest.Request, p *staysParams) error {
 	if err != nil {
 		return err
 	}
-	answer := StaysView{Stays: []StayView{}}
+	answer := staysView{Stays: []stayView{}}
 	for _, span := range stays {
 		seconds := span.Length().Seconds()
-		answer.Stays = append(answer.Stays, StayView{span.From, span.To, seconds})
+		answer.Stays = append(answer.Stays, stayView{span.From, span.To, seconds})
 		answer.Seconds += seconds
 	}
 	return r.CacheableJSON(answer)
