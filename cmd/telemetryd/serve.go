@@ -25,7 +25,7 @@ type serveCmd struct {
 // adds, not what is in use.
 const (
 	garbagePercent = 400
-	memoryGoal     = 120 << 20
+	memoryGoal     = 112 << 20
 )
 
 func (s serveCmd) Run(ctx context.Context, log *slog.Logger) error {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ecovolt/telemetryd/internal/await"
 	"github.com/ecovolt/telemetryd/internal/dbtest"
@@ -113,6 +114,24 @@ func TestMemoryStaysBounded(t *testing.T) {
 		t.Errorf("reading %d records took %d MB", n, peak>>20)
 	}
 	small("reading a long session")
+
+	// Charts of it, which stay in memory: each asks for another window.
+	get := func(path string) string {
+		a, err := sendTo(t.Context(), http.DefaultClient, p.url, request{method: http.MethodGet, path: path, header: map[string]string{"Authorization": "Convex " + deployKey}})
+		if err != nil || a.status != http.StatusOK {
+			t.Fatal(a, err)
+		}
+		return string(a.body)
+	}
+	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	held := regexp.MustCompile(`(?m)^telemetryd_chart_memory_bytes (\S+)`)
+	await.Until(t, "the run is in memory", func() bool {
+		at = at.Add(2 * time.Hour)
+		get(fmt.Sprintf("/api/v1/sessions/long/series?metrics=speed_ms,voltage_v&from=%d&to=%d", at.UnixMilli(), at.Add(3*time.Minute).UnixMilli()))
+		bytes, _ := strconv.ParseFloat(held.FindStringSubmatch(get("/metrics"))[1], 64)
+		return bytes > 5e6
+	})
+	small("charts")
 
 	// More than the bound in one upload. Most of it is bad, so that the database has little to do.
 	bad := strings.Repeat(`{"session_id":"large","timestamp":null,"note":"`+strings.Repeat("x", 200)+`"}`+"\n", 39)

@@ -34,7 +34,7 @@ func (r *Reader) readHeld(ctx context.Context, req *Request, members []string, r
 		}
 		for _, v := range found {
 			// The rest changes no more at this version, or in how an answer is made alone.
-			if v.steps != nil && !v.growing && len(v.dirty) == 0 {
+			if !v.growing && len(v.dirty) == 0 {
 				r.views.Put(viewKey(v.version, req), seenView{*v, time.Now()}, 1024)
 			}
 		}

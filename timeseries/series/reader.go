@@ -26,6 +26,7 @@ type Reader struct {
 	answers  *kept.Values[*Answer]
 	columns  *column.Memory
 	views    *kept.Values[seenView]
+	sampled  *kept.Values[time.Duration]
 }
 
 // keptBytes is how much of the answers of late is kept: those of some hundred charts.
@@ -40,7 +41,7 @@ type Channels interface {
 // New returns a Reader of the records behind the rollups, of which columns are held in
 // memory.
 func New(pool *pgxpool.Pool, rollups *rollup.Rollups, channels Channels, columns *column.Memory) *Reader {
-	return &Reader{pool, rollups, channels, newTurns(int(pool.Config().MaxConns)), kept.New[*Answer](keptBytes), columns, kept.New[seenView](1 << 20)}
+	return &Reader{pool, rollups, channels, newTurns(int(pool.Config().MaxConns)), kept.New[*Answer](keptBytes), columns, kept.New[seenView](1 << 20), kept.New[time.Duration](1 << 20)}
 }
 
 // Read reads metrics at a resolution: at most as many points as asked for,

@@ -87,17 +87,30 @@ func (v *view) stretches() ([]rollup.Span, int) {
 }
 
 // usualSteps returns the usual step of each channel: by what the run's summary
-// knows of it, or by a sample where the run has more than doubled since.
+// knows of it, or by a sample where the run has more than doubled since or the summary
+// knows nothing of such channels: one sample for each version of the run.
 func (v *view) usualSteps(ctx context.Context, want wanted) ([]time.Duration, error) {
 	all := want.all()
 	steps := make([]time.Duration, len(all))
 	look := slices.DeleteFunc(slices.Clone(all), func(c channel.Channel) bool { return v.steps != nil && c.HasColumn() })
-	s := sampled{}
+	s := sampled{steps: map[string]time.Duration{}}
+	key := func(c channel.Channel) string { return fmt.Sprintf("%s %q %q", v.version, c.Name, c.Values()) }
+	look = slices.DeleteFunc(look, func(c channel.Channel) bool {
+		step, ok := v.sampled.Get(key(c))
+		if ok {
+			s.steps[c.Name] = step
+		}
+		return ok
+	})
 	if len(look) > 0 {
-		var err error
 		stretches, limit := v.stretches()
-		if s, err = v.sample(ctx, look, stretches, limit); err != nil {
+		fresh, err := v.sample(ctx, look, stretches, limit)
+		if err != nil {
 			return nil, err
+		}
+		for _, c := range look {
+			s.steps[c.Name] = fresh.steps[c.Name]
+			v.sampled.Put(key(c), fresh.steps[c.Name], 64)
 		}
 	}
 	for k, c := range all {

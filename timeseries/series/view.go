@@ -11,6 +11,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/column"
+	"github.com/ecovolt/telemetryd/timeseries/kept"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
@@ -51,8 +52,10 @@ type view struct {
 	tall *tall.Known
 	// columns are those of a view of these levels, see ofMembers.
 	columns []tall.Column
-	// held is what is in memory of the session.
-	held column.Run
+	// held is what is in memory of the session, and sampled the usual steps that were
+	// looked for.
+	held    column.Run
+	sampled *kept.Values[time.Duration]
 }
 
 // viewsSQL finds sessions by id, what their summaries know of the usual steps of these
@@ -134,7 +137,7 @@ func (r *Reader) finish(ctx context.Context, tx pgx.Tx, found map[string]*view, 
 		if v == nil {
 			return nil, fault.NoSession(id)
 		}
-		v.tx = tx
+		v.tx, v.sampled = tx, r.sampled
 		if err := v.findLost(ctx); err != nil {
 			return nil, err
 		}
