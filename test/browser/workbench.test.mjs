@@ -221,6 +221,8 @@ describe("the page as a workbench", { concurrency: false }, () => {
     await signIn(page, env("ADMIN_EMAIL"), env("ADMIN_PASSWORD"));
     await page.getByRole("heading", { name: "All runs" }).waitFor();
     await open(page, `${here}&values=1`);
+    await page.getByRole("heading", { name: /^Notes/ }).waitFor();
+    await resting(page, "speed_ms");
     await page.locator("#charts").focus();
     const focused = () => page.evaluate(() => {
       const node = document.activeElement, box = node.getBoundingClientRect(), hit = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
