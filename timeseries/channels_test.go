@@ -18,6 +18,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
+	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/expression"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
@@ -179,7 +180,7 @@ func TestMembersAreCounted(t *testing.T) {
 				 SELECT session, member, records, numbers, texts, first_time, last_time, low, high FROM session_members)) d`
 		counted := `WITH counted AS (
 			SELECT t.session, m.key, count(*), count(n), count(*) FILTER (WHERE jsonb_typeof(m.value) = 'string'), min(t.time), max(t.time), min(n), max(n)
-			FROM telemetry t CROSS JOIN LATERAL jsonb_each(t.extra) m CROSS JOIN LATERAL channel_number(m.value) n
+			FROM telemetry t CROSS JOIN LATERAL jsonb_each(record_members(t.numbers, t.extra)) m CROSS JOIN LATERAL channel_number(m.value) n
 			WHERE jsonb_typeof(m.value) <> 'null' GROUP BY 1, 2)`
 		if n := h.count(counted + all); n != 0 {
 			t.Errorf("%s: %d rows differ from what the records have", when, n)
@@ -555,14 +556,14 @@ func TestWhatMathIsMadeOf(t *testing.T) {
 			t.Errorf("it is %+v, want %s", c.Formula, want)
 		}
 	}
-	check("((planned * 2) + 1); planned is channel_number(extra, 'planned')")
+	check("((planned * 2) + 1); planned is " + (&channel.Channel{Member: "planned"}).SQL())
 	if err := put("twice", registry.Definition{Expression: "planned + planned"}); err != nil {
 		t.Fatal(err)
 	}
-	check("((planned + planned) + 1); planned is channel_number(extra, 'planned')")
+	check("((planned + planned) + 1); planned is " + (&channel.Channel{Member: "planned"}).SQL())
 	h.insert(rec{"session_id": "s", "timestamp": "2026-05-01T10:00:00Z", "Planned": 20.5})
 	h.refresh()
-	check("((planned + planned) + 1); planned is channel_number(extra, 'Planned')")
+	check("((planned + planned) + 1); planned is " + (&channel.Channel{Member: "Planned"}).SQL())
 }
 
 // A run of many members, and one of many records, are counted in pieces; what is

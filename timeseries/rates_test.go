@@ -92,7 +92,7 @@ func ratesOf(all []beside, batch int32) map[string]func(i int) (float64, bool) {
 func (h *server) besides() []beside {
 	h.t.Helper()
 	rows, err := h.pool.Query(h.t.Context(), `
-		SELECT time, batch, ord, voltage_v, current_a, (extra ->> 'Cell Temp')::float8
+		SELECT time, batch, ord, voltage_v, current_a, (record_members(numbers, extra) ->> 'Cell Temp')::float8
 		FROM telemetry WHERE session = (SELECT session FROM sessions WHERE id = 'run') ORDER BY time, batch, ord`)
 	if err != nil {
 		h.t.Fatal(err)

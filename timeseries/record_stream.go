@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/places"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/record/walk"
 )
@@ -21,6 +22,7 @@ type RecordStream struct {
 	pool   *pgxpool.Pool
 	query  RecordQuery // for what is left
 	fields *record.Selection
+	places *places.Places
 	record *record.Row
 	// session and batch are what is read: 0 is nothing.
 	session, batch int32
@@ -64,7 +66,7 @@ func (s *Store) Records(ctx context.Context, q RecordQuery) (*RecordStream, erro
 		}
 		fields = fields.ShownIn(set.Shown(q.Units))
 	}
-	rs := &RecordStream{ctx: ctx, pool: s.exports, fields: fields, query: q, limit: firstPage, left: q.Limit}
+	rs := &RecordStream{ctx: ctx, pool: s.exports, fields: fields, places: &s.places, query: q, limit: firstPage, left: q.Limit}
 	if q.Limit == 0 {
 		rs.left, rs.query.Newest = int(^uint(0)>>1), false
 	}
@@ -87,7 +89,11 @@ func (rs *RecordStream) open(conn *pgxpool.Conn) error {
 	if err != nil {
 		return err
 	}
-	rs.last = true
+	places, err := rs.places.On(rs.ctx, conn)
+	if err != nil {
+		return err
+	}
+	rs.last, rs.fields = true, rs.fields.WithPlaces(places)
 	rs.record = record.NewRow(rs.fields, bounds.session, q.SessionID).WithCreated(q.Created)
 	switch {
 	case !bounds.found:

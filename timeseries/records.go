@@ -101,7 +101,7 @@ var oddRecordsSQL = func() string {
 		FROM set_aside a
 		CROSS JOIN LATERAL jsonb_populate_record(NULL::telemetry, a.record || jsonb_build_object(
 			'time', coalesce(a.time, 'epoch'), 'session', a.session, 'batch', a.batch, 'ord', a.id, 'time_text', a.timestamp,
-			'extra', nullif(a.record - ARRAY[` + strings.Join(names, ", ") + `], '{}'))) r
+			'numbers', NULL, 'extra', nullif(a.record - ARRAY[` + strings.Join(names, ", ") + `], '{}'))) r
 		WHERE a.session = $1)`
 }()
 

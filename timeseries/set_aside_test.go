@@ -112,7 +112,7 @@ func TestTooManyMembersPutBack(t *testing.T) {
 		if n := h.count("SELECT sum((SELECT count(*) FROM jsonb_object_keys(members))) FROM members_aside"); n != 6 {
 			t.Errorf("%d members are set aside, want 6", n)
 		}
-		if n := h.count("SELECT count(*) FROM jsonb_object_keys((SELECT extra FROM telemetry JOIN sessions USING (session) WHERE deleted_at IS NULL AND extra ? 'f0000'))"); n != 1024 {
+		if n := h.count("SELECT count(*) FROM jsonb_object_keys((SELECT extra FROM analytics.records WHERE extra ? 'f0000'))"); n != 1024 {
 			t.Errorf("%d members are kept, want 1024", n)
 		}
 		if again == 0 {

@@ -15,6 +15,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/merge"
 	"github.com/ecovolt/telemetryd/timeseries/note"
+	"github.com/ecovolt/telemetryd/timeseries/places"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/rollup/tall"
@@ -72,6 +73,7 @@ type Store struct {
 	pool           *pgxpool.Pool // for what is written, and for the daemon's own work
 	reads, exports *pgxpool.Pool
 
+	places   places.Places
 	profiles savedProfiles
 
 	log      *slog.Logger
@@ -126,6 +128,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 			}
 		},
 		Forget: forgetRange,
+		Places: &s.places,
 	}
 	s.Merges = &merge.Merger{Writer: s.Writer, MaxRecords: 2_000_000}
 	s.Channels = registry.New(pool, opt.Reads)
@@ -139,7 +142,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	s.Notes = note.New(pool, opt.Reads)
 	s.Laps = compare.New(opt.Reads, s.Channels)
 	s.Signals = signal.New(opt.Reads, s.Channels, s.Series)
-	s.Archives = archive.New(opt.Exports, s.archiveStats)
+	s.Archives = archive.New(opt.Exports, &s.places, s.archiveStats)
 	return s
 }
 

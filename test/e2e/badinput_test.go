@@ -221,7 +221,7 @@ func TestMembersBeyondTheBoundAreSetAside(t *testing.T) {
 			}
 			var records, kept, aside int
 			if err := h.pool.QueryRow(t.Context(), `
-				SELECT count(*), sum((SELECT count(*) FROM jsonb_object_keys(t.extra))),
+				SELECT count(*), sum((SELECT count(*) FROM jsonb_object_keys(record_members(t.numbers, t.extra)))),
 				       (SELECT sum((SELECT count(*) FROM jsonb_object_keys(m.members))) FROM analytics.members_aside m WHERE m.session_id = $1 AND NOT m.members ? 'f1023' AND m.members ? 'f9999')
 				FROM telemetry t JOIN sessions s USING (session)
 				WHERE s.id = $1 AND speed_ms = 7`, form).Scan(&records, &kept, &aside); err != nil || records != 1 || kept != 1024 || aside != 10_000-1024 {

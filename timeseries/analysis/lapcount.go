@@ -23,13 +23,13 @@ var lapNumber = func() string {
 	var names, values []string
 	for _, c := range lapCounters {
 		names = append(names, channel.Literal(c.member))
-		value := "channel_number(extra, " + channel.Literal(c.member) + ")"
+		value := (&channel.Channel{Member: c.member}).SQL()
 		if c.first == 0 {
 			value += " + 1"
 		}
 		values = append(values, value)
 	}
-	return "CASE WHEN extra ?| ARRAY[" + strings.Join(names, ", ") + "] THEN coalesce(" + strings.Join(values, ", ") + ") END"
+	return "CASE WHEN numbers IS NOT NULL OR extra ?| ARRAY[" + strings.Join(names, ", ") + "] THEN coalesce(" + strings.Join(values, ", ") + ") END"
 }()
 
 // mostCounted bounds a number of a lap.

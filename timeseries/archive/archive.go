@@ -15,6 +15,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/load"
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/places"
 )
 
 // Sizes of the function contract's archive files.
@@ -28,6 +29,7 @@ const (
 // concurrent use, by any number of instances.
 type Archives struct {
 	pool    *pgxpool.Pool
+	places  *places.Places
 	stats   func(ctx context.Context, sessionID string) (Stats, error)
 	refresh singleflight.Group
 	slots   *load.Queue // for files that are made
@@ -36,11 +38,11 @@ type Archives struct {
 	secret   []byte
 }
 
-// New makes Archives on a migrated database. The function given returns the
+// New makes Archives on a migrated database, with the places of its members. The function given returns the
 // figures of a session; its error is fault.NotFound when there is no such session.
-func New(pool *pgxpool.Pool, stats func(ctx context.Context, sessionID string) (Stats, error)) *Archives {
+func New(pool *pgxpool.Pool, members *places.Places, stats func(ctx context.Context, sessionID string) (Stats, error)) *Archives {
 	slots := max(2, runtime.GOMAXPROCS(0))
-	return &Archives{pool: pool, stats: stats, slots: load.NewQueue(slots, slots/2, 0)}
+	return &Archives{pool: pool, places: members, stats: stats, slots: load.NewQueue(slots, slots/2, 0)}
 }
 
 // List is the division of one session.

@@ -57,7 +57,11 @@ func (a *Archives) File(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make archive file: %w", err)
 	}
-	out := newWriter(file, sessionID)
+	known, err := a.places.On(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	out := newWriter(file, sessionID, record.All.WithPlaces(known))
 	switch file.kind {
 	case kindPart:
 		err = out.part(ctx, conn, PartRecords)
@@ -77,6 +81,7 @@ func (a *Archives) File(ctx context.Context, name string) ([]byte, error) {
 // writer writes records as a JSON array into a gzip file.
 type writer struct {
 	file   content
+	fields *record.Selection
 	record *record.Row
 	buf    bytes.Buffer
 	zip    *gzip.Writer
@@ -84,8 +89,8 @@ type writer struct {
 	count  int
 }
 
-func newWriter(file content, sessionID string) *writer {
-	w := &writer{file: file, record: record.NewRow(record.All, file.session, sessionID)}
+func newWriter(file content, sessionID string, fields *record.Selection) *writer {
+	w := &writer{file: file, fields: fields, record: record.NewRow(fields, file.session, sessionID)}
 	w.zip, _ = gzip.NewWriterLevel(&w.buf, gzipLevel) // fails for unknown levels only
 	if file.kind == kindOverview {
 		w.line = append(w.line, `{"version":"overview-v1","records":`...)
@@ -131,7 +136,7 @@ func (f content) lastTime() time.Time  { return time.UnixMicro(f.last) }
 // part writes records of a part, evenly spaced, most of them at most.
 func (w *writer) part(ctx context.Context, conn *pgxpool.Conn, most int64) error {
 	f := w.file
-	rows, err := conn.Query(ctx, "SELECT "+record.All.Columns()+`
+	rows, err := conn.Query(ctx, "SELECT "+w.fields.Columns()+`
 		FROM telemetry t
 		WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND t.batch <= $4
 		ORDER BY t.time, t.batch, t.ord
@@ -160,7 +165,7 @@ func (w *writer) overview(ctx context.Context, conn *pgxpool.Conn, d division) e
 		return err
 	}
 	f := w.file
-	rows, err := conn.Query(ctx, "SELECT t.* FROM unnest($2::timestamptz[], $3::int[]) WITH ORDINALITY AS mark (time, skip, place) CROSS JOIN LATERAL (SELECT "+record.All.Columns()+`
+	rows, err := conn.Query(ctx, "SELECT t.* FROM unnest($2::timestamptz[], $3::int[]) WITH ORDINALITY AS mark (time, skip, place) CROSS JOIN LATERAL (SELECT "+w.fields.Columns()+`
 			FROM telemetry t
 			WHERE t.session = $1 AND t.time = mark.time AND t.batch <= $4
 			ORDER BY t.batch, t.ord

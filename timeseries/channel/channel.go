@@ -75,7 +75,8 @@ func (c *Channel) SQL() string {
 	case c.Type == Text:
 		return "channel_text(extra, " + Literal(c.Member) + ")"
 	}
-	return "channel_number(extra, " + Literal(c.Member) + ")"
+	member := Literal(c.Member)
+	return "coalesce(channel_number(numbers[(SELECT place FROM member_places WHERE member = " + member + ")]), channel_number(extra, " + member + "))"
 }
 
 // Number is SQL of one that is a number, as double precision.

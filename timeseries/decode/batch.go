@@ -40,6 +40,7 @@ type row struct {
 	timeText record.Substring // empty when the timestamp was in the usual form
 	odd      record.Oddity
 	extra    record.Substring // a JSON object, or empty
+	spans    [2]uint32        // of its members, from and to
 	surplus  record.Substring // likewise
 }
 
@@ -51,6 +52,7 @@ type Batch struct {
 	rows        []row
 	values      []uint64 // len(channel.All) for each row: float bits, integer, or record.Substring
 	text        []byte
+	spans       []record.Span
 	problems    []fault.Problem
 	rejected    int // records with problems
 	lastSession int32
@@ -68,9 +70,12 @@ func NewBatch() *Batch {
 
 // Release returns the batch's memory to the pool. The batch must not be used afterwards.
 func (b *Batch) Release() {
-	const keep, keepText = 64 << 20, 1 << 20 // do not hoard what unusual records needed
+	const keep, keepText, keepSpans = 64 << 20, 1 << 20, 1 << 18 // do not hoard what unusual records needed
 	if cap(b.text) > keepText {
 		b.text = nil
+	}
+	if cap(b.spans) > keepSpans {
+		b.spans = nil
 	}
 	if cap(b.values)*8 < keep {
 		batchPool.Put(b)
@@ -80,7 +85,7 @@ func (b *Batch) Release() {
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
 	*b = Batch{
-		sessions: b.sessions[:0], rows: b.rows[:0], values: b.values[:0], text: b.text[:0],
+		sessions: b.sessions[:0], rows: b.rows[:0], values: b.values[:0], text: b.text[:0], spans: b.spans[:0],
 		lastSession: -1, room: MaxChunkBytes,
 	}
 }
@@ -129,19 +134,20 @@ func (b *Batch) Record(i int) record.Values {
 	n := len(channel.All)
 	return record.Values{
 		Micros: r.micros, Present: r.present, Values: b.values[i*n : (i+1)*n : (i+1)*n], Text: b.text,
-		TimeText: r.timeText.Of(b.text), Extra: r.extra.Of(b.text), Surplus: r.surplus.Of(b.text), Odd: r.odd,
+		TimeText: r.timeText.Of(b.text), Extra: r.extra.Of(b.text), Spans: b.spans[r.spans[0]:r.spans[1]], Surplus: r.surplus.Of(b.text), Odd: r.odd,
 	}
 }
 
 // Append adds all records of another batch, good and bad.
 func (b *Batch) Append(other *Batch) {
-	shift := uint32(len(b.text))
+	shift, spans := uint32(len(b.text)), uint32(len(b.spans))
 	for i := range other.rows {
 		r := other.rows[i]
 		r.session = b.sessionNumber([]byte(other.sessions[r.session]))
 		r.timeText.Off += shift
 		r.extra.Off += shift
 		r.surplus.Off += shift
+		r.spans[0], r.spans[1] = r.spans[0]+spans, r.spans[1]+spans
 		b.rows = append(b.rows, r)
 		at := len(b.values)
 		b.values = append(b.values, other.values[i*len(channel.All):(i+1)*len(channel.All)]...)
@@ -153,7 +159,7 @@ func (b *Batch) Append(other *Batch) {
 			}
 		}
 	}
-	b.text = append(b.text, other.text...)
+	b.text, b.spans = append(b.text, other.text...), append(b.spans, other.spans...)
 	b.problems = append(b.problems, other.problems...)
 	b.rejected += other.rejected
 }
@@ -207,7 +213,7 @@ func (rb *rowBuilder) begin(b *Batch, index int, now time.Time) {
 	b.values = slices.Grow(b.values, len(channel.All))[:n+len(channel.All)]
 	*rb = rowBuilder{
 		batch: b, values: b.values[n:], textMark: len(b.text), extra: rb.extra[:0], surplus: rb.surplus[:0],
-		latest: now.Add(maxAhead).UnixMicro(), index: index, row: row{index: int32(index)},
+		latest: now.Add(maxAhead).UnixMicro(), index: index, row: row{index: int32(index), spans: [2]uint32{uint32(len(b.spans))}},
 	}
 }
 
@@ -235,7 +241,7 @@ func (rb *rowBuilder) end() {
 	}
 	if rb.problems > 0 {
 		b.values = b.values[:len(b.values)-len(channel.All)]
-		b.text = b.text[:rb.textMark]
+		b.text, b.spans = b.text[:rb.textMark], b.spans[:rb.row.spans[0]]
 		b.rejected++
 		return
 	}
@@ -243,6 +249,7 @@ func (rb *rowBuilder) end() {
 		rb.extra = append(rb.extra, '}')
 		rb.row.extra = rb.store(rb.extra)
 	}
+	rb.row.spans[1] = uint32(len(b.spans))
 	if len(rb.surplus) > 0 {
 		rb.surplus = append(rb.surplus, '}')
 		rb.row.surplus = rb.store(rb.surplus)
@@ -366,21 +373,27 @@ func (rb *rowBuilder) setJSON(i int, raw []byte) {
 	rb.row.present.Set(i)
 }
 
-// addExtra keeps a member that has no column. name must be valid text and raw
-// checked JSON.
-func (rb *rowBuilder) addExtra(name, raw []byte) {
+// addExtra keeps a member that has no column. key is its name as extraKey writes it, and
+// raw checked JSON.
+func (rb *rowBuilder) addExtra(key, raw []byte) {
 	object := &rb.extra
 	if rb.unknown++; rb.unknown > record.MaxMembers {
 		object = &rb.surplus
-	}
-	if len(*object) == 0 {
-		*object = append(*object, '{')
 	} else {
-		*object = append(*object, ',')
+		s := record.Span{Name: uint32(len(key) - len(",:")), Value: uint32(len(raw))}
+		if c := raw[0]; c != '"' && c != '{' && c != '[' {
+			s.Number, s.Numeric = record.ParseNumber(raw)
+		}
+		rb.batch.spans = append(rb.batch.spans, s)
 	}
-	*object = record.AppendJSONString(*object, name)
-	*object = append(*object, ':')
-	*object = append(*object, raw...)
+	*object = append(append(*object, key...), raw...)
+	(*object)[0] = '{'
+}
+
+// extraKey is a member's name, which is valid text, as it stands in an object behind
+// another.
+func extraKey(name []byte) []byte {
+	return append(record.AppendJSONString([]byte{','}, name), ':')
 }
 
 // checkText reports whether PostgreSQL can hold the text.

@@ -22,6 +22,7 @@ import (
 type csvColumn struct {
 	slot  int
 	name  []byte // of the member, for unknown fields
+	key   []byte // see extraKey
 	label string // header as written
 	text  bool   // an unknown field whose numbers are texts
 }
@@ -120,7 +121,7 @@ func (d *csvStream) header() (err error) {
 		}
 		hasSession = hasSession || slot == slotSession
 		d.powerFromMean = d.powerFromMean && slot != powerField
-		d.columns = append(d.columns, csvColumn{slot, []byte(col.Name), col.Label, col.Text})
+		d.columns = append(d.columns, csvColumn{slot, []byte(col.Name), extraKey([]byte(col.Name)), col.Label, col.Text})
 	}
 	if hasSession {
 		return nil
@@ -258,7 +259,7 @@ func (d *csvStream) extra(rb *rowBuilder, col *csvColumn, cell []byte) {
 			rb.problem("extra", "holds a member %q, which is not an unknown field", fault.Clip(string(member)))
 			return
 		}
-		rb.addExtra(member, raw)
+		rb.addExtra(extraKey(member), raw)
 		more, _ = s.more('}')
 	}
 }
@@ -266,39 +267,13 @@ func (d *csvStream) extra(rb *rowBuilder, col *csvColumn, cell []byte) {
 // unknown keeps a cell of a column that has no field: a number as a number,
 // anything else as text.
 func (d *csvStream) unknown(rb *rowBuilder, col *csvColumn, cell []byte) {
-	if !col.text && (isDecimal(cell) || number.Is(cell) && isNumberText(cell)) {
-		rb.addExtra(col.name, cell)
+	if !col.text && (number.Plain(cell) || number.Is(cell) && isNumberText(cell)) {
+		rb.addExtra(col.key, cell)
 		return
 	}
 	if rb.checkText(string(col.name), cell) {
-		rb.addExtra(col.name, record.AppendJSONString(nil, cell))
+		rb.addExtra(col.key, record.AppendJSONString(nil, cell))
 	}
-}
-
-// isDecimal reports whether cell is a number as most are: some digits, perhaps with a
-// sign and a point.
-func isDecimal(cell []byte) bool {
-	digits := func(i int) int {
-		for i < len(cell) && cell[i]-'0' <= 9 {
-			i++
-		}
-		return i
-	}
-	begin := 0
-	if cell[0] == '-' {
-		begin = 1
-	}
-	end := digits(begin)
-	if end == begin || end > begin+1 && cell[begin] == '0' || len(cell) > 100 {
-		return false
-	}
-	if end < len(cell) && cell[end] == '.' {
-		point := end
-		if end = digits(point + 1); end == point+1 {
-			return false
-		}
-	}
-	return end == len(cell)
 }
 
 // isNumberText reports whether cell is a JSON number, finite as a float64.

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -27,6 +28,8 @@ type jsonDecoder struct {
 type hint struct {
 	name string
 	slot int
+	key  []byte // of an unknown member: see extraKey
+	why  string // likewise: the name cannot be one; empty as a rule
 }
 
 // What a name stands for, when it is not an index into Fields.
@@ -56,20 +59,31 @@ func slotOf(name []byte) int {
 	return slotUnknown
 }
 
-func (d *jsonDecoder) slot(place int, name []byte) int {
-	if place < len(d.hints) {
-		if h := &d.hints[place]; h.name == string(name) {
-			return h.slot
+// mostHints is for how many members of a record one is kept.
+var mostHints = len(channel.All) + record.MaxMembers
+
+// hint tells what a name at a place stands for. It is valid until the next call.
+func (d *jsonDecoder) hint(place int, name []byte) *hint {
+	if place < len(d.hints) && d.hints[place].name == string(name) {
+		return &d.hints[place]
+	}
+	h := &hint{name: string(name), slot: slotOf(name)}
+	if h.slot == slotUnknown {
+		h.key = extraKey(name)
+		if reason := record.TextProblem(name); reason != "" {
+			h.why = "the name " + reason
+		} else if len(name) > maxSessionID {
+			h.why = fmt.Sprintf("the name is %d bytes long; at most %d are allowed", len(name), maxSessionID)
 		}
-		slot := slotOf(name)
-		d.hints[place] = hint{string(name), slot}
-		return slot
 	}
-	slot := slotOf(name)
-	if place < 2*len(channel.All) {
-		d.hints = append(d.hints, hint{string(name), slot})
+	switch {
+	case len(name) > maxSessionID: // not worth the memory
+	case place < len(d.hints):
+		d.hints[place] = *h
+	case place == len(d.hints) && place < mostHints:
+		d.hints = append(d.hints, *h)
 	}
-	return slot
+	return h
 }
 
 var altitudeField, _ = channel.Index("altitude_m")
@@ -102,14 +116,14 @@ func (d *jsonDecoder) record(b *Batch) error {
 func (d *jsonDecoder) longest() int { return cmp.Or(d.maxRecord, MaxRecordBytes) }
 
 // marks remembers where a batch ended.
-type marks struct{ values, text, sessions, problems, rejected int }
+type marks struct{ values, text, spans, sessions, problems, rejected int }
 
 func batchMarks(b *Batch) marks {
-	return marks{len(b.values), len(b.text), len(b.sessions), len(b.problems), b.rejected}
+	return marks{len(b.values), len(b.text), len(b.spans), len(b.sessions), len(b.problems), b.rejected}
 }
 
 func (m marks) restore(b *Batch) {
-	b.values, b.text, b.sessions = b.values[:m.values], b.text[:m.text], b.sessions[:m.sessions]
+	b.values, b.text, b.spans, b.sessions = b.values[:m.values], b.text[:m.text], b.spans[:m.spans], b.sessions[:m.sessions]
 	b.problems, b.rejected = b.problems[:m.problems], m.rejected
 	b.lastSession = -1
 }
@@ -136,20 +150,14 @@ func (d *jsonDecoder) members(s *scanner, rb *rowBuilder) error {
 		if err != nil {
 			return err
 		}
-		slot := d.slot(place, name)
-		var unknown []byte
-		if slot == slotUnknown {
-			if reason := record.TextProblem(name); reason != "" {
-				rb.problem(string(name), "the name %s", reason)
-			} else if len(name) > maxSessionID {
-				rb.problem(string(name), "the name is %d bytes long; at most %d are allowed", len(name), maxSessionID)
-			}
-			unknown = append(unknown, name...)
+		h := d.hint(place, name)
+		if h.why != "" {
+			rb.problem(h.name, "%s", h.why)
 		}
 		if err := s.expect(':'); err != nil {
 			return err
 		}
-		if err := d.member(s, rb, slot, unknown); err != nil {
+		if err := d.member(s, rb, h); err != nil {
 			return err
 		}
 		more, err := s.more('}')
@@ -162,7 +170,8 @@ func (d *jsonDecoder) members(s *scanner, rb *rowBuilder) error {
 	}
 }
 
-func (d *jsonDecoder) member(s *scanner, rb *rowBuilder, slot int, unknown []byte) error {
+func (d *jsonDecoder) member(s *scanner, rb *rowBuilder, h *hint) error {
+	slot := h.slot
 	c := s.space()
 	if s.pos >= len(s.buf) {
 		return errShort
@@ -206,10 +215,10 @@ func (d *jsonDecoder) member(s *scanner, rb *rowBuilder, slot int, unknown []byt
 			return err
 		}
 		if reason != "" {
-			rb.problem(string(unknown), "%s", reason)
+			rb.problem(h.name, "%s", reason)
 			return nil
 		}
-		rb.addExtra(unknown, raw)
+		rb.addExtra(h.key, raw)
 		return nil
 	}
 	switch f := &channel.All[slot]; f.Type {

@@ -228,6 +228,11 @@ func (d *Reader) readGroup(ctx context.Context, group []piece, deltas []Delta, f
 		since[i] = time.UnixMicro(p.min)
 		lo, hi = min(lo, p.min), max(hi, p.max)
 	}
+	places, err := d.places.On(ctx, d.pool)
+	if err != nil {
+		return err
+	}
+	fields = fields.WithPlaces(places)
 	// The statement is planned anew each time, with the times known, so that
 	// the plan names no other chunk than the ones these times lie in.
 	rows, err := d.pool.Query(ctx, `

@@ -9,11 +9,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/places"
 )
 
 // Reader reads versions and deltas.
 type Reader struct {
-	pool *pgxpool.Pool
+	pool   *pgxpool.Pool
+	places places.Places
 }
 
 // New makes a Reader on a migrated database.

@@ -1,5 +1,5 @@
-// Package extra reads the members that have no column out of stored records, in the
-// order in which these were measured, as far as the database is to be believed: before
+// Package extra reads the members that have no column out of stored records, of the columns
+// numbers and extra, in the order in which these were measured, as far as the database is to be believed: before
 // 2.28 TimescaleDB takes a chunk of the columnstore for sorted that late records are in.
 //
 // It does here what jsonb_each does in the database: that makes a row of each member of
@@ -17,14 +17,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -41,6 +44,7 @@ type Names struct {
 	List   []string // by place
 	places map[string]int
 	last   []met   // members of the record before, in their order
+	at     []int   // by place among record.Places, less 1
 	values []Value // of this record
 }
 
@@ -104,14 +108,20 @@ type Reader struct {
 func Each(ctx context.Context, tx pgx.Tx, part Part, pause func() error, readers ...Reader) error {
 	_, err := tx.Exec(ctx, `
 		DECLARE members NO SCROLL CURSOR FOR
-		SELECT time, batch, extra FROM telemetry
-		WHERE session = $1 AND time >= $2 AND time < $3 AND batch > $4 AND batch <= $5 AND extra IS NOT NULL
+		SELECT time, batch, extra, numbers FROM telemetry
+		WHERE session = $1 AND time >= $2 AND time < $3 AND batch > $4 AND batch <= $5 AND (numbers IS NOT NULL OR extra IS NOT NULL)
 		ORDER BY time, batch, ord`, part.Session, part.From, part.To, part.Before, part.UpTo)
 	if err != nil {
 		return err
 	}
+	// After the cursor was opened: the numbers of each record that it finds have a place.
+	names, err := schema.List(ctx, tx, pgx.RowTo[string], "SELECT member FROM member_places ORDER BY place")
+	if err != nil {
+		return err
+	}
+	places := record.NewPlaces(names)
 	for got := fetch; got == fetch; {
-		if got, err = next(ctx, tx, readers); err == nil {
+		if got, err = next(ctx, tx, places, readers); err == nil {
 			err = pause()
 		}
 		if err != nil {
@@ -123,23 +133,34 @@ func Each(ctx context.Context, tx pgx.Tx, part Part, pause func() error, readers
 }
 
 // next reads the next records, and returns how many there were.
-func next(ctx context.Context, tx pgx.Tx, readers []Reader) (got int, err error) {
-	rows, err := tx.Query(ctx, fmt.Sprintf("FETCH %d FROM members", fetch), pgx.QueryResultFormats{pgx.BinaryFormatCode, pgx.BinaryFormatCode, pgx.TextFormatCode})
+func next(ctx context.Context, tx pgx.Tx, places *record.Places, readers []Reader) (got int, err error) {
+	rows, err := tx.Query(ctx, fmt.Sprintf("FETCH %d FROM members", fetch), pgx.QueryResultFormats{pgx.BinaryFormatCode, pgx.BinaryFormatCode, pgx.TextFormatCode, pgx.BinaryFormatCode})
 	if err != nil {
 		return 0, err
 	}
 	defer rows.Close()
+	var numbers record.Numbers
 	for ; rows.Next(); got++ {
 		raw := rows.RawValues()
-		if len(raw) != 3 || len(raw[0]) != 8 || len(raw[1]) != 4 || len(raw[2]) < 2 || raw[2][0] != '{' {
+		if len(raw) != 4 || len(raw[0]) != 8 || len(raw[1]) != 4 || raw[2] != nil && (len(raw[2]) < 2 || raw[2][0] != '{') ||
+			numbers.Read(raw[3]) != nil || numbers.First+len(numbers.Values) > places.Len()+1 {
 			return 0, errors.New("a record's members are not as PostgreSQL sends them")
 		}
 		r := Record{Time: moment(raw[0]), Batch: int32(binary.BigEndian.Uint32(raw[1]))}
 		for _, reader := range readers {
 			reader.Names.values = reader.Names.values[:0]
 		}
+		for k, n := range numbers.Values {
+			if !numbers.Has[k] {
+				continue
+			}
+			v := Value{Number: n.Float(), Numeric: true}
+			for _, reader := range readers {
+				reader.Names.number(places, numbers.First+k, v)
+			}
+		}
 		i := 0
-		for name, text := range record.Members(raw[2]) {
+		for name, text := range members(raw[2]) {
 			v, null := value(text)
 			if null {
 				continue
@@ -179,6 +200,28 @@ func (n *Names) take(i int, name []byte, v Value) {
 	}
 }
 
+// number adds a member of a record whose number has that place among all.
+func (n *Names) number(places *record.Places, at int, v Value) {
+	if at > len(n.at) {
+		n.at = append(n.at, slices.Repeat([]int{later}, places.Len()-len(n.at))...)
+	}
+	place := &n.at[at-1]
+	if *place == later {
+		*place = n.named([]byte(places.Name(at)), true)
+	}
+	if v.Place = *place; v.Place >= 0 {
+		n.values = append(n.values, v)
+	}
+}
+
+// members are those of an object; NULL has none.
+func members(object []byte) iter.Seq2[[]byte, []byte] {
+	if object == nil {
+		return func(func(name, value []byte) bool) {}
+	}
+	return record.Members(object)
+}
+
 // find returns the place of a member, which gets one if it may.
 func (n *Names) find(encoded []byte, numeric bool) int {
 	var unescaped string
@@ -186,6 +229,10 @@ func (n *Names) find(encoded []byte, numeric bool) int {
 	if bytes.IndexByte(name, '\\') >= 0 && json.Unmarshal(encoded, &unescaped) == nil {
 		name = []byte(unescaped)
 	}
+	return n.named(name, numeric)
+}
+
+func (n *Names) named(name []byte, numeric bool) int {
 	if place, ok := n.places[string(name)]; ok {
 		return place
 	}

@@ -54,7 +54,7 @@ func (u *upload) skipExisting(ctx context.Context, tx pgx.Tx, s *share) error {
 			v := r.batch.Record(i)
 			drop[i] = aside[i] || v.Odd == "" && stored.Take(&v)
 		}
-		s.rows[i] = newCopyRows(r.batch, r.session, 0, drop, nil)
+		s.rows[i] = newCopyRows(r.batch, r.session, 0, drop, nil, u.parts(ctx, u.opt))
 	}
 	s.take(s.rows)
 	return nil

@@ -19,6 +19,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/repeat"
+	"github.com/ecovolt/telemetryd/timeseries/places"
 )
 
 // Options say where a batch comes from and what to do with bad records.
@@ -150,6 +151,8 @@ type Writer struct {
 	// Forget has what is derived from a session's records follow when those of a
 	// range of time, ends included, are taken out other than by a batch.
 	Forget func(ctx context.Context, tx pgx.Tx, session int32, from, to time.Time) error
+	// Places are where numbers of members without a column are.
+	Places *places.Places
 }
 
 // Ingest stores a batch in one transaction and returns after its commit. The
@@ -160,7 +163,7 @@ type Writer struct {
 // use of the idempotency key is a Conflict, and an upload that others were in
 // the way of is Unavailable.
 func (w *Writer) Ingest(ctx context.Context, b *decode.Batch, opt Options) (Result, error) {
-	return w.write(ctx, single(b, opt), opt, 0)
+	return w.write(ctx, w.single(ctx, b, opt), opt, 0)
 }
 
 // IngestStream stores all records of a stream in one transaction, in bounded
@@ -170,7 +173,7 @@ func (w *Writer) IngestStream(ctx context.Context, dec *decode.Decoder, opt Opti
 	// What is stored depends on records that the session holds, or on a key that
 	// is looked up with the digest: blocks would be copied in vain.
 	whole := opt.SkipExisting || opt.IdempotencyKey != ""
-	return w.write(ctx, read(ctx, dec, opt, whole), opt, 0)
+	return w.write(ctx, w.read(ctx, dec, opt, whole), opt, 0)
 }
 
 // Import is IngestStream for files: its result is the same, and it copies over
@@ -182,11 +185,15 @@ func (w *Writer) Import(ctx context.Context, dec *decode.Decoder, opt Options) (
 	if loaders < 2 || opt.IdempotencyKey != "" {
 		return w.IngestStream(ctx, dec, opt)
 	}
-	r := read(ctx, dec, opt, true)
+	r := w.read(ctx, dec, opt, true)
 	enough := w.openMore(ctx, loaders)
 	_ = r.begin(ctx) // write tells
 	enough()
 	return w.write(ctx, r, opt, loaders)
+}
+
+func (w *Writer) parts(ctx context.Context, opt Options) places.Parts {
+	return w.Places.Parts(ctx, w.Pool, !opt.NoChannels)
 }
 
 // write stores what a reader reads, over that many connections besides its own.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
+	"github.com/ecovolt/telemetryd/timeseries/places"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -43,6 +44,7 @@ type digest = [sha256.Size]byte
 type reader struct {
 	dec      *decode.Decoder
 	opt      Options
+	parts    places.Parts
 	whole    bool // each chunk is one block
 	borrowed bool // the batches are the caller's
 	stop     context.CancelFunc
@@ -62,8 +64,8 @@ type reader struct {
 
 // read begins to decode a stream: its first block, and the others once the
 // caller closes admitted. The caller closes the reader, too.
-func read(ctx context.Context, dec *decode.Decoder, opt Options, whole bool) *reader {
-	r := &reader{dec: dec, opt: opt, whole: whole, out: make(chan *block), done: make(chan struct{}), admitted: make(chan struct{}), chains: map[string]digest{}}
+func (w *Writer) read(ctx context.Context, dec *decode.Decoder, opt Options, whole bool) *reader {
+	r := &reader{dec: dec, opt: opt, parts: w.parts(ctx, opt), whole: whole, out: make(chan *block), done: make(chan struct{}), admitted: make(chan struct{}), chains: map[string]digest{}}
 	ctx, r.stop = context.WithCancel(ctx)
 	go func() {
 		defer close(r.done)
@@ -76,13 +78,13 @@ func read(ctx context.Context, dec *decode.Decoder, opt Options, whole bool) *re
 }
 
 // single is a reader of one batch that is decoded already, and stays the caller's.
-func single(b *decode.Batch, opt Options) *reader {
-	r := &reader{opt: opt, borrowed: true, stop: func() {}, out: make(chan *block, 1), done: make(chan struct{}), admitted: make(chan struct{}), chains: map[string]digest{}}
+func (w *Writer) single(ctx context.Context, b *decode.Batch, opt Options) *reader {
+	r := &reader{opt: opt, parts: w.parts(ctx, opt), borrowed: true, stop: func() {}, out: make(chan *block, 1), done: make(chan struct{}), admitted: make(chan struct{}), chains: map[string]digest{}}
 	if r.failed = io.EOF; b.Rejected() > 0 && !opt.SkipBad {
 		r.failed = b.Err()
 	} else {
 		sums := sums{}
-		blk := newBlock(b, sums)
+		blk := r.newBlock(b, sums)
 		sums.add(blk)
 		blk.digests, blk.end = r.link(sums), true
 		r.out <- blk
@@ -175,7 +177,7 @@ func (r *reader) decodeChunk(ctx context.Context, first bool) error {
 			defer b.Release()
 			return r.refusal(before, b, err)
 		}
-		blk := newBlock(b, sums)
+		blk := r.newBlock(b, sums)
 		blk.end = err == io.EOF
 		records, bytes = records+b.Len()+b.Rejected(), bytes+b.Memory()
 		last := blk.end || records >= ChunkRecords || bytes >= decode.MaxChunkBytes
@@ -221,14 +223,14 @@ func (r *reader) refusal(before []*decode.Batch, last *decode.Batch, err error) 
 }
 
 // newBlock encodes what was decoded, and counts it in the chunk's sums.
-func newBlock(b *decode.Batch, sums sums) *block {
+func (r *reader) newBlock(b *decode.Batch, sums sums) *block {
 	blk := &block{decoded: b}
 	for session, id := range b.Sessions() {
 		sum := sums[id]
 		if sum == nil {
 			sum = &sessionSum{digest: record.NewDigest()}
 		}
-		rows := newCopyRows(b, session, sum.records, nil, nil)
+		rows := newCopyRows(b, session, sum.records, nil, nil, r.parts)
 		if rows.records+len(rows.aside) == 0 { // all of the session's records were bad
 			continue
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/ingest/clock"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/cluster"
 	"github.com/ecovolt/telemetryd/timeseries/ingest/sparse"
+	"github.com/ecovolt/telemetryd/timeseries/places"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -90,8 +91,10 @@ type copyRows struct {
 
 // newCopyRows encodes the records of one of the batch's sessions but those to skip
 // and the strays, counting their places from ord.
-func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool, strays cluster.List) *copyRows {
+func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool, strays cluster.List, parts places.Parts) *copyRows {
 	r := &copyRows{batch: b, session: session, skip: skip, strays: strays}
+	parted, parter := parts(b, r.indexes())
+	members := 0 // by how many bytes they are longer than they came
 	for i := range r.indexes() {
 		v := b.Record(i)
 		if v.Odd == "" {
@@ -105,11 +108,14 @@ func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool, strays cl
 			continue
 		}
 		r.surplus.Add(&v, b.Index(i), b.Line(i))
+		members -= len(v.Extra)
+		v.Numbers, v.Extra = parted[i].Numbers, parted[i].Extra
+		members += len(v.Numbers) + len(v.Extra)
 		r.layout.Add(&v)
 		r.extent.add(&v)
 	}
 	r.carried = r.layout.Channels
-	r.data = make([]byte, 0, r.records*(44+12*r.layout.Channels.Count())+b.TextBytes()*r.records/max(1, b.Len())+4096)
+	r.data = make([]byte, 0, r.records*(44+12*r.layout.Channels.Count())+max(0, b.TextBytes()*r.records/max(1, b.Len())+members)+4096)
 	r.offsets = make([]int, 0, r.records)
 	for i := range r.indexes() {
 		v := b.Record(i)
@@ -117,9 +123,11 @@ func newCopyRows(b *decode.Batch, session, ord int, skip map[int]bool, strays cl
 			continue
 		}
 		r.offsets = append(r.offsets, len(r.data))
+		v.Numbers, v.Extra = parted[i].Numbers, parted[i].Extra
 		r.data = r.layout.AppendCopy(r.data, &v, uint32(ord))
 		ord++
 	}
+	parter.Release()
 	return r
 }
 

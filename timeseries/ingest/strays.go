@@ -99,7 +99,7 @@ func (u *upload) settle(ctx context.Context, tx pgx.Tx, s *share, all cluster.Li
 		}
 		for _, r := range s.rows {
 			if odd {
-				r = newCopyRows(r.batch, r.session, ord, r.skip, all)
+				r = newCopyRows(r.batch, r.session, ord, r.skip, all, u.parts(ctx, u.opt))
 			}
 			rows, ord = append(rows, r), ord+r.records
 		}
@@ -301,7 +301,7 @@ func (u *upload) copyText(ctx context.Context, tx pgx.Tx, s *share, text []byte)
 			err = b.Err()
 		}
 		if err == nil && b.Len() > 0 {
-			r := newCopyRows(b, 0, s.records, nil, nil)
+			r := newCopyRows(b, 0, s.records, nil, nil, u.parts(ctx, u.opt))
 			r.name = nil
 			counts := r.extent.clone()
 			s.merge(&counts)

@@ -409,7 +409,7 @@ func queueAdvance(b *pgx.Batch, e *extent, c *clock.Clock, aside int, session, b
 func queueLog(b *pgx.Batch, s *share, key string, opt Options) {
 	first, last := s.bounds()
 	b.Queue(logBatchSQL, s.session, s.batch, s.digest[:], optional([]byte(key)), first, last, s.records, opt.Source, opt.File, s.aside(),
-		slices.ContainsFunc(s.rows, func(r *copyRows) bool { return r.layout.Extra }), opt.NoChannels)
+		slices.ContainsFunc(s.rows, func(r *copyRows) bool { return r.layout.Extra || r.layout.Numbers }), opt.NoChannels)
 	s.clock.QueueSteps(b, s.session, s.batch)
 	for _, r := range s.rows {
 		aside.Queue(b, s.session, s.batch, opt.Source, r.aside)

@@ -172,7 +172,7 @@ func (w *work) lacking(ctx context.Context) error {
 		CROSS JOIN LATERAL (
 			SELECT array_remove(ARRAY[`+strings.Join(named, ", ")+`]::text[], NULL) AS channels,
 			       ARRAY(SELECT member FROM jsonb_object_keys(f.extra) member
-			             WHERE t.extra IS NULL OR NOT t.extra ? member) AS members
+			             WHERE coalesce(NOT record_members(t.numbers, t.extra) ? member, true)) AS members
 		) lacking
 		WHERE t.session = $1 AND t.time >= $2 AND t.time <= $3 AND (cardinality(lacking.channels) > 0 OR cardinality(lacking.members) > 0)`,
 		w.session, w.first, w.last)
@@ -228,7 +228,7 @@ func (w *work) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	set := []string{"extra = CASE WHEN f.extra IS NULL THEN t.extra ELSE f.extra || coalesce(t.extra, '{}') END"}
+	set := []string{"numbers = NULL", "extra = coalesce(f.extra || record_members(t.numbers, t.extra), f.extra, record_members(t.numbers, t.extra))"}
 	for _, name := range w.filled() {
 		set = append(set, fmt.Sprintf("%[1]s = coalesce(t.%[1]s, f.%[1]s)", name))
 	}

@@ -138,7 +138,7 @@ func takeBack(ctx context.Context, tx pgx.Tx, session int32, first, last *time.T
 	if err != nil {
 		return 0, 0, fmt.Errorf("list what was filled: %w", err)
 	}
-	set := []string{"extra = nullif(t.extra - l.members, '{}')"}
+	set := []string{"numbers = NULL", "extra = nullif(record_members(t.numbers, t.extra) - l.members, '{}')"}
 	for _, name := range names {
 		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN '%[1]s' <> ALL(l.channels) THEN t.%[1]s END", name))
 	}

@@ -37,7 +37,7 @@ type Digest struct {
 	// As they stood in the last record, where all of them counted or had a successor:
 	// names of members without a channel, and values of the record that is added.
 	stood  [][]byte
-	values [][]byte
+	values []valued
 }
 
 // member is a channel, or a member without one.
@@ -45,7 +45,13 @@ type member struct {
 	name    string
 	channel int // or -1
 	at      int // where it stood among the members without a channel
-	value   []byte
+	valued
+}
+
+// valued is the value of a member without a channel.
+type valued struct {
+	value []byte
+	span  *Span // or nil
 }
 
 // NewDigest returns the digest of no record.
@@ -93,7 +99,11 @@ func (d *Digest) Add(v *Values) {
 	}
 	for _, m := range d.members {
 		if m.channel < 0 {
-			d.value(m.value)
+			if s := m.span; s != nil && s.Numeric && m.value[0] < 'a' && s.Value <= 17 { // as literal does, which reads it again
+				d.number(s.Number.Float())
+			} else {
+				d.value(m.value)
+			}
 			continue
 		}
 		switch channel.All[m.channel].Type {
@@ -117,16 +127,26 @@ func (d *Digest) again(v *Values, present Mask) bool {
 		return false
 	}
 	d.values = d.values[:0]
-	for _, object := range [][]byte{v.Extra, v.Surplus} {
-		if len(object) == 0 {
-			continue
+	stands := func(name []byte, value valued) bool {
+		n := len(d.values)
+		if n == len(d.stood) || !bytes.Equal(name, d.stood[n]) || string(value.value) == `""` {
+			return false
 		}
-		for name, value := range Members(object) {
-			n := len(d.values)
-			if n == len(d.stood) || !bytes.Equal(name, d.stood[n]) || string(value) == `""` {
+		d.values = append(d.values, value)
+		return true
+	}
+	at := 1
+	for i := range v.Spans {
+		name, value, next := spanned(v.Extra, at, &v.Spans[i])
+		if at = next; !stands(name, valued{value, &v.Spans[i]}) {
+			return false
+		}
+	}
+	if len(v.Surplus) > 0 {
+		for name, value := range Members(v.Surplus) {
+			if !stands(name, valued{value, nil}) {
 				return false
 			}
-			d.values = append(d.values, value)
 		}
 	}
 	if len(d.values) < len(d.stood) {
@@ -134,7 +154,7 @@ func (d *Digest) again(v *Values, present Mask) bool {
 	}
 	for i := range d.members {
 		if m := &d.members[i]; m.channel < 0 {
-			m.value = d.values[m.at]
+			m.valued = d.values[m.at]
 		}
 	}
 	return true
@@ -166,7 +186,7 @@ func (d *Digest) remember(v *Values) {
 func (d *Digest) list(v *Values, present Mask) {
 	d.members = d.members[:0]
 	for _, i := range present.Channels() {
-		d.members = append(d.members, member{channel.All[i].Name, i, 0, nil})
+		d.members = append(d.members, member{name: channel.All[i].Name, channel: i})
 	}
 	stood := 0
 	for _, object := range [][]byte{v.Extra, v.Surplus} {
@@ -176,7 +196,7 @@ func (d *Digest) list(v *Values, present Mask) {
 		d.decoder.Reset(bytes.NewBuffer(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 		for _, _ = d.decoder.ReadToken(); d.decoder.PeekKind() == '"'; {
 			name, _ := d.decoder.ReadToken()
-			m := member{name.String(), -1, stood, nil}
+			m := member{name: name.String(), channel: -1, at: stood}
 			m.value, _ = d.decoder.ReadValue()
 			stood++
 			d.members = append(d.members, m)

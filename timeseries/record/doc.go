@@ -10,7 +10,9 @@
 //	float64, int64, text ◀── Columns ◀────────────────────────┘ aggregates
 //
 // Selection says which members a reader wants; it names the columns of the
-// query and what is written of them. Row writes whole records, and Encoded
+// query and what is written of them. Members without a column are in two of telemetry:
+// Parter puts them there, numbers into an array by Places and the others into an object,
+// and Row makes one object of both. Row writes whole records, and Encoded
 // members that are put together for many readers with different selections. Walks
 // know what is computed of a record and of those before it, and tell a Row.
 //

@@ -2,6 +2,22 @@ package record
 
 import "iter"
 
+// Span is how long a member of an object without white space is, as it is encoded, and
+// its number.
+type Span struct {
+	Name, Value uint32
+	Number      Number
+	Numeric     bool
+}
+
+// spanned returns the name and the value of the member that stands there, and where the
+// next one does.
+func spanned(object []byte, at int, s *Span) (name, value []byte, next int) {
+	colon := at + int(s.Name)
+	next = colon + 1 + int(s.Value)
+	return object[at:colon], object[colon+1 : next], next + 1
+}
+
 // Members are those of a JSON object, in its order: names with their quotes, and values
 // as they stand. The object is one that was checked, or that PostgreSQL wrote.
 func Members(object []byte) iter.Seq2[[]byte, []byte] {

@@ -20,12 +20,16 @@ type Row struct {
 	created   string
 	cursor    Cursor
 	known     []float64 // see Know
-	raw       [][]byte  // time_text, the selection's channels, extra, inputs of what is computed, and the time of storage if selected
+	join      joiner    // of the members without a column
+	raw       [][]byte  // time_text, the selection's channels, extra and numbers, inputs of what is computed, and the time of storage if selected
 }
 
 // NewRow makes a row for records of one session, whose key and id those are.
 func NewRow(s *Selection, session int32, id string) *Row {
-	r := &Row{selection: s, session: session, id: []byte(id)}
+	r := &Row{selection: s, session: session, id: []byte(id), join: joiner{places: s.known}}
+	if !s.all {
+		r.join.only = func(name string) bool { _, selected := slices.BinarySearch(s.extra, name); return selected }
+	}
 	r.head = append(AppendJSONString([]byte(`{"session_id":`), r.id), ',')
 	return r
 }
@@ -49,7 +53,7 @@ func (r *Row) Read(raw [][]byte) error {
 	}
 	columns := 4 + len(r.selection.channels)
 	if r.selection.readsExtra() {
-		columns++
+		columns += 2
 	}
 	columns += len(r.selection.inputs)
 	if r.created != "" {
@@ -83,8 +87,13 @@ func (r *Row) Read(raw [][]byte) error {
 	}
 	if extra := r.extra(); extra != nil && (len(extra) < 3 || extra[0] != jsonVersion) {
 		return fmt.Errorf("column extra is not a jsonb object")
-	} else if extra != nil {
-		r.raw[1+len(r.selection.channels)] = compact(extra)
+	}
+	if at := 1 + len(r.selection.channels); r.selection.readsExtra() {
+		members, err := r.join.join(r.raw[at+1], compact(r.raw[at]))
+		if err != nil {
+			return err
+		}
+		r.raw[at] = members
 	}
 	if at := len(r.raw) - 1; r.created != "" && r.raw[at] != nil && len(r.raw[at]) != 8 {
 		return fmt.Errorf("the time of storage has %d bytes, not 8", len(r.raw[at]))
@@ -92,7 +101,7 @@ func (r *Row) Read(raw [][]byte) error {
 	return nil
 }
 
-// extra is the column of that name, nil when it is NULL or was not read.
+// extra is the members without a column, nil when there is none or they were not read.
 func (r *Row) extra() []byte {
 	if !r.selection.readsExtra() {
 		return nil
@@ -104,7 +113,7 @@ func (r *Row) extra() []byte {
 func (r *Row) inputs() [][]byte {
 	at := 1 + len(r.selection.channels)
 	if r.selection.readsExtra() {
-		at++
+		at += 2
 	}
 	return r.raw[at : at+len(r.selection.inputs)]
 }

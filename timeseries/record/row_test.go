@@ -48,7 +48,7 @@ func stored(v record.Values, batch, ord int32) [][]byte {
 	}
 	key, at := columns[1:3], columns[3] // the session's key comes first
 	channels, text, extra := columns[4:4+len(channel.All)], columns[len(columns)-2], columns[len(columns)-1]
-	return slices.Concat([][]byte{at}, key, [][]byte{text}, channels, [][]byte{extra})
+	return slices.Concat([][]byte{at}, key, [][]byte{text}, channels, [][]byte{extra, nil})
 }
 
 // read decodes records of one session.

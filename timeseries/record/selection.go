@@ -20,6 +20,7 @@ type Selection struct {
 	inputs   []string // of what is computed, each once
 	places   [][]int  // among them, of the inputs of each
 	shown    shown
+	known    *Places // where numbers of members are, as far as that is known
 }
 
 // Computed is a member that is made of others.
@@ -85,6 +86,14 @@ func Select(names ...string) *Selection {
 func (s *Selection) WithID(member string) *Selection {
 	with := *s
 	with.id = member
+	return &with
+}
+
+// WithPlaces also knows where numbers of members are. Those that it does not know of are
+// put together by the database, which takes longer.
+func (s *Selection) WithPlaces(places *Places) *Selection {
+	with := *s
+	with.known = places
 	return &with
 }
 
@@ -173,7 +182,9 @@ func (s *Selection) Columns() string {
 		list.WriteString(channel.All[i].Name)
 	}
 	if s.readsExtra() {
-		list.WriteString(", t.extra")
+		// An array without elements says that the database put the members together.
+		fmt.Fprintf(&list, `, CASE WHEN array_upper(t.numbers, 1) > %[1]s THEN record_members(t.numbers, t.extra) ELSE t.extra END AS extra,
+			CASE WHEN array_upper(t.numbers, 1) > %[1]s THEN '{}' ELSE t.numbers END AS numbers`, s.known.limit())
 	}
 	list.WriteString(s.Inputs())
 	return list.String()

@@ -82,6 +82,8 @@ type Values struct {
 	Text     []byte
 	TimeText []byte // the timestamp as received; empty when AppendTimestamp would write it
 	Extra    []byte // the members without a column, as a JSON object; or empty
+	Spans    []Span // where its members stand
+	Numbers  []byte // those of them that Parter took out of Extra, in PostgreSQL's binary form; or nil
 	Surplus  []byte // those beyond MaxMembers, likewise
 	Odd      Oddity // why the record is to be set aside; empty as a rule
 }
@@ -139,6 +141,7 @@ func (v *Values) Bytes(i int) []byte { return UnpackSubstring(v.Values[i]).Of(v.
 type Layout struct {
 	Channels        Mask
 	TimeText, Extra bool
+	Numbers         bool
 }
 
 // Add makes the layout fit the record, too.
@@ -146,6 +149,7 @@ func (l *Layout) Add(v *Values) {
 	l.Channels.Union(v.Present)
 	l.TimeText = l.TimeText || len(v.TimeText) > 0
 	l.Extra = l.Extra || len(v.Extra) > 0
+	l.Numbers = l.Numbers || v.Numbers != nil
 }
 
 // Columns lists the columns of the layout's rows for a COPY statement. Only
@@ -162,6 +166,9 @@ func (l *Layout) Columns() string {
 	}
 	if l.Extra {
 		list.WriteString(", extra")
+	}
+	if l.Numbers {
+		list.WriteString(", numbers")
 	}
 	return list.String()
 }
@@ -181,6 +188,9 @@ func (l *Layout) AppendCopy(dst []byte, v *Values, ord uint32) []byte {
 		columns++
 	}
 	if l.Extra {
+		columns++
+	}
+	if l.Numbers {
 		columns++
 	}
 	dst = binary.BigEndian.AppendUint16(dst, uint16(columns))
@@ -220,6 +230,13 @@ func (l *Layout) AppendCopy(dst []byte, v *Values, ord uint32) []byte {
 			dst = appendNull(dst)
 		} else {
 			dst = appendJSONB(dst, v.Extra)
+		}
+	}
+	if l.Numbers {
+		if v.Numbers == nil {
+			dst = appendNull(dst)
+		} else {
+			dst = appendSized(dst, v.Numbers)
 		}
 	}
 	return dst

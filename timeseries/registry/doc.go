@@ -1,7 +1,7 @@
 // Package registry owns what channels there are: the tables channels,
 // session_members and member_progress.
 //
-//	records ──► ingest ──► telemetry.extra        members without a column
+//	records ──► ingest ──► telemetry.numbers, extra   members without a column
 //	                            │
 //	                            ▼ Work, of whoever refreshes the rollups
 //	                      session_members         what each run has of them

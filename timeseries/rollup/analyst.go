@@ -44,7 +44,7 @@ func grantLevels() string {
 	return fmt.Sprintf(`DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'telemetry_analyst') THEN
-        GRANT SELECT ON %s TO telemetry_analyst;
+        GRANT SELECT ON member_places, %s TO telemetry_analyst;
     END IF;
 END
 $$`, strings.Join(names, ", "))
@@ -70,7 +70,7 @@ SELECT s.id AS session_id,
 		fmt.Fprintf(&view, ",\n       t.%s", c.Name)
 	}
 	view.WriteString(`,
-       t.extra,
+       record_members(t.numbers, t.extra) AS extra,
        t.batch,
        t.ord`)
 	for _, c := range members {

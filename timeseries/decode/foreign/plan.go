@@ -37,6 +37,7 @@ type Column struct {
 	hemisphere *hemisphere // tells its sign
 	group      byte        // the sign that parts thousands, if any
 	toUnit     string
+	plain      bool // a usual number stays as it is
 }
 
 // plan decides what becomes of the columns.

@@ -191,8 +191,9 @@ func (r *Reader) begin(tally bool) {
 	}
 	for i := range r.plan.columns {
 		c := &r.plan.columns[i]
+		c.plain = c.convert == nil && !c.comma && c.group == 0 && c.hemisphere == nil
 		switch {
-		case c.convert != nil || c.comma || c.group != 0 || c.hemisphere != nil || !c.Known && !c.Text && c.Name != "" && c.Name != label.Time:
+		case !c.plain || !c.Known && !c.Text && c.Name != "" && c.Name != label.Time:
 			r.tasks = append(r.tasks, i)
 		}
 	}
@@ -314,7 +315,7 @@ func (r *Reader) convert() [][]byte {
 			}
 		}
 		switch {
-		case len(cell) == 0:
+		case len(cell) == 0 || c.plain && number.Plain(cell):
 		case number.IsMissing(cell):
 			r.out[i] = nil
 		default:

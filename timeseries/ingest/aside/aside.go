@@ -10,8 +10,8 @@ const RowSQL = `
 	coalesce(g.time_text, to_char(g.time AT TIME ZONE 'UTC',
 	    CASE WHEN extract(microseconds FROM g.time)::bigint % 1000000 = 0 THEN 'YYYY-MM-DD"T"HH24:MI:SS' ELSE 'YYYY-MM-DD"T"HH24:MI:SS.US' END) || '+00:00'),
 	(SELECT coalesce(jsonb_object_agg(m.key, m.value), '{}')
-	 FROM jsonb_each(to_jsonb(g) - ARRAY['time', 'session', 'batch', 'ord', 'time_text', 'extra']) m
-	 WHERE m.value <> 'null') || coalesce(g.extra, '{}')`
+	 FROM jsonb_each(to_jsonb(g) - ARRAY['time', 'session', 'batch', 'ord', 'time_text', 'extra', 'numbers']) m
+	 WHERE m.value <> 'null') || coalesce(record_members(g.numbers, g.extra), '{}')`
 
 // Page is a table for WITH RECURSIVE, page (id), of records set aside in the
 // session $1 after the one of the id $2: at most $3, and none once they have $4

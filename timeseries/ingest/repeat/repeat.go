@@ -86,8 +86,8 @@ const (
 			       CASE WHEN jsonb_typeof(a.value) = 'number' AND jsonb_typeof(b.value) = 'number' THEN a.value::float8 END AS number,
 			       CASE WHEN jsonb_typeof(a.value) = 'number' AND jsonb_typeof(b.value) = 'number' THEN abs(a.value::float8 - b.value::float8) END AS off
 			FROM file
-			CROSS JOIN LATERAL (SELECT to_jsonb(t) - 'extra' || coalesce(extra, '{}') AS record FROM telemetry t WHERE t.session = $1 AND t.time >= $3 AND t.time <= $4 AND t.time = file.time ORDER BY batch, ord LIMIT 1) f
-			CROSS JOIN LATERAL (SELECT to_jsonb(t) - 'extra' || coalesce(extra, '{}') AS record FROM telemetry t WHERE t.session = $2 AND t.time >= $3 AND t.time <= $4 AND t.time = file.time ORDER BY batch, ord LIMIT 1) r
+			CROSS JOIN LATERAL (SELECT to_jsonb(t) - ARRAY['extra', 'numbers'] || coalesce(record_members(numbers, extra), '{}') AS record FROM telemetry t WHERE t.session = $1 AND t.time >= $3 AND t.time <= $4 AND t.time = file.time ORDER BY batch, ord LIMIT 1) f
+			CROSS JOIN LATERAL (SELECT to_jsonb(t) - ARRAY['extra', 'numbers'] || coalesce(record_members(numbers, extra), '{}') AS record FROM telemetry t WHERE t.session = $2 AND t.time >= $3 AND t.time <= $4 AND t.time = file.time ORDER BY batch, ord LIMIT 1) r
 			CROSS JOIN LATERAL jsonb_each(f.record - $5::text[]) a
 			JOIN LATERAL jsonb_each(r.record) b ON a.key = b.key AND a.value <> 'null' AND b.value <> 'null'
 			WHERE place % greatest(1, places / 100) = 0

@@ -48,7 +48,7 @@ type Rows struct {
 
 type storedRow struct {
 	batch, ord int32
-	values     [][]byte // of the channels, then extra, in PostgreSQL's binary form
+	values     [][]byte // of the channels, then all others, in PostgreSQL's binary form
 	taken      bool
 }
 
@@ -63,8 +63,8 @@ func (h *Held) Read(ctx context.Context, tx pgx.Tx, session int32, layout *recor
 	for _, f := range r.channels {
 		sql.WriteString(", " + channel.All[f].Name)
 	}
-	if layout.Extra {
-		sql.WriteString(", extra")
+	if layout.Extra || layout.Numbers {
+		sql.WriteString(", record_members(numbers, extra)")
 	}
 	sql.WriteString(`
 		FROM telemetry

@@ -200,3 +200,29 @@ func UsualStep(numbers []float64) float64 {
 	}
 	return steps[len(steps)/2]
 }
+
+// Plain reports whether cell is a number as most are: some digits, perhaps with a
+// sign and a point.
+func Plain(cell []byte) bool {
+	digits := func(i int) int {
+		for i < len(cell) && cell[i]-'0' <= 9 {
+			i++
+		}
+		return i
+	}
+	begin := 0
+	if len(cell) > 0 && cell[0] == '-' {
+		begin = 1
+	}
+	end := digits(begin)
+	if end == begin || end > begin+1 && cell[begin] == '0' || len(cell) > 100 {
+		return false
+	}
+	if end < len(cell) && cell[end] == '.' {
+		point := end
+		if end = digits(point + 1); end == point+1 {
+			return false
+		}
+	}
+	return end == len(cell)
+}
