@@ -254,9 +254,9 @@ func TestLapsOfRandomDrives(t *testing.T) {
 // know. What is stated of laps says so: 68 of 100 are off by less.
 func TestStatedErrorOfAReceiverThatDrifts(t *testing.T) {
 	t.Parallel()
-	for _, tc := range []struct{ white, drifts, lasts float64 }{{2, 0, 1}, {0.5, 1.5, 60}, {1, 1, 20}} {
+	for _, tc := range []struct{ white, drifts, lasts float64 }{{0.5, 1.5, 60}, {1, 1, 20}} {
 		var off []float64
-		for seed := range uint64(12) {
+		for seed := range uint64(8) {
 			rng := rand.New(rand.NewPCG(seed, 7))
 			circuit := newCircuit(rng)
 			samples, truth := drive(rng, circuit, trip{laps: 6, hz: 5, speedScale: 1, noise: tc.white})
