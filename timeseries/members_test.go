@@ -59,7 +59,7 @@ func TestMembersComeBack(t *testing.T) {
 			m := &memberRun{server: newServer(t), rng: rand.New(rand.NewPCG(seed, 51)), sent: map[string]string{}}
 			others := m.beside(dbtest.URL(t))
 			names := []string{"Tyre FL", `o'il "x" \ y`, "Müll 🌡", "extra", "numbers", "place", "member", "t", "a\tb"}
-			for i := range 200 {
+			for i := range 80 {
 				names = append(names, fmt.Sprintf("sensor_%03d", i))
 			}
 			if seed == 1 { // few places are left
@@ -67,18 +67,18 @@ func TestMembersComeBack(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			m.send(m.server, names[:20], 20)
-			m.send(others, names[10:], 20)
+			m.send(m.server, names[:20], 12)
+			m.send(others, names[10:], 12)
 			m.check(others)
-			m.send(m.server, names, 30)
+			m.send(m.server, names, 16)
 			if _, err := m.pool.Exec(t.Context(), "UPDATE telemetry SET extra = record_members(numbers, extra), numbers = NULL WHERE ord % 3 = 0"); err != nil {
 				t.Fatal(err)
 			}
 			m.refresh()
 			m.compress()
-			m.send(others, names[:60], 10) // late
+			m.send(others, names[:60], 6) // late
 			m.check(m.server)
-			if n := m.count("SELECT count(*) FROM telemetry WHERE numbers IS NOT NULL"); n < 20 {
+			if n := m.count("SELECT count(*) FROM telemetry WHERE numbers IS NOT NULL"); n < 12 {
 				t.Errorf("%d records have an array of numbers", n)
 			}
 			if n := m.count("SELECT count(*) FROM member_places"); n > places.Most || n < 60 {
