@@ -226,20 +226,18 @@ func (m *Memory) put(s State, width int64, blocks []*block) {
 		t := h.tables[b.table]
 		if t == nil {
 			t = &table{width: width, columns: map[string]map[int64]*block{}}
-			h.tables[b.table] = t
 		}
-		places := t.columns[b.column]
-		if places == nil {
-			places = map[int64]*block{}
-			t.columns[b.column] = places
-		}
-		times := t.columns[timeColumn][b.from]
+		places, times := t.columns[b.column], t.columns[timeColumn][b.from]
 		// What was read meanwhile in a later state may have been touched since this one.
 		if h.rewritten != s.Rewritten || h.batch != s.Batch || t.width != width || places[b.from] != nil || times != nil && times.rows != b.rows {
 			b.release()
 			continue
 		}
-		places[b.from] = b
+		if places == nil {
+			places = map[int64]*block{}
+			t.columns[b.column] = places
+		}
+		h.tables[b.table], places[b.from] = t, b
 		b.place = m.blocks.PushFront(b)
 		h.blocks++
 		m.bytes += b.size
@@ -268,7 +266,11 @@ func (m *Memory) dropIf(h *held, which func(*block) bool) {
 func (m *Memory) drop(b *block) {
 	h := m.runs[b.run]
 	t := h.tables[b.table]
-	delete(t.columns[b.column], b.from)
+	if delete(t.columns[b.column], b.from); len(t.columns[b.column]) == 0 {
+		if delete(t.columns, b.column); len(t.columns) == 0 {
+			delete(h.tables, b.table)
+		}
+	}
 	m.blocks.Remove(b.place)
 	m.bytes -= b.size
 	if h.blocks--; h.blocks == 0 {

@@ -51,7 +51,7 @@ func TestBlocksThatAreReadStay(t *testing.T) {
 
 func TestSnapshotsDoNotSeeWhatIsNewer(t *testing.T) {
 	t.Parallel()
-	m := New(1 << 20)
+	m := New(1 << 16)
 	m.loading = true
 	s := State{ID: "a", Session: 1, Batch: 5, Rewritten: 2, Records: 1000, From: 0, To: 1000e6}
 	fill(t, m, s, 100)
@@ -75,5 +75,43 @@ func TestSnapshotsDoNotSeeWhatIsNewer(t *testing.T) {
 	var none *Memory
 	if none.Holds([]string{"a"}) || none.Stats() != (Stats{}) {
 		t.Error("no memory holds something")
+	}
+}
+
+func TestRunsThatBecomeOthers(t *testing.T) {
+	t.Parallel()
+	m := New(1 << 16)
+	m.loading = true
+	s := State{ID: "a", Session: 1, Batch: 1, Records: 100, To: 100e6}
+	fill(t, m, s, 100)
+	ask := func(s State) bool {
+		m.queue = nil
+		rows, ok := Run{m: m, State: s}.Rows(Table{From: "records"}, []string{"speed"}, s.From, s.To)
+		if ok {
+			rows.Release()
+		}
+		return ok
+	}
+	if !ask(s) {
+		t.Error("blocks of about the length of the run's are not read")
+	}
+	// From a record each second to one a minute: a day in blocks of 100 s would never be held.
+	s.Records, s.To = 24*60, 24*3600e6
+	if ask(s) || len(m.queue) != 1 || m.queue[0].width < 1000e6 || m.Stats().Bytes != 0 {
+		t.Errorf("%d requests, %d bytes are held: the run is still read in the blocks of its first minutes", len(m.queue), m.Stats().Bytes)
+	}
+}
+
+// A retention policy may drop records between two columns being read.
+func TestColumnsOfOneRange(t *testing.T) {
+	t.Parallel()
+	m := New(1 << 16)
+	m.loading = true
+	s := State{ID: "a", Session: 1, Batch: 1, Records: 100, To: 100e6}
+	fill(t, m, s, 100)
+	m.drop(m.runs[1].tables["records"].columns[timeColumn][0])
+	fill(t, m, s, 90)
+	if _, ok := (Run{m: m, State: s}).Rows(Table{From: "records"}, []string{"speed"}, 0, 100e6); ok {
+		t.Error("100 values have 90 times")
 	}
 }

@@ -67,7 +67,11 @@ func (r Run) Rows(t Table, columns []string, from, to int64) (rows *Rows, ok boo
 	defer m.mu.Unlock()
 	h, width := m.runs[r.Session], r.blockWidth(t)
 	if h != nil && h.tables[t.From] != nil {
-		width = h.tables[t.From].width
+		if of := h.tables[t.From].width; of <= 4*width && width <= 4*of {
+			width = of
+		} else { // the run has become another one since
+			m.dropIf(h, func(b *block) bool { return b.table == t.From })
+		}
 	}
 	begin := rollup.FloorMicro(from, width)
 	if (to-begin)/width > mostBlocks {
@@ -97,7 +101,8 @@ func (r Run) Rows(t Table, columns []string, from, to int64) (rows *Rows, ok boo
 		whole := len(blocks) == 1+len(columns)
 		for _, b := range blocks {
 			m.blocks.MoveToFront(b.place)
-			whole = whole && (b.data != nil || b.rows == 0)
+			// Other rows are of before or behind a drop that is not known yet.
+			whole = whole && (b.data != nil || b.rows == 0) && b.rows == blocks[0].rows
 		}
 		if !whole {
 			m.ask(&request{run: r, table: t, columns: slices.Clone(columns), width: width, places: missing})
