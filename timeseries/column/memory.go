@@ -28,7 +28,6 @@ type Memory struct {
 	loading bool
 	idle    sync.Cond // that it is not loading
 	rest    *rest
-	oldest  time.Time // when Forget was last due
 }
 
 // held is what is held of one run.
@@ -298,27 +297,11 @@ func (b *block) release() {
 	}
 }
 
-// forgetEvery is how often it is looked for records that no batch took away: those that
-// a retention policy dropped.
-const forgetEvery = time.Minute
-
-// Due reports whether Forget is to be called now. Of callers at the same time, one is
-// told so.
-func (m *Memory) Due(now time.Time) bool {
-	if m == nil {
-		return false
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if now.Sub(m.oldest) < forgetEvery {
-		return false
-	}
-	m.oldest = now
-	return true
-}
-
 // Forget drops what is older than the oldest record that there is.
 func (m *Memory) Forget(oldest time.Time) {
+	if m == nil {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, h := range m.runs {

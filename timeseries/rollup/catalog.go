@@ -20,8 +20,8 @@ type Catalog struct {
 	// takes, and it would not show late records. rollup_progress says better what
 	// is materialized.
 	Tables map[string]string
-	// Oldest is where the records began when this was read. What lies before is
-	// only in the rollups, if a retention policy dropped it.
+	// Oldest is where the records began when that was last looked at. What lies before
+	// is only in the rollups, if a retention policy dropped it.
 	Oldest time.Time
 	// Settings is the SELECT that prepares a transaction for a read; its
 	// parameter is the statement timeout in milliseconds.
@@ -54,6 +54,26 @@ func (r *Rollups) Catalog(ctx context.Context, q schema.Querier) (*Catalog, erro
 	}
 	r.catalog.Store(c)
 	return c, nil
+}
+
+// FindDropped looks, once a minute, where the records begin now, for the catalog and the
+// caller: no batch tells of those that a retention policy drops. Of callers at the same
+// time, one looks.
+func (r *Rollups) FindDropped(ctx context.Context, q schema.Querier) (oldest time.Time, looked bool, err error) {
+	last, now := r.looked.Load(), time.Now().UnixNano()
+	if now-last < int64(time.Minute) || !r.looked.CompareAndSwap(last, now) {
+		return oldest, false, nil
+	}
+	if oldest, err = OldestRecord(ctx, q); err != nil {
+		r.looked.Store(last) // the next one looks
+		return oldest, false, fmt.Errorf("find where records begin: %w", err)
+	}
+	if c := r.catalog.Load(); c != nil && c.Oldest.Before(oldest) {
+		later := *c
+		later.Oldest = oldest
+		r.catalog.CompareAndSwap(c, &later)
+	}
+	return oldest, true, nil
 }
 
 // Outdated reports whether a read failed since another instance has made the

@@ -52,6 +52,7 @@ type Rollups struct {
 	pool    *pgxpool.Pool
 	opt     Options
 	catalog atomic.Pointer[Catalog]
+	looked  atomic.Int64 // when FindDropped last did, ns since 1970
 }
 
 // New returns the Rollups of a migrated database.

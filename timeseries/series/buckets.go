@@ -184,9 +184,11 @@ func queue(batch *pgx.Batch, read func(*record.Columns), sql string, args ...any
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error { return record.ReadColumns(rows, read) })
 }
 
-// fewRecords guesses whether a window has no more records than that.
+// fewRecords guesses whether a window has no more records than that, and they are there:
+// where older ones were dropped, only the levels know the beginning.
 func (v *view) fewRecords(window rollup.Span, points int) bool {
-	return !window.Clip(v.span).Empty() && v.recordsIn(window) <= points
+	own := window.Clip(v.span)
+	return !own.Empty() && !own.From.Before(v.lost) && v.recordsIn(window) <= points
 }
 
 // recordsIn guesses how many records a window has, at least one.

@@ -71,7 +71,7 @@ func (v *view) readDistance(ctx context.Context, out *Session, start, end float6
 	level := v.distanceLevel(window)
 	if slices.ContainsFunc(want.metrics, func(c channel.Channel) bool { return !c.HasColumn() }) {
 		// No level has it.
-		if level = raw; !v.fewRecords(window, m4Scan) {
+		if level = raw; v.recordsIn(window) > m4Scan {
 			return fault.Field("metrics", "one of them has no levels: by distance, ask for at most about %d records of the run, or by time", m4Scan)
 		}
 	}

@@ -320,6 +320,9 @@ func (v *view) lookUpEnds(ctx context.Context, level int, columns *bucket.Column
 				continue
 			}
 			column = append(column, i)
+			// It stays at that where the records were dropped.
+			own.First[i] = mean(sums.Metrics[m].Sum[i], n, sums.Metrics[m].Min[i], sums.Metrics[m].Max[i])
+			own.Last[i] = own.First[i]
 			first, last := own.FirstTime[i], own.LastTime[i]
 			search.Add(first, min(first+reach.Microseconds(), columns.Edges[i+1]), max(last-reach.Microseconds()+1, columns.Edges[i]), last+1)
 		}

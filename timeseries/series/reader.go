@@ -99,11 +99,9 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 		}
 		return err
 	}
-	if r.columns.Due(time.Now()) {
-		oldest, err := rollup.OldestRecord(ctx, r.pool)
-		if err != nil {
-			return nil, fault.Wrap("read series", err)
-		}
+	if oldest, looked, err := r.rollups.FindDropped(ctx, r.pool); err != nil {
+		return nil, fault.Wrap("read series", err)
+	} else if looked {
 		r.columns.Forget(oldest)
 	}
 	err = r.readHeld(ctx, &req, members, read)
