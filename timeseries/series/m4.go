@@ -219,10 +219,14 @@ func (v *view) aggregateM4(ctx context.Context, level int, columns *bucket.Colum
 	for level, list := range segments {
 		merge := func(r *record.Columns) { columns.Merge(int(r.Int()), level == raw, sums, r) }
 		table, timeColumn := v.relation(level)
+		at := "time"
+		if level != raw {
+			at = "first_time" // the run's first bucket may begin before the column that holds its records
+		}
 		if len(list) <= 8 {
 			for _, s := range list {
-				queue(&batch, merge, fmt.Sprintf("SELECT width_bucket(%[1]s, $4::timestamptz[])::bigint - 1, %[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
-					timeColumn, selects.AggregatesWithEnds(level == raw, metrics), table), v.session, s.From, s.To, edges)
+				queue(&batch, merge, fmt.Sprintf("SELECT width_bucket(%[4]s, $4::timestamptz[])::bigint - 1, %[2]s FROM %[3]s WHERE session = $1 AND %[1]s >= $2 AND %[1]s < $3 GROUP BY 1",
+					timeColumn, selects.AggregatesWithEnds(level == raw, metrics), table, at), v.session, s.From, s.To, edges)
 			}
 			continue
 		}
@@ -232,10 +236,10 @@ func (v *view) aggregateM4(ctx context.Context, level int, columns *bucket.Colum
 		}
 		// OFFSET 0 keeps the planner from a join that scans all for each segment.
 		queue(&batch, merge, fmt.Sprintf(`
-			SELECT width_bucket(%[1]s, $4::timestamptz[])::bigint - 1, %[2]s
+			SELECT width_bucket(%[4]s, $4::timestamptz[])::bigint - 1, %[2]s
 			FROM unnest($2::timestamptz[], $3::timestamptz[]) segment (lo, hi)
 			CROSS JOIN LATERAL (SELECT * FROM %[3]s WHERE session = $1 AND %[1]s >= segment.lo AND %[1]s < segment.hi OFFSET 0) r
-			GROUP BY 1`, timeColumn, selects.AggregatesWithEnds(level == raw, metrics), table), v.session, from, to, edges)
+			GROUP BY 1`, timeColumn, selects.AggregatesWithEnds(level == raw, metrics), table, at), v.session, from, to, edges)
 	}
 	return v.tx.SendBatch(ctx, &batch).Close()
 }
