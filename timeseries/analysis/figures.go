@@ -232,7 +232,7 @@ func bent(list [4]*bin, sum func(*bin) float64) float64 {
 	if before*behind <= 0 {
 		return 0
 	}
-	into, out := 2*before/(took[0]+took[1]), 2*behind/(took[1]+took[2])
+	into, out := 2*before/(max(took[0], took[1])+took[1]), 2*behind/(took[1]+max(took[1], took[2]))
 	over := 2 * (before + behind) / (took[0] + 2*took[1] + took[2])
 	slope := math.Copysign(min(2*math.Abs(into), 2*math.Abs(out), math.Abs(over)), before)
 	return slope * took[1] * took[1] / 2

@@ -121,4 +121,9 @@ func TestWithinAStep(t *testing.T) {
 			t.Errorf("%v: %v m, %v J, want %v", tc.sums, b.Way, b.Energy, tc.want)
 		}
 	}
+	// A car that stands, is silent for 10 s and then drives: it did not go back.
+	silent := run{Bins: []bin{{At: 0}, {At: 1e6}, {At: 11e6, Way: 10}, {At: 12e6, Way: 14}}}
+	if b := silent.at(2, 3.5e6); math.Abs(b.Way-0.625) > 1e-9 {
+		t.Errorf("in silence it drove %v m", b.Way)
+	}
 }
