@@ -33,7 +33,8 @@ func (r *Reader) readHeld(ctx context.Context, req *Request, members []string, r
 			return err
 		}
 		for _, v := range found {
-			// The rest changes no more at this version, or in how an answer is made alone.
+			// At one version only usual steps, by a new summary, and whether the run is settled
+			// change: they may be a minute old. Where levels are made anew, what is held of them holds.
 			if !v.growing && len(v.dirty) == 0 {
 				r.views.Put(viewKey(v.version, req), seenView{*v, time.Now()}, 1024)
 			}
