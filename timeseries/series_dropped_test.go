@@ -1,6 +1,7 @@
 package timeseries_test
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 func TestChartsOfDroppedRecords(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.New(t)
-	held := column.New(64 << 20)
+	held := column.New(64<<20, slog.New(slog.DiscardHandler))
 	s := timeseries.New(pool, timeseries.Options{Columns: held})
 	day := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	begin := day.Add(17*time.Second + 137*time.Millisecond) // within a bucket of each level
@@ -60,7 +61,7 @@ func TestChartsOfDroppedRecords(t *testing.T) {
 		}
 	}
 	check("whole", s)
-	before := timeseries.New(pool, timeseries.Options{Columns: column.New(64 << 20)})
+	before := timeseries.New(pool, timeseries.Options{Columns: column.New(64<<20, slog.New(slog.DiscardHandler))})
 	if _, err := before.Rollups.Catalog(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package timeseries_test
 
 import (
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -42,7 +43,7 @@ func TestSeriesOfWhatIsHeld(t *testing.T) {
 				}
 			}
 			exec("UPDATE sessions SET ended_at = now()")
-			held := column.New(bytes)
+			held := column.New(bytes, slog.New(slog.DiscardHandler))
 			with := timeseries.New(sc.pool, timeseries.Options{Columns: held})
 			define := func(expression string) {
 				t.Helper()

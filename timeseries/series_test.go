@@ -1,6 +1,7 @@
 package timeseries_test
 
 import (
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -28,7 +29,7 @@ func newScene(t testing.TB, seed uint64) *scene {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 9))
 	sc := &scene{pool: dbtest.New(t)}
-	sc.store = timeseries.New(sc.pool, timeseries.Options{Columns: column.New([]int{64 << 20, 0, 200 << 10}[seed%3])})
+	sc.store = timeseries.New(sc.pool, timeseries.Options{Columns: column.New([]int{64 << 20, 0, 200 << 10}[seed%3], slog.New(slog.DiscardHandler))})
 	base := time.Date(2026, 3, 21, 21, 41, 10, 272851000, time.UTC)
 	var late [][]runSample
 	for i := range 8 {

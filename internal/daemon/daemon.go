@@ -151,7 +151,7 @@ func (d *Daemon) assemble(ctx context.Context) (http.Handler, error) {
 		Reads: d.pools.Reads, Exports: d.pools.Exports,
 		Logger: d.log, OnCommit: func(sessions ...string) { d.Hub.WakeSessions(sessions...) }, // nothing is committed before the hub is there
 		OnIngest: d.metrics.observeIngest, OnRefresh: d.metrics.observeRefresh, InFlight: inFlight,
-		Columns: column.New(d.config.ChartMemory),
+		Columns: column.New(d.config.ChartMemory, d.log),
 	})
 	d.Hub = hub.New(d.Store.Deltas, hub.Options{Tick: d.config.Tick, Log: d.log})
 	d.Auth = auth.New(d.pools.Reads, d.authOptions())

@@ -203,6 +203,8 @@ func (m *metrics) watch(d *Daemon) {
 		func() float64 { return float64(d.Store.Columns.Stats().Hits) })
 	m.counter("telemetryd_chart_memory_misses_total", "Charts that were not.",
 		func() float64 { return float64(d.Store.Columns.Stats().Misses) })
+	m.counter("telemetryd_chart_memory_failures_total", "What charts missed in memory and could not be read to be held.",
+		func() float64 { return float64(d.Store.Columns.Stats().Failures) })
 	m.gauge("telemetryd_live_connections", "Connections of the live stream now.",
 		func() float64 { return float64(d.Live.Stats().Connections) })
 	m.gauge("telemetryd_live_sessions", "Sessions that the live stream follows now.",

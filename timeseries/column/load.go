@@ -3,6 +3,7 @@ package column
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sort"
 	"strings"
@@ -120,9 +121,12 @@ func (m *Memory) load() {
 			began := time.Now()
 			err := m.loadBlock(&s, q, at)
 			if err != nil { // what is missing will be missed again
+				m.log.Info("what charts read is not held, and is read for each", slog.String("session_id", q.run.ID), slog.Any("error", err))
 				m.mu.Lock()
 				m.queue, m.rest = nil, nil
+				m.failures++
 				m.mu.Unlock()
+				break
 			}
 			if pause { // somebody else may have use for the processor
 				time.Sleep(time.Since(began))

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -14,20 +15,23 @@ import (
 
 // Memory is what is held of all runs, within a bound of bytes. A nil one holds nothing.
 type Memory struct {
+	log  *slog.Logger
 	most int
 	rows int // about how many a block is meant to have
 
-	mu      sync.Mutex // guards what follows
-	runs    map[int32]*held
-	ids     map[string]int32 // of runs that are held
-	blocks  *list.List       // of *block, what was read last in front
-	bytes   int
-	hits    int64
-	misses  int64
-	queue   []*request
-	loading bool
-	idle    sync.Cond // that it is not loading
-	rest    *rest
+	mu     sync.Mutex // guards what follows
+	runs   map[int32]*held
+	ids    map[string]int32 // of runs that are held
+	blocks *list.List       // of *block, what was read last in front
+	bytes  int
+	hits   int64
+	misses int64
+	// failures counts the requests that could not be loaded.
+	failures int64
+	queue    []*request
+	loading  bool
+	idle     sync.Cond // that it is not loading
+	rest     *rest
 }
 
 // held is what is held of one run.
@@ -67,12 +71,12 @@ type block struct {
 // timeColumn is the name of the column of times.
 const timeColumn = ""
 
-// New returns a Memory of that many bytes; nil for none.
-func New(bytes int) *Memory {
+// New returns a Memory of that many bytes; nil for none. It logs what it could not load.
+func New(bytes int, log *slog.Logger) *Memory {
 	if bytes <= 0 {
 		return nil
 	}
-	m := &Memory{most: bytes, rows: min(max(bytes/256, 256), blockRows), runs: map[int32]*held{}, ids: map[string]int32{}, blocks: list.New()}
+	m := &Memory{log: log, most: bytes, rows: min(max(bytes/256, 256), blockRows), runs: map[int32]*held{}, ids: map[string]int32{}, blocks: list.New()}
 	m.idle.L = &m.mu
 	return m
 }
@@ -80,6 +84,7 @@ func New(bytes int) *Memory {
 // Stats is what a Memory has done so far and holds now.
 type Stats struct {
 	Hits, Misses int64 // answers that it gave alone, and others
+	Failures     int64 // what was missed and could not be loaded
 	Bytes        int
 }
 
@@ -104,7 +109,7 @@ func (m *Memory) Stats() Stats {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Stats{m.hits, m.misses, m.bytes}
+	return Stats{m.hits, m.misses, m.failures, m.bytes}
 }
 
 // Holds reports whether something is held of each of these runs.

@@ -1,6 +1,13 @@
 package column
 
-import "testing"
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
 
 // fill holds n rows of a column, a second apart, in blocks of 100 s.
 func fill(t *testing.T, m *Memory, s State, n int) {
@@ -30,7 +37,7 @@ func rowsOf(r *Rows) (times []int64, values []float64) {
 
 func TestBlocksThatAreReadStay(t *testing.T) {
 	t.Parallel()
-	m := New(20_000)
+	m := New(20_000, slog.New(slog.DiscardHandler))
 	m.loading = true // nobody is to load what is missing
 	s := State{ID: "a", Session: 1, Batch: 1, Records: 1000, From: 0, To: 1000e6}
 	fill(t, m, s, 100)
@@ -49,9 +56,31 @@ func TestBlocksThatAreReadStay(t *testing.T) {
 	}
 }
 
+// What cannot be loaded leaves a trace, and the next who misses it has it tried again.
+func TestFailuresAreTold(t *testing.T) {
+	t.Parallel()
+	pool, err := pgxpool.New(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.Close()
+	var log bytes.Buffer
+	m := New(1<<20, slog.New(slog.NewTextHandler(&log, nil)))
+	s := State{ID: "run 7", Session: 1, Batch: 1, Records: 1000, From: 0, To: 1000e6}
+	for want := range int64(2) {
+		if _, ok := (Run{m: m, l: Loader{Pool: pool}, State: s}).Rows(Table{From: "records"}, []string{"speed"}, 0, 900e6); ok {
+			t.Fatal("something is held")
+		}
+		m.Wait()
+		if got := m.Stats().Failures; got != want+1 || !strings.Contains(log.String(), "run 7") {
+			t.Errorf("%d failures, want %d; the log has %q", got, want+1, log.String())
+		}
+	}
+}
+
 func TestSnapshotsDoNotSeeWhatIsNewer(t *testing.T) {
 	t.Parallel()
-	m := New(1 << 16)
+	m := New(1<<16, slog.New(slog.DiscardHandler))
 	m.loading = true
 	s := State{ID: "a", Session: 1, Batch: 5, Rewritten: 2, Records: 1000, From: 0, To: 1000e6}
 	fill(t, m, s, 100)
@@ -80,7 +109,7 @@ func TestSnapshotsDoNotSeeWhatIsNewer(t *testing.T) {
 
 func TestRunsThatBecomeOthers(t *testing.T) {
 	t.Parallel()
-	m := New(1 << 16)
+	m := New(1<<16, slog.New(slog.DiscardHandler))
 	m.loading = true
 	s := State{ID: "a", Session: 1, Batch: 1, Records: 100, To: 100e6}
 	fill(t, m, s, 100)
@@ -105,7 +134,7 @@ func TestRunsThatBecomeOthers(t *testing.T) {
 // A retention policy may drop records between two columns being read.
 func TestColumnsOfOneRange(t *testing.T) {
 	t.Parallel()
-	m := New(1 << 16)
+	m := New(1<<16, slog.New(slog.DiscardHandler))
 	m.loading = true
 	s := State{ID: "a", Session: 1, Batch: 1, Records: 100, To: 100e6}
 	fill(t, m, s, 100)

@@ -87,8 +87,8 @@ func (v *view) eachHeld(s segment, metrics []channel.Channel, each func(times []
 	}
 	rows, ok := v.held.Rows(table, columns, s.span.From.UnixMicro(), s.span.To.UnixMicro())
 	if ok {
+		defer rows.Release()
 		rows.Each(each)
-		rows.Release()
 	}
 	return ok
 }
