@@ -14,6 +14,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/internal/load"
+	"github.com/ecovolt/telemetryd/timeseries/lag"
 )
 
 // Replica takes reads of sessions off the primary without showing anybody less
@@ -33,7 +34,7 @@ type Replica struct {
 	served, behind, away atomic.Int64
 
 	mu  sync.Mutex // guards lag
-	lag lagMeter
+	lag lag.Meter
 }
 
 const (
@@ -157,7 +158,7 @@ func (r *Replica) look(ctx context.Context) error {
 	}
 	if written != nil && replayed != nil {
 		r.mu.Lock()
-		r.lag.note(time.Now(), *written, *replayed)
+		r.lag.Note(time.Now(), *written, *replayed)
 		r.mu.Unlock()
 	}
 	return nil
@@ -181,41 +182,6 @@ func (r *Replica) Stats() ReplicaStats {
 	s := ReplicaStats{Up: !r.down.Load(), Served: r.served.Load(), Behind: r.behind.Load(), Away: r.away.Load()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.Lag, s.BehindBytes = r.lag.since(time.Now()), r.lag.bytes
+	s.Lag, s.BehindBytes = r.lag.Since(time.Now()), r.lag.Bytes
 	return s
-}
-
-// lagMeter turns positions in the write-ahead log into time. The replica's own
-// figure, the time of the last transaction that it replayed, grows while the
-// primary is idle, and reads zero on a replica that lost its primary.
-type lagMeter struct {
-	waiting []walMark // positions of the primary that the replica has not reached, oldest first
-	bytes   int64
-}
-
-type walMark struct {
-	at       time.Time
-	position int64
-}
-
-// maxMarks bounds the marks; beyond, the oldest one still tells the lag.
-const maxMarks = 4096
-
-func (m *lagMeter) note(now time.Time, written, replayed int64) {
-	m.bytes = max(0, written-replayed)
-	if len(m.waiting) < maxMarks {
-		m.waiting = append(m.waiting, walMark{now, written})
-	}
-	reached := 0
-	for reached < len(m.waiting) && m.waiting[reached].position <= replayed {
-		reached++
-	}
-	m.waiting = append(m.waiting[:0], m.waiting[reached:]...)
-}
-
-func (m *lagMeter) since(now time.Time) time.Duration {
-	if len(m.waiting) == 0 {
-		return 0
-	}
-	return now.Sub(m.waiting[0].at)
 }

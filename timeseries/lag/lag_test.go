@@ -1,15 +1,15 @@
-package timeseries
+package lag
 
 import (
 	"testing"
 	"time"
 )
 
-func TestLagMeter(t *testing.T) {
+func TestMeter(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 3, 21, 0, 0, 0, 0, time.UTC)
 	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
-	var m lagMeter
+	var m Meter
 	for i, step := range []struct {
 		written, replayed int64
 		lag               time.Duration
@@ -24,15 +24,15 @@ func TestLagMeter(t *testing.T) {
 		{300, 300, 0, 0},
 		{300, 400, 0, 0}, // the primary was asked before the replica
 	} {
-		m.note(at(i), step.written, step.replayed)
-		if got := m.since(at(i)); got != step.lag || m.bytes != step.bytes {
-			t.Errorf("after %d s: %v and %d bytes behind, want %v and %d", i, got, m.bytes, step.lag, step.bytes)
+		m.Note(at(i), step.written, step.replayed)
+		if got := m.Since(at(i)); got != step.lag || m.Bytes != step.bytes {
+			t.Errorf("after %d s: %v and %d bytes behind, want %v and %d", i, got, m.Bytes, step.lag, step.bytes)
 		}
 	}
-	for i := range 3 * maxMarks {
-		m.note(at(10+i), int64(1000+i), 500)
+	for i := range 3 * mostMarks {
+		m.Note(at(10+i), int64(1000+i), 500)
 	}
-	if got, want := m.since(at(10+3*maxMarks)), 3*maxMarks*time.Second; got != want || len(m.waiting) > maxMarks {
+	if got, want := m.Since(at(10+3*mostMarks)), 3*mostMarks*time.Second; got != want || len(m.waiting) > mostMarks {
 		t.Errorf("after a long absence: %v behind with %d marks, want %v", got, len(m.waiting), want)
 	}
 }
