@@ -213,7 +213,7 @@ func (s *storm) checkChannels(pool *pgxpool.Pool, p *process) {
 	s.t.Helper()
 	stored, err := schema.List(s.t.Context(), pool, pgx.RowTo[string], `
 		SELECT format('%s %s %s', s.id, m.name, count(*))
-		FROM telemetry JOIN sessions s USING (session), jsonb_object_keys(extra) m (name)
+		FROM telemetry JOIN sessions s USING (session), jsonb_object_keys(record_members(numbers, extra)) m (name)
 		GROUP BY s.id, m.name
 		ORDER BY 1`)
 	if err != nil || len(stored) == 0 {
