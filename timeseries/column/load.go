@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -234,18 +233,9 @@ func (s *scratch) read(ctx context.Context, tx pgx.Tx, q *request, columns []str
 			s.values = append(s.values, r.Float())
 		}
 	})
-	later := func(i, j int) bool {
-		a, b := s.rows[i], s.rows[j]
-		if a.Micros != b.Micros {
-			return a.Micros < b.Micros
-		}
-		if a.Batch != b.Batch {
-			return a.Batch < b.Batch
-		}
-		return a.Ord < b.Ord
-	}
-	if !sort.SliceIsSorted(s.rows, later) {
-		sort.Slice(s.rows, later)
+	later := func(a, b row) int { return a.Compare(b.Cursor) }
+	if !slices.IsSortedFunc(s.rows, later) {
+		slices.SortFunc(s.rows, later)
 	}
 	return err
 }
