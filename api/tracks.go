@@ -25,7 +25,7 @@ type tracksAnswer struct {
 }
 
 func (s *server) listTracks(r *request, _ *none) (out tracksAnswer, err error) {
-	out.Tracks, err = s.Store.Tracks.List(r.Request.Context(), r.Since())
+	out.Tracks, err = s.Store.Tracks.List(r.Request.Context(), r.Decision.Since())
 	return out, err
 }
 
@@ -43,7 +43,7 @@ func (s *server) getTrackOf(r *request, _ *none) (*track.Circuit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Store.Tracks.Get(r.Request.Context(), id, r.Since())
+	return s.Store.Tracks.Get(r.Request.Context(), id, r.Decision.Since())
 }
 
 type editTrackParams struct{ Body track.Edit }

@@ -122,6 +122,15 @@ type Decision struct {
 	Err *fault.Error
 }
 
+// Since is where the history begins that may be listed; nil is all of it.
+func (d Decision) Since() *time.Time {
+	if d.Window == 0 {
+		return nil
+	}
+	since := time.Now().Add(-d.Window)
+	return &since
+}
+
 // grant says who may take an action.
 type grant struct {
 	roles  []Role // may always

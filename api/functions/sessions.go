@@ -3,7 +3,6 @@ package functions
 import (
 	"context"
 	"math"
-	"time"
 
 	"github.com/ecovolt/telemetryd/api/convex/registry"
 	"github.com/ecovolt/telemetryd/auth"
@@ -42,8 +41,8 @@ func (d Deps) listSessions(ctx context.Context, c *registry.Call) (any, error) {
 	}
 	c.Watch(schema.TopicSessions, schema.TopicLive)
 	var filter timeseries.SessionFilter
-	if decision.Window > 0 {
-		filter.StartedAfter = time.Now().Add(-decision.Window)
+	if since := decision.Since(); since != nil {
+		filter.StartedAfter = *since
 	}
 	list, err := d.Store.Sessions(ctx, filter)
 	if err != nil {

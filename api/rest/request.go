@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -28,15 +27,6 @@ type Request struct {
 	Decision  auth.Decision
 	Results   *load.Budget // of all requests
 	Lines     *httpx.Lines // the answer, where it is one of lines and has begun
-}
-
-// Since is where the history begins that the caller may list; nil is all of it.
-func (r *Request) Since() *time.Time {
-	if r.Decision.Window == 0 {
-		return nil
-	}
-	since := time.Now().Add(-r.Decision.Window)
-	return &since
 }
 
 // read fills the declared struct from the request.

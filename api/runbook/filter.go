@@ -70,7 +70,7 @@ func (p *Filter) Sessions(r *rest.Request) (f timeseries.SessionFilter, zone *ti
 			f.StartedBefore = to
 		}
 	}
-	if since := r.Since(); since != nil && since.After(f.StartedAfter) {
+	if since := r.Decision.Since(); since != nil && since.After(f.StartedAfter) {
 		f.StartedAfter = *since
 	}
 	return f, zone, nil
