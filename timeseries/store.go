@@ -134,7 +134,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	s.Channels = registry.New(pool, opt.Reads)
 	columns := rollup.MemberColumns{Channels: s.Channels}
 	s.Rollups = rollup.New(pool, rollup.Options{
-		Logger: s.log, InFlight: s.inFlight, Large: opt.LargeRefresh, Ahead: summaries{s}.ahead, Meanwhile: columns, OnPass: opt.OnRefresh,
+		Logger: s.log, InFlight: s.inFlight, Large: opt.LargeRefresh, Ahead: summaries{s}.ahead, Meanwhile: columns.Do, OnPass: opt.OnRefresh,
 		Also: []rollup.Work{tall.Levels{Channels: s.Channels}, s.Channels, columns, summaries{s}},
 	})
 	s.Series = series.New(opt.Reads, s.Rollups, s.Channels, opt.Columns)

@@ -2,7 +2,6 @@ package rollup
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -84,7 +83,7 @@ func (r *Rollups) beside(ctx context.Context, p *pass) error {
 		}
 		if time.Since(last) >= pause {
 			if err := r.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-				r.meanwhile(ctx, conn)
+				r.try(ctx, conn, r.opt.Meanwhile)
 				return ctx.Err()
 			}); err != nil {
 				return err
@@ -98,10 +97,7 @@ func (r *Rollups) beside(ctx context.Context, p *pass) error {
 					if ready {
 						return p.refresh(ctx, conn, time.Now())
 					}
-					// What it leaves, or fails at, is done at the end of the pass.
-					if err := early(ctx, conn.Conn()); err != nil {
-						r.opt.Logger.Debug("work beside a refresh failed", slog.Any("error", err))
-					}
+					r.try(ctx, conn, early)
 					early = nil
 					return ctx.Err()
 				})

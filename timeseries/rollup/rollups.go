@@ -27,7 +27,7 @@ type Options struct {
 	Also []Work
 	// Meanwhile is work of Also that takes a moment: a long pass does it each second or
 	// so. Nil is none.
-	Meanwhile Work
+	Meanwhile func(context.Context, *pgx.Conn) error
 	// Large is from how many new records on a refresh is a large one: it moves days that
 	// are over to the columnstore first, and takes two connections. Default 200,000.
 	Large int64
@@ -166,7 +166,7 @@ func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
 							return refreshed(err)
 						}
 						if more {
-							r.meanwhile(ctx, conn)
+							r.try(ctx, conn, r.opt.Meanwhile)
 							return nil
 						}
 						result.Windows = p.windows.count
@@ -188,13 +188,13 @@ func (r *Rollups) Refresh(ctx context.Context) (result Result, err error) {
 	return result, err
 }
 
-// meanwhile does the work that a long pass does not put off. What fails is tried again
-// at the end of the pass, which reports it.
-func (r *Rollups) meanwhile(ctx context.Context, conn *pgxpool.Conn) {
-	if r.opt.Meanwhile == nil {
+// try does work of Also before the end of a pass; nil is none. What it leaves, or fails
+// at, is done then, and reported.
+func (r *Rollups) try(ctx context.Context, conn *pgxpool.Conn, work func(context.Context, *pgx.Conn) error) {
+	if work == nil {
 		return
 	}
-	if err := r.opt.Meanwhile.Do(ctx, conn.Conn()); err != nil {
+	if err := work(ctx, conn.Conn()); err != nil {
 		r.opt.Logger.Debug("work beside a refresh failed", slog.Any("error", err))
 	}
 }
