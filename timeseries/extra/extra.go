@@ -27,7 +27,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/places"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -115,13 +115,12 @@ func Each(ctx context.Context, tx pgx.Tx, part Part, pause func() error, readers
 		return err
 	}
 	// After the cursor was opened: the numbers of each record that it finds have a place.
-	names, err := schema.List(ctx, tx, pgx.RowTo[string], "SELECT member FROM member_places ORDER BY place")
+	known, err := new(places.Places).On(ctx, tx)
 	if err != nil {
 		return err
 	}
-	places := record.NewPlaces(names)
 	for got := fetch; got == fetch; {
-		if got, err = next(ctx, tx, places, readers); err == nil {
+		if got, err = next(ctx, tx, known, readers); err == nil {
 			err = pause()
 		}
 		if err != nil {
