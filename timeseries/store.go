@@ -120,6 +120,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	if opt.OnIngest == nil {
 		opt.OnIngest = func(ingest.Stats) {}
 	}
+	s.places.Log = s.log
 	s.Writer = &ingest.Writer{
 		Pool: pool, Log: s.log, InFlight: s.inFlight, OnCommit: s.onCommit, OnIngest: opt.OnIngest,
 		Purge: func(ctx context.Context) {

@@ -19,6 +19,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,9 @@ const Most = 2_000
 
 // Places are those of one database. The zero Places knows none.
 type Places struct {
+	// Log takes why an upload's numbers were stored without places. Nil discards it.
+	Log *slog.Logger
+
 	known   atomic.Pointer[record.Places]
 	checked atomic.Int64 // when, in nanoseconds
 	failed  atomic.Int64 // when an upload waited in vain
@@ -125,12 +129,20 @@ func (p *Places) current(ctx context.Context, pool *pgxpool.Pool) *record.Places
 		if err == nil {
 			return known
 		}
-		p.failed.Store(time.Now().UnixNano())
+		p.giveUp(err)
 	}
 	if time.Now().UnixNano()-p.checked.Load() < int64(time.Minute) {
 		return p.known.Load()
 	}
 	return nil
+}
+
+// giveUp has no upload wait for a while.
+func (p *Places) giveUp(err error) {
+	p.failed.Store(time.Now().UnixNano())
+	if p.Log != nil {
+		p.Log.Info("numbers of unknown members are stored as JSON for a while", slog.Any("error", err), slog.Duration("for", pause))
+	}
 }
 
 // paused reports whether the database was too slow just now.
@@ -163,7 +175,7 @@ func (p *Places) give(ctx context.Context, pool *pgxpool.Pool, members []string)
 		given, err = p.read(ctx, pool)
 	}
 	if err != nil {
-		p.failed.Store(time.Now().UnixNano())
+		p.giveUp(err)
 		return nil
 	}
 	return given
