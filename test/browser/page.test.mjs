@@ -1204,6 +1204,9 @@ describe("the built-in page", { concurrency: false }, () => {
   });
 
   test("counts signals of the window and of laps, drawn, by keyboard and as a table", async () => {
+    // What is asked for of two signals, page by page.
+    const questions = [], asked = (r) => { if (r.isNavigationRequest()) questions.push("a page"); else if (/\/signals\?.*&y=/.test(r.url())) questions.push(r.url()); };
+    page.on("request", asked);
     await page.goto(`${base}/runs/round?metrics=speed_ms`);
     await settled(page);
     await page.getByRole("heading", { name: "Signals" }).click();
@@ -1285,6 +1288,7 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.evaluate(() => window.feed({ error: { status: 503, title: "Service Unavailable", detail: "the window holds more than can be counted in time" } }));
     await until("what went wrong", async () => /more than can be counted/.test(await status.textContent()) && !(await bar.isVisible()));
     await page.evaluate(() => window.unpatch());
+    questions.push("one signal");
     await page.getByLabel("against").selectOption("power_w");
     await until("the figures once more", async () => (await figures.count()) === 3);
 
@@ -1323,6 +1327,8 @@ describe("the built-in page", { concurrency: false }, () => {
     await until("that nothing was there", async () => /^The car was not in the region/.test(await status.textContent()));
     await page.keyboard.press("Escape");
     await until("the whole lap once more", async () => Math.abs((await counted()) - 314) < 3 && !new URL(page.url()).searchParams.has("region"));
+    page.off("request", asked);
+    assert.deepEqual(questions.filter((q, i) => q === questions[i - 1]), [], "what is there already is asked for again");
   });
 
   test("marks where the car came by a place that was noted", async () => {

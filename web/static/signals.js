@@ -78,15 +78,20 @@ export class Signals {
   }
 
   async load() {
+    this.choose();
+    const { view } = this, [x, y, mean] = this.chosen, laps = this.of === "laps" && [...view.laps.chosen].sort((a, b) => a - b).join(",");
+    const at = (s) => new Date(Math.round(view.start + s * 1000)).toISOString();
+    const part = { region: view.where, ...(laps ? { laps } : view.stack.whole ? {} : { from: at(view.stack.win[0]), to: at(view.stack.win[1]) }) };
+    // What is shown or on its way stays, with the focus and what is marked: charts report the
+    // window that they begin with, too.
+    const question = JSON.stringify([x, y, mean, laps, part, preferred(), view.run.watermark]);
+    if (question === this.question) return;
+    this.question = question;
     this.abort?.abort(); // what was asked for before must not come after what is shown now
     this.abort = new AbortController();
     this.brush?.show([]);
-    this.choose();
-    const { view } = this, [x, y, mean] = this.chosen, laps = this.of === "laps" && [...view.laps.chosen].sort((a, b) => a - b).join(",");
     if (!x) return;
     if (laps === "") return void this.fill([], "Tick laps to see their signals.");
-    const at = (s) => new Date(Math.round(view.start + s * 1000)).toISOString();
-    const part = { region: view.where, ...(laps ? { laps } : view.stack.whole ? {} : { from: at(view.stack.win[0]), to: at(view.stack.win[1]) }) };
     // What was counted lately is there at once; what is not takes seconds in a long run.
     const { run } = view, seconds = laps ? view.laps.laps.filter((l) => view.laps.chosen.has(l.lap)).reduce((sum, l) => sum + l.seconds, 0) : view.stack.win[1] - view.stack.win[0];
     const shares = y ? [0, 0] : [0];
@@ -103,7 +108,9 @@ export class Signals {
       this.fill([{ of: one, title: name(one.x) }, two && { of: two, title: `${name(two.x)} and ${name(two.y)}` }, two?.mean && { of: two, mean: true, title: `${name(two.mean)} by ${name(two.x)} and ${name(two.y)}` }].filter(Boolean), two ? `${said(one)}; with both ${said(two)}` : said(one));
       if (view.where) this.status.textContent = one.records ? `In the region on the map: ${this.status.textContent}` : "The car was not in the region on the map then.";
     } catch (err) {
-      if (err.name !== "AbortError") this.fill([], err.message);
+      if (err.name === "AbortError") return;
+      this.question = null; // whoever asks again has it tried again
+      this.fill([], err.message);
     } finally {
       clearTimeout(waits);
       if (this.abort.signal === signal) {
