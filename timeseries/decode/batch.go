@@ -70,7 +70,7 @@ func NewBatch() *Batch {
 
 // Release returns the batch's memory to the pool. The batch must not be used afterwards.
 func (b *Batch) Release() {
-	const keep, keepText, keepSpans = 64 << 20, 1 << 20, 1 << 18 // do not hoard what unusual records needed
+	const keep, keepText, keepSpans = 64 << 20, 1 << 20, 1 << 19 // do not hoard what unusual records needed
 	if cap(b.text) > keepText {
 		b.text = nil
 	}
@@ -257,6 +257,15 @@ func (rb *rowBuilder) end() {
 	b.rows = append(b.rows, rb.row)
 }
 
+// grow makes room for a span. Where there are many it is for as many as the rest of
+// the batch will need, if it goes on like this: growing bit by bit would copy them
+// several times.
+func (b *Batch) grow() {
+	if n := len(b.spans); n == cap(b.spans) && n > 1<<12 {
+		b.spans = slices.Grow(b.spans, n/8+max(0, int(float64(n)*float64(b.room-b.Memory())/float64(b.Memory()))))
+	}
+}
+
 func (rb *rowBuilder) store(text []byte) record.Substring {
 	b := rb.batch
 	s := record.Substring{Off: uint32(len(b.text)), Len: uint32(len(text))}
@@ -384,6 +393,7 @@ func (rb *rowBuilder) addExtra(key, raw []byte) {
 		if c := raw[0]; c != '"' && c != '{' && c != '[' {
 			s.Number, s.Numeric = record.ParseNumber(raw)
 		}
+		rb.batch.grow()
 		rb.batch.spans = append(rb.batch.spans, s)
 	}
 	*object = append(append(*object, key...), raw...)
