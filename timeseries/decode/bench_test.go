@@ -75,3 +75,42 @@ func BenchmarkEncodeCopy(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkWide reads and sums up a file of 300 channels, most of them unknown, at one
+// rate and at several, so that most cells are empty.
+func BenchmarkWide(b *testing.B) {
+	for _, every := range []int{1, 3} {
+		var file bytes.Buffer
+		file.WriteString("session_id,timestamp")
+		for i := range 300 {
+			fmt.Fprintf(&file, ",can_%03d", i)
+		}
+		values := 0
+		for i := range 1000 {
+			file.WriteString("\ns-1," + time.UnixMicro(1774129270272851+int64(i)*20000).UTC().Format(time.RFC3339Nano))
+			for k := range 300 {
+				if file.WriteByte(','); (31*i+17*k)%every == 0 {
+					fmt.Fprintf(&file, "%.2f", 10+float64((i*7+k*13)%1000)/100)
+					values++
+				}
+			}
+		}
+		b.Run(fmt.Sprint("every ", every), func(b *testing.B) {
+			batch := NewBatch()
+			defer batch.Release()
+			for b.Loop() {
+				d, digest := New(bytes.NewReader(file.Bytes()), Options{Format: FormatCSV, Now: time.Unix(1800000000, 0)}), record.NewDigest()
+				for err := error(nil); err != io.EOF; batch.Reset() {
+					if err = d.Next(batch, 10000); err != nil && err != io.EOF || batch.Rejected() > 0 {
+						b.Fatal(err, batch.Problems())
+					}
+					for i := range batch.Len() {
+						v := batch.Record(i)
+						digest.Add(&v)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(values), "ns/value")
+		})
+	}
+}

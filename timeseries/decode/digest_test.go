@@ -42,8 +42,14 @@ func makeRecord(random *rand.Rand) made {
 			m.members[c.Name] = map[string]any{"b": 0.5, "a": []any{"s", 1e21}}
 		}
 	}
-	for i := range random.IntN(4) {
-		m.members[fmt.Sprint("sensor", i)] = sensorValue(random)
+	sensors := random.IntN(4)
+	if random.IntN(100) == 0 { // more than a digest keeps in mind, of which each record has some
+		sensors = 3000
+	}
+	for i := range sensors {
+		if sensors < 4 || random.IntN(4) == 0 {
+			m.members[fmt.Sprint("sensor", i)] = sensorValue(random)
+		}
 	}
 	return m
 }

@@ -32,27 +32,37 @@ type Digest struct {
 	// present are the channels among the members, all of them where plain.
 	present Mask
 	plain   bool
-	decoder jsontext.Decoder
 	buf     []byte
-	// As they stood in the last record, where all of them counted or had a successor:
-	// names of members without a channel, and values of the record that is added.
-	stood  [][]byte
-	values []valued
+	// known are the members of recent records: channels at their own places, and those
+	// without one behind them. Index has the latter's places by encoded name, and order
+	// has all by name.
+	known []known
+	index map[string]int32
+	order []int32
+	turn  uint32 // of the record that is listed
+	// The last record's members without a channel, in their order there: places in
+	// known; where in Extra the values of those with a span begin; the others' values.
+	stood   []int32
+	begin   []int
+	surplus [][]byte
 }
 
 // member is a channel, or a member without one.
 type member struct {
-	name    string
-	channel int // or -1
-	at      int // where it stood among the members without a channel
-	valued
+	place int32 // in known
+	at    int   // in stood; -1 for a channel
 }
 
-// valued is the value of a member without a channel.
-type valued struct {
-	value []byte
-	span  *Span // or nil
+type known struct {
+	name string
+	key  string // as it is encoded
+	next int32  // place of what stood behind it the last time
+	turn uint32 // the last record that had it
+	at   int    // there
 }
+
+// mostKnown bounds known, all of which each record that is listed goes through.
+const mostKnown = 2 * MaxMembers
 
 // NewDigest returns the digest of no record.
 func NewDigest() *Digest { return &Digest{hash: sha256.New()} }
@@ -98,132 +108,177 @@ func (d *Digest) Add(v *Values) {
 		d.buf = binary.LittleEndian.AppendUint64(d.buf, uint64(v.Micros))
 	}
 	for _, m := range d.members {
-		if m.channel < 0 {
-			if s := m.span; s != nil && s.Numeric && m.value[0] < 'a' && s.Value <= 17 { // as literal does, which reads it again
-				d.number(s.Number.Float())
+		if m.at >= 0 {
+			if m.at < len(v.Spans) && v.Spans[m.at].isUsual() {
+				d.number(v.Spans[m.at].Number.Float())
 			} else {
-				d.value(m.value)
+				d.value(d.without(v, m.at))
 			}
 			continue
 		}
-		switch channel.All[m.channel].Type {
+		switch channel.All[m.place].Type {
 		case channel.Float:
-			d.number(math.Float64frombits(v.Values[m.channel]))
+			d.number(math.Float64frombits(v.Values[m.place]))
 		case channel.Int:
-			d.number(float64(int64(v.Values[m.channel])))
+			d.number(float64(int64(v.Values[m.place])))
 		case channel.Text:
-			d.text(v.Bytes(m.channel))
+			d.text(v.Bytes(int(m.place)))
 		case channel.JSON:
-			d.value(v.Bytes(m.channel))
+			d.value(v.Bytes(int(m.place)))
 		}
 	}
 	d.hash.Write(d.buf)
 }
 
-// again takes the values of a record with the members of the one before, in the same
-// order, and reports whether it is one.
+// again reports whether a record has the members of the one before, in the same order.
 func (d *Digest) again(v *Values, present Mask) bool {
-	if len(d.stood) == 0 || present != d.present {
+	if len(d.stood) == 0 || len(v.Spans) != len(d.stood) || present != d.present || len(v.Surplus) > 0 {
 		return false
-	}
-	d.values = d.values[:0]
-	stands := func(name []byte, value valued) bool {
-		n := len(d.values)
-		if n == len(d.stood) || !bytes.Equal(name, d.stood[n]) || string(value.value) == `""` {
-			return false
-		}
-		d.values = append(d.values, value)
-		return true
 	}
 	at := 1
 	for i := range v.Spans {
 		name, value, next := spanned(v.Extra, at, &v.Spans[i])
-		if at = next; !stands(name, valued{value, &v.Spans[i]}) {
+		if string(name) != d.known[d.stood[i]].key || string(value) == `""` {
 			return false
 		}
-	}
-	if len(v.Surplus) > 0 {
-		for name, value := range Members(v.Surplus) {
-			if !stands(name, valued{value, nil}) {
-				return false
-			}
-		}
-	}
-	if len(d.values) < len(d.stood) {
-		return false
-	}
-	for i := range d.members {
-		if m := &d.members[i]; m.channel < 0 {
-			m.valued = d.values[m.at]
-		}
+		d.begin[i] = next - 1 - len(value)
+		at = next
 	}
 	return true
 }
 
-// remember notes how the members without a channel stand in a record.
-func (d *Digest) remember(v *Values) {
-	n := 0
-	for _, object := range [][]byte{v.Extra, v.Surplus} {
-		if len(object) == 0 {
-			continue
-		}
-		for name, value := range Members(object) {
-			if string(value) == `""` {
-				d.stood = d.stood[:0]
-				return
-			}
-			if n == len(d.stood) {
-				d.stood = append(d.stood, nil)
-			}
-			d.stood[n] = append(d.stood[n][:0], name...)
-			n++
-		}
+// without is the value of one of the members without a channel.
+func (d *Digest) without(v *Values, at int) []byte {
+	if at < len(v.Spans) {
+		return v.Extra[d.begin[at]:][:v.Spans[at].Value]
 	}
-	d.stood = d.stood[:n]
+	return d.surplus[at-len(v.Spans)]
 }
 
 // list lists the members of a record, and notes their names where they are others.
 func (d *Digest) list(v *Values, present Mask) {
-	d.members = d.members[:0]
-	for _, i := range present.Channels() {
-		d.members = append(d.members, member{name: channel.All[i].Name, channel: i})
+	if len(d.known) > mostKnown || d.index == nil {
+		d.forget()
 	}
-	stood := 0
-	for _, object := range [][]byte{v.Extra, v.Surplus} {
-		if len(object) == 0 {
+	d.turn++
+	for _, i := range present.Channels() {
+		d.known[i].turn, d.known[i].at = d.turn, -1
+	}
+	d.stood, d.begin, d.surplus = d.stood[:0], d.begin[:0], d.surplus[:0]
+	before := len(d.known)
+	at := 1
+	for i := range v.Spans {
+		name, value, next := spanned(v.Extra, at, &v.Spans[i])
+		d.stand(name)
+		d.begin = append(d.begin, next-1-len(value))
+		at = next
+	}
+	if len(v.Surplus) > 0 {
+		for name, value := range Members(v.Surplus) {
+			d.stand(name)
+			d.surplus = append(d.surplus, value)
+		}
+	}
+	d.sort(before)
+	d.plain, d.present = len(v.Extra) == 0, present
+
+	d.members = d.members[:0]
+	for _, place := range d.order {
+		e := &d.known[place]
+		if e.turn != d.turn {
 			continue
 		}
-		d.decoder.Reset(bytes.NewBuffer(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-		for _, _ = d.decoder.ReadToken(); d.decoder.PeekKind() == '"'; {
-			name, _ := d.decoder.ReadToken()
-			m := member{name: name.String(), channel: -1, at: stood}
-			m.value, _ = d.decoder.ReadValue()
-			stood++
-			d.members = append(d.members, m)
+		m := member{place, e.at}
+		if n := len(d.members); n > 0 && d.known[d.members[n-1].place].name == e.name {
+			// The last of a name counts, as in jsonb.
+			if d.members[n-1].at < m.at {
+				d.members[n-1] = m
+			}
+			continue
 		}
+		d.members = append(d.members, m)
 	}
-	d.plain, d.present = len(v.Extra) == 0, present
-	d.remember(v)
-	slices.SortStableFunc(d.members, func(x, y member) int { return strings.Compare(x.name, y.name) })
-	kept := d.members[:0]
-	for i, m := range d.members {
-		// The last of a name counts, as in jsonb.
-		last := i+1 == len(d.members) || d.members[i+1].name != m.name
-		if last && (m.channel >= 0 || string(m.value) != `""`) {
-			kept = append(kept, m)
-		}
+	all := len(d.members)
+	d.members = slices.DeleteFunc(d.members, func(m member) bool { return m.at >= 0 && string(d.without(v, m.at)) == `""` })
+	if len(d.members) < all {
+		d.stood = d.stood[:0] // the next record is listed, too
 	}
-	d.members = kept
-	before := len(d.names)
+	long := len(d.names)
 	for _, m := range d.members {
-		d.names = appendSized(d.names, []byte(m.name))
+		name := d.known[m.place].name
+		d.names = append(binary.BigEndian.AppendUint32(d.names, uint32(len(name))), name...)
 	}
-	if bytes.Equal(d.names[:before], d.names[before:]) {
-		d.names = d.names[:before]
+	if bytes.Equal(d.names[:long], d.names[long:]) {
+		d.names = d.names[:long]
 		return
 	}
-	d.names = append(d.names[:0], d.names[before:]...)
+	d.names = append(d.names[:0], d.names[long:]...)
 	d.buf = appendSized(append(d.buf[:0], 1), d.names)
+}
+
+// forget leaves nothing known but the channels.
+func (d *Digest) forget() {
+	d.known, d.order = append(d.known[:0], channels...), append(d.order[:0], byName...)
+	d.stood, d.index = d.stood[:0], map[string]int32{}
+}
+
+// channels are what is known from the start, and byName is their order.
+var channels, byName = func() (all []known, order []int32) {
+	for i, c := range channel.All {
+		all, order = append(all, known{name: c.Name}), append(order, int32(i))
+	}
+	slices.SortFunc(order, func(x, y int32) int { return strings.Compare(all[x].name, all[y].name) })
+	return all, order
+}()
+
+// stand notes that a member without a channel comes next in the record.
+func (d *Digest) stand(key []byte) {
+	place, last := int32(-1), int32(-1)
+	if n := len(d.stood); n > 0 {
+		last = d.stood[n-1]
+		if next := d.known[last].next; d.known[next].key == string(key) {
+			place = next
+		}
+	}
+	if place < 0 {
+		var ok bool
+		if place, ok = d.index[string(key)]; !ok {
+			place = int32(len(d.known))
+			e := known{key: string(key)}
+			if e.name = e.key[1 : len(e.key)-1]; strings.IndexByte(e.name, '\\') >= 0 {
+				e.name = unquoted(key)
+			}
+			d.known = append(d.known, e)
+			d.index[e.key] = place
+		}
+		if last >= 0 {
+			d.known[last].next = place
+		}
+	}
+	d.known[place].turn, d.known[place].at = d.turn, len(d.stood)
+	d.stood = append(d.stood, place)
+}
+
+// sort puts what is known from that place on into the order.
+func (d *Digest) sort(from int) {
+	if from == len(d.known) {
+		return
+	}
+	compare := func(x, y int32) int { return strings.Compare(d.known[x].name, d.known[y].name) }
+	var added []int32
+	for place := from; place < len(d.known); place++ {
+		added = append(added, int32(place))
+	}
+	slices.SortFunc(added, compare)
+	d.order = append(d.order, added...) // and then from the end on
+	for to, old := len(d.order)-1, from-1; len(added) > 0; to-- {
+		if n := len(added) - 1; old >= 0 && compare(d.order[old], added[n]) > 0 {
+			d.order[to] = d.order[old]
+			old--
+		} else {
+			d.order[to], added = added[n], added[:n]
+		}
+	}
 }
 
 func (d *Digest) number(v float64) {

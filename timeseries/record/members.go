@@ -10,6 +10,10 @@ type Span struct {
 	Numeric     bool
 }
 
+// isUsual reports whether it is a number, no boolean, of so few digits that a float
+// tells it from others.
+func (s *Span) isUsual() bool { return s.Numeric && s.Value <= 17 && s.Number.scale() != truth }
+
 // spanned returns the name and the value of the member that stands there, and where the
 // next one does.
 func spanned(object []byte, at int, s *Span) (name, value []byte, next int) {
