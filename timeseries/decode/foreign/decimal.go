@@ -2,8 +2,10 @@ package foreign
 
 import (
 	"bytes"
+	"iter"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/label"
 	"github.com/ecovolt/telemetryd/timeseries/decode/foreign/number"
 )
 
@@ -18,15 +20,79 @@ func (c *Column) ungroup(cell []byte) []byte {
 	return cell
 }
 
+// seen is what was seen of a column's cells.
+type seen struct {
+	n       [number.Grouped + 1][len(number.Signs)]int // by form and sign
+	line    int                                        // of the first cell that can be read in two ways
+	cell    []byte
+	numbers int    // how many of the cells are plain ones, as far as they were counted
+	odd     []*row // where the others are
+}
+
+const pointSign = 1 // the point in number.Signs
+
+func (s *seen) add(f number.Form, sign int, cell []byte, line int) {
+	if s.n[f][sign]++; f == number.OneGroup && (s.line == 0 || line < s.line) {
+		s.line, s.cell = line, cell
+	}
+}
+
+// seen returns what a column that is no channel by its name has of plain numbers, and
+// its other cells with their lines. A wide file has hundreds of such columns, of
+// hardly anything but numbers: these are looked at once, row by row.
+func (p *plan) seen(i int) (seen, iter.Seq2[[]byte, int]) {
+	if p.counts == nil {
+		p.count()
+	}
+	s := p.counts[i]
+	if s.numbers == 0 {
+		return s, p.samples(i)
+	}
+	return s, func(yield func([]byte, int) bool) {
+		for _, r := range s.odd {
+			if !yield(r.cells[i], r.line) {
+				return
+			}
+		}
+	}
+}
+
+func (p *plan) count() {
+	p.counts = make([]seen, len(p.columns))
+	var own []int
+	for i, l := range p.labels {
+		if to, _, ok := label.Target(l.Name); !ok || to == label.Time {
+			own = append(own, i)
+		}
+	}
+	p.samples(0)
+	for _, r := range p.records {
+		for _, i := range own {
+			if i >= len(r.cells) {
+				break
+			}
+			cell, s := r.cells[i], &p.counts[i]
+			if len(cell) == 0 {
+				continue
+			}
+			if f := number.PlainForm(cell); f != number.None {
+				sign := 0
+				if f == number.Decimal || f == number.OneGroup {
+					sign = pointSign
+				}
+				s.add(f, sign, cell, r.line)
+				s.numbers++
+			} else {
+				s.odd = append(s.odd, r)
+			}
+		}
+	}
+}
+
 // findDecimals finds out which sign parts thousands in which column: what the
 // column's own cells cannot tell, those of the others may. 1,000 after 999 may
 // be one or a thousand; where nothing in the file says which, it is asked for.
 func (p *plan) findDecimals() error {
-	type seen struct {
-		n    [number.Grouped + 1][len(number.Signs)]int
-		line int // of the first cell that can be read in two ways
-		cell []byte
-	}
 	columns, proven := make([]seen, len(p.columns)), [len(number.Signs)]bool{}
 	// Between commas, and without quotes, no cell holds one: the first number with
 	// a fraction tells all of a channel's cells.
@@ -37,14 +103,16 @@ func (p *plan) findDecimals() error {
 			s.n[number.None][0]++
 			continue
 		}
-		for cell, line := range p.samples(i) {
+		cells := p.samples(i)
+		if !c.Known {
+			*s, cells = p.seen(i)
+		}
+		for cell, line := range cells {
 			if number.IsMissing(cell) {
 				continue
 			}
 			f, sign := number.FormOf(cell)
-			if s.n[f][sign]++; f == number.OneGroup && s.line == 0 {
-				s.line, s.cell = line, cell
-			}
+			s.add(f, sign, cell, line)
 			if f == number.Decimal && points && c.numeric {
 				break
 			}

@@ -391,24 +391,12 @@ func (l *layout) isAside(r *row) bool {
 	}
 	for _, i := range l.times[:min(len(l.times), 4)] { // of more, these tell
 		if i < r.filled {
-			if c := number.Trim(r.cells[i]); len(c) > 0 && !isTimeUnit(string(c)) {
+			if c := number.Trim(r.cells[i]); len(c) > 0 && !label.IsTimeUnit(string(c)) {
 				return false
 			}
 		}
 	}
 	return len(r.cells) > 1 || len(l.names) == 1
-}
-
-// isTimeUnit reports whether text says how a column of times is written.
-func isTimeUnit(text string) bool {
-	if u, ok := unit.Lookup(text); ok {
-		return u.Dimension == "time"
-	}
-	switch strings.Trim(strings.ToLower(text), "[]()") {
-	case "unix time", "unix", "epoch", "utc", "gmt", "time", "date", "datetime", "iso8601", "iso 8601", "timestamp", "hh:mm:ss", "local":
-		return true
-	}
-	return label.IsSource(text)
 }
 
 // heading is what the names of columns stand for.
@@ -424,7 +412,7 @@ func readHeading(names [][]byte) (h heading) {
 			continue
 		}
 		name := label.Read(string(cell)).Name
-		if timeRank(name) > 0 {
+		if label.TimeRank(name) > 0 {
 			h.times = append(h.times, i)
 		}
 		to, _, ok := label.Target(name)

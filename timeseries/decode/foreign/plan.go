@@ -45,6 +45,7 @@ type plan struct {
 	opt      Options
 	layout   *layout
 	records  []*row // the head's
+	counts   []seen
 	labels   []label.Label
 	columns  []Column
 	times    times
@@ -360,8 +361,13 @@ func (p *plan) judge(i int) {
 	if c.numeric && p.layout.sep == ',' && !p.layout.quoted && c.convert == nil && c.Name == c.Label && c.group == 0 {
 		return // as the bridge and our own exports have it
 	}
-	numbers, commas, points, ids, capitals, words, whole := 0, 0, 0, 0, 0, 0, 0
-	for cell := range p.samples(i) {
+	plain, cells := p.seen(i)
+	points := plain.n[number.Decimal][pointSign]
+	if c.group != '.' {
+		points += plain.n[number.OneGroup][pointSign]
+	}
+	numbers, commas, ids, capitals, words := plain.numbers, 0, 0, 0, 0
+	for cell := range cells {
 		cell = c.ungroup(cell)
 		switch {
 		case number.IsMissing(cell):
@@ -369,8 +375,6 @@ func (p *plan) judge(i int) {
 			numbers++
 			if strings.ContainsAny(string(cell), ".eE") {
 				points++
-			} else {
-				whole++
 			}
 		case number.HasComma(cell):
 			commas++

@@ -272,7 +272,7 @@ func (r *Reader) otherHeader() error {
 		return nil
 	}
 	cell := r.cells[r.plan.times.columns[0]]
-	if len(cell) == 0 || cell[0]-'0' <= 9 || timeRank(label.Normal(string(cell))) == 0 {
+	if len(cell) == 0 || cell[0]-'0' <= 9 || label.TimeRank(label.Normal(string(cell))) == 0 {
 		return nil
 	}
 	return anotherTable(r.line)

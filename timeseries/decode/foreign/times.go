@@ -16,22 +16,6 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
-// timeRanks are the usual names of a time, the surest first.
-var timeRanks = map[string]int{
-	"timestamp": 1, "_time": 2, "datetime": 2, "date_time": 2, "time_stamp": 2, "timestamp_utc": 2, "utc_timestamp": 2, "date_and_time": 2,
-	"utc_time": 3, "time_utc": 3, "utc": 3, "unix_time": 3, "unix_timestamp": 3, "unixtime": 3, "epoch": 3, "epoch_time": 3, "ts": 3, "recorded_at": 3,
-	"time": 4, "device_time": 4, "devicetime": 4, "fixtime": 4, "fix_time": 4, "zeit": 4, "uhrzeit": 4, "zeitstempel": 4, "local_time": 4, "time_of_day": 4,
-	"timestamp_ms": 5, "timestamp_us": 5, "time_ms": 5, "time_us": 5, "gps_time": 5, "log_time": 5, "created_at": 6, "servertime": 6, "server_time": 6,
-	"date": 7, "datum": 7, "gps_date": 7, "utc_date": 7, "log_date": 7, "date_utc": 7,
-	"elapsed_time": 8, "elapsed": 8, "time_s": 8, "time_sec": 8, "seconds": 8, "secs": 8, "sec": 8, "t": 8, "t_s": 8, "t_ms": 8, "millis": 8, "milliseconds": 8,
-	"interval": 9, "session_time": 9, "total_time": 9, "run_time": 9, "elapsed_s": 8, "elapsed_ms": 8, "time_since_start": 8,
-}
-
-// dateRank is the rank of names of a day alone.
-const dateRank = 7
-
-func timeRank(name string) int { return timeRanks[name] }
-
 // candidate is a column that may hold the records' times.
 type candidate struct {
 	column int
@@ -75,12 +59,20 @@ func (p *plan) look(i, rank int) candidate {
 	name := p.labels[i].Name
 	isDate := strings.Contains(name, "date") || strings.Contains(name, "datum")
 	// Beside a date, 100000.2 is ten o'clock.
-	beside := rank > 0 && slices.ContainsFunc(p.labels, func(l label.Label) bool { return timeRank(l.Name) == dateRank })
+	beside := rank > 0 && slices.ContainsFunc(p.labels, func(l label.Label) bool { return label.TimeRank(l.Name) == label.DateRank })
 	_, named, _ := p.mapped(i)
 	var counts [5]int
 	var numbers []float64
 	clocks := 0
-	for cell, line := range p.samples(i) {
+	cells := p.samples(i)
+	if rank == 0 { // only a column of whole times counts
+		var plain seen
+		plain, cells = p.seen(i)
+		if c.filled = plain.numbers; plain.numbers >= len(plain.odd) {
+			return c
+		}
+	}
+	for cell, line := range cells {
 		if cell = number.Trim(cell); number.IsMissing(cell) {
 			continue
 		}
@@ -174,7 +166,7 @@ func (p *plan) look(i, rank int) candidate {
 		}
 		// Seconds are neither 10 s apart nor as close as parts of a day, as a rule.
 		header := p.columns[i].unit
-		c.vague = c.unit == 0 && (step >= 10 || step > 0 && (step < 1e-5 || step < 1e-4 && slices.Max(numbers) < 1) || clocks > 0 && clocks == len(numbers) || header != "" && !isTimeUnit(header))
+		c.vague = c.unit == 0 && (step >= 10 || step > 0 && (step < 1e-5 || step < 1e-4 && slices.Max(numbers) < 1) || clocks > 0 && clocks == len(numbers) || header != "" && !label.IsTimeUnit(header))
 	}
 	return c
 }
@@ -277,7 +269,7 @@ func (p *plan) chooseTime() ([]candidate, error) {
 			}
 			return p.namedTime(l.Text)
 		}
-		rank := timeRank(l.Name)
+		rank := label.TimeRank(l.Name)
 		if to, _, ok := label.Target(l.Name); rank == 0 && ok && to != label.Time || l.Text == "" {
 			continue
 		}

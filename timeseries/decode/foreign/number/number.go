@@ -201,9 +201,11 @@ func UsualStep(numbers []float64) float64 {
 	return steps[len(steps)/2]
 }
 
-// Plain reports whether cell is a number as most are: some digits, perhaps with a
-// sign and a point.
-func Plain(cell []byte) bool {
+// Plain reports whether a cell is a number as JSON has it, without an exponent.
+func Plain(cell []byte) bool { return PlainForm(cell) != None }
+
+// PlainForm is the form of such a number, whose sign is a point; None for other cells.
+func PlainForm(cell []byte) Form {
 	digits := func(i int) int {
 		for i < len(cell) && cell[i]-'0' <= 9 {
 			i++
@@ -215,14 +217,25 @@ func Plain(cell []byte) bool {
 		begin = 1
 	}
 	end := digits(begin)
-	if end == begin || end > begin+1 && cell[begin] == '0' || len(cell) > 100 {
-		return false
+	whole := end - begin
+	if whole == 0 || whole > 1 && cell[begin] == '0' || len(cell) > 100 {
+		return None
 	}
 	if end < len(cell) && cell[end] == '.' {
 		point := end
-		if end = digits(point + 1); end == point+1 {
-			return false
+		switch end = digits(point + 1); {
+		case end == point+1 || end < len(cell):
+			return None
+		case end-point-1 == 3 && whole <= 3 && cell[begin] != '0':
+			return OneGroup
 		}
+		return Decimal
 	}
-	return end == len(cell)
+	switch {
+	case end < len(cell):
+		return None
+	case whole > 3:
+		return Long
+	}
+	return Short
 }
