@@ -88,15 +88,15 @@ func parseLaps(query string) (laps []compare.Lap, err error) {
 			break
 		}
 	}
-	unescape := url.QueryUnescape
-	if !strings.Contains(text, ":") {
+	bare := strings.Contains(text, ":")
+	if !bare {
 		text, _ = url.QueryUnescape(text)
-		unescape = url.PathUnescape
 	}
 	for item := range strings.SplitSeq(text, ",") {
-		if whole, err := unescape(item); err == nil {
-			item = whole
+		if bare {
+			item = strings.ReplaceAll(item, "+", " ")
 		}
+		item = rest.Listed(item)
 		colon := strings.LastIndexByte(item, ':')
 		lap, err := strconv.ParseInt(item[colon+1:], 10, 32)
 		if colon <= 0 || err != nil || lap < 1 {

@@ -43,7 +43,7 @@ type seriesParams struct {
 	Points  int       `query:"points" default:"1000" doc:"Most buckets wanted, about the chart's width in pixels"`
 	Mode    string    `query:"mode" enum:"minmax,m4" doc:"minmax, or m4: also the first and last value of each pixel column. Columns of long windows are whole buckets, of which t says where each begins"`
 	Fill    string    `query:"fill" enum:"gap,null,locf" doc:"What stands for buckets without records"`
-	Compare []string  `query:"compare" doc:"Further runs"`
+	Compare []string  `query:"compare" doc:"Further runs; a comma in an id is %2C"`
 	Align   string    `query:"align" enum:"time,elapsed,distance" doc:"What runs have in common; distance is what the car counted (distance_m)"`
 	Version string    `query:"version" doc:"The run's version that you know: an answer of the function contract's fields may then be kept for ever"`
 	shown.Params
@@ -56,6 +56,7 @@ func (s *server) getSeries(r *request, p *seriesParams) error {
 	}
 	var others []*timeseries.Session
 	for _, id := range p.Compare {
+		id = rest.Listed(id)
 		if slices.Contains(req.Sessions, id) {
 			continue
 		}

@@ -103,6 +103,10 @@ func TestSeriesOverREST(t *testing.T) {
 	if fmt.Sprint(a["t"]) != fmt.Sprint(b["t"]) || fmt.Sprint(a["metrics"]) != fmt.Sprint(b["metrics"]) {
 		t.Error("two equal runs differ by elapsed time")
 	}
+	s.drive(t, "100%, wet", start.AddDate(0, 0, -3), 100)
+	if got := s.call(t, "GET", "/api/v1/sessions/race/series?metrics=speed_ms&compare=older,100%2525%252C%20wet&align=elapsed&end=60", internal, nil); got.status != 200 || len(got.body["sessions"].([]any)) != 3 {
+		t.Errorf("a run with a comma: %+v", got)
+	}
 
 	for path, want := range map[string]int{
 		"/api/v1/sessions/race/series":                                        400,

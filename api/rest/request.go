@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
 
 	"github.com/gin-gonic/gin"
@@ -110,6 +111,15 @@ func (r *Request) CacheableJSON(of any) error {
 		return fmt.Errorf("encode answer: %w", err)
 	}
 	return r.Cacheable("application/json", body, false, false)
+}
+
+// Listed is an id that a parameter lists, where a comma of its own is %2C: values are
+// decoded before they are cut at commas.
+func Listed(item string) string {
+	if id, err := url.PathUnescape(item); err == nil {
+		return id
+	}
+	return item
 }
 
 // Link names the next page in a Link header (RFC 8288).

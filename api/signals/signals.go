@@ -5,7 +5,6 @@ package signals
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,9 +81,7 @@ func (s Source) getSignals(r *rest.Request, p *signalParams) error {
 	}
 	var others []*timeseries.Session
 	for _, id := range p.Also {
-		if whole, err := url.PathUnescape(id); err == nil {
-			id = whole
-		}
+		id = rest.Listed(id)
 		if slices.Contains(req.Runs, id) {
 			continue
 		}

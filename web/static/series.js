@@ -84,7 +84,7 @@ export async function runSeries(run, a, b, points, metrics, signal, keep) {
 export async function compareSeries(ids, align, a, b, points, metrics, signal, shift = []) {
   const parts = await Promise.all(groups(ids, shift).map(async ({ members, by }) => {
     const url = query(sessionPath(members[0], "/series"), {
-      compare: members.slice(1).join(","), metrics: names(metrics), units: preferred(), align, start: Math.max(0, a - by), end: Math.max(0, b - by) || 1, points,
+      compare: members.slice(1).map((id) => id.replace(/[%,]/g, encodeURIComponent)).join(","), metrics: names(metrics), units: preferred(), align, start: Math.max(0, a - by), end: Math.max(0, b - by) || 1, points,
     });
     const answer = await ask(url, signal, true);
     return answer.sessions.map((session) => ({ id: session.session_id, session, by }));
