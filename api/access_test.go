@@ -177,6 +177,7 @@ var access = map[string]rule{
 	"GET /api/v1/sessions/:id/brief":                 {may: records, shows: "<h1", perSession: true},
 	"GET /api/v1/sessions/:id/track":                 {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/signals":               {may: records, query: "?x=speed_ms", perSession: true},
+	"GET /api/v1/sessions/:id/energy":                {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/stays":                 {may: records, query: "?region=1,2,3,4", perSession: true},
 	"GET /api/v1/tracks":                             {may: listers},
 	"GET /api/v1/tracks/:id":                         {may: listers},

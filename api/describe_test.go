@@ -182,6 +182,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/api/v1/sessions/{circles}/signals", "?x=speed_ms&y=power_w&mean=speed_ms&laps=1,2&units=metric&x_bins=5&y_bins=4", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{circles}/signals", "?x=driver_mode", admin, "", 400, ""},
 		{"GET", "/api/v1/sessions/{circles}/stays", "?region=48,11,49,11.5", admin, "", 200, ""},
+		{"GET", "/api/v1/sessions/{circles}/energy", "", admin, "", 200, ""},
 		{"GET", "/api/v1/sessions/{circles}/stays", "?region=49,11,48,11.5", admin, "", 400, ""},
 		{"POST", "/api/v1/sessions/{circles}/notes", "", admin, `{"text":"bump","latitude":48.1009,"longitude":11.5}`, 201, ""},
 		{"GET", "/api/v1/sessions/{circles}/notes", "?kind=note&passes=true", admin, "", 200, ""},

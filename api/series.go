@@ -7,6 +7,7 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/api/brief"
+	"github.com/ecovolt/telemetryd/api/energy"
 	"github.com/ecovolt/telemetryd/api/mirror"
 	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/api/shown"
@@ -177,6 +178,10 @@ func (s *server) lapsAsCounted(r *request) (*analysis.Laps, error) { return s.la
 
 func (s *server) signalRoutes() []route {
 	return signals.Routes(signals.Source{Store: s.Store, Read: s.read, Admit: s.admitSession, Laps: s.lapsAsCounted})
+}
+
+func (s *server) energyRoutes() []route {
+	return energy.Routes(energy.Source{Store: s.Store, Read: s.read})
 }
 
 func (s *server) briefRoutes() []route {

@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/column"
 	"github.com/ecovolt/telemetryd/timeseries/compare"
 	"github.com/ecovolt/telemetryd/timeseries/delta"
+	"github.com/ecovolt/telemetryd/timeseries/energy"
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/merge"
 	"github.com/ecovolt/telemetryd/timeseries/note"
@@ -95,6 +96,8 @@ type Store struct {
 	Laps *compare.Reader
 	// Signals count what channels were.
 	Signals *signal.Reader
+	// Energy says where the energy of runs went.
+	Energy *energy.Reader
 }
 
 // New makes a Store on a migrated database.
@@ -143,6 +146,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	s.Notes = note.New(pool, opt.Reads)
 	s.Laps = compare.New(opt.Reads, s.Channels)
 	s.Signals = signal.New(opt.Reads, s.Channels, s.Series)
+	s.Energy = energy.New(opt.Reads)
 	s.Archives = archive.New(opt.Exports, &s.places, s.archiveStats)
 	return s
 }

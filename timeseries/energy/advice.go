@@ -1,0 +1,137 @@
+package energy
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// through is a lap's way through a sector.
+type through struct {
+	passage
+	lap      int64
+	from, to time.Time
+}
+
+const (
+	// comparable is by how much longer, as a share, another lap may take through a sector
+	// and still show how it is driven with less.
+	comparable = 0.01
+	// surer is of how many of its standard errors a saving is at least that is the best of
+	// many: chance is the best of many, too.
+	surer = 3.0
+	// leastLaps is of how many laps a sector is compared.
+	leastLaps = 3
+)
+
+// advise returns what would save energy in a sector.
+func (f *fit) advise(s *SpentSector, list []through) (advice []Advice) {
+	if a := f.asInLap(list); a != nil {
+		a.Text = fmt.Sprintf("%s as in lap %d, at a comparable time: %s Wh less in %s (measured %.2f Wh; the rest is speed that was taken along).", s.Name, a.Lap, about(a.Saving, a.Error), laps(a.Laps), *a.Records)
+		advice = append(advice, *a)
+	}
+	if a := f.evenly(list); a != nil {
+		a.Text = fmt.Sprintf("%s at an even speed in the same time: %s Wh less in %s, by the model; in lap %d the speed varied most.", s.Name, about(a.Saving, a.Error), laps(a.Laps), a.Lap)
+		advice = append(advice, *a)
+	}
+	for i := range advice {
+		advice[i].Sector, advice[i].Name = s.Sector, s.Name
+	}
+	return advice
+}
+
+func laps(n int) string {
+	if n == 1 {
+		return "1 lap"
+	}
+	return fmt.Sprintf("%d laps", n)
+}
+
+// about writes a value with its standard error.
+func about(value, off float64) string {
+	digits := max(0, min(4, 1-int(math.Floor(math.Log10(max(1e-9, off))))))
+	return fmt.Sprintf("%.*f ± %.*f", digits, value, digits, off)
+}
+
+// asInLap looks for the lap that the others had best been driven like through a sector.
+// What a lap left it quicker by than another is energy that it took along: that is what
+// the speeds cost by the model.
+func (f *fit) asInLap(list []through) *Advice {
+	if len(list) < leastLaps || !(f.has[kinetic] && f.sure(kinetic)) {
+		return nil
+	}
+	var best *Advice
+	for i := range list {
+		like := &list[i]
+		n, records, carried := 0, 0.0, 0.0
+		for k := range list {
+			if l := &list[k]; k != i && like.seconds <= l.seconds*(1+comparable) {
+				n++
+				records += l.energy - like.energy
+				carried += f.k[kinetic] * (l.amounts[kinetic] - like.amounts[kinetic])
+			}
+		}
+		saving := records - carried
+		// An interval of the fit has two ends whose speeds are as uncertain as those of a
+		// sector; the lap to drive like has its own in every difference.
+		off := f.deviation * math.Sqrt(float64(n*n+n))
+		if saving > surer*off && (best == nil || saving/wattHour > best.Saving) {
+			measured := records / wattHour
+			best = &Advice{Kind: "as_in_lap", Lap: like.lap, From: like.from, To: like.to, Laps: n, Saving: saving / wattHour, Error: off / wattHour, Records: &measured}
+		}
+	}
+	return best
+}
+
+// evenly is what an even speed through a sector would save.
+func (f *fit) evenly(list []through) *Advice {
+	if !f.told || len(list) == 0 {
+		return nil
+	}
+	sum, most := 0.0, 0
+	for i := range list {
+		more := list[i].varying()
+		sum += more
+		if more > list[most].varying() {
+			most = i
+		}
+	}
+	if !(sum > 0) {
+		return nil
+	}
+	l := &list[most]
+	return &Advice{Kind: "even_speed", Lap: l.lap, From: l.from, To: l.to, Laps: len(list), Saving: f.k[drag] * sum / wattHour, Error: f.off(drag) * sum / wattHour}
+}
+
+// verdict says it in sentences.
+func (a *Balance) verdict() []string {
+	list := []string{}
+	if a.Model == nil {
+		return append(list, "No model of the energy: "+a.Why+".")
+	}
+	if r := a.Run; r.Energy > 0 {
+		parts := slices.Clone(r.Terms)
+		slices.SortStableFunc(parts, func(x, y Took) int { return cmp.Compare(y.Energy, x.Energy) })
+		text := ""
+		for _, p := range parts {
+			if share := 100 * p.Energy / r.Energy; share >= 1 {
+				text += fmt.Sprintf("%s %.0f %%, ", said[p.Term], share)
+			}
+		}
+		list = append(list, fmt.Sprintf("Of %.1f Wh went to %sstanding %.0f %%; %.0f %% (± %.0f) went to brakes and what the model does not explain.", r.Energy, text, 100*r.Standing/r.Energy, 100*r.Rest/r.Energy, 100*r.Error/r.Energy))
+	}
+	if s := a.Score; s != nil {
+		list = append(list, fmt.Sprintf("At an even speed, in the same time, %s would have taken %s %% of what they did: varying the speed cost %.1f Wh.", laps(s.Laps), about(s.Percent, s.Error), s.Varying))
+	} else if a.Why != "" {
+		list = append(list, "No score: "+a.Why+".")
+	}
+	if len(a.Advice) > 0 {
+		list = append(list, "The most to gain: "+a.Advice[0].Text)
+	}
+	return list
+}
+
+// said are the terms in a sentence.
+var said = map[string]string{"rolling": "rolling", "drag": "drag", resistance: "rolling and drag", "climbing": "climbing", "speeding_up": "speeding up"}

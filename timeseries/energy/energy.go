@@ -1,0 +1,211 @@
+package energy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ecovolt/telemetryd/internal/fault"
+	"github.com/ecovolt/telemetryd/internal/load"
+	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/analysis/trail"
+	"github.com/ecovolt/telemetryd/timeseries/kept"
+)
+
+const (
+	// timeout bounds each statement.
+	timeout = 10 * time.Second
+	// keptBytes is how much of the answers of late is kept.
+	keptBytes = 8 << 20
+	// mostMinutes bounds the runs that there is an answer of: a step is held in some 200
+	// bytes.
+	mostMinutes = 5 * 24 * 60
+)
+
+// Reader says where the energy of runs of one database went. It is safe for concurrent use.
+type Reader struct {
+	pool    *pgxpool.Pool
+	busy    *load.Queue
+	answers *kept.Values[*Balance]
+}
+
+// New returns a Reader on the connections for what somebody waits for.
+func New(pool *pgxpool.Pool) *Reader {
+	return &Reader{pool, load.NewQueue(2, 1, 2*timeout), kept.New[*Balance](keptBytes)}
+}
+
+// Read returns where the energy of a run went, whose analysis must be up to date. It fails
+// with fault.NotFound, with fault.Invalid for a run that is too long, and with
+// fault.Unavailable where too many wait. The answer is not to be changed.
+func (r *Reader) Read(ctx context.Context, id string) (answer *Balance, err error) {
+	err = r.busy.Try(ctx, func(admitted bool) error {
+		return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+			var session int32
+			var computed *time.Time
+			var minutes int
+			err := tx.QueryRow(ctx, `
+				SELECT s.session, r.computed_at, (SELECT count(*) FROM analysis_parts p WHERE p.session = s.session)
+				FROM sessions s LEFT JOIN analysis_runs r USING (session)
+				WHERE s.id = $1 AND s.deleted_at IS NULL`, id).Scan(&session, &computed, &minutes)
+			if err == pgx.ErrNoRows {
+				return fault.NoSession(id)
+			}
+			if err != nil {
+				return err
+			}
+			key := ""
+			if computed != nil {
+				key = fmt.Sprint(session, computed.UnixMicro())
+				if known, ok := r.answers.Get(key); ok {
+					answer = known
+					return nil
+				}
+			}
+			switch {
+			case minutes > mostMinutes:
+				return fault.Field("id", "the run has records in %d minutes; where the energy went is said of up to %d", minutes, mostMinutes)
+			case !admitted:
+				return load.ErrHeavy
+			}
+			if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true)", fmt.Sprint(timeout.Milliseconds())); err != nil {
+				return err
+			}
+			if answer, err = read(ctx, tx, id, session); err == nil && key != "" {
+				r.answers.Put(key, answer, 1024+700*len(answer.Laps)+1500*len(answer.Sectors))
+			}
+			return err
+		})
+	})
+	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
+		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the run could not be read in time", RetryAfter: timeout, Err: err}
+	}
+	if err != nil {
+		return nil, fault.Wrap("say where the energy went", err)
+	}
+	return answer, nil
+}
+
+// lapRow and sectorRow are what the functions of schema analytics say.
+type lapRow struct {
+	Lap     int64
+	From    time.Time
+	To      time.Time
+	Seconds float64
+	Whole   bool
+}
+
+type sectorRow struct {
+	Lap      int64
+	Sector   int32
+	From, To time.Time
+	Seconds  float64
+	Whole    bool
+	Name     string
+}
+
+func read(ctx context.Context, tx pgx.Tx, id string, session int32) (*Balance, error) {
+	laps, err := schema.List(ctx, tx, pgx.RowToStructByPos[lapRow], "SELECT lap, from_time, to_time, seconds, valid FROM analytics.laps($1) ORDER BY lap", id)
+	if err != nil {
+		return nil, fmt.Errorf("find laps: %w", err)
+	}
+	sectors, err := schema.List(ctx, tx, pgx.RowToStructByPos[sectorRow], `
+		SELECT lap, sector, from_time, to_time, seconds, paused_s = 0 AND silent_s = 0, name FROM analytics.sectors($1) WHERE lap_over ORDER BY lap, sector`, id)
+	if err != nil {
+		return nil, fmt.Errorf("find sectors: %w", err)
+	}
+	steps, err := trail.Read(ctx, tx, session)
+	if err != nil {
+		return nil, err
+	}
+	answer := explain(newDrive(steps), laps, sectors)
+	answer.Session = id
+	return answer, nil
+}
+
+// explain says where the energy of a run went.
+func explain(d *drive, laps []lapRow, sectors []sectorRow) *Balance {
+	a := &Balance{Laps: []SpentLap{}, Sectors: []SpentSector{}, Advice: []Advice{}}
+	f := d.fit()
+	if a.Why = f.refused; a.Why != "" {
+		a.Verdict = a.verdict()
+		return a
+	}
+	a.Model = f.model()
+	run := f.spent(d.sums[len(d.sums)-1], 1)
+	a.Run = &run
+	whole := map[int64]*lapRow{}
+	var all []passage
+	for i := range laps {
+		l := &laps[i]
+		p := passage{minus(d.at(l.To.UnixMicro()), d.at(l.From.UnixMicro())), l.Seconds}
+		lap := SpentLap{Lap: l.Lap, From: l.From.UTC(), To: l.To.UTC(), Spent: f.spent(p.sums, 1)}
+		if l.Whole {
+			whole[l.Lap] = l
+			all = append(all, p)
+			lap.Score = f.score([]passage{p})
+		}
+		a.Laps = append(a.Laps, lap)
+	}
+	switch a.Score = f.score(all); {
+	case a.Score != nil:
+	case !f.told:
+		a.Why = "the data do not tell drag apart from rolling, so what an even speed takes is not known"
+	case len(all) == 0:
+		a.Why = "the run has no lap without pause and gap"
+	default:
+		a.Why = "the laps took next to no energy beside what heights gave and took"
+	}
+	a.sectors(f, d, whole, sectors)
+	slices.SortStableFunc(a.Advice, func(x, y Advice) int { return cmp.Compare(y.Saving, x.Saving) })
+	a.Verdict = a.verdict()
+	return a
+}
+
+// worthwhile is which share of the run's energy an advice saves at least.
+const worthwhile = 0.001
+
+// sectors says it of the sectors of the laps without pause and gap.
+func (a *Balance) sectors(f *fit, d *drive, whole map[int64]*lapRow, rows []sectorRow) {
+	passed := map[int32][]through{}
+	var order []sectorRow
+	for i := range rows {
+		s := &rows[i]
+		lap := whole[s.Lap]
+		if lap == nil || !s.Whole || !(s.Seconds > 0) {
+			continue
+		}
+		t := through{passage{minus(d.at(s.To.UnixMicro()), d.at(s.From.UnixMicro())), s.Seconds}, s.Lap, s.From.UTC(), s.To.UTC()}
+		// A lap that begins within the sector has its other part there.
+		if more := s.Seconds - s.To.Sub(s.From).Seconds(); more > 1e-3 {
+			begin := lap.From.UnixMicro()
+			t.sums = plus(t.sums, minus(d.at(begin+int64(more*1e6)), d.at(begin)))
+		}
+		if passed[s.Sector] == nil {
+			order = append(order, *s)
+		}
+		passed[s.Sector] = append(passed[s.Sector], t)
+	}
+	slices.SortFunc(order, func(x, y sectorRow) int { return cmp.Compare(x.Sector, y.Sector) })
+	for _, row := range order {
+		list := passed[row.Sector]
+		s := SpentSector{Sector: row.Sector, Name: row.Name, Laps: len(list)}
+		var sum sums
+		var passages []passage
+		for i := range list {
+			sum, passages = plus(sum, list[i].sums), append(passages, list[i].passage)
+		}
+		s.Spent, s.Score = f.spent(sum, len(list)), f.score(passages)
+		a.Sectors = append(a.Sectors, s)
+		for _, advice := range f.advise(&s, list) {
+			if advice.Saving >= worthwhile*a.Run.Energy {
+				a.Advice = append(a.Advice, advice)
+			}
+		}
+	}
+}
