@@ -46,8 +46,8 @@ func TestBookFollowsItsRun(t *testing.T) {
 	dbtest.NeedsBackends(t, "plain tables: the same on both editions")
 	h := newServer(t)
 	h.insert(recordAt("s", 0, 1))
-	name, driver := "By hand", "Ann"
-	run := h.edit("s", timeseries.SessionChange{Name: &name, Book: book.Change{Driver: &driver, Tags: &[]string{"rain"}, Fields: map[string]string{"wing": "2"}}})
+	name, driver, wh := "By hand", "Ann", 60.0
+	run := h.edit("s", timeseries.SessionChange{Name: &name, Book: book.Change{PlanChange: book.PlanChange{Energy: &wh}, Driver: &driver, Tags: &[]string{"rain"}, Fields: map[string]string{"wing": "2"}}})
 	if *run.Name != name || *run.Book.Driver != "Ann" || run.Book.Revision != 1 || strings.HasSuffix(run.Version(), ".1.0") {
 		t.Errorf("%+v", run)
 	}
@@ -62,7 +62,7 @@ func TestBookFollowsItsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	run, err := h.store.SessionWithFigures(t.Context(), "s")
-	if err != nil || *run.Name != name || run.Book.Driver == nil || *run.Book.Driver != "Ann" || !slices.Equal(run.Book.Tags, []string{"rain"}) || run.Book.Fields["wing"] != "2" {
+	if err != nil || *run.Name != name || run.Book.Driver == nil || *run.Book.Driver != "Ann" || !slices.Equal(run.Book.Tags, []string{"rain"}) || run.Book.Fields["wing"] != "2" || run.Book.Energy == nil || *run.Book.Energy != wh {
 		t.Errorf("after all that: %+v, %v", run, err)
 	}
 	if _, err := h.store.DeleteSession(t.Context(), "s"); err != nil {

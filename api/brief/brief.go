@@ -160,6 +160,8 @@ func (p *page) book() {
 	add("Setup", b.Setup)
 	tags := strings.Join(b.Tags, ", ")
 	add("Tags", &tags)
+	plan := b.Plan.InWords()
+	add("Plan", &plan)
 	for i, name := range slices.Sorted(maps.Keys(b.Fields)) {
 		if i == mostFields {
 			p.Book = append(p.Book, said{"", fmt.Sprintf("and %d further fields", len(b.Fields)-mostFields)})

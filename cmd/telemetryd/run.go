@@ -40,10 +40,28 @@ type bookFlags struct {
 	Weather *string           `placeholder:"TEXT" help:"What the weather was like."`
 	Tag     *[]string         `placeholder:"WORD,…" help:"Words that the run can be found by; they take the place of those that it has."`
 	Field   map[string]string `mapsep:"none" placeholder:"NAME=TEXT" help:"A field of one's own, such as --field ballast_kg=4. Can be given several times."`
+	Plan    planFlags         `embed:"" prefix:"plan-"`
+}
+
+// planFlags say what a run may use, and how far it is to go.
+type planFlags struct {
+	Energy   *float64       `placeholder:"WH" help:"How much it may use, in Wh; 0 takes it out, as of the other --plan flags."`
+	Laps     *int32         `placeholder:"N" help:"How many laps it is to drive."`
+	Distance *float64       `placeholder:"KM" help:"How far it is to go, in km."`
+	Time     *time.Duration `placeholder:"DURATION" help:"How long it may take, such as 39m."`
+}
+
+func (f planFlags) change() book.PlanChange {
+	change := book.PlanChange{Energy: f.Energy, Laps: f.Laps, Distance: f.Distance}
+	if f.Time != nil {
+		seconds := f.Time.Seconds()
+		change.Time = &seconds
+	}
+	return change
 }
 
 func (f bookFlags) change() book.Change {
-	return book.Change{Driver: f.Driver, Car: f.Car, Setup: f.Setup, Tyres: f.Tyres, Weather: f.Weather, Tags: f.Tag, Fields: f.Field}
+	return book.Change{PlanChange: f.Plan.change(), Driver: f.Driver, Car: f.Car, Setup: f.Setup, Tyres: f.Tyres, Weather: f.Weather, Tags: f.Tag, Fields: f.Field}
 }
 
 func editSession(ctx context.Context, store *timeseries.Store, id string, change timeseries.SessionChange) error {
@@ -104,6 +122,9 @@ func (c runShowCmd) Run(ctx context.Context, log *slog.Logger) error {
 	for _, name := range slices.Sorted(maps.Keys(run.Book.Fields)) {
 		value := run.Book.Fields[name]
 		line(name, &value)
+	}
+	if plan := run.Book.Plan.InWords(); plan != "" {
+		line("plan", &plan)
 	}
 	return w.Flush()
 }

@@ -168,7 +168,11 @@ SELECT s.id AS session_id,
        t.distance_m,
        t.energy_wh,
        t.efficiency_km_kwh,
-       m.avg_speed_kmh
+       m.avg_speed_kmh,
+       b.plan_energy_wh,
+       b.plan_laps,
+       b.plan_distance_km,
+       b.plan_time_s
 FROM sessions s
 LEFT JOIN run_book b ON b.session = s.session
 LEFT JOIN analytics.totals t ON t.session_id = s.id
@@ -190,6 +194,10 @@ COMMENT ON COLUMN analytics.run_book.distance_m IS 'Sum of speed times time, ove
 COMMENT ON COLUMN analytics.run_book.energy_wh IS 'Sum of power times time, over no gap; regeneration subtracts, Wh';
 COMMENT ON COLUMN analytics.run_book.efficiency_km_kwh IS 'One over the other; NULL when nothing was used, km/kWh';
 COMMENT ON COLUMN analytics.run_book.avg_speed_kmh IS 'Mean speed of the records that move, km/h';
+COMMENT ON COLUMN analytics.run_book.plan_energy_wh IS 'How much it was allowed to use, Wh';
+COMMENT ON COLUMN analytics.run_book.plan_laps IS 'How many laps it was to drive, count';
+COMMENT ON COLUMN analytics.run_book.plan_distance_km IS 'How far it was to go, km';
+COMMENT ON COLUMN analytics.run_book.plan_time_s IS 'How long it was allowed to take, s';
 
 DROP VIEW IF EXISTS analytics.origins CASCADE;
 CREATE VIEW analytics.origins AS

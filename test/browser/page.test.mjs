@@ -774,6 +774,8 @@ describe("the built-in page", { concurrency: false }, () => {
     await form.getByLabel("Driver").fill(html);
     await form.getByLabel("Tags").fill("rain, Final");
     await form.getByLabel("Further fields").fill("ballast_kg = 4");
+    await form.getByLabel("Energy, Wh").fill("60,5");
+    await form.getByLabel("Time, min").fill("39");
     // Somebody else is quicker.
     await send("PATCH", "/api/v1/sessions/book-a", { book: { tyres: "soft", driver: "Ben" } });
     await form.getByRole("button", { name: "Save" }).click();
@@ -784,6 +786,8 @@ describe("the built-in page", { concurrency: false }, () => {
     const said = page.getByRole("region", { name: "Run book" });
     assert.equal(await said.locator("dd").first().textContent(), html);
     assert.match(await said.textContent(), /soft.*rain, Final.*ballast_kg4/s);
+    const { book: { plan_energy_wh: wh, plan_laps: laps, plan_time_s: time } } = await send("GET", "/api/v1/sessions/book-a");
+    assert.deepEqual([wh, laps, time], [60.5, null, 2340]);
     form = await open();
     await form.getByLabel("Further fields").fill("no such form");
     await form.getByRole("button", { name: "Save" }).click();

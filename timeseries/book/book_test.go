@@ -2,6 +2,7 @@ package book_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,33 @@ func TestWith(t *testing.T) {
 	want.Driver, want.Fields = nil, map[string]string{"wing": "2"}
 	if diff := cmp.Diff(want, e); diff != "" || err != nil {
 		t.Error(err, diff)
+	}
+}
+
+// A plan is changed member by member, 0 takes one out, and it is said as people say it.
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	wh, laps, km, s, none := 60.5, int32(11), 16.0, 2340.0, 0.0
+	e, err := book.Entry{}.With(book.Change{PlanChange: book.PlanChange{Energy: &wh, Laps: &laps, Distance: &km, Time: &s}})
+	if err != nil || e.InWords() != "60.5 Wh, 11 laps, 16 km, 39m0s" {
+		t.Fatal(e.InWords(), err)
+	}
+	e, err = e.With(book.Change{PlanChange: book.PlanChange{Energy: &none, Laps: new(int32)}})
+	if diff := cmp.Diff(book.Plan{Distance: &km, Time: &s}, e.Plan); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+	if e, err = e.With(book.Change{Driver: text("Ann")}); err != nil || e.Distance == nil {
+		t.Error("a plan that nobody named has changed", err)
+	}
+	if names := (&book.Change{PlanChange: book.PlanChange{Time: &none, Laps: &laps}}).Names(); fmt.Sprint(names) != "[plan_laps plan_time_s]" {
+		t.Error(names)
+	}
+	less, many, endless := -1.0, int32(100_001), math.Inf(1)
+	for name, c := range map[string]book.PlanChange{"plan_energy_wh": {Energy: &less}, "plan_laps": {Laps: &many}, "plan_distance_km": {Distance: &endless}, "plan_time_s": {Time: &less}} {
+		_, err := book.Entry{}.With(book.Change{PlanChange: c})
+		if f := fault.As(err); f == nil || f.Kind != fault.Invalid || f.Problems[0].Field != name {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -27,15 +27,16 @@ const (
 
 // Entry is what the book says of one run; nil is not said.
 type Entry struct {
-	Driver    *string           `json:"driver"`
-	Car       *string           `json:"car"`
-	Setup     *string           `json:"setup"`
-	Tyres     *string           `json:"tyres"`
-	Weather   *string           `json:"weather"`
-	Tags      []string          `json:"tags"`
-	Fields    map[string]string `json:"fields"`
-	Revision  int32             `json:"revision"` // 0: nobody said anything
-	ChangedAt *time.Time        `json:"changed_at"`
+	Driver  *string           `json:"driver"`
+	Car     *string           `json:"car"`
+	Setup   *string           `json:"setup"`
+	Tyres   *string           `json:"tyres"`
+	Weather *string           `json:"weather"`
+	Tags    []string          `json:"tags"`
+	Fields  map[string]string `json:"fields"`
+	Plan
+	Revision  int32      `json:"revision"` // 0: nobody said anything
+	ChangedAt *time.Time `json:"changed_at"`
 }
 
 // Change says what to change; nil stays as it is, and an empty text is taken out.
@@ -48,6 +49,7 @@ type Change struct {
 	Tags    *[]string `json:"tags,omitempty"`
 	// Fields that are not named stay.
 	Fields map[string]string `json:"fields,omitempty"`
+	PlanChange
 }
 
 // Empty reports whether there is nothing to change.
@@ -66,7 +68,7 @@ func (c *Change) Names() (names []string) {
 	if len(c.Fields) > 0 {
 		names = append(names, "fields")
 	}
-	return names
+	return append(names, c.PlanChange.names()...)
 }
 
 // text is one of the book's own texts on its way from a change to an entry.
@@ -102,6 +104,7 @@ func (e Entry) With(c Change) (Entry, error) {
 		e.Tags = p.tags(*c.Tags)
 	}
 	p.fields(&e, c.Fields)
+	p.plan(&e.Plan, &c.PlanChange)
 	if p != nil {
 		return Entry{}, &fault.Error{Kind: fault.Invalid, Message: "invalid input", Problems: p}
 	}

@@ -48,12 +48,13 @@ func Write(ctx context.Context, tx pgx.Tx, session int32, id string, c Change, s
 		return err
 	}
 	_, err = tx.Exec(ctx, `
-		INSERT INTO run_book AS b (session, driver, car, setup, tyres, weather, tags, fields)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		INSERT INTO run_book AS b (session, driver, car, setup, tyres, weather, tags, fields, plan_energy_wh, plan_laps, plan_distance_km, plan_time_s)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		ON CONFLICT (session) DO UPDATE
 		SET driver = $2, car = $3, setup = $4, tyres = $5, weather = $6, tags = $7, fields = $8,
+		    plan_energy_wh = $9, plan_laps = $10, plan_distance_km = $11, plan_time_s = $12,
 		    revision = b.revision + 1, changed_at = clock_timestamp()`,
-		session, e.Driver, e.Car, e.Setup, e.Tyres, e.Weather, e.Tags, e.Fields)
+		session, e.Driver, e.Car, e.Setup, e.Tyres, e.Weather, e.Tags, e.Fields, e.Plan.Energy, e.Plan.Laps, e.Plan.Distance, e.Plan.Time)
 	if err != nil {
 		return fmt.Errorf("write run book: %w", err)
 	}

@@ -1,8 +1,7 @@
-// What the run book says of a run, and the form in which it is written.
+// What the run book says of a run.
 
-import { dialog, h, replace, toast } from "./dom.js";
-import { api, query, sessionPath } from "./api.js";
-import { FACTORS, valuesOf } from "./seek.js";
+import { h, replace, toast } from "./dom.js";
+import { FACTORS } from "./seek.js";
 
 // showBook fills a node with what is said of a run; saved is called with the run as
 // it is after a change.
@@ -12,74 +11,5 @@ export function showBook(node, run, mayEdit, saved) {
   node.hidden = !facts.length && !mayEdit;
   if (node.contains(document.activeElement) && node.childElementCount) node.querySelector("button")?.blur();
   replace(node, facts.length ? h("dl", null, facts.map(([name, value]) => h("div", null, h("dt", { dir: "auto" }, name), h("dd", { dir: "auto" }, value)))) : h("p", { class: "muted" }, "Nobody has said yet who drove, or on what."),
-    mayEdit && h("button", { type: "button", class: "button secondary small", on: { click: () => edit(run, saved) } }, "Run book…"));
-}
-
-const fieldsText = (fields) => Object.entries(fields).map(([name, value]) => `${name} = ${value}`).join("\n");
-
-// parseFields reads lines such as ballast_kg = 4; what is gone from before is empty.
-function parseFields(text, before) {
-  const fields = Object.fromEntries(Object.keys(before).map((name) => [name, ""]));
-  for (const line of text.split("\n")) {
-    if (!line.trim()) continue;
-    const at = line.indexOf("=");
-    if (at < 1) throw new Error(`“${line.trim()}” is not of the form name = value`);
-    fields[line.slice(0, at).trim()] = line.slice(at + 1).trim();
-  }
-  return fields;
-}
-
-// written are a run's texts as the form has them.
-const written = (run) => ({ session_name: run.session_name ?? "", ...Object.fromEntries(["driver", "car", "setup", "tyres", "weather"].map((by) => [by, run.book[by] ?? ""])), tags: run.book.tags.join(", "), fields: fieldsText(run.book.fields) });
-
-function edit(run, saved) {
-  let base = written(run);
-  const problem = h("p", { class: "problem", role: "alert" });
-  const row = (name, text, props = {}, hint) => h("div", { class: "field" }, h("label", { for: `book-${name}` }, text),
-    h(props.rows ? "textarea" : "input", { id: `book-${name}`, name, value: base[name], dir: "auto", autocomplete: "off", "aria-describedby": hint && `book-${name}-hint`, ...props }), hint && h("p", { class: "hint", id: `book-${name}-hint` }, hint));
-  const known = FACTORS.filter(([by]) => by !== "tag" && by !== "setup").map(([by]) => h("datalist", { id: `known-${by}` }));
-  const button = h("button", { class: "button" }, "Save");
-  const form = h("form", { class: "book-form", novalidate: true },
-    row("session_name", "Name", { maxlength: 300 }, "Later uploads under another name leave it alone."),
-    FACTORS.filter(([by]) => by !== "tag" && by !== "setup").map(([by, text]) => row(by, text, { maxlength: 200, list: `known-${by}` })),
-    row("tags", "Tags", {}, "Between commas."), row("setup", "Setup", { rows: 3, maxlength: 2000 }), row("fields", "Further fields", { rows: 3 }, "One a line, such as ballast_kg = 4."), ...known, problem, h("div", { class: "dialog-foot" }, button));
-  const node = dialog("Run book", form);
-  // What others said before is offered.
-  api(query("/api/v1/sessions", { limit: 500 })).then(({ sessions }) => {
-    for (const list of known) replace(list, [...new Set(sessions.flatMap((other) => valuesOf(other, list.id.slice(6))))].slice(0, 100).map((value) => h("option", { value })));
-  }).catch(() => { /* it is a convenience */ });
-  form.addEventListener("submit", async (e) => {
-    e.preventDefault();
-    const now = Object.fromEntries(new FormData(form)), changed = Object.keys(base).filter((name) => now[name].trim() !== base[name].trim());
-    if (!changed.length) return node.close();
-    const body = { book: {}, seen: run.book.revision };
-    button.disabled = true;
-    try {
-      for (const name of changed) {
-        if (name === "session_name") body.session_name = now.session_name.trim();
-        else body.book[name] = name === "tags" ? now.tags.split(",") : name === "fields" ? parseFields(now.fields, run.book.fields) : now[name];
-      }
-      saved(await api(sessionPath(run.session_id), { method: "PATCH", body }));
-      node.close();
-      toast("The run book is saved.");
-    } catch (err) {
-      problem.textContent = err.problems?.length ? err.problems.map((p) => `${p.field}: ${p.reason}`).join("; ") : err.message;
-      if (err.code === "BOOK_CONFLICT") await meet();
-    }
-    button.disabled = false;
-  });
-  // meet takes over what somebody else has written meanwhile, but for what is changed here.
-  async function meet() {
-    const mine = Object.fromEntries(new FormData(form)), before = base;
-    try { run = await api(sessionPath(run.session_id)); } catch { return; }
-    base = written(run);
-    const other = [];
-    for (const name of Object.keys(base)) {
-      if (base[name] === before[name]) continue;
-      if (mine[name].trim() === before[name].trim()) form.elements[name].value = base[name];
-      else if (mine[name].trim() !== base[name].trim()) other.push(`${name === "session_name" ? "name" : name}: “${base[name] || "(taken out)"}”`);
-    }
-    problem.textContent = other.length ? `Somebody else has written meanwhile: ${other.join("; ")}. Save again to put yours in its place.` : "Somebody else has written other fields meanwhile. They are kept; save again.";
-    saved(run);
-  }
+    mayEdit && h("button", { type: "button", class: "button secondary small", on: { click: () => import("./bookform.js").then(({ edit }) => edit(run, saved)).catch((err) => toast(err.message, "error")) } }, "Run book…"));
 }

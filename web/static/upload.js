@@ -5,6 +5,7 @@
 import { dialog, h, replace } from "./dom.js";
 import { api, fields as loadFields, query, send, sessionPath } from "./api.js";
 import { count, num, NONE, val } from "./format.js";
+import { PLAN, planned } from "./plan.js";
 import { FACTORS } from "./seek.js";
 
 const isJSON = (name) => /\.(json|ndjson|jsonl)(\.(gz|zst))?$/i.test(name);
@@ -39,7 +40,7 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
     h("datalist", { id: "upload-zones" }, Intl.supportedValuesOf("timeZone").map((value) => h("option", { value }))),
     h("datalist", { id: "upload-channels" }, channels.map((f) => h("option", { value: f.name }, f.unit))));
   // What people know of the run goes into its book once it is there.
-  const book = h("form", { class: "upload-options" }, FACTORS.map(([by, name]) => field(`book-${by}`, by === "tag" ? "Tags" : name, input(by === "tag" ? "between commas" : ""))));
+  const book = h("form", { class: "upload-options" }, FACTORS.map(([by, name]) => field(`book-${by}`, by === "tag" ? "Tags" : name, input(by === "tag" ? "between commas" : ""))), PLAN.map(([name, text]) => field(`book-${name}`, `Plan: ${text}`, input(""))));
   const said = path === "/api/v1/telemetry" && h("details", { class: "plain-details" }, h("summary", null, "Who drove, on what?"), book);
   const shown = h("div", { class: "upload-table" });
   const told = h("div", { class: "upload-told", role: "status" });
@@ -134,6 +135,7 @@ export async function upload(file, { path = "/api/v1/telemetry", title = "Add a 
     const change = {};
     for (const [name, value] of new FormData(book)) if (value.trim()) name === "book-tag" ? (change.tags = value.split(",")) : (change[name.slice(5)] = value);
     try {
+      for (const [name] of PLAN) if (change[name]) change[name] = planned(name, change[name]);
       if (Object.keys(change).length) for (const s of sessions) await api(sessionPath(s.session_id), { method: "PATCH", body: { book: change } });
     } catch (err) { return err.problems?.[0] ? `${err.problems[0].field} ${err.problems[0].reason}` : err.message; }
     return "";

@@ -1,0 +1,93 @@
+package book
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Plan is what people allow a run, or ask of it; nil is not said.
+type Plan struct {
+	Energy   *float64 `json:"plan_energy_wh" doc:"How much it may use, Wh"`
+	Laps     *int32   `json:"plan_laps" doc:"How many laps it is to drive"`
+	Distance *float64 `json:"plan_distance_km" doc:"How far it is to go, km"`
+	Time     *float64 `json:"plan_time_s" doc:"How long it may take, s"`
+}
+
+// PlanChange says what to change of a plan; nil stays as it is, and 0 is taken out.
+type PlanChange struct {
+	Energy   *float64 `json:"plan_energy_wh,omitempty" doc:"How much it may use, Wh; 0 takes it out"`
+	Laps     *int32   `json:"plan_laps,omitempty" doc:"How many laps it is to drive; 0 takes it out"`
+	Distance *float64 `json:"plan_distance_km,omitempty" doc:"How far it is to go, km; 0 takes it out"`
+	Time     *float64 `json:"plan_time_s,omitempty" doc:"How long it may take, s; 0 takes it out"`
+}
+
+// Bounds of a plan.
+const (
+	maxPlanEnergy   = 1e6          // Wh
+	maxPlanLaps     = 100_000      //
+	maxPlanDistance = 1e5          // km
+	maxPlanTime     = 366 * 86_400 // s
+)
+
+func (c *PlanChange) names() (names []string) {
+	add := func(name string, said bool) {
+		if said {
+			names = append(names, name)
+		}
+	}
+	add("plan_energy_wh", c.Energy != nil)
+	add("plan_laps", c.Laps != nil)
+	add("plan_distance_km", c.Distance != nil)
+	add("plan_time_s", c.Time != nil)
+	return names
+}
+
+// plan puts what a change says of the plan into an entry.
+func (p *problems) plan(e *Plan, c *PlanChange) {
+	p.amount("plan_energy_wh", c.Energy, maxPlanEnergy, &e.Energy)
+	p.amount("plan_distance_km", c.Distance, maxPlanDistance, &e.Distance)
+	p.amount("plan_time_s", c.Time, maxPlanTime, &e.Time)
+	if c.Laps != nil {
+		var laps *float64
+		n := float64(*c.Laps)
+		if p.amount("plan_laps", &n, maxPlanLaps, &laps); laps == nil {
+			e.Laps = nil
+		} else {
+			e.Laps = c.Laps
+		}
+	}
+}
+
+func (p *problems) amount(field string, given *float64, most float64, to **float64) {
+	switch {
+	case given == nil:
+	case *given == 0:
+		*to = nil
+	case !(*given > 0 && *given <= most):
+		p.add(field, "must be more than 0 and at most %.0f; 0 takes it out", most)
+	default:
+		*to = given
+	}
+}
+
+// InWords is the plan as one says it, "" where there is none.
+func (p *Plan) InWords() string {
+	var parts []string
+	number := func(v *float64, unit string) {
+		if v != nil {
+			parts = append(parts, strconv.FormatFloat(*v, 'f', -1, 64)+unit)
+		}
+	}
+	number(p.Energy, " Wh")
+	if p.Laps != nil {
+		laps := float64(*p.Laps)
+		number(&laps, " laps")
+	}
+	number(p.Distance, " km")
+	if p.Time != nil {
+		parts = append(parts, time.Duration(math.Round(*p.Time*1000)*1e6).String())
+	}
+	return strings.Join(parts, ", ")
+}
