@@ -174,6 +174,7 @@ var access = map[string]rule{
 	"GET /api/v1/sessions/:id/series":                {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/summary":               {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/laps":                  {may: records, perSession: true},
+	"GET /api/v1/sessions/:id/pace":                  {may: records, shows: `"so_far"`, perSession: true},
 	"GET /api/v1/sessions/:id/brief":                 {may: records, shows: "<h1", perSession: true},
 	"GET /api/v1/sessions/:id/track":                 {may: records, perSession: true},
 	"GET /api/v1/sessions/:id/signals":               {may: records, query: "?x=speed_ms", perSession: true},

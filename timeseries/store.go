@@ -16,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/ingest"
 	"github.com/ecovolt/telemetryd/timeseries/merge"
 	"github.com/ecovolt/telemetryd/timeseries/note"
+	"github.com/ecovolt/telemetryd/timeseries/pace"
 	"github.com/ecovolt/telemetryd/timeseries/places"
 	"github.com/ecovolt/telemetryd/timeseries/registry"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -98,6 +99,8 @@ type Store struct {
 	Signals *signal.Reader
 	// Energy says where the energy of runs went.
 	Energy *energy.Reader
+	// Pace is what runs may still spend.
+	Pace *pace.Reader
 }
 
 // New makes a Store on a migrated database.
@@ -147,6 +150,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	s.Laps = compare.New(opt.Reads, s.Channels)
 	s.Signals = signal.New(opt.Reads, s.Channels, s.Series)
 	s.Energy = energy.New(opt.Reads)
+	s.Pace = pace.New(opt.Reads, s.Analysis)
 	s.Archives = archive.New(opt.Exports, &s.places, s.archiveStats)
 	return s
 }

@@ -132,6 +132,9 @@ func (s *schemas) members(t reflect.Type, component string) Object {
 		}
 		if list := f.Tag.Get("enum"); list != "" {
 			member["enum"] = strings.Split(list, ",")
+			if f.Type.Kind() == reflect.Pointer {
+				member["enum"] = append(toAny(strings.Split(list, ",")), nil)
+			}
 		}
 		if about := meaning(component, name, f.Tag); about != "" {
 			member["description"] = about

@@ -1,5 +1,5 @@
 // Package runbook serves what people say of runs: which runs there are by their
-// book, a figure by what the book says, and notes.
+// book, a figure by what the book says, notes, and what is left of a run's plan.
 //
 //	query ─▶ Filter ─▶ Store.Sessions, Store.Season ─▶ views
 //	note ─▶ author, from the account ─▶ Store.Notes

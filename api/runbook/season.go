@@ -16,7 +16,7 @@ type handler struct {
 // Routes are those of the run book, and of what is worked out by it.
 func Routes(store *timeseries.Store, accounts *auth.Service) []rest.Route {
 	h := handler{store, accounts}
-	return append(h.noteRoutes(),
+	return append(h.noteRoutes(), h.paceRoute(),
 		rest.JSON("GET", "/api/v1/season", auth.ListSessions,
 			"Return a figure of each run, grouped by what the run book says: how many runs, their mean, and how far they lie apart. External accounts see the runs of the last 7 days.", h.season))
 }

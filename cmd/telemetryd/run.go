@@ -24,7 +24,7 @@ import (
 // runCmd is the run book: what people know of runs.
 type runCmd struct {
 	List   runListCmd   `cmd:"" help:"List runs by what the book says of them."`
-	Show   runShowCmd   `cmd:"" help:"Show what the book says of a run."`
+	Show   runShowCmd   `cmd:"" help:"Show what the book says of a run, and what it may still spend of its plan."`
 	Set    runSetCmd    `cmd:"" help:"Name a run, or say who drove, with what, on what. What is not named stays, and an empty text is taken out."`
 	Notes  runNotesCmd  `cmd:"" help:"List what is noted of a run, by people and by the server."`
 	Note   runNoteCmd   `cmd:"" help:"Note something on a moment, a stretch or the whole of a run."`
@@ -123,8 +123,12 @@ func (c runShowCmd) Run(ctx context.Context, log *slog.Logger) error {
 		value := run.Book.Fields[name]
 		line(name, &value)
 	}
-	if plan := run.Book.Plan.InWords(); plan != "" {
-		line("plan", &plan)
+	outlook, err := store.Pace.Read(ctx, c.Session)
+	if err != nil {
+		return err
+	}
+	for _, said := range outlook.InWords() {
+		line(said[0], &said[1])
 	}
 	return w.Flush()
 }

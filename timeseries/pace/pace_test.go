@@ -1,0 +1,191 @@
+package pace_test
+
+import (
+	"encoding/json"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/ecovolt/telemetryd/timeseries/book"
+	"github.com/ecovolt/telemetryd/timeseries/pace"
+)
+
+// even is a run of laps of 60 s and 600 m at 10 m/s, that take watts, and of so many
+// seconds behind the last line.
+func even(laps int, watts, open float64) *pace.Run {
+	r := &pace.Run{Distance: true, Energy: true}
+	end := 60*float64(laps) + open
+	for s := 0.0; s <= end; s += 0.5 {
+		r.Sums = append(r.Sums, pace.Sum{At: at(s), Way: 10 * s, Energy: watts * s})
+	}
+	for i := range laps {
+		r.Laps = append(r.Laps, pace.Lap{From: at(60 * float64(i)), To: at(60 * float64(i+1))})
+	}
+	r.Open, r.Began = at(60*float64(laps)), &r.Sums[0]
+	return r
+}
+
+func is(t *testing.T, what string, got *float64, want float64) {
+	t.Helper()
+	if got == nil || math.Abs(*got-want) > 1e-6*max(1, math.Abs(want)) {
+		t.Errorf("%s is %v, want %v", what, show(got), want)
+	}
+}
+
+func show(v *float64) any {
+	if v == nil {
+		return nil
+	}
+	return *v
+}
+
+// What an even run may still spend can be told by hand. 360 W are 6 Wh a lap.
+func TestEven(t *testing.T) {
+	t.Parallel()
+	wh, laps, limit := 63.0, int32(10), 700.0
+	got := pace.Of(even(6, 360, 15), book.Plan{Energy: &wh, Laps: &laps, Time: &limit})
+	if got.State != "driving" || got.Pace.Of != "laps" || got.Pace.N != 5 || len(got.Why) != 0 {
+		t.Errorf("%+v", got)
+	}
+	is(t, "the time of a lap", &got.Pace.Seconds.Mean, 60)
+	is(t, "its energy", &got.Pace.Energy.Mean, 6)
+	is(t, "energy per km", &got.Pace.PerKM.Mean, 10)
+	is(t, "speed", &got.Pace.Speed.Mean, 36)
+	is(t, "efficiency", got.Pace.Efficiency, 100)
+	is(t, "the lap so far", got.SoFar.Share, 0.25)
+	is(t, "the rest of the lap", got.Lap.Seconds, 45)
+	if !got.Lap.EndsAt.Equal(at(420)) || got.Lap.Lap != 7 {
+		t.Errorf("lap %d ends at %v", got.Lap.Lap, got.Lap.EndsAt)
+	}
+	is(t, "error of the lap", got.Lap.Error, 0)
+	is(t, "error of the allowance", got.Over.Error, 0)
+	is(t, "energy left", got.Left.Energy, 63-37.5)
+	is(t, "laps left", got.Left.Laps, 3.75)
+	is(t, "time left", got.Left.Seconds, 325)
+	is(t, "seconds to the end of the allowance", got.Over.Seconds, 255)
+	is(t, "laps of the allowance", got.Over.Laps, 10.5)
+	is(t, "its metres", got.Over.Distance, 6300)
+	is(t, "the goal's time", got.Goal.Seconds, 600)
+	is(t, "the goal's energy", got.Goal.Energy, 60)
+	is(t, "what is left then", got.Goal.EnergyMargin, 3)
+	is(t, "time left then", got.Goal.TimeMargin, 100)
+	if *got.Goal.EnergySuffices != "yes" || *got.Goal.TimeSuffices != "yes" {
+		t.Errorf("suffices: %v, %v", *got.Goal.EnergySuffices, *got.Goal.TimeSuffices)
+	}
+	is(t, "Wh a lap", got.Needed.EnergyPerLap, 25.5/3.75)
+	is(t, "Wh a km", got.Needed.EnergyPerKM, 25.5/2.25)
+	is(t, "km a kWh", got.Needed.Efficiency, 2250/25.5)
+	is(t, "speed needed", got.Needed.Speed, 2250/325.0*3.6)
+	is(t, "lap needed", got.Needed.LapSeconds, 325/3.75)
+}
+
+// A car that drives evenly without laps, and one that is to go so far, or so long.
+func TestGoals(t *testing.T) {
+	t.Parallel()
+	wh, km, limit := 63.0, 6.0, 650.0
+	for name, laps := range map[string]bool{"laps": true, "minutes": false} {
+		r := even(6, 360, 15)
+		if !laps {
+			r.Laps, r.Open = nil, time.Time{}
+		}
+		got := pace.Of(r, book.Plan{Energy: &wh, Distance: &km, Time: &limit})
+		if got.Goal == nil || got.Goal.Of != "distance" || got.Pace.Of != name {
+			t.Fatalf("%s: %+v", name, got)
+		}
+		is(t, name+": seconds", got.Goal.Seconds, 600)
+		is(t, name+": energy", got.Goal.Energy, 60)
+		is(t, name+": over", got.Over.Seconds, 255)
+		is(t, name+": Wh a km", got.Needed.EnergyPerKM, 25.5/2.25)
+		if (got.Over.Laps != nil) != laps || (got.Needed.EnergyPerLap != nil) != laps {
+			t.Errorf("%s: %v, %v", name, show(got.Over.Laps), show(got.Needed.EnergyPerLap))
+		}
+		got = pace.Of(r, book.Plan{Energy: &wh, Time: &limit})
+		if got.Goal == nil || got.Goal.Of != "time" || *got.Goal.EnergySuffices != "no" || got.Goal.TimeSuffices != nil {
+			t.Fatalf("%s: %+v", name, got.Goal)
+		}
+		is(t, name+": energy when the time is over", got.Goal.Energy, 65)
+		is(t, name+": distance", got.Goal.Distance, 6500)
+	}
+}
+
+func TestEdges(t *testing.T) {
+	t.Parallel()
+	wh, laps, km, limit := 30.0, int32(10), 100.0, 400.0
+	stands := even(6, 360, 15)
+	for s := 375.5; s <= 400; s += 0.5 {
+		stands.Sums = append(stands.Sums, pace.Sum{At: at(s), Way: 3750, Energy: 135_000, Paused: s - 375})
+	}
+	pauses := even(6, 360, 15)
+	for i := range pauses.Laps {
+		pauses.Laps[i].Paused = 12
+	}
+	ended := even(6, 360, 15)
+	ended.Ended = true
+	reached := even(12, 360, 15)
+	reached.Reached = &reached.Sums[1200] // at 600 s
+	away := even(6, 360, 15)
+	away.Away = true
+	astray := even(6, 360, 80)
+	one := even(1, 360, 15)
+	none := even(6, 360, 15)
+	none.Energy, none.Distance = false, false
+	silent := even(6, 360, 15)
+	for i := range silent.Laps {
+		silent.Laps[i].Silent = 20
+	}
+	for i := range silent.Sums {
+		silent.Sums[i].Silent = float64(i) / 6
+	}
+	for name, tc := range map[string]struct {
+		run   *pace.Run
+		plan  book.Plan
+		check func(o *pace.Outlook) bool
+	}{
+		"spent": {even(6, 360, 15), book.Plan{Energy: &wh, Laps: &laps}, func(o *pace.Outlook) bool {
+			return o.Over.Spent && *o.Left.Energy == -7.5 && o.Needed.EnergyPerLap == nil && o.Why["needed"] != "" && *o.Goal.EnergySuffices == "no"
+		}},
+		"no time left": {even(7, 360, 15), book.Plan{Time: &limit, Laps: &laps}, func(o *pace.Outlook) bool {
+			return *o.Left.Seconds == -35 && o.Needed.Speed == nil && o.Why["needed"] != "" && *o.Goal.TimeSuffices == "no"
+		}},
+		"zero energy": {even(6, 0, 15), book.Plan{Energy: &wh, Laps: &laps}, func(o *pace.Outlook) bool {
+			return o.Over == nil && o.Why["allowance_over"] != "" && o.Pace.Efficiency == nil && *o.Goal.Energy == 0 && *o.Goal.EnergySuffices == "yes"
+		}},
+		"regeneration": {even(6, -50, 15), book.Plan{Energy: &wh, Laps: &laps}, func(o *pace.Outlook) bool {
+			return o.Over == nil && o.Why["allowance_over"] != "" && o.Pace.PerKM.Mean < 0 && o.Pace.Efficiency == nil && *o.Left.Energy > wh
+		}},
+		"stands": {stands, book.Plan{Laps: &laps}, func(o *pace.Outlook) bool {
+			return o.State == "paused" && o.Lap.EndsAt == nil && o.Why["lap.ends_at"] != "" && *o.Lap.Seconds == 45 && o.Goal.At == nil
+		}},
+		"away": {away, book.Plan{Laps: &laps}, func(o *pace.Outlook) bool { return o.State == "paused" && o.Goal.At == nil && o.Goal.Remaining != nil }},
+		"pauses in all": {pauses, book.Plan{Laps: &laps}, func(o *pace.Outlook) bool {
+			return o.Pace.Of == "minutes" && o.Lap.EndsAt == nil && o.Goal == nil && o.Why["goal"] != ""
+		}},
+		"ended": {ended, book.Plan{Energy: &wh, Laps: &laps}, func(o *pace.Outlook) bool {
+			return o.State == "ended" && !o.Goal.Reached && *o.Goal.EnergySuffices == "no" && o.Needed == nil && o.Lap == nil && *o.Left.Laps == 3.75
+		}},
+		"reached": {reached, book.Plan{Energy: &wh, Laps: &laps, Time: &limit}, func(o *pace.Outlook) bool {
+			return o.Goal.Reached && *o.Goal.Energy == 60 && *o.Goal.Seconds == 600 && *o.Goal.EnergySuffices == "no" && *o.Goal.TimeSuffices == "no" && o.Needed == nil
+		}},
+		"astray": {astray, book.Plan{Laps: &laps}, func(o *pace.Outlook) bool {
+			return o.Lap.EndsAt == nil && o.Why["lap.ends_at"] != "" && *o.SoFar.Share == 1
+		}},
+		"a single lap": {one, book.Plan{Energy: &wh, Laps: &laps}, func(o *pace.Outlook) bool {
+			return o.Pace.N == 1 && o.Pace.Seconds.Spread == nil && o.Lap.Error == nil && o.Over.Error == nil && *o.Goal.EnergySuffices == "unsure"
+		}},
+		"nothing planned": {even(6, 360, 15), book.Plan{}, func(o *pace.Outlook) bool {
+			return o.Lap.EndsAt != nil && o.Left == nil && o.Over == nil && o.Goal == nil && o.Needed == nil && o.Why["goal"] != ""
+		}},
+		"not measured": {none, book.Plan{Energy: &wh, Distance: &km, Laps: &laps}, func(o *pace.Outlook) bool {
+			return *o.Lap.Seconds == 45 && o.Over == nil && o.Goal.Energy == nil && o.Goal.EnergySuffices == nil && o.Pace.Speed == nil && *o.SoFar.Share == 0.25
+		}},
+		"many gaps":  {silent, book.Plan{Laps: &laps}, func(o *pace.Outlook) bool { return o.Pace == nil && o.Why["pace"] != "" && *o.Left.Laps == 4 }},
+		"no records": {&pace.Run{}, book.Plan{Energy: &wh}, func(o *pace.Outlook) bool { return o.SoFar == nil && o.Why["so_far"] != "" }},
+		"far away":   {even(6, 1e-300, 15), book.Plan{Energy: &wh}, func(o *pace.Outlook) bool { return o.Over.At == nil }},
+	} {
+		got := pace.Of(tc.run, tc.plan)
+		text, err := json.Marshal(got) // which neither NaN nor an infinity survives
+		if err != nil || !tc.check(got) {
+			t.Errorf("%s: %s, %v", name, text, err)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package pace
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// InWords is what a terminal shows of it: names and texts.
+func (o *Outlook) InWords() (lines [][2]string) {
+	add := func(name string, parts ...string) {
+		var said []string
+		for _, part := range parts {
+			if part != "" {
+				said = append(said, part)
+			}
+		}
+		if said != nil {
+			lines = append(lines, [2]string{name, strings.Join(said, ", ")})
+		}
+	}
+	add("plan", o.Plan.InWords())
+	if p := o.Pace; p != nil {
+		add("pace", about(p.Seconds, "s a lap", 1), about(p.Energy, "Wh a lap", 2), about(p.PerKM, "Wh/km", 2), about(p.Speed, "km/h", 1), fmt.Sprintf("of %d %s", p.N, p.Of))
+	}
+	if l := o.Left; l != nil {
+		add("left", figures(l.Energy, nil, "Wh", 1), figures(l.Laps, nil, "laps", 2), kilometres(l.Distance), span(l.Seconds, nil))
+	}
+	if l := o.Lap; l != nil && l.EndsAt != nil {
+		add(fmt.Sprint("lap ", l.Lap), "over at "+clock(l.EndsAt), "in "+span(l.Seconds, l.Error))
+	}
+	if a := o.Over; a != nil {
+		when := "over"
+		if a.At != nil {
+			when += " at " + clock(a.At)
+		}
+		if !a.Spent {
+			when += " in " + span(a.Seconds, a.Error)
+		}
+		add("allowance", when, figures(a.Laps, a.LapsError, "laps", 2), kilometres(a.Distance))
+	}
+	if g := o.Goal; g != nil {
+		verdict := func(of string, said *string) string {
+			if said == nil {
+				return ""
+			}
+			return of + map[string]string{"yes": " suffices", "no": " does not suffice", "unsure": " may or may not suffice"}[*said]
+		}
+		add("goal", span(g.Seconds, g.SecondsError), figures(g.Energy, g.EnergyError, "Wh", 1), kilometres(g.Distance), verdict("energy", g.EnergySuffices), verdict("time", g.TimeSuffices))
+	}
+	if n := o.Needed; n != nil {
+		add("needed", figures(n.EnergyPerLap, nil, "Wh a lap", 2), figures(n.EnergyPerKM, nil, "Wh/km", 2), figures(n.Efficiency, nil, "km/kWh", 1), figures(n.Speed, nil, "km/h", 1), figures(n.LapSeconds, nil, "s a lap", 1))
+	}
+	return lines
+}
+
+func figures(v, off *float64, unit string, digits int) string {
+	switch {
+	case v == nil:
+		return ""
+	case off == nil:
+		return fmt.Sprintf("%.*f %s", digits, *v, unit)
+	}
+	return fmt.Sprintf("%.*f ± %.*f %s", digits, *v, digits, *off, unit)
+}
+
+func about(f *Figure, unit string, digits int) string {
+	if f == nil {
+		return ""
+	}
+	return figures(&f.Mean, f.Spread, unit, digits)
+}
+
+func kilometres(m *float64) string {
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.2f km", *m/1000)
+}
+
+func span(s, off *float64) string {
+	if s == nil {
+		return ""
+	}
+	text := time.Duration(math.Round(*s) * 1e9).String()
+	if off != nil {
+		text += fmt.Sprintf(" ± %.0f s", *off)
+	}
+	return text
+}
+
+func clock(t *time.Time) string { return t.Format("15:04:05") + " UTC" }
