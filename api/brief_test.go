@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/api"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/request"
+	"github.com/ecovolt/telemetryd/internal/simulate"
 	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 )
 
@@ -208,6 +210,43 @@ func TestBriefHasTheFiguresOfREST(t *testing.T) {
 		"Driver modes; Mode; Time; Efficiency; Energy; Share of energy; What deserves attention",
 	}, "; "); got != want {
 		t.Errorf("the page has\n%s\nwant\n%s", got, want)
+	}
+}
+
+// What driving took is what REST says of it, and what would save some leads to that part of the run.
+func TestBriefSaysWhatDrivingTook(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	who := s.as(t, auth.Internal)
+	var records bytes.Buffer
+	if err := simulate.New(simulate.Options{Seed: 3, SessionID: "pulse", Noise: 0.2}).WriteNDJSON(&records, 6000); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.call(t, "POST", "/api/v1/telemetry", "Bearer ingest|key:1", records.String()); got.status != 200 {
+		t.Fatalf("ingest: %+v", got)
+	}
+	energy := s.call(t, "GET", "/api/v1/sessions/pulse/energy", who, nil)
+	b := s.brief(t, "/api/v1/sessions/pulse/brief?units=si", who)
+	run, score := energy.body["run"].(object), energy.body["score"].(object)
+	var want []float64
+	for _, term := range run["terms"].([]any) {
+		want = append(want, 3600*term.(object)["energy_wh"].(float64))
+	}
+	want = append(want, 3600*run["standing_wh"].(float64), 3600*run["rest_wh"].(float64))
+	near := func(a, b float64) bool { return math.Abs(a-b) < 1e-9*math.Abs(b)+1e-9 }
+	if got := b.figures["taken_wh"]; len(got) != len(want) || !slices.EqualFunc(got, want, near) {
+		t.Errorf("the brief has %v, REST %v", got, want)
+	}
+	if got := b.figures["score"]; len(got) != 1 || !near(got[0], score["percent"].(float64)) {
+		t.Errorf("the brief's score is %v, that of REST %v", got, score)
+	}
+	advice, start := energy.body["advice"].([]any), moment(t, s.call(t, "GET", "/api/v1/sessions/pulse", who, nil).body["start_time"]).Truncate(time.Millisecond)
+	if len(advice) == 0 {
+		t.Fatal("no advice")
+	}
+	most := advice[0].(object)
+	if link := fmt.Sprintf("%s/runs/pulse?from=%.3f&to=%.3f", s.url, moment(t, most["from"]).Sub(start).Seconds(), moment(t, most["to"]).Sub(start).Seconds()); !slices.Contains(b.links, link) {
+		t.Errorf("no link %s in %q", link, b.links)
 	}
 }
 

@@ -180,13 +180,15 @@ func (s *server) signalRoutes() []route {
 	return signals.Routes(signals.Source{Store: s.Store, Read: s.read, Admit: s.admitSession, Laps: s.lapsAsCounted})
 }
 
+func (s *server) energy() energy.Source { return energy.Source{Store: s.Store, Read: s.read} }
+
 func (s *server) energyRoutes() []route {
-	return energy.Routes(energy.Source{Store: s.Store, Read: s.read})
+	return energy.Routes(s.energy())
 }
 
 func (s *server) briefRoutes() []route {
 	return brief.Routes(brief.Source{
-		Store: s.Store, Charts: s.charts, Site: s.site, Read: s.read, Summary: s.summary, Going: followable, Laps: s.lapsAsCounted,
+		Store: s.Store, Charts: s.charts, Site: s.site, Read: s.read, Summary: s.summary, Going: followable, Laps: s.lapsAsCounted, Energy: s.energy().Of,
 	})
 }
 

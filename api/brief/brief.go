@@ -19,6 +19,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
+	"github.com/ecovolt/telemetryd/timeseries/energy"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 	"github.com/ecovolt/telemetryd/timeseries/track"
 )
@@ -30,6 +31,7 @@ type run struct {
 	Going   bool // it may go on
 	Summary *shown.SummaryView
 	Laps    *analysis.Laps
+	Energy  *energy.Balance // nil of a run that is too long
 	Notes   []runbook.NoteView
 	Charts  *series.Answer // of metrics, in Units
 	Circuit *track.Circuit // the one that the run goes round
@@ -89,6 +91,7 @@ type page struct {
 	StintTable     drives
 	Sectors        []sector
 	Shares         []parts
+	Taking         *taking
 	Attention      []item
 	Batch          int32
 }
@@ -114,6 +117,7 @@ func (r *run) html() ([]byte, error) {
 		p.laps()
 		p.sectors()
 		p.shares()
+		p.taken()
 	}
 	p.attention()
 	var out bytes.Buffer

@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/energy"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
@@ -24,6 +25,7 @@ type Source struct {
 	Site    *httpx.Site
 	Summary func(*rest.Request) (*shown.SummaryView, error)
 	Laps    func(*rest.Request) (*analysis.Laps, error)
+	Energy  func(*rest.Request) (*energy.Balance, error)
 	// Read reads from the run of the request, of a replica if that has it.
 	Read func(r *rest.Request, read func(*timeseries.Store) error, others ...*timeseries.Session) error
 	// Going reports whether a run may go on.
@@ -33,7 +35,7 @@ type Source struct {
 // Routes are those of the brief.
 func Routes(s Source) []rest.Route {
 	return []rest.Route{rest.Stream("GET", "/api/v1/sessions/:id/brief", auth.ReadSeries,
-		"Return a run on one page, to be printed: what the run book says, figures, best and worst laps and sectors, where the energy went, and what deserves attention, with links to that part of the run.",
+		"Return a run on one page, to be printed: what the run book says, figures, best and worst laps and sectors, where the energy went, what would save some, and what deserves attention, with links to that part of the run.",
 		s.get, rest.Answers(http.StatusOK, "A page", rest.Plain("text/html")), rest.NotModified())}
 }
 
@@ -83,6 +85,9 @@ func (s Source) measure(r *rest.Request, run *run) (err error) {
 		return err
 	}
 	if run.Laps, err = s.Laps(r); err != nil {
+		return err
+	}
+	if run.Energy, err = s.Energy(r); err != nil && !fault.Is(err, fault.Invalid) {
 		return err
 	}
 	ctx, id := r.Request.Context(), r.Session.ID

@@ -24,15 +24,15 @@ func Routes(s Source) []rest.Route {
 }
 
 func (s Source) get(r *rest.Request, _ *struct{}) error {
-	answer, err := s.of(r)
+	answer, err := s.Of(r)
 	if err != nil {
 		return err
 	}
 	return r.CacheableJSON(answer)
 }
 
-// of is where the energy of the run of the request went, up to now.
-func (s Source) of(r *rest.Request) (answer *energy.Balance, err error) {
+// Of is where the energy of the run of the request went, up to now.
+func (s Source) Of(r *rest.Request) (answer *energy.Balance, err error) {
 	ctx, id := r.Request.Context(), r.Session.ID
 	worked, err := s.Store.Analysis.Update(ctx, id)
 	if err != nil {

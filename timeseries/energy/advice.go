@@ -13,6 +13,7 @@ type through struct {
 	passage
 	lap      int64
 	from, to time.Time
+	pieces   int // 2 of the sector in which laps begin
 }
 
 const (
@@ -21,7 +22,7 @@ const (
 	comparable = 0.01
 	// surer is of how many of its standard errors a saving is at least that is the best of
 	// many: chance is the best of many, too.
-	surer = 3.0
+	surer = 4.0
 	// leastLaps is of how many laps a sector is compared.
 	leastLaps = 3
 )
@@ -65,18 +66,17 @@ func (f *fit) asInLap(list []through) *Advice {
 	var best *Advice
 	for i := range list {
 		like := &list[i]
-		n, records, carried := 0, 0.0, 0.0
+		n, pieces, records, carried := 0, 0, 0.0, 0.0
 		for k := range list {
 			if l := &list[k]; k != i && like.seconds <= l.seconds*(1+comparable) {
-				n++
+				n, pieces = n+1, pieces+l.pieces
 				records += l.energy - like.energy
 				carried += f.k[kinetic] * (l.amounts[kinetic] - like.amounts[kinetic])
 			}
 		}
 		saving := records - carried
-		// An interval of the fit has two ends whose speeds are as uncertain as those of a
-		// sector; the lap to drive like has its own in every difference.
-		off := f.deviation * math.Sqrt(float64(n*n+n))
+		// The lap to drive like is in every difference.
+		off := f.uncertain(0, n*n*like.pieces+pieces)
 		if saving > surer*off && (best == nil || saving/wattHour > best.Saving) {
 			measured := records / wattHour
 			best = &Advice{Kind: "as_in_lap", Lap: like.lap, From: like.from, To: like.to, Laps: n, Saving: saving / wattHour, Error: off / wattHour, Records: &measured}

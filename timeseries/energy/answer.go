@@ -11,7 +11,7 @@ type Balance struct {
 	Score   *Score        `json:"score" doc:"Of all laps without pause and gap together; null without such, and where the model does not tell drag from rolling"`
 	Laps    []SpentLap    `json:"laps" doc:"Laps as they are counted without parameters; none without a model"`
 	Sectors []SpentSector `json:"sectors" doc:"Sectors of all laps without pause and gap; none without a model"`
-	Advice  []Advice      `json:"advice" doc:"What would save energy, the most first: each is over its standard error at least twice, three times for as_in_lap, and 0.1 percent of the run's energy"`
+	Advice  []Advice      `json:"advice" doc:"What would save energy, the most first: each is over its standard error at least twice, four times for as_in_lap, and 0.1 percent of the run's energy"`
 	Verdict []string      `json:"verdict" doc:"The above in sentences"`
 }
 

@@ -180,10 +180,11 @@ func (a *Balance) sectors(f *fit, d *drive, whole map[int64]*lapRow, rows []sect
 		if lap == nil || !s.Whole || !(s.Seconds > 0) {
 			continue
 		}
-		t := through{passage{minus(d.at(s.To.UnixMicro()), d.at(s.From.UnixMicro())), s.Seconds}, s.Lap, s.From.UTC(), s.To.UTC()}
+		t := through{passage{minus(d.at(s.To.UnixMicro()), d.at(s.From.UnixMicro())), s.Seconds}, s.Lap, s.From.UTC(), s.To.UTC(), 1}
 		// A lap that begins within the sector has its other part there.
 		if more := s.Seconds - s.To.Sub(s.From).Seconds(); more > 1e-3 {
 			begin := lap.From.UnixMicro()
+			t.pieces = 2
 			t.sums = plus(t.sums, minus(d.at(begin+int64(more*1e6)), d.at(begin)))
 		}
 		if passed[s.Sector] == nil {
@@ -196,11 +197,13 @@ func (a *Balance) sectors(f *fit, d *drive, whole map[int64]*lapRow, rows []sect
 		list := passed[row.Sector]
 		s := SpentSector{Sector: row.Sector, Name: row.Name, Laps: len(list)}
 		var sum sums
+		pieces := 0
 		var passages []passage
 		for i := range list {
 			sum, passages = plus(sum, list[i].sums), append(passages, list[i].passage)
+			pieces += list[i].pieces
 		}
-		s.Spent, s.Score = f.spent(sum, len(list)), f.score(passages)
+		s.Spent, s.Score = f.spent(sum, pieces), f.score(passages)
 		a.Sectors = append(a.Sectors, s)
 		for _, advice := range f.advise(&s, list) {
 			if advice.Saving >= worthwhile*a.Run.Energy {
