@@ -52,7 +52,7 @@ const (
 func (f *follower) forward(nodes []node, into []estimate) (likelihood float64) {
 	var e estimate
 	known, misses, last := false, 0, 0.0
-	length := f.line.Length
+	length, longest := f.line.Length, f.line.Longest()
 	for i := range nodes {
 		n := &nodes[i]
 		noise := f.noise * f.noise / n.n
@@ -95,7 +95,7 @@ func (f *follower) forward(nodes []node, into []estimate) (likelihood float64) {
 			default:
 				from, to = -length/2, length/2
 			}
-			if at, away := f.line.Nearest(n.x, n.y, from, to); away < f.reach() {
+			if at, away := f.line.Search(n.x, n.y, from, to, longest); away < f.reach() {
 				e = estimate{s: at, k: f.scale, p00: noise + 25, p11: f.scaleP, step: e.step, cut: true, used: true}
 				known, misses = true, 0
 			}

@@ -14,7 +14,14 @@ type Line struct {
 // Nearest finds the place on the line between two others that is nearest to a
 // point, and how far away that is. Places are unwrapped.
 func (l *Line) Nearest(x, y, from, to float64) (at, away float64) {
+	return l.Search(x, y, from, to, math.Inf(1))
+}
+
+// Search is Nearest for a long way: it passes over edges that are too far away, as
+// none is longer than longest.
+func (l *Line) Search(x, y, from, to, longest float64) (at, away float64) {
 	square := math.Inf(1) // of away: roots take longer than all the rest
+	far := 4 * longest * longest
 	m := len(l.X)
 	i := int(math.Floor(from / l.Step))
 	a := ((i % m) + m) % m
@@ -32,10 +39,26 @@ func (l *Line) Nearest(x, y, from, to float64) (at, away float64) {
 		px, py = px-f*ex, py-f*ey
 		if e := px*px + py*py; e < square {
 			at, square = (float64(i)+f)*l.Step, e
+		} else if e > 4*square+far {
+			// As far as that even if all edges led there straight; one less, for rounding.
+			pass := int((math.Sqrt(e)-math.Sqrt(square))/longest) - 1
+			i += pass
+			b = (b + pass) % m
 		}
 		a = b
 	}
 	return at, math.Sqrt(square)
+}
+
+// Longest is the length of the longest edge, m.
+func (l *Line) Longest() float64 {
+	square := 0.0
+	for i := range l.X {
+		k := (i + 1) % len(l.X)
+		x, y := l.X[k]-l.X[i], l.Y[k]-l.Y[i]
+		square = max(square, x*x+y*y)
+	}
+	return math.Sqrt(square)
 }
 
 // Left reports whether a point lies to the left of the line at a place.

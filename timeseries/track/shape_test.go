@@ -2,6 +2,7 @@ package track
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -150,6 +151,32 @@ func TestEven(t *testing.T) {
 			}
 			if tc.moved && off > 0.1 || !tc.moved && (off < 0.4 || off > 0.6) {
 				t.Errorf("%s, %v waves of half a metre, over %v m: off by up to %.2f m", name, tc.waves, tc.reach, off)
+			}
+		}
+	}
+}
+
+// What a search passes over is no nearer than what it finds.
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(4, 2))
+	for range 300 {
+		l := round([]func(float64) (float64, float64){eight, oval}[random.IntN(2)])
+		for i := range l.X { // edges of many lengths, some of none
+			if random.IntN(3) == 0 {
+				l.X[i], l.Y[i] = l.X[max(0, i-1)]+5*random.NormFloat64(), l.Y[max(0, i-1)]
+			} else if random.IntN(5) == 0 {
+				l.X[i], l.Y[i] = l.X[max(0, i-1)], l.Y[max(0, i-1)]
+			}
+		}
+		longest := l.Longest()
+		for range 20 {
+			x, y := 400*random.NormFloat64(), 400*random.NormFloat64()
+			from := (random.Float64()*3 - 1.5) * l.Length
+			to := from + random.Float64()*l.Length
+			at, away := l.Nearest(x, y, from, to)
+			if a, w := l.Search(x, y, from, to, longest); a != at || w != away {
+				t.Fatalf("%v m away at %v, and %v m at %v", w, a, away, at)
 			}
 		}
 	}
