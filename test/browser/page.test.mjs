@@ -252,6 +252,40 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.waitForFunction(() => document.querySelector(".stack-status").textContent.includes("live"));
   });
 
+  test("says what may still be spent, while the car drives", async () => {
+    // Seven laps of 60 s, a little quicker and slower, the last of which is half over.
+    const lap = 600, radius = lap / 2 / Math.PI, steps = [];
+    for (let t = 0, way = 0; way < 6.5 * lap; t += 0.5) {
+      const speed = 10 * (1 + 0.02 * Math.sin(Math.floor(way / lap) * 2)), angle = way / radius;
+      steps.push([t, { speed_ms: speed, power_w: 36 * speed, latitude: 47 + (radius * Math.sin(angle)) / 111_195, longitude: 9 + (radius * Math.cos(angle)) / (111_195 * Math.cos((47 * Math.PI) / 180)) }]);
+      way += speed / 2;
+    }
+    const start = Date.now() - steps.at(-1)[0] * 1000;
+    const send = (method, path, body) => fetch(`${base}${path}`, { method, headers: { Authorization: `Bearer ${env("DEPLOY_KEY")}`, "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    assert.equal((await send("POST", "/api/v1/telemetry", steps.map(([t, values]) => ({ session_id: "planned", session_name: "Planned run", timestamp: new Date(start + t * 1000).toISOString(), ...values })))).status, 200);
+    await page.goto(`${base}/runs/planned`);
+    const pace = page.getByRole("region", { name: /^Pace by the last 5 laps/ });
+    await pace.getByText(/^in 0:\d\d ± \d+ s$/).waitFor();
+    assert.match(await pace.textContent(), /Lap 7 ends\d\d:\d\d:\d\d/);
+    await page.getByRole("button", { name: "Run book…" }).click();
+    const form = page.getByRole("dialog");
+    await form.getByLabel("Energy, Wh").fill("80");
+    await form.getByLabel("Laps").fill("10");
+    await form.getByLabel("Time, min").fill("9");
+    await form.getByRole("button", { name: "Save" }).click();
+    const planned = page.getByRole("region", { name: /^What may still be spent/ });
+    await planned.getByText("does not suffice").waitFor();
+    const text = await planned.textContent();
+    for (const part of [/49 % of the energy used · 65 % of the laps driven · 3\.5 laps left · 2:30 left/, /Energy left41\.\d Whover at \d\d:\d\d:\d\d · in \d:\d\d ± \d+ safter 13\.\d ± \d\.\d laps/,
+      /10 laps at this pace10:\d\d ± \d · 6\d\.\d ± \d\.\d WhEnergy suffices: 20\.\d Wh leftTime does not suffice: (0:59|1:00) short/, /May be spent11\.\d Wh a lap/]) assert.match(text, part);
+    await accessible(page, "what may still be spent");
+    await page.setViewportSize({ width: 360, height: 740 });
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "wider than a phone");
+    await page.setViewportSize({ width: 1280, height: 860 });
+    assert.equal((await send("PATCH", "/api/v1/sessions/planned", { book: { plan_energy_wh: 45 } })).status, 200); // which somebody else says
+    await planned.getByText("Energy does not suffice").waitFor();
+  });
+
   test("tells how old the newest record is, and draws late ones where they belong", async () => {
     const start = Date.now() - 20_000, id = "hushed";
     const send = async (records) => {

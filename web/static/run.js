@@ -64,6 +64,7 @@ class RunView {
     this.tiles = h("dl", { class: "tiles card", "aria-label": "Summary" });
     this.why = h("p", { class: "muted small", hidden: true });
     this.said = h("section", { class: "card said", "aria-label": "Run book", hidden: true });
+    this.paced = h("section", { class: "card panel pace", "aria-labelledby": "pace-title", hidden: true });
     this.tools = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Charts", "aria-controls": "charts" });
     this.overview = h("canvas", { class: "overview", "aria-hidden": "true" });
     this.here = h("span", { class: "push here muted small" });
@@ -81,7 +82,7 @@ class RunView {
     this.aside = h("section", { class: "card panel", "aria-labelledby": "aside-title", hidden: true });
     replace(page,
       h("div", { class: "run-head" }, this.title, this.meta, h("div", { class: "actions" }, this.actions())),
-      this.said, this.tiles, this.why,
+      this.said, this.paced, this.tiles, this.why,
       h("div", { class: "run-body", hidden: !run.start_time }, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts over time"), charts), h("aside", { class: "side", "aria-label": "Values, track, laps and notes" }, this.valued, this.map, laps, this.noted)),
       h("section", { class: "card panel", "aria-labelledby": "signals-title", hidden: !run.start_time }, counted), this.merges, this.aside, this.others, this.age);
 
@@ -190,6 +191,7 @@ class RunView {
     if (run.book.revision !== this.bookShown) {
       this.bookShown = run.book.revision;
       import("./book.js").then(({ showBook }) => showBook(this.said, this.run, mayEdit(), (run) => { this.run = run; this.header(); })).catch(this.failed);
+      this.loadPace();
     }
     replace(this.meta, run.start_time ? `${date(new Date(this.start))}, ${hourMinute(new Date(this.start))} · ${duration(run.duration_s)} · ` : "", `${count(run.record_count)} records`);
     if (run.set_aside && run.set_aside !== this.asideShown && !this.aside.contains(document.activeElement)) {
@@ -379,6 +381,7 @@ class RunView {
       this.run = await api(sessionPath(this.id), { signal: this.signal });
       if (this.run.start_time !== began) return this.beginAnew();
       this.header();
+      this.loadPace();
       this.liveLabel(this.live?.now);
       if (this.run.watermark !== before) {
         forget();
@@ -433,6 +436,12 @@ class RunView {
       this.bench.pinned?.drawn(); // metres between cursors
       replace(this.mapEdit, answer.track && mayEdit() && editButton(answer.track, () => this.loadFigures()));
     });
+  }
+
+  // loadPace says what may still be spent, of a run that drives or was planned.
+  loadPace() {
+    if (!this.run.start_time || !onTrack(this.run) && !this.pace && !Object.entries(this.run.book).some(([name, said]) => said && name.startsWith("plan_"))) return;
+    import("./pace.js").then(({ Pace }) => (this.pace ??= new Pace(this.paced, this.signal)).load(this.run).catch(() => { /* the next turn tries again */ })).catch(this.failed);
   }
 
   fillTiles(s) {

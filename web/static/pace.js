@@ -1,0 +1,83 @@
+// What a run may still spend: its lap, its allowance and its plan, at the pace of its last laps.
+
+import { announce, h, replace } from "./dom.js";
+import { api, sessionPath } from "./api.js";
+import { clock, clockSpan, km, num, NONE } from "./format.js";
+import { figure, shownUnit, withUnit } from "./units.js";
+
+const off = (v, digits = 0) => (v == null ? "" : ` ± ${num(v, digits)}`);
+const watt = (v, error) => (v == null ? NONE : `${figure(v, "Wh", 1)}${error == null ? "" : ` ± ${figure(error, "Wh", 1)}`} ${shownUnit("Wh")}`);
+const soon = (s, error) => (s == null ? "" : `in ${clockSpan(s)}${off(error)}${error == null ? "" : " s"}`);
+const at = (t) => (t ? clock(Date.parse(t), 60) : NONE);
+const listed = (...parts) => parts.filter((part) => part && part !== NONE).join(" · ");
+
+const VERDICTS = { yes: "suffices", no: "does not suffice", unsure: "may just suffice, or not" };
+
+// Pace fills a node with it, and asks again when it is told to.
+export class Pace {
+  constructor(node, signal) { Object.assign(this, { node, signal, shown: "", said: "" }); }
+
+  async load(run) {
+    const answer = await api(sessionPath(run.session_id, "/pace"), { signal: this.signal }), text = JSON.stringify(answer);
+    if (text === this.shown) return;
+    this.shown = text;
+    this.show(answer);
+  }
+
+  show(o) {
+    const planned = Object.values(o.plan).some((v) => v != null), ended = o.state === "ended";
+    this.node.hidden = !o.so_far || (ended && !planned);
+    if (this.node.hidden) return;
+    const said = ended ? "" : this.verdicts(o).join("; ");
+    if (said && this.said && said !== this.said) announce(said);
+    this.said = said;
+    replace(this.node, h("h2", { id: "pace-title" }, planned ? "What may still be spent" : "Pace", h("span", { class: "muted small" }, listed("", o.state === "paused" && " the car stands", o.pace && ` by the last ${o.pace.n === 1 ? o.pace.of.replace(/s$/, "") : `${o.pace.n} ${o.pace.of}`}`))),
+      this.tape(o),
+      h("dl", { class: "tiles" }, this.tiles(o, ended)),
+      this.reasons(o, planned, ended));
+  }
+
+  verdicts({ goal }) {
+    return [["Energy", goal?.energy_suffices], ["Time", goal?.time_suffices]].filter(([, verdict]) => verdict).map(([what, verdict]) => `${what} ${VERDICTS[verdict]}`);
+  }
+
+  tiles(o, ended) {
+    const tile = (name, value, ...more) => h("div", { class: "tile" }, h("dt", null, name), h("dd", null, value), more.filter(Boolean).map((text) => h("dd", { class: "more" }, text)));
+    const { pace: p, lap, left, allowance_over: over, goal: g, needed: n, plan } = o;
+    const judged = (what, verdict, margin) => verdict && h("span", { class: `verdict ${verdict}` }, `${what} ${VERDICTS[verdict]}${margin ? `: ${margin}` : ""}`);
+    const short = (margin, text) => margin != null && `${text(Math.abs(margin))} ${margin < 0 ? "short" : "left"}`;
+    return [
+      !ended && lap && tile(`Lap ${lap.lap} ends`, at(lap.ends_at), soon(lap.remaining_s, lap.error_s)),
+      left?.energy_wh != null && tile(left.energy_wh < 0 ? "Energy over the plan" : "Energy left", watt(Math.abs(left.energy_wh)), over && listed(`${over.spent ? "was over" : "over"}${over.at ? ` at ${at(over.at)}` : ""}`, !over.spent && soon(over.seconds, over.error_s)),
+        over && listed(over.laps != null && `after ${num(over.laps, 1)}${off(over.laps_error, 1)} laps`, km(over.distance_m))),
+      n && (n.wh_per_km ?? n.wh_per_lap ?? n.speed_kmh) != null && tile("May be spent", n.wh_per_lap != null ? `${watt(n.wh_per_lap)} a lap` : n.wh_per_km != null ? `${watt(n.wh_per_km)} a km` : NONE, listed(n.wh_per_lap != null && n.wh_per_km != null && `${watt(n.wh_per_km)} a km`, n.efficiency_km_kwh != null && `${num(n.efficiency_km_kwh, 1)} km/kWh`),
+        n.speed_kmh != null && listed(`at ${withUnit(n.speed_kmh, "km/h", 1)}`, n.lap_s != null && `${clockSpan(n.lap_s, 1)} a lap`)),
+      p && tile("Lately", p.lap_wh ? `${watt(p.lap_wh.mean, p.lap_wh.spread)} a lap` : p.wh_per_km ? `${watt(p.wh_per_km.mean, p.wh_per_km.spread)} a km` : NONE, listed(p.lap_wh && p.wh_per_km && `${watt(p.wh_per_km.mean)} a km`, p.efficiency_km_kwh != null && `${num(p.efficiency_km_kwh, 1)} km/kWh`),
+        listed(p.speed_kmh && `at ${withUnit(p.speed_kmh.mean, "km/h", 1)}`, p.lap_s && `${clockSpan(p.lap_s.mean, 1)}${off(p.lap_s.spread, 1)} a lap`)),
+      g && tile(`${{ laps: `${num(plan.plan_laps)} laps`, distance: `${num(plan.plan_distance_km, 1)} km`, time: clockSpan(plan.plan_time_s) }[g.of]}${g.reached ? "" : ended ? ": not reached" : " at this pace"}`,
+        listed(g.of === "time" ? km(g.distance_m) : `${clockSpan(g.seconds)}${off(g.seconds_error)}`, watt(g.energy_wh, g.energy_error_wh)),
+        judged("Energy", g.energy_suffices, short(g.energy_margin_wh, watt)), judged("Time", g.time_suffices, short(g.time_margin_s, clockSpan))),
+    ];
+  }
+
+  // tape is how much of the energy is used, beside how much of the plan is driven.
+  tape({ plan, so_far: s, left, goal }) {
+    if (!left) return null;
+    const used = plan.plan_energy_wh != null && s.energy_wh != null ? s.energy_wh / plan.plan_energy_wh : null;
+    const driven = goal?.reached ? 1 : { laps: () => 1 - left.laps / plan.plan_laps, distance: () => 1 - left.distance_m / 1000 / plan.plan_distance_km, time: () => s.seconds / plan.plan_time_s }[goal?.of]?.();
+    const share = (v) => Math.min(1, Math.max(0, v)) * 100, fill = h("span", { class: "tape-used" }), mark = h("span", { class: "tape-mark" });
+    if (used != null) fill.style.width = `${share(used)}%`;
+    if (driven != null) mark.style.left = `${share(driven)}%`;
+    const text = listed(used != null && `${num(used * 100)} % of the energy used`, driven != null && `${num(share(driven))} % of the ${goal.of} ${goal.of === "time" ? "gone" : "driven"}`,
+      left.laps > 0 && `${num(left.laps, 1)} laps left`, left.laps == null && left.distance_m > 0 && `${km(left.distance_m)} left`, left.seconds != null && (left.seconds > 0 ? `${clockSpan(left.seconds)} left` : "the time is over"));
+    return h("div", { class: "pad" }, used != null && h("div", { class: ["tape", used > (driven ?? 1) && "ahead"].filter(Boolean).join(" "), "aria-hidden": "true" }, fill, driven != null && mark), h("p", { class: "muted small" }, text));
+  }
+
+  // reasons say what is missing of what was asked for.
+  reasons({ why, plan, so_far: s }, planned, ended) {
+    const asked = { pace: true, "lap.ends_at": true, allowance_over: plan.plan_energy_wh != null, goal: planned && plan.plan_energy_wh == null, needed: planned && !ended && !why.goal };
+    const texts = [...new Set(Object.entries(asked).filter(([name, wanted]) => wanted && why[name]).map(([name]) => why[name]))];
+    if (s.silent_s >= 1) texts.push(`${clockSpan(s.silent_s)} were not heard of, and are in no energy and no distance`);
+    return texts.length > 0 && h("p", { class: "pad muted small" }, `${texts.join("; ").replace(/^./, (first) => first.toUpperCase())}.`);
+  }
+}
