@@ -164,6 +164,25 @@ func TestCompareLaps(t *testing.T) {
 				}
 			}
 		}
+		// The difference in a sentence is that of the figures, with the sector that has the most of it.
+		later, parts, all, most := number(other, "time_s")-number(first, "time_s"), map[string]float64{}, 0.0, ""
+		for k, sector := range got.body["sectors"].([]any) {
+			took := func(lap object) float64 { return lap["sectors"].([]any)[k].(object)["time_s"].(float64) }
+			parts[sector.(object)["name"].(string)] += math.Copysign(1, later) * (took(other) - took(first))
+		}
+		for name, v := range parts {
+			if all += max(0, v); most == "" || v > parts[most] {
+				most = name
+			}
+		}
+		how, lost := "less", "gained"
+		if later > 0 {
+			how, lost = "longer", "lost"
+		}
+		if text, took, share := other["summary"].(string), fmt.Sprintf("Took %.2f s (%.1f %%) %s and ", math.Abs(later), 100*math.Abs(later)/number(first, "time_s"), how),
+			fmt.Sprintf("%s has %.0f %% of the time %s.", most, 100*parts[most]/all, lost); !strings.HasPrefix(text, took) || !strings.Contains(text, share) || !strings.Contains(text, "energy than the first lap.") || first["summary"] != "" {
+			t.Errorf("seed %d: %q, want %q and %q", seed, text, took, share)
+		}
 		metrics := other["metrics"].(object)
 		for i, v := range column(metrics["speed_ms"]) {
 			if want := (8 + 2*math.Sin(2*axis[i]/axis[199]*2*math.Pi)) * d.quick[3]; i > 3 && i < 196 && math.Abs(v-want) > 0.15 {

@@ -107,6 +107,7 @@ type ComparedLap struct {
 	More     []*float64       `json:"de_j" doc:"By how much more energy than the first lap it had used there, J; null where nothing measures it"`
 	Sectors  []LapSector      `json:"sectors" doc:"The sectors of the lap; they add up to it"`
 	Metrics  map[string][]any `json:"metrics" doc:"Channels by name: what the lap's records say at each place, null where they say nothing"`
+	Summary  string           `json:"summary" doc:"Its difference to the first lap in sentences, of the figures here, with the sector that has the most of it: the share is of all sectors in which there was some. Empty of the first lap"`
 	Means    Means            `json:"means" doc:"Those of them that are numbers, by name: mean, lowest and highest of the lap's records"`
 }
 
@@ -267,6 +268,7 @@ func read(ctx context.Context, tx pgx.Tx, req *Request, want []channel.Channel, 
 			c.Metrics[ch.Name] = rec.channels[k].at(at)
 		}
 		answer.Laps = append(answer.Laps, c)
+		answer.Laps[i].Summary = answer.sentences(&answer.Laps[i], &answer.Laps[0])
 	}
 	return answer, nil
 }

@@ -168,7 +168,8 @@ export function render(main, params) {
       }))),
       h("tbody", null, rows.map((row) => h("tr", null, h("th", { scope: "row" }, row.go ? h("button", { type: "button", "aria-label": `${row.title}: show it alone in the charts`, on: { click: row.go } }, row.title) : row.title),
         list.map((l, i) => h("td", { class: "n" }, row.write(row.get(l, i)), more(row, l, i))))))));
-    return h("section", { class: "card panel", "aria-labelledby": "figures-title" }, h("h2", { id: "figures-title" }, "Figures"), table("Figures", [...rows, ...sectorRows]),
+    return h("section", { class: "card panel", "aria-labelledby": "figures-title" }, h("h2", { id: "figures-title" }, "Figures"),
+      list.map((l) => l.summary && h("p", { class: "pad small" }, h("b", null, name({ run: l.session, lap: l.lap })), " ", l.summary[0].toLowerCase() + l.summary.slice(1))), table("Figures", [...rows, ...sectorRows]),
       evidence.length > 0 && h("details", null, h("summary", null, "Channels by sector"), table("Channels by sector", evidence)));
   }
 
