@@ -10,6 +10,7 @@
 // Texts are kept as they are typed, in normal form C and without the space around
 // them. A Change names only what it changes, so that two people who write
 // different things are both right; one that names the revision it was made from
-// is refused where somebody was quicker. Everything here is safe for concurrent
+// is refused where somebody was quicker. A plan is numbers, of which 0 takes one out;
+// what it means while the car drives is package pace's. Everything here is safe for concurrent
 // use. Figures have the units of the figures that they are of.
 package book

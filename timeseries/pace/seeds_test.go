@@ -43,7 +43,7 @@ func drive(seed uint64, laps int) (car *simulate.Car, sums []pace.Sum) {
 
 // What is foreseen is off by less than its error about as often as that says, 68 times of
 // 100: laps of these cars vary by 3 %, and where hills give energy back an allowance may end on either side.
-// Of 400 cars it was 68 of 100 for the end of a lap and of the goal, 61 for the energy there and 60 for the end of the allowance.
+// Of 400 cars it was about 68 of 100 for the end of a lap and of the goal, 61 for the energy there and for the end of the allowance.
 func TestForesees(t *testing.T) {
 	t.Parallel()
 	const seeds, laps = 10, 11

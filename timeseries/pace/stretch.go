@@ -220,9 +220,9 @@ func (a *ahead) reach(amount float64, of quantity) float64 {
 
 // likely are how many deviations a normal value is off by, each as likely as the others, and
 // spreads their own deviation.
-var likely = [...]float64{-1.534, -0.887, -0.489, -0.157, 0.157, 0.489, 0.887, 1.534}
+var likely = [...]float64{-1.863, -1.318, -1.010, -0.776, -0.579, -0.402, -0.237, -0.078, 0.078, 0.237, 0.402, 0.579, 0.776, 1.010, 1.318, 1.863}
 
-const spreads = 0.923
+const spreads = 0.961
 
 // moves is by how much a quantity at u, where so much energy is used, is off if the energy
 // is off by that. Where a car rolls, or gives some back, little energy is a long way.

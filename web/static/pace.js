@@ -31,7 +31,7 @@ export class Pace {
     const said = ended ? "" : this.verdicts(o).join("; ");
     if (said && this.said && said !== this.said) announce(said);
     this.said = said;
-    replace(this.node, h("h2", { id: "pace-title" }, planned ? "What may still be spent" : "Pace", h("span", { class: "muted small" }, listed("", o.state === "paused" && " the car stands", o.pace && ` by the last ${o.pace.n === 1 ? o.pace.of.replace(/s$/, "") : `${o.pace.n} ${o.pace.of}`}`))),
+    replace(this.node, h("h2", { id: "pace-title" }, !planned ? "Pace" : ended ? "The plan, and how it came out" : "What may still be spent", h("span", { class: "muted small" }, listed("", o.state === "paused" && " the car stands", o.pace && ` by the last ${o.pace.n === 1 ? o.pace.of.replace(/s$/, "") : `${o.pace.n} ${o.pace.of}`}`))),
       this.tape(o),
       h("dl", { class: "tiles" }, this.tiles(o, ended)),
       this.reasons(o, planned, ended));
@@ -75,7 +75,7 @@ export class Pace {
 
   // reasons say what is missing of what was asked for.
   reasons({ why, plan, so_far: s }, planned, ended) {
-    const asked = { pace: true, "lap.ends_at": true, allowance_over: plan.plan_energy_wh != null, goal: planned && plan.plan_energy_wh == null, needed: planned && !ended && !why.goal };
+    const asked = { pace: true, "lap.ends_at": true, allowance_over: plan.plan_energy_wh != null && !ended, goal: planned && plan.plan_energy_wh == null, needed: planned && !ended && !why.goal };
     const texts = [...new Set(Object.entries(asked).filter(([name, wanted]) => wanted && why[name]).map(([name]) => why[name]))];
     if (s.silent_s >= 1) texts.push(`${clockSpan(s.silent_s)} were not heard of, and are in no energy and no distance`);
     return texts.length > 0 && h("p", { class: "pad muted small" }, `${texts.join("; ").replace(/^./, (first) => first.toUpperCase())}.`);
