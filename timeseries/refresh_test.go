@@ -155,6 +155,20 @@ func TestRefreshCoversWhatChanged(t *testing.T) {
 	if got := refresh(t, s); got.Windows != want {
 		t.Errorf("refreshed %d windows, want %d: one of each rollup and of their ends", got.Windows, want)
 	}
+	// A year without records is no work: what happened in it is forgotten at once.
+	for year := range 2 {
+		store(t, s, "years", run(rng, base.AddDate(-year, 0, 2), 200))
+	}
+	refresh(t, s)
+	if _, err := s.DeleteSession(t.Context(), "years"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.PurgeDeleted(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := refresh(t, s); got.Windows > 150 {
+		t.Errorf("%d windows were refreshed to forget two drives", got.Windows)
+	}
 	levelsEqualRecords(t, pool)
 }
 

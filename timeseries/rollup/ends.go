@@ -3,12 +3,14 @@ package rollup
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
@@ -58,6 +60,42 @@ func (c *Catalog) endsLevels() (levels []Level) {
 		}
 	}
 	return levels
+}
+
+// endsPiece is of how much time the ends are looked up at once: what that joins is
+// held in memory.
+const endsPiece = 2 * time.Hour
+
+// endsPieces cuts a range into pieces to look up. A stretch without records is one,
+// in which there are ends to remove at most: a year of it would be thousands.
+func endsPieces(s Span, filled []Span) (pieces []Span) {
+	for s.Length() > endsPiece {
+		piece := Span{s.From, Ceil(s.From.Add(1), endsPiece)}
+		next := s.To
+		if i := slices.IndexFunc(filled, func(f Span) bool { return f.To.After(s.From) }); i >= 0 {
+			next = Floor(filled[i].From, endsPiece)
+		}
+		if next.After(piece.To) {
+			piece = Span{s.From, next}.Clip(s)
+		}
+		pieces, s.From = append(pieces, piece), piece.To
+	}
+	if !s.Empty() {
+		pieces = append(pieces, s)
+	}
+	return pieces
+}
+
+// filled returns in order where records may lie: in their chunks, which are asked
+// for where some range is longer than one.
+func (p *pass) filled(ctx context.Context, spans []Span) ([]Span, error) {
+	if !slices.ContainsFunc(spans, func(s Span) bool { return s.Length() > 24*time.Hour }) {
+		return Merge(slices.Clone(spans), 0), nil
+	}
+	return schema.List(ctx, p.conn, pgx.RowToStructByPos[Span], `
+		SELECT range_start, range_end FROM timescaledb_information.chunks
+		WHERE hypertable_name = 'telemetry' AND hypertable_schema = current_schema()
+		ORDER BY range_start`)
 }
 
 // refreshEnds looks the ends of a window up anew, after its levels.

@@ -104,7 +104,11 @@ func (p *pass) find(ctx context.Context) (err error) {
 	if err := p.summarize(ctx, spans); err != nil {
 		return err
 	}
-	p.windows.left = p.plan(spans)
+	filled, err := p.filled(ctx, spans)
+	if err != nil {
+		return err
+	}
+	p.windows.left = p.plan(spans, filled)
 	return nil
 }
 
@@ -208,13 +212,9 @@ func OldestRecord(ctx context.Context, q schema.Querier) (time.Time, error) {
 // in between that did not change, at a small cost for each call.
 const maxWindows = 24
 
-// endsPiece is of how much time the ends are looked up at once: what that joins is
-// held in memory.
-const endsPiece = 2 * time.Hour
-
 // plan lists the windows that hold the ranges, finest level first, since each
-// level reads the one below.
-func (p *pass) plan(spans []Span) (windows []window) {
+// level reads the one below. Records lie in filled only.
+func (p *pass) plan(spans, filled []Span) (windows []window) {
 	list := relations()
 	if !p.catalog.aggregates {
 		list = plainRelations()
@@ -232,11 +232,13 @@ func (p *pass) plan(spans []Span) (windows []window) {
 			of = Merge(of, gap)
 		}
 		for _, s := range of {
-			for rel.name == EndsTable && s.Length() > endsPiece {
-				piece := Span{s.From, Ceil(s.From.Add(1), endsPiece)}
-				windows, s.From = append(windows, window{rel, piece}), piece.To
+			pieces := []Span{s}
+			if rel.name == EndsTable {
+				pieces = endsPieces(s, filled)
 			}
-			windows = append(windows, window{rel, s})
+			for _, piece := range pieces {
+				windows = append(windows, window{rel, piece})
+			}
 		}
 	}
 	return windows
