@@ -52,15 +52,15 @@ type pausedImport struct {
 	err    error
 }
 
-func (h *server) importPaused(ctx context.Context, records []rec) *pausedImport {
+func (h *server) importPaused(ctx context.Context, text string) *pausedImport {
 	h.t.Helper()
 	p := &pausedImport{h: h, goOn: make(chan struct{}), done: make(chan struct{})}
 	body, feed := io.Pipe()
-	cut := len(records) * 3 / 4
+	cut := len(text) * 3 / 4
 	go func() {
-		io.WriteString(feed, ndjson(records[:cut]))
+		io.WriteString(feed, text[:cut])
 		<-p.goOn
-		io.WriteString(feed, ndjson(records[cut:]))
+		io.WriteString(feed, text[cut:])
 		feed.Close()
 	}()
 	go func() {
@@ -198,7 +198,7 @@ func TestImportAppearsWhole(t *testing.T) {
 	dbtest.NeedsBackends(t, "the server has one backend")
 	h := newServer(t)
 	records := numberedRun("big", 5*chunkRecords+1, 0)
-	p := h.importPaused(t.Context(), records)
+	p := h.importPaused(t.Context(), ndjson(records))
 
 	if s, err := h.store.Session(t.Context(), "big"); err != nil || s != nil {
 		t.Errorf("visible: %+v, %v", s, err)
@@ -263,42 +263,41 @@ func TestImportAppearsWhole(t *testing.T) {
 func TestImportThatFails(t *testing.T) {
 	t.Parallel()
 	dbtest.NeedsBackends(t, "the server has one backend")
-	good := numberedRun("big", 5*chunkRecords+1, 0)
-	bad := slices.Clone(good)
-	bad[len(bad)-1] = rec{"session_id": "big", "timestamp": raceStart, "speed_ms": "fast"}
+	const records = 3*chunkRecords + 1
+	text := ndjson(numberedRun("big", records, 0))
 	for name, fail := range map[string]func(t *testing.T, h *server) error{
 		"a bad record at the end": func(t *testing.T, h *server) error {
-			_, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(bad)))
+			_, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(text+`{"session_id": "big", "timestamp": "2026-03-21T10:00:00Z", "speed_ms": "fast"}`))
 			if !fault.Is(err, fault.Invalid) {
 				t.Errorf("%v", err)
 			}
 			return err
 		},
 		"unreadable at the end": func(t *testing.T, h *server) error {
-			_, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(good)+"{"))
+			_, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(text+"{"))
 			return err
 		},
 		"cancelled": func(t *testing.T, h *server) error {
 			ctx, cancel := context.WithCancel(t.Context())
-			p := h.importPaused(ctx, good)
+			p := h.importPaused(ctx, text)
 			cancel()
 			_, err := p.finish()
 			return err
 		},
 		"all connections lost": func(t *testing.T, h *server) error {
-			p := h.importPaused(t.Context(), good)
+			p := h.importPaused(t.Context(), text)
 			h.terminate("true")
 			_, err := p.finish()
 			return err
 		},
 		"the leader's connection lost": func(t *testing.T, h *server) error {
-			p := h.importPaused(t.Context(), good)
+			p := h.importPaused(t.Context(), text)
 			h.terminate("state = 'idle in transaction'")
 			_, err := p.finish()
 			return err
 		},
 		"the leader lost, and all purged": func(t *testing.T, h *server) error {
-			p := h.importPaused(t.Context(), good)
+			p := h.importPaused(t.Context(), text)
 			h.terminate("state = 'idle in transaction'")
 			await.Until(h.t, "it is purged", func() bool {
 				n, err := h.store.PurgeDeleted(t.Context())
@@ -327,12 +326,12 @@ func TestImportThatFails(t *testing.T) {
 			if h.count("SELECT count(*) FROM rollup_dirty WHERE to_time > from_time") == 0 {
 				t.Error("the rollups are not told to forget it")
 			}
-			result, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(good)))
-			if err != nil || result.Inserted != len(good) {
+			result, err := h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(text))
+			if err != nil || result.Inserted != records {
 				t.Fatalf("%+v, %v", result, err)
 			}
-			result, err = h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(ndjson(good)))
-			if err != nil || result.Inserted != 0 || result.AlreadyStored != len(good) {
+			result, err = h.importFrom(t.Context(), ingest.Options{}, strings.NewReader(text))
+			if err != nil || result.Inserted != 0 || result.AlreadyStored != records {
 				t.Fatalf("again: %+v, %v", result, err)
 			}
 			h.consistent()

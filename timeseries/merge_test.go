@@ -36,9 +36,9 @@ type trip struct {
 // newTrip makes a drive of some minutes: the radio sends some of the logger's
 // instants, loses many, and stamps them a little late or early.
 func newTrip(random *rand.Rand) trip {
-	rate := 10 + random.IntN(40) // Hz, of the logger
+	rate := 10 + random.IntN(20) // Hz, of the logger
 	every := 2 + random.IntN(8)
-	minutes := 3 + random.IntN(4)
+	minutes := 2 + random.IntN(3)
 	t := trip{
 		step:   time.Duration(every) * time.Second / time.Duration(rate),
 		offset: time.Duration(random.Int64N(int64(48*time.Hour))) - 24*time.Hour,

@@ -72,16 +72,16 @@ func (p *plans) notice(_ *pgconn.PgConn, n *pgconn.Notice) {
 func TestPlansConsiderFewChunks(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("makes 500 chunks")
+		t.Skip("makes 200 chunks")
 	}
 	dbtest.NeedsBackends(t, "the server has no auto_explain")
-	// A plan that goes by all of them is as wide of 500 as of the 2,000 of some years,
+	// A plan that goes by all of them is as wide of 200 as of the 2,000 of some years,
 	// which take a minute to make. A transaction holds a lock on each that it makes.
-	for hundred := range 5 {
+	for hundred := range 2 {
 		_, err := dbtest.New(t).Exec(t.Context(), `
 			INSERT INTO telemetry (time, session, batch, ord)
 			SELECT $1::timestamptz + i * INTERVAL '1 day', 0, 1, 1
-			FROM generate_series($2::int, $2::int + 99) i`, raceStart.AddDate(0, 0, -400), hundred*100)
+			FROM generate_series($2::int, $2::int + 99) i`, raceStart.AddDate(0, 0, -150), hundred*100)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -129,7 +129,7 @@ func checkRates(t *testing.T, rng *rand.Rand) {
 	var batches [][]rec
 	for range 12 {
 		var batch []rec
-		for range 20 + rng.IntN(300) {
+		for range 20 + rng.IntN(120) {
 			switch rng.IntN(60) {
 			case 0:
 				at = at.Add(time.Duration(rng.IntN(150)) * time.Second) // a silence, about as long as the reach

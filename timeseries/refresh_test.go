@@ -312,20 +312,25 @@ func TestLargeRefreshGoesOnBeside(t *testing.T) {
 // columnstore too, where a plain DELETE of so many records is refused.
 func TestDeletedRunLeavesTheColumnstore(t *testing.T) {
 	t.Parallel()
-	pool := dbtest.New(t)
-	dbtest.NeedsCommunity(t, pool, "the Apache edition has no columnstore")
+	dbtest.NeedsCommunity(t, dbtest.New(t), "the Apache edition has no columnstore")
+	// As many as one statement may unpack, where 100,000 are the default.
+	pool, err := pgxpool.New(t.Context(), dbtest.With(dbtest.URL(t), "timescaledb.max_tuples_decompressed_per_dml_transaction=1000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
 	s := timeseries.New(pool, timeseries.Options{})
 	base := time.Date(2026, 3, 21, 12, 0, 0, 0, time.UTC)
-	_, err := pool.Exec(t.Context(), `
+	_, err = pool.Exec(t.Context(), `
 		WITH run AS (
 			INSERT INTO sessions (id, first_time, last_time, records, batch)
-			VALUES ('long', $1::timestamptz, $1::timestamptz + INTERVAL '120 seconds' * 1000, 120001, 1) RETURNING session
+			VALUES ('long', $1::timestamptz, $1::timestamptz + INTERVAL '6000 seconds', 6001, 1) RETURNING session
 		), log AS (
 			INSERT INTO ingest_batches (session, batch, digest, min_time, max_time, records, source)
-			SELECT session, 1, '', $1, $1::timestamptz + INTERVAL '120 seconds' * 1000, 120001, 'test' FROM run
+			SELECT session, 1, '', $1, $1::timestamptz + INTERVAL '6000 seconds', 6001, 'test' FROM run
 		)
 		INSERT INTO telemetry (time, session, batch, ord, speed_ms)
-		SELECT $1::timestamptz + i * INTERVAL '1 second', session, 1, i, i FROM run, generate_series(0, 120000) i`, base)
+		SELECT $1::timestamptz + i * INTERVAL '1 second', session, 1, i, i FROM run, generate_series(0, 6000) i`, base)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -333,7 +333,7 @@ func TestLevelsOfWhatRunsCarry(t *testing.T) {
 	t.Parallel()
 	h := newServer(t)
 	rng := rand.New(rand.NewPCG(32, 0))
-	for run := range 25 { // a day each, so that none tells of another's channels
+	for run := range 10 { // a day each, so that none tells of another's channels
 		session, start := fmt.Sprint("run ", run), raceStart.AddDate(0, 0, run)
 		records := func(n int) (list []rec) {
 			carries := 1 << rng.IntN(4)
