@@ -156,11 +156,7 @@ func (h *server) compress() {
 // What a merge finds, brings and takes back, for random drives.
 func TestMergeOfAnyDrive(t *testing.T) {
 	t.Parallel()
-	seeds := uint64(6)
-	if dbtest.SingleBackend(t) {
-		seeds = 1 // one drive takes it a minute
-	}
-	for seed := range seeds {
+	for seed := range fewer(t, 6, 1) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			h := newServer(t)

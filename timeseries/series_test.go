@@ -105,7 +105,7 @@ func TestSeriesEqualsRecords(t *testing.T) {
 			sc := newScene(t, seed)
 			rng := rand.New(rand.NewPCG(seed, 11))
 			levels := map[string]int{}
-			for range 60 {
+			for range fewer(t, 60, 20) {
 				from, to := sc.window(rng)
 				req := series.Request{
 					Sessions: []string{"race"}, Metrics: []string{"speed_ms", "power_w"}, From: from, To: to,
@@ -341,7 +341,7 @@ func TestSeriesOfStates(t *testing.T) {
 	refresh(t, sc.store)
 	store(t, sc.store, "race", quiet[3000:])
 	sc.records = append(sc.records, quiet...)
-	for range 60 {
+	for range fewer(t, 60, 20) {
 		from, to := sc.window(rng)
 		req := series.Request{
 			Sessions: []string{"race"}, Metrics: []string{"driver_mode", "speed_ms"}, From: from, To: to,

@@ -36,6 +36,16 @@ func newServer(t testing.TB) *server {
 	return &server{t: t, pool: pool, store: timeseries.New(pool, timeseries.Options{})}
 }
 
+// fewer is how many rounds a random test makes: where one thread serves all, so many
+// as show that the other edition does the same.
+func fewer(t testing.TB, rounds, there uint64) uint64 {
+	t.Helper()
+	if dbtest.SingleBackend(t) {
+		return there
+	}
+	return rounds
+}
+
 // rec is a record as JSON has it.
 type rec map[string]any
 
