@@ -18,6 +18,7 @@ import (
 // once for each time that the run is worked out.
 func TestEnergyOfARun(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is worked out of what was read")
 	pool := dbtest.New(t)
 	s := timeseries.New(pool, timeseries.Options{})
 	car := simulate.New(simulate.Options{Seed: 3, SessionID: "pulse", Noise: 0.3})

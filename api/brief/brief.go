@@ -31,7 +31,7 @@ type run struct {
 	Going   bool // it may go on
 	Summary *shown.SummaryView
 	Laps    *analysis.Laps
-	Energy  *energy.Balance // nil of a run that is too long
+	Energy  *energy.Balance
 	Notes   []runbook.NoteView
 	Charts  *series.Answer // of metrics, in Units
 	Circuit *track.Circuit // the one that the run goes round

@@ -28,9 +28,6 @@ const mostAdvice = 4
 // taken fills in what driving took.
 func (p *page) taken() {
 	b := p.run.Energy
-	if b == nil {
-		return
-	}
 	t := &taking{Why: b.Why}
 	p.Taking = t
 	if b.Model == nil {

@@ -87,7 +87,7 @@ func (s Source) measure(r *rest.Request, run *run) (err error) {
 	if run.Laps, err = s.Laps(r); err != nil {
 		return err
 	}
-	if run.Energy, err = s.Energy(r); err != nil && !fault.Is(err, fault.Invalid) {
+	if run.Energy, err = s.Energy(r); err != nil {
 		return err
 	}
 	ctx, id := r.Request.Context(), r.Session.ID

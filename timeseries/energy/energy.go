@@ -41,8 +41,7 @@ func New(pool *pgxpool.Pool) *Reader {
 }
 
 // Read returns where the energy of a run went, whose analysis must be up to date. It fails
-// with fault.NotFound, with fault.Invalid for a run that is too long, and with
-// fault.Unavailable where too many wait. The answer is not to be changed.
+// with fault.NotFound, and with fault.Unavailable where too many wait. The answer is not to be changed.
 func (r *Reader) Read(ctx context.Context, id string) (answer *Balance, err error) {
 	err = r.busy.Try(ctx, func(admitted bool) error {
 		return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
@@ -67,10 +66,12 @@ func (r *Reader) Read(ctx context.Context, id string) (answer *Balance, err erro
 					return nil
 				}
 			}
-			switch {
-			case minutes > mostMinutes:
-				return fault.Field("id", "the run has records in %d minutes; where the energy went is said of up to %d", minutes, mostMinutes)
-			case !admitted:
+			if minutes > mostMinutes {
+				answer = refuse(fmt.Sprintf("the run has records in %d minutes, and runs of up to %d are looked at", minutes, mostMinutes))
+				answer.Session = id
+				return nil
+			}
+			if !admitted {
 				return load.ErrHeavy
 			}
 			if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true)", fmt.Sprint(timeout.Milliseconds())); err != nil {
@@ -128,12 +129,18 @@ func read(ctx context.Context, tx pgx.Tx, id string, session int32) (*Balance, e
 	return answer, nil
 }
 
+// refuse says why nothing is said.
+func refuse(why string) *Balance {
+	a := &Balance{Why: why, Laps: []SpentLap{}, Sectors: []SpentSector{}, Advice: []Advice{}}
+	a.Verdict = a.verdict()
+	return a
+}
+
 // explain says where the energy of a run went.
 func explain(d *drive, laps []lapRow, sectors []sectorRow) *Balance {
-	a := &Balance{Laps: []SpentLap{}, Sectors: []SpentSector{}, Advice: []Advice{}}
 	f := d.fit()
-	if a.Why = f.refused; a.Why != "" {
-		a.Verdict = a.verdict()
+	a := refuse(f.refused)
+	if a.Why != "" {
 		return a
 	}
 	a.Model = f.model()
