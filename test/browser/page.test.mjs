@@ -1226,6 +1226,8 @@ describe("the built-in page", { concurrency: false }, () => {
     assert.equal(await sectors.locator("tbody tr").count(), 5); // four laps, and how much they vary
     await page.getByText("Where the energy went").click();
     await page.getByRole("listitem").filter({ hasText: /^cruising\d+ %, \d+\.\d Wh, \d+ min/ }).waitFor();
+    await page.getByText("What driving took").click();
+    await page.getByText(/^No model of what driving took: \d+ intervals of 10 s/).waitFor(); // the run is too short for one
     const cells = (await sectors.locator("tbody tr").first().locator("td").allTextContents()).map(Number);
     assert.ok(Math.abs(cells.reduce((a, b) => a + b) - 62.83) < 0.1, `sectors of ${cells}`);
     await page.getByLabel("Figure of the sectors").selectOption("energy");
@@ -1240,6 +1242,12 @@ describe("the built-in page", { concurrency: false }, () => {
     const metres = Number(/(\d+) m$/.exec(await page.locator(".here").textContent())[1]);
     assert.ok(Math.abs(metres - 372) < 15, `${metres} m into the lap`);
     await accessible(page, "a run with laps");
+    await page.goto(`${base}/runs/second%2Frun`);
+    await page.getByText("What driving took").click();
+    await page.getByRole("listitem").filter({ hasText: /^rolling and drag\d+ %, \d+\.\d ± \d+\.\d Wh$/ }).waitFor();
+    await page.getByText(/R² 0\.\d+ of \d+ intervals; the data do not tell drag/).waitFor();
+    await page.goto(base);
+    await page.getByRole("heading", { name: "All runs" }).waitFor();
   });
 
   test("counts signals of the window and of laps, drawn, by keyboard and as a table", async () => {

@@ -57,7 +57,15 @@ export class Laps {
         this.stintTable(),
         stops.length > 0 && h("p", { class: "pad muted small" }, "Stops: ", stops.slice(0, 12).map((stop, i) => [i ? ", " : "", h("button", { type: "button", class: "link", on: { click: () => this.to.goTo(stop) } }, `${clock(Date.parse(stop.from), 60)} for ${duration(stop.seconds)}`)]))),
       motion.length > 0 && more("motion", "Where the energy went", this.shareList(motion, (m) => m.motion, (m) => m.energy_wh)),
-      modes.length > 0 && more("modes", "Driver modes", this.shareList(modes.filter((m) => m.share > 0), (m) => m.driver_mode, (m) => m.seconds)));
+      modes.length > 0 && more("modes", "Driver modes", this.shareList(modes.filter((m) => m.share > 0), (m) => m.driver_mode, (m) => m.seconds)),
+      this.taking ??= this.took());
+  }
+
+  // took is asked for each time that it is opened, and stays as it is when the rest is drawn again.
+  took() {
+    const body = h("div"), node = h("details", null, h("summary", null, "What driving took"), body);
+    node.addEventListener("toggle", async () => { if (node.open) (await import("./taking.js")).show(body, this.to.id, this.to.goTo); });
+    return node;
   }
 
   // shareList are parts of the run, each with its share of what counts.
