@@ -36,7 +36,7 @@ func (s *server) compareLaps(r *request, p *compareParams) error {
 	}
 	req := compare.Request{Laps: laps, Metrics: p.Metrics, Points: p.Points, By: p.By, Class: access.SeriesClass(r.Principal)}
 	var runs []*timeseries.Session
-	worked, seen := false, map[string]bool{}
+	seen := map[string]bool{}
 	for _, lap := range laps {
 		if seen[lap.Run] {
 			continue
@@ -48,23 +48,11 @@ func (s *server) compareLaps(r *request, p *compareParams) error {
 		}
 		runs = append(runs, run)
 	}
-	for id := range seen { // what was worked out this moment no replica has yet
-		one, err := s.Store.Analysis.Update(r.Request.Context(), id)
-		if err != nil {
-			return err
-		}
-		worked = worked || one
-	}
 	var answer *compare.Comparison
-	read := func(store *timeseries.Store) (err error) {
+	err = s.readAnalysed(r, func(store *timeseries.Store) (err error) {
 		answer, err = store.Laps.Read(r.Request.Context(), req)
 		return err
-	}
-	if worked || s.Replica == nil {
-		err = read(s.Store)
-	} else {
-		err = s.Replica.Read(r.Request.Context(), runs, read)
-	}
+	}, runs...)
 	if err != nil {
 		return err
 	}

@@ -100,6 +100,23 @@ func (s *server) read(r *request, read func(*timeseries.Store) error, others ...
 	return s.Replica.Read(r.Request.Context(), append(others, r.Session), read)
 }
 
+// readAnalysed reads from runs once they are analysed up to now: from the replica as
+// read does, unless something was worked out this moment, which that has not got yet.
+func (s *server) readAnalysed(r *request, read func(*timeseries.Store) error, runs ...*timeseries.Session) error {
+	worked := false
+	for _, run := range runs {
+		one, err := s.Store.Analysis.Update(r.Request.Context(), run.ID)
+		if err != nil {
+			return err
+		}
+		worked = worked || one
+	}
+	if worked || s.Replica == nil {
+		return read(s.Store)
+	}
+	return s.Replica.Read(r.Request.Context(), runs, read)
+}
+
 func (s *server) getSummary(r *request, _ *none) error {
 	view, err := s.summary(r)
 	if err != nil {
@@ -145,22 +162,12 @@ func (s *server) laps(r *request, p *lapsParams) (laps *analysis.Laps, err error
 	if p.AtLeast != nil {
 		req.AtLeast = *p.AtLeast
 	}
-	// What was worked out this moment no replica has yet.
-	worked, err := s.Store.Analysis.Update(r.Request.Context(), r.Session.ID)
-	if err != nil {
-		return nil, err
-	}
-	find := func(store *timeseries.Store) (err error) {
+	err = s.readAnalysed(r, func(store *timeseries.Store) (err error) {
 		if laps, err = store.Analysis.Laps(r.Request.Context(), req); err != nil || len(p.Metrics) == 0 {
 			return err
 		}
 		return store.Laps.Means(r.Request.Context(), r.Session.ID, laps.Laps, compare.Request{Metrics: p.Metrics, Class: access.SeriesClass(r.Principal)})
-	}
-	if worked {
-		err = find(s.Store)
-	} else {
-		err = s.read(r, find)
-	}
+	}, r.Session)
 	if err != nil {
 		return nil, err
 	}
@@ -177,10 +184,10 @@ func (s *server) laps(r *request, p *lapsParams) (laps *analysis.Laps, err error
 func (s *server) lapsAsCounted(r *request) (*analysis.Laps, error) { return s.laps(r, &lapsParams{}) }
 
 func (s *server) signalRoutes() []route {
-	return signals.Routes(signals.Source{Store: s.Store, Read: s.read, Admit: s.admitSession, Laps: s.lapsAsCounted})
+	return signals.Routes(signals.Source{Store: s.Store, Read: s.read, ReadAnalysed: s.readAnalysed, Admit: s.admitSession, Laps: s.lapsAsCounted})
 }
 
-func (s *server) energy() energy.Source { return energy.Source{Store: s.Store, Read: s.read} }
+func (s *server) energy() energy.Source { return energy.Source{ReadAnalysed: s.readAnalysed} }
 
 func (s *server) energyRoutes() []route {
 	return energy.Routes(s.energy())

@@ -11,9 +11,8 @@ import (
 
 // Source is what answers are made of.
 type Source struct {
-	Store *timeseries.Store
-	// Read reads from the run of the request and others, of a replica if that has them.
-	Read func(r *rest.Request, read func(*timeseries.Store) error, others ...*timeseries.Session) error
+	// ReadAnalysed reads from runs that are analysed up to now.
+	ReadAnalysed func(r *rest.Request, read func(*timeseries.Store) error, runs ...*timeseries.Session) error
 }
 
 // Routes are those of the energy.
@@ -33,19 +32,9 @@ func (s Source) get(r *rest.Request, _ *struct{}) error {
 
 // Of is where the energy of the run of the request went, up to now.
 func (s Source) Of(r *rest.Request) (answer *energy.Balance, err error) {
-	ctx, id := r.Request.Context(), r.Session.ID
-	worked, err := s.Store.Analysis.Update(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	read := func(store *timeseries.Store) (err error) {
-		answer, err = store.Energy.Read(ctx, id)
+	err = s.ReadAnalysed(r, func(store *timeseries.Store) (err error) {
+		answer, err = store.Energy.Read(r.Request.Context(), r.Session.ID)
 		return err
-	}
-	if worked { // what was worked out this moment no replica has yet
-		err = read(s.Store)
-	} else {
-		err = s.Read(r, read)
-	}
+	}, r.Session)
 	return answer, err
 }

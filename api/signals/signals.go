@@ -27,6 +27,8 @@ type Source struct {
 	Store *timeseries.Store
 	// Read reads from the run of the request and others, of a replica if that has them.
 	Read func(r *rest.Request, read func(*timeseries.Store) error, others ...*timeseries.Session) error
+	// ReadAnalysed reads from runs that are analysed up to now.
+	ReadAnalysed func(r *rest.Request, read func(*timeseries.Store) error, runs ...*timeseries.Session) error
 	// Admit applies the rule of an action to a run, and returns it.
 	Admit func(r *rest.Request, id string, action auth.Action) (*timeseries.Session, error)
 	// Laps are those of the run of the request.
@@ -106,7 +108,7 @@ func (s Source) getSignals(r *rest.Request, p *signalParams) error {
 		return err
 	}
 	if req.Region != nil {
-		err = s.analysed(r, req.Runs, read, others...)
+		err = s.ReadAnalysed(r, read, append(others, r.Session)...)
 	} else {
 		err = s.Read(r, read, others...)
 	}
@@ -118,22 +120,6 @@ func (s Source) getSignals(r *rest.Request, p *signalParams) error {
 		return finish(r, answer)
 	}
 	return r.CacheableJSON(answer)
-}
-
-// analysed reads of runs once they are worked out up to now.
-func (s Source) analysed(r *rest.Request, runs []string, read func(*timeseries.Store) error, others ...*timeseries.Session) error {
-	worked := false
-	for _, id := range runs {
-		one, err := s.Store.Analysis.Update(r.Request.Context(), id)
-		if err != nil {
-			return err
-		}
-		worked = worked || one
-	}
-	if worked { // what was worked out this moment no replica has yet
-		return read(s.Store)
-	}
-	return s.Read(r, read, others...)
 }
 
 // lapSpans are when the path's run drove these laps, in their order.

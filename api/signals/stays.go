@@ -35,10 +35,10 @@ func (s Source) getStays(r *rest.Request, p *staysParams) error {
 		return err
 	}
 	var stays []rollup.Span
-	err = s.analysed(r, []string{r.Session.ID}, func(store *timeseries.Store) (err error) {
+	err = s.ReadAnalysed(r, func(store *timeseries.Store) (err error) {
 		stays, err = store.Signals.Stays(r.Request.Context(), r.Session.ID, *box)
 		return err
-	})
+	}, r.Session)
 	if err != nil {
 		return err
 	}
