@@ -2,6 +2,7 @@
 // drag, height and speeding up, to the run itself, and parts by that what the run, its laps and its
 // sectors took. It owns no table and keeps the answers of late in memory, by when the run was
 // worked out; it reads what package analysis keeps, half second by half second, and no records.
+// Energy is J inside and Wh in answers. A Reader is safe for concurrent use; whoever asks has the analysis brought up to date.
 //
 // # The model
 //

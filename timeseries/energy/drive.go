@@ -23,7 +23,10 @@ type sums struct {
 	amounts          // while it drove
 	energy   float64 // J, in all
 	standing float64 // J, of it while it stood
-	stood    float64 // s
+}
+
+func (a sums) plus(f float64, b sums) sums {
+	return sums{a.amounts.plus(f, b.amounts), a.energy + f*b.energy, a.standing + f*b.standing}
 }
 
 // drive is a run, step by step: of step i, from steps[i-1] to steps[i].
@@ -38,7 +41,7 @@ type drive struct {
 }
 
 // side is over how many steps to each side the speed and the altitude at a moment are
-// taken: a second, at half a second to a step.
+// taken: 1.5 s, at half a second to a step.
 const side = 3
 
 func newDrive(steps []trail.Step) *drive {
@@ -87,11 +90,10 @@ func newDrive(steps []trail.Step) *drive {
 		case !d.known(i):
 		case d.speed[i] < still.Standing:
 			s.standing += used
-			s.stood += d.took[i]
 			// What it lost on the way to a stand and what it gained from there is of the drive.
 			s.amounts[kinetic] += d.square[i] - d.square[i-1]
 		default:
-			s.amounts = s.plus(1, d.amountsOf(i))
+			s.amounts = s.amounts.plus(1, d.amountsOf(i))
 		}
 	}
 	return d
@@ -146,8 +148,8 @@ func (d *drive) at(micros int64) sums {
 	}
 	a, b := d.sums[i-1], d.sums[i]
 	f := float64(micros-d.steps[i-1].At) / float64(d.steps[i].At-d.steps[i-1].At)
-	return sums{
-		a.amounts.plus(f, b.amounts.plus(-1, a.amounts)), a.energy + f*(b.energy-a.energy),
-		a.standing + f*(b.standing-a.standing), a.stood + f*(b.stood-a.stood),
-	}
+	return a.plus(f, b.plus(-1, a))
 }
+
+// between are the sums of a part of the run, µs since 1970.
+func (d *drive) between(from, to int64) sums { return d.at(to).plus(-1, d.at(from)) }

@@ -150,7 +150,7 @@ func explain(d *drive, laps []lapRow, sectors []sectorRow) *Balance {
 	var all []passage
 	for i := range laps {
 		l := &laps[i]
-		p := passage{minus(d.at(l.To.UnixMicro()), d.at(l.From.UnixMicro())), l.Seconds}
+		p := passage{d.between(l.From.UnixMicro(), l.To.UnixMicro()), l.Seconds}
 		lap := SpentLap{Lap: l.Lap, From: l.From.UTC(), To: l.To.UTC(), Spent: f.spent(p.sums, 1)}
 		if l.Whole {
 			whole[l.Lap] = l
@@ -187,12 +187,12 @@ func (a *Balance) sectors(f *fit, d *drive, whole map[int64]*lapRow, rows []sect
 		if lap == nil || !s.Whole || !(s.Seconds > 0) {
 			continue
 		}
-		t := through{passage{minus(d.at(s.To.UnixMicro()), d.at(s.From.UnixMicro())), s.Seconds}, s.Lap, s.From.UTC(), s.To.UTC(), 1}
+		t := through{passage{d.between(s.From.UnixMicro(), s.To.UnixMicro()), s.Seconds}, s.Lap, s.From.UTC(), s.To.UTC(), 1}
 		// A lap that begins within the sector has its other part there.
 		if more := s.Seconds - s.To.Sub(s.From).Seconds(); more > 1e-3 {
 			begin := lap.From.UnixMicro()
 			t.pieces = 2
-			t.sums = plus(t.sums, minus(d.at(begin+int64(more*1e6)), d.at(begin)))
+			t.sums = t.sums.plus(1, d.between(begin, begin+int64(more*1e6)))
 		}
 		if passed[s.Sector] == nil {
 			order = append(order, *s)
@@ -207,7 +207,7 @@ func (a *Balance) sectors(f *fit, d *drive, whole map[int64]*lapRow, rows []sect
 		pieces := 0
 		var passages []passage
 		for i := range list {
-			sum, passages = plus(sum, list[i].sums), append(passages, list[i].passage)
+			sum, passages = sum.plus(1, list[i].sums), append(passages, list[i].passage)
 			pieces += list[i].pieces
 		}
 		s.Spent, s.Score = f.spent(sum, pieces), f.score(passages)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-
-	"github.com/ecovolt/telemetryd/timeseries/analysis/still"
 )
 
 // The terms of the model, in the order in which they stand in vectors.
@@ -57,13 +55,12 @@ type interval struct {
 	outlying bool
 }
 
-// far is how many steps around an interval's ends are looked at: one to four seconds to
-// each side are for z.
+// far is how many steps to each side of an interval's ends are looked at: the
+// nearest, as many as side, are for x, and the others for z.
 const far = 3*side + 1
 
-// intervals cuts the drive. left tells how many seconds of driving are in none, and why.
-func (d *drive) intervals() (list []interval, left map[string]float64) {
-	left = map[string]float64{}
+// intervals cuts out of the drive what counts.
+func (d *drive) intervals() (list []interval) {
 	back := make([]bool, len(d.steps))
 	for i := 1; i < len(d.steps); i++ {
 		// Of two seconds and a half: one step alone is as noisy as the current.
@@ -74,39 +71,17 @@ func (d *drive) intervals() (list []interval, left map[string]float64) {
 			}
 		}
 	}
-	good := func(i int) string {
-		switch {
-		case d.speed[i] < still.Standing:
-			return "standing"
-		case d.speed[i] < slow:
-			return "slow"
-		case back[i]:
-			return "giving_back"
-		}
-		return ""
-	}
-	for i := 1; i < len(d.steps); {
-		if !d.known(i) {
-			i++
-			continue
-		}
-		if why := good(i); why != "" {
-			left[why] += d.took[i]
-			i++
-			continue
-		}
+	counts := func(i int) bool { return d.speed[i] >= slow && !back[i] } // no NaN does
+	for i := 1; i < len(d.steps); i++ {
 		from := i - 1
-		for i < len(d.steps) && d.known(i) && good(i) == "" {
+		for i < len(d.steps) && counts(i) {
 			i++
 		}
-		seconds := float64(d.steps[i-1].At-d.steps[from].At) / 1e6
-		if made := d.cut(from, i-1); made != nil {
-			list = append(list, made...)
-		} else {
-			left["short"] += seconds
+		if i-1 > from {
+			list = append(list, d.cut(from, i-1)...)
 		}
 	}
-	return list, left
+	return list
 }
 
 // cut parts a stretch of the drive.
@@ -205,13 +180,11 @@ type fit struct {
 	outlying  int
 	r2        float64
 	deviation float64       // of the residuals, J
-	seconds   float64       // mean length of an interval
 	dropped   [terms]string // why a term is left out
 	refused   string        // why there is none
 	told      bool          // rolling and drag are told apart
 	all       amounts       // of the intervals that count
-	left      map[string]float64
-	covered   float64 // s, in intervals that count
+	covered   float64       // s, in intervals that count
 	speeds    [2]float64
 }
 
@@ -240,7 +213,7 @@ func (f *fit) of(a amounts) (joules, off float64) {
 		}
 	}
 	v := f.pick(&a)
-	return joules, math.Sqrt(max(0, f.v.around(v, v)))
+	return joules, math.Sqrt(max(0, dot(v, f.v.of(v))))
 }
 
 // off is the standard error of a coefficient.
@@ -252,8 +225,7 @@ func (f *fit) off(term int) float64 {
 // fit finds the model.
 func (d *drive) fit() *fit {
 	f := &fit{}
-	var list []interval
-	list, f.left = d.intervals()
+	list := d.intervals()
 	f.has = [terms]bool{rolling: true, drag: true, climbing: d.climbs, kinetic: true}
 	if !d.climbs {
 		f.dropped[climbing] = "the run has no altitude"
@@ -469,5 +441,4 @@ func (f *fit) judge(list []interval) {
 	}
 	f.r2 = 1 - left/all
 	f.deviation = math.Sqrt(left / float64(f.n-len(f.terms())))
-	f.seconds = f.covered / float64(f.n)
 }

@@ -58,17 +58,6 @@ func (m matrix) inverse() (inv matrix, ok bool) {
 	return inv, true
 }
 
-// around is a·m·b over two vectors.
-func (m matrix) around(a, b []float64) float64 {
-	sum := 0.0
-	for i := range a {
-		for k := range b {
-			sum += a[i] * m[i][k] * b[k]
-		}
-	}
-	return sum
-}
-
 func (m matrix) times(b matrix) matrix {
 	out := newMatrix(len(m))
 	for i := range m {

@@ -122,11 +122,3 @@ func (f *fit) score(list []passage) *Score {
 	}
 	return &Score{Percent: 100 * joules / used, Error: 100 * off / used, Even: joules / wattHour, Varying: f.k[drag] * varied / wattHour, Laps: len(list)}
 }
-
-func minus(a, b sums) sums {
-	return sums{a.amounts.plus(-1, b.amounts), a.energy - b.energy, a.standing - b.standing, a.stood - b.stood}
-}
-
-func plus(a, b sums) sums {
-	return sums{a.amounts.plus(1, b.amounts), a.energy + b.energy, a.standing + b.standing, a.stood + b.stood}
-}
