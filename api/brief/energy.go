@@ -3,6 +3,8 @@ package brief
 import (
 	"fmt"
 	"strings"
+
+	"github.com/ecovolt/telemetryd/timeseries/energy"
 )
 
 // taking is what driving took, by the model of package energy.
@@ -36,14 +38,14 @@ func (p *page) taken() {
 	t.About = fmt.Sprintf("R² %s of %s intervals of some 15 s", number(b.Model.R2, 3), number(float64(b.Model.Intervals), 0))
 	var out []string
 	for _, l := range b.Model.LeftOut {
-		out = append(out, termNames[l.Term])
+		out = append(out, energy.InWords(l.Term))
 	}
 	if len(out) > 0 {
-		t.About += "; the data do not tell " + strings.ToLower(strings.Join(out, " and "))
+		t.About += "; the data do not tell " + strings.Join(out, " and ")
 	}
 	if s := b.Score; s != nil {
 		t.Score = &figure{Name: "score", Value: fmt.Sprint(s.Percent), Text: number(s.Percent, 1) + " ± " + number(s.Error, 1)}
-		t.Of = fmt.Sprintf("%d laps", s.Laps)
+		t.Of = laps(s.Laps)
 	}
 	add := func(name string, wh, off float64) {
 		row := part{Name: name, Energy: p.figure("taken_wh", &wh, "Wh", 1), Share: share(&wh, b.Run.Energy)}
@@ -53,7 +55,8 @@ func (p *page) taken() {
 		t.Rows = append(t.Rows, row)
 	}
 	for _, term := range b.Run.Terms {
-		add(termNames[term.Term], term.Energy, term.Error)
+		name := energy.InWords(term.Term)
+		add(strings.ToUpper(name[:1])+name[1:], term.Energy, term.Error)
 	}
 	add("Standing", b.Run.Standing, 0)
 	add("Brakes, and the rest", b.Run.Rest, b.Run.Error)
@@ -67,6 +70,3 @@ func (p *page) taken() {
 		t.Advice = append(t.Advice, one)
 	}
 }
-
-// termNames are what the terms of the model are called.
-var termNames = map[string]string{"rolling": "Rolling", "drag": "Drag", "rolling_and_drag": "Rolling and drag", "climbing": "Climbing", "speeding_up": "Speeding up"}

@@ -107,6 +107,14 @@ func records(n int64) string {
 	return number(float64(n), 0) + " records"
 }
 
+// laps writes how many there are.
+func laps(n int) string {
+	if n == 1 {
+		return "1 lap"
+	}
+	return number(float64(n), 0) + " laps"
+}
+
 // duration writes seconds as 1 h 23 min, 4 min 05 s or 12.3 s.
 func duration(s float64) string {
 	switch seconds := int64(math.Round(s)); {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -117,7 +118,7 @@ func (a *Balance) verdict() []string {
 		text := ""
 		for _, p := range parts {
 			if share := 100 * p.Energy / r.Energy; share >= 1 {
-				text += fmt.Sprintf("%s %.0f %%, ", said[p.Term], share)
+				text += fmt.Sprintf("%s %.0f %%, ", InWords(p.Term), share)
 			}
 		}
 		list = append(list, fmt.Sprintf("Of %.1f Wh went to %sstanding %.0f %%; %.0f %% (± %.0f) went to brakes and what the model does not explain.", r.Energy, text, 100*r.Standing/r.Energy, 100*r.Rest/r.Energy, 100*r.Error/r.Energy))
@@ -133,5 +134,5 @@ func (a *Balance) verdict() []string {
 	return list
 }
 
-// said are the terms in a sentence.
-var said = map[string]string{"rolling": "rolling", "drag": "drag", resistance: "rolling and drag", "climbing": "climbing", "speeding_up": "speeding up"}
+// InWords is a term as it stands in a sentence.
+func InWords(term string) string { return strings.ReplaceAll(term, "_", " ") }

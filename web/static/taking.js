@@ -7,7 +7,8 @@ import { api, sessionPath } from "./api.js";
 import { num } from "./format.js";
 import { figure, shownUnit } from "./units.js";
 
-const TERMS = { rolling: "rolling", drag: "drag", rolling_and_drag: "rolling and drag", climbing: "climbing", speeding_up: "speeding up" };
+const words = (term) => term.replaceAll("_", " ");
+const laps = (n) => `${n} ${n === 1 ? "lap" : "laps"}`;
 const ADVICE = 6; // that are shown
 
 const within = (v, off, digits) => `${figure(v, "Wh", digits)} ± ${figure(off, "Wh", digits)} ${shownUnit("Wh")}`;
@@ -18,8 +19,8 @@ export async function show(node, id, goTo) {
   try { a = await api(sessionPath(id, "/energy")); } catch (err) { return void replace(node, h("p", { class: "problem", role: "alert" }, err.message)); }
   const { model, run, score, advice } = a;
   if (!model) return void replace(node, h("p", { class: "pad muted small" }, `No model of what driving took: ${a.why}.`));
-  const parts = [...run.terms.map((t) => [TERMS[t.term], t.energy_wh, t.error_wh]), ["standing", run.standing_wh, 0], ["brakes, and the rest", run.rest_wh, run.error_wh]];
-  const out = model.left_out.map((l) => TERMS[l.term]).join(" and ");
+  const parts = [...run.terms.map((t) => [words(t.term), t.energy_wh, t.error_wh]), ["standing", run.standing_wh, 0], ["brakes, and the rest", run.rest_wh, run.error_wh]];
+  const out = model.left_out.map((l) => words(l.term)).join(" and ");
   replace(node,
     h("ul", { class: "shares" }, parts.map(([name, wh, off], i) => {
       const bar = h("span", { class: "share-bar", "aria-hidden": "true" }), share = (wh / run.energy_wh) * 100;
@@ -27,9 +28,9 @@ export async function show(node, id, goTo) {
       bar.style.background = hue(i);
       return h("li", null, h("span", null, name), h("span", { class: "n muted" }, `${num(share)} %, ${within(wh, off, 1)}`), bar);
     })),
-    h("p", { class: "pad small" }, score ? `At an even speed in the same time, ${score.laps} laps would have taken ${num(score.percent, 1)} ± ${num(score.error, 1)} % of what they did. ` : `No score: ${a.why}. `,
+    h("p", { class: "pad small" }, score ? `At an even speed in the same time, ${laps(score.laps)} would have taken ${num(score.percent, 1)} ± ${num(score.error, 1)} % of what they did. ` : `No score: ${a.why}. `,
       h("span", { class: "muted" }, `R² ${num(model.r2, 3)} of ${model.intervals} intervals${out && `; the data do not tell ${out}`}.`)),
     advice.length > 0 && h("ul", { class: "shares", "aria-label": "What would have saved energy" }, advice.slice(0, ADVICE).map((one) => h("li", null, h("span", null,
       `${one.name} ${one.kind === "as_in_lap" ? "as in" : "at an even speed, unlike"} `, h("button", { type: "button", class: "link", on: { click: () => goTo({ from: one.from, seconds: (Date.parse(one.to) - Date.parse(one.from)) / 1000 }) } }, `lap ${one.lap}`),
-      `: ${within(one.saving_wh, one.error_wh, 2)} less in ${one.laps} laps`)))));
+      `: ${within(one.saving_wh, one.error_wh, 2)} less in ${laps(one.laps)}`)))));
 }
