@@ -49,8 +49,38 @@ func TestEnergyOfARun(t *testing.T) {
 	if score := first.Score; score.Percent < 85 || score.Percent > 101 || score.Laps < 8 {
 		t.Errorf("the score is %+v of %d laps", score, len(first.Laps))
 	}
+	// They are those of the run and its laps, to the last digit: its first half second counts.
+	var whole float64
+	var laps, parts []float64
+	err = pool.QueryRow(t.Context(), `
+		SELECT energy_j / 3600, (SELECT array_agg(energy_wh ORDER BY lap) FROM analytics.laps('pulse')),
+		       (SELECT array_agg(energy_wh ORDER BY sector) FROM (
+		           SELECT sector, sum(s.energy_wh) AS energy_wh FROM analytics.sectors('pulse') s JOIN analytics.laps('pulse') l USING (lap) WHERE l.valid GROUP BY sector) x)
+		FROM analysis_runs`).Scan(&whole, &laps, &parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := func(what string, got, want float64) {
+		if math.Abs(got-want) > 1e-9*math.Abs(want) {
+			t.Errorf("%s is %v, want %v", what, got, want)
+		}
+	}
+	same("the run's energy", first.Run.Energy, whole)
+	for i, l := range first.Laps {
+		same("a lap's", l.Energy, laps[i])
+	}
+	for i, s := range first.Sectors {
+		same("a sector's", s.Energy, parts[i])
+	}
 	if again, err := s.Energy.Read(t.Context(), "pulse"); err != nil || again != first {
 		t.Error("it was worked out again:", err)
+	}
+	// A name that a sector is given meanwhile is one of the answer's.
+	if _, err := pool.Exec(t.Context(), "UPDATE tracks SET gate_names[1] = 'Hairpin', updated_at = clock_timestamp()"); err != nil {
+		t.Fatal(err)
+	}
+	if first, err = s.Energy.Read(t.Context(), "pulse"); err != nil || first.Sectors[0].Name != "Hairpin" {
+		t.Error("a sector's new name is not known:", err)
 	}
 	if _, err := pool.Exec(t.Context(), "DELETE FROM telemetry"); err != nil {
 		t.Fatal(err)

@@ -82,7 +82,7 @@ type SpentSector struct {
 	Name   string `json:"name" doc:"What it is called"`
 	Laps   int    `json:"laps" doc:"How many laps count"`
 	Spent
-	Score *Score `json:"score" doc:"As of laps, with an even speed from its begin to its end; null where the model does not tell drag from rolling, and where next to no energy was used"`
+	Score *Score `json:"score" doc:"As of laps, with an even speed from its begin to its end; null where the model does not tell drag from rolling, and where its error is over 5 percent"`
 }
 
 // Advice is what would save energy.

@@ -37,9 +37,9 @@ func sixLaps() (d *drive, laps []lapRow, sectors []sectorRow) {
 		}
 		r.drive(26, func(t float64) float64 { return speed(t + 64) }, false)
 		moment := func(s float64) time.Time { return time.UnixMicro(int64(math.Round((from + s) * 1e6))) }
-		laps = append(laps, lapRow{n + 1, moment(0), moment(lap), lap, true})
+		laps = append(laps, lapRow{n + 1, moment(0), moment(lap), lap, true, nil})
 		for k, name := range []string{"Straight", "Hairpin"} {
-			sectors = append(sectors, sectorRow{n + 1, int32(k + 1), moment(half * float64(k)), moment(half * float64(k+1)), half, true, name})
+			sectors = append(sectors, sectorRow{n + 1, int32(k + 1), moment(half * float64(k)), moment(half * float64(k+1)), half, true, name, nil})
 		}
 	}
 	r.drive(1200, func(t float64) float64 { return swinging(t) - swinging(0) + 9 }, false)

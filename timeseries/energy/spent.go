@@ -91,6 +91,14 @@ type passage struct {
 	seconds float64
 }
 
+// measured makes the energy what the run's laps have, which says where within half a second
+// it was used.
+func (p *passage) measured(joules *float64) {
+	if joules != nil {
+		p.energy = *joules
+	}
+}
+
 // varying is by how much more the cube of the speed was, summed up, than at an even one.
 func (p *passage) varying() float64 {
 	mean := p.amounts[rolling] / p.seconds

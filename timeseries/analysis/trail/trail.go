@@ -20,8 +20,16 @@ type Step struct {
 	Altitude float64 // m, mean of the half second; NaN without
 }
 
-// Read returns the steps of a run, in order of time.
+// lasts is how long a step lasts at most, µs.
+const lasts = 500_000
+
+// Read returns the steps of a run, in order of time. The first one is its first record,
+// where nothing is summed up.
 func Read(ctx context.Context, tx pgx.Tx, session int32) ([]Step, error) {
+	var first *int64
+	if err := tx.QueryRow(ctx, "SELECT (extract(epoch FROM first_time) * 1000000)::bigint FROM sessions WHERE session = $1", session).Scan(&first); err != nil {
+		return nil, fmt.Errorf("read how a run went: %w", err)
+	}
 	rows, err := tx.Query(ctx, "SELECT at, way_m, energy_j, silent_s, altitude_m FROM analysis_parts WHERE session = $1 ORDER BY minute", session)
 	if err != nil {
 		return nil, fmt.Errorf("read how a run went: %w", err)
@@ -30,6 +38,9 @@ func Read(ctx context.Context, tx pgx.Tx, session int32) ([]Step, error) {
 	var at []int64
 	var way, energy, silent, altitude []float64
 	_, err = pgx.ForEachRow(rows, []any{&at, &way, &energy, &silent, &altitude}, func() error {
+		if list == nil && first != nil && len(at) > 0 && *first < at[0] && at[0] <= *first+lasts {
+			list = append(list, Step{At: *first, Altitude: math.NaN()})
+		}
 		for i := range at {
 			s := Step{at[i], way[i], energy[i], silent[i], math.NaN()}
 			if i < len(altitude) { // a server of an older version stored none
