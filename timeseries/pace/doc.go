@@ -10,7 +10,7 @@
 //   - A plan counts from the begin of the first lap; of a run without laps from when
 //     the car first moved. What it used and drove before is not part of it, pauses are.
 //   - The pace is that of the last five laps that have a rank (none with a pause),
-//     that are over and that were heard of for nine tenths of their time. Without one
+//     that are over, began less than 12 hours ago and were heard of for nine tenths of their time. Without one
 //     it is that of the last ten minutes, each of 60 s that neither a pause nor a gap of more
 //     than a tenth is in. A gap counts with the mean speed and power of all of them.
 //   - How far the open lap has come is by distance, against the mean of those laps. What

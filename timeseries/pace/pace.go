@@ -265,7 +265,7 @@ func (f *finder) goal() {
 		}
 	}
 	f.Goal = g
-	judge := func(plan, value, off *float64) (margin *float64, verdict *string) {
+	judge := func(plan, value, off, left *float64) (margin *float64, verdict *string) {
 		if plan == nil || value == nil {
 			return nil, nil
 		}
@@ -276,6 +276,8 @@ func (f *finder) goal() {
 			if said = "no"; *margin >= 0 {
 				return margin, nil
 			}
+		case f.Reached == nil && left != nil && *left <= 0 && *margin < 0: // used up already
+			said = "no"
 		case f.Reached != nil || off != nil && math.Abs(*margin) >= 2**off:
 			if said = "yes"; *margin < 0 {
 				said = "no"
@@ -283,9 +285,9 @@ func (f *finder) goal() {
 		}
 		return margin, &said
 	}
-	g.EnergyMargin, g.EnergySuffices = judge(f.plan.Energy, g.Energy, g.EnergyError)
+	g.EnergyMargin, g.EnergySuffices = judge(f.plan.Energy, g.Energy, g.EnergyError, f.Left.Energy)
 	if f.aim != "time" {
-		g.TimeMargin, g.TimeSuffices = judge(f.plan.Time, g.Seconds, g.SecondsError)
+		g.TimeMargin, g.TimeSuffices = judge(f.plan.Time, g.Seconds, g.SecondsError, f.Left.Seconds)
 	}
 }
 

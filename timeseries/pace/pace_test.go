@@ -126,7 +126,11 @@ func TestEdges(t *testing.T) {
 	away := even(6, 360, 15)
 	away.Away = true
 	astray := even(6, 360, 80)
-	one := even(1, 360, 15)
+	one, over := even(1, 360, 15), 7.4
+	long := even(6, 360, 15) // its laps were more than 12 h ago
+	for s := 376.0; s <= 780*60; s += 30 {
+		long.Sums = append(long.Sums, pace.Sum{At: at(s), Way: 10 * s, Energy: 360 * s})
+	}
 	none := even(6, 360, 15)
 	none.Energy, none.Distance = false, false
 	silent := even(6, 360, 15)
@@ -172,6 +176,10 @@ func TestEdges(t *testing.T) {
 		"a single lap": {one, book.Plan{Energy: &wh, Laps: &laps}, func(o *pace.Outlook) bool {
 			return o.Pace.N == 1 && o.Pace.Seconds.Spread == nil && o.Lap.Error == nil && o.Over.Error == nil && *o.Goal.EnergySuffices == "unsure"
 		}},
+		"a single lap that took it all": {one, book.Plan{Energy: &over, Laps: &laps}, func(o *pace.Outlook) bool {
+			return o.Over.Spent && *o.Goal.EnergySuffices == "no"
+		}},
+		"old laps": {long, book.Plan{}, func(o *pace.Outlook) bool { return o.Pace.Of == "minutes" && o.Lap.EndsAt == nil }},
 		"nothing planned": {even(6, 360, 15), book.Plan{}, func(o *pace.Outlook) bool {
 			return o.Lap.EndsAt != nil && o.Left == nil && o.Over == nil && o.Goal == nil && o.Needed == nil && o.Why["goal"] != ""
 		}},

@@ -63,17 +63,18 @@ type reading struct {
 	Run
 	tx      pgx.Tx
 	session int32
+	begun   time.Time // its oldest record
 }
 
 func (q *reading) read(ctx context.Context, id string) (plan book.Plan, err error) {
 	var said []byte
 	var ended, open *time.Time
-	var last, changed *time.Time
+	var first, last, changed *time.Time
 	var now time.Time
 	err = q.tx.QueryRow(ctx, `
-		SELECT session, ended_at, last_time, updated_at, clock_timestamp(), r.distance_from IS NOT NULL, r.energy_from IS NOT NULL, r.open_from, `+book.Of+`
+		SELECT session, ended_at, first_time, last_time, updated_at, clock_timestamp(), r.distance_from IS NOT NULL, r.energy_from IS NOT NULL, r.open_from, `+book.Of+`
 		FROM sessions LEFT JOIN analysis_runs r USING (session)
-		WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&q.session, &ended, &last, &changed, &now, &q.Distance, &q.Energy, &open, &said)
+		WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&q.session, &ended, &first, &last, &changed, &now, &q.Distance, &q.Energy, &open, &said)
 	if err == pgx.ErrNoRows {
 		return plan, fault.NoSession(id)
 	}
@@ -84,6 +85,7 @@ func (q *reading) read(ctx context.Context, id string) (plan book.Plan, err erro
 	if err != nil || last == nil {
 		return entry.Plan, err
 	}
+	q.begun = *first
 	heard := *last
 	if changed.Before(heard) {
 		heard = *changed
@@ -160,7 +162,7 @@ func (q *reading) began(ctx context.Context) (at time.Time, err error) {
 
 // sums are the run between two moments, and what lies next to them.
 func (q *reading) sums(ctx context.Context, from, to time.Time) ([]Sum, error) {
-	return schema.List(ctx, q.tx, pgx.RowToStructByPos[Sum], `
+	list, err := schema.List(ctx, q.tx, pgx.RowToStructByPos[Sum], `
 		SELECT to_timestamp(b.at / 1e6), b.way, b.energy, b.silent, b.paused
 		FROM analysis_parts p
 		CROSS JOIN LATERAL unnest(p.at, p.way_m, p.energy_j, p.silent_s, p.paused_s) b (at, way, energy, silent, paused)
@@ -168,6 +170,11 @@ func (q *reading) sums(ctx context.Context, from, to time.Time) ([]Sum, error) {
 		  AND p.minute >= coalesce((SELECT max(minute) FROM analysis_parts WHERE session = $1 AND minute < $2), $2)
 		  AND p.minute <= coalesce((SELECT min(minute) FROM analysis_parts WHERE session = $1 AND minute > $3), $3)
 		ORDER BY b.at`, q.session, from.Truncate(time.Minute), to)
+	// A sum is kept of the end of half a second: the first record is where nothing is summed up.
+	if len(list) > 0 && q.begun.Before(list[0].At) && list[0].At.Sub(q.begun) <= time.Second/2 {
+		list = append([]Sum{{At: q.begun}}, list...)
+	}
+	return list, err
 }
 
 // at is the run at a moment.

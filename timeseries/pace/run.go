@@ -46,11 +46,11 @@ const (
 	standing, slow = 10 * time.Second, 0.5 // m/s
 )
 
-// counting are the laps that tell how the run drives, the oldest first.
-func (r *Run) counting() (list []int) {
+// counting are the laps that tell how the run drives now, the oldest first.
+func (r *Run) counting(now time.Time) (list []int) {
 	for i := len(r.Laps) - 1; i >= 0 && len(list) < lately; i-- {
 		l := &r.Laps[i]
-		if r.Laps[len(r.Laps)-1].To.Sub(l.From) > memory {
+		if now.Sub(l.From) > memory {
 			break
 		}
 		if took := l.To.Sub(l.From).Seconds(); l.Paused == 0 && took > 0 && l.Silent <= silence*took {
@@ -63,7 +63,7 @@ func (r *Run) counting() (list []int) {
 // back is from when on its sums are needed, where the newest record is of now.
 func (r *Run) back(now time.Time) time.Time {
 	since := now.Add(-minutes * time.Minute)
-	if list := r.counting(); len(list) > 0 && r.Laps[list[0]].From.Before(since) {
+	if list := r.counting(now); len(list) > 0 && r.Laps[list[0]].From.Before(since) {
 		since = r.Laps[list[0]].From
 	}
 	if !r.Open.IsZero() && r.Open.Before(since) && now.Sub(r.Open) < memory {
@@ -76,12 +76,12 @@ func (r *Run) back(now time.Time) time.Time {
 // minutes.
 func (r *Run) stretches(s *sums) (list []stretch, laps []int32) {
 	var spans [][2]time.Time
-	for _, i := range r.counting() {
+	now := r.Sums[len(r.Sums)-1].At
+	for _, i := range r.counting(now) {
 		spans = append(spans, [2]time.Time{r.Laps[i].From, r.Laps[i].To})
 		laps = append(laps, int32(i+1))
 	}
 	if spans == nil {
-		now := r.Sums[len(r.Sums)-1].At
 		for k := range minutes {
 			to := now.Add(-time.Duration(k) * time.Minute)
 			from := to.Add(-time.Minute)
@@ -135,7 +135,7 @@ func (s *sums) raw(t time.Time) Sum {
 
 // to is a run between two moments.
 func (a *Sum) to(b *Sum, f float64) Sum {
-	return Sum{At: a.At.Add(time.Duration(f * float64(b.At.Sub(a.At)))), Way: a.Way + f*(b.Way-a.Way), Energy: a.Energy + f*(b.Energy-a.Energy),
+	return Sum{At: a.At.Add(time.Duration(f * float64(b.At.Sub(a.At)))).Round(time.Microsecond), Way: a.Way + f*(b.Way-a.Way), Energy: a.Energy + f*(b.Energy-a.Energy),
 		Silent: a.Silent + f*(b.Silent-a.Silent), Paused: a.Paused + f*(b.Paused-a.Paused)}
 }
 
