@@ -109,8 +109,8 @@ type Needed struct {
 }
 
 const (
-	joules = 3600 // J in a Wh
-	kmh    = 3.6  // km/h in a m/s
+	wattHour = 3600 // J
+	kmh      = 3.6  // of a m/s
 )
 
 // known is a figure, nil where it is none.

@@ -67,7 +67,7 @@ func (f *finder) since(s *Sum) (took float64, distance, energy *float64) {
 		distance = known(s.Way - f.Began.Way)
 	}
 	if f.Energy {
-		energy = known((s.Energy - f.Began.Energy) / joules)
+		energy = known((s.Energy - f.Began.Energy) / wattHour)
 	}
 	return took, distance, energy
 }
@@ -78,13 +78,13 @@ func (f *finder) pace(list []stretch, laps []int32) {
 		p.Of, p.Laps = "laps", laps
 		p.Seconds = figure(list, 1, took, place)
 		if f.Energy {
-			p.Energy = figure(list, 1.0/joules, used, place)
+			p.Energy = figure(list, 1.0/wattHour, used, place)
 		}
 	}
 	if f.Distance {
 		p.Speed = figure(list, kmh, drove, took)
 		if f.Energy {
-			p.PerKM = figure(list, 1000.0/joules, used, drove)
+			p.PerKM = figure(list, 1000.0/wattHour, used, drove)
 			if p.PerKM != nil && p.PerKM.Mean > 0 {
 				p.Efficiency = known(1000 / p.PerKM.Mean)
 			}
@@ -176,7 +176,7 @@ func (f *finder) over() {
 	case !(f.ahead.all(used) > 0):
 		why("at this pace nothing is used")
 	default:
-		a, left := f.ahead, *f.Left.Energy*joules
+		a, left := f.ahead, *f.Left.Energy*wattHour
 		u := a.reach(left, used)
 		rest := a.mean(u, took)
 		o := &Over{Seconds: known(rest), At: f.moment(rest)}
@@ -197,11 +197,6 @@ func (f *finder) over() {
 			o.Laps, o.LapsError = known(float64(len(f.Laps))+u), known(a.moves(u, left, off, place))
 		}
 	}
-}
-
-// less is a quantity where it is another one that is known.
-func (f *finder) less(of, given quantity) quantity {
-	return less(of, f.ahead.all(of)/f.ahead.all(given), given)
 }
 
 // lapsAt is how many laps were driven at a moment; nil without laps.
@@ -311,7 +306,7 @@ func (f *finder) foresee(g *Goal) {
 		if given == nil {
 			return a.mean(f.end, of), a.doubt(f.end, of, true)
 		}
-		return a.mean(f.end, of), a.doubt(f.end, f.less(of, given), false)
+		return a.mean(f.end, of), a.doubt(f.end, less(of, a.all(of)/a.all(given), given), false)
 	}
 	rest, off := look(took)
 	if f.aim == "time" {
@@ -327,7 +322,7 @@ func (f *finder) foresee(g *Goal) {
 	}
 	if f.Energy {
 		energy, off := look(used)
-		g.Energy, g.EnergyError = known(*f.SoFar.Energy+energy/joules), known(off/joules)
+		g.Energy, g.EnergyError = known(*f.SoFar.Energy+energy/wattHour), known(off/wattHour)
 	}
 }
 

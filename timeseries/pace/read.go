@@ -11,6 +11,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/analysis/still"
 	"github.com/ecovolt/telemetryd/timeseries/book"
 )
 
@@ -25,8 +26,8 @@ func New(reads *pgxpool.Pool, analysis *analysis.Analysis) *Reader { return &Rea
 
 const (
 	// endedAfter is for how long nothing came of a run that has ended, as the rule of who
-	// may read it has it, and awayAfter for how long of one that pauses.
-	endedAfter, awayAfter = 5 * time.Minute, time.Minute
+	// may read it has it.
+	endedAfter = 5 * time.Minute
 	// clocks are how far the bridge's clock, which says when a run ended, and the car's
 	// are apart at most.
 	clocks  = 10 * time.Second
@@ -91,7 +92,7 @@ func (q *reading) read(ctx context.Context, id string) (plan book.Plan, err erro
 		heard = *changed
 	}
 	q.Ended = now.Sub(heard) > endedAfter || ended != nil && last.Before(ended.Add(clocks))
-	q.Away = now.Sub(heard) > awayAfter
+	q.Away = now.Sub(heard) > still.Absent
 	if q.Laps, err = schema.List(ctx, q.tx, pgx.RowToStructByPos[Lap], "SELECT from_time, to_time, paused_s, silent_s FROM analytics.laps($1)", id); err != nil {
 		return entry.Plan, err
 	}
@@ -134,8 +135,8 @@ func (q *reading) readSums(ctx context.Context, plan book.Plan) error {
 	case aim == "time" && now.At.Sub(q.Began.At) >= seconds(*plan.Time):
 		q.Reached, err = q.at(ctx, q.Began.At.Add(seconds(*plan.Time)))
 	}
-	if err == nil && plan.Energy != nil && now.Energy-q.Began.Energy >= *plan.Energy*joules {
-		q.Spent, err = q.first(ctx, "energy_j", q.Began.Energy+*plan.Energy*joules, func(s *Sum) float64 { return s.Energy })
+	if err == nil && plan.Energy != nil && now.Energy-q.Began.Energy >= *plan.Energy*wattHour {
+		q.Spent, err = q.first(ctx, "energy_j", q.Began.Energy+*plan.Energy*wattHour, func(s *Sum) float64 { return s.Energy })
 	}
 	return err
 }
@@ -153,7 +154,7 @@ func (q *reading) began(ctx context.Context) (at time.Time, err error) {
 		FROM analysis_parts p CROSS JOIN LATERAL unnest(p.at, p.way_m, p.top_ms) b (at, way, top)
 		WHERE p.session = $1 AND coalesce(nullif(b.top, 'NaN') >= $2, b.way >= 5)
 		ORDER BY p.minute, b.at
-		LIMIT 1`, q.session, slow).Scan(&at)
+		LIMIT 1`, q.session, still.Standing).Scan(&at)
 	if err == pgx.ErrNoRows { // it never moved
 		return q.Sums[0].At, nil
 	}

@@ -3,6 +3,8 @@ package pace
 import (
 	"math"
 	"time"
+
+	"github.com/ecovolt/telemetryd/timeseries/analysis/still"
 )
 
 // Sum is a run at a moment.
@@ -42,8 +44,6 @@ const (
 	silence = 0.1 // of a lap or minute that may be missing
 	// memory is how far back laps count.
 	memory = 12 * time.Hour
-	// standing is for how long a car stands that pauses, and slow how fast it is then at most.
-	standing, slow = 10 * time.Second, 0.5 // m/s
 )
 
 // counting are the laps that tell how the run drives now, the oldest first.
@@ -116,11 +116,11 @@ func (r *Run) stretches(s *sums) (list []stretch, laps []int32) {
 // paused tells whether the car stands now.
 func (r *Run) paused(s *sums) bool {
 	now := r.Sums[len(r.Sums)-1]
-	before := s.raw(now.At.Add(-standing))
+	before := s.raw(now.At.Add(-still.PauseAfter))
 	if r.Away {
 		return true
 	}
-	return r.Distance && now.At.Sub(r.Sums[0].At) >= standing && now.Silent == before.Silent && now.Way-before.Way < slow*standing.Seconds()
+	return r.Distance && now.At.Sub(r.Sums[0].At) >= still.PauseAfter && now.Silent == before.Silent && now.Way-before.Way < still.Standing*still.PauseAfter.Seconds()
 }
 
 // raw is the run at a moment as it was measured.

@@ -31,10 +31,10 @@ func used(st *stretch, share float64) float64  { return st.between(&st.use, shar
 func drove(st *stretch, share float64) float64 { return st.m * share }
 func place(_ *stretch, share float64) float64  { return share }
 
-// less is one quantity less another in that proportion: what is left to doubt of it
-// where it is the other one that is given.
-func less(a quantity, proportion float64, b quantity) quantity {
-	return func(st *stretch, share float64) float64 { return a(st, share) - proportion*b(st, share) }
+// less is one quantity minus so many times another one: what is left to doubt of it where
+// the amount of the other one is given.
+func less(a quantity, times float64, b quantity) quantity {
+	return func(st *stretch, share float64) float64 { return a(st, share) - times*b(st, share) }
 }
 
 // sums are a run by the half second, with its gaps filled in by the mean rates of the
@@ -120,8 +120,8 @@ func (st *stretch) even() {
 	}
 }
 
-// student is by how much 68 of 100 values are off by at most, in standard deviations
-// that were taken from so many values and one more.
+// student is by how much 68 of 100 values are off at most (Student's t), by one less than
+// there are values from which the standard deviation was taken.
 var student = [...]float64{math.NaN(), 1.837, 1.321, 1.197, 1.142, 1.111, 1.091, 1.077, 1.067, 1.059}
 
 // ahead looks ahead from a place: share is how far the stretch that is driven has come,
@@ -166,9 +166,9 @@ func (a *ahead) variance(of func(*stretch) float64) float64 {
 }
 
 // doubt is the error of a quantity from here to u: by how much stretches vary, and what so few
-// of them tell of their mean. There, where u is a place on the track, the odometer is
-// off as well. NaN of a single stretch.
-func (a *ahead) doubt(u float64, of quantity, there bool) float64 {
+// of them tell of their mean. To a place on the track the way is as uncertain as how far
+// the open stretch has come; to a distance or a time from here it is not. NaN of a single stretch.
+func (a *ahead) doubt(u float64, of quantity, toPlace bool) float64 {
 	n := len(a.list)
 	if n < 2 {
 		return math.NaN()
@@ -183,7 +183,7 @@ func (a *ahead) doubt(u float64, of quantity, there bool) float64 {
 			a.variance(func(st *stretch) float64 { return of(st, part) })
 	}
 	sum *= square(student[min(n, len(student))-1])
-	if there {
+	if toPlace {
 		from, to := max(0, a.share-0.02), min(1, a.share+0.02)
 		sum += square(a.off * a.part(from, to, of) / (to - from))
 	}
@@ -218,14 +218,15 @@ func (a *ahead) reach(amount float64, of quantity) float64 {
 	return whole + 1
 }
 
-// likely are how many deviations a normal value is off by, each as likely as the others, and
-// spreads their own deviation.
+// likely are values of a normal distribution of deviation 1, each as likely as the others, and
+// spreads is their own deviation.
 var likely = [...]float64{-1.863, -1.318, -1.010, -0.776, -0.579, -0.402, -0.237, -0.078, 0.078, 0.237, 0.402, 0.579, 0.776, 1.010, 1.318, 1.863}
 
 const spreads = 0.961
 
-// moves is by how much a quantity at u, where so much energy is used, is off if the energy
-// is off by that. Where a car rolls, or gives some back, little energy is a long way.
+// moves is the error of a quantity at u, where an energy is used up, that follows from an error
+// of the energy. It is followed along the lap, since where a car rolls, or gives some back,
+// little energy is a long way.
 func (a *ahead) moves(u, energy, off float64, of quantity) float64 {
 	if !(off > 0) {
 		return off

@@ -6,7 +6,7 @@ import { clock, clockSpan, km, num, NONE } from "./format.js";
 import { figure, shownUnit, withUnit } from "./units.js";
 
 const off = (v, digits = 0) => (v == null ? "" : ` ± ${num(v, digits)}`);
-const watt = (v, error) => (v == null ? NONE : `${figure(v, "Wh", 1)}${error == null ? "" : ` ± ${figure(error, "Wh", 1)}`} ${shownUnit("Wh")}`);
+const wattHours = (v, error) => (v == null ? NONE : `${figure(v, "Wh", 1)}${error == null ? "" : ` ± ${figure(error, "Wh", 1)}`} ${shownUnit("Wh")}`);
 const soon = (s, error) => (s == null ? "" : `in ${clockSpan(s)}${off(error)}${error == null ? "" : " s"}`);
 const at = (t) => (t ? clock(Date.parse(t), 60) : NONE);
 const listed = (...parts) => parts.filter((part) => part && part !== NONE).join(" · ");
@@ -48,15 +48,15 @@ export class Pace {
     const short = (margin, text) => margin != null && `${text(Math.abs(margin))} ${margin < 0 ? "short" : "left"}`;
     return [
       !ended && lap && tile(`Lap ${lap.lap} ends`, at(lap.ends_at), soon(lap.remaining_s, lap.error_s)),
-      left?.energy_wh != null && tile(left.energy_wh < 0 ? "Energy over the plan" : "Energy left", watt(Math.abs(left.energy_wh)), over && listed(`${over.spent ? "was over" : "over"}${over.at ? ` at ${at(over.at)}` : ""}`, !over.spent && soon(over.seconds, over.error_s)),
+      left?.energy_wh != null && tile(left.energy_wh < 0 ? "Energy over the plan" : "Energy left", wattHours(Math.abs(left.energy_wh)), over && listed(`${over.spent ? "was over" : "over"}${over.at ? ` at ${at(over.at)}` : ""}`, !over.spent && soon(over.seconds, over.error_s)),
         over && listed(over.laps != null && `after ${num(over.laps, 1)}${off(over.laps_error, 1)} laps`, km(over.distance_m))),
-      n && (n.wh_per_km ?? n.wh_per_lap ?? n.speed_kmh) != null && tile("May be spent", n.wh_per_lap != null ? `${watt(n.wh_per_lap)} a lap` : n.wh_per_km != null ? `${watt(n.wh_per_km)} a km` : NONE, listed(n.wh_per_lap != null && n.wh_per_km != null && `${watt(n.wh_per_km)} a km`, n.efficiency_km_kwh != null && `${num(n.efficiency_km_kwh, 1)} km/kWh`),
+      n && (n.wh_per_km ?? n.wh_per_lap ?? n.speed_kmh) != null && tile("May be spent", n.wh_per_lap != null ? `${wattHours(n.wh_per_lap)} a lap` : n.wh_per_km != null ? `${wattHours(n.wh_per_km)} a km` : NONE, listed(n.wh_per_lap != null && n.wh_per_km != null && `${wattHours(n.wh_per_km)} a km`, n.efficiency_km_kwh != null && `${num(n.efficiency_km_kwh, 1)} km/kWh`),
         n.speed_kmh != null && listed(`at ${withUnit(n.speed_kmh, "km/h", 1)}`, n.lap_s != null && `${clockSpan(n.lap_s, 1)} a lap`)),
-      p && tile("Lately", p.lap_wh ? `${watt(p.lap_wh.mean, p.lap_wh.spread)} a lap` : p.wh_per_km ? `${watt(p.wh_per_km.mean, p.wh_per_km.spread)} a km` : NONE, listed(p.lap_wh && p.wh_per_km && `${watt(p.wh_per_km.mean)} a km`, p.efficiency_km_kwh != null && `${num(p.efficiency_km_kwh, 1)} km/kWh`),
+      p && tile("Lately", p.lap_wh ? `${wattHours(p.lap_wh.mean, p.lap_wh.spread)} a lap` : p.wh_per_km ? `${wattHours(p.wh_per_km.mean, p.wh_per_km.spread)} a km` : NONE, listed(p.lap_wh && p.wh_per_km && `${wattHours(p.wh_per_km.mean)} a km`, p.efficiency_km_kwh != null && `${num(p.efficiency_km_kwh, 1)} km/kWh`),
         listed(p.speed_kmh && `at ${withUnit(p.speed_kmh.mean, "km/h", 1)}`, p.lap_s && `${clockSpan(p.lap_s.mean, 1)}${off(p.lap_s.spread, 1)} a lap`)),
       g && tile(`${{ laps: `${num(plan.plan_laps)} laps`, distance: `${num(plan.plan_distance_km, 1)} km`, time: clockSpan(plan.plan_time_s) }[g.of]}${g.reached ? "" : ended ? ": not reached" : " at this pace"}`,
-        listed(g.of === "time" ? km(g.distance_m) : `${clockSpan(g.seconds)}${off(g.seconds_error)}`, watt(g.energy_wh, g.energy_error_wh)),
-        judged("Energy", g.energy_suffices, short(g.energy_margin_wh, watt)), judged("Time", g.time_suffices, short(g.time_margin_s, clockSpan))),
+        listed(g.of === "time" ? km(g.distance_m) : `${clockSpan(g.seconds)}${off(g.seconds_error)}`, wattHours(g.energy_wh, g.energy_error_wh)),
+        judged("Energy", g.energy_suffices, short(g.energy_margin_wh, wattHours)), judged("Time", g.time_suffices, short(g.time_margin_s, clockSpan))),
     ];
   }
 

@@ -16,12 +16,14 @@ type Pause struct {
 }
 
 const (
-	// Standing is below which speed the car stands, m/s, and pauseAfter from when
+	// Standing is below which speed the car stands, m/s, and PauseAfter from when
 	// on that is a pause: less is a slow corner or a start.
 	Standing   = 0.5
-	pauseAfter = int64(10 * time.Second / time.Microsecond)
-	// absent is from which silence on the car is taken to have been switched off.
-	absent = int64(time.Minute / time.Microsecond)
+	PauseAfter = 10 * time.Second
+	// Absent is from which silence on the car is taken to have been switched off.
+	Absent = time.Minute
+
+	pauseAfter, absent = int64(PauseAfter / time.Microsecond), int64(Absent / time.Microsecond)
 )
 
 // Add takes the speed at a moment. A silence is a pause if the car stood when it
