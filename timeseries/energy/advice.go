@@ -121,7 +121,7 @@ func (a *Balance) verdict() []string {
 				text += fmt.Sprintf("%s %.0f %%, ", InWords(p.Term), share)
 			}
 		}
-		list = append(list, fmt.Sprintf("Of %.1f Wh went to %sstanding %.0f %%; %.0f %% (± %.0f) went to brakes and what the model does not explain.", r.Energy, text, 100*r.Standing/r.Energy, 100*r.Rest/r.Energy, 100*r.Error/r.Energy))
+		list = append(list, fmt.Sprintf("Where %.1f Wh went: %sstanding %.0f %%, brakes and what the model does not explain %.0f %% (± %.0f).", r.Energy, text, 100*r.Standing/r.Energy, 100*r.Rest/r.Energy, 100*r.Error/r.Energy))
 	}
 	if s := a.Score; s != nil {
 		list = append(list, fmt.Sprintf("At an even speed, in the same time, %s would have taken %s %% of what they did: varying the speed cost %.1f Wh.", laps(s.Laps), about(s.Percent, s.Error), s.Varying))

@@ -2,6 +2,7 @@ package energy
 
 import (
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -103,7 +104,7 @@ func TestWhereItWentAddsUp(t *testing.T) {
 			t.Error("advice is not in order:", a.Advice)
 		}
 	}
-	if text := strings.Join(a.Verdict, "\n"); !strings.Contains(text, "Hairpin as in lap 4") || !strings.Contains(text, "drag") {
+	if text := strings.Join(a.Verdict, "\n"); !strings.Contains(text, "Hairpin as in lap 4") || !regexp.MustCompile(`Where \d+\.\d Wh went: .*drag \d+ %, .*standing 0 %, brakes and what the model does not explain \d+ % \(± \d+\)\.`).MatchString(text) {
 		t.Errorf("verdict:\n%s", text)
 	}
 	// Without laps, and without whole ones, the run is explained and has no score.
