@@ -87,7 +87,7 @@ func TestM4DrawsTheSamePixels(t *testing.T) {
 			t.Parallel()
 			sc := newScene(t, 100+seed)
 			rng := rand.New(rand.NewPCG(seed, 13))
-			for range 100 {
+			for range 60 {
 				from, to := sc.window(rng)
 				points := 100 + rng.IntN(1901)
 				if rng.IntN(2) == 0 {
