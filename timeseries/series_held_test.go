@@ -30,7 +30,7 @@ var (
 // meanwhile, and through whichever instance.
 func TestSeriesOfWhatIsHeld(t *testing.T) {
 	t.Parallel()
-	for seed, bytes := range []int{64 << 20, 150 << 10} {
+	for seed, bytes := range []int{64 << 20, 150 << 10}[:fewer(t, 2, 1)] {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
 			sc := newScene(t, 301+3*uint64(seed)) // whose store holds nothing
