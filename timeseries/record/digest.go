@@ -112,7 +112,7 @@ func (d *Digest) Add(v *Values) {
 			if m.at < len(v.Spans) && v.Spans[m.at].isUsual() {
 				d.number(v.Spans[m.at].Number.Float())
 			} else {
-				d.value(d.without(v, m.at))
+				d.value(d.raw(v, m.at))
 			}
 			continue
 		}
@@ -147,8 +147,8 @@ func (d *Digest) again(v *Values, present Mask) bool {
 	return true
 }
 
-// without is the value of one of the members without a channel.
-func (d *Digest) without(v *Values, at int) []byte {
+// raw is the value of a member without a channel, as it is encoded.
+func (d *Digest) raw(v *Values, at int) []byte {
 	if at < len(v.Spans) {
 		return v.Extra[d.begin[at]:][:v.Spans[at].Value]
 	}
@@ -199,7 +199,7 @@ func (d *Digest) list(v *Values, present Mask) {
 		d.members = append(d.members, m)
 	}
 	all := len(d.members)
-	d.members = slices.DeleteFunc(d.members, func(m member) bool { return m.at >= 0 && string(d.without(v, m.at)) == `""` })
+	d.members = slices.DeleteFunc(d.members, func(m member) bool { return m.at >= 0 && string(d.raw(v, m.at)) == `""` })
 	if len(d.members) < all {
 		d.stood = d.stood[:0] // the next record is listed, too
 	}

@@ -65,7 +65,7 @@ func (p *plan) count() {
 			own = append(own, i)
 		}
 	}
-	p.samples(0)
+	p.samples(0) // reads the head's records
 	for _, r := range p.records {
 		for _, i := range own {
 			if i >= len(r.cells) {

@@ -45,7 +45,7 @@ type plan struct {
 	opt      Options
 	layout   *layout
 	records  []*row // the head's
-	counts   []seen
+	counts   []seen // nil before they are counted
 	labels   []label.Label
 	columns  []Column
 	times    times
