@@ -2,6 +2,7 @@ package schema
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -43,6 +44,18 @@ func Tx(ctx context.Context, pool *pgxpool.Pool, work func(context.Context, pgx.
 		}
 	}
 	return t.Commit(ctx)
+}
+
+// Snapshot runs work in a transaction that sees one moment of the database and writes
+// nothing. Each of its statements may take as long as timeout, and is not compiled (jit),
+// which takes longer than most of them.
+func Snapshot(ctx context.Context, pool *pgxpool.Pool, timeout time.Duration, work func(pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true)", strconv.FormatInt(timeout.Milliseconds(), 10)); err != nil {
+			return err
+		}
+		return work(tx)
+	})
 }
 
 // Later queues statements whose results the rest of the transaction does not

@@ -109,7 +109,7 @@ type Laps struct {
 const usualAtLeast = 20
 
 // lapsTimeout bounds how long the functions of schema analytics may take.
-const lapsTimeout = "30s"
+const lapsTimeout = 30 * time.Second
 
 // Laps finds the laps, stints, stops and driver modes of a run, by the functions
 // of schema analytics that analysts have as well. It fails with fault.Invalid and
@@ -123,10 +123,7 @@ func (a *Analysis) Laps(ctx context.Context, req LapRequest) (*Laps, error) {
 		return nil, err
 	}
 	laps := &Laps{Session: req.Session}
-	err = pgx.BeginTxFunc(ctx, a.reads, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)", lapsTimeout); err != nil {
-			return err
-		}
+	err = schema.Snapshot(ctx, a.reads, lapsTimeout, func(tx pgx.Tx) error {
 		var err error
 		if laps.Laps, err = schema.List(ctx, tx, pgx.RowToStructByName[Lap], `
 			SELECT lap, from_time, to_time, seconds, distance_m, energy_wh, efficiency_km_kwh, avg_speed_kmh, max_speed_kmh, avg_power_w, time_rank, efficiency_rank,

@@ -2,7 +2,6 @@ package compare
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -140,10 +139,8 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Comparison, error) {
 	}
 	var answer *Comparison
 	err = r.heavy.Try(ctx, func(admitted bool) error {
-		return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
-			if _, err = tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true)", fmt.Sprint(timeout.Milliseconds())); err == nil {
-				answer, err = read(ctx, tx, &req, want, admitted)
-			}
+		return schema.Snapshot(ctx, r.pool, timeout, func(tx pgx.Tx) (err error) {
+			answer, err = read(ctx, tx, &req, want, admitted)
 			return err
 		})
 	})

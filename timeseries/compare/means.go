@@ -38,8 +38,8 @@ func (r *Reader) Means(ctx context.Context, run string, laps []analysis.Lap, req
 		}
 	}
 	err = r.heavy.Try(ctx, func(admitted bool) error {
-		return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)", fmt.Sprint(timeout.Milliseconds())); err != nil {
+		return schema.Snapshot(ctx, r.pool, timeout, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "SET LOCAL plan_cache_mode = force_custom_plan"); err != nil {
 				return err
 			}
 			return r.means(ctx, tx, run, laps, want, &req, admitted)

@@ -44,7 +44,7 @@ func New(pool *pgxpool.Pool) *Reader {
 // with fault.NotFound, and with fault.Unavailable where too many wait. The answer is not to be changed.
 func (r *Reader) Read(ctx context.Context, id string) (answer *Balance, err error) {
 	err = r.busy.Try(ctx, func(admitted bool) error {
-		return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		return schema.Snapshot(ctx, r.pool, timeout, func(tx pgx.Tx) error {
 			var session int32
 			var computed, named *time.Time
 			var minutes int
@@ -76,9 +76,6 @@ func (r *Reader) Read(ctx context.Context, id string) (answer *Balance, err erro
 			}
 			if !admitted {
 				return load.ErrHeavy
-			}
-			if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true)", fmt.Sprint(timeout.Milliseconds())); err != nil {
-				return err
 			}
 			if answer, err = read(ctx, tx, id, session); err == nil && key != "" {
 				r.answers.Put(key, answer, 1024+700*len(answer.Laps)+1500*len(answer.Sectors))

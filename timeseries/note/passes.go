@@ -24,16 +24,13 @@ const (
 	// passRadius is how far beside the way of the laps a place may lie, m.
 	passRadius = 25
 	// passesTimeout bounds it all.
-	passesTimeout = "10s"
+	passesTimeout = 10 * time.Second
 )
 
 // Passes returns when a run, whose laps are known, came by the places that are noted of
 // it, in the order of notes and times; none without laps.
 func (n *Notes) Passes(ctx context.Context, id string) (list []Pass, err error) {
-	err = pgx.BeginTxFunc(ctx, n.reads, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)", passesTimeout); err != nil {
-			return err
-		}
+	err = schema.Snapshot(ctx, n.reads, passesTimeout, func(tx pgx.Tx) error {
 		list, err = schema.List(ctx, tx, pgx.RowToStructByPos[Pass], `
 			WITH laps AS MATERIALIZED (SELECT lap, from_time, to_time FROM analytics.laps($1)),
 			places AS MATERIALIZED (

@@ -30,8 +30,9 @@ const (
 	endedAfter = 5 * time.Minute
 	// clocks are how far the bridge's clock, which says when a run ended, and the car's
 	// are apart at most.
-	clocks  = 10 * time.Second
-	timeout = "10s"
+	clocks = 10 * time.Second
+	// timeout bounds each statement.
+	timeout = 10 * time.Second
 )
 
 // Read returns what a run may still spend, as of its newest batch. It fails with
@@ -41,10 +42,7 @@ func (r *Reader) Read(ctx context.Context, id string) (*Outlook, error) {
 		return nil, err
 	}
 	var answer *Outlook
-	err := pgx.BeginTxFunc(ctx, r.reads, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true)", timeout); err != nil {
-			return err
-		}
+	err := schema.Snapshot(ctx, r.reads, timeout, func(tx pgx.Tx) error {
 		q := &reading{tx: tx}
 		plan, err := q.read(ctx, id)
 		if err == nil {

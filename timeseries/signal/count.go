@@ -106,7 +106,7 @@ func (b *Bins) edges(param string, e extent) ([]float64, error) {
 
 // count counts in the records of a snapshot.
 func count(ctx context.Context, tx pgx.Tx, req *Request, want wanted, runs []run, extents []extent, piece int) (*Counted, error) {
-	if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)", fmt.Sprint(timeout.Milliseconds())); err != nil {
+	if _, err := tx.Exec(ctx, "SET LOCAL plan_cache_mode = force_custom_plan"); err != nil {
 		return nil, err
 	}
 	walks := make([][]values, len(runs))

@@ -165,7 +165,7 @@ func (r *Reader) Read(ctx context.Context, req Request) (answer *Counted, err er
 		if err != nil {
 			return err
 		}
-		err = pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		err = schema.Snapshot(ctx, r.pool, timeout, func(tx pgx.Tx) error {
 			before := runs
 			if runs, err = r.find(ctx, tx, &req); err == nil {
 				err = req.within(ctx, tx, runs, before)
