@@ -96,6 +96,14 @@ func TestPace(t *testing.T) {
 		t.Fatalf("%+v", o)
 	}
 	off("energy left", o.Left.Energy, wh-spent/3600, 0.02*all/3600)
+	for i := range before { // and without its speed, of which nobody knows when it moved first
+		before[i]["session_id"] = "nothing but power"
+		delete(before[i], "speed_ms")
+	}
+	h.insert(before...)
+	if o = h.pace("nothing but power"); o.From.Sub(opt.Start).Abs() > time.Second || *o.SoFar.Energy < 0.98*spent/3600 {
+		t.Errorf("counted from %v, not %v: %v Wh", o.From, opt.Start, *o.SoFar.Energy)
+	}
 	h.insert(rec{"session_id": "stub", "timestamp": "2026-03-21T12:00:00Z"})
 	if o = h.pace("stub"); o.State != "ended" || o.Pace != nil {
 		t.Errorf("%+v", o)

@@ -8,7 +8,7 @@
 // # Definitions
 //
 //   - A plan counts from the begin of the first lap; of a run without laps from when
-//     the car first moved. What it used and drove before is not part of it, pauses are.
+//     the car first moved, else from its first record. What it used and drove before is not part of it, pauses are.
 //   - The pace is that of the last five laps that have a rank (none with a pause),
 //     that are over, began less than 12 hours ago and were heard of for nine tenths of their time. Without one
 //     it is that of the last ten minutes, each of 60 s that neither a pause nor a gap of more

@@ -12,7 +12,7 @@ type Outlook struct {
 	Session string            `json:"session_id"`
 	State   string            `json:"state" enum:"driving,paused,ended" doc:"paused: it stands, or was not heard of for a minute; ended: the bridge said so, or nothing came for 5 minutes"`
 	At      *time.Time        `json:"at" doc:"The newest record that is counted: now, for all that follows"`
-	From    *time.Time        `json:"from" doc:"Since when the plan counts: the begin of the first lap; without laps, when the car first moved"`
+	From    *time.Time        `json:"from" doc:"Since when the plan counts: the begin of the first lap; without laps, when the car first moved; where nothing says that, its first record"`
 	Plan    book.Plan         `json:"plan" doc:"What the run book says of it"`
 	SoFar   *Amount           `json:"so_far" doc:"What the run came to since then"`
 	Pace    *Pace             `json:"pace" doc:"How it drove lately"`

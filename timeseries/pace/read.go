@@ -153,8 +153,8 @@ func (q *reading) began(ctx context.Context) (at time.Time, err error) {
 		WHERE p.session = $1 AND coalesce(nullif(b.top, 'NaN') >= $2, b.way >= 5)
 		ORDER BY p.minute, b.at
 		LIMIT 1`, q.session, still.Standing).Scan(&at)
-	if err == pgx.ErrNoRows { // it never moved
-		return q.Sums[0].At, nil
+	if err == pgx.ErrNoRows { // it never moved, or nothing says so
+		return q.begun, nil
 	}
 	return at, err
 }
