@@ -107,6 +107,17 @@ func TestWhereItWentAddsUp(t *testing.T) {
 	if text := strings.Join(a.Verdict, "\n"); !strings.Contains(text, "Hairpin as in lap 4") || !regexp.MustCompile(`Where \d+\.\d Wh went: .*drag \d+ %, .*standing 0 %, brakes and what the model does not explain \d+ % \(± \d+\)\.`).MatchString(text) {
 		t.Errorf("verdict:\n%s", text)
 	}
+	// Not like a lap that took 2 % longer there.
+	for i := range sectors {
+		if s := &sectors[i]; s.Lap == 4 && s.Name == "Hairpin" {
+			s.To, s.Seconds = s.To.Add(900*time.Millisecond), s.Seconds+0.9
+		}
+	}
+	for _, advice := range explain(d, laps, sectors).Advice {
+		if advice.Kind == "as_in_lap" {
+			t.Errorf("advice to be slower: %+v", advice)
+		}
+	}
 	// Without laps, and without whole ones, the run is explained and has no score.
 	for i := range laps {
 		laps[i].Whole = false

@@ -13,10 +13,17 @@ import (
 // even is a run of laps of 60 s and 600 m at 10 m/s, that take watts, and of so many
 // seconds behind the last line.
 func even(laps int, watts, open float64) *pace.Run {
+	return drives(laps, open, func(int) (speed, power float64) { return 10, watts })
+}
+
+// drives is a run of laps of 60 s, each driven evenly.
+func drives(laps int, open float64, as func(lap int) (speed, power float64)) *pace.Run {
 	r := &pace.Run{Distance: true, Energy: true}
-	end := 60*float64(laps) + open
-	for s := 0.0; s <= end; s += 0.5 {
-		r.Sums = append(r.Sums, pace.Sum{At: at(s), Way: 10 * s, Energy: watts * s})
+	var way, energy float64
+	for s := 0.0; s <= 60*float64(laps)+open; s += 0.5 {
+		r.Sums = append(r.Sums, pace.Sum{At: at(s), Way: way, Energy: energy})
+		speed, power := as(int(s / 60))
+		way, energy = way+speed/2, energy+power/2
 	}
 	for i := range laps {
 		r.Laps = append(r.Laps, pace.Lap{From: at(60 * float64(i)), To: at(60 * float64(i+1))})
@@ -106,6 +113,36 @@ func TestGoals(t *testing.T) {
 		is(t, name+": energy when the time is over", got.Goal.Energy, 65)
 		is(t, name+": distance", got.Goal.Distance, 6500)
 	}
+}
+
+// How sure something is follows from how laps differ, and a verdict is sure by two errors.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	// Of laps of 6 and 7 Wh the variance is 0.5; the next one has that, and their mean half of it.
+	r := drives(2, 0, func(lap int) (speed, power float64) { return 10, 360 + 60*float64(lap%2) })
+	laps, wh := int32(3), 100.0
+	goal := pace.Of(r, book.Plan{Energy: &wh, Laps: &laps}).Goal
+	is(t, "energy of the goal", goal.Energy, 19.5)
+	is(t, "its error", goal.EnergyError, 1.837*math.Sqrt(0.75))
+	for off, want := range map[float64]string{-2.1: "no", -1.9: "unsure", 1.9: "unsure", 2.1: "yes"} {
+		wh = *goal.Energy + off**goal.EnergyError
+		if got := pace.Of(r, book.Plan{Energy: &wh, Laps: &laps}).Goal.EnergySuffices; *got != want {
+			t.Errorf("with a plan %v errors off, the energy suffices: %s, want %s", off, *got, want)
+		}
+	}
+	// By its odometer laps of the same time are of 600 and 612 m: the car may be elsewhere.
+	r = drives(2, 15, func(lap int) (speed, power float64) { return 10 + 0.2*float64(lap%2), 360 })
+	is(t, "error of the lap", pace.Of(r, book.Plan{}).Lap.Error, math.Sqrt(72)/606*math.Sqrt(150.0/606)*60)
+	// Of each lap 3 s were not heard; they count as the rest does.
+	r = even(6, 360, 15)
+	for i := range r.Sums {
+		s := r.Sums[i].At.Sub(start).Seconds()
+		silent := 3*math.Floor(s/60) + min(3, math.Mod(s, 60))
+		r.Sums[i].Silent, r.Sums[i].Way, r.Sums[i].Energy = silent, 10*(s-silent), 360*(s-silent)
+	}
+	p := pace.Of(r, book.Plan{}).Pace
+	is(t, "energy of a lap with a gap", &p.Energy.Mean, 6)
+	is(t, "its speed", &p.Speed.Mean, 36)
 }
 
 func TestEdges(t *testing.T) {
