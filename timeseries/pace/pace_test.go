@@ -86,6 +86,21 @@ func TestEven(t *testing.T) {
 	is(t, "lap needed", got.Needed.LapSeconds, 325/3.75)
 }
 
+// A car whose laps take 6 Wh in their first half and give 3 Wh back in the second has used up
+// 4 Wh on the way there, and 11.5 Wh in the middle of the third one.
+func TestRegeneration(t *testing.T) {
+	t.Parallel()
+	for left, want := range map[float64]float64{4: 20, 11.5: 147.5} {
+		r := even(5, 0, 0)
+		for i := range r.Sums {
+			lap, part := math.Modf(float64(i) / 120)
+			r.Sums[i].Energy = 3600 * (3*lap + min(12*part, 9-6*part))
+		}
+		wh := 15 + left
+		is(t, "what is left takes", pace.Of(r, book.Plan{Energy: &wh}).Over.Seconds, want)
+	}
+}
+
 // A car that drives evenly without laps, and one that is to go so far, or so long.
 func TestGoals(t *testing.T) {
 	t.Parallel()

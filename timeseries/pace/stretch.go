@@ -190,32 +190,42 @@ func (a *ahead) doubt(u float64, of quantity, toPlace bool) float64 {
 	return math.Sqrt(sum)
 }
 
-// reach is where a quantity has grown by so much from here: u. NaN if it never does.
+// reach is where a quantity has grown by so much from here, for the first time where
+// regeneration gives some back: u. NaN if it never does.
 func (a *ahead) reach(amount float64, of quantity) float64 {
-	full, rest := a.all(of), a.mean(1, of)
+	full := a.all(of)
 	if !(full > 0) || !(amount >= 0) {
 		return math.NaN()
 	}
-	from, before, whole := a.share, 0.0, 0.0
-	if amount > rest {
-		whole = math.Floor((amount - rest) / full)
-		from, before = 0, rest+whole*full
-		whole++
+	if at, ok := a.first(a.share, amount, of); ok {
+		return at
 	}
-	// Step by step: where regeneration gives some back, the first place is meant.
-	x := before
+	amount -= a.mean(1, of)
+	highest := full
+	for k := range steps {
+		highest = max(highest, a.part(0, float64(k)/steps, of))
+	}
+	whole := max(0, math.Ceil((amount-highest)/full))
+	at, _ := a.first(0, amount-whole*full, of)
+	return 1 + whole + at
+}
+
+// first is where within a stretch a quantity has first grown by so much from a place on,
+// which is its end where it does not.
+func (a *ahead) first(from, amount float64, of quantity) (at float64, ok bool) {
+	x := 0.0
 	for k := range steps {
 		lo, hi := from+(1-from)*float64(k)/steps, from+(1-from)*float64(k+1)/steps
-		y := before + a.part(from, hi, of)
+		y := a.part(from, hi, of)
 		if y >= amount {
 			if y > x {
 				lo += (hi - lo) * max(0, (amount-x)/(y-x))
 			}
-			return whole + lo
+			return lo, true
 		}
 		x = y
 	}
-	return whole + 1
+	return 1, false
 }
 
 // likely are values of a normal distribution of deviation 1, each as likely as the others, and
