@@ -12,6 +12,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/analysis/still"
+	"github.com/ecovolt/telemetryd/timeseries/analysis/trail"
 	"github.com/ecovolt/telemetryd/timeseries/book"
 )
 
@@ -161,17 +162,10 @@ func (q *reading) began(ctx context.Context) (at time.Time, err error) {
 
 // sums are the run between two moments, and what lies next to them.
 func (q *reading) sums(ctx context.Context, from, to time.Time) ([]Sum, error) {
-	list, err := schema.List(ctx, q.tx, pgx.RowToStructByPos[Sum], `
-		SELECT to_timestamp(b.at / 1e6), b.way, b.energy, b.silent, b.paused
-		FROM analysis_parts p
-		CROSS JOIN LATERAL unnest(p.at, p.way_m, p.energy_j, p.silent_s, p.paused_s) b (at, way, energy, silent, paused)
-		WHERE p.session = $1
-		  AND p.minute >= coalesce((SELECT max(minute) FROM analysis_parts WHERE session = $1 AND minute < $2), $2)
-		  AND p.minute <= coalesce((SELECT min(minute) FROM analysis_parts WHERE session = $1 AND minute > $3), $3)
-		ORDER BY b.at`, q.session, from.Truncate(time.Minute), to)
-	// A sum is kept of the end of half a second: the first record is where nothing is summed up.
-	if len(list) > 0 && q.begun.Before(list[0].At) && list[0].At.Sub(q.begun) <= time.Second/2 {
-		list = append([]Sum{{At: q.begun}}, list...)
+	steps, err := trail.Around(ctx, q.tx, q.session, from, to)
+	list := make([]Sum, len(steps))
+	for i, s := range steps {
+		list[i] = Sum{time.UnixMicro(s.At), s.Way, s.Energy, s.Silent, s.Paused}
 	}
 	return list, err
 }
