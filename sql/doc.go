@@ -20,6 +20,9 @@
 //     transaction. Its holder may be wrong about it for a moment: Fence.Check,
 //     inside a transaction, is not.
 //
+// What readers share: Snapshot is how several statements are read of one moment, with a
+// bound on time.
+//
 // All functions are safe for concurrent use, by any number of instances. Times are
 // the database's.
 package schema

@@ -1,6 +1,7 @@
 // Package compare lays laps over one another: where on the track was time lost,
-// and where energy. It owns no table and keeps nothing: it reads the places of
-// laps from package analysis and channels from the records.
+// and where energy, in figures and in sentences made of them. It owns no table, and keeps
+// in memory what the records of laps say of channels: it reads the places of laps from
+// package analysis and channels from the records.
 //
 //	analysis_parts ─► analysis.Way ─► knots (time, place, way, energy) of each lap ─┐
 //	                                                                               ▼
