@@ -110,7 +110,9 @@ type Needed struct {
 
 const (
 	wattHour = 3600 // J
-	kmh      = 3.6  // of a m/s
+	// farthest is until when there is a time of day at which something will be over, s.
+	farthest = 400 * 86_400
+	kmh      = 3.6 // of a m/s
 )
 
 // known is a figure, nil where it is none.

@@ -96,7 +96,7 @@ func (f *finder) pace(list []stretch, laps []int32) {
 // moment is when something is that many seconds from now. A car that stands does not come
 // nearer to it.
 func (f *finder) moment(remaining float64) *time.Time {
-	if f.State != "driving" || math.IsNaN(remaining) || remaining > 400*86_400 {
+	if f.State != "driving" || math.IsNaN(remaining) || remaining > farthest {
 		return nil
 	}
 	t := f.now.At.Add(seconds(remaining)).UTC().Round(time.Millisecond)

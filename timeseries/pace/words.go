@@ -80,8 +80,11 @@ func kilometres(m *float64) string {
 }
 
 func span(s, off *float64) string {
-	if s == nil {
+	switch {
+	case s == nil:
 		return ""
+	case *s > farthest:
+		return "more than 400 days"
 	}
 	text := time.Duration(math.Round(*s) * 1e9).String()
 	if off != nil {
