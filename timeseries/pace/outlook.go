@@ -21,7 +21,7 @@ type Outlook struct {
 	Over    *Over             `json:"allowance_over" doc:"When the energy of the plan is used up, at this pace"`
 	Goal    *Goal             `json:"goal" doc:"What the run will have come to when it has driven what is planned, at this pace; of one that has, or has ended, what it came to"`
 	Needed  *Needed           `json:"needed" doc:"What may be spent, and how quick it must be, for the rest"`
-	Why     map[string]string `json:"why" doc:"Why members that are null are: by their names"`
+	Why     map[string]string `json:"why" doc:"Why members are null, by their names"`
 }
 
 // Amount is what was driven and used.
