@@ -213,7 +213,8 @@ func TestBriefHasTheFiguresOfREST(t *testing.T) {
 	}
 }
 
-// What driving took is what REST says of it, and what would save some leads to that part of the run.
+// What driving took is what REST says of it, and what would save some leads to that part of the
+// run; the plan is in the units of the page, too.
 func TestBriefSaysWhatDrivingTook(t *testing.T) {
 	t.Parallel()
 	s := open(t, api.Config{})
@@ -226,7 +227,14 @@ func TestBriefSaysWhatDrivingTook(t *testing.T) {
 		t.Fatalf("ingest: %+v", got)
 	}
 	energy := s.call(t, "GET", "/api/v1/sessions/pulse/energy", who, nil)
+	plan := object{"plan_energy_wh": 60, "plan_laps": 1, "plan_distance_km": 16, "plan_time_s": 2340}
+	if got := s.call(t, "PATCH", "/api/v1/sessions/pulse", who, object{"book": plan}); got.status != 200 {
+		t.Fatalf("plan: %+v", got)
+	}
 	b := s.brief(t, "/api/v1/sessions/pulse/brief?units=si", who)
+	if want := "216,000 J, 1 lap, 16.00 km, 39 min 00 s"; !strings.Contains(b.text, want) {
+		t.Errorf("the plan is not %q in\n%s", want, b.text)
+	}
 	run, score := energy.body["run"].(object), energy.body["score"].(object)
 	var want []float64
 	for _, term := range run["terms"].([]any) {

@@ -18,6 +18,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/shown"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/book"
 	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 	"github.com/ecovolt/telemetryd/timeseries/energy"
 	"github.com/ecovolt/telemetryd/timeseries/series"
@@ -164,7 +165,7 @@ func (p *page) book() {
 	add("Setup", b.Setup)
 	tags := strings.Join(b.Tags, ", ")
 	add("Tags", &tags)
-	plan := b.Plan.InWords()
+	plan := p.plan(&b.Plan)
 	add("Plan", &plan)
 	for i, name := range slices.Sorted(maps.Keys(b.Fields)) {
 		if i == mostFields {
@@ -174,6 +175,26 @@ func (p *page) book() {
 		text := b.Fields[name]
 		add(name, &text)
 	}
+}
+
+// plan is a run's plan in the units of the page, "" where there is none.
+func (p *page) plan(plan *book.Plan) string {
+	var parts []string
+	amount := func(v *float64, stored string, digits int) {
+		if v != nil {
+			f := p.figure("", v, stored, digits)
+			parts = append(parts, f.Text+" "+f.Unit)
+		}
+	}
+	amount(plan.Energy, "Wh", 1)
+	if plan.Laps != nil {
+		parts = append(parts, laps(int(*plan.Laps)))
+	}
+	amount(plan.Distance, "km", 2)
+	if plan.Time != nil {
+		parts = append(parts, duration(*plan.Time))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func clip(text string) string {
