@@ -104,6 +104,17 @@ func TestPace(t *testing.T) {
 	if o = h.pace("nothing but power"); o.From.Sub(opt.Start).Abs() > time.Second || *o.SoFar.Energy < 0.98*spent/3600 {
 		t.Errorf("counted from %v, not %v: %v Wh", o.From, opt.Start, *o.SoFar.Energy)
 	}
+	// What was used up once is, though the minute ends with less: 10 kW for 20 s, and most of it back.
+	var back []rec
+	for s := range 260 {
+		back = append(back, rec{"session_id": "gives back", "timestamp": opt.Start.Truncate(time.Minute).Add(time.Duration(s) * time.Second).Format(time.RFC3339Nano), "speed_ms": 8, "power_w": map[bool]float64{true: 10_000, false: -4500}[s%60 < 20]})
+	}
+	h.insert(back...)
+	half := 50.0
+	h.edit("gives back", timeseries.SessionChange{Book: book.Change{PlanChange: book.PlanChange{Energy: &half}}})
+	if o = h.pace("gives back"); o.Over == nil || !o.Over.Spent || math.Abs(o.Over.At.Sub(*o.From).Seconds()-18) > 1 {
+		t.Errorf("it was used up at %v of %v", o.Over, o.From)
+	}
 	h.insert(rec{"session_id": "stub", "timestamp": "2026-03-21T12:00:00Z"})
 	if o = h.pace("stub"); o.State != "ended" || o.Pace != nil {
 		t.Errorf("%+v", o)

@@ -180,10 +180,12 @@ func (q *reading) at(ctx context.Context, t time.Time) (*Sum, error) {
 	return &sum, nil
 }
 
-// first is the run where a sum came to an amount.
+// first is the run where a sum first came to an amount since it counts: with
+// regeneration it may have fallen below that again within a minute.
 func (q *reading) first(ctx context.Context, column string, amount float64, of func(*Sum) float64) (*Sum, error) {
 	var minute time.Time
-	err := q.tx.QueryRow(ctx, "SELECT minute FROM analysis_parts WHERE session = $1 AND "+column+"[cardinality("+column+")] >= $2 ORDER BY minute LIMIT 1", q.session, amount).Scan(&minute)
+	err := q.tx.QueryRow(ctx, "SELECT minute FROM analysis_parts WHERE session = $1 AND minute >= $3 AND $2 <= ANY ("+column+") ORDER BY minute LIMIT 1",
+		q.session, amount, q.Began.At.Truncate(time.Minute)).Scan(&minute)
 	if err == pgx.ErrNoRows {
 		return nil, nil
 	}
@@ -195,7 +197,7 @@ func (q *reading) first(ctx context.Context, column string, amount float64, of f
 		return nil, err
 	}
 	for i := range list {
-		if v := of(&list[i]); v >= amount {
+		if v := of(&list[i]); v >= amount && !list[i].At.Before(q.Began.At) {
 			sum := list[i]
 			if i > 0 && v > of(&list[i-1]) {
 				sum = list[i-1].to(&list[i], max(0, (amount-of(&list[i-1]))/(v-of(&list[i-1]))))
