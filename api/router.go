@@ -183,7 +183,7 @@ func (s *server) routes() []route {
 		s.sessionRoutes(),
 		s.mergeRoutes(),
 		s.archiveRoutes(),
-		s.seriesRoutes(), s.compareRoutes(), s.signalRoutes(), s.energyRoutes(), runbook.Routes(s.Store, s.Auth), s.briefRoutes(),
+		s.seriesRoutes(), s.compareRoutes(), s.signalRoutes(), runbook.Routes(s.Store, s.Auth), s.briefRoutes(),
 		s.authRoutes(), s.credentialRoutes(), layouts.Routes(s.Dashboards),
 		s.userRoutes(),
 		s.keyRoutes(),

@@ -7,7 +7,6 @@ import (
 
 	"github.com/ecovolt/telemetryd/api/access"
 	"github.com/ecovolt/telemetryd/api/brief"
-	"github.com/ecovolt/telemetryd/api/energy"
 	"github.com/ecovolt/telemetryd/api/mirror"
 	"github.com/ecovolt/telemetryd/api/rest"
 	"github.com/ecovolt/telemetryd/api/shown"
@@ -17,6 +16,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
 	"github.com/ecovolt/telemetryd/timeseries/compare"
+	"github.com/ecovolt/telemetryd/timeseries/energy"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
@@ -30,6 +30,9 @@ func (s *server) seriesRoutes() []route {
 		rest.Stream("GET", "/api/v1/sessions/:id/laps", auth.ReadSeries,
 			"Return laps, stints, stops and driver modes. A lap is from one pass of the line to the next; without a line, from one return to where the run first moved to the next.",
 			s.getLaps, rest.Returns[analysis.Laps]("Laps and stints"), rest.NotModified()),
+		rest.Stream("GET", "/api/v1/sessions/:id/energy", auth.ReadSeries,
+			"Say where the energy of a run went, and what would save some: a model of what driving takes, fitted to the run, with its errors; by it, what the run, its laps and its sectors took for rolling, drag, climbing and speeding up; how much of it an even speed would have taken; and sector by sector what driving as in the run's best lap would save, by the records.",
+			s.getEnergy, rest.Returns[energy.Balance]("Where it went"), rest.NotModified()),
 		rest.Stream("GET", "/api/v1/sessions/:id/track", auth.ReadSeries, "Return the GPS track as GeoJSON, simplified to a tolerance.",
 			s.getTrack, rest.Answers(http.StatusOK, "A GeoJSON feature", rest.As[mirror.Track]("application/geo+json")), rest.NotModified()),
 	}
@@ -183,19 +186,29 @@ func (s *server) laps(r *request, p *lapsParams) (laps *analysis.Laps, err error
 
 func (s *server) lapsAsCounted(r *request) (*analysis.Laps, error) { return s.laps(r, &lapsParams{}) }
 
+func (s *server) getEnergy(r *request, _ *none) error {
+	balance, err := s.energy(r)
+	if err != nil {
+		return err
+	}
+	return r.CacheableJSON(balance)
+}
+
+func (s *server) energy(r *request) (balance *energy.Balance, err error) {
+	err = s.readAnalysed(r, func(store *timeseries.Store) (err error) {
+		balance, err = store.Energy.Read(r.Request.Context(), r.Session.ID)
+		return err
+	}, r.Session)
+	return balance, err
+}
+
 func (s *server) signalRoutes() []route {
 	return signals.Routes(signals.Source{Store: s.Store, Read: s.read, ReadAnalysed: s.readAnalysed, Admit: s.admitSession, Laps: s.lapsAsCounted})
 }
 
-func (s *server) energy() energy.Source { return energy.Source{ReadAnalysed: s.readAnalysed} }
-
-func (s *server) energyRoutes() []route {
-	return energy.Routes(s.energy())
-}
-
 func (s *server) briefRoutes() []route {
 	return brief.Routes(brief.Source{
-		Store: s.Store, Charts: s.charts, Site: s.site, Read: s.read, Summary: s.summary, Going: followable, Laps: s.lapsAsCounted, Energy: s.energy().Of,
+		Store: s.Store, Charts: s.charts, Site: s.site, Read: s.read, Summary: s.summary, Going: followable, Laps: s.lapsAsCounted, Energy: s.energy,
 	})
 }
 
