@@ -74,6 +74,7 @@ func TestPace(t *testing.T) {
 	}
 
 	h.insert(behind...)
+	h.analyseAnew()
 	if o = h.pace("race"); !o.Goal.Reached || o.Needed != nil || o.Why["needed"] == "" {
 		t.Fatalf("%+v", o)
 	}
