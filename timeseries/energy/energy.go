@@ -22,7 +22,7 @@ const (
 	// timeout bounds each statement.
 	timeout = 10 * time.Second
 	// keptBytes is how much of the answers of late is kept.
-	keptBytes = 8 << 20
+	keptBytes = 32 << 20
 	// mostMinutes bounds the runs that there is an answer of: a step is held in some 200
 	// bytes.
 	mostMinutes = 5 * 24 * 60
@@ -78,7 +78,7 @@ func (r *Reader) Read(ctx context.Context, id string) (answer *Balance, err erro
 				return load.ErrHeavy
 			}
 			if answer, err = read(ctx, tx, id, session); err == nil && key != "" {
-				r.answers.Put(key, answer, 1024+700*len(answer.Laps)+1500*len(answer.Sectors))
+				r.answers.Put(key, answer, answer.bytes())
 			}
 			return err
 		})
@@ -130,6 +130,9 @@ func read(ctx context.Context, tx pgx.Tx, id string, session int32) (*Balance, e
 	answer.Session = id
 	return answer, nil
 }
+
+// bytes is about how much memory an answer takes.
+func (a *Balance) bytes() int { return 1024 + 350*len(a.Laps) + 1500*len(a.Sectors) }
 
 // refuse says why nothing is said.
 func refuse(why string) *Balance {

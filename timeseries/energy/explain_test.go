@@ -141,3 +141,12 @@ func TestWhereItWentAddsUp(t *testing.T) {
 		t.Errorf("no laps: %+v", a)
 	}
 }
+
+// The longest runs take longest, so their answers are kept, too: an eighth of the memory is
+// as much as one may take.
+func TestLongRunsAreKept(t *testing.T) {
+	t.Parallel()
+	if a := (&Balance{Laps: make([]SpentLap, mostMinutes*60/45), Sectors: make([]SpentSector, 20)}); a.bytes() > keptBytes/8 {
+		t.Errorf("%d laps take %d bytes of %d", len(a.Laps), a.bytes(), keptBytes)
+	}
+}
