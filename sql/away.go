@@ -1,12 +1,14 @@
 package schema
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -15,6 +17,12 @@ import (
 func HasCode(err error, codes ...string) bool {
 	var server *pgconn.PgError
 	return errors.As(err, &server) && slices.Contains(codes, server.Code)
+}
+
+// TimedOut reports whether a statement took longer than its transaction lets it, and was not
+// ended because its caller has gone.
+func TimedOut(ctx context.Context, err error) bool {
+	return HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil
 }
 
 // Away reports whether a statement failed because the server cannot be

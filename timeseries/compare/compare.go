@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -144,7 +143,7 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Comparison, error) {
 			return err
 		})
 	})
-	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
+	if schema.TimedOut(ctx, err) {
 		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the laps hold more than can be read in time; ask for fewer laps or metrics", RetryAfter: timeout, Err: err}
 	}
 	if err != nil {

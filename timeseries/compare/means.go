@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
@@ -45,7 +44,7 @@ func (r *Reader) Means(ctx context.Context, run string, laps []analysis.Lap, req
 			return r.means(ctx, tx, run, laps, want, &req, admitted)
 		})
 	})
-	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
+	if schema.TimedOut(ctx, err) {
 		return &fault.Error{Kind: fault.Unavailable, Message: "the laps hold more than can be read in time; ask for fewer metrics", RetryAfter: timeout, Err: err}
 	}
 	return fault.Wrap("read the means of laps", err)

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -83,7 +82,7 @@ func (r *Reader) Read(ctx context.Context, id string) (answer *Balance, err erro
 			return err
 		})
 	})
-	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
+	if schema.TimedOut(ctx, err) {
 		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the run could not be read in time", RetryAfter: timeout, Err: err}
 	}
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -112,7 +111,7 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 		admitted = atTurn
 		return r.snapshot(ctx, req.Sessions, req.Metrics, members, read)
 	})
-	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
+	if schema.TimedOut(ctx, err) {
 		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the window holds more than can be aggregated in time; ask for a shorter window or fewer metrics", RetryAfter: timeout, Err: err}
 	}
 	if err != nil {

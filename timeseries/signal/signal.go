@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -189,7 +188,7 @@ func (r *Reader) Read(ctx context.Context, req Request) (answer *Counted, err er
 		r.answers.Put(req.key(want, runs), answer, 256+24*len(answer.Counts))
 		return nil
 	})
-	if schema.HasCode(err, pgerrcode.QueryCanceled) && ctx.Err() == nil {
+	if schema.TimedOut(ctx, err) {
 		return nil, errTooLong(err)
 	}
 	if err != nil {
