@@ -82,8 +82,11 @@ func (p *Plan) InWords() string {
 	}
 	number(p.Energy, " Wh")
 	if p.Laps != nil {
-		laps := float64(*p.Laps)
-		number(&laps, " laps")
+		laps, unit := float64(*p.Laps), " laps"
+		if laps == 1 {
+			unit = " lap"
+		}
+		number(&laps, unit)
 	}
 	number(p.Distance, " km")
 	if p.Time != nil {

@@ -228,7 +228,8 @@ func TestEdges(t *testing.T) {
 			return o.Lap.EndsAt == nil && o.Why["lap.ends_at"] != "" && *o.SoFar.Share == 1
 		}},
 		"a single lap": {one, book.Plan{Energy: &wh, Laps: &laps}, func(o *pace.Outlook) bool {
-			return o.Pace.N == 1 && o.Pace.Seconds.Spread == nil && o.Lap.Error == nil && o.Over.Error == nil && *o.Goal.EnergySuffices == "unsure"
+			return o.Pace.N == 1 && o.Pace.Seconds.Spread == nil && o.Lap.Error == nil && o.Over.Error == nil && *o.Goal.EnergySuffices == "unsure" &&
+				strings.Contains(fmt.Sprint(o.InWords()), "of 1 lap]")
 		}},
 		"a single lap that took it all": {one, book.Plan{Energy: &over, Laps: &laps}, func(o *pace.Outlook) bool {
 			return o.Over.Spent && *o.Goal.EnergySuffices == "no"

@@ -22,7 +22,11 @@ func (o *Outlook) InWords() (lines [][2]string) {
 	}
 	add("plan", o.Plan.InWords())
 	if p := o.Pace; p != nil {
-		add("pace", about(p.Seconds, "s a lap", 1), about(p.Energy, "Wh a lap", 2), about(p.PerKM, "Wh/km", 2), about(p.Speed, "km/h", 1), fmt.Sprintf("of %d %s", p.N, p.Of))
+		of := p.Of
+		if p.N == 1 {
+			of = strings.TrimSuffix(of, "s")
+		}
+		add("pace", about(p.Seconds, "s a lap", 1), about(p.Energy, "Wh a lap", 2), about(p.PerKM, "Wh/km", 2), about(p.Speed, "km/h", 1), fmt.Sprintf("of %d %s", p.N, of))
 	}
 	if l := o.Left; l != nil {
 		add("left", figures(l.Energy, nil, "Wh", 1), figures(l.Laps, nil, "laps", 2), kilometres(l.Distance), span(l.Seconds, nil))
