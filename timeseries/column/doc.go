@@ -1,5 +1,5 @@
-// Package column owns what is held in memory of runs, so that a chart of what was looked
-// at before needs no query of records or levels.
+// Package column owns what is held in memory of runs, so that a chart, or laps over one
+// another, of what was looked at before need no query of records or levels.
 //
 //	chart ──► Rows: all blocks held? ──yes──► times and values, frame by frame
 //	               │ no

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	schema "github.com/ecovolt/telemetryd/sql"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 )
 
 // Memory is what is held of all runs, within a bound of bytes. A nil one holds nothing.
@@ -136,6 +137,9 @@ type State struct {
 	// Growing tells that records come at its end: what reaches to there is not held.
 	Growing bool
 }
+
+// Growing is State.Growing of a row s of sessions.
+const Growing = "s.ended_at IS NULL AND s.updated_at > now() - INTERVAL '1 minute'"
 
 // Run is what a Memory has of a run in that state. Its zero value has nothing.
 type Run struct {
@@ -302,14 +306,17 @@ func (b *block) release() {
 	}
 }
 
-// Forget drops what is older than the oldest record that there is.
-func (m *Memory) Forget(oldest time.Time) {
-	if m == nil {
-		return
+// ForgetDropped drops what is older than the oldest record that there is, for which it
+// looks once a minute.
+func (m *Memory) ForgetDropped(ctx context.Context, q schema.Querier, rollups *rollup.Rollups) error {
+	oldest, looked, err := rollups.FindDropped(ctx, q)
+	if m == nil || !looked {
+		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, h := range m.runs {
 		m.dropIf(h, func(b *block) bool { return b.from < oldest.UnixMicro() })
 	}
+	return nil
 }

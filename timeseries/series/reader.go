@@ -98,10 +98,8 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Answer, error) {
 		}
 		return err
 	}
-	if oldest, looked, err := r.rollups.FindDropped(ctx, r.pool); err != nil {
+	if err := r.columns.ForgetDropped(ctx, r.pool, r.rollups); err != nil {
 		return nil, fault.Wrap("read series", err)
-	} else if looked {
-		r.columns.Forget(oldest)
 	}
 	err = r.readHeld(ctx, &req, members, read)
 	if r.columns.Count(err == nil); err == nil {

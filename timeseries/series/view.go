@@ -63,7 +63,7 @@ type view struct {
 const viewsSQL = `
 	SELECT s.session, s.id, ` + schema.SessionVersion + `, s.records, s.first_time, s.last_time,
 	       s.ended_at IS NOT NULL OR s.updated_at < now() - INTERVAL '1 hour',
-	       s.ended_at IS NULL AND s.updated_at > now() - INTERVAL '1 minute',
+	       ` + column.Growing + `,
 	       ` + usual.KnownSteps + `,
 	       CASE WHEN s.carried_batch = s.batch THEN s.carried END, s.rewritten, s.batch, lacking.since, lacking.until
 	FROM sessions s LEFT JOIN session_summaries m USING (session),
