@@ -87,7 +87,7 @@ type Store struct {
 	// Rollups are what charts read instead of the records. Whoever refreshes them
 	// brings the summaries of sessions up to date as well.
 	Rollups *rollup.Rollups
-	// Columns are what is in memory of runs, for Series.
+	// Columns are what is in memory of runs, for Series and Laps.
 	Columns *column.Memory
 	// Series are what charts and maps show of sessions.
 	Series *series.Reader
@@ -147,7 +147,7 @@ func New(pool *pgxpool.Pool, opt Options) *Store {
 	s.Series = series.New(opt.Reads, s.Rollups, s.Channels, opt.Columns)
 	s.Tracks = track.New(pool, opt.Reads)
 	s.Notes = note.New(pool, opt.Reads)
-	s.Laps = compare.New(opt.Reads, s.Channels)
+	s.Laps = compare.New(opt.Reads, s.Channels, s.Rollups, opt.Columns)
 	s.Signals = signal.New(opt.Reads, s.Channels, s.Series)
 	s.Energy = energy.New(opt.Reads)
 	s.Pace = pace.New(opt.Reads, s.Analysis)

@@ -18,7 +18,7 @@ type Config struct {
 	MaxUpload    int64         `default:"4294967296" placeholder:"BYTES" help:"Largest upload, in bytes once decoded."`
 	MaxSpool     int64         `placeholder:"BYTES" help:"Most bytes of all uploads in the folder for temporary files, half of them of one key. Default: twice --max-upload."`
 	MaxIngests   int           `default:"8" placeholder:"N" help:"Uploads stored at the same time; more wait their turn."`
-	ChartMemory  int           `default:"50331648" placeholder:"BYTES" help:"Memory for what charts read of runs, in bytes. 0 holds nothing."`
+	ChartMemory  int           `default:"50331648" placeholder:"BYTES" help:"Memory for what charts and compared laps read of runs, in bytes. 0 holds nothing."`
 	Drain        time.Duration `default:"20s" help:"How long a stopping daemon waits for requests that it accepted."`
 
 	TLSCert string `type:"existingfile" placeholder:"FILE" help:"Certificate chain, PEM. Without it a proxy must bring TLS."`

@@ -105,8 +105,9 @@ const selectParts = `
 	SELECT at, way_m, energy_j, silent_s, paused_s, top_ms, peak_w, coast_s, altitude_m, fix_at, fix_way_m, latitude, longitude, fixes, lap_at, lap_after, lap_number
 	FROM analysis_parts `
 
-// ReadWay returns how a lap of the run went. It fails with fault.NotFound.
-func (c *Course) ReadWay(ctx context.Context, tx pgx.Tx, lap int64) (*Way, error) {
+// Lap returns a lap of the run, of which it is still to be read how it went. It fails
+// with fault.NotFound.
+func (c *Course) Lap(ctx context.Context, tx pgx.Tx, lap int64) (*Way, error) {
 	if err := c.readLaps(ctx, tx); err != nil {
 		return nil, err
 	}
@@ -119,13 +120,18 @@ func (c *Course) ReadWay(ctx context.Context, tx pgx.Tx, lap int64) (*Way, error
 		joules := *l.Energy * 3600
 		w.Energy = &joules
 	}
+	return w, nil
+}
+
+// Read reads how the lap went.
+func (w *Way) Read(ctx context.Context, tx pgx.Tx) error {
 	// A minute or two more to each side, so that its ends are known as well as its
 	// middle, and where they lie in a silence what is beyond.
 	rows, err := tx.Query(ctx, selectParts+`
 		WHERE session = $1
 		  AND minute >= coalesce((SELECT max(minute) FROM analysis_parts WHERE session = $1 AND minute <= $2::timestamptz - INTERVAL '1 minute'), '-infinity')
 		  AND minute <= coalesce((SELECT min(minute) FROM analysis_parts WHERE session = $1 AND minute >= $3), 'infinity')
-		ORDER BY minute`, c.Session, w.From, w.To)
+		ORDER BY minute`, w.course.Session, w.From, w.To)
 	if err == nil {
 		err = w.run.scan(rows)
 	}
@@ -133,10 +139,10 @@ func (c *Course) ReadWay(ctx context.Context, tx pgx.Tx, lap int64) (*Way, error
 		err = pgx.ErrNoRows
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read a lap: %w", err)
+		return fmt.Errorf("read a lap: %w", err)
 	}
 	w.run.sort()
-	return w, nil
+	return nil
 }
 
 // lapFigures are what analytics.laps says of a lap.

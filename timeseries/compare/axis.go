@@ -1,8 +1,11 @@
 package compare
 
 import (
+	"fmt"
 	"math"
+	"runtime/debug"
 	"sort"
+	"sync"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
@@ -47,16 +50,10 @@ func align(req *Request, laps []laid) (*Comparison, []float64, error) {
 	if !(length > 0) {
 		return nil, nil, fault.Field("laps", "lap %d of run %q leads nowhere", first.way.Lap, fault.Clip(first.course.ID))
 	}
+	layAll(laps, func(l *laid) { l.lay(req.By, line, length) })
 	for i := range laps {
-		l := &laps[i]
-		switch {
-		case req.By == "time":
-			l.elapsed()
-		case line != nil && l.along(line):
-		default:
-			if !l.driven(length) {
-				return nil, nil, fault.Field("by", "nothing measures the distance of run %q; compare by time", fault.Clip(l.course.ID))
-			}
+		if l := &laps[i]; l.aligned == "" {
+			return nil, nil, fault.Field("by", "nothing measures the distance of run %q; compare by time", fault.Clip(l.course.ID))
 		}
 	}
 	axis := make([]float64, req.Points)
@@ -88,6 +85,41 @@ func (a *Comparison) edges() []float64 {
 	return list
 }
 
+// layAll lays laps at the same time: to find the places of all of a race's fixes takes
+// longer than to read them.
+func layAll(laps []laid, lay func(*laid)) {
+	var all sync.WaitGroup
+	failed := make([]any, len(laps))
+	for i := range laps {
+		all.Go(func() {
+			// Elsewhere than in the request's goroutine it would end the daemon.
+			defer func() {
+				if failed[i] = recover(); failed[i] != nil {
+					failed[i] = fmt.Sprintf("%v\n%s", failed[i], debug.Stack())
+				}
+			}()
+			lay(&laps[i])
+		})
+	}
+	all.Wait()
+	for _, why := range failed {
+		if why != nil {
+			panic(why)
+		}
+	}
+}
+
+// lay lays a lap on the axis, if it can be.
+func (l *laid) lay(by string, line *analysis.Course, length float64) {
+	switch {
+	case by == "time":
+		l.elapsed()
+	case l.aligned != "" || line != nil && l.along(line):
+	default:
+		l.driven(length)
+	}
+}
+
 // along lays a lap on a line.
 func (l *laid) along(c *analysis.Course) bool {
 	knots, ok := l.way.Along(c)
@@ -100,14 +132,13 @@ func (l *laid) along(c *analysis.Course) bool {
 }
 
 // driven lays a lap on an axis of that length by its odometer.
-func (l *laid) driven(length float64) bool {
+func (l *laid) driven(length float64) {
 	knots := l.way.Driven()
 	if knots == nil || !(knots[len(knots)-1].Place > 0) {
-		return false
+		return
 	}
 	l.aligned = "distance"
 	l.track = track{knots: knots, x: places(knots, length/knots[len(knots)-1].Place)}
-	return true
 }
 
 // elapsed lays a lap on an axis of time.

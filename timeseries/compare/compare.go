@@ -14,7 +14,9 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/column"
 	"github.com/ecovolt/telemetryd/timeseries/kept"
+	"github.com/ecovolt/telemetryd/timeseries/rollup"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
 
@@ -22,13 +24,16 @@ import (
 type Reader struct {
 	pool     *pgxpool.Pool
 	channels series.Channels
+	rollups  *rollup.Rollups
+	columns  *column.Memory
 	heavy    *load.Queue
 	told     *kept.Values[told]
 }
 
-// New returns a Reader on the connections for what somebody waits for.
-func New(pool *pgxpool.Pool, channels series.Channels) *Reader {
-	return &Reader{pool, channels, load.NewQueue(max(1, int(pool.Config().MaxConns)/3), 1, 2*timeout), kept.New[told](keptBytes)}
+// New returns a Reader on the connections for what somebody waits for, of records of which
+// columns are held in memory.
+func New(pool *pgxpool.Pool, channels series.Channels, rollups *rollup.Rollups, columns *column.Memory) *Reader {
+	return &Reader{pool, channels, rollups, columns, load.NewQueue(max(1, int(pool.Config().MaxConns)/3), 1, 2*timeout), kept.New[told](keptBytes)}
 }
 
 const (
@@ -136,10 +141,13 @@ func (r *Reader) Read(ctx context.Context, req Request) (*Comparison, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.columns.ForgetDropped(ctx, r.pool, r.rollups); err != nil {
+		return nil, fault.Wrap("compare laps", err)
+	}
 	var answer *Comparison
 	err = r.heavy.Try(ctx, func(admitted bool) error {
 		return schema.Snapshot(ctx, r.pool, timeout, func(tx pgx.Tx) (err error) {
-			answer, err = read(ctx, tx, &req, want, admitted)
+			answer, err = r.read(ctx, tx, &req, want, admitted)
 			return err
 		})
 	})
@@ -188,7 +196,7 @@ func (r *Reader) metrics(ctx context.Context, names []string) ([]channel.Channel
 }
 
 // read compares laps as a snapshot shows them.
-func read(ctx context.Context, tx pgx.Tx, req *Request, want []channel.Channel, admitted bool) (*Comparison, error) {
+func (r *Reader) read(ctx context.Context, tx pgx.Tx, req *Request, want []channel.Channel, admitted bool) (*Comparison, error) {
 	courses := map[string]*analysis.Course{}
 	laps := make([]laid, len(req.Laps))
 	cells := 0
@@ -201,7 +209,7 @@ func read(ctx context.Context, tx pgx.Tx, req *Request, want []channel.Channel, 
 			}
 			courses[lap.Run] = course
 		}
-		way, err := course.ReadWay(ctx, tx, lap.Number)
+		way, err := course.Lap(ctx, tx, lap.Number)
 		if err != nil {
 			return nil, err
 		}
@@ -214,12 +222,19 @@ func read(ctx context.Context, tx pgx.Tx, req *Request, want []channel.Channel, 
 	case cells > heavyCells && !admitted:
 		return nil, load.ErrHeavy
 	}
+	for i := range laps {
+		if err := laps[i].way.Read(ctx, tx); err != nil {
+			return nil, err
+		}
+	}
 	answer, axis, err := align(req, laps)
 	if err != nil {
 		return nil, err
 	}
 	first := laps[0].track.at(axis)
 	edges := answer.edges()
+	sources := map[*analysis.Course]*source{}
+	rec := newRecords(want)
 	for i := range laps {
 		l := &laps[i]
 		at := l.track.at(axis)
@@ -241,8 +256,14 @@ func read(ctx context.Context, tx pgx.Tx, req *Request, want []channel.Channel, 
 			}
 			return s.energy
 		})
-		rec, err := readRecords(ctx, tx, l, want)
-		if err != nil {
+		from := sources[l.course]
+		if from == nil {
+			if from, err = r.source(ctx, tx, l.course, want); err != nil {
+				return nil, err
+			}
+			sources[l.course] = from
+		}
+		if err := rec.read(ctx, tx, l, from); err != nil {
 			return nil, err
 		}
 		c.Means = rec.means([][2]float64{{0, l.way.Seconds}})

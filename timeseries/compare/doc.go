@@ -27,5 +27,6 @@
 //     their newest value.
 //
 // A Reader is safe for concurrent use. Each lap costs two statements, one over
-// analysis_parts and one over the records of its time.
+// analysis_parts and one over the records of its time, unless package column holds what
+// is asked of those. Laps are laid on the axis by one goroutine each.
 package compare

@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/analysis/still"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/column"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 	"github.com/ecovolt/telemetryd/timeseries/record/walk"
 	"github.com/ecovolt/telemetryd/timeseries/series/usual"
@@ -26,15 +27,54 @@ const (
 	textBytes = 200
 )
 
-// records are what a lap's records say; times are s since it began.
-type records struct {
-	gaps     [][2]float64
-	channels []values
-	seconds  float64 // that count for the variance of speed
-	sum, sq  float64 // integrals of speed and of its square over those
+// source is where the records of a run are read.
+type source struct {
+	steps  map[string]time.Duration // the usual ones of channels, by the run's summary: what that does not know, or is too old to, is missing
+	beside time.Duration            // how much before and after a lap is read
+	held   column.Run
 }
 
-// values are one channel's.
+// source finds out what is known and held of a run.
+func (r *Reader) source(ctx context.Context, tx pgx.Tx, c *analysis.Course, want []channel.Channel) (*source, error) {
+	cat, err := r.rollups.Catalog(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(want))
+	for i, c := range want {
+		names[i] = c.Name
+	}
+	var known map[string]float64
+	state := column.State{ID: c.ID, Session: c.Session, Records: c.Records, From: c.First.UnixMicro(), To: c.Last.UnixMicro() + 1}
+	err = tx.QueryRow(ctx, `
+		SELECT `+usual.KnownSteps+`, s.rewritten, s.batch, `+column.Growing+`
+		FROM sessions s LEFT JOIN session_summaries m USING (session)
+		WHERE s.session = $1`, c.Session, names).Scan(&known, &state.Rewritten, &state.Batch, &state.Growing)
+	if err != nil {
+		return nil, fmt.Errorf("read how often channels are sent: %w", err)
+	}
+	s := &source{steps: map[string]time.Duration{}, beside: channel.GapAfter(0)}
+	for name, seconds := range known {
+		if seconds > 0 {
+			step := time.Duration(seconds * float64(time.Second))
+			s.steps[name] = step
+			s.beside = max(s.beside, min(mostBeside, channel.GapAfter(step)))
+		}
+	}
+	s.held, err = r.columns.Open(ctx, tx, state, column.Loader{Pool: r.pool, Settings: cat.Settings})
+	return s, err
+}
+
+// records are what a lap's records say; times are s since it began.
+type records struct {
+	all, speed values
+	channels   []values
+	gaps       [][2]float64
+	seconds    float64 // that count for the variance of speed
+	sum, sq    float64 // integrals of speed and of its square over those
+}
+
+// values are one channel's, or with only times those of all records.
 type values struct {
 	channel.Channel
 	t    []float64
@@ -43,76 +83,132 @@ type values struct {
 	gap  float64
 }
 
-// readRecords reads the records of a lap once.
-func readRecords(ctx context.Context, tx pgx.Tx, l *laid, want []channel.Channel) (*records, error) {
-	steps, err := usualSteps(ctx, tx, l.course.Session, want)
-	if err != nil {
-		return nil, err
-	}
-	beside := channel.GapAfter(0)
-	for _, step := range steps {
-		beside = max(beside, min(mostBeside, channel.GapAfter(step)))
-	}
-	columns := []string{"time", analysis.Speed}
+func newRecords(want []channel.Channel) *records {
 	r := &records{channels: make([]values, len(want))}
 	for k, c := range want {
-		kind := "float8"
-		if c.Type == channel.Text {
-			kind = "text"
-		}
-		columns = append(columns, "("+c.SQL()+")::"+kind)
 		r.channels[k].Channel = c
 	}
-	from, to := l.way.From, l.way.To
-	rows, err := tx.Query(ctx, `
-		SELECT `+strings.Join(columns, ", ")+`
-		FROM telemetry
-		WHERE session = $1 AND time >= $2 AND time <= $3
-		ORDER BY time, batch, ord`, l.course.Session, from.Add(-beside), to.Add(beside))
-	if err != nil {
-		return nil, err
+	return r
+}
+
+// reset forgets the lap, and keeps the room that it took for the next one.
+func (r *records) reset() {
+	for _, v := range append(r.measured(), &r.all) {
+		v.t, v.v, v.text = v.t[:0], v.v[:0], v.text[:0]
 	}
-	var all, speed values
-	begin := from.UnixMicro()
-	err = record.ReadColumns(rows, func(c *record.Columns) {
-		t := float64(c.Micros()-begin) / 1e6
-		all.t = append(all.t, t)
-		if v := c.Float(); !math.IsNaN(v) && !math.IsInf(v, 0) {
-			speed.t, speed.v = append(speed.t, t), append(speed.v, v)
+	r.gaps, r.seconds, r.sum, r.sq = r.gaps[:0], 0, 0, 0
+}
+
+// measured are the speed and the channels.
+func (r *records) measured() []*values {
+	list := []*values{&r.speed}
+	for k := range r.channels {
+		list = append(list, &r.channels[k])
+	}
+	return list
+}
+
+func (v *values) add(t, value float64) {
+	if !math.IsNaN(value) && !math.IsInf(value, 0) {
+		v.t, v.v = append(v.t, t), append(v.v, value)
+	}
+}
+
+// read reads the records of a lap once.
+func (r *records) read(ctx context.Context, tx pgx.Tx, l *laid, s *source) error {
+	r.reset()
+	from, to := l.way.From.Add(-s.beside), l.way.To.Add(s.beside)
+	if !r.readHeld(l, s.held, from, to) {
+		if err := r.readStored(ctx, tx, l, from, to); err != nil {
+			return fmt.Errorf("read the records of a lap: %w", err)
 		}
-		for k := range r.channels {
-			one := &r.channels[k]
-			if one.Type == channel.Text {
-				if text := c.Text(textBytes); text != "" {
-					one.t, one.text = append(one.t, t), append(one.text, text)
-				}
-			} else if v := c.Float(); !math.IsNaN(v) && !math.IsInf(v, 0) {
-				one.t, one.v = append(one.t, t), append(one.v, v)
-			}
-		}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the records of a lap: %w", err)
 	}
-	if err := r.walk(ctx, tx, l, beside); err != nil {
-		return nil, err
+	if err := r.walk(ctx, tx, l, from, to); err != nil {
+		return err
 	}
-	all.gap, speed.gap = gapOf(all.t), gapOf(speed.t)
+	r.all.gap, r.speed.gap = gapOf(r.all.t), gapOf(r.speed.t)
 	for k := range r.channels {
 		one := &r.channels[k]
-		if step, ok := steps[one.Name]; ok {
+		if step, ok := s.steps[one.Name]; ok {
 			one.gap = channel.GapAfter(step).Seconds()
 		} else {
 			one.gap = gapOf(one.t)
 		}
 	}
-	r.findGaps(all, to.Sub(from).Seconds(), l.course.First.Before(from.Add(-beside)), l.course.Last.After(to.Add(beside)))
-	r.drive(speed, to.Sub(from).Seconds())
-	return r, nil
+	seconds := l.way.To.Sub(l.way.From).Seconds()
+	r.findGaps(seconds, l.course.First.Before(from), l.course.Last.After(to))
+	r.drive(seconds)
+	return nil
+}
+
+// since is a time, µs since 1970, in s since a lap began.
+func (l *laid) since(micros int64) float64 { return float64(micros-l.way.From.UnixMicro()) / 1e6 }
+
+// readHeld reads records from memory, if they are held.
+func (r *records) readHeld(l *laid, held column.Run, from, to time.Time) bool {
+	columns := []string{analysis.Speed}
+	for k := range r.channels {
+		c := &r.channels[k].Channel
+		if c.Type == channel.Text || c.Member != "" || c.Neighbours() {
+			return false
+		}
+		columns = append(columns, c.Number())
+	}
+	rows, ok := held.Rows(column.Table{From: "telemetry", Time: "time"}, columns, from.UnixMicro(), to.UnixMicro()+1)
+	if !ok {
+		return false
+	}
+	defer rows.Release()
+	measured := r.measured()
+	rows.Each(func(times []int64, columns [][]float64) {
+		begin := len(r.all.t)
+		for _, at := range times {
+			r.all.t = append(r.all.t, l.since(at))
+		}
+		for k, column := range columns {
+			for i, t := range r.all.t[begin:] {
+				measured[k].add(t, column[i])
+			}
+		}
+	})
+	return true
+}
+
+// readStored reads records from the database.
+func (r *records) readStored(ctx context.Context, tx pgx.Tx, l *laid, from, to time.Time) error {
+	columns := []string{"time", analysis.Speed}
+	for k := range r.channels {
+		c := &r.channels[k].Channel
+		kind := "float8"
+		if c.Type == channel.Text {
+			kind = "text"
+		}
+		columns = append(columns, "("+c.SQL()+")::"+kind)
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT `+strings.Join(columns, ", ")+`
+		FROM telemetry
+		WHERE session = $1 AND time >= $2 AND time <= $3
+		ORDER BY time, batch, ord`, l.course.Session, from, to)
+	if err != nil {
+		return err
+	}
+	measured := r.measured()
+	return record.ReadColumns(rows, func(c *record.Columns) {
+		t := l.since(c.Micros())
+		r.all.t = append(r.all.t, t)
+		for _, of := range measured {
+			if of.Type != channel.Text {
+				of.add(t, c.Float())
+			} else if text := c.Text(textBytes); text != "" {
+				of.t, of.text = append(of.t, t), append(of.text, text)
+			}
+		}
+	})
 }
 
 // walk reads the channels whose value in a record depends on those before it.
-func (r *records) walk(ctx context.Context, tx pgx.Tx, l *laid, beside time.Duration) error {
+func (r *records) walk(ctx context.Context, tx pgx.Tx, l *laid, from, to time.Time) error {
 	var channels []channel.Channel
 	var own []*values
 	for k := range r.channels {
@@ -120,31 +216,9 @@ func (r *records) walk(ctx context.Context, tx pgx.Tx, l *laid, beside time.Dura
 			channels, own = append(channels, one.Channel), append(own, one)
 		}
 	}
-	begin := l.way.From.UnixMicro()
-	return walk.Read(ctx, tx, l.course.Session, channels, l.way.From.Add(-beside), l.way.To.Add(beside+time.Microsecond), func(int64) {}, func(k int, value float64, t int64) {
-		own[k].t, own[k].v = append(own[k].t, float64(t-begin)/1e6), append(own[k].v, value)
+	return walk.Read(ctx, tx, l.course.Session, channels, from, to.Add(time.Microsecond), func(int64) {}, func(k int, value float64, t int64) {
+		own[k].t, own[k].v = append(own[k].t, l.since(t)), append(own[k].v, value)
 	})
-}
-
-// usualSteps are those of the channels of a run, by its summary; what that does
-// not know, or is too old to, is missing.
-func usualSteps(ctx context.Context, tx pgx.Tx, session int32, want []channel.Channel) (map[string]time.Duration, error) {
-	names := make([]string, len(want))
-	for i, c := range want {
-		names[i] = c.Name
-	}
-	var known map[string]float64
-	err := tx.QueryRow(ctx, "SELECT "+usual.KnownSteps+" FROM sessions s LEFT JOIN session_summaries m USING (session) WHERE s.session = $1", session, names).Scan(&known)
-	if err != nil {
-		return nil, fmt.Errorf("read how often channels are sent: %w", err)
-	}
-	steps := map[string]time.Duration{}
-	for name, seconds := range known {
-		if seconds > 0 {
-			steps[name] = time.Duration(seconds * float64(time.Second))
-		}
-	}
-	return steps, nil
 }
 
 // gapOf is from which silence on these times have a gap, s.
@@ -158,7 +232,8 @@ func gapOf(t []float64) float64 {
 
 // findGaps finds when the lap has no records. It is told whether the run has
 // some before and after what was read.
-func (r *records) findGaps(all values, seconds float64, before, after bool) {
+func (r *records) findGaps(seconds float64, before, after bool) {
+	all := &r.all
 	add := func(from, to float64) {
 		if from, to = max(0, from), min(seconds, to); from < to {
 			r.gaps = append(r.gaps, [2]float64{from, to})
@@ -183,7 +258,8 @@ func (r *records) findGaps(all values, seconds float64, before, after bool) {
 }
 
 // drive sums up the speed while the car did not stand.
-func (r *records) drive(speed values, seconds float64) {
+func (r *records) drive(seconds float64) {
+	speed := &r.speed
 	for i := 1; i < len(speed.t); i++ {
 		a, b, took := speed.v[i-1], speed.v[i], speed.t[i]-speed.t[i-1]
 		if speed.t[i-1] < 0 || speed.t[i] > seconds || took > speed.gap || a < still.Standing || b < still.Standing {
