@@ -22,6 +22,7 @@ import (
 // the database shows in nothing, whatever becomes of the run meanwhile.
 func TestComparedLapsOfWhatIsHeld(t *testing.T) {
 	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: what is held is, and what is not is read by one statement")
 	rng := rand.New(rand.NewPCG(14, 6))
 	pool := dbtest.New(t)
 	held := column.New(64<<20, slog.New(slog.DiscardHandler))
