@@ -17,6 +17,7 @@ import (
 	"github.com/ecovolt/telemetryd/api/shown"
 	"github.com/ecovolt/telemetryd/auth"
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/book"
 	"github.com/ecovolt/telemetryd/timeseries/decode"
@@ -86,7 +87,7 @@ func viewSession(s *timeseries.Session) sessionView {
 // of who may read it has it, but not for a day after a car whose clock is that far
 // ahead fell silent.
 func followable(s *timeseries.Session) bool {
-	return s.ReadAt.Sub(s.End) <= auth.LiveWindow && s.ReadAt.Sub(s.UpdatedAt) <= auth.LiveWindow
+	return s.ReadAt.Sub(s.End) <= schema.LiveWindow && s.ReadAt.Sub(s.UpdatedAt) <= schema.LiveWindow
 }
 
 const maxSessions = 1000
@@ -138,7 +139,7 @@ type liveSessionsAnswer struct {
 
 // listLive returns the live sessions, whose records anybody may read.
 func (s *server) listLive(r *request, _ *none) (liveSessionsAnswer, error) {
-	list, err := s.Store.Sessions(r.Request.Context(), timeseries.SessionFilter{Within: auth.LiveWindow, Limit: maxSessions})
+	list, err := s.Store.Sessions(r.Request.Context(), timeseries.SessionFilter{Within: schema.LiveWindow, Limit: maxSessions})
 	if err != nil {
 		return liveSessionsAnswer{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/internal/fault"
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // Action is something that a caller may want to do. Every function and every
@@ -73,11 +74,8 @@ const (
 	ReadAudit Action = "audit.read"
 )
 
-// Windows of the history rule.
-const (
-	LiveWindow    = 5 * time.Minute    // a session whose newest record is this fresh is live
-	HistoryWindow = 7 * 24 * time.Hour // how far back external accounts see, by the session's start
-)
+// HistoryWindow is how far back external accounts see, by the session's start.
+const HistoryWindow = 7 * 24 * time.Hour
 
 // SessionAge is what the history rule needs to know of a session. The zero
 // value is an unknown session.
@@ -90,7 +88,7 @@ type SessionAge struct {
 
 // live reports whether the session is live.
 func (s SessionAge) live() bool {
-	return s.Known && !s.Newest.IsZero() && s.Now.Sub(s.Newest) <= LiveWindow
+	return s.Known && !s.Newest.IsZero() && s.Now.Sub(s.Newest) <= schema.LiveWindow
 }
 
 // liveUntil is when the session stops being live unless records arrive; zero
@@ -99,7 +97,7 @@ func (s SessionAge) liveUntil() time.Time {
 	if !s.live() {
 		return time.Time{}
 	}
-	return s.Newest.Add(LiveWindow)
+	return s.Newest.Add(schema.LiveWindow)
 }
 
 // recent reports whether the session started within the history window. A

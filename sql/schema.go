@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -30,6 +31,10 @@ func TopicSession(id string) string { return "session:" + id }
 // SessionVersion is SQL for the version of a row s of sessions. It begins with the row's
 // key: a session that was deleted and begun again under its id never looks unchanged.
 const SessionVersion = "s.session || '.' || s.batch || '.' || s.revision"
+
+// LiveWindow is how near to the server's clock a run's newest record lies while the run is
+// live. Who may read it, where it is listed and what it may still spend go by the same.
+const LiveWindow = 5 * time.Minute
 
 // TopicUser is one account: its profile, role and bearer sessions.
 func TopicUser(id string) string { return "user:" + id }

@@ -176,21 +176,16 @@ func (s *Store) Latest(ctx context.Context, id string) (Latest, error) {
 	return latest, nil
 }
 
-// liveWithin is how near to the server's clock a run's newest record must have
-// been measured, and how lately it must have been stored, for the run to be
-// live: a logger's file of today is not, and a bridge with a clock that is some
-// minutes off is.
-const liveWithin = 5 * time.Minute
-
 // Live reports whether the run is being driven: its newest record is within
-// five minutes of the server's clock and was stored within five minutes. until
+// schema.LiveWindow of the server's clock and was stored within as much. So a logger's
+// file of today is not live, and a bridge with a clock that is some minutes off is. until
 // is when that ends if no record comes.
 func (s *Session) Live() (live bool, until time.Time) {
-	until = s.UpdatedAt.Add(liveWithin)
-	if end := s.End.Add(liveWithin); end.Before(until) {
+	until = s.UpdatedAt.Add(schema.LiveWindow)
+	if end := s.End.Add(schema.LiveWindow); end.Before(until) {
 		until = end
 	}
-	return !s.End.IsZero() && !s.ReadAt.After(until) && !s.End.After(s.ReadAt.Add(liveWithin)), until
+	return !s.End.IsZero() && !s.ReadAt.After(until) && !s.End.After(s.ReadAt.Add(schema.LiveWindow)), until
 }
 
 // ArchiveStatus is the run's state in the words of the function contract:

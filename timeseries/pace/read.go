@@ -26,9 +26,6 @@ type Reader struct {
 func New(reads *pgxpool.Pool, analysis *analysis.Analysis) *Reader { return &Reader{reads, analysis} }
 
 const (
-	// endedAfter is for how long nothing came of a run that has ended, as the rule of who
-	// may read it has it.
-	endedAfter = 5 * time.Minute
 	// clocks are how far the bridge's clock, which says when a run ended, and the car's
 	// are apart at most.
 	clocks = 10 * time.Second
@@ -90,7 +87,7 @@ func (q *reading) read(ctx context.Context, id string) (plan book.Plan, err erro
 	if changed.Before(heard) {
 		heard = *changed
 	}
-	q.Ended = now.Sub(heard) > endedAfter || ended != nil && last.Before(ended.Add(clocks))
+	q.Ended = now.Sub(heard) > schema.LiveWindow || ended != nil && last.Before(ended.Add(clocks))
 	q.Away = now.Sub(heard) > still.Absent
 	if q.Laps, err = schema.List(ctx, q.tx, pgx.RowToStructByPos[Lap], "SELECT from_time, to_time, paused_s, silent_s FROM analytics.laps($1)", id); err != nil {
 		return entry.Plan, err
