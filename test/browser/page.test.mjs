@@ -1225,7 +1225,7 @@ describe("the built-in page", { concurrency: false }, () => {
     const sectors = page.getByRole("region", { name: "Sectors of the laps" });
     assert.equal(await sectors.locator("tbody tr").count(), 5); // four laps, and how much they vary
     await page.getByText("Where the energy went").click();
-    await page.getByRole("listitem").filter({ hasText: /^cruising\d+ %, \d+\.\d Wh, \d+ min/ }).waitFor();
+    await page.getByRole("region", { name: "Ways of moving" }).getByRole("row").filter({ hasText: /^cruising\d+\.\d\d+ %\d+ min \d+ s\d+ %$/ }).waitFor();
     await page.getByText("What driving took").click();
     await page.getByText(/^No model of what driving took: \d+ intervals of 10 s/).waitFor(); // the run is too short for one
     const cells = (await sectors.locator("tbody tr").first().locator("td").allTextContents()).map(Number);

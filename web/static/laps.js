@@ -2,7 +2,6 @@
 // tables, as bands in charts and strip, and where the cursor is among them.
 
 import { css, h, icon, replace } from "./dom.js";
-import { hue } from "./chart.js";
 import { query } from "./api.js";
 import { clock, clockSpan, duration, num, NONE } from "./format.js";
 import { figure, shownUnit, withUnit } from "./units.js";
@@ -56,8 +55,8 @@ export class Laps {
       stints.length > 0 && more("stints", `${stints.length} ${stints.length === 1 ? "stint" : "stints"}, ${stops.length} ${stops.length === 1 ? "stop" : "stops"}`,
         this.stintTable(),
         stops.length > 0 && h("p", { class: "pad muted small" }, "Stops: ", stops.slice(0, 12).map((stop, i) => [i ? ", " : "", h("button", { type: "button", class: "link", on: { click: () => this.to.goTo(stop) } }, `${clock(Date.parse(stop.from), 60)} for ${duration(stop.seconds)}`)]))),
-      motion.length > 0 && more("motion", "Where the energy went", this.shareList(motion, (m) => m.motion, (m) => m.energy_wh)),
-      modes.length > 0 && more("modes", "Driver modes", this.shareList(modes.filter((m) => m.share > 0), (m) => m.driver_mode, (m) => m.seconds)),
+      motion.length > 0 && more("motion", "Where the energy went", this.shareTable("Ways of moving", motion, (m) => m.motion)),
+      modes.length > 0 && more("modes", "Driver modes", this.shareTable("Driver modes", modes.filter((m) => m.share > 0), (m) => m.driver_mode)),
       this.taking ??= this.took());
   }
 
@@ -68,15 +67,19 @@ export class Laps {
     return node;
   }
 
-  // shareList are parts of the run, each with its share of what counts.
-  shareList(parts, name, of) {
-    const all = parts.reduce((sum, m) => sum + Math.max(0, of(m)), 0);
-    return h("ul", { class: "shares" }, parts.map((m, i) => {
-      const bar = h("span", { class: "share-bar", "aria-hidden": "true" }), share = (of(m) / all) * 100;
-      bar.style.width = `${Math.max(1, share)}%`;
-      bar.style.background = hue(i);
-      return h("li", null, h("span", null, name(m)), h("span", { class: "n muted" }, [`${num(share)} %`, m.energy_wh != null && withUnit(m.energy_wh, "Wh", 1), duration(m.seconds)].filter(Boolean).join(", ")), bar);
-    }));
+  // shareTable are parts of the run, each with its shares of time and energy.
+  shareTable(caption, parts, name) {
+    const energy = parts.reduce((sum, m) => sum + m.energy_wh, 0);
+    const share = (v) => {
+      const cell = h("td", { class: "n" }, v == null ? NONE : `${num(v * 100)} %`);
+      cell.style.background = `linear-gradient(to right, var(--line) ${Math.max(0, v * 100)}%, transparent 0)`;
+      return cell;
+    };
+    const table = this.region(caption,
+      h("thead", null, h("tr", null, [caption, shownUnit("Wh"), "of energy", "Time", "of time"].map((text, i) => h("th", { scope: "col", class: i > 0 && "n" }, i ? text : h("span", { class: "sr" }, text))))),
+      h("tbody", null, parts.map((m) => h("tr", null, h("th", { scope: "row" }, name(m)), h("td", { class: "n" }, figure(m.energy_wh, "Wh", 1)), share(energy > 0 && m.energy_wh != null ? m.energy_wh / energy : null), h("td", { class: "n" }, duration(m.seconds)), share(m.share)))));
+    table.classList.add("figures");
+    return table;
   }
 
   // again draws the tables and keeps the focus on what stands for the same.
