@@ -41,11 +41,11 @@ func text(t *testing.T, r io.Reader) string {
 	return string(body)
 }
 
-// The page tells fixes from other positions as the server does.
-func TestFixes(t *testing.T) {
+// The page tells fixes from other positions as the server does, and writes numbers.
+func TestModules(t *testing.T) {
 	t.Parallel()
-	if output, err := exec.CommandContext(t.Context(), "node", "--test-reporter=spec", "fixes.test.mjs").CombinedOutput(); err != nil {
-		t.Errorf("node fixes.test.mjs: %v\n%s", err, output)
+	if output, err := exec.CommandContext(t.Context(), "node", "--test", "--test-reporter=spec", "fixes.test.mjs", "format.test.mjs").CombinedOutput(); err != nil {
+		t.Errorf("node --test: %v\n%s", err, output)
 	}
 }
 

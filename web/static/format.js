@@ -2,13 +2,13 @@
 
 const number = new Map();
 function fixed(digits) {
-  if (!number.has(digits)) number.set(digits, new Intl.NumberFormat(undefined, { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+  if (!number.has(digits)) number.set(digits, new Intl.NumberFormat(undefined, { signDisplay: "negative", minimumFractionDigits: digits, maximumFractionDigits: digits }));
   return number.get(digits);
 }
 
 export const NONE = "–";
 
-// num writes a number with digits after the point, or a dash.
+// num writes a number with digits after the point, or a dash; what rounds to nothing has no sign.
 export const num = (v, digits = 0) => (v == null || !Number.isFinite(v) ? NONE : fixed(digits).format(v));
 
 // val writes a measurement with as many digits as its size calls for.
@@ -56,9 +56,9 @@ export function duration(s) {
 // clockSpan writes seconds as 1:23:45 or 3:05.2, for axes and laps.
 export function clockSpan(s, digits = 0) {
   if (s == null || !Number.isFinite(s)) return NONE;
-  const sign = s < 0 ? "−" : "";
   const scale = 10 ** digits;
   const whole = Math.round(Math.abs(s) * scale);
+  const sign = s < 0 && whole ? "−" : "";
   const seconds = Math.floor(whole / scale);
   const rest = digits ? `.${String(whole % scale).padStart(digits, "0")}` : "";
   const hours = Math.floor(seconds / 3600), minutes = Math.floor((seconds % 3600) / 60);

@@ -1,0 +1,11 @@
+// How numbers are written.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+const { clockSpan, num, val } = await import("data:text/javascript," + encodeURIComponent(readFileSync(new URL("static/format.js", import.meta.url), "utf8")));
+
+test("what rounds to nothing has no sign", () => {
+  assert.deepEqual([num(-0.4), num(-0.04, 1), num(-0.06, 1), num(-0), val(-0), clockSpan(-0.004, 2), clockSpan(-0.006, 2)], ["0", "0.0", "-0.1", "0", "0.000", "0:00.00", "−0:00.01"]);
+});
