@@ -79,13 +79,16 @@ func TestPace(t *testing.T) {
 		t.Fatalf("%+v", o)
 	}
 	off("what it took", o.Goal.Seconds, end, 0.5)
+	off("what it used", o.Goal.Energy, all/3600, 0.02*all/3600)
+	off("what is left of the plan then", o.Left.Energy, wh-*o.Goal.Energy, 1e-9)
+	h.edit("race", timeseries.SessionChange{Book: book.Change{PlanChange: book.PlanChange{Laps: new(int32)}}})
+	o = h.pace("race")
 	var driven, used float64
 	if err := h.pool.QueryRow(t.Context(), "SELECT distance_m, energy_j / 3600 FROM analysis_runs JOIN sessions USING (session) WHERE id = 'race'").Scan(&driven, &used); err != nil {
 		t.Fatal(err)
 	}
 	off("the distance since its first record", o.SoFar.Distance, driven, 1e-6)
 	off("the energy since then", o.SoFar.Energy, used, 1e-6)
-	off("what it used", o.Goal.Energy, all/3600, 0.02*all/3600)
 
 	for i := range before {
 		before[i]["session_id"] = "no track"

@@ -21,8 +21,8 @@
 //     their mean is only known from so few (Student's t). A single lap has none.
 //   - An allowance suffices (yes), or does not (no), where that is sure by two errors;
 //     else it is unsure. What was not heard of the car is not in what it used.
-//   - A run has ended when the bridge said so or nothing came for five minutes. It is
-//     measured where it reached its goal, or at its end.
+//   - A run has ended when the bridge said so or nothing came for five minutes. All that
+//     is measured against the plan is as of where it reached its goal, or of its end.
 //
 // What the data do not say is nil, with the reason in Outlook.Why; nothing is NaN or
 // infinite. Energy is Wh where it is said, J inside; time s, distance m. Everything is

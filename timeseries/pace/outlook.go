@@ -11,10 +11,10 @@ import (
 type Outlook struct {
 	Session string            `json:"session_id"`
 	State   string            `json:"state" enum:"driving,paused,ended" doc:"paused: it stands, or was not heard of for a minute; ended: the bridge said so, or nothing came for 5 minutes"`
-	At      *time.Time        `json:"at" doc:"The newest record that is counted: now, for all that follows"`
+	At      *time.Time        `json:"at" doc:"The newest record that is counted: now, for what follows"`
 	From    *time.Time        `json:"from" doc:"Since when the plan counts: the begin of the first lap; without laps, when the car first moved; where nothing says that, its first record"`
 	Plan    book.Plan         `json:"plan" doc:"What the run book says of it"`
-	SoFar   *Amount           `json:"so_far" doc:"What the run came to since then"`
+	SoFar   *Amount           `json:"so_far" doc:"What the run came to since then: until now, or until it reached its goal"`
 	Pace    *Pace             `json:"pace" doc:"How it drove lately"`
 	Lap     *LapEnd           `json:"lap" doc:"The lap that it is in"`
 	Left    *Left             `json:"left" doc:"What the plan leaves; below 0 where it is exceeded"`

@@ -27,18 +27,13 @@ func Of(r *Run, plan book.Plan) *Outlook {
 	if a.State == "driving" && r.paused(s) {
 		a.State = "paused"
 	}
-	a.SoFar = &Amount{Laps: int32(len(r.Laps))}
-	a.SoFar.Seconds, a.SoFar.Distance, a.SoFar.Energy = f.since(&f.now)
-	a.SoFar.Silent = f.now.Silent - r.Began.Silent
 	if len(list) > 0 {
 		f.ahead, f.placed = r.ahead(s, list, f.laps)
 		f.pace(list, laps)
-		if f.laps && !r.Open.IsZero() {
-			a.SoFar.Share = &f.ahead.share
-		}
 	} else {
 		a.Why["pace"] = "no lap is over that counts, and no minute of the last 10 without a pause or a gap"
 	}
+	f.soFar()
 	f.lap()
 	f.left()
 	f.over()
@@ -70,6 +65,26 @@ func (f *finder) since(s *Sum) (took float64, distance, energy *float64) {
 		energy = known((s.Energy - f.Began.Energy) / wattHour)
 	}
 	return took, distance, energy
+}
+
+// soFar is what counts against the plan: what the run came to until now, or until it
+// reached its goal.
+func (f *finder) soFar() {
+	until, a := &f.now, &Amount{Laps: int32(len(f.Laps))}
+	if f.Reached != nil {
+		until = f.Reached
+		for a.Laps > 0 && f.Laps[a.Laps-1].To.After(until.At) {
+			a.Laps--
+		}
+		if laps := f.lapsAt(until.At); laps != nil {
+			a.Share = known(*laps - float64(a.Laps))
+		}
+	} else if f.laps && !f.Open.IsZero() {
+		a.Share = &f.ahead.share
+	}
+	a.Seconds, a.Distance, a.Energy = f.since(until)
+	a.Silent = until.Silent - f.Began.Silent
+	f.SoFar = a
 }
 
 func (f *finder) pace(list []stretch, laps []int32) {
@@ -169,6 +184,8 @@ func (f *finder) over() {
 			_, o.Distance, _ = f.since(f.Spent)
 			o.At, o.Seconds, o.Laps = &at, known(f.Spent.At.Sub(f.now.At).Seconds()), f.lapsAt(f.Spent.At)
 		}
+	case f.Reached != nil:
+		why("the goal was reached with some of it left")
 	case f.Ended:
 		why("the run has ended with some of it left")
 	case f.ahead == nil:
@@ -239,13 +256,11 @@ func (f *finder) goal() {
 	g := &Goal{Of: f.aim}
 	switch {
 	case f.Reached != nil || f.Ended:
-		at := &f.now
+		at := f.now.At.UTC()
 		if f.Reached != nil {
-			g.Reached, at = true, f.Reached
+			g.Reached, at = true, f.Reached.At.UTC()
 		}
-		t, took := at.At.UTC(), 0.0
-		took, g.Distance, g.Energy = f.since(at)
-		g.At, g.Seconds = &t, &took
+		g.At, g.Seconds, g.Distance, g.Energy = &at, &f.SoFar.Seconds, f.SoFar.Distance, f.SoFar.Energy
 	case f.ahead == nil:
 		f.Why["goal"] = f.Why["pace"]
 		return

@@ -177,6 +177,9 @@ func TestEdges(t *testing.T) {
 	ended.Ended = true
 	reached := even(12, 360, 15)
 	reached.Reached = &reached.Sums[1200] // at 600 s
+	enough, late, half := 61.0, 700.0, 390.0
+	byTime := even(12, 360, 15)
+	byTime.Reached = &byTime.Sums[780] // at 390 s
 	away := even(6, 360, 15)
 	away.Away = true
 	astray := even(6, 360, 80)
@@ -219,10 +222,20 @@ func TestEdges(t *testing.T) {
 			return o.Pace.Of == "minutes" && o.Lap.EndsAt == nil && o.Goal == nil && o.Why["goal"] != ""
 		}},
 		"ended": {ended, book.Plan{Energy: &wh, Laps: &laps}, func(o *pace.Outlook) bool {
-			return o.State == "ended" && !o.Goal.Reached && *o.Goal.EnergySuffices == "no" && o.Needed == nil && o.Lap == nil && *o.Left.Laps == 3.75
+			return o.State == "ended" && !o.Goal.Reached && *o.Goal.EnergySuffices == "no" && o.Needed == nil && o.Lap == nil && *o.Left.Laps == 3.75 &&
+				strings.Contains(fmt.Sprint(o.InWords()), "[left 7.5 Wh over the plan, 3.75 laps] ") && strings.Contains(fmt.Sprint(o.InWords()), "[goal not reached, 6m15s")
 		}},
 		"reached": {reached, book.Plan{Energy: &wh, Laps: &laps, Time: &limit}, func(o *pace.Outlook) bool {
 			return o.Goal.Reached && *o.Goal.Energy == 60 && *o.Goal.Seconds == 600 && *o.Goal.EnergySuffices == "no" && *o.Goal.TimeSuffices == "no" && o.Needed == nil
+		}},
+		"reached, and driven on": {reached, book.Plan{Energy: &enough, Laps: &laps, Time: &late}, func(o *pace.Outlook) bool {
+			said := fmt.Sprint(o.InWords())
+			return *o.Left.Energy == 1 && *o.Left.Laps == 0 && *o.Left.Seconds == 100 && *o.Goal.EnergyMargin == 1 && *o.SoFar.Energy == 60 && o.SoFar.Laps == 10 &&
+				o.Over == nil && o.Why["allowance_over"] != "" && o.Lap.Lap == 13 &&
+				strings.Contains(said, "[left 1.0 Wh, 0.00 laps, 1m40s]") && strings.Contains(said, "[goal reached at 10:10:00 UTC, 10m0s, 60.0 Wh, 6.00 km, energy sufficed, time sufficed]")
+		}},
+		"reached by the time": {byTime, book.Plan{Energy: &wh, Time: &half}, func(o *pace.Outlook) bool {
+			return o.SoFar.Laps == 6 && math.Abs(*o.SoFar.Share-0.5) < 1e-9 && *o.Left.Seconds == 0 && *o.Left.Energy == -9 && o.Over.Spent
 		}},
 		"astray": {astray, book.Plan{Laps: &laps}, func(o *pace.Outlook) bool {
 			return o.Lap.EndsAt == nil && o.Why["lap.ends_at"] != "" && *o.SoFar.Share == 1

@@ -29,13 +29,16 @@ func (o *Outlook) InWords() (lines [][2]string) {
 		add("pace", about(p.Seconds, "s a lap", 1), about(p.Energy, "Wh a lap", 2), about(p.PerKM, "Wh/km", 2), about(p.Speed, "km/h", 1), fmt.Sprintf("of %d %s", p.N, of))
 	}
 	if l := o.Left; l != nil {
-		add("left", figures(l.Energy, nil, "Wh", 1), figures(l.Laps, nil, "laps", 2), kilometres(l.Distance), span(l.Seconds, nil))
+		add("left", rest(l.Energy, wattHours), rest(l.Laps, func(v *float64) string { return figures(v, nil, "laps", 2) }), rest(l.Distance, kilometres), rest(l.Seconds, func(v *float64) string { return span(v, nil) }))
 	}
 	if l := o.Lap; l != nil && l.EndsAt != nil {
 		add(fmt.Sprint("lap ", l.Lap), "over at "+clock(l.EndsAt), "in "+span(l.Seconds, l.Error))
 	}
 	if a := o.Over; a != nil {
 		when := "over"
+		if a.Spent {
+			when = "was over"
+		}
 		if a.At != nil {
 			when += " at " + clock(a.At)
 		}
@@ -45,19 +48,39 @@ func (o *Outlook) InWords() (lines [][2]string) {
 		add("allowance", when, figures(a.Laps, a.LapsError, "laps", 2), kilometres(a.Distance))
 	}
 	if g := o.Goal; g != nil {
-		verdict := func(of string, said *string) string {
-			if said == nil {
+		said, when := map[string]string{"yes": " suffices", "no": " does not suffice", "unsure": " may or may not suffice"}, "expected"
+		if g.Reached || o.State == "ended" {
+			said, when = map[string]string{"yes": " sufficed", "no": " did not suffice"}, "reached"
+		}
+		if !g.Reached && o.State == "ended" {
+			when = "not reached"
+		} else if g.At != nil {
+			when += " at " + clock(g.At)
+		}
+		verdict := func(of string, verdict *string) string {
+			if verdict == nil {
 				return ""
 			}
-			return of + map[string]string{"yes": " suffices", "no": " does not suffice", "unsure": " may or may not suffice"}[*said]
+			return of + said[*verdict]
 		}
-		add("goal", span(g.Seconds, g.SecondsError), figures(g.Energy, g.EnergyError, "Wh", 1), kilometres(g.Distance), verdict("energy", g.EnergySuffices), verdict("time", g.TimeSuffices))
+		add("goal", when, span(g.Seconds, g.SecondsError), figures(g.Energy, g.EnergyError, "Wh", 1), kilometres(g.Distance), verdict("energy", g.EnergySuffices), verdict("time", g.TimeSuffices))
 	}
 	if n := o.Needed; n != nil {
 		add("needed", figures(n.EnergyPerLap, nil, "Wh a lap", 2), figures(n.EnergyPerKM, nil, "Wh/km", 2), figures(n.Efficiency, nil, "km/kWh", 1), figures(n.Speed, nil, "km/h", 1), figures(n.LapSeconds, nil, "s a lap", 1))
 	}
 	return lines
 }
+
+// rest is what is left, or what there is over the plan.
+func rest(v *float64, text func(*float64) string) string {
+	if v == nil || *v >= 0 {
+		return text(v)
+	}
+	over := -*v
+	return text(&over) + " over the plan"
+}
+
+func wattHours(v *float64) string { return figures(v, nil, "Wh", 1) }
 
 func figures(v, off *float64, unit string, digits int) string {
 	switch {
