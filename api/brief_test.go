@@ -323,6 +323,29 @@ func TestBriefOfOddRuns(t *testing.T) {
 	}
 }
 
+// What is noted of another day has its date.
+func TestBriefSaysOfWhichDayANoteIs(t *testing.T) {
+	t.Parallel()
+	s := open(t, api.Config{})
+	who := s.as(t, auth.Internal)
+	list := straight(300)
+	for _, r := range list {
+		r["session_id"] = "day"
+	}
+	s.upload(t, list)
+	for _, at := range []string{"2026-06-03T10:01:00Z", "2026-06-03T21:30:00Z", "2026-06-04T09:00:00Z", "2026-06-02T12:00:00Z"} {
+		if got := s.call(t, "POST", "/api/v1/sessions/day/notes", who, object{"text": "x", "from": at}); got.status != 201 {
+			t.Fatalf("note: %+v", got)
+		}
+	}
+	text := s.brief(t, "/api/v1/sessions/day/brief?timezone=Europe/Berlin", who).text
+	for _, want := range []string{">12:01:00<", ">23:30:00<", ">4 Jun 11:00<", ">2 Jun 14:00<"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+}
+
 // No line leads over a gap, in the records of a short run and in the buckets of a long
 // one.
 func TestBriefDrawsGapsAsGaps(t *testing.T) {

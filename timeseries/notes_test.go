@@ -207,14 +207,26 @@ func TestBoundsOfNotes(t *testing.T) {
 	h := newServer(t)
 	h.insert(recordAt("s", 0, 1))
 	far, nowhere := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), 91.0
+	next := raceStart.AddDate(1, 0, 0)
 	for name, c := range map[string]note.Content{
 		"empty": {Text: " \n"}, "long": {Text: strings.Repeat("é", 2001)}, "control": {Text: "a\x00b"}, "broken": {Text: "\xff"},
 		"end without begin": {Text: "x", To: after(0)}, "backwards": {Text: "x", From: after(1), To: after(1)},
 		"half a place": {Text: "x", Latitude: &nowhere}, "nowhere": {Text: "x", Latitude: &nowhere, Longitude: &nowhere}, "never": {Text: "x", From: &far},
-		"for ever": {Text: "x", From: after(0), To: &far},
+		"for ever": {Text: "x", From: after(0), To: &far}, "of next year": {Text: "x", From: &next}, "until tomorrow night": {Text: "x", From: after(0), To: after(25 * time.Hour)},
+		"two days before": {Text: "x", From: after(-25 * time.Hour), To: after(0)},
 	} {
-		if _, err := h.store.Notes.Add(t.Context(), "s", ann, c); !fault.Is(err, fault.Invalid) || name == "for ever" && fault.As(err).Problems[0].Field != "to" {
+		if _, err := h.store.Notes.Add(t.Context(), "s", ann, c); !fault.Is(err, fault.Invalid) || c.To == &far && fault.As(err).Problems[0].Field != "to" || c.From == &next && fault.As(err).Problems[0].Field != "from" {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// The evening before and the one behind it are noted of a run.
+	for _, at := range []time.Duration{-23 * time.Hour, 23 * time.Hour} {
+		n := h.note("s", ann, note.Content{Text: "x", From: after(at)})
+		if _, err := h.store.Notes.Change(t.Context(), "s", *n.ID, ann, note.Content{Text: "x", From: &next}, nil); !fault.Is(err, fault.Invalid) {
+			t.Errorf("changed to next year: %v", err)
+		}
+		if err := h.store.Notes.Delete(t.Context(), "s", *n.ID, ann); err != nil {
+			t.Error(err)
 		}
 	}
 	h.note("s", ann, note.Content{Text: strings.Repeat("🏁", 2000)})

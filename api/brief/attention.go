@@ -83,6 +83,20 @@ func btoi(b bool) int {
 // around is how much of the run is shown about what is noted of it, at least, s.
 const around = 10
 
+// clock writes a time: with its date in a run of more than a day, and where it is
+// neither within the run nor of the day on which that began.
+func (p *page) clock(at time.Time) string {
+	began, at := p.Session.Start.In(p.Zone), at.In(p.Zone)
+	within := !at.Before(p.start) && !at.After(p.Session.End)
+	switch {
+	case at.Year() != began.Year() && !within:
+		return at.Format("2 Jan 2006")
+	case p.Session.End.Sub(p.start) > 24*time.Hour, !within && at.Format(time.DateOnly) != began.Format(time.DateOnly):
+		return at.Format("2 Jan 15:04")
+	}
+	return at.Format("15:04:05")
+}
+
 func (p *page) item(n *runbook.NoteView) item {
 	i := item{When: "Run", Text: clip(n.Text), Link: p.Link}
 	for _, k := range kinds {
@@ -102,10 +116,7 @@ func (p *page) item(n *runbook.NoteView) item {
 		if n.To != nil {
 			to = *n.To
 		}
-		i.When = n.From.In(p.Zone).Format("15:04:05")
-		if p.Session.End.Sub(p.start) > 24*time.Hour || n.From.Before(p.start) {
-			i.When = n.From.In(p.Zone).Format("2 Jan 15:04")
-		}
+		i.When = p.clock(*n.From)
 		i.Link = p.view(*n.From, to, max(around, length(n).Seconds()/5))
 	case n.Latitude != nil:
 		i.When = "Place"

@@ -305,20 +305,17 @@ func report(w io.Writer, name string, r ingest.Result, took time.Duration) {
 // describe prints an error with all that is known of what is wrong with the input.
 // A fault names what was given by REST's parameters, and a person here gave options.
 func describe(w io.Writer, name string, err error) {
-	f := fault.As(err)
-	if f == nil {
-		fmt.Fprintf(w, "%s: %v\n", name, err)
-		return
+	var problems []fault.Problem
+	if f := fault.As(err); f != nil {
+		problems = f.Problems
 	}
-	for i, p := range f.Problems {
+	for i, p := range problems {
 		if option, ok := foreign.Option(p.Field); ok && p.Index == nil {
-			f.Problems[i].Field = option
+			problems[i].Field = option
 		}
 	}
 	fmt.Fprintf(w, "%s: %v\n", name, err)
-	for i, p := range f.Problems {
-		if i > 0 { // the first one is part of the error's text
-			fmt.Fprintf(w, "  %s\n", p)
-		}
+	for _, p := range problems[min(1, len(problems)):] { // the first one is part of the error's text
+		fmt.Fprintf(w, "  %s\n", p)
 	}
 }

@@ -191,7 +191,13 @@ func (c runNoteCmd) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	defer done()
 	ctx = auth.Audited(ctx, operator, auth.Event{Name: auth.NoteChanged, Detail: map[string]any{"session": c.Session, "what": "added"}})
-	_, err = store.Notes.Add(ctx, c.Session, note.Author{Name: operator.Key.Name}, content)
+	added, err := store.Notes.Add(ctx, c.Session, note.Author{Name: operator.Key.Name}, content)
+	if f := fault.As(err); f != nil && f.Problems != nil && f.Problems[0].Field == "from" {
+		f.Problems[0].Field, err = "--at", f
+	}
+	if err == nil {
+		fmt.Printf("noted on %s: %s\n", added.When(), printable(added.Text))
+	}
 	return err
 }
 

@@ -885,6 +885,19 @@ describe("the built-in page", { concurrency: false }, () => {
     await other.addInitScript((s) => { for (const [k, v] of Object.entries(s)) sessionStorage.setItem(k, v); }, state);
     await other.goto(here);
     await settled(other);
+    // Where the car was in the middle of a gap, nobody knows.
+    for (const [from, to, known] of [[run.gapFrom, run.gapTo, 0], [run.gapFrom - 40, run.gapFrom - 20, 1]]) {
+      await page.goto(`${base}/runs/${run.id}?from=${from}&to=${to}`);
+      await settled(page);
+      await page.locator("#charts").focus();
+      await page.keyboard.press("Comma");
+      await page.keyboard.press("m");
+      await page.getByLabel("The whole run").waitFor();
+      assert.equal(await page.getByLabel("The place where the car was then").count(), known, `from ${from} to ${to}`);
+      await page.keyboard.press("Escape");
+    }
+    await page.goto(here);
+    await settled(page);
     const items = (on) => on.locator(".notes li p");
     const note = async (text, act) => {
       await page.getByLabel("What is there to note?").fill(text);

@@ -158,7 +158,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"the merged run":         `SELECT count(*) = 1399 FROM telemetry JOIN sessions USING (session) WHERE id = 'radio-run'`,
 		"what was merged":        `SELECT count(*) = 2 AND bool_and(undone_by IS NOT NULL) FROM merges`,
 		"the run book":           `SELECT name = 'Practice 2' AND driver = 'Ann' AND tags = '{rain,morning}' AND fields = '{"ballast_kg":"4"}' AND plan_energy_wh = 60 AND plan_laps = 11 AND plan_time_s = 2340 FROM run_book JOIN sessions USING (session) WHERE id = 'practice'`,
-		"the note":               `SELECT count(*) = 1 FROM notes JOIN sessions USING (session) WHERE id = 'practice' AND from_time = '2026-06-03T10:01Z' AND author_name = 'command line'`,
+		"the note":               `SELECT count(*) = 1 FROM notes JOIN sessions USING (session) WHERE id = 'practice' AND from_time = '2026-06-04T10:01Z' AND author_name = 'command line'`,
 		"an imported run's book": `SELECT driver = 'Ben' AND plan_distance_km = 5 FROM run_book JOIN sessions USING (session) WHERE id = 'bench-run'`,
 		"the first admin":        `SELECT count(*) = 1 FROM users WHERE role = 'admin'`,
 	} {

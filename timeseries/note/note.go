@@ -24,6 +24,9 @@ import (
 const (
 	maxNotes = 2000 // of a run, by people
 	maxText  = 2000 // characters
+	// slack is how far before and behind a run's records a note may lie: the evening
+	// before belongs to a run, another year is a slip.
+	slack = 24 * time.Hour
 )
 
 // Kinds are those of notes: note is by people, the others are by the server.
@@ -44,6 +47,20 @@ type Note struct {
 	Account             *string // the author's
 	Revision            *int32
 	ChangedAt           *time.Time
+}
+
+// When says what a note is on, in words, with times of UTC.
+func (n *Note) When() string {
+	const layout = "2006-01-02 15:04:05.000 UTC"
+	switch {
+	case n.To != nil:
+		return n.From.UTC().Format(layout) + " to " + n.To.UTC().Format(layout)
+	case n.From != nil:
+		return n.From.UTC().Format(layout)
+	case n.Latitude != nil:
+		return fmt.Sprintf("%.6f, %.6f", *n.Latitude, *n.Longitude)
+	}
+	return "the whole run"
 }
 
 // Content is what a person notes.
@@ -93,7 +110,7 @@ func (n *Notes) Add(ctx context.Context, id string, by Author, c Content) (*Note
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	return n.write(ctx, id, func(ctx context.Context, tx pgx.Tx, session int32) (note int64, err error) {
+	return n.write(ctx, id, c, func(ctx context.Context, tx pgx.Tx, session int32) (note int64, err error) {
 		var count int
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM notes WHERE session = $1`, session).Scan(&count); err != nil {
 			return 0, err
@@ -115,7 +132,7 @@ func (n *Notes) Change(ctx context.Context, id string, note int64, by Author, c 
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	return n.write(ctx, id, func(ctx context.Context, tx pgx.Tx, session int32) (int64, error) {
+	return n.write(ctx, id, c, func(ctx context.Context, tx pgx.Tx, session int32) (int64, error) {
 		revision, err := own(ctx, tx, session, note, by)
 		if err != nil {
 			return 0, err
@@ -133,7 +150,7 @@ func (n *Notes) Change(ctx context.Context, id string, note int64, by Author, c 
 
 // Delete removes a note. Another one's is Forbidden.
 func (n *Notes) Delete(ctx context.Context, id string, note int64, by Author) error {
-	_, err := n.write(ctx, id, func(ctx context.Context, tx pgx.Tx, session int32) (int64, error) {
+	_, err := n.write(ctx, id, Content{}, func(ctx context.Context, tx pgx.Tx, session int32) (int64, error) {
 		if _, err := own(ctx, tx, session, note, by); err != nil {
 			return 0, err
 		}
@@ -159,8 +176,9 @@ func own(ctx context.Context, tx pgx.Tx, session int32, note int64, by Author) (
 }
 
 // write changes the notes of a run, one change after the other, and tells whoever
-// watches. It returns the note that work names.
-func (n *Notes) write(ctx context.Context, id string, work func(ctx context.Context, tx pgx.Tx, session int32) (int64, error)) (*Note, error) {
+// watches. Of c, what somebody notes, the times must be the run's. It returns the note
+// that work names.
+func (n *Notes) write(ctx context.Context, id string, c Content, work func(ctx context.Context, tx pgx.Tx, session int32) (int64, error)) (*Note, error) {
 	if schema.Storable(id) == "" {
 		return nil, fault.NoSession(id)
 	}
@@ -171,11 +189,17 @@ func (n *Notes) write(ctx context.Context, id string, work func(ctx context.Cont
 		}
 		// So that it is neither deleted nor given other times meanwhile.
 		var session int32
-		err := tx.QueryRow(ctx, `SELECT session FROM sessions WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE`, id).Scan(&session)
+		var first, last time.Time
+		err := tx.QueryRow(ctx, `
+			SELECT session, coalesce(first_time, created_at), coalesce(last_time, updated_at)
+			FROM sessions WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE`, id).Scan(&session, &first, &last)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fault.NoSession(id)
 		}
 		if err != nil {
+			return err
+		}
+		if err := c.within(first, last); err != nil {
 			return err
 		}
 		note, err := work(ctx, tx, session)
@@ -216,12 +240,17 @@ func (c *Content) check() error {
 	case c.Latitude != nil && !(math.Abs(*c.Latitude) <= 90 && math.Abs(*c.Longitude) <= 180):
 		return fault.Field("latitude", "is no place on earth")
 	}
+	return nil
+}
+
+// within says which time of a content is none of a run with records from first to last.
+func (c *Content) within(first, last time.Time) error {
 	for _, t := range []struct {
 		field string
 		at    *time.Time
 	}{{"from", c.From}, {"to", c.To}} {
-		if t.at != nil && (t.at.Year() < 1900 || t.at.Year() > 2200) {
-			return fault.Field(t.field, "is no time of a run")
+		if t.at != nil && (t.at.Before(first.Add(-slack)) || t.at.After(last.Add(slack))) {
+			return fault.Field(t.field, "is more than a day from the run, whose records are of %s to %s", first.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339))
 		}
 	}
 	return nil

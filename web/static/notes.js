@@ -187,7 +187,7 @@ export class Notes {
   // write asks for a note on where the cursor is, or was.
   write() {
     const { stack, track, start } = this.view, [a, b] = stack.win, time = (x) => new Date(start + x * 1000).toISOString();
-    const x = this.view.live ? b : Math.min(b, Math.max(a, stack.cursorAt ?? this.last ?? (a + b) / 2)), place = track.at(x);
+    const x = this.view.live ? b : Math.min(b, Math.max(a, stack.cursorAt ?? this.last ?? (a + b) / 2)), near = track.at(x), place = near && Math.abs(near[2] - x) < 2 && near; // in a gap nobody knows where it was
     const ways = [["moment", `The moment ${clock(start + x * 1000, 20)}`, () => ({ from: time(x) })], ["stretch", `What the charts show, ${stack.x(a)} to ${stack.x(b)}`, () => ({ from: time(a), to: time(b) })],
       place && ["place", "The place where the car was then", () => ({ latitude: place[1], longitude: place[0] })], ["run", "The whole run", () => ({})]].filter(Boolean);
     const choice = h("fieldset", { class: "ways" }, h("legend", { class: "sr" }, "What it is about"), ways.map(([way, text], i) => h("label", null, h("input", { type: "radio", name: "way", value: way, checked: i === 0 }), " ", text)));
