@@ -134,7 +134,7 @@ func TestBriefHasTheFiguresOfREST(t *testing.T) {
 			t.Helper()
 			value, ok := want.(float64)
 			if u, other := system.Shown(stored); other {
-				value = u.Of(value)
+				value, name = u.Of(value), strings.NewReplacer("_wh", "_j", "_kmh", "_ms").Replace(name)
 			}
 			if got := b.figures[name]; !ok || place >= len(got) || math.Abs(got[place]-value) > 1e-12*math.Abs(value) {
 				t.Errorf("%q: %s is %v, want %v in place %d", system, name, got, want, place)
@@ -242,8 +242,13 @@ func TestBriefSaysWhatDrivingTook(t *testing.T) {
 	}
 	want = append(want, 3600*run["standing_wh"].(float64), 3600*run["rest_wh"].(float64))
 	near := func(a, b float64) bool { return math.Abs(a-b) < 1e-9*math.Abs(b)+1e-9 }
-	if got := b.figures["taken_wh"]; len(got) != len(want) || !slices.EqualFunc(got, want, near) {
+	if got := b.figures["taken_j"]; len(got) != len(want) || !slices.EqualFunc(got, want, near) {
 		t.Errorf("the brief has %v, REST %v", got, want)
+	}
+	for name := range b.figures {
+		if strings.HasSuffix(name, "_wh") || strings.HasSuffix(name, "_kmh") {
+			t.Errorf("in SI, %s has %v", name, b.figures[name])
+		}
 	}
 	if got := b.figures["score"]; len(got) != 1 || !near(got[0], score["percent"].(float64)) {
 		t.Errorf("the brief's score is %v, that of REST %v", got, score)

@@ -20,7 +20,8 @@ type figure struct {
 // none stands for what is not known.
 const none = "–"
 
-// figure writes a value of a stored unit, with that many digits behind the point.
+// figure writes a value of a stored unit, with that many digits behind the point. A
+// name ends in the unit that the value is in, as energy_wh does.
 func (p *page) figure(name string, v *float64, stored string, digits int) figure {
 	f := figure{Name: name, Text: none}
 	if v == nil || math.IsNaN(*v) || math.IsInf(*v, 0) {
@@ -30,10 +31,16 @@ func (p *page) figure(name string, v *float64, stored string, digits int) figure
 	f.Unit = stored
 	if u, ok := p.Units.Shown(stored); ok {
 		value, f.Unit, digits = u.Of(value), u.Unit, more(u, digits)
+		if of, ends := strings.CutSuffix(name, "_"+ending(stored)); ends {
+			f.Name = of + "_" + ending(u.Unit)
+		}
 	}
 	f.Value, f.Text = strconv.FormatFloat(value, 'g', -1, 64), number(value, digits)
 	return f
 }
+
+// ending is a unit as it stands at the end of a name.
+func ending(unit string) string { return strings.ToLower(strings.ReplaceAll(unit, "/", "")) }
 
 // more is the digits in another unit: as many fewer as it is smaller.
 func more(u unit.Shown, digits int) int {
