@@ -81,6 +81,9 @@ func TestAnalysisOfLateRecords(t *testing.T) {
 			fmt.Fprintf(&b, "%d %s %.6f %.6f %.6f %.3f\n", l.Lap, l.From.Format(time.RFC3339Nano), l.Seconds, *l.Distance, *l.Energy, l.Paused)
 		}
 		fmt.Fprintf(&b, "%.6f %.6f %d", *figures.Distance, *figures.Energy, figures.NoFix)
+		for _, m := range laps.Modes {
+			fmt.Fprintf(&b, " %s %.6f %.6f", m.Mode, m.Seconds, *m.Energy)
+		}
 		return b.String()
 	}
 	want, got := what("once"), what("race")

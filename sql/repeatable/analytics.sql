@@ -450,48 +450,6 @@ COMMENT ON FUNCTION analytics.sectors(text) IS
 'Sectors of the laps of a run, which they add up to; the quickest of each, time_rank 1, are its theoretical best. from_m is where it begins on the line that the laps have in common (m). A sector in which the lap begins has two parts: from_time and to_time are those of the later one. Those of the lap that is not over (lap_over is false) come last and have no rank. Columns are as of laps';
 
 DROP FUNCTION IF EXISTS analytics.shares(text);
-CREATE FUNCTION analytics.shares(session_id text)
-RETURNS TABLE (
-    kind          text,
-    name          text,
-    seconds       double precision,
-    share         double precision,
-    distance_m    double precision,
-    energy_wh     double precision,
-    efficiency_km_kwh double precision,
-    avg_speed_kmh double precision
-)
-LANGUAGE sql STABLE
-SET jit = off
-SET search_path FROM CURRENT
-AS $$
-    WITH told AS (
-        SELECT s.*,
-               -- Nothing is known of what happened in a gap.
-               CASE WHEN s.gap_s = 0 AND lead(s.gap_s) OVER w = 0
-                    THEN (lead(s.speed_ms) OVER w - lag(s.speed_ms) OVER w) / extract(epoch FROM lead(s.second) OVER w - lag(s.second) OVER w) END AS gains
-        FROM analytics.seconds(shares.session_id) s
-        WINDOW w AS (ORDER BY s.second)
-    ), named AS (
-        SELECT t.lasts_s, t.distance_m, t.energy_j, n.kind, n.name
-        FROM told t
-        CROSS JOIN LATERAL (VALUES
-            ('driver_mode', t.driver_mode),
-            ('motion', CASE WHEN t.speed_ms IS NULL OR t.power_w IS NULL THEN NULL
-                            WHEN t.speed_ms < 0.5 THEN 'standing'
-                            WHEN t.power_w < -25 OR t.gains <= -0.5 THEN 'braking'
-                            WHEN t.power_w <= 25 THEN 'coasting'
-                            WHEN t.gains >= 0.1 THEN 'accelerating'
-                            ELSE 'cruising' END)) n (kind, name)
-        WHERE n.name IS NOT NULL
-    )
-    SELECT n.kind, n.name, sum(n.lasts_s), sum(n.lasts_s) / nullif(sum(sum(n.lasts_s)) OVER (PARTITION BY n.kind), 0), sum(n.distance_m), sum(n.energy_j) / 3600,
-           analytics.efficiency(sum(n.distance_m), sum(n.energy_j)), sum(n.distance_m) / nullif(sum(n.lasts_s), 0) * 3.6
-    FROM named n
-    GROUP BY n.kind, n.name
-$$;
-COMMENT ON FUNCTION analytics.shares(text) IS
-'A run by the driver modes (kind driver_mode) and by the ways of moving (kind motion) of its seconds, as mode_shares and motion_shares say it of one kind each';
 
 DROP FUNCTION IF EXISTS analytics.mode_shares(text);
 CREATE FUNCTION analytics.mode_shares(session_id text)
@@ -508,13 +466,17 @@ LANGUAGE sql STABLE
 SET jit = off
 SET search_path FROM CURRENT
 AS $$
-    SELECT s.name, s.seconds, s.share, s.distance_m, s.energy_wh, s.efficiency_km_kwh, s.avg_speed_kmh
-    FROM analytics.shares(mode_shares.session_id) s
-    WHERE s.kind = 'driver_mode'
-    ORDER BY s.seconds DESC
+    SELECT m.name, sum(m.s), sum(m.s) / nullif(sum(sum(m.s)) OVER (), 0), sum(m.way), sum(m.energy) / 3600,
+           analytics.efficiency(sum(m.way), sum(m.energy)), sum(m.way) / nullif(sum(m.s), 0) * 3.6
+    FROM sessions r
+    JOIN analysis_parts p USING (session)
+    CROSS JOIN LATERAL unnest(p.modes, p.mode_s, p.mode_way_m, p.mode_energy_j) m (name, s, way, energy)
+    WHERE r.id = mode_shares.session_id AND r.deleted_at IS NULL
+    GROUP BY m.name
+    ORDER BY sum(m.s) DESC, m.name
 $$;
 COMMENT ON FUNCTION analytics.mode_shares(text) IS
-'How long a run was in each driver mode: s, share of 1, m, Wh, km/kWh, km/h';
+'How long a run was in each driver mode: s, share of 1, m, Wh, km/kWh, km/h. A mode lasts from the record that carries it until another one does, or until the records fall silent';
 
 DROP FUNCTION IF EXISTS analytics.motion_shares(text);
 CREATE FUNCTION analytics.motion_shares(session_id text)
@@ -531,10 +493,28 @@ LANGUAGE sql STABLE
 SET jit = off
 SET search_path FROM CURRENT
 AS $$
-    SELECT s.name, s.seconds, s.share, s.distance_m, s.energy_wh, s.efficiency_km_kwh, s.avg_speed_kmh
-    FROM analytics.shares(motion_shares.session_id) s
-    WHERE s.kind = 'motion'
-    ORDER BY s.energy_wh DESC
+    WITH told AS (
+        SELECT s.*,
+               -- Nothing is known of what happened in a gap.
+               CASE WHEN s.gap_s = 0 AND lead(s.gap_s) OVER w = 0
+                    THEN (lead(s.speed_ms) OVER w - lag(s.speed_ms) OVER w) / extract(epoch FROM lead(s.second) OVER w - lag(s.second) OVER w) END AS gains
+        FROM analytics.seconds(motion_shares.session_id) s
+        WINDOW w AS (ORDER BY s.second)
+    ), named AS (
+        SELECT t.lasts_s, t.distance_m, t.energy_j,
+               CASE WHEN t.speed_ms < 0.5 THEN 'standing'
+                    WHEN t.power_w < -25 OR t.gains <= -0.5 THEN 'braking'
+                    WHEN t.power_w <= 25 THEN 'coasting'
+                    WHEN t.gains >= 0.1 THEN 'accelerating'
+                    ELSE 'cruising' END AS name
+        FROM told t
+        WHERE t.speed_ms IS NOT NULL AND t.power_w IS NOT NULL
+    )
+    SELECT n.name, sum(n.lasts_s), sum(n.lasts_s) / nullif(sum(sum(n.lasts_s)) OVER (), 0), sum(n.distance_m), sum(n.energy_j) / 3600,
+           analytics.efficiency(sum(n.distance_m), sum(n.energy_j)), sum(n.distance_m) / nullif(sum(n.lasts_s), 0) * 3.6
+    FROM named n
+    GROUP BY n.name
+    ORDER BY sum(n.energy_j) DESC
 $$;
 COMMENT ON FUNCTION analytics.motion_shares(text) IS
 'What a run took standing (below 0.5 m/s), braking (less than -25 W, or slower by 0.5 m/s2 or more), coasting (25 W or less either way), accelerating (by 0.1 m/s2 or more) and cruising, by the second: s, share of 1, m, Wh, km/kWh, km/h. None where nothing measures speed or power';

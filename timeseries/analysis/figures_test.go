@@ -77,11 +77,11 @@ func TestCoasting(t *testing.T) {
 	}{{51, 8, 300}, {51, 8, 6}, {51, 8, -200}, {51, 0, 5}, {1, 8, 300}, {51, nan, 20}} {
 		for range part.records {
 			at += 200_000
-			r.Add(sample{at, nan, nan, part.speed, part.power, nan, nan, nan, nan})
+			r.Add(sample{at, nan, nan, part.speed, part.power, nan, nan, nan, nan, nil})
 		}
 	}
 	at += 60e6 // a gap
-	r.Add(sample{at, nan, nan, 8, 6, nan, nan, nan, nan})
+	r.Add(sample{at, nan, nan, 8, 6, nan, nan, nan, nan, nil})
 	// Two stretches of 50 steps.
 	if math.Abs(r.Coast.Sum-20) > 1e-9 {
 		t.Errorf("coasted for %v s", r.Coast.Sum)

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ecovolt/telemetryd/timeseries/analysis/mode"
 )
 
 // storeLaps replaces the laps and sectors of the run, those of the open lap too.
@@ -42,7 +44,7 @@ func (s *leg) columns() []any {
 // bins and spots are how many columns of analysis_parts hold those.
 const bins, spots = 8, 5
 
-var partColumns = []string{"session", "minute", "begun", "at", "way_m", "energy_j", "silent_s", "paused_s", "top_ms", "peak_w", "coast_s", "altitude_m", "fix_at", "fix_way_m", "latitude", "longitude", "fixes", "lap_at", "lap_after", "lap_number"}
+var partColumns = []string{"session", "minute", "begun", "at", "way_m", "energy_j", "silent_s", "paused_s", "top_ms", "peak_w", "coast_s", "altitude_m", "fix_at", "fix_way_m", "latitude", "longitude", "fixes", "lap_at", "lap_after", "lap_number", "modes", "mode_s", "mode_way_m", "mode_energy_j"}
 
 func (p *part) row(session int32) []any {
 	at := make([]int64, len(p.Bins))
@@ -69,5 +71,9 @@ func (p *part) row(session int32) []any {
 	for _, c := range p.Counted {
 		changes[0], changes[1], changes[2] = append(changes[0], c.At), append(changes[1], c.After), append(changes[2], c.Number)
 	}
-	return append(row, changes[0], changes[1], changes[2])
+	m := &p.Modes
+	if m.Names == nil {
+		*m = mode.Sums{Names: []string{}, Seconds: []float64{}, Way: []float64{}, Energy: []float64{}}
+	}
+	return append(row, changes[0], changes[1], changes[2], m.Names, m.Seconds, m.Way, m.Energy)
 }

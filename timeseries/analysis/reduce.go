@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/ecovolt/telemetryd/timeseries/analysis/mode"
 	"github.com/ecovolt/telemetryd/timeseries/analysis/still"
 	"github.com/ecovolt/telemetryd/timeseries/fix"
 )
@@ -18,6 +19,7 @@ type sample struct {
 	DistanceCount float64 // the car's own counter, m
 	EnergyCount   float64 // the car's own counter, J
 	Lap           float64 // the car's own counter
+	Mode          []byte  // of the driver; nil without one
 }
 
 // binWidth is how finely a run is kept. Half a second is 5 to 15 m of way, along
@@ -187,6 +189,7 @@ type runState struct {
 	Pause    still.Pause `json:"pause"`
 	Coast    still.Coast `json:"coast"`
 	Laps     lapCount    `json:"laps"`
+	Mode     mode.Mode   `json:"mode,omitempty"`
 	Silence  int64       `json:"silence"` // µs of gaps between records
 	First    int64       `json:"first"`   // the oldest record, µs since 1970
 	Last     int64       `json:"last"`    // the newest
@@ -238,6 +241,7 @@ type reducer struct {
 	Bins    []bin
 	Spots   []spot
 	Counted []counted
+	Modes   mode.Sums
 	// Stale tells that the bins are wrong: they are of a counter, and the run has
 	// what is summed up instead. It must be reduced again, with HasSpeed or
 	// HasPower set.
@@ -251,11 +255,13 @@ type reducer struct {
 // Add takes the next record.
 func (r *reducer) Add(s sample) {
 	r.Every.Count++
+	before, wayBefore, energyBefore := r.Last, r.way(), r.energy()
 	switch {
 	case r.Every.Count == 1:
 		r.First = s.At
 	case s.At-r.Last > r.Every.Gap:
 		r.Silence += s.At - r.Last
+		r.Mode = ""
 	}
 	r.Last = s.At
 	r.Counted = r.Laps.add(r.Counted, s.At, s.Lap)
@@ -280,6 +286,8 @@ func (r *reducer) Add(s sample) {
 	r.Distance.compare(s.At, r.Speed.Sum)
 	r.Joules.compare(s.At, r.Power.Sum)
 	way, top := r.way(), s.Speed
+	r.Modes.Add(r.Mode, float64(s.At-before)/1e6, way-wayBefore, r.energy()-energyBefore)
+	r.Mode.Now(s.Mode)
 	if r.Moved == nil && top > moving {
 		r.Moved = &moment{s.At, way}
 	}

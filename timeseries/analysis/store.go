@@ -332,7 +332,7 @@ const (
 func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error) {
 	rows, err := u.tx.Query(ctx, `
 		SELECT time, latitude, longitude, `+Speed+`, `+Power+`, altitude_m,
-		       coalesce(distance_m, route_distance_km * 1000), coalesce(energy_j, cumulative_energy_kwh * 3.6e6), `+lapNumber+`
+		       coalesce(distance_m, route_distance_km * 1000), coalesce(energy_j, cumulative_energy_kwh * 3.6e6), `+lapNumber+`, driver_mode
 		FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time < $3 AND time <= $4 AND batch <= $5
 		ORDER BY time, batch, ord`, u.session, from, to, u.last, u.batch)
@@ -341,7 +341,7 @@ func (u *update) read(ctx context.Context, from, to time.Time) (n int, err error
 	}
 	var failed error
 	err = record.ReadColumns(rows, func(c *record.Columns) {
-		s := sample{c.Micros(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float()}
+		s := sample{c.Micros(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Float(), c.Raw()}
 		at := time.UnixMicro(s.At).UTC().Truncate(minute)
 		if len(u.parts) == 0 || !u.parts[len(u.parts)-1].minute.Equal(at) {
 			failed = errors.Join(failed, u.beginPart(at))

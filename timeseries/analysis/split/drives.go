@@ -52,9 +52,6 @@ type Stop struct {
 }
 
 const (
-	// settledAfter is for how long a run has not changed when its drives are kept in
-	// memory: the driver modes come from levels, which follow a little later.
-	settledAfter = time.Minute
 	// manyRecords is from how many records on readers get drives of a moment ago while
 	// the run drives: until costShare times as long has gone by as it took to make them.
 	manyRecords, costShare = 100_000, 10
@@ -76,7 +73,6 @@ type madeDrives struct {
 	Drives
 	computed, at time.Time
 	took         time.Duration
-	settled      bool
 }
 
 // Read returns the drives of a run, by an analysis of the snapshot.
@@ -84,11 +80,10 @@ func (r *Reader) Read(ctx context.Context, tx pgx.Tx, session int32, id string) 
 	var computed time.Time
 	var rewritten int32
 	var records int64
-	var age float64
 	err := tx.QueryRow(ctx, `
-		SELECT r.computed_at, s.rewritten, s.records, extract(epoch FROM clock_timestamp() - r.computed_at)::float8
+		SELECT r.computed_at, s.rewritten, s.records
 		FROM analysis_runs r JOIN sessions s USING (session)
-		WHERE r.session = $1`, session).Scan(&computed, &rewritten, &records, &age)
+		WHERE r.session = $1`, session).Scan(&computed, &rewritten, &records)
 	if err == pgx.ErrNoRows {
 		return makeDrives(ctx, tx, id)
 	}
@@ -98,14 +93,14 @@ func (r *Reader) Read(ctx context.Context, tx pgx.Tx, session int32, id string) 
 	key := fmt.Sprint(session, " ", rewritten)
 	for {
 		found, ok := r.kept.Get(key)
-		if ok && (found.settled && found.computed.Equal(computed) || records >= manyRecords && time.Since(found.at) < costShare*found.took) {
+		if ok && (found.computed.Equal(computed) || records >= manyRecords && time.Since(found.at) < costShare*found.took) {
 			return found.Drives, nil
 		}
 		made, err, others := r.making.Do(fmt.Sprint(key, " ", computed.UnixMicro()), func() (any, error) {
 			begin := time.Now()
 			d, err := makeDrives(ctx, tx, id)
 			if err == nil {
-				made := madeDrives{d, computed, begin, time.Since(begin), age > settledAfter.Seconds()}
+				made := madeDrives{d, computed, begin, time.Since(begin)}
 				r.kept.Put(key, made, 256*(1+len(d.Stints)+len(d.Stops)+len(d.Modes)+len(d.Motion)))
 			}
 			return d, err
@@ -125,6 +120,9 @@ func makeDrives(ctx context.Context, tx pgx.Tx, id string) (d Drives, err error)
 	if d.Stops, err = schema.List(ctx, tx, pgx.RowToStructByName[Stop], "SELECT * FROM analytics.stops($1)", id); err != nil {
 		return d, err
 	}
-	d.Modes, d.Motion, err = readShares(ctx, tx, id)
+	if d.Modes, err = schema.List(ctx, tx, pgx.RowToStructByName[Mode], "SELECT * FROM analytics.mode_shares($1)", id); err != nil {
+		return d, err
+	}
+	d.Motion, err = schema.List(ctx, tx, pgx.RowToStructByName[Motion], "SELECT * FROM analytics.motion_shares($1)", id)
 	return d, err
 }

@@ -3,27 +3,19 @@
 // and owns no table.
 package split
 
-import (
-	"context"
-
-	"github.com/jackc/pgx/v5"
-
-	schema "github.com/ecovolt/telemetryd/sql"
-)
-
 // Mode is how long the car was in a driver mode.
 type Mode struct {
-	Mode string `json:"driver_mode"`
+	Mode string `json:"driver_mode" db:"driver_mode"`
 	Part
 }
 
 // Motion is what the car took moving in one way.
 type Motion struct {
-	Motion string `json:"motion" enum:"standing,braking,coasting,accelerating,cruising" doc:"By the second: standing below 0.5 m/s, braking at less than -25 W or slower by 0.5 m/s2 or more, coasting at 25 W or less either way, accelerating by 0.1 m/s2 or more, cruising otherwise"`
+	Motion string `json:"motion" db:"motion" enum:"standing,braking,coasting,accelerating,cruising" doc:"By the second: standing below 0.5 m/s, braking at less than -25 W or slower by 0.5 m/s2 or more, coasting at 25 W or less either way, accelerating by 0.1 m/s2 or more, cruising otherwise"`
 	Part
 }
 
-// Part is what such seconds come to, wherever in the run they are.
+// Part is what such times come to, wherever in the run they are.
 type Part struct {
 	Seconds    float64  `json:"seconds" db:"seconds"`
 	Share      *float64 `json:"share" db:"share"` // of 1
@@ -31,28 +23,4 @@ type Part struct {
 	Energy     *float64 `json:"energy_wh" db:"energy_wh"`
 	Efficiency *float64 `json:"efficiency_km_kwh" db:"efficiency_km_kwh"`
 	AvgSpeed   *float64 `json:"avg_speed_kmh" db:"avg_speed_kmh"`
-}
-
-// readShares returns the driver modes of a run, the longest first, and its ways of moving,
-// the one with the most energy first: both at once, since what takes the time is to
-// work out the seconds of the run.
-func readShares(ctx context.Context, tx pgx.Tx, id string) (modes []Mode, motion []Motion, err error) {
-	type row struct {
-		Kind string `db:"kind"`
-		Name string `db:"name"`
-		Part
-	}
-	rows, err := schema.List(ctx, tx, pgx.RowToStructByName[row], `
-		SELECT *
-		FROM analytics.shares($1)
-		ORDER BY CASE kind WHEN 'motion' THEN energy_wh ELSE seconds END DESC`, id)
-	modes, motion = []Mode{}, []Motion{}
-	for _, r := range rows {
-		if r.Kind == "motion" {
-			motion = append(motion, Motion{r.Name, r.Part})
-		} else {
-			modes = append(modes, Mode{r.Name, r.Part})
-		}
-	}
-	return modes, motion, err
 }
