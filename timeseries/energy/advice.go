@@ -5,43 +5,64 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 )
 
-// through is a lap's way through a sector.
+// through is a lap's way through a stretch, which is a sector, or one of the two goes at one in which
+// laps begin: between them lies a whole lap, and what their speeds differ by is no variation.
 type through struct {
 	passage
 	lap      int64
 	from, to time.Time
-	pieces   int // 2 of the sector in which laps begin
+	started  bool // the car stood there, or was on its way from standing or to it
 }
 
 const (
+	// beside is for how long before and behind a stretch a car that is about to stop, or that
+	// has stood, is not driving as it likes.
+	beside = 10 * time.Second
+	// worthwhile is which share of the run's energy an advice saves at least.
+	worthwhile = 0.001
 	// comparable is by how much longer, as a share, another lap may take through a sector
 	// and still show how it is driven with less.
 	comparable = 0.01
 	// surer is of how many of its standard errors a saving is at least that is the best of
 	// many: chance is the best of many, too.
 	surer = 4.0
-	// leastLaps is of how many laps a sector is compared.
+	// leastLaps is of how many laps a stretch is compared.
 	leastLaps = 3
 )
 
-// advise returns what would save energy in a sector.
-func (f *fit) advise(s *SpentSector, list []through) (advice []Advice) {
-	if a := f.asInLap(list); a != nil {
-		a.Text = fmt.Sprintf("%s as in lap %d, at a comparable time: %s Wh less in %s (measured %.2f Wh; the rest is speed that was taken along).", s.Name, a.Lap, about(a.Saving, a.Error), laps(a.Laps), *a.Records)
-		advice = append(advice, *a)
+// through is how a lap was driven between two moments.
+func (d *drive) through(lap int64, from, to time.Time) through {
+	t := through{lap: lap, from: from.UTC(), to: to.UTC()}
+	t.sums, t.seconds = d.between(from.UnixMicro(), to.UnixMicro()), to.Sub(from).Seconds()
+	begin, end := from.Add(-beside).UnixMicro(), to.Add(beside).UnixMicro()
+	for i := sort.Search(len(d.steps), func(i int) bool { return d.steps[i].At >= begin }); i < len(d.steps) && d.steps[i].At <= end && !t.started; i++ {
+		t.started = d.square[i] < slow*slow/2
 	}
-	if a := f.evenly(list); a != nil {
-		a.Text = fmt.Sprintf("%s at an even speed in the same time: %s Wh less in %s, by the model; in lap %d the speed varied most.", s.Name, about(a.Saving, a.Error), laps(a.Laps), a.Lap)
-		advice = append(advice, *a)
+	return t
+}
+
+// advise adds what would save energy in a stretch of a sector. Passes in which the car started or
+// stopped are no example, and nobody can save what those took.
+func (a *Balance) advise(f *fit, s *SpentSector, stretch string, list []through) {
+	list = slices.DeleteFunc(list, func(t through) bool { return t.started })
+	add := func(advice *Advice, format string, args ...any) {
+		if advice != nil && advice.Saving >= worthwhile*a.Run.Energy {
+			advice.Sector, advice.Name = s.Sector, stretch
+			advice.Text = stretch + fmt.Sprintf(format, args...)
+			a.Advice = append(a.Advice, *advice)
+		}
 	}
-	for i := range advice {
-		advice[i].Sector, advice[i].Name = s.Sector, s.Name
+	if one := f.asInLap(list); one != nil {
+		add(one, " as in lap %d, at a comparable time: %s Wh less in %s (measured %.2f Wh; the rest is speed that was taken along).", one.Lap, about(one.Saving, one.Error), laps(one.Laps), *one.Records)
 	}
-	return advice
+	if one := f.evenly(list); one != nil {
+		add(one, " at an even speed in the same time: %s Wh less in %s, by the model; in lap %d the speed varied most.", about(one.Saving, one.Error), laps(one.Laps), one.Lap)
+	}
 }
 
 func laps(n int) string {
@@ -57,7 +78,7 @@ func about(value, off float64) string {
 	return fmt.Sprintf("%.*f ± %.*f", digits, value, digits, off)
 }
 
-// asInLap looks for the lap that the others had best been driven like through a sector.
+// asInLap looks for the lap that the others had best been driven like through a stretch.
 // What a lap left it quicker by than another is energy that it took along: that is what
 // the speeds cost by the model.
 func (f *fit) asInLap(list []through) *Advice {
@@ -67,17 +88,17 @@ func (f *fit) asInLap(list []through) *Advice {
 	var best *Advice
 	for i := range list {
 		like := &list[i]
-		n, pieces, records, carried := 0, 0, 0.0, 0.0
+		n, records, carried := 0, 0.0, 0.0
 		for k := range list {
 			if l := &list[k]; k != i && like.seconds <= l.seconds*(1+comparable) {
-				n, pieces = n+1, pieces+l.pieces
+				n++
 				records += l.energy - like.energy
 				carried += f.k[kinetic] * (l.amounts[kinetic] - like.amounts[kinetic])
 			}
 		}
 		saving := records - carried
 		// The lap to drive like is in every difference.
-		off := f.uncertain(0, n*n*like.pieces+pieces)
+		off := f.uncertain(0, n*n+n)
 		if saving > surer*off && (best == nil || saving/wattHour > best.Saving) {
 			measured := records / wattHour
 			best = &Advice{Kind: "as_in_lap", Lap: like.lap, From: like.from, To: like.to, Laps: n, Saving: saving / wattHour, Error: off / wattHour, Records: &measured}
@@ -86,7 +107,7 @@ func (f *fit) asInLap(list []through) *Advice {
 	return best
 }
 
-// evenly is what an even speed through a sector would save.
+// evenly is what an even speed through a stretch would save.
 func (f *fit) evenly(list []through) *Advice {
 	if !f.told || len(list) == 0 {
 		return nil

@@ -82,20 +82,20 @@ type SpentSector struct {
 	Name   string `json:"name" doc:"What it is called"`
 	Laps   int    `json:"laps" doc:"How many laps count"`
 	Spent
-	Score *Score `json:"score" doc:"As of laps, with an even speed from its begin to its end; null where the model does not tell drag from rolling, and where its error is over 5 percent"`
+	Score *Score `json:"score" doc:"As of laps, with an even speed from its begin to its end, of one in which laps begin from there to the line and from the line on; null where the model does not tell drag from rolling, and where its error is over 5 percent"`
 }
 
 // Advice is what would save energy.
 type Advice struct {
-	Kind    string    `json:"kind" enum:"as_in_lap,even_speed" doc:"as_in_lap: driven as in that lap of the run, at a comparable time, by the records; even_speed: at an even speed from its begin to its end, in the same time, by the model"`
+	Kind    string    `json:"kind" enum:"as_in_lap,even_speed" doc:"as_in_lap: driven as in that lap of the run, at a comparable time, by the records; even_speed: at an even speed from the stretch's begin to its end, in the same time, by the model"`
 	Sector  int32     `json:"sector"`
-	Name    string    `json:"name" doc:"What the sector is called"`
+	Name    string    `json:"name" doc:"The stretch: what the sector is called, and of one in which laps begin whether it is from the line on or up to the line"`
 	Lap     int64     `json:"lap" doc:"as_in_lap: the lap to drive like; even_speed: the one whose speed varied most there"`
-	From    time.Time `json:"from" doc:"When that lap was in the sector"`
+	From    time.Time `json:"from" doc:"When that lap drove there"`
 	To      time.Time `json:"to"`
-	Laps    int       `json:"laps" doc:"In how many laps it would have saved that"`
+	Laps    int       `json:"laps" doc:"In how many laps it would have saved that: one that started or stopped there is none"`
 	Saving  float64   `json:"saving_wh" doc:"What it would have saved in these laps together, Wh"`
 	Error   float64   `json:"error_wh" doc:"Its standard error, Wh"`
-	Records *float64  `json:"records_wh" doc:"as_in_lap: the difference of the measured energies, from which saving_wh takes what they left the sector quicker or slower by, Wh; null of even_speed"`
+	Records *float64  `json:"records_wh" doc:"as_in_lap: the difference of the measured energies, from which saving_wh takes what they left the stretch quicker or slower by, Wh; null of even_speed"`
 	Text    string    `json:"text" doc:"That in a sentence"`
 }

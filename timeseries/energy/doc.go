@@ -40,4 +40,7 @@
 // At a given time over a given distance an even speed has the least ∫v² ds; height and speeds at the ends
 // are the same. So what misses of the score is what varying the speed cost, and the rest: brakes, and
 // what the model does not know.
+//
+// A sector in which laps begin is two stretches, one at the lap's begin and one at its end: advice is of one of
+// them, and passes in which the car stood, or stood within 10 s of, are no advice.
 package energy

@@ -160,11 +160,11 @@ func explain(d *drive, laps []lapRow, sectors []sectorRow) *Balance {
 		if l.Whole {
 			whole[l.Lap] = l
 			all = append(all, p)
-			lap.Score = f.score([]passage{p})
+			lap.Score = f.score([]passage{p}, 1)
 		}
 		a.Laps = append(a.Laps, lap)
 	}
-	switch a.Score = f.score(all); {
+	switch a.Score = f.score(all, len(all)); {
 	case a.Score != nil:
 	case !f.told:
 		a.Why = "the data do not tell drag apart from rolling, so what an even speed takes is not known"
@@ -179,49 +179,50 @@ func explain(d *drive, laps []lapRow, sectors []sectorRow) *Balance {
 	return a
 }
 
-// worthwhile is which share of the run's energy an advice saves at least.
-const worthwhile = 0.001
-
 // sectors says it of the sectors of the laps without pause and gap.
 func (a *Balance) sectors(f *fit, d *drive, whole map[int64]*lapRow, rows []sectorRow) {
-	passed := map[int32][]through{}
-	var order []sectorRow
-	for i := range rows {
-		s := &rows[i]
-		lap := whole[s.Lap]
-		if lap == nil || !s.Whole || !(s.Seconds > 0) {
+	rows = slices.Clone(rows)
+	slices.SortStableFunc(rows, func(x, y sectorRow) int { return cmp.Compare(x.Sector, y.Sector) })
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && rows[n].Sector == rows[0].Sector {
+			n++
+		}
+		of := rows[:n]
+		rows = rows[n:]
+		s := SpentSector{Sector: of[0].Sector, Name: of[0].Name}
+		var sum sums
+		var passages []passage
+		var first, last []through // of a sector in which laps begin, and of any
+		for i := range of {
+			row := &of[i]
+			lap := whole[row.Lap]
+			if lap == nil || !row.Whole || !(row.Seconds > 0) {
+				continue
+			}
+			s.Laps++
+			later := d.through(row.Lap, row.From, row.To)
+			later.measured(row.Joules)
+			// A lap that begins within the sector comes by twice, at its begin and at its end.
+			if more := row.Seconds - row.To.Sub(row.From).Seconds(); more > 1e-3 {
+				early := d.through(row.Lap, lap.From, lap.From.Add(time.Duration(more*1e9)))
+				if row.Joules != nil {
+					later.energy -= early.energy
+				}
+				first, passages, sum = append(first, early), append(passages, early.passage), sum.plus(1, early.sums)
+			}
+			last, passages, sum = append(last, later), append(passages, later.passage), sum.plus(1, later.sums)
+		}
+		if s.Laps == 0 {
 			continue
 		}
-		t := through{passage{d.between(s.From.UnixMicro(), s.To.UnixMicro()), s.Seconds}, s.Lap, s.From.UTC(), s.To.UTC(), 1}
-		// A lap that begins within the sector has its other part there.
-		if more := s.Seconds - s.To.Sub(s.From).Seconds(); more > 1e-3 {
-			begin := lap.From.UnixMicro()
-			t.pieces = 2
-			t.sums = t.sums.plus(1, d.between(begin, begin+int64(more*1e6)))
-		}
-		t.measured(s.Joules)
-		if passed[s.Sector] == nil {
-			order = append(order, *s)
-		}
-		passed[s.Sector] = append(passed[s.Sector], t)
-	}
-	slices.SortFunc(order, func(x, y sectorRow) int { return cmp.Compare(x.Sector, y.Sector) })
-	for _, row := range order {
-		list := passed[row.Sector]
-		s := SpentSector{Sector: row.Sector, Name: row.Name, Laps: len(list)}
-		var sum sums
-		pieces := 0
-		var passages []passage
-		for i := range list {
-			sum, passages = sum.plus(1, list[i].sums), append(passages, list[i].passage)
-			pieces += list[i].pieces
-		}
-		s.Spent, s.Score = f.spent(sum, pieces), f.score(passages)
+		s.Spent, s.Score = f.spent(sum, len(passages)), f.score(passages, s.Laps)
 		a.Sectors = append(a.Sectors, s)
-		for _, advice := range f.advise(&s, list) {
-			if advice.Saving >= worthwhile*a.Run.Energy {
-				a.Advice = append(a.Advice, advice)
-			}
+		name := s.Name
+		if len(first) > 0 {
+			a.advise(f, &s, s.Name+" from the line on", first)
+			name += " up to the line"
 		}
+		a.advise(f, &s, name, last)
 	}
 }

@@ -85,7 +85,7 @@ func (f *fit) uncertain(off float64, pieces int) float64 {
 	return math.Sqrt(off*off + float64(pieces)*f.deviation*f.deviation)
 }
 
-// passage is a lap, or a sector of one.
+// passage is a lap, or a stretch of one.
 type passage struct {
 	sums
 	seconds float64
@@ -109,9 +109,9 @@ func (p *passage) varying() float64 {
 // takes in a sector may be many times what it took.
 const vague = 0.05
 
-// score is that of passages, each with an even speed of its own; nil where there is
+// score is that of so many laps' passages, each with an even speed of its own; nil where there is
 // none to speak of.
-func (f *fit) score(list []passage) *Score {
+func (f *fit) score(list []passage, laps int) *Score {
 	if !f.told || len(list) == 0 {
 		return nil
 	}
@@ -128,5 +128,5 @@ func (f *fit) score(list []passage) *Score {
 	if off = f.uncertain(off, len(list)); !(used > 0 && joules > 0 && off <= vague*used) {
 		return nil
 	}
-	return &Score{Percent: 100 * joules / used, Error: 100 * off / used, Even: joules / wattHour, Varying: f.k[drag] * varied / wattHour, Laps: len(list)}
+	return &Score{Percent: 100 * joules / used, Error: 100 * off / used, Even: joules / wattHour, Varying: f.k[drag] * varied / wattHour, Laps: laps}
 }
