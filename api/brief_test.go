@@ -219,12 +219,19 @@ func TestBriefSaysWhatDrivingTook(t *testing.T) {
 	t.Parallel()
 	s := open(t, api.Config{})
 	who := s.as(t, auth.Internal)
-	var records bytes.Buffer
-	if err := simulate.New(simulate.Options{Seed: 3, SessionID: "pulse", Noise: 0.2}).WriteNDJSON(&records, 6000); err != nil {
-		t.Fatal(err)
-	}
-	if got := s.call(t, "POST", "/api/v1/telemetry", "Bearer ingest|key:1", records.String()); got.status != 200 {
-		t.Fatalf("ingest: %+v", got)
+	// The track is that of a run which began elsewhere, so that laps of the other one begin within a sector.
+	for i, id := range []string{"elsewhere", "pulse"} {
+		var records bytes.Buffer
+		if err := simulate.New(simulate.Options{Seed: 3, SessionID: id, Noise: 0.2}).WriteNDJSON(&records, 6000); err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(strings.SplitAfter(records.String(), "\n")[300*(1-i):], "")
+		if got := s.call(t, "POST", "/api/v1/telemetry", "Bearer ingest|key:1", text); got.status != 200 {
+			t.Fatalf("ingest: %+v", got)
+		}
+		if got := s.call(t, "GET", "/api/v1/sessions/"+id+"/laps", who, nil); got.status != 200 || got.body["track"] == nil {
+			t.Fatalf("laps: %+v", got)
+		}
 	}
 	energy := s.call(t, "GET", "/api/v1/sessions/pulse/energy", who, nil)
 	plan := object{"plan_energy_wh": 60, "plan_laps": 1, "plan_distance_km": 16, "plan_time_s": 2340}
@@ -260,6 +267,28 @@ func TestBriefSaysWhatDrivingTook(t *testing.T) {
 	most := advice[0].(object)
 	if link := fmt.Sprintf("%s/runs/pulse?from=%.3f&to=%.3f", s.url, moment(t, most["from"]).Sub(start).Seconds(), moment(t, most["to"]).Sub(start).Seconds()); !slices.Contains(b.links, link) {
 		t.Errorf("no link %s in %q", link, b.links)
+	}
+	// So does the link of who was quickest through a sector; of one in which laps begin, with both its parts.
+	parted := 0
+	for _, one := range s.call(t, "GET", "/api/v1/sessions/pulse/laps", who, nil).body["laps"].([]any) {
+		for _, part := range one.(object)["sectors"].([]any) {
+			from, to, took := moment(t, part.(object)["from"]), moment(t, part.(object)["to"]), part.(object)["seconds"].(float64)
+			link := func() string {
+				return fmt.Sprintf("%s/runs/pulse?from=%.3f&to=%.3f", s.url, from.Sub(start).Seconds(), to.Sub(start).Seconds())
+			}
+			if to.Sub(from).Seconds() < took-1e-3 {
+				if slices.Contains(b.links, link()) {
+					t.Errorf("the link %s leads to a part of a sector of %v s", link(), took)
+				}
+				from, parted = moment(t, one.(object)["from"]), parted+1
+			}
+			if part.(object)["time_rank"] == 1.0 && !slices.Contains(b.links, link()) {
+				t.Errorf("no link %s to a sector of %v s in %q", link(), took, b.links)
+			}
+		}
+	}
+	if parted == 0 {
+		t.Error("no lap begins within a sector")
 	}
 }
 

@@ -129,7 +129,7 @@ func (p *page) sectors() {
 	type sums struct {
 		energy          *float64
 		best, worst     *analysis.SectorDrive
-		quickest, least int64
+		quickest, least *analysis.Lap
 	}
 	taken, total := map[int32]*sums{}, 0.0
 	for i := range all.Laps {
@@ -151,18 +151,22 @@ func (p *page) sectors() {
 				continue
 			}
 			if s.best == nil || *d.TimeRank < *s.best.TimeRank {
-				s.best, s.quickest = d, all.Laps[i].Lap
+				s.best, s.quickest = d, &all.Laps[i]
 			}
 			if s.worst == nil || *d.TimeRank > *s.worst.TimeRank {
-				s.worst, s.least = d, all.Laps[i].Lap
+				s.worst, s.least = d, &all.Laps[i]
 			}
 		}
 	}
-	pass := func(d *analysis.SectorDrive, lap int64) *passage {
+	pass := func(d *analysis.SectorDrive, lap *analysis.Lap) *passage {
 		if d == nil {
 			return nil
 		}
-		return &passage{lapTime("seconds", &d.Seconds), lap, p.view(d.From, d.To, 0)}
+		from := d.From
+		if more := d.Seconds - d.To.Sub(d.From).Seconds(); more > 1e-3 { // it was there when the lap began, too
+			from = lap.From
+		}
+		return &passage{lapTime("seconds", &d.Seconds), lap.Lap, p.view(from, d.To, 0)}
 	}
 	for _, l := range all.Sectors {
 		s := cmp.Or(taken[l.Sector], &sums{})
