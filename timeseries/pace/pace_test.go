@@ -242,7 +242,8 @@ func TestEdges(t *testing.T) {
 		}},
 		"a single lap": {one, book.Plan{Energy: &wh, Laps: &laps}, func(o *pace.Outlook) bool {
 			return o.Pace.N == 1 && o.Pace.Seconds.Spread == nil && o.Lap.Error == nil && o.Over.Error == nil && *o.Goal.EnergySuffices == "unsure" &&
-				strings.Contains(fmt.Sprint(o.InWords()), "of 1 lap]")
+				strings.Contains(fmt.Sprint(o.InWords()), "of 1 lap]") &&
+				strings.Contains(fmt.Sprint(o.InWords()), "[goal expected, about 10m0s, about 60 Wh, 6.00 km, too early to say whether the energy suffices]")
 		}},
 		"a single lap that took it all": {one, book.Plan{Energy: &over, Laps: &laps}, func(o *pace.Outlook) bool {
 			return o.Over.Spent && *o.Goal.EnergySuffices == "no"

@@ -32,43 +32,53 @@ func (o *Outlook) InWords() (lines [][2]string) {
 		add("left", rest(l.Energy, wattHours), rest(l.Laps, func(v *float64) string { return figures(v, nil, "laps", 2) }), rest(l.Distance, kilometres), rest(l.Seconds, func(v *float64) string { return span(v, nil) }))
 	}
 	if l := o.Lap; l != nil && l.EndsAt != nil {
-		add(fmt.Sprint("lap ", l.Lap), "over at "+clock(l.EndsAt), "in "+span(l.Seconds, l.Error))
+		add(fmt.Sprint("lap ", l.Lap), "over"+moment(l.EndsAt), "in "+foreseen(l.Seconds, l.Error))
 	}
 	if a := o.Over; a != nil {
-		when := "over"
-		if a.Spent {
-			when = "was over"
+		switch {
+		case a.Spent:
+			add("allowance", "was over"+moment(a.At), figures(a.Laps, nil, "laps", 2), kilometres(a.Distance))
+		case a.Error == nil:
+			add("allowance", "over in "+foreseen(a.Seconds, nil))
+		default:
+			add("allowance", "over"+moment(a.At), "in "+span(a.Seconds, a.Error), figures(a.Laps, a.LapsError, "laps", 2), kilometres(a.Distance))
 		}
-		if a.At != nil {
-			when += " at " + clock(a.At)
-		}
-		if !a.Spent {
-			when += " in " + span(a.Seconds, a.Error)
-		}
-		add("allowance", when, figures(a.Laps, a.LapsError, "laps", 2), kilometres(a.Distance))
 	}
 	if g := o.Goal; g != nil {
-		said, when := map[string]string{"yes": " suffices", "no": " does not suffice", "unsure": " may or may not suffice"}, "expected"
-		if g.Reached || o.State == "ended" {
-			said, when = map[string]string{"yes": " sufficed", "no": " did not suffice"}, "reached"
-		}
-		if !g.Reached && o.State == "ended" {
-			when = "not reached"
-		} else if g.At != nil {
-			when += " at " + clock(g.At)
-		}
-		verdict := func(of string, verdict *string) string {
-			if verdict == nil {
-				return ""
-			}
-			return of + said[*verdict]
-		}
-		add("goal", when, span(g.Seconds, g.SecondsError), figures(g.Energy, g.EnergyError, "Wh", 1), kilometres(g.Distance), verdict("energy", g.EnergySuffices), verdict("time", g.TimeSuffices))
+		o.goalInWords(g, add)
 	}
 	if n := o.Needed; n != nil {
 		add("needed", figures(n.EnergyPerLap, nil, "Wh a lap", 2), figures(n.EnergyPerKM, nil, "Wh/km", 2), figures(n.Efficiency, nil, "km/kWh", 1), figures(n.Speed, nil, "km/h", 1), figures(n.LapSeconds, nil, "s a lap", 1))
 	}
 	return lines
+}
+
+func (o *Outlook) goalInWords(g *Goal, add func(name string, parts ...string)) {
+	said, when := map[string]string{"yes": " suffices", "no": " does not suffice", "unsure": " may or may not suffice"}, "expected"
+	took, energy := foreseen(g.Seconds, g.SecondsError), figures(g.Energy, g.EnergyError, "Wh", 1)
+	if g.Reached || o.State == "ended" {
+		said, when, took = map[string]string{"yes": " sufficed", "no": " did not suffice"}, "not reached", span(g.Seconds, nil)
+		if g.Reached {
+			when = "reached" + moment(g.At)
+		}
+	} else {
+		if g.SecondsError != nil {
+			when += moment(g.At)
+		}
+		if g.Energy != nil && g.EnergyError == nil {
+			energy = "about " + figures(g.Energy, nil, "Wh", 0)
+		}
+	}
+	verdict := func(of string, verdict *string, off *float64) string {
+		switch {
+		case verdict == nil:
+			return ""
+		case *verdict == "unsure" && off == nil:
+			return "too early to say whether the " + of + " suffices"
+		}
+		return of + said[*verdict]
+	}
+	add("goal", when, took, energy, kilometres(g.Distance), verdict("energy", g.EnergySuffices, g.EnergyError), verdict("time", g.TimeSuffices, g.SecondsError))
 }
 
 // rest is what is left, or what there is over the plan.
@@ -106,6 +116,19 @@ func kilometres(m *float64) string {
 	return fmt.Sprintf("%.2f km", *m/1000)
 }
 
+// foreseen is a span of time that is yet to come: to the minute where nobody knows its error.
+func foreseen(s, off *float64) string {
+	if s == nil || off != nil || *s > farthest {
+		return span(s, off)
+	}
+	step := 60.0
+	if *s < 120 {
+		step = 1
+	}
+	about := math.Round(*s/step) * step
+	return "about " + span(&about, nil)
+}
+
 func span(s, off *float64) string {
 	switch {
 	case s == nil:
@@ -120,4 +143,10 @@ func span(s, off *float64) string {
 	return text
 }
 
-func clock(t *time.Time) string { return t.Format("15:04:05") + " UTC" }
+// moment is a time of day, "" where there is none.
+func moment(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return " at " + t.Format("15:04:05") + " UTC"
+}

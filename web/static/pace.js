@@ -7,11 +7,12 @@ import { figure, shownUnit, withUnit } from "./units.js";
 
 const off = (v, digits = 0) => (v == null ? "" : ` ± ${num(v, digits)}`);
 const wattHours = (v, error) => (v == null ? NONE : `${figure(v, "Wh", 1)}${error == null ? "" : ` ± ${figure(error, "Wh", 1)}`} ${shownUnit("Wh")}`);
-const soon = (s, error) => (s == null ? "" : `in ${clockSpan(s)}${off(error)}${error == null ? "" : " s"}`);
+const soon = (s, error) => (s == null ? "" : error == null ? `in ${roughly(s)}` : `in ${clockSpan(s)}${off(error)} s`);
+const roughly = (s) => `about ${s < 120 ? clockSpan(s) : `${num(s / 60)} min`}`; // of which nobody knows the error
 const at = (t) => (t ? clock(Date.parse(t), 60) : NONE);
 const listed = (...parts) => parts.filter((part) => part && part !== NONE).join(" · ");
 
-const VERDICTS = { yes: "suffices", no: "does not suffice", unsure: "may just suffice, or not" }, OUTCOMES = { yes: "sufficed", no: "did not suffice" };
+const VERDICTS = { yes: "suffices", no: "does not suffice", unsure: "may or may not suffice" }, OUTCOMES = { yes: "sufficed", no: "did not suffice" };
 
 // Pace fills a node with it, and asks again when it is told to.
 export class Pace {
@@ -28,7 +29,7 @@ export class Pace {
     const planned = Object.values(o.plan).some((v) => v != null), ended = o.state === "ended";
     this.node.hidden = !o.so_far || (ended && !planned);
     if (this.node.hidden) return;
-    const said = ended ? "" : this.verdicts(o).join("; ");
+    const said = ended ? "" : this.verdicts(o).map(([, , text]) => text).join("; ");
     if (said && this.said && said !== this.said) announce(said);
     this.said = said;
     replace(this.node, h("h2", { id: "pace-title" }, !planned ? "Pace" : ended ? "The plan, and how it came out" : "What may still be spent", h("span", { class: "muted small" }, listed("", o.state === "paused" && " the car stands", !ended && o.pace && ` by the last ${o.pace.n === 1 ? o.pace.of.replace(/s$/, "") : `${o.pace.n} ${o.pace.of}`}`))),
@@ -37,26 +38,30 @@ export class Pace {
       this.reasons(o, planned, ended));
   }
 
-  verdicts({ goal }) {
-    return [["Energy", goal?.energy_suffices], ["Time", goal?.time_suffices]].filter(([, verdict]) => verdict).map(([what, verdict]) => `${what} ${VERDICTS[verdict]}`);
+  // verdicts are whether energy and time suffice: what, yes or no, in words, and whether its error is known.
+  verdicts({ goal: g, state }) {
+    const words = g?.reached || state === "ended" ? OUTCOMES : VERDICTS;
+    return [["Energy", g?.energy_suffices, g?.energy_error_wh], ["Time", g?.time_suffices, g?.seconds_error]].filter(([, said]) => said)
+      .map(([what, said, error]) => (said === "unsure" && error == null ? [what, said, `${what}: too early to say`] : [what, said, `${what} ${words[said]}`, true]));
   }
 
   tiles(o, ended) {
     const tile = (name, value, ...more) => h("div", { class: "tile" }, h("dt", null, name), h("dd", null, value), more.filter(Boolean).map((text) => h("dd", { class: "more" }, text)));
     const { pace: p, lap, left, allowance_over: over, goal: g, needed: n, plan } = o;
-    const judged = (what, verdict, margin) => verdict && h("span", { class: `verdict ${verdict}` }, `${what} ${(g.reached || ended ? OUTCOMES : VERDICTS)[verdict]}${margin ? `: ${margin}` : ""}`);
-    const short = (margin, text) => margin != null && `${text(Math.abs(margin))} ${margin < 0 ? "short" : "left"}`;
+    const short = (margin, text) => margin != null && `: ${text(Math.abs(margin))} ${margin < 0 ? "short" : "left"}`;
+    const margins = g && { Energy: short(g.energy_margin_wh, wattHours), Time: short(g.time_margin_s, clockSpan) }, measured = g?.reached || ended;
     return [
       !ended && lap && tile(`Lap ${lap.lap} ends`, at(lap.ends_at), soon(lap.remaining_s, lap.error_s)),
-      left?.energy_wh != null && tile(left.energy_wh < 0 ? "Energy over the plan" : "Energy left", wattHours(Math.abs(left.energy_wh)), over && listed(`${over.spent ? "was over" : "over"}${over.at ? ` at ${at(over.at)}` : ""}`, !over.spent && soon(over.seconds, over.error_s)),
-        over && listed(over.laps != null && `after ${num(over.laps, 1)}${off(over.laps_error, 1)} laps`, km(over.distance_m))),
+      left?.energy_wh != null && tile(left.energy_wh < 0 ? "Energy over the plan" : "Energy left", wattHours(Math.abs(left.energy_wh)), over && (over.spent ? `was over${over.at ? ` at ${at(over.at)}` : ""}` : over.error_s == null ? `over ${soon(over.seconds)}` : listed(`over${over.at ? ` at ${at(over.at)}` : ""}`, soon(over.seconds, over.error_s))),
+        over && (over.spent || over.error_s != null) && listed(over.laps != null && `after ${num(over.laps, 1)}${off(over.laps_error, 1)} laps`, km(over.distance_m))),
       n && (n.wh_per_km ?? n.wh_per_lap ?? n.speed_kmh) != null && tile("May be spent", n.wh_per_lap != null ? `${wattHours(n.wh_per_lap)} a lap` : n.wh_per_km != null ? `${wattHours(n.wh_per_km)} a km` : NONE, listed(n.wh_per_lap != null && n.wh_per_km != null && `${wattHours(n.wh_per_km)} a km`, n.efficiency_km_kwh != null && `${num(n.efficiency_km_kwh, 1)} km/kWh`),
         n.speed_kmh != null && listed(`at ${withUnit(n.speed_kmh, "km/h", 1)}`, n.lap_s != null && `${clockSpan(n.lap_s, 1)} a lap`)),
       !ended && p && tile("Lately", p.lap_wh ? `${wattHours(p.lap_wh.mean, p.lap_wh.spread)} a lap` : p.wh_per_km ? `${wattHours(p.wh_per_km.mean, p.wh_per_km.spread)} a km` : NONE, listed(p.lap_wh && p.wh_per_km && `${wattHours(p.wh_per_km.mean)} a km`, p.efficiency_km_kwh != null && `${num(p.efficiency_km_kwh, 1)} km/kWh`),
         listed(p.speed_kmh && `at ${withUnit(p.speed_kmh.mean, "km/h", 1)}`, p.lap_s && `${clockSpan(p.lap_s.mean, 1)}${off(p.lap_s.spread, 1)} a lap`)),
       g && tile(`${{ laps: `${num(plan.plan_laps)} laps`, distance: `${num(plan.plan_distance_km, 1)} km`, time: clockSpan(plan.plan_time_s) }[g.of]}${g.reached ? `, reached at ${at(g.at)}` : ended ? ": not reached" : " at this pace"}`,
-        listed(g.of === "time" ? km(g.distance_m) : `${clockSpan(g.seconds)}${off(g.seconds_error)}`, wattHours(g.energy_wh, g.energy_error_wh)),
-        judged("Energy", g.energy_suffices, short(g.energy_margin_wh, wattHours)), judged("Time", g.time_suffices, short(g.time_margin_s, clockSpan))),
+        listed(g.of === "time" ? km(g.distance_m) : measured || g.seconds_error != null ? `${clockSpan(g.seconds)}${off(g.seconds_error)}` : roughly(g.seconds),
+          g.energy_wh != null && (measured || g.energy_error_wh != null ? wattHours(g.energy_wh, g.energy_error_wh) : `about ${withUnit(g.energy_wh, "Wh", 0)}`)),
+        ...this.verdicts(o).map(([what, said, text, sure]) => h("span", { class: `verdict ${said}` }, text, sure && margins[what]))),
     ];
   }
 
