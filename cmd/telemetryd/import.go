@@ -87,7 +87,7 @@ func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	defer done()
 	table := i.options()
-	table.Tally = i.DryRun
+	table.Tally = true
 	if store != nil {
 		if err := store.ForTables(ctx, &table); err != nil {
 			return err

@@ -84,6 +84,19 @@ func (c *cli) records() (n int) {
 	return n
 }
 
+// What a dry run says of values that cannot be, the import says after it, too.
+func TestImportWarnsAsADryRunDoes(t *testing.T) {
+	t.Parallel()
+	c := newCLI(t)
+	file := c.file("quick.csv", []byte("session_id,timestamp,speed_ms\nquick,2026-03-21T10:00:00Z,4\nquick,2026-03-21T10:00:01Z,88\n"))
+	const want = "4..88 m/s is more than expected (-1..20): is it in another unit?"
+	for _, args := range [][]string{{"--dry-run"}, nil} {
+		if out := c.must("", append([]string{"import", "--quiet", file}, args...)...); !strings.Contains(out, want) {
+			t.Errorf("%v: no %q in\n%s", args, want, out)
+		}
+	}
+}
+
 func cells(t testing.TB, text string) [][]string {
 	t.Helper()
 	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
