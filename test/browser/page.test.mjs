@@ -276,14 +276,17 @@ describe("the built-in page", { concurrency: false }, () => {
     const planned = page.getByRole("region", { name: /^What may still be spent/ });
     await planned.getByText("does not suffice").waitFor();
     const text = await planned.textContent();
-    for (const part of [/49 % of the energy used · 65 % of the laps driven · 3\.5 laps left · 2:30 left/, /Energy left41\.\d Whover at \d\d:\d\d:\d\d · in \d:\d\d ± \d+ safter 13\.\d ± \d\.\d laps/,
+    for (const part of [/49 % of the energy used · the mark in the bar: 65 % of the laps driven · 3\.5 laps left · 2:30 left/, /Energy left41\.\d Whover at \d\d:\d\d:\d\d · in \d:\d\d ± \d+ safter 13\.\d ± \d\.\d laps/,
       /10 laps at this pace10:\d\d ± \d · 6\d\.\d ± \d\.\d WhEnergy suffices: 20\.\d Wh leftTime does not suffice: (0:59|1:00) short/, /May be spent11\.\d Wh a lap/]) assert.match(text, part);
+    const bar = (verdict) => planned.locator(`.tape.${verdict}`).waitFor();
+    await bar("yes");
     await accessible(page, "what may still be spent");
     await page.setViewportSize({ width: 360, height: 740 });
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "wider than a phone");
     await page.setViewportSize({ width: 1280, height: 860 });
     assert.equal((await send("PATCH", "/api/v1/sessions/planned", { book: { plan_energy_wh: 45 } })).status, 200); // which somebody else says
     await planned.getByText("Energy does not suffice").waitFor();
+    await bar("no");
   });
 
   test("tells how old the newest record is, and draws late ones where they belong", async () => {

@@ -65,17 +65,20 @@ export class Pace {
     ];
   }
 
-  // tape is how much of the energy is used, beside how much of the plan is driven.
-  tape({ plan, so_far: s, left, goal }) {
+  // tape is how much of the energy is used, beside how much of the plan is driven. Its colour is the verdict.
+  tape(o) {
+    const { plan, so_far: s, left, goal, allowance_over: over } = o;
     if (!left) return null;
+    const verdict = this.verdicts(o).find(([what, , , known]) => what === "Energy" && known)?.[1] ?? (over?.spent ? "no" : "");
     const used = plan.plan_energy_wh != null && s.energy_wh != null ? s.energy_wh / plan.plan_energy_wh : null;
     const driven = goal?.reached ? 1 : { laps: () => 1 - left.laps / plan.plan_laps, distance: () => 1 - left.distance_m / 1000 / plan.plan_distance_km, time: () => s.seconds / plan.plan_time_s }[goal?.of]?.();
     const share = (v) => Math.min(1, Math.max(0, v)) * 100, fill = h("span", { class: "tape-used" }), mark = h("span", { class: "tape-mark" });
     if (used != null) fill.style.width = `${share(used)}%`;
     if (driven != null) mark.style.left = `${share(driven)}%`;
-    const text = listed(used != null && `${num(used * 100)} % of the energy used`, driven != null && `${num(share(driven))} % of the ${goal.of} ${goal.of === "time" ? "gone" : "driven"}`,
+    const bar = used != null, gone = driven != null && `${num(share(driven))} % of the ${goal.of} ${goal.of === "time" ? "gone" : "driven"}`;
+    const text = listed(bar && `${num(used * 100)} % of the energy used`, gone && (bar ? `the mark in the bar: ${gone}` : gone),
       left.laps > 0 && `${num(left.laps, 1)} laps left`, left.laps == null && left.distance_m > 0 && `${km(left.distance_m)} left`, left.seconds != null && (left.seconds > 0 ? `${clockSpan(left.seconds)} left` : "the time is over"));
-    return h("div", { class: "pad" }, used != null && h("div", { class: ["tape", used > (driven ?? 1) && "ahead"].filter(Boolean).join(" "), "aria-hidden": "true" }, fill, driven != null && mark), h("p", { class: "muted small" }, text));
+    return h("div", { class: "pad" }, bar && h("div", { class: `tape ${verdict}`, "aria-hidden": "true" }, fill, gone && mark), h("p", { class: "muted small" }, text));
   }
 
   // reasons say what is missing of what was asked for.
