@@ -242,6 +242,18 @@ describe("the page as a workbench", { concurrency: false }, () => {
     await page.mouse.move(laps.x + 20, Math.min(700, laps.y + laps.height - 5));
     await page.mouse.wheel(0, -100);
     await until("the wheel to scroll the page", () => page.evaluate((before) => scrollY < before, before));
+    // Tables have the height of the window and the width that they need, and what is chosen there is brought into view.
+    const table = page.getByRole("region", { name: "Laps; choose one to see it in the charts" }), shown = (node) => node.evaluate((node) => { const { top, bottom } = node.getBoundingClientRect(); return bottom > 0 && top < innerHeight; });
+    assert.ok(await table.evaluate((node) => {
+      node.scrollIntoView();
+      const { left, top } = node.getBoundingClientRect();
+      return node.contains(document.elementFromPoint(left + 20, top + 5)) && node.scrollWidth <= node.clientWidth && node.scrollHeight <= node.clientHeight;
+    }), "the laps are cut off, or something is over them");
+    await page.setViewportSize({ width: 390, height: 844 });
+    await table.evaluate((node) => node.scrollIntoView());
+    await until("charts out of sight", async () => !(await shown(page.locator("#charts"))));
+    await table.getByRole("button", { name: "Show lap 2 in the charts" }).click();
+    await until("charts in view", () => shown(page.locator("#charts")));
     await context.close();
   });
 

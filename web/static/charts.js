@@ -42,6 +42,8 @@ export class ChartStack {
     this.resized = new ResizeObserver(() => this.resize());
     this.resized.observe(this.body);
     this.untheme = onTheme(() => this.rebuild());
+    this.sight = new IntersectionObserver(([{ isIntersecting }]) => this.body.classList.toggle("in-sight", isIntersecting), { rootMargin: "-200px 0px" }); // an edge of a chart is none
+    this.sight.observe(this.body);
   }
 
   destroy() {
@@ -49,6 +51,7 @@ export class ChartStack {
     this.closeNotice?.();
     clearTimeout(this.waiting);
     this.resized.disconnect();
+    this.sight.disconnect();
     this.untheme();
     for (const c of this.charts) c.plot?.destroy();
   }
@@ -118,6 +121,9 @@ export class ChartStack {
   }
 
   reset() { this.show(...this.extent); }
+
+  // reveal scrolls to the charts, where what was chosen elsewhere changes them unseen.
+  reveal() { if (!this.body.classList.contains("in-sight")) this.body.scrollIntoView(); }
 
   // follow draws live data instead of loading any: x and columns as load gives
   // them, window [a, b]. unfollow goes back to loading.

@@ -129,6 +129,7 @@ export function render(main, params) {
     const [a, b] = stack.win;
     if (Math.abs(a - from) < 1 && Math.abs(b - to) < 1) stack.reset();
     else stack.show(from, to, { wait: 0 });
+    stack.reveal();
   }
 
   // Figures of each lap, with how much more than the first lap's they are.

@@ -139,7 +139,7 @@ export class Laps {
     const { lap, sectors } = this.open_lap;
     return h("tr", { class: "open" }, h("th", { scope: "row", title: "Not over" }, `${lap}…`), this.sectors.map((best) => {
       const s = sectors.find((one) => one.sector === best.sector), by = s && this.shown === "seconds" && best.best_seconds != null ? s.seconds - best.best_seconds : null;
-      return h("td", { class: "n" }, s ? show(s) : NONE, by != null && h("span", { class: "muted" }, ` ${by < 0 ? "−" : "+"}${num(Math.abs(by), 2)}`));
+      return h("td", { class: "n" }, s ? show(s) : NONE, by != null && h("span", { class: "muted more" }, ` ${by < 0 ? "−" : "+"}${num(Math.abs(by), 2)}`));
     }));
   }
 
@@ -152,7 +152,7 @@ export class Laps {
       h("tbody", null, this.laps.map((lap) => h("tr", null, this.jump(lap, `lap ${lap.lap}`, String(lap.lap)), lap.sectors.map((s, i) => h("td", { class: ["n", this.shown === "seconds" && best[i] === lap.lap && "mark-cell"].filter(Boolean).join(" ") },
         h("button", { type: "button", "aria-label": `Show ${this.sectors[i].name} of lap ${lap.lap} in the charts: ${show(s)}`, on: { click: () => this.to.goTo({ from: s.from, seconds: s.end - s.begin }) } }, show(s)))))),
       this.going() && this.openRow(SECTORS[this.shown]),
-      spread && this.laps.length > 1 && h("tr", null, h("th", { scope: "row", title: "Standard deviation, of laps without pause and gap" }, "Varies by"), this.sectors.map((s) => h("td", { class: "n muted" }, spread(s))))))];
+      spread && this.laps.length > 1 && h("tr", null, h("th", { scope: "row", title: "Standard deviation, of laps without pause and gap" }, "SD"), this.sectors.map((s) => h("td", { class: "n muted" }, spread(s))))))];
   }
 
   stintTable() {

@@ -131,6 +131,7 @@ export class Notes {
     }
     this.at = n;
     stack.setCursor(from);
+    stack.reveal();
     announce(pass ? `${clock(this.view.start + from * 1000, 20)}${pass.lap ? `, lap ${pass.lap}` : ""}: ${n.text}` : `${this.when(n)}, ${KINDS[n.kind][0]}: ${n.text}`);
   }
 

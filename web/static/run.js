@@ -467,5 +467,6 @@ class RunView {
     this.still();
     const a = (Date.parse(part.from) - this.start) / 1000;
     this.stack.show(a, a + part.seconds, { wait: 0 });
+    this.stack.reveal();
   }
 }
