@@ -12,6 +12,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/fault"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/compare"
 	"github.com/ecovolt/telemetryd/timeseries/record"
 )
 
@@ -401,6 +402,54 @@ func TestLapsOfAnOlderVersion(t *testing.T) {
 	for i, known := range []bool{false, false, true} {
 		if got := race.Laps[i].MaxPower; (got != nil) != known || known && *got != -100 {
 			t.Errorf("lap %d has up to %v W", i+1, got)
+		}
+	}
+}
+
+// A car that is at speed in its first record has driven from there on: of laps that are
+// alike none differs, and the sectors of each add up to it.
+func TestComparedFromTheFirstRecord(t *testing.T) {
+	t.Parallel()
+	dbtest.NeedsBackends(t, "the same on both editions: it is worked out of what was read")
+	s := timeseries.New(dbtest.New(t), timeseries.Options{})
+	records, _, _ := circle(time.Date(2026, 3, 21, 12, 0, 0, 100_000_000, time.UTC), 4)
+	for _, r := range records {
+		r["power_w"] = 100.0
+	}
+	text, err := json.Marshal(records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storeJSON(t, s, text)
+	if _, err := s.Analysis.Laps(t.Context(), analysis.LapRequest{Session: "race"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, by := range []string{"position", "distance", "time"} {
+		answer, err := s.Laps.Read(t.Context(), compare.Request{Laps: []compare.Lap{{Run: "race", Number: 2}, {Run: "race", Number: 1}}, Metrics: []string{"speed_ms"}, Points: 50, By: by})
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, first := answer.Laps[0], answer.Laps[1]
+		for i := range answer.Distance {
+			if math.Abs(*first.TimeMore[i]) > 0.03 || math.Abs(*first.More[i]) > 3 {
+				t.Errorf("by %s at %.0f m: %.3f s and %.1f J more than in a lap that was alike", by, answer.Distance[i], *first.TimeMore[i], *first.More[i])
+			}
+		}
+		if by == "time" {
+			if at := *first.More[10]; math.Abs(at) > 3 {
+				t.Errorf("%.1f J more after a fifth of the time", at)
+			}
+		} else if end, want := *first.More[len(first.More)-1], *first.Energy-*second.Energy; math.Abs(end-want) > 1e-3 {
+			t.Errorf("by %s it took %.3f J more in the end, and %.3f by the laps", by, end, want)
+		}
+		for _, lap := range answer.Laps {
+			metres, joules, count := 0.0, 0.0, int64(0)
+			for _, sector := range lap.Sectors {
+				metres, joules, count = metres+*sector.Distance, joules+*sector.Energy, count+sector.Means["speed_ms"].Count
+			}
+			if len(lap.Sectors) > 0 && (math.Abs(metres-*lap.Distance) > 1e-3 || math.Abs(joules-*lap.Energy) > 1e-3 || count != lap.Means["speed_ms"].Count) {
+				t.Errorf("by %s the sectors of lap %d have %.2f m, %.2f J and %d records, the lap %.2f, %.2f and %d", by, lap.Lap, metres, joules, count, *lap.Distance, *lap.Energy, lap.Means["speed_ms"].Count)
+			}
 		}
 	}
 }

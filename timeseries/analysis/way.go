@@ -142,6 +142,10 @@ func (w *Way) Read(ctx context.Context, tx pgx.Tx) error {
 		return fmt.Errorf("read a lap: %w", err)
 	}
 	w.run.sort()
+	// Nothing is summed up at the run's first record, which has no bin of its own.
+	if first, next := w.course.First.UnixMicro(), w.run.Bins[0].At; first < next && next-first <= binWidth {
+		w.run.Bins = slices.Insert(w.run.Bins, 0, bin{At: first, Top: math.NaN(), Peak: math.NaN(), Alt: math.NaN()})
+	}
 	return nil
 }
 

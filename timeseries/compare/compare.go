@@ -199,7 +199,7 @@ func (r *Reader) metrics(ctx context.Context, names []string) ([]channel.Channel
 func (r *Reader) read(ctx context.Context, tx pgx.Tx, req *Request, want []channel.Channel, admitted bool) (*Comparison, error) {
 	courses := map[string]*analysis.Course{}
 	laps := make([]laid, len(req.Laps))
-	cells := 0
+	cells, each := 0, cellsOf(want)
 	for i, lap := range req.Laps {
 		course := courses[lap.Run]
 		var err error
@@ -214,13 +214,19 @@ func (r *Reader) read(ctx context.Context, tx pgx.Tx, req *Request, want []chann
 			return nil, err
 		}
 		laps[i] = laid{way: way, course: course}
-		cells += cellsOf(course, way, want)
+		cells += recordsOf(course, way) * each
 	}
-	switch most := mostCells[req.Class]; {
+	most := mostCells[req.Class]
+	switch {
 	case cells > most:
 		return nil, fault.Field("laps", "these laps and metrics go over about %d values, and may over %d", cells, most)
 	case cells > heavyCells && !admitted:
 		return nil, load.ErrHeavy
+	}
+	// A run may have most of its records in few of its hours.
+	left := most / each
+	if !admitted {
+		left = min(left, heavyCells/each)
 	}
 	for i := range laps {
 		if err := laps[i].way.Read(ctx, tx); err != nil {
@@ -263,8 +269,14 @@ func (r *Reader) read(ctx context.Context, tx pgx.Tx, req *Request, want []chann
 			}
 			sources[l.course] = from
 		}
-		if err := rec.read(ctx, tx, l, from); err != nil {
+		if err := rec.read(ctx, tx, l, from, left); err != nil {
 			return nil, err
+		}
+		switch left -= len(rec.all.t); {
+		case left < 0 && !admitted:
+			return nil, load.ErrHeavy
+		case left < 0:
+			return nil, fault.Field("laps", "these laps and metrics go over more than %d values", most)
 		}
 		c.Means = rec.means([][2]float64{{0, l.way.Seconds}})
 		parts := l.track.at(edges)
@@ -290,24 +302,31 @@ func (r *Reader) read(ctx context.Context, tx pgx.Tx, req *Request, want []chann
 	return answer, nil
 }
 
-// cellsOf guesses how many values of records a lap has.
-func cellsOf(c *analysis.Course, w *analysis.Way, want []channel.Channel) int {
+// recordsOf guesses how many records a lap has.
+func recordsOf(c *analysis.Course, w *analysis.Way) int {
 	share := 1.0
 	if whole := c.Last.Sub(c.First).Seconds(); whole > 0 {
 		share = min(1, w.Seconds/whole)
 	}
+	return int(float64(c.Records) * share)
+}
+
+// cellsOf is as how many values a record counts.
+func cellsOf(want []channel.Channel) int {
 	each := 2
 	for _, ch := range want {
 		if each++; !ch.HasColumn() {
 			each += 3
 		}
 	}
-	return int(float64(c.Records) * share * float64(each))
+	return each
 }
 
 // between is when a lap went from one place of the axis to another: where it begins
-// within that, it came to its end before it was at its begin.
+// within that, it came to its end before it was at its begin. Times of knots are off
+// by rounding; a record at the lap's end is of the next one.
 func between(from, to, seconds float64) [][2]float64 {
+	from, to = min(from, seconds), min(to, seconds)
 	if to < from {
 		return [][2]float64{{from, seconds}, {0, to}}
 	}

@@ -114,14 +114,17 @@ func (v *values) add(t, value float64) {
 	}
 }
 
-// read reads the records of a lap once.
-func (r *records) read(ctx context.Context, tx pgx.Tx, l *laid, s *source) error {
+// read reads the records of a lap once. Where it has more than most, some are missing.
+func (r *records) read(ctx context.Context, tx pgx.Tx, l *laid, s *source, most int) error {
 	r.reset()
 	from, to := l.way.From.Add(-s.beside), l.way.To.Add(s.beside)
 	if !r.readHeld(l, s.held, from, to) {
-		if err := r.readStored(ctx, tx, l, from, to); err != nil {
+		if err := r.readStored(ctx, tx, l, from, to, most+1); err != nil {
 			return fmt.Errorf("read the records of a lap: %w", err)
 		}
+	}
+	if len(r.all.t) > most {
+		return nil
 	}
 	if err := r.walk(ctx, tx, l, from, to); err != nil {
 		return err
@@ -174,8 +177,8 @@ func (r *records) readHeld(l *laid, held column.Run, from, to time.Time) bool {
 	return true
 }
 
-// readStored reads records from the database.
-func (r *records) readStored(ctx context.Context, tx pgx.Tx, l *laid, from, to time.Time) error {
+// readStored reads records from the database, so many at most.
+func (r *records) readStored(ctx context.Context, tx pgx.Tx, l *laid, from, to time.Time, most int) error {
 	columns := []string{"time", analysis.Speed}
 	for k := range r.channels {
 		c := &r.channels[k].Channel
@@ -189,7 +192,8 @@ func (r *records) readStored(ctx context.Context, tx pgx.Tx, l *laid, from, to t
 		SELECT `+strings.Join(columns, ", ")+`
 		FROM telemetry
 		WHERE session = $1 AND time >= $2 AND time <= $3
-		ORDER BY time, batch, ord`, l.course.Session, from, to)
+		ORDER BY time, batch, ord
+		LIMIT $4`, l.course.Session, from, to, most)
 	if err != nil {
 		return err
 	}
