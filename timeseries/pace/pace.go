@@ -31,7 +31,7 @@ func Of(r *Run, plan book.Plan) *Outlook {
 		f.ahead, f.placed = r.ahead(s, list, f.laps)
 		f.pace(list, laps)
 	} else {
-		a.Why["pace"] = "no lap is over that counts, and no minute of the last 10 without a pause or a gap"
+		a.Why["pace"] = "the pace is known after a lap, or a minute, without a pause or a gap"
 	}
 	f.soFar()
 	f.lap()
@@ -129,7 +129,7 @@ func (f *finder) lap() {
 		f.Outlook.Lap = l
 		switch {
 		case f.ahead == nil || !f.laps:
-			f.Why["lap.ends_at"] = "no lap is over that counts"
+			f.Why["lap.ends_at"] = "what a lap takes is known after one without a pause or a gap"
 		case !f.placed:
 			f.Why["lap.ends_at"] = "the car has gone farther than a lap without coming to the line"
 		default:
@@ -265,7 +265,7 @@ func (f *finder) goal() {
 		f.Why["goal"] = f.Why["pace"]
 		return
 	case f.aim == "laps" && (!f.laps || f.Open.IsZero()):
-		f.Why["goal"] = "no lap is over that counts"
+		f.Why["goal"] = "what a lap takes is known after one without a pause or a gap"
 		return
 	default:
 		f.foresee(g)

@@ -177,7 +177,7 @@ func TestEdges(t *testing.T) {
 	ended.Ended = true
 	reached := even(12, 360, 15)
 	reached.Reached = &reached.Sums[1200] // at 600 s
-	enough, late, half := 61.0, 700.0, 390.0
+	enough, late, half, some := 61.0, 700.0, 390.0, 40.5
 	byTime := even(12, 360, 15)
 	byTime.Reached = &byTime.Sums[780] // at 390 s
 	away := even(6, 360, 15)
@@ -214,8 +214,9 @@ func TestEdges(t *testing.T) {
 		"regeneration": {even(6, -50, 15), book.Plan{Energy: &wh, Laps: &laps}, func(o *pace.Outlook) bool {
 			return o.Over == nil && o.Why["allowance_over"] != "" && o.Pace.PerKM.Mean < 0 && o.Pace.Efficiency == nil && *o.Left.Energy > wh
 		}},
-		"stands": {stands, book.Plan{Laps: &laps}, func(o *pace.Outlook) bool {
-			return o.State == "paused" && o.Lap.EndsAt == nil && o.Why["lap.ends_at"] != "" && *o.Lap.Seconds == 45 && o.Goal.At == nil
+		"stands": {stands, book.Plan{Laps: &laps, Energy: &some}, func(o *pace.Outlook) bool {
+			return o.State == "paused" && o.Lap.EndsAt == nil && o.Why["lap.ends_at"] != "" && *o.Lap.Seconds == 45 && o.Goal.At == nil &&
+				strings.Contains(fmt.Sprint(o.InWords()), "[allowance over after 30s of driving, 6.75 ± 0.00 laps, 4.05 km]")
 		}},
 		"away": {away, book.Plan{Laps: &laps}, func(o *pace.Outlook) bool { return o.State == "paused" && o.Goal.At == nil && o.Goal.Remaining != nil }},
 		"pauses in all": {pauses, book.Plan{Laps: &laps}, func(o *pace.Outlook) bool {
@@ -242,7 +243,7 @@ func TestEdges(t *testing.T) {
 		}},
 		"a single lap": {one, book.Plan{Energy: &wh, Laps: &laps}, func(o *pace.Outlook) bool {
 			return o.Pace.N == 1 && o.Pace.Seconds.Spread == nil && o.Lap.Error == nil && o.Over.Error == nil && *o.Goal.EnergySuffices == "unsure" &&
-				strings.Contains(fmt.Sprint(o.InWords()), "of 1 lap]") &&
+				strings.Contains(fmt.Sprint(o.InWords()), "of the last lap]") &&
 				strings.Contains(fmt.Sprint(o.InWords()), "[goal expected, about 10m0s, about 60 Wh, 6.00 km, too early to say whether the energy suffices]")
 		}},
 		"a single lap that took it all": {one, book.Plan{Energy: &over, Laps: &laps}, func(o *pace.Outlook) bool {

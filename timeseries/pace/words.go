@@ -22,11 +22,11 @@ func (o *Outlook) InWords() (lines [][2]string) {
 	}
 	add("plan", o.Plan.InWords())
 	if p := o.Pace; p != nil {
-		of := p.Of
+		of := fmt.Sprintf("of the last %d %s", p.N, p.Of)
 		if p.N == 1 {
-			of = strings.TrimSuffix(of, "s")
+			of = "of the last " + strings.TrimSuffix(p.Of, "s")
 		}
-		add("pace", about(p.Seconds, "s a lap", 1), about(p.Energy, "Wh a lap", 2), about(p.PerKM, "Wh/km", 2), about(p.Speed, "km/h", 1), fmt.Sprintf("of %d %s", p.N, of))
+		add("pace", about(p.Seconds, "s a lap", 1), about(p.Energy, "Wh a lap", 2), about(p.PerKM, "Wh/km", 2), about(p.Speed, "km/h", 1), of)
 	}
 	if l := o.Left; l != nil {
 		add("left", rest(l.Energy, wattHours), rest(l.Laps, func(v *float64) string { return figures(v, nil, "laps", 2) }), rest(l.Distance, kilometres), rest(l.Seconds, func(v *float64) string { return span(v, nil) }))
@@ -40,6 +40,8 @@ func (o *Outlook) InWords() (lines [][2]string) {
 			add("allowance", "was over"+moment(a.At), figures(a.Laps, nil, "laps", 2), kilometres(a.Distance))
 		case a.Error == nil:
 			add("allowance", "over in "+foreseen(a.Seconds, nil))
+		case a.At == nil && o.State == "paused":
+			add("allowance", "over after "+span(a.Seconds, a.Error)+" of driving", figures(a.Laps, a.LapsError, "laps", 2), kilometres(a.Distance))
 		default:
 			add("allowance", "over"+moment(a.At), "in "+span(a.Seconds, a.Error), figures(a.Laps, a.LapsError, "laps", 2), kilometres(a.Distance))
 		}
@@ -48,7 +50,7 @@ func (o *Outlook) InWords() (lines [][2]string) {
 		o.goalInWords(g, add)
 	}
 	if n := o.Needed; n != nil {
-		add("needed", figures(n.EnergyPerLap, nil, "Wh a lap", 2), figures(n.EnergyPerKM, nil, "Wh/km", 2), figures(n.Efficiency, nil, "km/kWh", 1), figures(n.Speed, nil, "km/h", 1), figures(n.LapSeconds, nil, "s a lap", 1))
+		add("needed", figures(n.EnergyPerLap, nil, "Wh a lap", 2), figures(n.EnergyPerKM, nil, "Wh/km", 2), figures(n.Efficiency, nil, "km/kWh", 1), within("at least ", n.Speed, "km/h"), within("at most ", n.LapSeconds, "s a lap"))
 	}
 	return lines
 }
@@ -88,6 +90,13 @@ func rest(v *float64, text func(*float64) string) string {
 	}
 	over := -*v
 	return text(&over) + " over the plan"
+}
+
+func within(bound string, v *float64, unit string) string {
+	if v == nil {
+		return ""
+	}
+	return bound + figures(v, nil, unit, 1)
 }
 
 func wattHours(v *float64) string { return figures(v, nil, "Wh", 1) }
@@ -137,8 +146,12 @@ func span(s, off *float64) string {
 		return "more than 400 days"
 	}
 	text := time.Duration(math.Round(*s) * 1e9).String()
-	if off != nil {
+	switch {
+	case off == nil || *off == 0: // of a time that is planned there is none
+	case *off < 99.5:
 		text += fmt.Sprintf(" ± %.0f s", *off)
+	default:
+		text += " ± " + span(off, nil)
 	}
 	return text
 }

@@ -2,12 +2,13 @@
 
 import { announce, h, replace } from "./dom.js";
 import { api, sessionPath } from "./api.js";
-import { clock, clockSpan, km, num, NONE } from "./format.js";
+import { clock, clockSpan, duration, km, num, NONE } from "./format.js";
 import { figure, shownUnit, withUnit } from "./units.js";
 
 const off = (v, digits = 0) => (v == null ? "" : ` ± ${num(v, digits)}`);
+const span = (s, error) => `${clockSpan(s)}${error ? ` ± ${error < 99.5 ? `${num(error)} s` : clockSpan(error)}` : ""}`;
+const takes = (s, error) => (error == null ? roughly(s) : span(s, error));
 const wattHours = (v, error) => (v == null ? NONE : `${figure(v, "Wh", 1)}${error == null ? "" : ` ± ${figure(error, "Wh", 1)}`} ${shownUnit("Wh")}`);
-const soon = (s, error) => (s == null ? "" : error == null ? `in ${roughly(s)}` : `in ${clockSpan(s)}${off(error)} s`);
 const roughly = (s) => `about ${s < 120 ? clockSpan(s) : `${num(s / 60)} min`}`; // of which nobody knows the error
 const at = (t) => (t ? clock(Date.parse(t), 60) : NONE);
 const listed = (...parts) => parts.filter((part) => part && part !== NONE).join(" · ");
@@ -32,9 +33,11 @@ export class Pace {
     const said = ended ? "" : this.verdicts(o).map(([, , text]) => text).join("; ");
     if (said && this.said && said !== this.said) announce(said);
     this.said = said;
-    replace(this.node, h("h2", { id: "pace-title" }, !planned ? "Pace" : ended ? "The plan, and how it came out" : "What may still be spent", h("span", { class: "muted small" }, listed("", o.state === "paused" && " the car stands", !ended && o.pace && ` by the last ${o.pace.n === 1 ? o.pace.of.replace(/s$/, "") : `${o.pace.n} ${o.pace.of}`}`))),
+    const of = o.pace && !ended && `of the last ${o.pace.n === 1 ? o.pace.of.replace(/s$/, "") : `${o.pace.n} ${o.pace.of}`}`, tiles = this.tiles(o, ended).filter(Boolean);
+    replace(this.node, h("h2", { id: "pace-title" }, !planned ? "Pace" : ended ? "The plan, and how it came out" : "What may still be spent", h("span", { class: "muted small" }, ` ${listed(of && (planned ? `at the pace ${of}` : of), o.state === "paused" && "the car stands")}`)),
+      this.judged(o),
       this.tape(o),
-      h("dl", { class: "tiles" }, this.tiles(o, ended)),
+      tiles.length > 0 && h("dl", { class: "tiles" }, tiles),
       this.reasons(o, planned, ended));
   }
 
@@ -45,24 +48,34 @@ export class Pace {
       .map(([what, said, error]) => (said === "unsure" && error == null ? [what, said, `${what}: too early to say`] : [what, said, `${what} ${words[said]}`, true]));
   }
 
+  // judged are the verdicts, by how much where that is known.
+  judged(o) {
+    const g = o.goal, short = (margin, text) => margin != null && `: ${text(Math.abs(margin))} ${margin < 0 ? "short" : "left"}`;
+    const list = this.verdicts(o).map(([what, said, text, known]) => h("span", { class: `verdict ${said}` }, text, known && (what === "Energy" ? short(g.energy_margin_wh, wattHours) : short(g.time_margin_s, clockSpan))));
+    return list.length > 0 && h("p", { class: "verdicts" }, list);
+  }
+
   tiles(o, ended) {
     const tile = (name, value, ...more) => h("div", { class: "tile" }, h("dt", null, name), h("dd", null, value), more.filter(Boolean).map((text) => h("dd", { class: "more" }, text)));
     const { pace: p, lap, left, allowance_over: over, goal: g, needed: n, plan } = o;
-    const short = (margin, text) => margin != null && `: ${text(Math.abs(margin))} ${margin < 0 ? "short" : "left"}`;
-    const margins = g && { Energy: short(g.energy_margin_wh, wattHours), Time: short(g.time_margin_s, clockSpan) }, measured = g?.reached || ended;
+    const measured = g?.reached || ended, after = over && takes(over.seconds, over.error_s);
     return [
-      !ended && lap && tile(`Lap ${lap.lap} ends`, at(lap.ends_at), soon(lap.remaining_s, lap.error_s)),
-      left?.energy_wh != null && tile(left.energy_wh < 0 ? "Energy over the plan" : "Energy left", wattHours(Math.abs(left.energy_wh)), over && (over.spent ? `was over${over.at ? ` at ${at(over.at)}` : ""}` : over.error_s == null ? `over ${soon(over.seconds)}` : listed(`over${over.at ? ` at ${at(over.at)}` : ""}`, soon(over.seconds, over.error_s))),
+      !ended && lap?.remaining_s != null && (lap.ends_at ? tile(`Lap ${lap.lap} ends`, at(lap.ends_at), `in ${takes(lap.remaining_s, lap.error_s)}`) : tile(`Rest of lap ${lap.lap}`, takes(lap.remaining_s, lap.error_s), "once the car drives on")),
+      left?.energy_wh != null && (over || !g?.energy_suffices || !measured) && tile(left.energy_wh < 0 ? "Energy over the plan" : "Energy left", wattHours(Math.abs(left.energy_wh)), over && (over.spent ? `was over${over.at ? ` at ${at(over.at)}` : ""}` : !over.at ? (o.state === "paused" ? `over after ${after} of driving` : "over in more than 400 days") : over.error_s == null ? `over in ${after}` : `over at ${at(over.at)} · in ${after}`),
         over && (over.spent || over.error_s != null) && listed(over.laps != null && `after ${num(over.laps, 1)}${off(over.laps_error, 1)} laps`, km(over.distance_m))),
-      n && (n.wh_per_km ?? n.wh_per_lap ?? n.speed_kmh) != null && tile("May be spent", n.wh_per_lap != null ? `${wattHours(n.wh_per_lap)} a lap` : n.wh_per_km != null ? `${wattHours(n.wh_per_km)} a km` : NONE, listed(n.wh_per_lap != null && n.wh_per_km != null && `${wattHours(n.wh_per_km)} a km`, n.efficiency_km_kwh != null && `${num(n.efficiency_km_kwh, 1)} km/kWh`),
-        n.speed_kmh != null && listed(`at ${withUnit(n.speed_kmh, "km/h", 1)}`, n.lap_s != null && `${clockSpan(n.lap_s, 1)} a lap`)),
+      this.needed(n, tile),
       !ended && p && tile("Lately", p.lap_wh ? `${wattHours(p.lap_wh.mean, p.lap_wh.spread)} a lap` : p.wh_per_km ? `${wattHours(p.wh_per_km.mean, p.wh_per_km.spread)} a km` : NONE, listed(p.lap_wh && p.wh_per_km && `${wattHours(p.wh_per_km.mean)} a km`, p.efficiency_km_kwh != null && `${num(p.efficiency_km_kwh, 1)} km/kWh`),
-        listed(p.speed_kmh && `at ${withUnit(p.speed_kmh.mean, "km/h", 1)}`, p.lap_s && `${clockSpan(p.lap_s.mean, 1)}${off(p.lap_s.spread, 1)} a lap`)),
+        listed(p.speed_kmh && `at ${withUnit(p.speed_kmh.mean, "km/h", 1)}`, p.lap_s && `${clockSpan(p.lap_s.mean, 1)}${p.lap_s.spread == null ? "" : `${off(p.lap_s.spread, 1)} s`} a lap`)),
       g && tile(`${{ laps: `${num(plan.plan_laps)} laps`, distance: `${num(plan.plan_distance_km, 1)} km`, time: clockSpan(plan.plan_time_s) }[g.of]}${g.reached ? `, reached at ${at(g.at)}` : ended ? ": not reached" : " at this pace"}`,
-        listed(g.of === "time" ? km(g.distance_m) : measured || g.seconds_error != null ? `${clockSpan(g.seconds)}${off(g.seconds_error)}` : roughly(g.seconds),
-          g.energy_wh != null && (measured || g.energy_error_wh != null ? wattHours(g.energy_wh, g.energy_error_wh) : `about ${withUnit(g.energy_wh, "Wh", 0)}`)),
-        ...this.verdicts(o).map(([what, said, text, sure]) => h("span", { class: `verdict ${said}` }, text, sure && margins[what]))),
+        listed(g.of === "time" ? km(g.distance_m) : measured ? clockSpan(g.seconds) : takes(g.seconds, g.seconds_error),
+          g.energy_wh != null && (measured || g.energy_error_wh != null ? wattHours(g.energy_wh, g.energy_error_wh) : `about ${withUnit(g.energy_wh, "Wh", 0)}`))),
     ];
+  }
+
+  needed(n, tile) {
+    const quick = n?.speed_kmh != null && [`at least ${withUnit(n.speed_kmh, "km/h", 1)}`, n.lap_s != null && `at most ${clockSpan(n.lap_s, 1)} a lap`];
+    if ((n?.wh_per_km ?? n?.wh_per_lap) == null) return quick && tile("Speed needed", ...quick);
+    return tile("May be spent", n.wh_per_lap != null ? `${wattHours(n.wh_per_lap)} a lap` : `${wattHours(n.wh_per_km)} a km`, listed(n.wh_per_lap != null && n.wh_per_km != null && `${wattHours(n.wh_per_km)} a km`, n.efficiency_km_kwh != null && `${num(n.efficiency_km_kwh, 1)} km/kWh`), quick && listed(...quick));
   }
 
   // tape is how much of the energy is used, beside how much of the plan is driven. Its colour is the verdict.
@@ -82,10 +95,11 @@ export class Pace {
   }
 
   // reasons say what is missing of what was asked for.
-  reasons({ why, plan, so_far: s }, planned, ended) {
-    const asked = { pace: true, "lap.ends_at": true, allowance_over: plan.plan_energy_wh != null && !ended, goal: planned && plan.plan_energy_wh == null, needed: planned && !ended && !why.goal };
+  reasons(o, planned, ended) {
+    const { why, plan, so_far: s } = o;
+    const asked = { pace: true, "lap.ends_at": !why.pace && o.state !== "paused", allowance_over: plan.plan_energy_wh != null && !ended, goal: planned && plan.plan_energy_wh == null, needed: planned && !ended && !why.goal };
     const texts = [...new Set(Object.entries(asked).filter(([name, wanted]) => wanted && why[name]).map(([name]) => why[name]))];
-    if (s.silent_s >= 1) texts.push(`${clockSpan(s.silent_s)} were not heard of, and are in no energy and no distance`);
+    if (s.silent_s >= 1) texts.push(`of ${duration(s.silent_s)} there are no records; what was used and driven then is not counted`);
     return texts.length > 0 && h("p", { class: "pad muted small" }, `${texts.join("; ").replace(/^./, (first) => first.toUpperCase())}.`);
   }
 }
