@@ -22,8 +22,8 @@ function parseFields(text, before) {
 // written are a run's texts as the form has them.
 const written = (run) => ({ session_name: run.session_name ?? "", ...Object.fromEntries(["driver", "car", "setup", "tyres", "weather"].map((by) => [by, run.book[by] ?? ""])), tags: run.book.tags.join(", "), fields: fieldsText(run.book.fields), ...planTexts(run.book) });
 
-// edit opens the form; saved is called with the run as it is after a change.
-export function edit(run, saved) {
+// edit opens the form, at its plan where that is asked for; saved is called with the run as it is after a change.
+export function edit(run, saved, plan) {
   let base = written(run);
   const problem = h("p", { class: "problem", role: "alert" });
   const row = (name, text, props = {}, hint) => h("div", { class: "field" }, h("label", { for: `book-${name}` }, text),
@@ -34,8 +34,9 @@ export function edit(run, saved) {
     row("session_name", "Name", { maxlength: 300 }, "Later uploads under another name leave it alone."),
     FACTORS.filter(([by]) => by !== "tag" && by !== "setup").map(([by, text]) => row(by, text, { maxlength: 200, list: `known-${by}` })),
     row("tags", "Tags", {}, "Between commas."), row("setup", "Setup", { rows: 3, maxlength: 2000 }), row("fields", "Further fields", { rows: 3 }, "One a line, such as ballast_kg = 4."),
-    h("fieldset", { class: "plan-fields" }, h("legend", null, "Plan: what it may use, and how far it is to go"), PLAN.map(([name, text]) => row(name, text, { inputmode: "decimal" }))), ...known, problem, h("div", { class: "dialog-foot" }, button));
+    h("fieldset", { class: "plan-fields" }, h("legend", null, "Plan: what it may use, how far it is to go, and how long it may take"), PLAN.map(([name, text]) => row(name, text, { inputmode: "decimal" }))), ...known, problem, h("div", { class: "dialog-foot" }, button));
   const node = dialog("Run book", form);
+  if (plan) form.elements.plan_energy_wh.focus();
   // What others said before is offered.
   api(query("/api/v1/sessions", { limit: 500 })).then(({ sessions }) => {
     for (const list of known) replace(list, [...new Set(sessions.flatMap((other) => valuesOf(other, list.id.slice(6))))].slice(0, 100).map((value) => h("option", { value })));

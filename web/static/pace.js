@@ -8,6 +8,8 @@ import { figure, shownUnit, withUnit } from "./units.js";
 const off = (v, digits = 0) => (v == null ? "" : ` ± ${num(v, digits)}`);
 const span = (s, error) => `${clockSpan(s)}${error ? ` ± ${error < 99.5 ? `${num(error)} s` : clockSpan(error)}` : ""}`;
 const takes = (s, error) => (error == null ? roughly(s) : span(s, error));
+const ofEnergy = (text, plan) => (plan.plan_energy_wh == null ? `${text} ${shownUnit("Wh")}` : `${text} of ${withUnit(plan.plan_energy_wh, "Wh", Number.isInteger(plan.plan_energy_wh) ? 0 : 1)}`);
+const ofTime = (text, plan) => (plan.plan_time_s == null ? text : `${text} of ${clockSpan(plan.plan_time_s)}`);
 const wattHours = (v, error) => (v == null ? NONE : `${figure(v, "Wh", 1)}${error == null ? "" : ` ± ${figure(error, "Wh", 1)}`} ${shownUnit("Wh")}`);
 const roughly = (s) => `about ${s < 120 ? clockSpan(s) : `${num(s / 60)} min`}`; // of which nobody knows the error
 const at = (t) => (t ? clock(Date.parse(t), 60) : NONE);
@@ -15,9 +17,12 @@ const listed = (...parts) => parts.filter((part) => part && part !== NONE).join(
 
 const VERDICTS = { yes: "suffices", no: "does not suffice", unsure: "may or may not suffice" }, OUTCOMES = { yes: "sufficed", no: "did not suffice" };
 
-// Pace fills a node with it, and asks again when it is told to.
+// Pace fills a node with it, and asks again when it is told to. edit opens the plan's form, for who may write it.
 export class Pace {
-  constructor(node, signal) { Object.assign(this, { node, signal, shown: "", said: "" }); }
+  constructor(node, signal, edit) {
+    Object.assign(this, { node, signal, shown: "", said: "" });
+    this.button = edit && h("button", { type: "button", class: "button secondary small", on: { click: edit } }, "Plan…");
+  }
 
   async load(run) {
     const answer = await api(sessionPath(run.session_id, "/pace"), { signal: this.signal }), text = JSON.stringify(answer);
@@ -34,11 +39,13 @@ export class Pace {
     if (said && this.said && said !== this.said) announce(said);
     this.said = said;
     const of = o.pace && !ended && `of the last ${o.pace.n === 1 ? o.pace.of.replace(/s$/, "") : `${o.pace.n} ${o.pace.of}`}`, tiles = this.tiles(o, ended).filter(Boolean);
-    replace(this.node, h("h2", { id: "pace-title" }, !planned ? "Pace" : ended ? "The plan, and how it came out" : "What may still be spent", h("span", { class: "muted small" }, ` ${listed(of && (planned ? `at the pace ${of}` : of), o.state === "paused" && "the car stands")}`)),
+    const focused = document.activeElement === this.button;
+    replace(this.node, h("div", { class: "pace-head" }, h("h2", { id: "pace-title" }, !planned ? "Pace" : ended ? "The plan, and how it came out" : "What may still be spent", h("span", { class: "muted small" }, ` ${listed(of && (planned ? `at the pace ${of}` : of), o.state === "paused" && "the car stands")}`)), this.button),
       this.judged(o),
       this.tape(o),
       tiles.length > 0 && h("dl", { class: "tiles" }, tiles),
       this.reasons(o, planned, ended));
+    if (focused) this.button.focus({ preventScroll: true });
   }
 
   // verdicts are whether energy and time suffice: what, yes or no, in words, and whether its error is known.
@@ -56,19 +63,19 @@ export class Pace {
   }
 
   tiles(o, ended) {
-    const tile = (name, value, ...more) => h("div", { class: "tile" }, h("dt", null, name), h("dd", null, value), more.filter(Boolean).map((text) => h("dd", { class: "more" }, text)));
+    const tile = (name, value, ...more) => h("div", { class: "tile" }, h("dt", null, name), [value].flat().filter(Boolean).map((text) => h("dd", null, text)), more.filter(Boolean).map((text) => h("dd", { class: "more" }, text)));
     const { pace: p, lap, left, allowance_over: over, goal: g, needed: n, plan } = o;
     const measured = g?.reached || ended, after = over && takes(over.seconds, over.error_s);
     return [
       !ended && lap?.remaining_s != null && (lap.ends_at ? tile(`Lap ${lap.lap} ends`, at(lap.ends_at), `in ${takes(lap.remaining_s, lap.error_s)}`) : tile(`Rest of lap ${lap.lap}`, takes(lap.remaining_s, lap.error_s), "once the car drives on")),
-      left?.energy_wh != null && (over || !g?.energy_suffices || !measured) && tile(left.energy_wh < 0 ? "Energy over the plan" : "Energy left", wattHours(Math.abs(left.energy_wh)), over && (over.spent ? `was over${over.at ? ` at ${at(over.at)}` : ""}` : !over.at ? (o.state === "paused" ? `over after ${after} of driving` : "over in more than 400 days") : over.error_s == null ? `over in ${after}` : `over at ${at(over.at)} · in ${after}`),
+      left?.energy_wh != null && (over || !g?.energy_suffices || !measured) && tile(left.energy_wh < 0 ? "Energy over the plan" : "Energy left", left.energy_wh < 0 ? wattHours(-left.energy_wh) : ofEnergy(figure(left.energy_wh, "Wh", 1), plan), over && (over.spent ? `was over${over.at ? ` at ${at(over.at)}` : ""}` : !over.at ? (o.state === "paused" ? `over after ${after} of driving` : "over in more than 400 days") : over.error_s == null ? `over in ${after}` : `over at ${at(over.at)} · in ${after}`),
         over && (over.spent || over.error_s != null) && listed(over.laps != null && `after ${num(over.laps, 1)}${off(over.laps_error, 1)} laps`, km(over.distance_m))),
       this.needed(n, tile),
       !ended && p && tile("Lately", p.lap_wh ? `${wattHours(p.lap_wh.mean, p.lap_wh.spread)} a lap` : p.wh_per_km ? `${wattHours(p.wh_per_km.mean, p.wh_per_km.spread)} a km` : NONE, listed(p.lap_wh && p.wh_per_km && `${wattHours(p.wh_per_km.mean)} a km`, p.efficiency_km_kwh != null && `${num(p.efficiency_km_kwh, 1)} km/kWh`),
         listed(p.speed_kmh && `at ${withUnit(p.speed_kmh.mean, "km/h", 1)}`, p.lap_s && `${clockSpan(p.lap_s.mean, 1)}${p.lap_s.spread == null ? "" : `${off(p.lap_s.spread, 1)} s`} a lap`)),
-      g && tile(`${{ laps: `${num(plan.plan_laps)} laps`, distance: `${num(plan.plan_distance_km, 1)} km`, time: clockSpan(plan.plan_time_s) }[g.of]}${g.reached ? `, reached at ${at(g.at)}` : ended ? ": not reached" : " at this pace"}`,
-        listed(g.of === "time" ? km(g.distance_m) : measured ? clockSpan(g.seconds) : takes(g.seconds, g.seconds_error),
-          g.energy_wh != null && (measured || g.energy_error_wh != null ? wattHours(g.energy_wh, g.energy_error_wh) : `about ${withUnit(g.energy_wh, "Wh", 0)}`))),
+      g && tile(`${{ laps: `${num(plan.plan_laps)} laps`, distance: `${km(plan.plan_distance_km * 1000)}`, time: clockSpan(plan.plan_time_s) }[g.of]}${g.reached ? `, reached at ${at(g.at)}` : ended ? ": not reached" : " at this pace"}`,
+        [g.energy_wh != null && ofEnergy(measured ? figure(g.energy_wh, "Wh", 1) : g.energy_error_wh != null ? `${figure(g.energy_wh, "Wh", 1)} ± ${figure(g.energy_error_wh, "Wh", 1)}` : `about ${figure(g.energy_wh, "Wh", 0)}`, plan),
+        g.of === "time" ? km(g.distance_m) : ofTime(measured ? clockSpan(g.seconds) : takes(g.seconds, g.seconds_error), plan)]),
     ];
   }
 
@@ -90,7 +97,7 @@ export class Pace {
     if (driven != null) mark.style.left = `${share(driven)}%`;
     const bar = used != null, gone = driven != null && `${num(share(driven))} % of the ${goal.of} ${goal.of === "time" ? "gone" : "driven"}`;
     const text = listed(bar && `${num(used * 100)} % of the energy used`, gone && (bar ? `the mark in the bar: ${gone}` : gone),
-      left.laps > 0 && `${num(left.laps, 1)} laps left`, left.laps == null && left.distance_m > 0 && `${km(left.distance_m)} left`, left.seconds != null && (left.seconds > 0 ? `${clockSpan(left.seconds)} left` : "the time is over"));
+      left.laps > 0 && `${num(left.laps, 1)} of ${num(plan.plan_laps)} laps left`, left.distance_m > 0 && `${num(left.distance_m / 1000, 2)} of ${km(plan.plan_distance_km * 1000)} left`, left.seconds != null && (left.seconds > 0 ? `${ofTime(clockSpan(left.seconds), plan)} left` : "the time is over"));
     return h("div", { class: "pad" }, bar && h("div", { class: `tape ${verdict}`, "aria-hidden": "true" }, fill, gone && mark), h("p", { class: "muted small" }, text));
   }
 

@@ -134,6 +134,8 @@ class RunView {
   }
 
   // failed says what could not be loaded, wherever one has scrolled to; once.
+  saved = (run) => { this.run = run; this.header(); };
+
   failed = (err) => {
     if (err.name === "AbortError" || this.toldOf === err.message) return;
     this.toldOf = err.message;
@@ -190,7 +192,7 @@ class RunView {
     replace(this.title, h("bdi", null, runName(run)), badge(run, this.silent));
     if (run.book.revision !== this.bookShown) {
       this.bookShown = run.book.revision;
-      import("./book.js").then(({ showBook }) => showBook(this.said, this.run, mayEdit(), (run) => { this.run = run; this.header(); })).catch(this.failed);
+      import("./book.js").then(({ showBook }) => showBook(this.said, this.run, mayEdit(), this.saved)).catch(this.failed);
       this.loadPace();
     }
     replace(this.meta, run.start_time ? `${date(new Date(this.start))}, ${hourMinute(new Date(this.start))} · ${duration(run.duration_s)} · ` : "", `${count(run.record_count)} records`);
@@ -441,7 +443,7 @@ class RunView {
   // loadPace says what may still be spent, of a run that drives or was planned.
   loadPace() {
     if (!this.run.start_time || !onTrack(this.run) && !this.pace && !Object.entries(this.run.book).some(([name, said]) => said && name.startsWith("plan_"))) return;
-    import("./pace.js").then(({ Pace }) => (this.pace ??= new Pace(this.paced, this.signal)).load(this.run).catch(() => { /* the next turn tries again */ })).catch(this.failed);
+    import("./pace.js").then(({ Pace }) => (this.pace ??= new Pace(this.paced, this.signal, mayEdit() && (() => import("./bookform.js").then(({ edit }) => edit(this.run, this.saved, true)).catch(this.failed)))).load(this.run).catch(() => { /* the next turn tries again */ })).catch(this.failed);
   }
 
   fillTiles(s) {
