@@ -1116,8 +1116,9 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.reload();
     await settled(page);
     assert.deepEqual(await span(page), [a, b]);
-    await page.getByRole("button", { name: "Sector 2, s: show it alone in the charts" }).click();
+    await page.getByRole("button", { name: "Whole lap" }).click();
     await until("the whole lap", async () => !/from=/.test(page.url()));
+    assert.ok(!/marks|note/.test(await page.locator(".stack-hint").first().textContent()), "keys that do nothing here");
     await accessible(page, "laps over one another");
     await page.goto(`${base}/compare?laps=round:2,round%253Aslow:2&metrics=speed_ms`);
     await settled(page);

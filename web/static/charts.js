@@ -12,6 +12,7 @@ import { isState } from "./channels.js";
 import { clock, clockSpan, duration, num, title, unit, zone } from "./format.js";
 
 const MIN_SPAN = 0.05; // of a window, in seconds (or metres)
+const EDGE = 200; // px at either end of what is on screen, in which a chart is out of sight
 
 export class ChartStack {
   // options: extent [a, b] in seconds since start (or metres), start in ms
@@ -33,16 +34,16 @@ export class ChartStack {
     this.body = h("div", {
       class: "stack", tabindex: "0", role: "group", id: "charts", "aria-label": "Charts", "aria-describedby": "stack-keys stack-status",
     });
-    this.keys = h("p", { class: "sr", id: "stack-keys" }, "Arrow left and right pan, plus and minus zoom, 0 shows everything, Backspace goes back, comma and full stop move the cursor and read the values, Enter pins it and Escape takes pinned ones away, n and p go to the next and the previous mark, m makes a note.");
+    this.keys = h("p", { class: "sr", id: "stack-keys" }, "Arrow left and right pan, plus and minus zoom, 0 shows everything, Backspace goes back, comma and full stop move the cursor and read the values, Enter pins it and Escape takes pinned ones away.");
     this.table = h("div", { class: "table-scroll", hidden: true, tabindex: "0", role: "region", "aria-label": "Values of the charts as a table" });
-    const hint = h("p", { class: "stack-hint", "aria-hidden": "true" }, "Drag to zoom, or turn the wheel with Ctrl, Shift and drag to pan, double click for everything. With the charts focused: arrows, + and −, 0, and , . for single values, n and p for marks.");
+    this.hint = h("p", { class: "stack-hint", "aria-hidden": "true" }, "Drag to zoom, or turn the wheel with Ctrl, Shift and drag to pan, double click for everything. With the charts focused: arrows, + and −, 0, and , . for single values.");
     const touchHint = h("p", { class: "stack-hint touch", "aria-hidden": "true" }, "Two fingers zoom, one moves along, a tap reads the values.");
-    root.append(this.keys, this.status, this.body, hint, touchHint, this.table);
+    root.append(this.keys, this.status, this.body, this.hint, touchHint, this.table);
     this.body.addEventListener("keydown", (e) => this.key(e));
     this.resized = new ResizeObserver(() => this.resize());
     this.resized.observe(this.body);
     this.untheme = onTheme(() => this.rebuild());
-    this.sight = new IntersectionObserver(([{ isIntersecting }]) => this.body.classList.toggle("in-sight", isIntersecting), { rootMargin: "-200px 0px" }); // an edge of a chart is none
+    this.sight = new IntersectionObserver(([{ isIntersecting }]) => this.body.classList.toggle("in-sight", isIntersecting), { rootMargin: `${-EDGE}px 0px` });
     this.sight.observe(this.body);
   }
 
@@ -123,7 +124,10 @@ export class ChartStack {
   reset() { this.show(...this.extent); }
 
   // reveal scrolls to the charts, where what was chosen elsewhere changes them unseen.
-  reveal() { if (!this.body.classList.contains("in-sight")) this.body.scrollIntoView(); }
+  reveal() {
+    const { top, bottom } = this.body.getBoundingClientRect();
+    if (bottom < EDGE || top > innerHeight - EDGE) this.body.scrollIntoView();
+  }
 
   // follow draws live data instead of loading any: x and columns as load gives
   // them, window [a, b]. unfollow goes back to loading.

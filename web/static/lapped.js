@@ -118,7 +118,7 @@ export function render(main, params) {
     map.show(answer, channels, params.get("map"));
     import("./places.js").then((places) => places.show(ids(), { stack, map, node: way, signal })).catch((err) => { if (err.name !== "AbortError") toast(err.message, "error"); });
     bench = new Bench(stack, valued, { address: () => ({ laps: write(laps), metrics: metrics.join() }), failed: (err) => toast(err.message, "error") });
-    replace(tools, h("span", { class: "push" }), bench.button);
+    replace(tools, h("button", { type: "button", class: "button secondary", on: { click: () => stack.reset() } }, icon("reset"), "Whole lap"), h("span", { class: "push" }), bench.button);
     bench.open(new URLSearchParams(location.search));
     map.setWindow(...stack.win, stack.whole);
     stack.setMetrics([...more(), ...chosen()]);

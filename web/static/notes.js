@@ -27,6 +27,8 @@ export class Notes {
     stack.guests.push({ plot: (plot) => this.draw(plot), cursor: (x) => { if (x != null) this.last = x; } });
     stack.onMark = (by) => this.jump(by);
     if (this.mayWrite) stack.onNote = () => this.write();
+    stack.keys.append(` n and p go to the next and the previous mark${this.mayWrite ? ", m makes a note" : ""}.`);
+    stack.hint.append(` n and p go to marks${this.mayWrite ? ", m makes a note" : ""}.`);
     this.list = h("ul", { class: "notes" });
     this.title = h("h2", { id: "notes-title" }, "Notes");
     const filter = h("select", { "aria-label": "Which notes" }, [["", "All"], ["people", "By people"], ["server", "By the server"]].map(([value, text]) => h("option", { value }, text)));
