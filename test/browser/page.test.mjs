@@ -1105,8 +1105,10 @@ describe("the built-in page", { concurrency: false }, () => {
       return more === "red" ? red > 200 && !blue : blue > 200 && !red;
     }, what);
     await until("a red map", () => red("red"));
+    await page.getByText(/lap \d is red where it was slower than the first lap, blue where quicker, by up to \d+\.\d\d s per 100 m/).waitFor();
     await page.getByLabel("What the map is coloured by").selectOption("Speed");
-    await until("a blue map", () => red("blue"));
+    await page.getByText(/lap \d is red where it was slower than the first lap, blue where quicker, by up to [89]\.\d km\/h/).waitFor();
+    await until("a red map", () => red("red"));
     await page.getByText("Channels by sector", { exact: true }).click();
     await page.getByRole("row", { name: /^Sector 2: Highest Power/ }).waitFor();
     await page.getByRole("button", { name: "Sector 2, s: show it alone in the charts" }).click();
@@ -1127,7 +1129,12 @@ describe("the built-in page", { concurrency: false }, () => {
     assert.equal(await chart(page, "de_j").locator("h3 .unit").textContent(), "Wh");
     const [one, other] = (await page.getByRole("row", { name: /^Energy, Wh [\d.]/ }).getByRole("cell").allTextContents()).map(parseFloat);
     const behind = await chart(page, "de_j").locator("output").last().textContent();
-    assert.ok(one > 1 && other > 1 && /avg/.test(behind), `energy of ${one} and ${other} Wh, ${behind}`);
+    assert.ok(one > 1 && other > 1 && behind === "", `energy of ${one} and ${other} Wh, ${behind}`);
+    // The mean at the head of a chart is that by time, as in the figures; without a cursor there is no value at it.
+    const means = (await page.getByRole("row", { name: /^Mean speed/ }).getByRole("cell").allTextContents()).map(parseFloat), heads = await chart(page, "speed_ms").locator("output").allTextContents();
+    assert.ok(heads.length === 2 && heads.every((text, i) => Math.abs(Number(text.replace("avg ", "")) - means[i]) < 0.06), `means of ${heads}, ${means}`);
+    await page.getByRole("button", { name: "Values of all channels" }).click();
+    await until("no value at the cursor", async () => (await page.locator('[data-of="speed_ms"]').first().locator("td").allTextContents())[0] === "–");
     assert.equal(await chart(page, "speed_ms").locator("h3 .unit").textContent(), "km/h");
     await page.getByRole("link", { name: "By distance" }).click();
     await page.getByRole("heading", { name: "Compare runs" }).waitFor();

@@ -220,7 +220,7 @@ export class Chart {
       }
       line.stats = n ? { lo, hi, mean: sum / n } : null;
     }
-    const stats = lines[0]?.stats, texts = stats && [`min ${measure(stats.lo, channel)}`, `avg ${measure(stats.mean, channel)}`, `max ${measure(stats.hi, channel)}`];
+    const stats = lines[0]?.stats, texts = stats && [`min ${measure(stats.lo, channel)}`, `avg ${measure(stack.mean(lines[0]), channel)}`, `max ${measure(stats.hi, channel)}`];
     figures.forEach((node, i) => { node.textContent = texts?.[i] || ""; });
     // What has the focus stays where it is.
     if (!texts || stack.lines.length > 1) replace(range, stack.lines.length > 1 ? "" : "no data here");
@@ -232,8 +232,8 @@ export class Chart {
   rest() {
     const { following, lines } = this.stack;
     for (const reader of this.readers) this.drawn(reader).forEach((line, k) => {
-      const v = following ? line?.avg.findLast((v) => v != null) : null;
-      reader.outputs[k].textContent = v != null ? measure(v, reader.channel) : lines.length > 1 && line?.stats ? `avg ${measure(line.stats.mean, reader.channel)}` : "";
+      const v = following ? line?.avg.findLast((v) => v != null) : null, mean = lines.length > 1 ? this.stack.mean(line) : null;
+      reader.outputs[k].textContent = v != null ? measure(v, reader.channel) : mean != null ? `avg ${measure(mean, reader.channel)}` : "";
     });
   }
 

@@ -76,6 +76,10 @@ export class ChartStack {
     return this.start / 1000 - new Date(this.start).getTimezoneOffset() * 60;
   }
 
+  // mean is that of what the window shows of a line. By distance it is what is known of
+  // the whole: a mean of places is none of the time.
+  mean(line) { return this.kind === "time" ? line?.stats?.mean : this.whole ? line?.mean : null; }
+
   tell(what, ...of) { for (const guest of this.guests) guest[what]?.(...of); }
 
   // setMetrics chooses the channels, as the server lists them, and how they stand in

@@ -110,14 +110,14 @@ export class Cursors {
   }
 
   figures({ channel, k }) {
-    const stats = this.stack.data?.columns[channel.name]?.[k]?.stats;
-    return ["lo", "mean", "hi"].map((what) => (isState(channel) || !stats ? NONE : measure(stats[what], channel)));
+    const line = this.stack.data?.columns[channel.name]?.[k], { lo, hi } = line?.stats || {};
+    return [lo, this.stack.mean(line), hi].map((v) => (isState(channel) ? NONE : measure(v, channel)));
   }
 
   // say writes what follows the cursor that moves.
   say() {
     const readers = this.stack.readers, now = this.stack.cursorAt;
-    for (const { channel, k, cell } of this.cells || []) cell.textContent = readers.find((r) => r.channel === channel)?.outputs[k].textContent.split(" (")[0] || NONE;
+    for (const { channel, k, cell } of this.cells || []) cell.textContent = ((now != null || this.stack.following) && readers.find((r) => r.channel === channel)?.outputs[k].textContent.split(" (")[0]) || NONE;
     replace(this.where, [now != null && ["Cursor", this.place(now)], ...this.stretches()].filter(Boolean).map(([name, text]) => h("li", null, h("b", null, name), ` ${text}`)), now == null && !this.pins.length && h("li", { class: "muted" }, "Click into a chart, or press Enter at the cursor, to pin it."));
   }
 

@@ -105,11 +105,11 @@ export function render(main, params) {
     const way = h("section", { class: "card panel", "aria-labelledby": "map-title" }, h("h2", { id: "map-title" }, "Where the difference is"));
     replace(body, h("section", { "aria-labelledby": "charts-title" }, h("h2", { class: "sr", id: "charts-title" }, "Charts of all laps"), charts), h("aside", { class: "side", "aria-label": "Values, map and figures" }, valued, way, figures(answer)));
     const x = answer.distance_m, one = x.map(() => 1);
-    const line = (v) => ({ min: v, max: v, avg: v, count: one });
+    const line = (v, mean) => ({ min: v, max: v, avg: v, count: one, mean });
     stack = new ChartStack(charts, {
       kind: "distance", clockTime: false, start: 0, extent: [0, x.at(-1)], lines: laps.map((l) => ({ label: name(l) })),
       load: async (a, b, points, wanted) => ({
-        x, columns: Object.fromEntries(wanted.map((m) => [m.name, answer.laps.map((l) => line((m.own ? l[m.name]?.map((v) => (v == null ? v : v * m.own)) : l.metrics[m.name]) ?? x.map(() => null)))])),
+        x, columns: Object.fromEntries(wanted.map((m) => [m.name, answer.laps.map((l) => line((m.own ? l[m.name]?.map((v) => (v == null ? v : v * m.own)) : l.metrics[m.name]) ?? x.map(() => null), m.own ? null : l.means[m.name]?.mean))])),
         info: { short: `${x.length} places`, text: `at ${x.length} places of the lap`, width: 0, level: "raw" },
       }),
       onWindow: (a, b, whole) => map?.setWindow(a, b, whole), onCursor: (at) => map?.mark(at),
