@@ -1136,6 +1136,17 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.getByRole("button", { name: "Values of all channels" }).click();
     await until("no value at the cursor", async () => (await page.locator('[data-of="speed_ms"]').first().locator("td").allTextContents())[0] === "–");
     assert.equal(await chart(page, "speed_ms").locator("h3 .unit").textContent(), "km/h");
+    // A lap may begin within a sector, which has then two parts; a percentage of next to nothing tells nothing.
+    await page.route("**/api/v1/compare?**", async (route) => {
+      const response = await route.fetch(), answer = await response.json();
+      answer.sectors.at(-1).name = answer.sectors[0].name;
+      answer.laps[0].sectors[0].energy_j = 100;
+      await route.fulfill({ response, json: answer });
+    });
+    await page.reload();
+    await page.getByRole("rowheader", { name: "Sector 1, begin, s" }).waitFor();
+    assert.ok((await page.getByRole("row", { name: /^Sector 1, end, Wh/ }).getByRole("cell").allTextContents()).every((text) => /^\d\.\d\d$/.test(text)), "a percentage of 0.03 Wh");
+    await page.unroute("**/api/v1/compare?**");
     await page.getByRole("link", { name: "By distance" }).click();
     await page.getByRole("heading", { name: "Compare runs" }).waitFor();
     await settled(page);

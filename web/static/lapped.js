@@ -96,6 +96,8 @@ export function render(main, params) {
     channels ??= await channelsOf(ids(), signal);
     const answer = await api(query("/api/v1/compare", { laps: write(laps), metrics: asks().join(","), points: PLACES, units: preferred() }), { signal });
     if (stopped || turn !== asked) return;
+    const begun = answer.sectors[0], again = answer.sectors.at(-1);
+    if (begun !== again && begun?.name === again.name) { begun.name += ", end"; again.name += ", begin"; } // the lap begins in it
     destroy();
     drawHead();
     const apart = answer.laps.filter((l) => l.aligned !== answer.by);
@@ -156,8 +158,9 @@ export function render(main, params) {
       of(`${s.name}, s`, (l) => l.sectors[k]?.time_s, (v) => num(v, 2), () => goTo(s.from_m, s.to_m)), of(`${s.name}, ${inEnergy}`, (l) => l.sectors[k]?.energy_j, energy),
     ]);
     const evidence = sectors.flatMap((s, k) => parts((l) => l.sectors[k]?.means, `${s.name}: `));
+    const told = (text) => Number(text.replace(/\D/g, "")) >= 10; // of less a percentage would be that of its last digit
     const more = (row, l, i) => {
-      const first = row.get(list[0], 0), v = row.get(l, i), by = i && !row.plain && first > 0 && v != null ? ((v - first) / first) * 100 : null;
+      const first = row.get(list[0], 0), v = row.get(l, i), by = i && !row.plain && first > 0 && v != null && told(row.write(first)) ? ((v - first) / first) * 100 : null;
       return by == null ? null : h("span", { class: "muted more" }, ` ${by > 0 ? "+" : ""}${num(by, 1)} %`);
     };
     const table = (caption, rows) => h("div", { class: "laps figures", tabindex: "0", role: "region", "aria-label": `${caption} as a table` }, h("table", null,
