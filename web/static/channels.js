@@ -9,6 +9,9 @@ const EVERY = 2000; // ms between two looks at what a run has
 const MANY = 10000; // records of a channel: of fewer the levels may just not be made yet
 const LONG = 60; // looks for a member that nobody knows: two minutes
 
+// called is the title of a channel, with its name where another one of the list has that title, too.
+export const called = (c, list) => title(c) + (list.some((other) => other !== c && title(other) === title(c)) ? ` (${c.name})` : "");
+
 export const isState = (channel) => channel.type === "text";
 
 // matching tells which channels have all the words that somebody searches by; more

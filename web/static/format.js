@@ -11,6 +11,14 @@ export const NONE = "–";
 // num writes a number with digits after the point, or a dash; what rounds to nothing has no sign.
 export const num = (v, digits = 0) => (v == null || !Number.isFinite(v) ? NONE : fixed(digits).format(v));
 
+// ticks are the round values from lo to hi, some n of them, each with how it is written.
+export function ticks(lo, hi, n, least = 0) {
+  const rough = Math.max((hi - lo) / n || 1, least), size = 10 ** Math.floor(Math.log10(rough)), step = size * [1, 2, 5, 10].find((k) => k * size >= rough * 0.999);
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9)), out = [];
+  for (let k = Math.ceil(lo / step - 1e-9); k * step <= hi + step * 1e-9; k++) out.push([k * step, num(k * step, digits)]);
+  return out;
+}
+
 // val writes a measurement with as many digits as its size calls for.
 export function val(v) {
   if (v == null || !Number.isFinite(v)) return NONE;

@@ -6,13 +6,13 @@
 import { announce, css, h, replace } from "./dom.js";
 import { query, sessionPath } from "./api.js";
 import { setParams } from "./router.js";
-import { isState } from "./channels.js";
+import { called, isState } from "./channels.js";
 import { lines } from "./lines.js";
-import { count, measure, num, title, unit, NONE } from "./format.js";
+import { count, measure, num, ticks, title, unit, NONE } from "./format.js";
 import { preferred } from "./units.js";
 import { onTheme } from "./theme.js";
 
-const BINS = 40, HEIGHT = 260, LEFT = 52, BOTTOM = 34, TOP = 8, RIGHT = 10;
+const BINS = 40, HEIGHT = 260, LEFT = 52, BOTTOM = 34, TOP = 22, RIGHT = 10;
 const FIRST = [["speed_ms"], ["power_w", "accel_x"], ["inst_eff_km_kwh", "accel_x", "throttle_pct"]];
 const AXES = ["x", "y", "mean"];
 
@@ -61,14 +61,14 @@ export class Signals {
   }
 
   choose() {
-    const { channels } = this.view, there = channels.list.filter((c) => !isState(c) && !c.hidden && (!channels.present.size || channels.present.has(c.name)));
+    const { channels } = this.view, there = this.there = channels.list.filter((c) => !isState(c) && !c.hidden && (!channels.present.size || channels.present.has(c.name)));
     this.chosen ??= FIRST.reduce((taken, names) => [...taken, names.find((name) => !taken.includes(name) && there.some((c) => c.name === name)) || ""], []);
     this.chosen[0] ||= there[0]?.name || "";
     const names = there.map((c) => c.name).join();
     if (names === this.offered || this.form.contains(document.activeElement)) return;
     this.offered = names;
     const select = (k, text) => {
-      const node = h("select", { id: `signal-${AXES[k]}` }, k > 0 && h("option", { value: "" }, NONE), there.map((c) => h("option", { value: c.name, selected: c.name === this.chosen[k] }, title(c))));
+      const node = h("select", { id: `signal-${AXES[k]}` }, k > 0 && h("option", { value: "" }, NONE), there.map((c) => h("option", { value: c.name, selected: c.name === this.chosen[k] }, called(c, there))));
       node.addEventListener("change", () => { this.chosen[k] = node.value; this.remember(); this.moved(0); });
       return h("div", { class: "field" }, h("label", { for: node.id }, text), node);
     };
@@ -103,7 +103,7 @@ export class Signals {
     });
     try {
       const [one, two] = await Promise.all([asked(0, { mean: y ? null : mean }), y && asked(1, { y, mean })]);
-      const name = (axis) => title(view.channels.get(axis.channel) || { name: axis.channel });
+      const name = (axis) => this.name(axis);
       const said = (a) => [`${count(a.counted)} of ${count(a.records)} records`, a.missing > 0 && `${count(a.missing)} lack ${[a.x, a.y].filter((axis) => axis?.missing).map(name).join(" or ")}`].filter(Boolean).join(", ");
       this.fill([{ of: one, title: name(one.x) }, two && { of: two, title: `${name(two.x)} and ${name(two.y)}` }, two?.mean && { of: two, mean: true, title: `${name(two.mean)} by ${name(two.x)} and ${name(two.y)}` }].filter(Boolean), two ? `${said(one)}; with both ${said(two)}` : said(one));
       if (view.where) this.status.textContent = one.records ? `In the region on the map: ${this.status.textContent}` : "The car was not in the region on the map then.";
@@ -167,11 +167,13 @@ export class Signals {
         e.preventDefault();
         f.at ? point(f.at[0] + by[0], f.at[1] + by[1]) : point(0, 0);
       });
-      return h("figure", null, h("figcaption", null, f.title), f.canvas, f.says);
+      return h("figure", null, h("figcaption", null, f.title), f.canvas, f.of.y && this.colours(f), f.says);
     }));
     this.table();
     this.draw();
   }
+
+  name(axis) { const channel = this.view.channels.get(axis.channel); return channel ? called(channel, this.there) : title({ name: axis.channel }); }
 
   write(v, axis) { return measure(v, this.view.channels.get(axis.channel) || {}); }
   range(axis, i) { return `${this.write(axis.edges[i], axis)} to ${this.write(axis.edges[i + 1], axis)} ${unit(axis.unit)}`.trim(); }
@@ -191,7 +193,14 @@ export class Signals {
     const { x, correlation } = f.of;
     if (!f.mean && !f.of.y) return `Mean ${this.write(x.mean, x)} ± ${this.write(x.deviation, x)} ${unit(x.unit)}, up to ${count(high)} records in a bin`;
     if (!f.mean && correlation != null) return `Correlation ${num(correlation, 2)}, up to ${count(high)} records in a cell`;
-    return f.mean ? `Mean from ${this.write(low, f.of.mean)} (blue) to ${this.write(high, f.of.mean)} ${unit(f.of.mean.unit)} (red)` : `Up to ${count(high)} records in a cell`;
+    return f.mean ? `Mean from ${this.write(low, f.of.mean)} to ${this.write(high, f.of.mean)} ${unit(f.of.mean.unit)}` : `Up to ${count(high)} records in a cell`;
+  }
+
+  // colours are a scale of what the colours of cells stand for; counts have them by logarithm.
+  colours(f) {
+    const [low, high] = this.ends(f), bar = h("span", { class: "way-bar" });
+    bar.style.background = `linear-gradient(to right, ${f.mean ? [220, 148, 77, 5].map((at) => `hsl(${at} 70% 50%)`) : "color-mix(in srgb, var(--c1) 12%, transparent), var(--c1)"})`;
+    return h("div", { class: "way-scale small", "aria-hidden": "true" }, f.mean ? this.write(low, f.of.mean) : "1", bar, f.mean ? `${this.write(high, f.of.mean)} ${unit(f.of.mean.unit)}` : `${count(high)} records`);
   }
 
   cell(f) {
@@ -231,22 +240,29 @@ export class Signals {
     g.fillStyle = css("--muted");
     g.font = "11px system-ui, sans-serif";
     g.textBaseline = "middle";
-    for (let k = 0; k <= 4; k++) {
-      g.textAlign = k === 4 ? "right" : k ? "center" : "left";
-      g.fillText(this.write(x.edges[0] + ((x.edges[nx] - x.edges[0]) * k) / 4, x), LEFT + (w * k) / 4, TOP + ht + 10);
-      g.textAlign = "right";
-      g.fillText(y ? this.write(y.edges[0] + ((y.edges[ny] - y.edges[0]) * k) / 4, y) : count((high * k) / 4), LEFT - 5, TOP + ht - (ht * k) / 4 + (k === 4 ? 5 : k ? 0 : -4));
-    }
+    const place = (axis, v) => (v - axis.edges[0]) / (axis.edges.at(-1) - axis.edges[0] || 1), named = (axis) => [this.name(axis), unit(axis.unit)].filter(Boolean).join(", ");
     g.textAlign = "center";
-    g.fillText(unit(x.unit), LEFT + w / 2, HEIGHT - 8);
-    if (y) { g.textAlign = "left"; g.fillText(unit(y.unit), LEFT + 5, TOP + 9); }
+    for (const [v, text] of ticks(x.edges[0], x.edges[nx], w / 50)) {
+      const at = LEFT + w * place(x, v);
+      g.fillRect(at, TOP + ht, 1, 3);
+      g.fillText(text, Math.min(at, width - g.measureText(text).width / 2), TOP + ht + 11);
+    }
+    g.fillText(named(x), LEFT + w / 2, HEIGHT - 7);
+    g.textAlign = "right";
+    for (const [v, text] of y ? ticks(y.edges[0], y.edges[ny], 6) : ticks(0, high, 6, 1)) {
+      const at = TOP + ht - ht * (y ? place(y, v) : v / high);
+      g.fillRect(LEFT - 3, at, 3, 1);
+      g.fillText(text, LEFT - 6, at);
+    }
+    g.textAlign = "left";
+    g.fillText(y ? named(y) : "Records", 0, 7);
   }
 
   // table says of each bin of the first signal what the figures show.
   table() {
     const one = this.figures[0]?.of, two = this.figures[1]?.of, mean = (two || one)?.mean;
     if (!one) return void replace(this.rows);
-    const nx = one.x.edges.length - 1, name = (axis) => title(this.view.channels.get(axis.channel) || { name: axis.channel });
+    const nx = one.x.edges.length - 1, name = (axis) => this.name(axis);
     const row = (i) => {
       let n = 0, most = -1, sum = 0, with_ = 0;
       const of = two || one;

@@ -2,9 +2,9 @@
 // coloured by a channel.
 
 import { css, h, replace } from "./dom.js";
-import { isState } from "./channels.js";
+import { called, isState } from "./channels.js";
 import { Fixes } from "./fixes.js";
-import { measure, title, unit } from "./format.js";
+import { measure, unit } from "./format.js";
 import { setParams } from "./router.js";
 import { onTrack } from "./runs.js";
 import { runSeries } from "./series.js";
@@ -43,9 +43,8 @@ export class Way {
     const { list, present } = this.view.channels, there = list.filter((c) => present.has(c.name) && !c.hidden && !isState(c) && !/^(lat|long)itude$/.test(c.name));
     if (!there.some((c) => c.name === this.name)) this.name = "";
     if (there.length + 1 === this.select.length) return;
-    const twice = (c) => there.some((other) => other !== c && title(other) === title(c));
     replace(this.select, h("option", { value: "" }, "Without colours"),
-      there.map((c) => h("option", { value: c.name, selected: c.name === this.name }, `By ${title(c)}${twice(c) ? ` (${c.name})` : ""}`)));
+      there.map((c) => h("option", { value: c.name, selected: c.name === this.name }, `By ${called(c, there)}`)));
   }
 
   // show takes the whole way, and whether it was simplified more than its positions are off.
