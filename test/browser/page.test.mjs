@@ -1280,7 +1280,7 @@ describe("the built-in page", { concurrency: false }, () => {
     await accessible(page, "a run with laps");
     await page.goto(`${base}/runs/second%2Frun`);
     await page.getByText("What driving took").click();
-    await page.getByRole("listitem").filter({ hasText: /^rolling and drag\d+ %, \d+\.\d ± \d+\.\d Wh$/ }).waitFor();
+    await page.getByRole("listitem").filter({ hasText: /^rolling and drag\d+ %, \d[\d,.]* ± \d[\d,.]* Wh$/ }).waitFor();
     await page.getByText(/R² 0\.\d+ of \d+ intervals; the data do not tell drag/).waitFor();
     await page.goto(base);
     await page.getByRole("heading", { name: "All runs" }).waitFor();

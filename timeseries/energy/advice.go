@@ -3,11 +3,13 @@ package energy
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 )
 
 // through is a lap's way through a stretch, which is a sector, or one of the two goes at one in which
@@ -74,8 +76,7 @@ func laps(n int) string {
 
 // about writes a value with its standard error.
 func about(value, off float64) string {
-	digits := max(0, min(4, 1-int(math.Floor(math.Log10(max(1e-9, off))))))
-	return fmt.Sprintf("%.*f ± %.*f", digits, value, digits, off)
+	return unit.WithError(value, off, func(v float64, digits int) string { return strconv.FormatFloat(v, 'f', digits, 64) })
 }
 
 // asInLap looks for the lap that the others had best been driven like through a stretch.
@@ -142,7 +143,7 @@ func (a *Balance) verdict() []string {
 				text += fmt.Sprintf("%s %.0f %%, ", InWords(p.Term), share)
 			}
 		}
-		list = append(list, fmt.Sprintf("Where %.1f Wh went: %sstanding %.0f %%, brakes and what the model does not explain %.0f %% (± %.0f).", r.Energy, text, 100*r.Standing/r.Energy, 100*r.Rest/r.Energy, 100*r.Error/r.Energy))
+		list = append(list, fmt.Sprintf("Where %.1f Wh went: %sstanding %.0f %%, brakes and what the model does not explain %s %%.", r.Energy, text, 100*r.Standing/r.Energy, about(100*r.Rest/r.Energy, 100*r.Error/r.Energy)))
 	}
 	if s := a.Score; s != nil {
 		list = append(list, fmt.Sprintf("At an even speed, in the same time, %s would have taken %s %% of what they did: varying the speed cost %.1f Wh.", laps(s.Laps), about(s.Percent, s.Error), s.Varying))

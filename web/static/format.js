@@ -19,6 +19,13 @@ export function ticks(lo, hi, n, least = 0) {
   return out;
 }
 
+// withError writes a value and its standard error with as many digits as the error has two of: 38.7 ± 2.2, 139,400 ± 7,800.
+export function withError(v, off) {
+  const digits = Math.min(9, 1 - Number(off.toExponential(1).split("e")[1])), tens = 10 ** -digits;
+  const write = (x) => num(digits < 0 ? Math.round(x / tens) * tens : x, Math.max(0, digits));
+  return `${write(v)} ± ${write(off)}`;
+}
+
 // val writes a measurement with as many digits as its size calls for.
 export function val(v) {
   if (v == null || !Number.isFinite(v)) return NONE;
