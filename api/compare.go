@@ -34,7 +34,7 @@ func (s *server) compareLaps(r *request, p *compareParams) error {
 	if err != nil {
 		return err
 	}
-	req := compare.Request{Laps: laps, Metrics: p.Metrics, Points: p.Points, By: p.By, Class: access.SeriesClass(r.Principal)}
+	req := compare.Request{Laps: laps, Metrics: p.Metrics, Points: p.Points, By: p.By, Class: access.SeriesClass(r.Principal), Units: p.System(r.Principal)}
 	var runs []*timeseries.Session
 	seen := map[string]bool{}
 	for _, lap := range laps {

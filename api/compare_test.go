@@ -139,6 +139,18 @@ func TestCompareLaps(t *testing.T) {
 			if km := number(lap, "energy_j_per_km"); math.Abs(km-number(lap, "energy_j")/number(lap, "distance_m")*1000) > 1e-6 {
 				t.Errorf("seed %d: %v J/km", seed, km)
 			}
+			// How quick it was at its ends is what the records around them say.
+			for name, end := range map[string]string{"from_ms": "start", "to_ms": "end"} {
+				sum, n := 0.0, 0.0
+				for _, r := range list {
+					if moment(t, r["timestamp"]).Sub(moment(t, lap[end])).Abs() <= 1500*time.Millisecond {
+						sum, n = sum+r["speed_ms"].(float64), n+1
+					}
+				}
+				if v := number(lap, name); math.Abs(v-sum/n) > 0.1 {
+					t.Errorf("seed %d: %s is %v, the records say %v", seed, name, v, sum/n)
+				}
+			}
 			// Of a speed of 8 + 2 sin over the way.
 			if v := number(lap, "cruise_variance"); v < 1 || v > 3 {
 				t.Errorf("seed %d: the variance of speed is %v", seed, v)

@@ -14,6 +14,7 @@ import (
 	schema "github.com/ecovolt/telemetryd/sql"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
 	"github.com/ecovolt/telemetryd/timeseries/channel"
+	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 	"github.com/ecovolt/telemetryd/timeseries/column"
 	"github.com/ecovolt/telemetryd/timeseries/kept"
 	"github.com/ecovolt/telemetryd/timeseries/rollup"
@@ -62,6 +63,7 @@ type Request struct {
 	Points  int
 	By      string // position, distance or time
 	Class   series.Class
+	Units   unit.System // of the speeds in sentences
 }
 
 // Lap names a lap of a run, as analytics.laps counts.
@@ -104,13 +106,15 @@ type ComparedLap struct {
 	// steps between two records that carry a speed, are no gap and have 0.5 m/s
 	// or more at both ends, along which speed goes evenly from one to the other.
 	Cruise   *float64         `json:"cruise_variance" doc:"Variance of speed over the time of the lap in which the car did not stand (0.5 m/s or more) and no gap was, (m/s)^2"`
+	From     *float64         `json:"from_ms" doc:"How quick it was when it began, m/s: the mean of 1.5 s to each side, or as far as there are records on both; null where that was not measured"`
+	To       *float64         `json:"to_ms" doc:"How quick it was when it ended, m/s; as from_ms"`
 	PerKm    *float64         `json:"energy_j_per_km" doc:"Energy over distance, J/km"`
 	Match    float64          `json:"match" doc:"Share of the axis for which the lap has records, 0 to 1: what lies in a gap is missing"`
 	TimeMore []*float64       `json:"dt_s,omitempty" doc:"By how much later than the first lap it was there, s; not by time"`
 	More     []*float64       `json:"de_j" doc:"By how much more energy than the first lap it had used there, J; null where nothing measures it"`
 	Sectors  []LapSector      `json:"sectors" doc:"The sectors of the lap; they add up to it"`
 	Metrics  map[string][]any `json:"metrics" doc:"Channels by name: what the lap's records say at each place, null where they say nothing"`
-	Summary  string           `json:"summary" doc:"Its difference to the first lap in sentences, of the figures here, with the sector that has the most of it: the share is of all sectors in which there was some. Empty of the first lap"`
+	Summary  string           `json:"summary" doc:"Its difference to the first lap in sentences, of the figures here, with the sector that has the most of it: the share is of all sectors in which there was some; and by how much quicker the two ended than they began, where that is part of the energy. Speeds are in the units asked for, m/s without. Empty of the first lap"`
 	Means    Means            `json:"means" doc:"Those of them that are numbers, by name: mean, lowest and highest of the lap's records"`
 }
 
@@ -292,12 +296,13 @@ func (r *Reader) read(ctx context.Context, tx pgx.Tx, req *Request, want []chann
 			c.Sectors = append(c.Sectors, s)
 		}
 		c.Cruise = rec.cruise()
+		c.From, c.To = rec.speed.about(0), rec.speed.about(l.way.Seconds)
 		c.Match = round(l.track.share(rec.gaps, axis[len(axis)-1]))
 		for k, ch := range want {
 			c.Metrics[ch.Name] = rec.channels[k].at(at)
 		}
 		answer.Laps = append(answer.Laps, c)
-		answer.Laps[i].Summary = answer.sentences(&answer.Laps[i], &answer.Laps[0])
+		answer.Laps[i].Summary = answer.sentences(&answer.Laps[i], &answer.Laps[0], req.Units)
 	}
 	return answer, nil
 }

@@ -340,3 +340,28 @@ func (v *values) at(when []state) []any {
 	}
 	return list
 }
+
+// about is the channel about a time of the lap: the mean of 1.5 s to each side, since one record alone is as
+// noisy as the sensor; of less where there are no records on both sides, and nil where it says nothing then.
+func (v *values) about(t float64) *float64 {
+	const each, side = 0.25, 6
+	var when [2*side + 1]state
+	for i := range when {
+		when[i].at = t + each*float64(i-side)
+	}
+	all := v.at(when[:])
+	sum, ok := all[side].(float64)
+	if !ok {
+		return nil
+	}
+	n := 1.0
+	for k := 1; k <= side; k++ {
+		before, ok := all[side-k].(float64)
+		behind, too := all[side+k].(float64)
+		if !ok || !too {
+			break
+		}
+		sum, n = sum+before+behind, n+2
+	}
+	return number(sum / n)
+}
