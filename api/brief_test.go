@@ -290,6 +290,17 @@ func TestBriefSaysWhatDrivingTook(t *testing.T) {
 	if parted == 0 {
 		t.Error("no lap begins within a sector")
 	}
+	// A lap from standing has energy in the speed that it ended with: the brief names laps without that, and a
+	// comparison says by how much quicker it ended, in the units that one asks for.
+	if !strings.Contains(b.text, "Without the speed that was taken along over the line, lap ") {
+		t.Errorf("the brief says nothing of the speed over the line:\n%s", b.text)
+	}
+	for units, want := range map[string]string{"": " m/s quicker", "&units=metric": " km/h quicker", "&units=si": " m/s quicker"} {
+		laps := s.call(t, "GET", "/api/v1/compare?laps=pulse:1,pulse:2"+units, who, nil).body["laps"].([]any)
+		if from, text := laps[0].(object)["from_ms"].(float64), laps[1].(object)["summary"].(string); from > 3 || !strings.Contains(text, ", the first one ") || !strings.Contains(text, want) {
+			t.Errorf("%q: %q of a lap that began at %v m/s", units, text, from)
+		}
+	}
 }
 
 func moment(t *testing.T, text any) time.Time {
