@@ -242,6 +242,11 @@ func TestBriefSaysWhatDrivingTook(t *testing.T) {
 	if want := "216,000 J, 1 lap, 16.00 km, 39 min 00 s"; !strings.Contains(b.text, want) {
 		t.Errorf("the plan is not %q in\n%s", want, b.text)
 	}
+	goal := s.call(t, "GET", "/api/v1/sessions/pulse/pace", who, nil).body["goal"].(object)
+	at, margin := moment(t, goal["at"]).Format("15:04:05"), goal["energy_margin_wh"].(float64)*3600
+	if want := fmt.Sprintf("goal reached at %s, %.0f", at, margin/1000); goal["reached"] != true || margin < 1e5 || !strings.Contains(b.text, want) || !strings.Contains(b.text, " J left, ") {
+		t.Errorf("what came of the plan is not %q in\n%s", want, b.text)
+	}
 	run, score := energy.body["run"].(object), energy.body["score"].(object)
 	var want []float64
 	for _, term := range run["terms"].([]any) {

@@ -21,6 +21,7 @@ import (
 	"github.com/ecovolt/telemetryd/timeseries/book"
 	"github.com/ecovolt/telemetryd/timeseries/channel/unit"
 	"github.com/ecovolt/telemetryd/timeseries/energy"
+	"github.com/ecovolt/telemetryd/timeseries/pace"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 	"github.com/ecovolt/telemetryd/timeseries/track"
 )
@@ -33,6 +34,7 @@ type run struct {
 	Summary *shown.SummaryView
 	Laps    *analysis.Laps
 	Energy  *energy.Balance
+	Outlook *pace.Outlook // nil where nothing is planned
 	Notes   []runbook.NoteView
 	Charts  *series.Answer // of metrics, in Units
 	Circuit *track.Circuit // the one that the run goes round
@@ -167,6 +169,10 @@ func (p *page) book() {
 	add("Tags", &tags)
 	plan := p.plan(&b.Plan)
 	add("Plan", &plan)
+	if o := p.Outlook; o != nil && o.Left != nil {
+		came := p.came(o)
+		add("It came to", &came)
+	}
 	for i, name := range slices.Sorted(maps.Keys(b.Fields)) {
 		if i == mostFields {
 			p.Book = append(p.Book, said{"", fmt.Sprintf("and %d further fields", len(b.Fields)-mostFields)})
@@ -194,6 +200,48 @@ func (p *page) plan(plan *book.Plan) string {
 	if plan.Time != nil {
 		parts = append(parts, duration(*plan.Time))
 	}
+	return strings.Join(parts, ", ")
+}
+
+// came says what became of a plan: whether the goal was reached, and what of the plan
+// was left then, else is left as of the newest record.
+func (p *page) came(o *pace.Outlook) string {
+	var parts []string
+	switch g := o.Goal; {
+	case g == nil:
+	case g.Reached && g.At != nil:
+		parts = append(parts, "goal reached at "+p.clock(*g.At))
+	case g.Reached:
+		parts = append(parts, "goal reached")
+	case o.State == "ended":
+		parts = append(parts, "goal not reached")
+	default:
+		parts = append(parts, "goal not reached yet")
+	}
+	add := func(v *float64, left, beyond string, text func(float64) string) {
+		switch {
+		case v == nil:
+		case *v < 0:
+			parts = append(parts, text(-*v)+" "+beyond)
+		default:
+			parts = append(parts, text(*v)+" "+left)
+		}
+	}
+	amount := func(stored string, digits int) func(float64) string {
+		return func(v float64) string {
+			f := p.figure("", &v, stored, digits)
+			return f.Text + " " + f.Unit
+		}
+	}
+	add(o.Left.Energy, "left", "more than planned", amount("Wh", 1))
+	if l := o.Left; o.Goal == nil || !o.Goal.Reached {
+		add(l.Laps, "to go", "more than planned", amount("laps", 2))
+		if l.Distance != nil {
+			km := *l.Distance / 1000
+			add(&km, "to go", "more than planned", amount("km", 2))
+		}
+	}
+	add(o.Left.Seconds, "left", "longer than planned", duration)
 	return strings.Join(parts, ", ")
 }
 

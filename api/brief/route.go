@@ -13,6 +13,7 @@ import (
 	"github.com/ecovolt/telemetryd/internal/httpx"
 	"github.com/ecovolt/telemetryd/timeseries"
 	"github.com/ecovolt/telemetryd/timeseries/analysis"
+	"github.com/ecovolt/telemetryd/timeseries/book"
 	"github.com/ecovolt/telemetryd/timeseries/energy"
 	"github.com/ecovolt/telemetryd/timeseries/series"
 )
@@ -91,6 +92,11 @@ func (s Source) measure(r *rest.Request, run *run) (err error) {
 		return err
 	}
 	ctx, id := r.Request.Context(), r.Session.ID
+	if run.Session.Book.Plan != (book.Plan{}) {
+		if run.Outlook, err = s.Store.Pace.Read(ctx, id); err != nil {
+			return err
+		}
+	}
 	if t := run.Laps.Track; t != nil {
 		if run.Circuit, err = s.Store.Tracks.Get(ctx, t.ID, nil); err != nil && !fault.Is(err, fault.NotFound) {
 			return err
