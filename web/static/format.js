@@ -19,9 +19,9 @@ export function ticks(lo, hi, n, least = 0) {
   return out;
 }
 
-// withError writes a value and its standard error with as many digits as the error has two of: 38.7 ± 2.2, 139,400 ± 7,800.
+// withError writes a value and its standard error with as many digits as the error has two of, or one from 3.6 on: 38.7 ± 2.2, 139,000 ± 8,000.
 export function withError(v, off) {
-  const digits = Math.min(9, 1 - Number(off.toExponential(1).split("e")[1])), tens = 10 ** -digits;
+  const [first, size] = off.toExponential(1).split("e"), digits = Math.min(9, (first < 3.6 ? 1 : 0) - size), tens = 10 ** -digits;
   const write = (x) => num(digits < 0 ? Math.round(x / tens) * tens : x, Math.max(0, digits));
   return `${write(v)} ± ${write(off)}`;
 }
