@@ -261,7 +261,6 @@ func (c *Car) drive(dt float64) (power, accel float64) {
 // measure fills the record with what the sensors say.
 func (c *Car) measure(power, accel, dt float64) {
 	r, here, n := &c.record, c.track.at(c.distance), c.opt.Noise
-	c.energy += max(power, 0) * dt
 	c.charge -= power * dt
 	if rise := here.z - c.lastZ; rise > 0 {
 		c.climb += rise
@@ -278,6 +277,7 @@ func (c *Car) measure(power, accel, dt float64) {
 	r.Voltage = open - 0.06*power/nominal + n*noiseVoltage*c.normal()
 	r.Current = power/open + n*noiseCurrent*c.normal()*min(1, 0.1+math.Abs(power)/200)
 	r.Power = r.Voltage * r.Current
+	c.energy += max(r.Power, 0) * dt // as a joulemeter counts: what it measures, behind the battery's resistance
 	r.Energy = c.energy
 	r.Distance = c.distance - r.startDistance
 	lat, lon := c.track.degrees(c.track.place(c.distance))

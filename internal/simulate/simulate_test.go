@@ -36,6 +36,23 @@ func TestSameSeedSameRecords(t *testing.T) {
 	}
 }
 
+// The energy counter counts the power that is sent.
+func TestCountsWhatItMeasures(t *testing.T) {
+	t.Parallel()
+	car := simulate.New(simulate.Options{Seed: 20, Number: 2, Rate: 5, Noise: 0.15, Laps: 6, Gap: 40 * time.Second})
+	before, sum, counted := *car.Next(), 0.0, 0.0
+	for range 10_000 {
+		r := *car.Next()
+		if took := r.Time.Sub(before.Time).Seconds(); took < 1 {
+			sum, counted = sum+max(r.Power, 0)*took, counted+r.Energy-before.Energy
+		}
+		before = r
+	}
+	if math.Abs(counted/sum-1) > 0.01 {
+		t.Errorf("counted %.0f J, sent %.0f J of power", counted, sum)
+	}
+}
+
 // The store takes every record, knows every field, and charts see a car: laps
 // on one track, stops, plausible numbers.
 func TestRecordsAreBelievable(t *testing.T) {

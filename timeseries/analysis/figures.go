@@ -85,7 +85,7 @@ func (c *counter) why(what, rate, unit string, sum float64) string {
 	if math.Abs(c.InGaps) > worthSaying/2*math.Abs(sum) {
 		text += fmt.Sprintf(", %.1f %% of it while no records came", 100*c.InGaps/sum)
 	} else if factor, ok := c.factor(sum); ok && c.Restarts == 0 {
-		text += fmt.Sprintf(" over the same records: it counts time by a factor of %.3f", factor)
+		text += fmt.Sprintf(" all along: its scale or its clock is off by a factor of %.3f", factor)
 	}
 	return text
 }
