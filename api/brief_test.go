@@ -338,6 +338,8 @@ func TestBriefOfOddRuns(t *testing.T) {
 		{"one record", []object{{"timestamp": "2026-06-03T10:00:00Z", "speed_ms": 3, "latitude": 48.1, "longitude": 11.5}}, "1 record", "Sectors"},
 		{"no speed", []object{{"timestamp": "2026-06-03T10:00:00Z", "voltage_v": 48}, {"timestamp": "2026-06-03T10:00:09Z", "voltage_v": 47}}, "The run has no laps", "Speed, km/h"},
 		{"straight on", straight(300), "Stints", "Sectors"},
+		{"counter a little off", counted(1.02), "Stints", "Counters"},
+		{"counter off", counted(1.1), "grew by &#43;10.0 % against power times time all along: its scale or its clock is off by a factor of 1.100. Believe the figures of this page", "NaN"},
 		{"set aside", []object{{"timestamp": "2126-06-03T10:00:00Z", "speed_ms": 3}}, "1 record set aside, since", "Laps"},
 		{"far apart", []object{{"timestamp": "2026-06-03T10:00:00Z", "speed_ms": 90, "power_w": -90000}, {"timestamp": "2026-06-03T10:00:01Z", "speed_ms": 0, "power_w": 99999.9}}, "The run has no laps", "NaN"},
 		{"hostile", []object{{"timestamp": "2026-06-03T10:00:00Z", "speed_ms": 3, "driver_mode": hostile}, {"timestamp": "2026-06-03T10:01:00Z", "speed_ms": 4, "power_w": 10, "driver_mode": hostile}}, "and 18 further fields", "<img"},
@@ -424,6 +426,15 @@ func TestBriefDrawsGapsAsGaps(t *testing.T) {
 			}
 		}
 	}
+}
+
+// counted is a run whose energy counter grows by so much of what its power does.
+func counted(factor float64) []object {
+	list := straight(300)
+	for i, r := range list {
+		r["energy_j"] = 200 * factor * float64(i)
+	}
+	return list
 }
 
 func straight(n int) (list []object) {

@@ -2,6 +2,7 @@ package brief
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -25,13 +26,22 @@ var kinds = []struct {
 	{"notification", "To the driver", "messages to the driver", 3},
 }
 
+// mostApart is by which share a car's counter differs from what its records add up to
+// before that deserves attention: sensors agree no better.
+const mostApart = 0.03
+
+// apart reports whether two values that are known differ by more than a share of the second.
+func apart(a, b *float64, share float64) bool {
+	return a != nil && b != nil && math.Abs(*a-*b) > share*math.Abs(*b)
+}
+
 func (p *page) attention() {
 	add := func(kind, text string) {
 		p.Attention = append(p.Attention, item{When: "Run", Kind: kind, Text: text, Link: p.Link})
 	}
 	if s := p.Summary; s != nil {
-		if s.Sent != nil {
-			add("Counters", clip(s.Sent.Why))
+		if s.Sent != nil && (apart(s.Sent.Distance, s.Distance, mostApart) || apart(s.Sent.Energy, s.Energy, mostApart)) {
+			add("Counters", clip(s.Sent.Why)+". Believe the figures of this page, which go by speed, power and the times of the records; only of gaps, which they leave out, the counter knows more")
 		}
 		if s.NoFix > 0 {
 			add("Positions", records(s.NoFix)+" with a position that is no fix; laps and the map leave it out")
