@@ -338,6 +338,9 @@ func TestBriefOfOddRuns(t *testing.T) {
 		{"one record", []object{{"timestamp": "2026-06-03T10:00:00Z", "speed_ms": 3, "latitude": 48.1, "longitude": 11.5}}, "1 record", "Sectors"},
 		{"no speed", []object{{"timestamp": "2026-06-03T10:00:00Z", "voltage_v": 48}, {"timestamp": "2026-06-03T10:00:09Z", "voltage_v": 47}}, "The run has no laps", "Speed, km/h"},
 		{"straight on", straight(300), "Stints", "Sectors"},
+		{"as far as it went", rounds(1), "3 laps", "Lengths"},
+		{"speed of another car", rounds(0.65), "by the car&#39;s speed: one of the two cannot be right", "NaN"},
+		{"no fix", append(straight(40), object{"timestamp": "2026-06-03T10:00:40Z", "speed_ms": 10, "latitude": 0, "longitude": 0}), "1 record without a fix: no position, one at 0,0, or one that takes more than 100 m/s", "NaN"},
 		{"counter a little off", counted(1.02), "Stints", "Counters"},
 		{"counter off", counted(1.1), "grew by &#43;10.0 % against power times time all along: its scale or its clock is off by a factor of 1.100. Believe the figures of this page", "NaN"},
 		{"set aside", []object{{"timestamp": "2126-06-03T10:00:00Z", "speed_ms": 3}}, "1 record set aside, since", "Laps"},
@@ -426,6 +429,15 @@ func TestBriefDrawsGapsAsGaps(t *testing.T) {
 			}
 		}
 	}
+}
+
+// rounds is a run of three laps whose sensor of speed says so much of its speed.
+func rounds(factor float64) []object {
+	list, _, _ := driven{quick: []float64{1, 1, 1}, power: []float64{1, 1, 1}}.drive()
+	for _, r := range list {
+		r["speed_ms"] = factor * r["speed_ms"].(float64)
+	}
+	return list
 }
 
 // counted is a run whose energy counter grows by so much of what its power does.

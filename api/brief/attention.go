@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ecovolt/telemetryd/api/runbook"
+	"github.com/ecovolt/telemetryd/timeseries/fix"
 )
 
 // item is something that deserves attention.
@@ -30,6 +31,34 @@ var kinds = []struct {
 // before that deserves attention: sensors agree no better.
 const mostApart = 0.03
 
+// lengths tells where the track is longer or shorter by its positions than the laps are by
+// speed or counter: then one of the two is none of this car's.
+func (p *page) lengths(add func(kind, text string)) {
+	c := p.run.Circuit
+	if c == nil || len(c.Line) < 3 {
+		return
+	}
+	var driven []float64
+	for i := range p.run.Laps.Laps {
+		if d := p.run.Laps.Laps[i].Distance; d != nil {
+			driven = append(driven, *d)
+		}
+	}
+	if len(driven) == 0 {
+		return
+	}
+	slices.Sort(driven)
+	usual, around := driven[len(driven)/2], 0.0
+	for i, at := range c.Line {
+		next := c.Line[(i+1)%len(c.Line)]
+		north, east := next.Latitude-at.Latitude, (next.Longitude-at.Longitude)*math.Cos(at.Latitude*math.Pi/180)
+		around += math.Hypot(north, east) * fix.MetresPerDegree
+	}
+	if p.Summary.DistanceFrom != nil && apart(&around, &usual, 0.1) {
+		add("Lengths", fmt.Sprintf("the track is %s m long by its positions, and a lap is %s m by the car's %s: one of the two cannot be right", number(around, 0), number(usual, 0), *p.Summary.DistanceFrom))
+	}
+}
+
 // apart reports whether two values that are known differ by more than a share of the second.
 func apart(a, b *float64, share float64) bool {
 	return a != nil && b != nil && math.Abs(*a-*b) > share*math.Abs(*b)
@@ -44,8 +73,9 @@ func (p *page) attention() {
 			add("Counters", clip(s.Sent.Why)+". Believe the figures of this page, which go by speed, power and the times of the records; only of gaps, which they leave out, the counter knows more")
 		}
 		if s.NoFix > 0 {
-			add("Positions", records(s.NoFix)+" with a position that is no fix; laps and the map leave it out")
+			add("Positions", records(s.NoFix)+" without a fix: no position, one at 0,0, or one that takes more than 100 m/s from those around it; laps and the map leave it out")
 		}
+		p.lengths(add)
 		for _, group := range s.Strays[:min(3, len(s.Strays))] {
 			add("Far away", fmt.Sprintf("%s of %s, far from the rest", records(group.Records), group.From.In(p.Zone).Format("2 January 2006")))
 		}
