@@ -143,7 +143,7 @@ func (s *Store) EditSession(ctx context.Context, id string, change SessionChange
 			p.add("session_name", "must not be empty")
 		}
 	} else if change.Book.Empty() {
-		return nil, fault.New(fault.Invalid, "there is nothing to change")
+		return nil, fault.New(fault.Invalid, "there is nothing to change: null is as not named; an empty text or 0 takes out what the book says")
 	}
 	if err := p.err(); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -117,7 +118,15 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	case errors.As(err, &kind) && kind.Field != "":
 		// encoding/json names the embedded structs on the way as well.
 		path := slices.DeleteFunc(strings.Split(kind.Field, "."), func(name string) bool { return name != "" && name[0] <= 'Z' })
-		return fault.Field(strings.Join(path, "."), "must not be a %s", kind.Value)
+		field := strings.Join(path, ".")
+		number, unfit := strings.CutPrefix(kind.Value, "number ") // one that the member's type does not hold
+		switch {
+		case !unfit:
+			return fault.Field(field, "must not be a %s", kind.Value)
+		case strings.ContainsAny(number, ".eE") && kind.Type.Kind() != reflect.Float64:
+			return fault.Field(field, "must be a whole number")
+		}
+		return fault.Field(field, "is out of range")
 	case errors.Is(err, io.EOF):
 		return fault.New(fault.Invalid, "the body is empty; send a JSON object")
 	}

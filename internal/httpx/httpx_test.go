@@ -169,3 +169,30 @@ func TestFailOfBegunAnswer(t *testing.T) {
 		}
 	}
 }
+
+// Why a number cannot be kept is said by what it lacks, without the number.
+func TestNumbersThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"book":{"laps":1.5}}`:            "book.laps: must be a whole number",
+		`{"book":{"laps":1e3}}`:            "book.laps: must be a whole number",
+		`{"book":{"laps":3e9}}`:            "book.laps: must be a whole number",
+		`{"book":{"laps":-1234567890123}}`: "book.laps: is out of range",
+		`{"book":{"wh":1e999}}`:            "book.wh: is out of range",
+		`{"book":{"laps":"many"}}`:         "book.laps: must not be a string",
+		`{"book":{"name":5}}`:              "book.name: must not be a number",
+	} {
+		var into struct {
+			Book struct {
+				Laps int32   `json:"laps"`
+				WH   float64 `json:"wh"`
+				Name string  `json:"name"`
+			} `json:"book"`
+		}
+		err := httpx.ReadJSON(httptest.NewRecorder(), httptest.NewRequest(http.MethodPatch, "/", strings.NewReader(body)), &into)
+		f := fault.As(err)
+		if f == nil || len(f.Problems) != 1 || f.Problems[0].Field+": "+f.Problems[0].Reason != want {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+	}
+}

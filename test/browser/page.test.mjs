@@ -272,7 +272,15 @@ describe("the built-in page", { concurrency: false }, () => {
     await page.waitForFunction(() => document.activeElement.name === "plan_energy_wh");
     await form.getByLabel("Energy, Wh").fill("80");
     await form.getByLabel("Laps").fill("10");
-    await form.getByLabel("Time, min").fill("9");
+    await form.getByLabel("Time, min").fill("9:00");
+    for (const [label, wrong, said] of [["Laps", "1.5", "Laps: must be a whole number"], ["Energy, Wh", "-5", "Energy, Wh: must be from 0.1 to 1000000 Wh, or 0, which takes it out"], ["Time, min", "1e9", "Time, min: must be from 1 second to 366 days, or 0, which takes it out"], ["Time, min", "9:0x", "“9:0x” is no number, nor a time such as 39:00"]]) {
+      const field = form.getByLabel(label), before = await field.inputValue();
+      await field.fill(wrong);
+      await form.getByRole("button", { name: "Save" }).click();
+      await form.getByText(said).waitFor();
+      await field.fill(before);
+    }
+    complaints.length = 0; // the browser notes the refusals
     await form.getByRole("button", { name: "Save" }).click();
     const planned = page.getByRole("region", { name: /^What may still be spent/ });
     await planned.getByText("Time does not suffice").waitFor();

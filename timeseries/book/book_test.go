@@ -54,11 +54,18 @@ func TestPlan(t *testing.T) {
 	if names := (&book.Change{PlanChange: book.PlanChange{Time: &none, Laps: &laps}}).Names(); fmt.Sprint(names) != "[plan_laps plan_time_s]" {
 		t.Error(names)
 	}
-	less, many, endless := -1.0, int32(100_001), math.Inf(1)
-	for name, c := range map[string]book.PlanChange{"plan_energy_wh": {Energy: &less}, "plan_laps": {Laps: &many}, "plan_distance_km": {Distance: &endless}, "plan_time_s": {Time: &less}} {
-		_, err := book.Entry{}.With(book.Change{PlanChange: c})
-		if f := fault.As(err); f == nil || f.Kind != fault.Invalid || f.Problems[0].Field != name {
-			t.Errorf("%s: %v", name, err)
+	less, many, endless, crumb := -1.0, int32(100_001), math.Inf(1), 1e-6
+	for want, list := range map[string][]book.PlanChange{
+		"plan_energy_wh: must be from 0.1 to 1000000 Wh, or 0, which takes it out":   {{Energy: &less}, {Energy: &crumb}},
+		"plan_laps: must be from 1 to 100000, or 0, which takes it out":              {{Laps: &many}},
+		"plan_distance_km: must be from 0.01 to 100000 km, or 0, which takes it out": {{Distance: &endless}, {Distance: &crumb}},
+		"plan_time_s: must be from 1 second to 366 days, or 0, which takes it out":   {{Time: &less}, {Time: &crumb}},
+	} {
+		for _, c := range list {
+			_, err := book.Entry{}.With(book.Change{PlanChange: c})
+			if f := fault.As(err); f == nil || f.Kind != fault.Invalid || f.Problems[0].Field+": "+f.Problems[0].Reason != want {
+				t.Errorf("%v, want %s", err, want)
+			}
 		}
 	}
 }

@@ -23,12 +23,17 @@ type PlanChange struct {
 	Time     *float64 `json:"plan_time_s,omitempty" doc:"How long it may take, s; 0 takes it out"`
 }
 
-// Bounds of a plan.
-const (
-	maxPlanEnergy   = 1e6          // Wh
-	maxPlanLaps     = 100_000      //
-	maxPlanDistance = 1e5          // km
-	maxPlanTime     = 366 * 86_400 // s
+// bounds are what a member of a plan is at least and at most, and how one says that.
+type bounds struct {
+	least, most float64
+	said        string
+}
+
+var (
+	planEnergy   = bounds{0.1, 1e6, "from 0.1 to 1000000 Wh"}
+	planLaps     = bounds{1, 100_000, "from 1 to 100000"}
+	planDistance = bounds{0.01, 1e5, "from 0.01 to 100000 km"}
+	planTime     = bounds{1, 366 * 86_400, "from 1 second to 366 days"}
 )
 
 func (c *PlanChange) names() (names []string) {
@@ -46,13 +51,13 @@ func (c *PlanChange) names() (names []string) {
 
 // plan puts what a change says of the plan into an entry.
 func (p *problems) plan(e *Plan, c *PlanChange) {
-	p.amount("plan_energy_wh", c.Energy, maxPlanEnergy, &e.Energy)
-	p.amount("plan_distance_km", c.Distance, maxPlanDistance, &e.Distance)
-	p.amount("plan_time_s", c.Time, maxPlanTime, &e.Time)
+	p.amount("plan_energy_wh", c.Energy, planEnergy, &e.Energy)
+	p.amount("plan_distance_km", c.Distance, planDistance, &e.Distance)
+	p.amount("plan_time_s", c.Time, planTime, &e.Time)
 	if c.Laps != nil {
 		var laps *float64
 		n := float64(*c.Laps)
-		if p.amount("plan_laps", &n, maxPlanLaps, &laps); laps == nil {
+		if p.amount("plan_laps", &n, planLaps, &laps); laps == nil {
 			e.Laps = nil
 		} else {
 			e.Laps = c.Laps
@@ -60,13 +65,13 @@ func (p *problems) plan(e *Plan, c *PlanChange) {
 	}
 }
 
-func (p *problems) amount(field string, given *float64, most float64, to **float64) {
+func (p *problems) amount(field string, given *float64, in bounds, to **float64) {
 	switch {
 	case given == nil:
 	case *given == 0:
 		*to = nil
-	case !(*given > 0 && *given <= most):
-		p.add(field, "must be more than 0 and at most %.0f; 0 takes it out", most)
+	case !(*given >= in.least && *given <= in.most):
+		p.add(field, "must be %s, or 0, which takes it out", in.said)
 	default:
 		*to = given
 	}

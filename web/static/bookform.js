@@ -2,7 +2,7 @@
 
 import { dialog, h, replace, toast } from "./dom.js";
 import { api, query, sessionPath } from "./api.js";
-import { PLAN, planned, planTexts } from "./plan.js";
+import { PLAN, called, planned, planTexts } from "./plan.js";
 import { FACTORS, valuesOf } from "./seek.js";
 
 const fieldsText = (fields) => Object.entries(fields).map(([name, value]) => `${name} = ${value}`).join("\n");
@@ -56,7 +56,7 @@ export function edit(run, saved, plan) {
       node.close();
       toast("The run book is saved.");
     } catch (err) {
-      problem.textContent = err.problems?.length ? err.problems.map((p) => `${p.field}: ${p.reason}`).join("; ") : err.message;
+      problem.textContent = err.problems?.length ? err.problems.map((p) => `${called(p.field)}: ${p.reason}`).join("; ") : err.message;
       if (err.code === "BOOK_CONFLICT") await meet();
     }
     button.disabled = false;
