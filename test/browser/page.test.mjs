@@ -1206,7 +1206,7 @@ describe("the built-in page", { concurrency: false }, () => {
     assert.equal(await page.locator(".legend-item").count(), 2);
     // Where the energy went: on the map, and in which sector.
     await page.getByLabel("What the map is coloured by").selectOption("Energy");
-    await page.getByText(/against the first: blue less, red more energy/).waitFor();
+    await page.getByText(/ is red where it used more energy than the first lap, blue where less, by up to /).waitFor();
     const used = await page.getByRole("row", { name: /^Sector \d, Wh/ }).evaluateAll((rows) => rows.map((row) => parseFloat(row.querySelector("td").textContent)));
     const most = used.indexOf(Math.max(...used)) + 1;
     await page.getByRole("button", { name: `Sector ${most}, s: show it alone in the charts` }).click();

@@ -12,9 +12,9 @@ const STEPS = 4; // colours either way
 // What the map can be coloured by: of a lap and the first one, how much worse, which is red,
 // it was at each place; rates are per 100 m of the way.
 const WHATS = {
-  time: { title: "Time", worse: "slower than the first lap", better: "quicker", unit: () => "s per 100 m", of: (lap) => lap.dt_s, rate: 100, digits: 2 },
-  energy: { title: "Energy", worse: "with more energy than the first lap", better: "with less", unit: () => `${shownUnit("J")} per 100 m`, of: (lap) => lap.de_j, rate: 100, stored: "J", digits: 3 },
-  speed: { title: "Speed", worse: "slower than the first lap", better: "quicker", unit: (channels) => unit(channels.get("speed_ms").unit), of: (lap, first) => lap.metrics.speed_ms?.map((v, i) => (v == null || first.metrics.speed_ms[i] == null ? null : first.metrics.speed_ms[i] - v)), digits: 1 },
+  time: { title: "Time", worse: "was slower than the first lap", better: "quicker", unit: () => "s per 100 m", of: (lap) => lap.dt_s, rate: 100, digits: 2 },
+  energy: { title: "Energy", worse: "used more energy than the first lap", better: "less", unit: () => `${shownUnit("J")} per 100 m`, of: (lap) => lap.de_j, rate: 100, stored: "J", digits: 3 },
+  speed: { title: "Speed", worse: "was slower than the first lap", better: "quicker", unit: (channels) => unit(channels.get("speed_ms").unit), of: (lap, first) => lap.metrics.speed_ms?.map((v, i) => (v == null || first.metrics.speed_ms[i] == null ? null : first.metrics.speed_ms[i] - v)), digits: 1 },
 };
 
 export class LapMap {
@@ -84,7 +84,7 @@ export class LapMap {
     this.track.setLines(lines);
     this.track.setPlaces([...this.answer.sectors.map((s) => ({ at: this.track.at(s.from_m), color: css("--ink") })).filter((s) => s.at), ...(this.noted || [])]);
     const end = num(most, w.digits);
-    this.scale.textContent = known.length ? `${this.to.name(this.answer.laps[this.other])} is red where it was ${w.worse}, blue where ${w.better}, by up to ${end} ${w.unit(this.channels)}. Click a sector to see it alone.` : "Nothing measures that.";
+    this.scale.textContent = known.length ? `${this.to.name(this.answer.laps[this.other])} is red where it ${w.worse}, blue where ${w.better}, by up to ${end} ${w.unit(this.channels)}. Click a sector to see it alone.` : "Nothing measures that.";
   }
 
   // note adds places that people noted.
