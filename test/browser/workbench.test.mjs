@@ -184,6 +184,7 @@ describe("the page as a workbench", { concurrency: false }, () => {
     await scale(43, 45); // 0.05 °C/s
     await page.getByRole("button", { name: "Whole run" }).click();
     await scale(40, 52);
+    await until("the whole run in the address", async () => !/from=/.test(page.url())); // it follows a little later
     await page.reload();
     await settled(page);
     await scale(40, 52);
