@@ -338,6 +338,9 @@ func TestBriefOfOddRuns(t *testing.T) {
 		{"one record", []object{{"timestamp": "2026-06-03T10:00:00Z", "speed_ms": 3, "latitude": 48.1, "longitude": 11.5}}, "1 record", "Sectors"},
 		{"no speed", []object{{"timestamp": "2026-06-03T10:00:00Z", "voltage_v": 48}, {"timestamp": "2026-06-03T10:00:09Z", "voltage_v": 47}}, "The run has no laps", "Speed, km/h"},
 		{"straight on", straight(300), "Stints", "Sectors"},
+		{"made up", from("MOCK_NORMAL", 300), "all records say by data_source: MOCK_NORMAL; no car measured this", "Counters"},
+		{"made up in part", from("simulated", 20), "20 of 300 records say by data_source: simulated; ", "Counters"},
+		{"measured", from("ESP32_LIVE", 300), "Nothing that the server knows of", "data_source"},
 		{"as far as it went", rounds(1), "3 laps", "Lengths"},
 		{"speed of another car", rounds(0.65), "by the car&#39;s speed: one of the two cannot be right", "NaN"},
 		{"no fix", append(straight(40), object{"timestamp": "2026-06-03T10:00:40Z", "speed_ms": 10, "latitude": 0, "longitude": 0}), "1 record without a fix: no position, one at 0,0, or one that takes more than 100 m/s", "NaN"},
@@ -429,6 +432,15 @@ func TestBriefDrawsGapsAsGaps(t *testing.T) {
 			}
 		}
 	}
+}
+
+// from is a run whose first records say where they came from.
+func from(source string, records int) []object {
+	list := straight(300)
+	for _, r := range list[:records] {
+		r["data_source"] = source
+	}
+	return list
 }
 
 // rounds is a run of three laps whose sensor of speed says so much of its speed.

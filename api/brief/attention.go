@@ -68,6 +68,9 @@ func (p *page) attention() {
 	add := func(kind, text string) {
 		p.Attention = append(p.Attention, item{When: "Run", Kind: kind, Text: text, Link: p.Link})
 	}
+	for _, said := range p.MadeUp {
+		add("Made up", said+"; no car measured this")
+	}
 	if s := p.Summary; s != nil {
 		if s.Sent != nil && (apart(s.Sent.Distance, s.Distance, mostApart) || apart(s.Sent.Energy, s.Energy, mostApart)) {
 			add("Counters", clip(s.Sent.Why)+". Believe the figures of this page, which go by speed, power and the times of the records; only of gaps, which they leave out, the counter knows more")

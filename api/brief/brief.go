@@ -36,6 +36,7 @@ type run struct {
 	Energy  *energy.Balance
 	Outlook *pace.Outlook // nil where nothing is planned
 	Notes   []runbook.NoteView
+	MadeUp  []string       // which records no car measured, in words
 	Charts  *series.Answer // of metrics, in Units
 	Circuit *track.Circuit // the one that the run goes round
 	Track   *series.Track  // where it went, if that is none

@@ -92,6 +92,9 @@ func (s Source) measure(r *rest.Request, run *run) (err error) {
 		return err
 	}
 	ctx, id := r.Request.Context(), r.Session.ID
+	if run.MadeUp, err = s.Store.Notes.MadeUp(ctx, id, run.Session.Version()); err != nil {
+		return err
+	}
 	if run.Session.Book.Plan != (book.Plan{}) {
 		if run.Outlook, err = s.Store.Pace.Read(ctx, id); err != nil {
 			return err

@@ -3,7 +3,8 @@
 // analytics.notes, which adds what the server knows by itself: stops, gaps, steps
 // of the clock, records set aside, outliers and the messages to the driver. Those
 // are worked out from the records as they are, so that none of them outlives its
-// cause; they are kept for the version of the run that they are of.
+// cause; they are kept for the version of the run that they are of. So is which records
+// say that they are made up.
 //
 //	people ─▶ Add, Change, Delete ─▶ notes ──┐
 //	                                         ├─▶ analytics.notes ─▶ psql, All

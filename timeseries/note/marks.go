@@ -3,8 +3,13 @@ package note
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	schema "github.com/ecovolt/telemetryd/sql"
 )
 
 // marks are what the server marks of a run, of one kind.
@@ -69,8 +74,17 @@ func byTime(a, b *time.Time) int {
 
 // marked lists what the server marks of a run, of one kind; one caller at a time finds
 // them.
-func (n *Notes) marked(ctx context.Context, id, version, kind string, refresh func(context.Context, string) error) (list []Note, err error) {
-	key := kind + " " + id
+func (n *Notes) marked(ctx context.Context, id, version, kind string, refresh func(context.Context, string) error) ([]Note, error) {
+	return n.found(ctx, kind+" "+id, version, func() ([]Note, error) {
+		if err := refresh(ctx, kind); err != nil {
+			return nil, err
+		}
+		return n.list(ctx, id, []string{kind})
+	})
+}
+
+// found returns what is kept under a key of a version of a run, or finds it.
+func (n *Notes) found(ctx context.Context, key, version string, find func() ([]Note, error)) (list []Note, err error) {
 	if m, ok := n.kept.Get(key); ok && m.current(version) {
 		return m.notes, nil
 	}
@@ -80,10 +94,7 @@ func (n *Notes) marked(ctx context.Context, id, version, kind string, refresh fu
 			return nil
 		}
 		began := time.Now()
-		if err := refresh(ctx, kind); err != nil {
-			return err
-		}
-		if list, err = n.list(ctx, id, []string{kind}); err != nil {
+		if list, err = find(); err != nil {
 			return err
 		}
 		bytes := 256
@@ -94,4 +105,38 @@ func (n *Notes) marked(ctx context.Context, id, version, kind string, refresh fu
 		return nil
 	})
 	return list, err
+}
+
+// MadeUp says of a run, in words, which of its records tell by data_source that no car
+// measured them: those of a mock or a simulation, the most frequent first, at most 3 of them.
+// As what the server marks, it is kept for the version.
+func (n *Notes) MadeUp(ctx context.Context, id, version string) ([]string, error) {
+	list, err := n.found(ctx, "made up "+id, version, func() ([]Note, error) {
+		list, err := schema.List(ctx, n.reads, pgx.RowTo[string], `
+			SELECT CASE WHEN c.n >= s.records THEN 'all records say' WHEN c.n = 1 THEN 'one record says' ELSE format('%s of %s records say', c.n, s.records) END
+			       || ' by data_source: ' || left(c.source, 100)
+			FROM sessions s
+			CROSS JOIN LATERAL (
+				SELECT t.data_source AS source, count(*) AS n
+				FROM telemetry t
+				WHERE t.session = s.session AND t.time BETWEEN s.first_time AND s.last_time AND t.data_source ~* 'mock|simul'
+				GROUP BY t.data_source
+			) c
+			WHERE s.id = $1 AND s.deleted_at IS NULL
+			ORDER BY c.n DESC, c.source
+			LIMIT 3`, id)
+		notes := make([]Note, len(list))
+		for i, text := range list {
+			notes[i].Text = text
+		}
+		return notes, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for made-up records: %w", err)
+	}
+	said := make([]string, len(list))
+	for i := range list {
+		said[i] = list[i].Text
+	}
+	return said, nil
 }
