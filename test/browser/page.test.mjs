@@ -1068,7 +1068,7 @@ describe("the built-in page", { concurrency: false }, () => {
       await page.goto(base);
       await page.getByRole("heading", { name: "All runs" }).waitFor();
       await open();
-      if (from.length === 2 && from.every(Boolean)) break;
+      if (from.length >= 2 && from.every(Boolean)) break; // the map may ask as well
       assert.ok(tries < 4, `asked for, from the cache or not: ${asked.map((url, i) => `${url} ${from[i]}`).join(" and ")}`);
     }
     await client.detach();
