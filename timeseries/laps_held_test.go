@@ -51,6 +51,7 @@ func TestComparedLapsOfWhatIsHeld(t *testing.T) {
 	}
 	read := func(s *timeseries.Store, req compare.Request) *compare.Comparison {
 		t.Helper()
+		exec("UPDATE analysis_runs SET took_s = 0")                                                       // a busy machine's readers are content with what was computed just now
 		if _, err := plain.Analysis.Laps(t.Context(), analysis.LapRequest{Session: "race"}); err != nil { // of what was stored last
 			t.Fatal(err)
 		}

@@ -54,6 +54,7 @@ func TestDriverModes(t *testing.T) {
 		late := rng.IntN(3000)
 		h.insert(append(append([]rec{}, records[:late]...), records[late+500:]...)...)
 		for range 2 {
+			h.analyseAnew()
 			race, err := h.store.Analysis.Laps(t.Context(), analysis.LapRequest{Session: id})
 			if err != nil {
 				t.Fatal(err)
