@@ -87,7 +87,7 @@ func (i importCmd) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	defer done()
 	table := i.options()
-	table.Tally = true
+	table.Tally = i.DryRun
 	if store != nil {
 		if err := store.ForTables(ctx, &table); err != nil {
 			return err
@@ -167,7 +167,7 @@ func (i importCmd) file(ctx context.Context, store *timeseries.Store, table fore
 		return nil
 	}
 	options := decode.Options{
-		Format: in.format, SkipBad: i.OnError == "skip", SessionID: i.SessionID, SessionName: i.SessionName, Table: table,
+		Format: in.format, SkipBad: i.OnError == "skip", SessionID: i.SessionID, SessionName: i.SessionName, Table: table, Ranges: true,
 		Unnamed: func() (run, name string, err error) {
 			if err = identify(); err == nil && id == nil {
 				err = errors.New("the records name no session: give --session-id")

@@ -45,6 +45,8 @@ type csvStream struct {
 	file    *foreign.Reader
 	columns []csvColumn
 	count   int
+	ranges  bool
+	ranged  []int // columns of whose values the file is told
 	// powerFromMean fills power_w from avg_power, as the team's importer does
 	// for files that have no power_w.
 	powerFromMean bool
@@ -121,6 +123,9 @@ func (d *csvStream) header() (err error) {
 		}
 		hasSession = hasSession || slot == slotSession
 		d.powerFromMean = d.powerFromMean && slot != powerField
+		if d.ranges && slot >= 0 && foreign.Expected(col.Name) {
+			d.ranged = append(d.ranged, i)
+		}
 		d.columns = append(d.columns, csvColumn{slot, []byte(col.Name), extraKey([]byte(col.Name)), col.Label, col.Text})
 	}
 	if hasSession {
@@ -166,6 +171,11 @@ func (d *csvStream) record(b *Batch, cells [][]byte) {
 		case col.slot == nameField && len(d.name) > 0:
 		default:
 			d.cell(rb, col.slot, cell)
+		}
+	}
+	for _, i := range d.ranged {
+		if slot := d.columns[i].slot; rb.row.present.Has(slot) {
+			d.file.Saw(i, math.Float64frombits(rb.values[slot]))
 		}
 	}
 	if d.powerFromMean && rb.row.present.Has(meanPowerField) {

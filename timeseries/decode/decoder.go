@@ -32,6 +32,8 @@ type Options struct {
 	Unnamed func() (id, name string, err error)
 	// Table says what a table cannot tell of itself.
 	Table foreign.Options
+	// Ranges has File know which values of a table are more than expected.
+	Ranges bool
 	// MaxRecord bounds the length of one record of JSON; 0 is MaxRecordBytes.
 	MaxRecord int
 	// Now is the clock for "too far ahead". Zero is the time of the call.
@@ -53,7 +55,7 @@ func New(src io.Reader, opt Options) *Decoder {
 	if opt.Format == FormatCSV {
 		d := &csvStream{
 			src: src, now: now, skipBad: opt.SkipBad, session: []byte(opt.SessionID), name: []byte(opt.SessionName),
-			unnamed: opt.Unnamed, table: opt.Table,
+			unnamed: opt.Unnamed, table: opt.Table, ranges: opt.Ranges,
 		}
 		return &Decoder{next: d.next, csv: d}
 	}

@@ -69,6 +69,7 @@ type Reader struct {
 	ascii    bool // so far: the first other letter may be Latin-1
 	asIs     bool // cells need nothing, as in files of the bridge and our own exports
 	tally    *tally
+	seen     [][]float64 // of each column lowest and highest value; nil of none
 	records  int
 }
 
@@ -184,16 +185,16 @@ func (r *Reader) start(l *layout) {
 }
 
 // begin says what there is to do with each record's cells.
-func (r *Reader) begin(tally bool) {
+func (r *Reader) begin(values bool) {
 	r.sep = r.plan.layout.sep
-	if tally || r.plan.renames() {
-		r.tally = newTally(len(r.plan.columns))
+	r.seen = make([][]float64, len(r.plan.columns))
+	if values || r.plan.renames() {
+		r.tally = &tally{filled: make([]int, len(r.seen)), first: make([][]byte, len(r.seen)), last: make([][]byte, len(r.seen))}
 	}
 	for i := range r.plan.columns {
 		c := &r.plan.columns[i]
 		c.plain = c.convert == nil && !c.comma && c.group == 0 && c.hemisphere == nil
-		switch {
-		case !c.plain || !c.Known && !c.Text && c.Name != "" && c.Name != label.Time:
+		if !c.plain || !c.Known && !c.Text && c.Name != "" && c.Name != label.Time {
 			r.tasks = append(r.tasks, i)
 		}
 	}
@@ -338,7 +339,7 @@ func (r *Reader) convert() [][]byte {
 		}
 	}
 	if r.tally != nil {
-		r.tally.add(columns, r.out)
+		r.tally.add(columns, r.out, r.Saw)
 	}
 	return r.out
 }

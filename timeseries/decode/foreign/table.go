@@ -41,17 +41,12 @@ type TableColumn struct {
 type tally struct {
 	filled      []int
 	first, last [][]byte
-	min, max    []*float64
-}
-
-func newTally(n int) *tally {
-	return &tally{filled: make([]int, n), first: make([][]byte, n), last: make([][]byte, n), min: make([]*float64, n), max: make([]*float64, n)}
 }
 
 // shown bounds a value in the table.
 const shown = 40
 
-func (t *tally) add(columns []Column, cells [][]byte) {
+func (t *tally) add(columns []Column, cells [][]byte, saw func(i int, v float64)) {
 	for i, cell := range cells {
 		c := &columns[i]
 		if len(cell) == 0 || c.numeric && number.IsMissing(cell) {
@@ -65,14 +60,22 @@ func (t *tally) add(columns []Column, cells [][]byte) {
 			continue
 		}
 		if v, err := strconv.ParseFloat(string(number.Trim(cell)), 64); err == nil {
-			if t.min[i] == nil {
-				t.min[i], t.max[i] = new(float64), new(float64)
-				*t.min[i], *t.max[i] = v, v
-			}
-			*t.min[i], *t.max[i] = min(*t.min[i], v), max(*t.max[i], v)
+			saw(i, v)
 		}
 	}
 }
+
+// Saw notes a value of a column, for Table.
+func (r *Reader) Saw(column int, v float64) {
+	if s := r.seen[column]; s != nil {
+		s[0], s[1] = min(s[0], v), max(s[1], v)
+		return
+	}
+	r.seen[column] = []float64{v, v}
+}
+
+// Expected reports whether Table knows in which range values of a channel are expected.
+func Expected(name string) bool { return expected[name] != [2]float64{} }
 
 func clip(cell []byte) string {
 	if text := bytes.Runes(cell); len(text) > shown {
@@ -82,7 +85,7 @@ func clip(cell []byte) string {
 }
 
 // Table tells what becomes of the file; of its values, as far as it was read
-// with Options.Tally.
+// with Options.Tally or Saw was told of them.
 func (r *Reader) Table() Table {
 	p := r.plan
 	t := Table{Format: r.format(), Profile: p.profile, Records: r.records, Warnings: slices.Clone(p.warnings)}
@@ -98,8 +101,10 @@ func (r *Reader) Table() Table {
 			at = p.times.columns[0]
 		}
 		if r.tally != nil && r.records > 0 {
-			row.Filled = float64(r.tally.filled[at]) / float64(r.records)
-			row.First, row.Last, row.Min, row.Max = clip(r.tally.first[at]), clip(r.tally.last[at]), r.tally.min[at], r.tally.max[at]
+			row.Filled, row.First, row.Last = float64(r.tally.filled[at])/float64(r.records), clip(r.tally.first[at]), clip(r.tally.last[at])
+		}
+		if s := r.seen[at]; s != nil {
+			row.Min, row.Max = &s[0], &s[1]
 		}
 		row.Warnings = p.warn(i, row.Min, row.Max)
 		t.Columns = append(t.Columns, row)
