@@ -133,9 +133,10 @@ class RunView {
     }
   }
 
-  // failed says what could not be loaded, wherever one has scrolled to; once.
+  // saved takes the run as its book was changed.
   saved = (run) => { this.run = run; this.header(); };
 
+  // failed says what could not be loaded, wherever one has scrolled to; once.
   failed = (err) => {
     if (err.name === "AbortError" || this.toldOf === err.message) return;
     this.toldOf = err.message;
